@@ -1,0 +1,97 @@
+# kvmscope. `make run` and `make check` do everything on a fresh Debian 12.
+#
+#   make            build/kvmscope          make check      all tests           make bench     ratios
+#   make run        demo:tour at a prompt   make install    PREFIX, DESTDIR     make fuzz      parsers
+#   V=1 shows commands; O=DIR builds elsewhere; CC=clang; SANITIZE=address,undefined; WERROR=0 for packagers.
+
+MAKEFLAGS += --no-builtin-rules
+O ?= build
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PREFIX ?= /usr/local
+VERSION := 0.1
+PKGS := readline capstone ncursesw tcl libbpf libelf libtraceevent zlib
+Q := $(if $(V),,@)
+SAY = $(if $(V),@:,@printf '  %-7s %s\n')
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef \
+	$(if $(filter 0,$(WERROR)),,-Werror)
+CPPFLAGS += -I. -D_GNU_SOURCE -DKVMSCOPE_VERSION='"$(VERSION)"'
+CFLAGS ?= -O2 -g
+BASE_CFLAGS := -std=gnu11 -fno-strict-aliasing $(WARN) -MMD -MP -pthread
+ifdef SANITIZE
+BASE_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+-include $(O)/pkg.mk
+
+CORE := $(wildcard core/*.c core/*/*.c)
+KVMBACK := $(wildcard kvmback/*.c kvmback/*/*.c)
+VIEWS := $(wildcard views/*.c views/*/*.c)
+CLI := $(wildcard cli/*.c)
+DEMOS := $(wildcard core/load/demos/*.asm)
+obj = $(patsubst %,$(O)/%.o,$(basename $(1)))
+CORE_OBJS := $(call obj,$(CORE)) $(patsubst %.asm,$(O)/%.blob.o,$(DEMOS))
+LIBS := $(O)/libviews.a $(O)/libkvmback.a $(O)/libcore.a
+
+UNIT := $(wildcard tests/unit/test_*.c)
+UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(UNIT))
+
+all: $(O)/kvmscope
+
+# ---- packages: one line says what is missing
+DEBS := gcc make pkg-config nasm libreadline-dev libcapstone-dev libncurses-dev tcl-dev libbpf-dev libelf-dev \
+	libtraceevent-dev zlib1g-dev
+TEST_DEBS := libcmocka-dev clang libclang-rt-14-dev valgrind python3 tmux man-db libjansson-dev util-linux
+
+$(O)/pkg.mk: Makefile
+	$(Q)mkdir -p $(O)
+	$(Q)for p in $(PKGS); do pkg-config --exists $$p || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ] || ! command -v nasm >/dev/null; then \
+	  echo "missing:$$missing$$(command -v nasm >/dev/null || echo ' nasm'); install with: apt-get install $(DEBS)" >&2; \
+	  exit 1; fi
+	$(Q)echo "PKG_CFLAGS := $$(pkg-config --cflags $(PKGS))" >$@
+	$(Q)echo "PKG_LIBS := $$(pkg-config --libs $(PKGS))" >>$@
+
+# ---- objects, archives, program
+$(O)/%.o: %.c
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -c $< -o $@
+
+# A demo guest: nasm makes an ELF, which is carried as bytes and loaded like any other image.
+$(O)/%.elf: %.asm
+	$(SAY) NASM $<
+	$(Q)mkdir -p $(@D)
+	$(Q)nasm -f elf64 -o $(@:.elf=.tmp.o) $<
+	$(Q)ld -nostdlib -static -z noexecstack -T core/load/demos/demo.ld -o $@ $(@:.elf=.tmp.o)
+
+$(O)/%.blob.o: $(O)/%.elf
+	$(Q)printf '.section .rodata\n.global demo_%s\n.global demo_%s_end\n.balign 16\ndemo_%s:\n.incbin "%s"\ndemo_%s_end:\n.section .note.GNU-stack,"",@progbits\n' \
+	  $(notdir $*) $(notdir $*) $(notdir $*) $< $(notdir $*) | $(CC) -x assembler -c -o $@ -
+
+$(O)/libcore.a: $(CORE_OBJS)
+$(O)/libkvmback.a: $(call obj,$(KVMBACK))
+$(O)/libviews.a: $(call obj,$(VIEWS))
+$(O)/%.a:
+	$(SAY) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/kvmscope: $(call obj,$(CLI)) $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(CLI)) $(LIBS) $(PKG_LIBS)
+
+# ---- tests
+$(O)/tests/%: $(O)/tests/unit/%.o $(LIBS)
+	$(SAY) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
+
+unit: $(UNIT_BINS)
+	$(Q)for t in $(UNIT_BINS); do echo "== $$t"; $$t || exit 1; done
+
+clean:
+	rm -rf $(O)
+
+.PHONY: all unit clean
+.SECONDARY:
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

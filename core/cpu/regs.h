@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The registers of an x86 vCPU as one plain struct, the table of their names, and what follows from them (mode, CPL).
+ * Widths and meanings: Intel SDM vol. 3A chapters 2 and 3, AMD APM vol. 2 chapters 3 and 4.
+ */
+#ifndef KVMSCOPE_CORE_CPU_REGS_H
+#define KVMSCOPE_CORE_CPU_REGS_H
+
+#include "core/base/err.h"
+
+/* Indices in the encoding's order. */
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+enum seg_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+
+struct seg {
+	uint64_t base;
+	uint32_t limit; /* in bytes, already scaled by G */
+	uint16_t selector;
+	uint8_t type; /* 4 bits */
+	bool s, present, avl, l, db, g, unusable;
+	uint8_t dpl;
+};
+
+struct desc_table {
+	uint64_t base;
+	uint16_t limit;
+};
+
+struct fpu_regs {
+	uint16_t fcw, fsw, fop;
+	uint8_t ftw; /* abridged, one bit a register, as FXSAVE */
+	uint64_t fip, fdp;
+	uint32_t mxcsr;
+	uint8_t st[8][16];
+	uint8_t xmm[16][16];
+};
+
+struct msr_regs {
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t tsc, pat, apic_base, misc_enable, tsc_aux;
+};
+
+/* Parts that can be fetched or stored apart; a backend may always give more than was asked for. */
+enum regs_part {
+	REGS_GPR = 1 << 0,   /* gpr, rip, rflags */
+	REGS_SYS = 1 << 1,   /* segments, tables, control registers, efer, smm */
+	REGS_DEBUG = 1 << 2, /* dr */
+	REGS_MSR = 1 << 3,
+	REGS_FPU = 1 << 4,
+	REGS_EVENTS = 1 << 5, /* pending exception, halted, shadows */
+	REGS_ALL = 63,
+};
+
+struct regs {
+	uint32_t valid; /* enum regs_part: what was filled */
+	uint64_t gpr[16], rip, rflags;
+	struct seg seg[SEG_COUNT], tr, ldt;
+	struct desc_table gdt, idt;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	uint64_t dr[8]; /* 4 and 5 unused */
+	struct msr_regs msr;
+	struct fpu_regs fpu;
+	bool smm;
+	/* REGS_EVENTS */
+	bool halted;
+	bool sti_shadow, mov_ss_shadow, nmi_masked;
+	bool exception_pending, exception_has_error;
+	uint8_t exception_vector;
+	uint32_t exception_error;
+};
+
+#define CR0_PE (1ull << 0)
+#define CR0_MP (1ull << 1)
+#define CR0_EM (1ull << 2)
+#define CR0_TS (1ull << 3)
+#define CR0_ET (1ull << 4)
+#define CR0_NE (1ull << 5)
+#define CR0_WP (1ull << 16)
+#define CR0_AM (1ull << 18)
+#define CR0_NW (1ull << 29)
+#define CR0_CD (1ull << 30)
+#define CR0_PG (1ull << 31)
+#define CR4_VME (1ull << 0)
+#define CR4_PVI (1ull << 1)
+#define CR4_TSD (1ull << 2)
+#define CR4_DE (1ull << 3)
+#define CR4_PSE (1ull << 4)
+#define CR4_PAE (1ull << 5)
+#define CR4_MCE (1ull << 6)
+#define CR4_PGE (1ull << 7)
+#define CR4_PCE (1ull << 8)
+#define CR4_OSFXSR (1ull << 9)
+#define CR4_OSXMMEXCPT (1ull << 10)
+#define CR4_UMIP (1ull << 11)
+#define CR4_LA57 (1ull << 12)
+#define CR4_FSGSBASE (1ull << 16)
+#define CR4_PCIDE (1ull << 17)
+#define CR4_OSXSAVE (1ull << 18)
+#define CR4_SMEP (1ull << 20)
+#define CR4_SMAP (1ull << 21)
+#define CR4_PKE (1ull << 22)
+#define EFER_SCE (1ull << 0)
+#define EFER_LME (1ull << 8)
+#define EFER_LMA (1ull << 10)
+#define EFER_NXE (1ull << 11)
+#define RFLAGS_CF (1ull << 0)
+#define RFLAGS_FIXED (1ull << 1)
+#define RFLAGS_PF (1ull << 2)
+#define RFLAGS_AF (1ull << 4)
+#define RFLAGS_ZF (1ull << 6)
+#define RFLAGS_SF (1ull << 7)
+#define RFLAGS_TF (1ull << 8)
+#define RFLAGS_IF (1ull << 9)
+#define RFLAGS_DF (1ull << 10)
+#define RFLAGS_OF (1ull << 11)
+#define RFLAGS_IOPL (3ull << 12)
+#define RFLAGS_NT (1ull << 14)
+#define RFLAGS_RF (1ull << 16)
+#define RFLAGS_VM (1ull << 17)
+#define RFLAGS_AC (1ull << 18)
+#define RFLAGS_VIF (1ull << 19)
+#define RFLAGS_VIP (1ull << 20)
+#define RFLAGS_ID (1ull << 21)
+
+enum cpu_mode { CPU_REAL, CPU_VM86, CPU_PROT16, CPU_PROT32, CPU_LONG_COMPAT, CPU_LONG64 };
+
+/* The mode that REGS_SYS and rflags say; the CPL (SS.DPL; 0 in real mode, 3 in virtual-8086). */
+enum cpu_mode regs_mode(const struct regs *r);
+unsigned regs_cpl(const struct regs *r);
+/* 16, 32 or 64: the default operand size of code at CS, which is what a disassembler wants. */
+unsigned regs_code_bits(const struct regs *r);
+/* "real", "vm86", "prot16", "prot32", "compat", "long". */
+const char *cpu_mode_name(enum cpu_mode m);
+
+/* A name a person may type after `$`: rax eax ax al ah … r15d, rip eip pc, rsp sp, rflags eflags, cs cs.base cs.limit
+ * cs.flags …, gdt.base, cr0 …, dr0 …, efer, msr names, xmm0, st0, mxcsr … */
+struct reg_name {
+	const char *name;
+	enum regs_part part;
+	uint8_t bits;	   /* 8 to 64, 128 for xmm, 80 for st */
+	const char *group; /* general, segment, table, control, debug, msr, fpu */
+};
+/* The whole table in the order in which `info registers` shows it; *n entries. */
+const struct reg_name *reg_names(size_t *n);
+/* NULL where there is no such register. Case does not matter; "pc" is rip, "sp" rsp, "fp" rbp. */
+const struct reg_name *reg_find(const char *name);
+/* The register's value, zero-extended; of xmm and st the low 64 bits (whole: reg_bytes). r must hold reg->part. */
+uint64_t reg_get(const struct regs *r, const struct reg_name *reg);
+/* Pointer to and length of the bytes of an xmm or st register; NULL for others. */
+const uint8_t *reg_bytes(const struct regs *r, const struct reg_name *reg, size_t *len);
+/* Store; -ERANGE where value does not fit the width. Writing eax zero-extends into rax, ax and al keep the rest. */
+int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct err *e) MUST_USE;
+/* "CF ZF …" for rflags, "PE WP PG" for cr0, and so on for cr4 and efer; "" for others. Returns buf. */
+const char *reg_flags_text(const struct reg_name *reg, uint64_t value, char *buf, size_t size);
+
+#endif

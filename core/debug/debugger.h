@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Run control above the machine: continue, step, next, until, finish, with breakpoints' conditions, ignore counts and
+ * temporary stops. One struct debugger is what cli's session drives.
+ */
+#ifndef KVMSCOPE_CORE_DEBUG_DEBUGGER_H
+#define KVMSCOPE_CORE_DEBUG_DEBUGGER_H
+
+#include "core/debug/breakpoint.h"
+#include "core/debug/disas.h"
+#include "core/load/symbols.h"
+
+struct debugger {
+	struct machine *m;
+	struct bp_table bps;
+	struct symbols syms;
+	struct disas *disas;
+	struct stop stop; /* the last one; reason STOP_NONE before the first */
+	/* Is b's condition true at this stop? 1, 0, or negative with e filled (then it stops, and says so). NULL: always. */
+	int (*condition)(void *ctx, const struct bp *b, const struct stop *s, struct err *e);
+	void *condition_ctx;
+	bool has_run; /* a vCPU has executed since the image was loaded */
+};
+
+int debugger_init(struct debugger *d, struct err *e) MUST_USE;
+void debugger_deinit(struct debugger *d); /* not the machine */
+
+/* Each runs until a stop worth telling and stores it in d->stop. hits are counted here. */
+int debug_continue(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
+/* Step over calls (and REP, INT): a temporary stop behind the instruction that only counts at the same or a higher stack. */
+int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
+int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e) MUST_USE;
+/* Until the current function has returned: return address by frame pointer where it looks like one, else by stepping at call
+ * depth. */
+int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+/* Tell the machine which catch events are wanted now. */
+int debug_apply_catches(struct debugger *d, struct err *e) MUST_USE;
+
+/* The last stop in one or two sentences with numbers (core/debug/why.c). Never fails; "has not run yet" for STOP_NONE. */
+void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size);
+
+#endif

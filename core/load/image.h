@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Guest images: flat, ELF64 and ELF32 (libelf), multiboot ELF, and the built-in demos; and the state that a vCPU is put into
+ * to enter them. Files are hostile input: every offset and size is checked before it is used.
+ */
+#ifndef KVMSCOPE_CORE_LOAD_IMAGE_H
+#define KVMSCOPE_CORE_LOAD_IMAGE_H
+
+#include "core/load/symbols.h"
+#include "core/machine.h"
+
+enum entry_mode { ENTRY_AUTO, ENTRY_REAL, ENTRY_PROT, ENTRY_LONG, ENTRY_USER };
+enum image_format { IMAGE_AUTO, IMAGE_FLAT, IMAGE_ELF, IMAGE_MULTIBOOT };
+
+struct image_options {
+	const char *name; /* file name or "demo:NAME" */
+	enum image_format format;
+	enum entry_mode mode;
+	uint64_t memory; /* guest RAM in bytes; 0: 64 MiB, or what the demo wants */
+	bool has_at, has_entry;
+	uint64_t at, entry;
+	unsigned vcpus; /* 0: 1, or what the demo wants */
+};
+
+struct image;
+
+/* Read and check an image; touches no machine. -ENOENT, -EACCES, -EINVAL (malformed), -EFBIG (does not fit). */
+int image_open(const struct image_options *opt, struct image **out, struct err *e) MUST_USE;
+void image_close(struct image *img);
+/* How many vCPUs and whose slots it wants (demo guests bring their own). */
+unsigned image_vcpus(const struct image *img);
+const char *
+image_describe(const struct image *img); /* one line for people: "demo:tour, long mode at CPL 3, entry 0x200000" */
+const char *image_name(const struct image *img);
+enum entry_mode image_mode(const struct image *img);
+
+/* Create the slots that the image wants in a machine that has none. */
+int image_make_slots(struct image *img, struct machine *m, struct err *e) MUST_USE;
+/* (Re)write its bytes, page tables and GDT through machine_write, and put every vCPU at its entry. Slots that the user has
+ * changed since are left as they are; bytes outside every slot are an error. Zeroes RAM that the image had cleared before.
+ */
+int image_load(struct image *img, struct machine *m, struct err *e) MUST_USE;
+/* Add its symbols. */
+int image_symbols(const struct image *img, struct symbols *s, struct err *e) MUST_USE;
+
+/* Names of the built-in guests, NULL-terminated, with a line of help each. */
+struct demo_info {
+	const char *name, *help;
+};
+const struct demo_info *demo_list(void);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The machine: the one interface to a virtual machine, whoever runs it. Callers' header; backends include
+ * core/machine_impl.h.
+ *
+ * All functions are called from one thread (the debugger's), except machine_interrupt(). The wrapper checks arguments, run
+ * state and capability once for every backend; a missing optional operation becomes one error: "not supported by this
+ * backend, because …". The vCPU is always an argument. While machine_run() is not running, every vCPU is out of the guest
+ * (all-stop), or parked inside a fault (machine_parked()).
+ */
+#ifndef KVMSCOPE_CORE_MACHINE_H
+#define KVMSCOPE_CORE_MACHINE_H
+
+#include "core/cpu/regs.h"
+#include "core/inspect.h"
+#include "core/mem/memop.h"
+#include "core/mem/memslot.h"
+#include "core/stop.h"
+
+struct machine;
+struct machine_ops;
+struct board;
+
+struct machine_config {
+	unsigned vcpus;	 /* 1 to 64 */
+	bool mmio_sptes; /* soft: make MMIO sptes */
+};
+
+enum machine_cap {
+	MACHINE_CAP_SHADOW, /* shadow pages, sptes and roots can be read */
+	MACHINE_CAP_RMAP,
+	MACHINE_CAP_MMIO_CACHE,
+	MACHINE_CAP_HPA,   /* hva to host physical */
+	MACHINE_CAP_WATCH, /* data watchpoints */
+	MACHINE_CAP_FAULT_STEP,
+	MACHINE_CAP_SMM_NATIVE, /* SMI, RSM by the CPU; else emulated by the debugger */
+	MACHINE_CAP_REVERSE,
+	MACHINE_CAP_COUNT,
+};
+
+/* Create a machine of a backend: no slots, vcpus at reset state. The caller destroys it. */
+int machine_create(const struct machine_ops *backend, const struct machine_config *cfg, struct machine **out,
+		   struct err *e) MUST_USE;
+void machine_destroy(struct machine *m);
+const char *machine_backend(const struct machine *m); /* "kvm", "soft", "fake" */
+unsigned machine_vcpus(const struct machine *m);
+/* True where the machine can; else *why (may be NULL) is the reason in words. */
+bool machine_can(const struct machine *m, enum machine_cap cap, const char **why);
+/* Lines of "what: found, chosen, why" for `info kvm`: rows of {what, value, why}, filled into caller's callback. */
+int machine_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
+		  struct err *e) MUST_USE;
+
+/* Slots. The steps a change took, in words ("KVM_SET_USER_MEMORY_REGION slot 1: delete", …). */
+#define SLOT_STEPS_MAX 8
+struct slot_steps {
+	unsigned n;
+	char step[SLOT_STEPS_MAX][96];
+};
+struct slot_table *machine_slots(struct machine *m); /* read it, look things up in it; change it by the calls below only */
+int machine_slot_add(struct machine *m, const struct slot_spec *spec, struct slot_steps *steps, struct err *e) MUST_USE;
+int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps, struct err *e) MUST_USE;
+int machine_slot_move(struct machine *m, uint32_t id, uint64_t gpa, struct slot_steps *steps, struct err *e) MUST_USE;
+/* Flags after it: (flags & ~clear) | set. A READONLY flip is a delete and a create that keep every byte. SLOT_SMRAM set or
+ * cleared is visibility smm or both. vis 0 keeps it. */
+int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t clear, enum slot_vis vis,
+		       struct slot_steps *steps, struct err *e) MUST_USE;
+/* Bring slot->dirty up to date with what the guest has written since the last clear; clear: then start anew. The bitmap that
+ * the caller reads is the one before the clear: copied to *bits (n words, caller frees), the OR of both visibilities. */
+int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bits, size_t *n_words, struct err *e) MUST_USE;
+/* The slots as the machine itself has them (kernel's copy where it can be read). own ones included. */
+int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
+
+/* Guest physical memory, the debugger's own access: READONLY slots can be written, nothing faults, no bit changes.
+ * write makes the backend drop what it cached of it (KVM: delete and create of a slot whose guest tables changed). smm: as
+ * seen from SMM. */
+int machine_read(struct machine *m, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e) MUST_USE;
+int machine_write(struct machine *m, uint64_t gpa, bool smm, const void *buf, size_t len, struct err *e) MUST_USE;
+/* Pointer to the debugger's view of gpa and how many bytes follow it in the same slot; NULL where there is no memory. */
+const uint8_t *machine_peek(struct machine *m, uint64_t gpa, bool smm, size_t *len);
+/* The same through the vCPU's page tables, as a supervisor's read; writes ignore W and WP. -EFAULT where a page does not
+ * translate, naming the first such address; then nothing was written. */
+int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, size_t len, struct err *e) MUST_USE;
+int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *buf, size_t len, struct err *e) MUST_USE;
+/* The pipeline's environment for this vCPU as it stands, without side effects. */
+int machine_env(struct machine *m, unsigned vcpu, struct xlate_env *out, struct err *e) MUST_USE;
+int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out,
+		  struct err *e) MUST_USE;
+struct storage_keys *machine_keys(struct machine *m);
+/* gpa to the host virtual address that the backend maps it at, and on to host physical (-ENOTSUP, -EPERM, -ENODATA: not
+ * present). */
+int machine_hva(struct machine *m, uint64_t gpa, bool smm, uint64_t *hva, struct err *e) MUST_USE;
+int machine_hpa(struct machine *m, uint64_t gpa, bool smm, uint64_t *hpa, struct err *e) MUST_USE;
+
+/* vCPUs. get fills at least the parts asked for and sets out->valid; set stores the parts named. */
+int machine_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e) MUST_USE;
+int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e) MUST_USE;
+/* Queue an exception for delivery at the next run. */
+int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e) MUST_USE;
+int machine_smi(struct machine *m, unsigned vcpu, struct err *e) MUST_USE;
+/* The SMBASE that the vCPU's next SMI enters at. -ENODATA where the host does not tell. */
+int machine_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e) MUST_USE;
+/* Back to reset state: registers, events, SMM; slots and plants stay. */
+int machine_reset(struct machine *m, struct err *e) MUST_USE;
+
+/* Running. RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu,
+ * count times, the others standing still, and stops early for anything but a step. RUN_CONTINUE lets all vCPUs go until one
+ * stops. Neither reports a breakpoint at the rip where that vCPU starts. The stop is a result; an error means nothing ran.
+ */
+enum run_kind { RUN_CONTINUE, RUN_STEP };
+int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		struct err *e) MUST_USE;
+/* Make a running machine_run() stop with STOP_INTERRUPTED (or not start). From any thread or a signal handler. */
+void machine_interrupt(struct machine *m);
+bool machine_running(const struct machine *m);
+
+/* Things to stop at. id is the caller's, unique; how is filled with the mechanism chosen: hw, int3, trap, page, step, soft.
+ */
+enum plant_kind { PLANT_EXEC, PLANT_EXEC_HW, PLANT_WRITE, PLANT_READ, PLANT_ACCESS };
+struct plant {
+	int id;
+	enum plant_kind kind;
+	uint64_t addr; /* linear, or guest physical with phys (watchpoints) */
+	uint64_t len;
+	bool phys;
+	const char *how;
+};
+int machine_plant(struct machine *m, struct plant *p, struct err *e) MUST_USE;
+int machine_unplant(struct machine *m, int id, struct err *e) MUST_USE;
+
+/* Events to stop at besides what always stops. */
+enum catch_event {
+	CATCH_MMIO = 1 << 0, /* after it is decoded, before the device sees it */
+	CATCH_PIO = 1 << 1,
+	CATCH_EXCEPTION = 1 << 2, /* any that the machine can see, delivered or not */
+	CATCH_SMI = 1 << 3,	  /* at the handler's first instruction, and after RSM */
+	CATCH_MODE = 1 << 4,
+	CATCH_SLOT = 1 << 5,
+};
+int machine_catch(struct machine *m, uint32_t events, struct err *e) MUST_USE;
+
+/* Inspection: changes nothing that it looks at. gfn filters with first..last inclusive. */
+int machine_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;
+int machine_roots(struct machine *m, struct root_list *out, struct err *e) MUST_USE;
+/* Every spte (present or MMIO) under the vCPU's current root that maps part of [first, last]. */
+int machine_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out,
+		  struct err *e) MUST_USE;
+/* One row for each slot and level that has a head for gfn: level 1 always where a slot covers gfn, higher ones where not
+ * empty. */
+int machine_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
+/* All non-empty rmaps of the VM, without gvas. */
+int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e) MUST_USE;
+int machine_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e) MUST_USE;
+int machine_mmio(struct machine *m, struct mmio_info_list *out, struct err *e) MUST_USE;
+
+/* Fault stepping. A vCPU may stand inside a fault: then registers and slots must not be asked of the kernel's ioctls, and
+ * the backend serves or refuses (-EBUSY, with the reason) accordingly. */
+bool machine_parked(const struct machine *m, unsigned *vcpu);
+/* Stop inside faults that touch these gfns (inclusive). gva: of guest virtual pages first..last instead. all: any. */
+struct fault_filter {
+	bool all, gva;
+	uint64_t first, last;
+};
+int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e) MUST_USE; /* NULL: none any more */
+int machine_fault_step(struct machine *m, struct stop *out, struct err *e) MUST_USE; /* one stage, or to the next fault */
+int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e) MUST_USE;
+
+struct board *machine_board(struct machine *m);
+
+#endif

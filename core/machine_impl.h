@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Implementers' side of the machine: what a backend provides, and what the wrapper keeps for it. Only core/machine.c and the
+ * backends include this.
+ */
+#ifndef KVMSCOPE_CORE_MACHINE_IMPL_H
+#define KVMSCOPE_CORE_MACHINE_IMPL_H
+
+#include "core/board/board.h"
+#include "core/machine.h"
+
+/* Operations. M: mandatory. O: optional, NULL gives -ENOTSUP with cap_why()'s words. Arguments are checked already: vcpu in
+ * range, slots known to slot_check(), the machine not running, not parked where the op changes it. */
+struct machine_ops {
+	const char *name;
+	/* M. Allocate the backend's struct with struct machine as its first member; vcpus at reset. */
+	int (*create)(const struct machine_config *cfg, struct machine **out, struct err *e);
+	/* M. Free everything, the struct too; the wrapper has freed what is its own. Slots' backing is released by
+	 * slot_release. */
+	void (*destroy)(struct machine *m);
+	/* M. Reason why cap is missing; NULL where the machine has it. */
+	const char *(*cap_why)(const struct machine *m, enum machine_cap cap);
+	/* O */
+	int (*facts)(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why),
+		     void *arg, struct err *e);
+
+	/* M. Carry out a checked change. CREATE: s is new, filled from the spec; the backend makes its memory (alias, hva,
+	 * backing) unless s->backing is set already (a flip's second half). MOVE and FLAGS: s is the slot, change->to the
+	 * wish; the wrapper writes s->gpa, s->flags and s->vis after success. DELETE keeps the backing; slot_release frees
+	 * it. Fills steps. */
+	int (*slot_change)(struct machine *m, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
+			   struct err *e);
+	void (*slot_release)(struct machine *m, struct slot *s); /* M */
+	/* M. Fold what the guest wrote since the last call into s->dirty. restart: also begin a new interval in the backend.
+	 */
+	int (*slot_dirty)(struct machine *m, struct slot *s, bool restart, struct err *e);
+	int (*slot_list)(struct machine *m, struct slot_info_list *out, struct err *e); /* O: else from the table */
+	/* M. The debugger wrote [gpa, gpa+len) through the alias: drop what is cached of it. */
+	int (*wrote)(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
+	int (*hpa)(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e); /* O */
+
+	int (*get_regs)(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e);	 /* M */
+	int (*set_regs)(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e); /* M */
+	int (*inject)(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e);		 /* M */
+	int (*smi)(struct machine *m, unsigned vcpu, struct err *e);						 /* M */
+	int (*smbase)(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);			 /* M */
+	int (*reset)(struct machine *m, struct err *e);								 /* M */
+	void (*walk_lock)(struct machine *m);	/* O: memop's walk lock, where vCPUs may run meanwhile */
+	void (*walk_unlock)(struct machine *m); /* O */
+
+	int (*run)(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		   struct err *e);					     /* M */
+	void (*interrupt)(struct machine *m);				     /* M, async-signal-safe */
+	int (*plant)(struct machine *m, struct plant *p, struct err *e);     /* M */
+	int (*unplant)(struct machine *m, int id, struct err *e);	     /* M */
+	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
+
+	int (*shadow_pages)(struct machine *m, unsigned flags, struct shadow_page_list *out,
+			    struct err *e); /* O, all below */
+	int (*roots)(struct machine *m, struct root_list *out, struct err *e);
+	int (*sptes)(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
+	int (*rmap)(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
+	int (*rmap_all)(struct machine *m, struct rmap_list *out, struct err *e);
+	int (*rmap_histogram)(struct machine *m, struct rmap_histogram_list *out, struct err *e);
+	int (*mmio)(struct machine *m, struct mmio_info_list *out, struct err *e);
+
+	bool (*parked)(const struct machine *m, unsigned *vcpu);
+	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
+	int (*fault_step)(struct machine *m, struct stop *out, struct err *e);
+	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
+};
+
+/* First member of a backend's own struct. */
+struct machine {
+	const struct machine_ops *ops;
+	unsigned vcpus;
+	struct slot_table slots;
+	struct board board;
+	struct storage_keys *keys;
+	bool running;
+};
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Memory slots: ranges of guest physical memory, their flags, who sees them, and the rules for changing them.
+ *
+ * The table is the debugger's own record for both backends. It follows the memslot code as the readonly-memslot and
+ * SMRAM discussions describe it: an array by descending base, a last-hit hint before a binary search, the hint moved on
+ * success only; `found` told apart from `visible`. Rules and errnos: shared spec A2, A3 (kept in docs/SLOTS.md).
+ */
+#ifndef KVMSCOPE_CORE_MEM_MEMSLOT_H
+#define KVMSCOPE_CORE_MEM_MEMSLOT_H
+
+#include "core/base/err.h"
+
+enum slot_flag {
+	SLOT_LOG_DIRTY = 1 << 0, /* as KVM_MEM_LOG_DIRTY_PAGES */
+	SLOT_READONLY = 1 << 1,	 /* as KVM_MEM_READONLY */
+	SLOT_SMRAM = 1 << 24,	 /* the seed's flag: the same as SLOT_VIS_SMM, and set exactly when that is */
+};
+#define SLOT_FLAGS_ALL (SLOT_LOG_DIRTY | SLOT_READONLY | SLOT_SMRAM)
+
+enum slot_vis { SLOT_VIS_BOTH = 3, SLOT_VIS_NONSMM = 1, SLOT_VIS_SMM = 2 }; /* two bits: seen outside, seen inside SMM */
+
+#define SLOT_MAX_PAGES 0x7fffffffull
+
+struct slot {
+	uint32_t id;
+	enum slot_vis vis;
+	uint64_t gpa, size; /* bytes, page aligned */
+	uint32_t flags;	    /* enum slot_flag */
+	bool own;	    /* kept by the debugger for itself: hidden from listings */
+	bool invalid;	    /* an INVALID copy during delete or move */
+	bool file_backed;   /* alias maps a file PROT_READ: the debugger cannot write it */
+	bool huge;	    /* 2 MiB backing asked for */
+	uint64_t hva;	    /* the guest's view: what KVM was told; on soft the alias */
+	uint8_t *alias;	    /* the debugger's view: never faults into userfaultfd */
+	uint64_t *dirty[2]; /* bitmaps outside and inside SMM, one bit a page; NULL where not logged */
+	void *backing;	    /* the backend's own: file descriptors and mappings */
+};
+
+/* What a backend allows; the defaults are those of a current x86 KVM. */
+struct slot_limits {
+	uint32_t max_slots;	 /* ids are below this; default 32764 */
+	uint64_t max_pages;	 /* of one slot; default SLOT_MAX_PAGES */
+	uint64_t gpa_limit;	 /* first address past physical memory, 1 << maxphyaddr; default 1 << 52 */
+	unsigned address_spaces; /* 1 or 2 */
+};
+
+struct slot_table {
+	struct slot **by_gfn; /* n pointers, descending gpa; equal gpa: non-SMM first */
+	size_t n, cap;
+	size_t last_hit;
+	uint64_t generation; /* bit 63 set while an update is under way */
+	struct slot_limits limits;
+};
+
+void slot_table_init(struct slot_table *t);
+void slot_table_deinit(struct slot_table *t); /* frees slots and bitmaps, not backing */
+
+/* What somebody asks for. size 0 deletes. */
+struct slot_spec {
+	uint32_t id;
+	enum slot_vis vis;
+	uint64_t gpa, size;
+	uint32_t flags;
+	const char *file; /* back it with this file, NULL for fresh memory */
+	bool huge;
+	bool own;
+	uint64_t hva; /* checked for alignment and range where non-zero; normally 0: the backend picks */
+};
+
+enum slot_change_kind { SLOT_CREATE, SLOT_DELETE, SLOT_MOVE, SLOT_FLAGS, SLOT_NOTHING };
+
+struct slot_change {
+	enum slot_change_kind kind;
+	struct slot *old; /* NULL for create */
+	struct slot_spec to;
+};
+
+/* Check a request by KVM's rules in KVM's order and say what kind of change it is. 0, or the errno KVM would give, in
+ * words: -EINVAL, -EEXIST. Changes nothing. READONLY flipped on an existing slot is -EINVAL here; slot_flip_needed()
+ * tells callers that a delete and a create will do it. */
+int slot_check(const struct slot_table *t, const struct slot_spec *to, struct slot_change *out, struct err *e) MUST_USE;
+bool slot_flip_needed(const struct slot *old, uint32_t new_flags);
+
+/* Put a slot in, take it out. The table owns it after insert; remove gives it back to the caller. The generation rises as
+ * the kernel's does: slot_table_begin()/end() bracket a change and set and clear bit 63. */
+int slot_table_insert(struct slot_table *t, struct slot *s, struct err *e) MUST_USE;
+struct slot *slot_table_remove(struct slot_table *t, struct slot *s);
+void slot_table_begin(struct slot_table *t);
+void slot_table_end(struct slot_table *t, unsigned bumps);
+/* After s->gpa changed: put it where it belongs now. */
+void slot_table_resort(struct slot_table *t);
+
+/* Lookup. `found` is the slot that covers gpa whatever its visibility (preferring the visible one); the return value is it
+ * only if it is visible from (smm), else NULL. Either out pointer may be NULL. */
+struct slot *slot_lookup(struct slot_table *t, uint64_t gpa, bool smm, struct slot **found);
+struct slot *slot_by_id(const struct slot_table *t, uint32_t id);
+static inline bool slot_visible(const struct slot *s, bool smm)
+{
+	return (s->vis & (smm ? SLOT_VIS_SMM : SLOT_VIS_NONSMM)) != 0;
+}
+static inline bool slot_contains(const struct slot *s, uint64_t gpa)
+{
+	return gpa - s->gpa < s->size;
+}
+
+/* Dirty logging: start allocates zeroed bitmaps (one for each visibility the slot has), stop drops them. */
+int slot_log_start(struct slot *s, struct err *e) MUST_USE;
+void slot_log_stop(struct slot *s);
+void slot_mark_dirty(struct slot *s, uint64_t gpa, uint64_t len, bool smm);
+
+/* Copy between a buffer and guest physical memory as seen from (smm), across slots. All or nothing: the whole range is
+ * looked up first. Errors: -EFAULT (address in no visible slot), -EROFS (write to a file-backed slot). Writes go to READONLY
+ * slots too: this is the debugger's own access, not the guest's. */
+int slots_read(struct slot_table *t, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e) MUST_USE;
+int slots_write(struct slot_table *t, uint64_t gpa, bool smm, const void *buf, size_t len, struct err *e) MUST_USE;
+
+const char *slot_vis_name(enum slot_vis v); /* "smm", "non-smm", "both" */
+int slot_vis_parse(const char *s, enum slot_vis *out, struct err *e) MUST_USE;
+int slot_flag_parse(const char *s, uint32_t *out, struct err *e) MUST_USE; /* readonly, log-dirty (log), smram */
+
+#endif

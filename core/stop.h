@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Why a machine stopped, with the numbers. Backends fill it; core/debug/why.c puts it into a sentence.
+ */
+#ifndef KVMSCOPE_CORE_STOP_H
+#define KVMSCOPE_CORE_STOP_H
+
+#include "core/base/err.h"
+
+enum stop_reason {
+	STOP_NONE, /* has not run yet */
+	STOP_STEP,
+	STOP_BREAKPOINT,
+	STOP_WATCHPOINT,
+	STOP_FAULT_STAGE,
+	STOP_EXCEPTION,
+	STOP_MMIO,
+	STOP_PIO,
+	STOP_HLT,
+	STOP_SHUTDOWN,
+	STOP_SMI,
+	STOP_RSM,
+	STOP_MODE,	  /* catch mode: paging or width changed */
+	STOP_SLOT,	  /* catch slot */
+	STOP_INTERRUPTED, /* Ctrl-C, or machine_interrupt() */
+	STOP_EXIT,	  /* the guest asked the board to end: .exit_code */
+	STOP_ERROR,	  /* the host could not go on: .error says */
+};
+const char *stop_reason_name(enum stop_reason r); /* as in commands.md: "step", "fault-stage", … */
+
+struct stop {
+	enum stop_reason reason;
+	unsigned vcpu;
+	uint64_t rip;
+	int breakpoint; /* BREAKPOINT, WATCHPOINT, or a catchpoint: its id; 0 for none */
+	/* EXCEPTION */
+	uint8_t vector;
+	bool has_error;
+	uint32_t error_code;
+	uint64_t cr2;
+	/* MMIO, PIO, WATCHPOINT */
+	uint64_t gpa, gva;
+	uint32_t len;
+	bool write;
+	uint8_t data[8], old_data[8];
+	bool has_old;
+	int slot; /* of gpa; -1 for none */
+	uint16_t port;
+	uint32_t count; /* PIO: of a string operation */
+	/* FAULT_STAGE */
+	const char *stage;
+	unsigned fault;
+	/* EXIT, ERROR */
+	uint64_t exit_code;
+	uint32_t kvm_exit, suberror;
+	uint8_t insn[16]; /* the bytes that the kernel could not emulate */
+	unsigned n_insn;
+	char error[200];
+	bool no_progress; /* STEP: rip and registers did not move */
+	char note[160];	  /* a backend's own remark for `why`, "" for none */
+};
+
+#endif

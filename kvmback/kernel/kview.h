@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The running kernel's own copy of a VM's memory virtualization, read while it is there: memslots, shadow and TDP MMU pages,
+ * roots, sptes, reverse maps, the MMIO cache. Every read is bounded, retried where the structure moved, and labelled torn
+ * where it still did. Kernel memory is hostile input: no loop without a limit, no pointer followed without a check.
+ *
+ * Layers: kmem (bytes at a kernel address: the BPF reader, or a test's array) → kbtf (offsets by BTF) → klayout (which
+ * variant of each structure this kernel has, by field existence) → kview.
+ */
+#ifndef KVMSCOPE_KVMBACK_KERNEL_KVIEW_H
+#define KVMSCOPE_KVMBACK_KERNEL_KVIEW_H
+
+#include "core/inspect.h"
+
+struct kview;
+
+/* Open on a VM by its descriptors in this process. -EPERM (no CAP_BPF), -ENOENT (no BTF, or none of KVM's types), -ENOTSUP
+ * (a layout that is not known, naming the field): each says how to get it. */
+int kview_open(int vm_fd, const int *vcpu_fds, unsigned n_vcpus, struct kview **out, struct err *e) MUST_USE;
+void kview_close(struct kview *k);
+
+/* Is this a TDP MMU? and whether MMIO sptes are made. */
+bool kview_tdp(const struct kview *k);
+int kview_slots(struct kview *k, struct slot_info_list *out, struct err *e) MUST_USE;
+int kview_generation(struct kview *k, unsigned as, uint64_t *out, struct err *e) MUST_USE;
+int kview_shadow_pages(struct kview *k, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;
+int kview_roots(struct kview *k, struct root_list *out, struct err *e) MUST_USE;
+int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out,
+		struct err *e) MUST_USE;
+int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
+int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e) MUST_USE;
+int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struct err *e) MUST_USE;
+/* stale and stale_why are left to the caller, who knows the guest's tables. */
+int kview_mmio(struct kview *k, struct mmio_info_list *out, struct err *e) MUST_USE;
+/* General registers and rip of a vCPU straight from vcpu->arch.regs, for one that is parked; segments' selectors where the
+ * kernel keeps them in memory. Fills REGS_GPR. */
+struct regs;
+int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e) MUST_USE;
+/* The kernel's dirty bitmap of a slot as it is (no log ioctl): n words of 64 pages. */
+int kview_dirty(struct kview *k, uint32_t slot, unsigned as, uint64_t *bits, size_t n, struct err *e) MUST_USE;
+/* True where gfn is shadowed as a guest table now (some non-direct shadow page has it). */
+int kview_is_table(struct kview *k, uint64_t gfn, bool *out, struct err *e) MUST_USE;
+/* Rows for `info kvm`: reader, BTF, layout variants chosen, spte bit table chosen. */
+int kview_facts(struct kview *k, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
+		struct err *e) MUST_USE;
+/* How many kernel reads and bytes so far: for tests and the bench. */
+void kview_stats(const struct kview *k, uint64_t *reads, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Inside the kvm backend: the host's capabilities, the VM, its vCPUs, and who does what.
+ *
+ *   host.c   capabilities, CPUID                    vm.c     create, destroy, the ops table
+ *   mem.c    slots: memfd mapped twice, dirty log    regs.c   registers through ioctls and the sync area
+ *   smm.c    SMM by hand, or address space 1         probe.c  which debug facilities work, once
+ *   run.c    threads, all-stop, exits                step.c   one instruction, per mode
+ *   plant.c  breakpoints                             kernel/  the running kernel's own structures
+ */
+#ifndef KVMSCOPE_KVMBACK_KVM_H
+#define KVMSCOPE_KVMBACK_KVM_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/machine_impl.h"
+
+#define KVM_MAX_VCPUS_HERE 64
+
+/* Asked of /dev/kvm once for the process (host.c). */
+struct kvm_host {
+	int fd;
+	unsigned max_slots, address_spaces;
+	uint32_t sync_regs; /* KVM_CAP_SYNC_REGS bits, 0 for none */
+	bool immediate_exit, x86_smm, readonly_mem, guest_debug, debugregs, vcpu_events, xsave;
+	bool manual_dirty; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	unsigned maxphyaddr;
+	struct kvm_cpuid2 *cpuid;
+	size_t run_size; /* of the kvm_run mapping */
+};
+int kvm_host_get(const struct kvm_host **out, struct err *e) MUST_USE;
+
+/* What probe.c found (once per process, on scratch VMs) for CPL 0 and CPL 3 in each mode. */
+enum step_how { STEP_GUESTDBG, STEP_EMPTY_IDT, STEP_TRAP_PAGE, STEP_NONE };
+enum break_how { BREAK_HW, BREAK_INT3_EXIT, BREAK_INT3_EMPTY_IDT, BREAK_INT3_HANDLER, BREAK_INT3_TRAP_PAGE, BREAK_STEP };
+struct strategy {
+	enum step_how step[2];	  /* [cpl == 3] */
+	enum break_how brk[3][2]; /* [real, protected, long][cpl == 3] */
+	bool shutdown_keeps_state, watch_hw, hlt_step_runs_on, tdp;
+	char why[12][160];
+	unsigned n_why;
+};
+int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
+
+struct kvm_vm;
+struct kview;
+
+struct kvcpu {
+	struct kvm_vm *vm;
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
+	bool in_smm;	     /* SMM emulated by us */
+	uint32_t smbase;
+	struct kvcpu_run *thread; /* run.c's own */
+};
+
+struct kvm_vm {
+	struct machine m;
+	const struct kvm_host *host;
+	int fd;
+	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
+	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
+	struct err kview_err;
+	struct run_state *rs;  /* run.c, plant.c */
+	struct smm_state *smm; /* smm.c: whose slots are in now */
+};
+
+static inline struct kvm_vm *kvm_of(const struct machine *m)
+{
+	return CONTAINER_OF(m, struct kvm_vm, m);
+}
+
+/* mem.c */
+int kvm_slot_change(struct machine *m, struct slot *s, const struct slot_change *c, struct slot_steps *steps, struct err *e);
+void kvm_slot_release(struct machine *m, struct slot *s);
+int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e);
+int kvm_wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
+/* Delete and create the slot's region(s) so that KVM forgets every spte of it. */
+int kvm_slot_refresh(struct kvm_vm *vm, struct slot *s, struct err *e) MUST_USE;
+
+/* regs.c: all work from the debugger's thread while the vCPU is out of KVM_RUN. */
+int kvm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e);
+int kvm_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e);
+int kvm_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e);
+void kvm_seg_out(struct seg *to, const struct kvm_segment *from);
+void kvm_seg_in(struct kvm_segment *to, const struct seg *from);
+
+/* smm.c: called by run.c with all vCPUs out of the guest. enter: the board's SMI or machine_smi(). leave: an RSM stands at
+ * rip. */
+int kvm_smm_enter(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
+int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
+
+/* run.c, step.c, plant.c */
+int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */
+void kvm_run_deinit(struct kvm_vm *vm);			     /* joins the threads */
+int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
+void kvm_interrupt(struct machine *m);
+int kvm_plant(struct machine *m, struct plant *p, struct err *e);
+int kvm_unplant(struct machine *m, int id, struct err *e);
+int kvm_set_catch(struct machine *m, uint32_t events, struct err *e);
+/* Guest memory as the guest should see it: planted int3 bytes in [gpa, gpa+len) replaced by what is under them.
+ * machine_peek() and reads go through slots' alias, so plants are lifted from memory whenever the machine stands still. */
+int kvm_run_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
+		  struct err *e);
+/* The VM was reset or registers were set: forget a pending MMIO completion, a pending #DB. */
+void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu);
+
+/* inspect.c: the inspection ops on kernel/kview.h */
+int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e) MUST_USE;
+
+#endif

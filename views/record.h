@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * From core's plain structs to the records of commands.md: the one place where a record's keys are spelled. Everything lives
+ * in the pool. Views draw these records, Tcl and JSON hand them out.
+ */
+#ifndef KVMSCOPE_VIEWS_RECORD_H
+#define KVMSCOPE_VIEWS_RECORD_H
+
+#include "core/base/value.h"
+#include "core/board/board.h"
+#include "core/debug/breakpoint.h"
+#include "core/debug/disas.h"
+#include "core/debug/snap.h"
+#include "core/machine.h"
+
+struct value record_stop(struct pool *p, const struct stop *s, const char *why);
+struct value record_slot(struct pool *p, const struct slot_info *s);
+/* A slot after a change, with the steps that ran. */
+struct value record_slot_changed(struct pool *p, const struct slot_info *s, const struct slot_steps *steps);
+struct value record_spte(struct pool *p, const struct spte_info *s);
+struct value record_shadow_page(struct pool *p, const struct shadow_page *s);
+struct value record_rmap(struct pool *p, const struct rmap_info *r);
+struct value record_rmap_histogram(struct pool *p, const struct rmap_histogram *h);
+struct value record_mmio(struct pool *p, const struct mmio_info *m);
+struct value record_fault_stage(struct pool *p, const struct fault_stage *f);
+struct value record_bp(struct pool *p, const struct bp *b);
+struct value record_xlate(struct pool *p, const struct xlate_tlb *tlb, const struct xlate_iolist *io);
+struct value record_memop(struct pool *p, const struct memop *op, const struct memop_result *r);
+struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null where not present */
+struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode);
+struct value record_mapping(struct pool *p, const struct guest_mapping *m);
+struct value record_insn(struct pool *p, const struct insn *i, const char *symbol);
+struct value record_diff(struct pool *p, const struct diff_list *d);
+/* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */
+struct value record_regs(struct pool *p, const struct regs *r, bool all);
+struct value record_flags(struct pool *p, uint32_t slot_flags); /* list of readonly, log-dirty, smram */
+
+#endif

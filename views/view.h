@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Drawing values for people. A view draws into a struct out (a growing text buffer with styles); where the text goes —
+ * pager, terminal, test — is the caller's business. A command names its view; a value without one is drawn by its shape: a
+ * dict as "key  value" lines, a list of dicts as an aligned table, a list of plain values one a line.
+ */
+#ifndef KVMSCOPE_VIEWS_VIEW_H
+#define KVMSCOPE_VIEWS_VIEW_H
+
+#include "core/base/value.h"
+
+enum style { STYLE_PLAIN, STYLE_HEAD, STYLE_ADDR, STYLE_GOOD, STYLE_WARN, STYLE_BAD, STYLE_DIM, STYLE_BOLD, STYLE_COUNT };
+
+struct out {
+	char *text; /* NUL-terminated, never NULL after out_init() */
+	size_t len, cap;
+	bool color;	/* write escape sequences */
+	unsigned width; /* columns to stay within where that can be; 0: no limit */
+	bool failed;	/* memory ran out; text is what there was room for */
+};
+
+void out_init(struct out *o, bool color, unsigned width);
+void out_deinit(struct out *o);
+void out_text(struct out *o, const char *s);
+void out_textf(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Draw v by the named view (NULL or unknown: by shape). Ends with a newline unless nothing is drawn. */
+void view_draw(struct out *o, const char *view, const struct value *v);
+/* One plain value as people see it, without newline: "0x40", "12", "readonly log-dirty", "n/a (no BTF)". */
+void view_scalar(struct out *o, const struct value *v);
+
+#endif

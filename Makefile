@@ -33,6 +33,8 @@ obj = $(patsubst %,$(O)/%.o,$(basename $(1)))
 CORE_OBJS := $(call obj,$(CORE)) $(patsubst %.asm,$(O)/%.blob.o,$(DEMOS))
 LIBS := $(O)/libviews.a $(O)/libkvmback.a $(O)/libcore.a
 
+# tests/support: the fake machine and helpers that several tests share.
+SUPPORT := $(wildcard tests/support/*.c)
 UNIT := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(UNIT))
 
@@ -71,6 +73,7 @@ $(O)/%.blob.o: $(O)/%.elf
 
 $(O)/libcore.a: $(CORE_OBJS)
 $(O)/libkvmback.a: $(call obj,$(KVMBACK))
+$(O)/libtest.a: $(call obj,$(SUPPORT))
 $(O)/libviews.a: $(call obj,$(VIEWS))
 $(O)/%.a:
 	$(SAY) AR $@
@@ -81,10 +84,10 @@ $(O)/kvmscope: $(call obj,$(CLI)) $(LIBS)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(CLI)) $(LIBS) $(PKG_LIBS)
 
 # ---- tests
-$(O)/tests/%: $(O)/tests/unit/%.o $(LIBS)
+$(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(LIBS)
 	$(SAY) LD $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do echo "== $$t"; $$t || exit 1; done

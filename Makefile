@@ -22,7 +22,9 @@ ifdef SANITIZE
 BASE_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
 endif
--include $(O)/pkg.mk
+ifneq ($(filter-out deps deps-check clean run check ci,$(or $(MAKECMDGOALS),all)),)
+include $(O)/pkg.mk
+endif
 
 CORE := $(wildcard core/*.c core/*/*.c)
 KVMBACK := $(wildcard kvmback/*.c kvmback/*/*.c)
@@ -40,17 +42,21 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(UNIT))
 
 all: $(O)/kvmscope
 
-# ---- packages: one line says what is missing
+# ---- packages: `make deps` installs what is missing when root, else says the one line that does
 DEBS := gcc make pkg-config nasm libreadline-dev libcapstone-dev libncurses-dev tcl-dev libbpf-dev libelf-dev \
 	libtraceevent-dev zlib1g-dev
-TEST_DEBS := libcmocka-dev clang libclang-rt-14-dev valgrind python3 tmux man-db libjansson-dev util-linux
+TEST_DEBS := libcmocka-dev libjansson-dev clang clang-format libclang-rt-14-dev valgrind python3 tmux man-db util-linux less
+
+deps:
+	$(Q)tests/checks/deps.sh $(DEBS)
+deps-check:
+	$(Q)tests/checks/deps.sh $(DEBS) $(TEST_DEBS)
 
 $(O)/pkg.mk: Makefile
 	$(Q)mkdir -p $(O)
 	$(Q)for p in $(PKGS); do pkg-config --exists $$p || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ] || ! command -v nasm >/dev/null; then \
-	  echo "missing:$$missing$$(command -v nasm >/dev/null || echo ' nasm'); install with: apt-get install $(DEBS)" >&2; \
-	  exit 1; fi
+	command -v nasm >/dev/null || missing="$$missing nasm"; \
+	if [ -n "$$missing" ]; then echo "missing:$$missing; make deps, or: apt-get install $(DEBS)" >&2; exit 1; fi
 	$(Q)echo "PKG_CFLAGS := $$(pkg-config --cflags $(PKGS))" >$@
 	$(Q)echo "PKG_LIBS := $$(pkg-config --libs $(PKGS))" >>$@
 
@@ -89,12 +95,43 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(LIBS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
-unit: $(UNIT_BINS)
-	$(Q)for t in $(UNIT_BINS); do echo "== $$t"; $$t || exit 1; done
+tests: $(O)/kvmscope $(UNIT_BINS)
+
+# The two commands of the README. Both install what is missing first, then call make again, now that packages are there.
+run: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)if [ -t 0 ] && [ -t 1 ]; then exec $(O)/kvmscope -x scripts/tour.tcl demo:tour; \
+	else exec $(O)/kvmscope --batch -x scripts/tour.tcl demo:tour </dev/null; fi
+
+check: deps-check
+	$(Q)$(MAKE) --no-print-directory -j2 all tests
+	$(Q)tests/run.py --build $(O)
+
+unit: tests
+	$(Q)tests/run.py --build $(O) --only unit
+
+format:
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+format-check:
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+
+install: all
+	install -D -m755 $(O)/kvmscope $(DESTDIR)$(PREFIX)/bin/kvmscope
+	install -D -m644 docs/kvmscope.1 $(DESTDIR)$(PREFIX)/share/man/man1/kvmscope.1
+	install -D -m644 completions/kvmscope.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvmscope
+	install -D -m644 completions/_kvmscope $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvmscope
+	install -D -m644 completions/kvmscope.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kvmscope.fish
+	for f in scripts/*.tcl; do install -D -m644 $$f $(DESTDIR)$(PREFIX)/share/kvmscope/$$f || exit 1; done
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/kvmscope $(DESTDIR)$(PREFIX)/share/man/man1/kvmscope.1 \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvmscope \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvmscope \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kvmscope.fish
+	rm -rf $(DESTDIR)$(PREFIX)/share/kvmscope
 
 clean:
 	rm -rf $(O)
 
-.PHONY: all unit clean
+.PHONY: all tests unit run check deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -15,16 +15,16 @@ enum insn_kind {
 	INSN_PLAIN,
 	INSN_CALL,
 	INSN_RET,
-	INSN_INT,  /* int n, int3, into, syscall, sysenter */
+	INSN_INT,  /* int n, int3, int1, into */
 	INSN_IRET, /* iret, sysret, sysexit */
 	INSN_JUMP,
 	INSN_HLT,
 	INSN_RSM,
 	INSN_PUSHF,
 	INSN_POPF,
-	INSN_SYSCALL,
-	INSN_REP,    /* a string instruction with REP */
-	INSN_MOV_SS, /* mov ss, pop ss: holds interrupts and traps for one instruction */
+	INSN_SYSCALL, /* syscall, sysenter */
+	INSN_REP,     /* a string instruction with REP */
+	INSN_MOV_SS,  /* mov ss, pop ss: holds interrupts and traps for one instruction */
 };
 
 struct insn {
@@ -39,5 +39,9 @@ struct insn {
 /* Decode one instruction of n bytes at code (n may be less than 15: what could be read). bits is 16, 32 or 64. False where
  * the bytes are no instruction; out->len is then 0 and bytes[0] filled. */
 bool disas_one(struct disas *d, unsigned bits, uint64_t addr, const uint8_t *code, size_t n, struct insn *out);
+
+/* The kind alone, from the opcode bytes and without capstone: a few nanoseconds. INSN_PLAIN also where the bytes end too
+ * soon or are no instruction. */
+enum insn_kind disas_kind(unsigned bits, const uint8_t *code, size_t n);
 
 #endif

@@ -23,12 +23,16 @@ int args_option(struct args *a, const char *name, const char **value, struct err
 bool args_more(const struct args *a);	     /* a positional word is left */
 const char *args_peek(const struct args *a); /* the next one or NULL */
 int args_word(struct args *a, const char *what, const char **out, struct err *e) MUST_USE;
-/* An address expression: numbers, $registers, symbols, operators. */
+/* An address expression: numbers, $registers, symbols, operators. Words that go on with an operator belong to it: "$rsp + 8".
+ */
 int args_addr(struct args *a, const char *what, uint64_t *out, struct err *e) MUST_USE;
 /* An expression within min..max. */
 int args_number(struct args *a, const char *what, uint64_t min, uint64_t max, uint64_t *out, struct err *e) MUST_USE;
 /* The bytes of a hex word ("deadbeef", 0x and spaces allowed); *out is malloc'ed. */
 int args_hex(struct args *a, const char *what, uint8_t **out, size_t *len, struct err *e) MUST_USE;
+/* All words that are left, joined by single spaces: an expression with blanks in it ("p $rip + 4", "condition 1 $rax == 5").
+ */
+int args_rest(struct args *a, const char *what, const char **out, struct err *e) MUST_USE;
 int args_end(struct args *a, struct err *e) MUST_USE;
 /* "64M" → bytes; K, M, G, T. */
 int parse_size(const char *text, uint64_t *out, struct err *e) MUST_USE;

@@ -32,7 +32,7 @@ enum command_flag {
 	CMD_CHANGES_GUEST = 1 << 2,
 	CMD_REPEATS = 1 << 3,	  /* an empty line repeats it */
 	CMD_FORMAT = 1 << 4,	  /* accepts /FMT */
-	CMD_RAW = 1 << 5,	  /* the rest of the line is one word (p EXPR, condition) */
+	CMD_RAW = 1 << 5,	  /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
 	CMD_SHADOWS_TCL = 1 << 6, /* also a Tcl command's name: the words decide (cli/line.c) */
 };
 

@@ -27,10 +27,18 @@ struct kvm_host {
 	bool immediate_exit, x86_smm, readonly_mem, guest_debug, debugregs, vcpu_events, xsave;
 	bool manual_dirty; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	unsigned maxphyaddr;
+	uint64_t gpa_limit; /* first address past what a slot may cover: shadow paging allows more than maxphyaddr */
+	uint32_t *msrs;	    /* KVM_GET_MSR_INDEX_LIST */
+	unsigned n_msrs;
+	size_t xsave_size; /* of struct kvm_xsave with its tail */
 	struct kvm_cpuid2 *cpuid;
 	size_t run_size; /* of the kvm_run mapping */
 };
 int kvm_host_get(const struct kvm_host **out, struct err *e) MUST_USE;
+/* The same of another device node, into *out; kvm_host_close() frees it. -ENOENT, -EACCES, -ENODEV (not KVM, or not API
+ * 12), -EMFILE. */
+int kvm_host_open(const char *path, struct kvm_host *out, struct err *e) MUST_USE;
+void kvm_host_close(struct kvm_host *h);
 
 /* What probe.c found (once per process, on scratch VMs) for CPL 0 and CPL 3 in each mode. */
 enum step_how { STEP_GUESTDBG, STEP_EMPTY_IDT, STEP_TRAP_PAGE, STEP_NONE };
@@ -54,7 +62,10 @@ struct kvcpu {
 	struct kvm_run *run;
 	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
 	bool in_smm;	     /* SMM emulated by us */
+	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves */
+	bool halted;	     /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
+	uint64_t xcr0, tsc_seen;  /* regs.c: as last fetched */
 	struct kvcpu_run *thread; /* run.c's own */
 };
 
@@ -62,6 +73,7 @@ struct kvm_vm {
 	struct machine m;
 	const struct kvm_host *host;
 	int fd;
+	atomic_bool ran; /* run.c sets it before KVM_RUN: KVM may have shadowed guest tables. mem.c clears it */
 	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
@@ -89,10 +101,18 @@ int kvm_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, st
 void kvm_seg_out(struct seg *to, const struct kvm_segment *from);
 void kvm_seg_in(struct kvm_segment *to, const struct seg *from);
 
-/* smm.c: called by run.c with all vCPUs out of the guest. enter: the board's SMI or machine_smi(). leave: an RSM stands at
- * rip. */
+/* smm.c: called by run.c with all vCPUs out of the guest. enter: the board's SMI or machine_smi(), any exit that raised it
+ * completed (the saved rip is the vCPU's); while in_smm the SMI is latched and nothing else happens. leave: an RSM stands at
+ * rip; a latched SMI is taken at once (in_smm then stays). -EINVAL: the saved state is one that RSM answers with shutdown.
+ */
 int kvm_smm_enter(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
 int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
+/* Set whether the vCPU is in (emulated) SMM, swapping the slots that only one side sees. Registers are the caller's. */
+int kvm_smm_switch(struct kvm_vm *vm, unsigned vcpu, bool smm, struct err *e) MUST_USE;
+int kvm_smi(struct machine *m, unsigned vcpu, struct err *e);
+int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);
+int kvm_smm_init(struct kvm_vm *vm, struct err *e) MUST_USE;
+void kvm_smm_deinit(struct kvm_vm *vm);
 
 /* run.c, step.c, plant.c */
 int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */
@@ -111,5 +131,16 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu);
 
 /* inspect.c: the inspection ops on kernel/kview.h */
 int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e) MUST_USE;
+int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e);
+int kvm_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e);
+int kvm_roots(struct machine *m, struct root_list *out, struct err *e);
+int kvm_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
+int kvm_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
+int kvm_rmap_all(struct machine *m, struct rmap_list *out, struct err *e);
+int kvm_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e);
+int kvm_mmio(struct machine *m, struct mmio_info_list *out, struct err *e);
+
+/* hpa.c */
+int kvm_hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e);
 
 #endif

@@ -13,7 +13,8 @@
  * range, slots known to slot_check(), the machine not running, not parked where the op changes it. */
 struct machine_ops {
 	const char *name;
-	/* M. Allocate the backend's struct with struct machine as its first member; vcpus at reset. */
+	/* M. Allocate the backend's struct zeroed, with struct machine as its first member; vcpus at reset. It may fill
+	 * slots.limits, maxphyaddr and no_gbpages; the wrapper fills ops, vcpus, board, keys and the limits left 0. */
 	int (*create)(const struct machine_config *cfg, struct machine **out, struct err *e);
 	/* M. Free everything, the struct too; the wrapper has freed what is its own. Slots' backing is released by
 	 * slot_release. */
@@ -78,6 +79,9 @@ struct machine {
 	struct board board;
 	struct storage_keys *keys;
 	bool running;
+	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
+	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */
+	bool no_gbpages;     /* their CPUID has no 1 GiB pages */
 };
 
 #endif

@@ -61,6 +61,7 @@ struct regs {
 	uint64_t dr[8]; /* 4 and 5 unused */
 	struct msr_regs msr;
 	struct fpu_regs fpu;
+	uint32_t pkru; /* with REGS_FPU; 0 (all allowed) where the CPU has none */
 	bool smm;
 	/* REGS_EVENTS */
 	bool halted;
@@ -138,10 +139,13 @@ const char *cpu_mode_name(enum cpu_mode m);
 struct reg_name {
 	const char *name;
 	enum regs_part part;
-	uint8_t bits;	   /* 8 to 64, 128 for xmm, 80 for st */
-	const char *group; /* general, segment, table, control, debug, msr, fpu */
+	uint8_t bits; /* 8 to 64, 128 for xmm, 80 for st */
+	/* general, segment, table, control, debug, msr, fpu; "part": another name or a narrower view of one of those (eax,
+	 * al, pc, fs_base), after all others in the table and not shown by `info registers` */
+	const char *group;
 };
-/* The whole table in the order in which `info registers` shows it; *n entries. */
+/* The whole table in the order in which `info registers` shows it; *n entries. cs.flags and the like are bits 0 to 16:
+ * type, s 4, dpl 5-6, present 7, avl 12, l 13, db 14, g 15, unusable 16. */
 const struct reg_name *reg_names(size_t *n);
 /* NULL where there is no such register. Case does not matter; "pc" is rip, "sp" rsp, "fp" rbp. */
 const struct reg_name *reg_find(const char *name);
@@ -149,7 +153,8 @@ const struct reg_name *reg_find(const char *name);
 uint64_t reg_get(const struct regs *r, const struct reg_name *reg);
 /* Pointer to and length of the bytes of an xmm or st register; NULL for others. */
 const uint8_t *reg_bytes(const struct regs *r, const struct reg_name *reg, size_t *len);
-/* Store; -ERANGE where value does not fit the width. Writing eax zero-extends into rax, ax and al keep the rest. */
+/* Store; -ERANGE where value does not fit the width, neither as it is nor as a sign-extended negative. Writing eax
+ * zero-extends into rax, ax and al keep the rest; of xmm and st the low 64 bits are written. */
 int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct err *e) MUST_USE;
 /* "CF ZF …" for rflags, "PE WP PG" for cr0, and so on for cr4 and efer; "" for others. Returns buf. */
 const char *reg_flags_text(const struct reg_name *reg, uint64_t value, char *buf, size_t size);

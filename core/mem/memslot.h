@@ -4,7 +4,8 @@
  *
  * The table is the debugger's own record for both backends. It follows the memslot code as the readonly-memslot and
  * SMRAM discussions describe it: an array by descending base, a last-hit hint before a binary search, the hint moved on
- * success only; `found` told apart from `visible`. Rules and errnos: shared spec A2, A3 (kept in docs/SLOTS.md).
+ * success only; `found` told apart from `visible`. What is seen inside SMM and what outside are two such arrays, because
+ * slots overlap between them only. Rules and errnos: docs/SLOTS.md.
  */
 #ifndef KVMSCOPE_CORE_MEM_MEMSLOT_H
 #define KVMSCOPE_CORE_MEM_MEMSLOT_H
@@ -30,6 +31,9 @@ struct slot {
 	bool own;	    /* kept by the debugger for itself: hidden from listings */
 	bool invalid;	    /* an INVALID copy during delete or move */
 	bool file_backed;   /* alias maps a file PROT_READ: the debugger cannot write it */
+	int fd;		    /* file_backed: read by pread() from here, since a file cut short under a mapping is a SIGBUS;
+			     * -1: through the alias all the same */
+	uint64_t fd_offset; /* of gpa's first byte in fd */
 	bool huge;	    /* 2 MiB backing asked for */
 	uint64_t hva;	    /* the guest's view: what KVM was told; on soft the alias */
 	uint8_t *alias;	    /* the debugger's view: never faults into userfaultfd */
@@ -42,21 +46,33 @@ struct slot_limits {
 	uint32_t max_slots;	 /* ids are below this; default 32764 */
 	uint64_t max_pages;	 /* of one slot; default SLOT_MAX_PAGES */
 	uint64_t gpa_limit;	 /* first address past physical memory, 1 << maxphyaddr; default 1 << 52 */
-	unsigned address_spaces; /* 1 or 2 */
+	unsigned address_spaces; /* 1 or 2; default 1 */
+	uint64_t hva_limit;	 /* first address past user space; default 0x7ffffffff000 */
+};
+
+/* Slots that are seen from one side, inside SMM or outside: they never overlap. */
+struct slot_view {
+	struct slot **by_gfn; /* descending gpa */
+	size_t n, last_hit;
 };
 
 struct slot_table {
-	struct slot **by_gfn; /* n pointers, descending gpa; equal gpa: non-SMM first */
+	struct slot **by_gfn;	  /* n pointers, descending gpa; equal gpa: non-SMM first */
+	struct slot **by_id;	  /* the same slots, ascending id */
+	struct slot_view view[2]; /* outside and inside SMM */
 	size_t n, cap;
-	size_t last_hit;
 	uint64_t generation; /* bit 63 set while an update is under way */
 	struct slot_limits limits;
 };
 
-void slot_table_init(struct slot_table *t);
-void slot_table_deinit(struct slot_table *t); /* frees slots and bitmaps, not backing */
+#define SLOT_GENERATION_UPDATE (1ull << 63)
 
-/* What somebody asks for. size 0 deletes. */
+/* A zeroed struct slot_table is an empty one too, once its limits are filled. */
+void slot_table_init(struct slot_table *t);
+void slot_limits_default(struct slot_limits *l); /* fill what is 0 */
+void slot_table_deinit(struct slot_table *t);	 /* frees slots and bitmaps, not backing */
+
+/* What somebody asks for. size 0 deletes. vis 0: as the slot has it, for a new one as SLOT_SMRAM says (smm or both). */
 struct slot_spec {
 	uint32_t id;
 	enum slot_vis vis;
@@ -67,6 +83,11 @@ struct slot_spec {
 	bool own;
 	uint64_t hva; /* checked for alignment and range where non-zero; normally 0: the backend picks */
 };
+
+/* A slot as asked for, without memory (fd -1, no alias, no bitmaps); NULL where memory is out. free() undoes it before it
+ * is in a table; slot_free() drops its bitmaps too. */
+struct slot *slot_new(const struct slot_spec *spec);
+void slot_free(struct slot *s);
 
 enum slot_change_kind { SLOT_CREATE, SLOT_DELETE, SLOT_MOVE, SLOT_FLAGS, SLOT_NOTHING };
 

@@ -63,6 +63,8 @@ struct paging_mem {
 	void *ctx;
 	int (*read)(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry);
 	int (*update)(void *ctx, uint64_t gpa, unsigned size, uint64_t old, uint64_t new_entry);
+	/* Optional: the len bytes at gpa (a table, within a page) to look at directly; NULL: use read. */
+	const void *(*map)(void *ctx, uint64_t gpa, size_t len);
 };
 
 struct guest_fault {

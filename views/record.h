@@ -29,6 +29,11 @@ struct value record_memop(struct pool *p, const struct memop *op, const struct m
 struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null where not present */
 struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode);
 struct value record_mapping(struct pool *p, const struct guest_mapping *m);
+/* The same for long lists: equal flags share one list. known is zeroed at first and belongs to the pool's lifetime. */
+struct mapping_flags {
+	struct value list[64];
+};
+struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known);
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol);
 struct value record_diff(struct pool *p, const struct diff_list *d);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */

@@ -15,6 +15,7 @@ struct out {
 	char *text; /* NUL-terminated, never NULL after out_init() */
 	size_t len, cap;
 	bool color;	/* write escape sequences */
+	bool ascii;	/* trees in |- instead of box-drawing characters: the locale is not UTF-8 */
 	unsigned width; /* columns to stay within where that can be; 0: no limit */
 	bool failed;	/* memory ran out; text is what there was room for */
 };

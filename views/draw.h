@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What the views share below views/view.h: appending to a struct out without printf, tables sized in one pass, and the
+ * branches of trees. Only views/ includes this.
+ *
+ * Text that comes from a guest, an image or the kernel is drawn by out_safe(): no control character reaches a terminal.
+ */
+#ifndef KVMSCOPE_VIEWS_DRAW_H
+#define KVMSCOPE_VIEWS_DRAW_H
+
+#include "views/view.h"
+
+/* Room for n more bytes and a NUL at the end of the text, or NULL (and failed set). The caller adds what it used to len. */
+char *out_room(struct out *o, size_t n);
+void out_bytes(struct out *o, const char *s, size_t n);
+void out_fill(struct out *o, char c, size_t n);
+void out_begin(struct out *o, enum style st);
+void out_end(struct out *o, enum style st);
+/* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay where multiline. */
+void out_safe(struct out *o, const char *s, size_t n, bool multiline);
+void out_hex(struct out *o, uint64_t x);
+void out_styled_hex(struct out *o, enum style st, uint64_t x);
+/* "512 KiB", "1 MiB", "12345": exact, never rounded. */
+void out_size(struct out *o, uint64_t bytes);
+
+/* Both return the length; buf holds 24 bytes or more. */
+size_t format_hex(char *buf, uint64_t x);
+size_t format_dec(char *buf, int64_t n);
+unsigned hex_width(uint64_t x);
+/* Columns that n bytes of UTF-8 take, one a code point. */
+size_t text_width(const char *s, size_t n);
+
+/* A table's column: key names the row's field. */
+enum column_kind {
+	COL_VALUE,
+	COL_SIZE,   /* bytes, as out_size() */
+	COL_FLAG,   /* the title's word where true, nothing where false */
+	COL_SHARED, /* left out and told below the table where all rows agree */
+	COL_CELL,   /* .cell draws it */
+};
+struct column {
+	const char *key;
+	const char *title; /* NULL: the key */
+	enum column_kind kind;
+	enum style style;
+	bool optional; /* left out where no row has anything to say */
+	bool left;     /* numbers to the left too */
+	void (*cell)(struct out *o, const struct value *row);
+};
+/* rows is a list of dicts. Reasons of n/a cells follow the table, each once. */
+void table_draw(struct out *o, const struct column *cols, size_t n, const struct value *rows);
+/* Columns from the rows' own keys. */
+void table_by_shape(struct out *o, const struct value *rows);
+
+/* One line's beginning in a tree: for every level above whether more siblings follow there, then this one's own. */
+#define TREE_DEPTH_MAX 16
+struct tree {
+	unsigned depth;
+	bool more[TREE_DEPTH_MAX];
+};
+/* Draw the branches before an entry at t->depth (0: none); last: no sibling follows. Remembers it for deeper entries. */
+void tree_branch(struct out *o, struct tree *t, unsigned depth, bool last);
+
+/* Fields of a record, forgiving: 0, false, "" or an empty list where there is no such field or it has another type. */
+uint64_t get_num(const struct value *dict, const char *key);
+bool get_truth(const struct value *dict, const char *key);
+const char *get_str(const struct value *dict, const char *key);
+const struct value *get_list(const struct value *dict, const char *key);
+bool has_num(const struct value *dict, const char *key);
+/* True where the list has this word. */
+bool has_word(const struct value *list, const char *word);
+/* "rwx" from writable and exec; then " user". */
+void out_access(struct out *o, bool writable, bool exec, bool user);
+void out_words(struct out *o, const struct value *list, const char *none);
+/* Any value inside a line: lists and dicts too. */
+void out_inline(struct out *o, const struct value *v);
+/* "key  value" lines of a dict, keys padded to the widest; nested tables follow their key, indented. */
+void out_dict(struct out *o, const struct value *dict);
+/* Draw by shape, whatever it is. */
+void view_by_shape(struct out *o, const struct value *v);
+
+typedef void view_fn(struct out *o, const struct value *v);
+view_fn view_stop, view_slots, view_slot, view_shadow, view_shadow_tree, view_sptes, view_rmap, view_rmaps, view_mmio,
+    view_walk, view_xlate, view_memop, view_tlb, view_mem, view_registers, view_dump, view_disas, view_stages, view_diff,
+    view_breakpoints, view_vcpus, view_facts;
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The growing text buffer that views draw into: styles, numbers formatted by hand (tables of 100,000 rows are drawn while
+ * somebody waits), and text that may come from a hostile guest made safe for a terminal.
+ */
+#include "views/draw.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static char no_text[1];
+
+static const char *const style_code[STYLE_COUNT] = {
+    [STYLE_PLAIN] = "",	       [STYLE_HEAD] = "\033[1;2m", [STYLE_ADDR] = "\033[36m", [STYLE_GOOD] = "\033[32m",
+    [STYLE_WARN] = "\033[33m", [STYLE_BAD] = "\033[1;31m", [STYLE_DIM] = "\033[2m",   [STYLE_BOLD] = "\033[1m",
+};
+
+void out_init(struct out *o, bool color, unsigned width)
+{
+	*o = (struct out){.text = no_text, .color = color, .width = width};
+}
+
+void out_deinit(struct out *o)
+{
+	if (o->cap)
+		free(o->text);
+	o->text = no_text;
+	o->len = o->cap = 0;
+}
+
+static char *grow(struct out *o, size_t need)
+{
+	size_t cap = o->cap ? o->cap : 1024;
+
+	while (cap < need)
+		cap *= 2;
+	char *text = realloc(o->cap ? o->text : NULL, cap);
+	if (!text) {
+		o->failed = true;
+		return NULL;
+	}
+	o->text = text;
+	o->cap = cap;
+	return text + o->len;
+}
+
+char *out_room(struct out *o, size_t n)
+{
+	if (o->len + n + 1 <= o->cap)
+		return o->text + o->len;
+	return n > SIZE_MAX / 4 || o->failed ? NULL : grow(o, o->len + n + 1);
+}
+
+static void used(struct out *o, size_t n)
+{
+	o->len += n;
+	o->text[o->len] = '\0';
+}
+
+void out_bytes(struct out *o, const char *s, size_t n)
+{
+	char *at = out_room(o, n);
+
+	if (!at)
+		return;
+	memcpy(at, s, n);
+	used(o, n);
+}
+
+void out_fill(struct out *o, char c, size_t n)
+{
+	char *at = out_room(o, n);
+
+	if (!at)
+		return;
+	memset(at, c, n);
+	used(o, n);
+}
+
+void out_text(struct out *o, const char *s)
+{
+	out_bytes(o, s, strlen(s));
+}
+
+PRINTF_LIKE(2, 0)
+static void append(struct out *o, const char *fmt, va_list ap)
+{
+	va_list again;
+	char small[256];
+
+	va_copy(again, ap);
+	int len = vsnprintf(small, sizeof(small), fmt, ap);
+	if (len >= 0 && (size_t)len < sizeof(small)) {
+		out_bytes(o, small, (size_t)len);
+	} else if (len >= 0) {
+		char *at = out_room(o, (size_t)len);
+		if (at) {
+			vsnprintf(at, (size_t)len + 1, fmt, again);
+			used(o, (size_t)len);
+		}
+	}
+	va_end(again);
+}
+
+void out_textf(struct out *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	append(o, fmt, ap);
+	va_end(ap);
+}
+
+void out_begin(struct out *o, enum style st)
+{
+	if (o->color && st != STYLE_PLAIN)
+		out_text(o, style_code[st]);
+}
+
+void out_end(struct out *o, enum style st)
+{
+	if (o->color && st != STYLE_PLAIN)
+		out_bytes(o, "\033[0m", 4);
+}
+
+void out_styled(struct out *o, enum style st, const char *fmt, ...)
+{
+	va_list ap;
+
+	out_begin(o, st);
+	va_start(ap, fmt);
+	append(o, fmt, ap);
+	va_end(ap);
+	out_end(o, st);
+}
+
+unsigned hex_width(uint64_t x)
+{
+	return x ? 2 + (67 - (unsigned)__builtin_clzll(x)) / 4 : 3;
+}
+
+size_t format_hex(char *buf, uint64_t x)
+{
+	static const char digit[] = "0123456789abcdef";
+	unsigned len = hex_width(x);
+
+	buf[0] = '0';
+	buf[1] = 'x';
+	for (unsigned i = len; i > 2; x >>= 4)
+		buf[--i] = digit[x & 15];
+	buf[len] = '\0';
+	return len;
+}
+
+size_t format_dec(char *buf, int64_t n)
+{
+	char tmp[24];
+	size_t i = sizeof(tmp), len = 0;
+	uint64_t u = n < 0 ? -(uint64_t)n : (uint64_t)n;
+
+	do
+		tmp[--i] = (char)('0' + u % 10);
+	while (u /= 10);
+	if (n < 0)
+		buf[len++] = '-';
+	memcpy(buf + len, tmp + i, sizeof(tmp) - i);
+	len += sizeof(tmp) - i;
+	buf[len] = '\0';
+	return len;
+}
+
+void out_hex(struct out *o, uint64_t x)
+{
+	char *at = out_room(o, 24);
+
+	if (at)
+		o->len += format_hex(at, x);
+}
+
+void out_styled_hex(struct out *o, enum style st, uint64_t x)
+{
+	out_begin(o, st);
+	out_hex(o, x);
+	out_end(o, st);
+}
+
+void out_size(struct out *o, uint64_t bytes)
+{
+	static const char *const unit[] = {"", " KiB", " MiB", " GiB", " TiB"};
+	unsigned u = 0;
+	char num[24];
+
+	while (u < 4 && bytes && !(bytes & 1023)) {
+		bytes >>= 10;
+		u++;
+	}
+	out_bytes(o, num, format_dec(num, (int64_t)bytes));
+	out_text(o, unit[u]);
+}
+
+size_t text_width(const char *s, size_t n)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < n; i++)
+		width += ((unsigned char)s[i] & 0xc0) != 0x80;
+	return width;
+}
+
+/* Length of the UTF-8 sequence at s, 0 where it is broken, overlong, a surrogate, or a C1 control. */
+static unsigned sequence(const unsigned char *s, size_t n)
+{
+	unsigned len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	uint32_t c = s[0] & (0xffu >> (len + 1));
+
+	if (s[0] < 0xc2 || s[0] > 0xf4 || n < len)
+		return 0;
+	for (unsigned i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
+	return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
+}
+
+static size_t plain_run(const unsigned char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && s[i] >= 0x20 && s[i] < 0x7f)
+		i++;
+	return i;
+}
+
+void out_safe(struct out *o, const char *text, size_t n, bool multiline)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	while (n) {
+		size_t run = plain_run(s, n);
+		if (!run && s[0] >= 0x80)
+			run = sequence(s, n);
+		if (!run && multiline && (s[0] == '\n' || s[0] == '\t'))
+			run = 1;
+		if (run) {
+			out_bytes(o, (const char *)s, run);
+		} else {
+			if (s[0] >= 0x80)
+				out_bytes(o, "?", 1);
+			else
+				out_textf(o, "\\x%02x", s[0]);
+			run = 1;
+		}
+		s += run;
+		n -= run;
+	}
+}

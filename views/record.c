@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Records of what a machine is made of: stops, slots, registers. Memory-management records are in record_mmu.c, those of
+ * translations in record_guest.c, those of the debugger's own tables in record_debug.c.
+ */
+#include "views/record.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct value record_flags(struct pool *p, uint32_t slot_flags)
+{
+	struct value v = v_list(p, 3);
+
+	if (slot_flags & SLOT_READONLY)
+		v_push(p, &v, v_lit("readonly"));
+	if (slot_flags & SLOT_LOG_DIRTY)
+		v_push(p, &v, v_lit("log-dirty"));
+	if (slot_flags & SLOT_SMRAM)
+		v_push(p, &v, v_lit("smram"));
+	return v;
+}
+
+/* The kernel sets bit 63 of a slot generation while it swaps the tables. */
+static void put_generation(struct pool *p, struct value *d, uint64_t generation)
+{
+	v_put(p, d, "generation", v_int((int64_t)(generation & ~(1ull << 63))));
+	if (generation >> 63)
+		v_put(p, d, "updating", v_bool(true));
+}
+
+struct value record_slot(struct pool *p, const struct slot_info *s)
+{
+	struct value d = v_dict(p, 12);
+
+	v_put(p, &d, "id", v_int(s->id));
+	v_put(p, &d, "as", v_int(s->as));
+	v_put(p, &d, "visible", v_lit(slot_vis_name(s->vis)));
+	v_put(p, &d, "gpa", v_hex(s->gpa));
+	v_put(p, &d, "size", v_int((int64_t)s->size));
+	v_put(p, &d, "hva", v_hex(s->hva));
+	v_put(p, &d, "flags", record_flags(p, s->flags));
+	put_generation(p, &d, s->generation);
+	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));
+	if (s->own)
+		v_put(p, &d, "own", v_bool(true));
+	return d;
+}
+
+struct value record_slot_changed(struct pool *p, const struct slot_info *s, const struct slot_steps *steps)
+{
+	struct value d = record_slot(p, s), list = v_list(p, steps->n);
+
+	for (unsigned i = 0; i < steps->n && i < SLOT_STEPS_MAX; i++)
+		v_push(p, &list, v_str(p, steps->step[i]));
+	v_put(p, &d, "steps", list);
+	return d;
+}
+
+static struct value data_bytes(struct pool *p, const uint8_t *data, uint32_t len)
+{
+	return v_bytes(p, data, len > 8 ? 8 : len);
+}
+
+static void put_slot(struct pool *p, struct value *d, int slot)
+{
+	v_put(p, d, "slot", slot < 0 ? v_null() : v_int(slot));
+}
+
+static void put_exception(struct pool *p, struct value *d, const struct stop *s)
+{
+	v_put(p, d, "vector", v_int(s->vector));
+	v_put(p, d, "error_code", s->has_error ? v_hex(s->error_code) : v_null());
+	if (s->vector == 14)
+		v_put(p, d, "cr2", v_hex(s->cr2));
+}
+
+static void put_access(struct pool *p, struct value *d, const struct stop *s)
+{
+	bool asked = !s->write && s->reason != STOP_WATCHPOINT;
+
+	v_put(p, d, "len", v_int(s->len));
+	v_put(p, d, "write", v_bool(s->write));
+	v_put(p, d, "data", asked ? v_na(p, "a read that the device has not answered yet") : data_bytes(p, s->data, s->len));
+}
+
+static void put_watchpoint(struct pool *p, struct value *d, const struct stop *s)
+{
+	if (s->gva)
+		v_put(p, d, "gva", v_hex(s->gva));
+	v_put(p, d, "gpa", v_hex(s->gpa));
+	put_access(p, d, s);
+	if (s->has_old)
+		v_put(p, d, "old_data", data_bytes(p, s->old_data, s->len));
+}
+
+static void put_error(struct pool *p, struct value *d, const struct stop *s)
+{
+	v_put(p, d, "error", v_str(p, s->error));
+	if (s->kvm_exit) {
+		v_put(p, d, "kvm_exit", v_int(s->kvm_exit));
+		v_put(p, d, "suberror", v_int(s->suberror));
+	}
+	if (s->n_insn)
+		v_put(p, d, "insn", v_bytes(p, s->insn, s->n_insn > sizeof(s->insn) ? sizeof(s->insn) : s->n_insn));
+}
+
+static void put_stage(struct pool *p, struct value *d, const struct stop *s)
+{
+	v_put(p, d, "stage", v_str(p, s->stage));
+	v_put(p, d, "fault", v_int(s->fault));
+	if (s->gva)
+		v_put(p, d, "gva", v_hex(s->gva));
+	if (s->gpa)
+		v_put(p, d, "gpa", v_hex(s->gpa));
+}
+
+/* What a stop says besides reason, vcpu and rip. */
+static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
+{
+	switch (s->reason) {
+	case STOP_EXCEPTION:
+		put_exception(p, d, s);
+		return;
+	case STOP_MMIO:
+		v_put(p, d, "gpa", v_hex(s->gpa));
+		put_access(p, d, s);
+		put_slot(p, d, s->slot);
+		return;
+	case STOP_PIO:
+		v_put(p, d, "port", v_hex(s->port));
+		put_access(p, d, s);
+		v_put(p, d, "count", v_int(s->count));
+		return;
+	case STOP_WATCHPOINT:
+		put_watchpoint(p, d, s);
+		return;
+	case STOP_FAULT_STAGE:
+		put_stage(p, d, s);
+		return;
+	case STOP_EXIT:
+		v_put(p, d, "exit_code", v_int((int64_t)s->exit_code));
+		return;
+	case STOP_ERROR:
+		put_error(p, d, s);
+		return;
+	default:
+		return;
+	}
+}
+
+struct value record_stop(struct pool *p, const struct stop *s, const char *why)
+{
+	struct value d = v_dict(p, 12);
+
+	v_put(p, &d, "reason", v_lit(stop_reason_name(s->reason)));
+	v_put(p, &d, "vcpu", v_int(s->vcpu));
+	v_put(p, &d, "rip", v_hex(s->rip));
+	if (s->breakpoint)
+		v_put(p, &d, "breakpoint", v_int(s->breakpoint));
+	put_by_reason(p, &d, s);
+	if (s->no_progress)
+		v_put(p, &d, "no_progress", v_bool(true));
+	v_put(p, &d, "why", v_str(p, why && why[0] ? why : s->note));
+	return d;
+}
+
+/* 128- and 80-bit registers as one number in hex. */
+static struct value wide_register(struct pool *p, const uint8_t *bytes, size_t len)
+{
+	char text[40] = "0x";
+
+	for (size_t i = 0; i < len && i < 16; i++)
+		snprintf(text + 2 + 2 * i, 3, "%02x", bytes[len - 1 - i]);
+	return v_str(p, text);
+}
+
+/* The names that stand for a whole register; ax, r8d and the like are parts of them. Without all: no hidden parts of
+ * segments, no MSRs, no FPU. */
+static bool shown(const struct reg_name *n, bool all)
+{
+	if (!strcmp(n->group, "general"))
+		return n->bits == 64;
+	if (all)
+		return true;
+	if (!strcmp(n->group, "segment"))
+		return !strchr(n->name, '.');
+	return !strcmp(n->group, "control") || !strcmp(n->group, "table");
+}
+
+struct value record_regs(struct pool *p, const struct regs *r, bool all)
+{
+	size_t n;
+	const struct reg_name *names = reg_names(&n);
+	struct value d = v_dict(p, 64);
+
+	for (size_t i = 0; i < n; i++) {
+		size_t len;
+		if (!(r->valid & names[i].part) || !shown(&names[i], all))
+			continue;
+		const uint8_t *bytes = reg_bytes(r, &names[i], &len);
+		v_put(p, &d, names[i].name, bytes ? wide_register(p, bytes, len) : v_hex(reg_get(r, &names[i])));
+	}
+	return d;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Records of the debugger's own tables: breakpoints, instructions, differences.
+ */
+#include "views/record.h"
+
+struct value record_bp(struct pool *p, const struct bp *b)
+{
+	struct value d = v_dict(p, 16);
+
+	v_put(p, &d, "id", v_int(b->id));
+	v_put(p, &d, "kind", v_lit(bp_kind_name(b->kind)));
+	v_put(p, &d, "at", v_str(p, b->at));
+	v_put(p, &d, "enabled", v_bool(b->enabled));
+	v_put(p, &d, "hits", v_int((int64_t)b->hits));
+	v_put(p, &d, "how", b->how ? v_str(p, b->how) : v_null());
+	v_put(p, &d, "temporary", v_bool(b->temporary));
+	if (b->kind != BP_CATCH) {
+		v_put(p, &d, "address", v_hex(b->addr));
+		if (b->kind >= BP_WATCH) {
+			v_put(p, &d, "len", v_int((int64_t)b->len));
+			v_put(p, &d, "phys", v_bool(b->phys));
+		}
+	}
+	if (b->ignore)
+		v_put(p, &d, "ignore", v_int((int64_t)b->ignore));
+	if (b->condition)
+		v_put(p, &d, "condition", v_str(p, b->condition));
+	if (b->commands)
+		v_put(p, &d, "commands", v_str(p, b->commands));
+	return d;
+}
+
+struct value record_insn(struct pool *p, const struct insn *i, const char *symbol)
+{
+	struct value d = v_dict(p, 8);
+	unsigned len = !i->len ? 1 : i->len > sizeof(i->bytes) ? sizeof(i->bytes) : i->len;
+
+	v_put(p, &d, "address", v_hex(i->addr));
+	v_put(p, &d, "len", v_int(len));
+	v_put(p, &d, "bytes", v_bytes(p, i->bytes, len));
+	if (!i->len)
+		v_put(p, &d, "insn", v_strf(p, ".byte 0x%02x", i->bytes[0]));
+	else
+		v_put(p, &d, "insn", v_strf(p, "%s%s%s", i->mnemonic, i->operands[0] ? " " : "", i->operands));
+	if (i->target)
+		v_put(p, &d, "target", v_hex(i->target));
+	if (symbol && symbol[0])
+		v_put(p, &d, "symbol", v_str(p, symbol));
+	return d;
+}
+
+static struct value side(struct pool *p, const char *text)
+{
+	return text[0] ? v_str(p, text) : v_null();
+}
+
+struct value record_diff(struct pool *p, const struct diff_list *l)
+{
+	struct value list = v_list(p, l->n);
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct diff_row *r = &l->v[i];
+		struct value d = v_dict(p, 5);
+		v_put(p, &d, "part", v_lit(diff_part_name(r->part)));
+		v_put(p, &d, "kind", v_lit(diff_kind_name(r->kind)));
+		v_put(p, &d, "what", v_str(p, r->what));
+		v_put(p, &d, "before", side(p, r->before));
+		v_put(p, &d, "after", side(p, r->after));
+		v_push(p, &list, d);
+	}
+	return list;
+}

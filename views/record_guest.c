@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Records of the guest's side of memory: faults, page-table walks, the translation pipeline, memop, mappings.
+ */
+#include "views/record.h"
+
+struct value record_guest_fault(struct pool *p, const struct guest_fault *f)
+{
+	struct value d;
+
+	if (!f->present)
+		return v_null();
+	d = v_dict(p, 4);
+	v_put(p, &d, "vector", v_int(f->vector));
+	v_put(p, &d, "error_code", f->has_error ? v_hex(f->error_code) : v_null());
+	v_put(p, &d, "address", v_hex(f->address));
+	return d;
+}
+
+/* Is this present entry the last of its walk? */
+static bool is_leaf(uint64_t entry, unsigned level, enum paging_mode mode)
+{
+	if (level == 1)
+		return true;
+	if (level > 3 || (level == 3 && mode == PAGING_PAE))
+		return false;
+	return entry & PTE_PS;
+}
+
+static void push_if(struct pool *p, struct value *list, bool cond, const char *word)
+{
+	if (cond)
+		v_push(p, list, v_lit(word));
+}
+
+/* The bits of a guest entry in words; PAE's page-directory pointers have no rights of their own. */
+static struct value entry_flags(struct pool *p, uint64_t e, unsigned level, enum paging_mode mode)
+{
+	struct value v = v_list(p, 8);
+	bool leaf = is_leaf(e, level, mode), rights = !(mode == PAGING_PAE && level == 3);
+
+	if (!(e & PTE_P))
+		return v;
+	v_push(p, &v, v_lit("present"));
+	push_if(p, &v, rights && (e & PTE_W), "writable");
+	push_if(p, &v, rights && (e & PTE_U), "user");
+	push_if(p, &v, e & PTE_PWT, "pwt");
+	push_if(p, &v, e & PTE_PCD, "pcd");
+	push_if(p, &v, rights && (e & PTE_A), "accessed");
+	push_if(p, &v, leaf && (e & PTE_D), "dirty");
+	push_if(p, &v, leaf && level > 1, "large");
+	push_if(p, &v, leaf && (e & PTE_G), "global");
+	push_if(p, &v, rights && mode != PAGING_32BIT && (e & PTE_NX), "nx");
+	return v;
+}
+
+struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode)
+{
+	struct value list = v_list(p, w->n);
+
+	for (unsigned i = 0; i < w->n && i < ARRAY_LEN(w->step); i++) {
+		const struct walk_step *s = &w->step[i];
+		struct value d = v_dict(p, 4);
+		v_put(p, &d, "level", v_int(s->level));
+		v_put(p, &d, "gpa", v_hex(s->gpa));
+		v_put(p, &d, "entry", s->no_memory ? v_na(p, "no memory there; the walk reads all ones") : v_hex(s->entry));
+		v_put(p, &d, "flags", entry_flags(p, s->entry, s->level, mode));
+		v_push(p, &list, d);
+	}
+	return list;
+}
+
+static struct value tlb_list(struct pool *p, const struct xlate_tlb *tlb)
+{
+	struct value list = v_list(p, 2);
+
+	for (unsigned i = 0; i < tlb->n && i < 2; i++) {
+		struct value d = v_dict(p, 2);
+		v_put(p, &d, "gpa", v_hex(tlb->entry[i].gpa));
+		v_put(p, &d, "len", v_int(tlb->entry[i].len));
+		v_push(p, &list, d);
+	}
+	return list;
+}
+
+static struct value io_entry(struct pool *p, const struct xlate_io *io)
+{
+	struct value d = v_dict(p, 8);
+
+	v_put(p, &d, "kind", v_lit(io_kind_name(io->kind)));
+	v_put(p, &d, "slot", io->slot ? v_int(io->slot->id) : v_null());
+	v_put(p, &d, "page", v_hex(io->page));
+	v_put(p, &d, "offset", v_hex(io->offset));
+	v_put(p, &d, "len", v_int(io->len));
+	v_put(p, &d, "gpa", v_hex(io->gpa));
+	if (io->device)
+		v_put(p, &d, "device", v_str(p, io->device));
+	return d;
+}
+
+struct value record_xlate(struct pool *p, const struct xlate_tlb *tlb, const struct xlate_iolist *io)
+{
+	struct value d = v_dict(p, 4), list = v_list(p, 2), fault = record_guest_fault(p, &tlb->fault);
+
+	for (unsigned i = 0; io && i < io->n && i < 2; i++)
+		v_push(p, &list, io_entry(p, &io->io[i]));
+	if (tlb->fault.present)
+		v_put(p, &fault, "why", v_str(p, tlb->walk.why));
+	v_put(p, &d, "tlb", tlb_list(p, tlb));
+	v_put(p, &d, "fault", fault);
+	v_put(p, &d, "io", list);
+	return d;
+}
+
+struct value record_memop(struct pool *p, const struct memop *op, const struct memop_result *r)
+{
+	struct value d = v_dict(p, 8);
+	bool moved = !r->status && op->buf && !(op->flags & MEMOP_CHECK_ONLY);
+
+	v_put(p, &d, "status", v_int(r->status));
+	v_put(p, &d, "len", v_int(op->size));
+	v_put(p, &d, "data", moved ? v_bytes(p, op->buf, op->size) : v_null());
+	if (r->status) {
+		v_put(p, &d, "vector", v_int(r->fault.vector));
+		v_put(p, &d, "error_code", r->fault.has_error ? v_hex(r->fault.error_code) : v_null());
+		v_put(p, &d, "address", v_hex(r->fault.address));
+		v_put(p, &d, "protection", v_bool(r->protection));
+	}
+	if (op->op == MEMOP_ABSOLUTE_CMPXCHG)
+		v_put(p, &d, "exchanged", v_bool(r->exchanged));
+	return d;
+}
+
+/* The rights that all levels allow together, and the leaf's marks. */
+static struct value mapping_flags(struct pool *p, const struct guest_mapping *m)
+{
+	struct value v = v_list(p, 8);
+
+	push_if(p, &v, m->rights & ACCESS_WRITE, "writable");
+	push_if(p, &v, m->rights & ACCESS_USER, "user");
+	push_if(p, &v, m->rights & ACCESS_FETCH, "exec");
+	push_if(p, &v, m->accessed, "accessed");
+	push_if(p, &v, m->dirty, "dirty");
+	push_if(p, &v, m->global, "global");
+	return v;
+}
+
+struct value record_mapping(struct pool *p, const struct guest_mapping *m)
+{
+	return record_mapping_shared(p, m, NULL);
+}
+
+struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known)
+{
+	struct value d = v_dict(p, 5), flags;
+	unsigned i = (m->rights & ACCESS_WRITE ? 1u : 0) | (m->rights & ACCESS_USER ? 2u : 0) |
+		     (m->rights & ACCESS_FETCH ? 4u : 0) | (m->accessed ? 8u : 0) | (m->dirty ? 16u : 0) |
+		     (m->global ? 32u : 0);
+
+	if (!known) {
+		flags = mapping_flags(p, m);
+	} else {
+		if (known->list[i].type != VALUE_LIST)
+			known->list[i] = mapping_flags(p, m);
+		flags = known->list[i];
+	}
+	v_put(p, &d, "gva", v_hex(m->gva));
+	v_put(p, &d, "gpa", v_hex(m->gpa));
+	v_put(p, &d, "size", v_int((int64_t)m->page_size));
+	v_put(p, &d, "entry", v_hex(m->entry));
+	v_put(p, &d, "flags", flags);
+	return d;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Which view draws what, and drawing by shape alone: a dict as "key  value" lines, a list of dicts as a table, anything else
+ * as people would write it.
+ */
+#include "views/draw.h"
+
+#include <string.h>
+
+static const struct named_view {
+	const char *name;
+	view_fn *draw;
+	enum value_type shape; /* a value of another one is drawn by shape */
+} named_views[] = {
+    {NULL, NULL, VALUE_NULL},
+};
+
+void view_draw(struct out *o, const char *view, const struct value *v)
+{
+	for (const struct named_view *n = named_views; view && n->name; n++) {
+		if (strcmp(n->name, view))
+			continue;
+		if (n->shape != v->type)
+			break;
+		n->draw(o, v);
+		return;
+	}
+	view_by_shape(o, v);
+}
+
+static void out_na(struct out *o, const struct value *v)
+{
+	out_begin(o, STYLE_DIM);
+	out_text(o, "n/a");
+	if (v->n) {
+		out_text(o, " (");
+		out_safe(o, v->str, v->n, false);
+		out_text(o, ")");
+	}
+	out_end(o, STYLE_DIM);
+}
+
+static void out_dec(struct out *o, int64_t n)
+{
+	char num[24];
+
+	out_bytes(o, num, format_dec(num, n));
+}
+
+static void inline_list(struct out *o, const struct value *v)
+{
+	for (uint32_t i = 0; i < v->n; i++) {
+		bool container = v->items[i].type >= VALUE_LIST;
+		if (i)
+			out_text(o, container ? "; " : " ");
+		out_inline(o, &v->items[i]);
+	}
+	if (!v->n)
+		out_text(o, "-");
+}
+
+void out_inline(struct out *o, const struct value *v)
+{
+	switch ((enum value_type)v->type) {
+	case VALUE_NULL:
+		out_text(o, "-");
+		return;
+	case VALUE_BOOL:
+		out_text(o, v->truth ? "yes" : "no");
+		return;
+	case VALUE_INT:
+		out_dec(o, v->num);
+		return;
+	case VALUE_HEX:
+		out_hex(o, v->hex);
+		return;
+	case VALUE_STR:
+		out_safe(o, v->str, v->n, false);
+		return;
+	case VALUE_NA:
+		out_na(o, v);
+		return;
+	case VALUE_LIST:
+		inline_list(o, v);
+		return;
+	case VALUE_DICT:
+		for (uint32_t i = 0; i < v->n; i++) {
+			out_textf(o, "%s%s=", i ? " " : "", v->fields[i].key);
+			out_inline(o, &v->fields[i].value);
+		}
+		return;
+	}
+}
+
+void view_scalar(struct out *o, const struct value *v)
+{
+	if (v->type == VALUE_STR)
+		out_safe(o, v->str, v->n, true);
+	else
+		out_inline(o, v);
+}
+
+static bool is_table(const struct value *v)
+{
+	if (v->type != VALUE_LIST || !v->n)
+		return false;
+	for (uint32_t i = 0; i < v->n; i++)
+		if (v->items[i].type != VALUE_DICT)
+			return false;
+	return true;
+}
+
+/* Every line drawn since `from` moves to the right. */
+static void indent_from(struct out *o, size_t from, size_t by)
+{
+	struct out moved;
+
+	out_init(&moved, o->color, 0);
+	for (size_t at = from; at < o->len;) {
+		const char *nl = memchr(o->text + at, '\n', o->len - at);
+		size_t len = nl ? (size_t)(nl + 1 - (o->text + at)) : o->len - at;
+		out_fill(&moved, ' ', by);
+		out_bytes(&moved, o->text + at, len);
+		at += len;
+	}
+	o->len = from;
+	out_bytes(o, moved.text, moved.len);
+	o->failed |= moved.failed;
+	out_deinit(&moved);
+}
+
+static void nested_table(struct out *o, const struct value *v)
+{
+	out_text(o, "\n");
+	size_t from = o->len;
+	table_by_shape(o, v);
+	indent_from(o, from, 2);
+}
+
+void out_dict(struct out *o, const struct value *dict)
+{
+	size_t widest = 0;
+
+	for (uint32_t i = 0; i < dict->n; i++)
+		if (strlen(dict->fields[i].key) > widest)
+			widest = strlen(dict->fields[i].key);
+	for (uint32_t i = 0; i < dict->n; i++) {
+		const struct field *f = &dict->fields[i];
+		out_styled(o, STYLE_HEAD, "%s", f->key);
+		if (is_table(&f->value)) {
+			nested_table(o, &f->value);
+			continue;
+		}
+		out_fill(o, ' ', widest - strlen(f->key) + 2);
+		out_inline(o, &f->value);
+		out_text(o, "\n");
+	}
+}
+
+void view_by_shape(struct out *o, const struct value *v)
+{
+	if (v->type == VALUE_NULL)
+		return;
+	if (v->type == VALUE_DICT) {
+		out_dict(o, v);
+	} else if (is_table(v)) {
+		table_by_shape(o, v);
+	} else if (v->type == VALUE_LIST) {
+		for (uint32_t i = 0; i < v->n; i++) {
+			view_scalar(o, &v->items[i]);
+			out_text(o, "\n");
+		}
+	} else if (v->type != VALUE_STR || v->n) {
+		view_scalar(o, v);
+		if (o->len && o->text[o->len - 1] != '\n')
+			out_text(o, "\n");
+	}
+}

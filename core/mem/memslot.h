@@ -132,7 +132,10 @@ void slot_mark_dirty(struct slot *s, uint64_t gpa, uint64_t len, bool smm);
 
 /* Copy between a buffer and guest physical memory as seen from (smm), across slots. All or nothing: the whole range is
  * looked up first. Errors: -EFAULT (address in no visible slot), -EROFS (write to a file-backed slot). Writes go to READONLY
- * slots too: this is the debugger's own access, not the guest's. */
+ * slots too: this is the debugger's own access, not the guest's. -EIO: a slot's file was cut short; buf is then undefined.
+ */
+int slots_probe(struct slot_table *t, uint64_t gpa, bool smm, size_t len, bool write,
+		struct err *e) MUST_USE; /* only look */
 int slots_read(struct slot_table *t, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e) MUST_USE;
 int slots_write(struct slot_table *t, uint64_t gpa, bool smm, const void *buf, size_t len, struct err *e) MUST_USE;
 

@@ -19,20 +19,24 @@ struct debugger {
 	/* Is b's condition true at this stop? 1, 0, or negative with e filled (then it stops, and says so). NULL: always. */
 	int (*condition)(void *ctx, const struct bp *b, const struct stop *s, struct err *e);
 	void *condition_ctx;
-	bool has_run; /* a vCPU has executed since the image was loaded */
+	bool has_run;	/* a vCPU has executed since the image was loaded */
+	bool temp_left; /* a temporary stop of next, until or finish could not be taken out yet (the vCPU was parked) */
 };
 
 int debugger_init(struct debugger *d, struct err *e) MUST_USE;
 void debugger_deinit(struct debugger *d); /* not the machine */
 
-/* Each runs until a stop worth telling and stores it in d->stop. hits are counted here. */
+/* Each runs until a stop worth telling and stores it in d->stop. A breakpoint's hit counts once its condition is true, also
+ * while it is ignored; a condition that fails to evaluate stops, with the reason in stop.note. A step that ends where a
+ * breakpoint is reports the breakpoint, as gdb does. next, until and finish that arrive are STOP_STEP. An error means
+ * that nothing ran, or that the machine failed in the middle: then d->stop is as before. */
 int debug_continue(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
 /* Step over calls (and REP, INT): a temporary stop behind the instruction that only counts at the same or a higher stack. */
 int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
 int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e) MUST_USE;
 /* Until the current function has returned: return address by frame pointer where it looks like one, else by stepping at call
- * depth. */
+ * depth (an iret at that depth counts as the return). */
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 /* Tell the machine which catch events are wanted now. */
 int debug_apply_catches(struct debugger *d, struct err *e) MUST_USE;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What run control's files share, internal to core/debug: where a vCPU stands, and resuming with a temporary stop.
+ */
+#ifndef KVMSCOPE_CORE_DEBUG_CONTROL_H
+#define KVMSCOPE_CORE_DEBUG_CONTROL_H
+
+#include "core/debug/debugger.h"
+
+/* Id of the one temporary plant; users' ids start at 1. */
+#define TEMP_ID (-1)
+
+/* A vCPU's position: linear addresses, wrapped to 32 bits outside 64-bit code. */
+struct where {
+	struct regs r; /* REGS_GPR and REGS_SYS */
+	uint64_t pc, sp;
+	unsigned bits; /* of code: 16, 32, 64 */
+	unsigned word; /* bytes of a near return address */
+};
+int control_where(struct debugger *d, unsigned vcpu, struct where *out, struct err *e) MUST_USE;
+/* cs.base + offset, wrapped as w's mode does. */
+uint64_t control_linear(const struct where *w, const struct seg *seg, uint64_t offset);
+/* Up to n bytes of code at a linear address, as many as can be read; 0 where none can. */
+size_t control_code(struct debugger *d, unsigned vcpu, uint64_t addr, uint8_t *buf, size_t n);
+
+/* Stop at addr once this vCPU arrives there with a stack pointer of at least min_sp. */
+struct temp_stop {
+	uint64_t addr, min_sp;
+	unsigned vcpu;
+};
+/* Continue until a stop worth telling, or until t (which may be NULL) is reached: then *arrived and d->stop is a step. */
+int control_resume(struct debugger *d, unsigned vcpu, const struct temp_stop *t, bool *arrived, struct err *e) MUST_USE;
+/* One instruction; d->stop is a step, or whatever else it ended in. */
+int control_step(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Continue and step, and the judgement of each stop: which of the user's breakpoints it is, whether its condition, ignore
+ * count or filter lets it through, or whether the guest goes on.
+ */
+#include "core/debug/debugger.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/debug/control.h"
+
+int debugger_init(struct debugger *d, struct err *e)
+{
+	memset(d, 0, sizeof(*d));
+	bp_table_init(&d->bps);
+	symbols_init(&d->syms);
+	return disas_create(&d->disas, e);
+}
+
+void debugger_deinit(struct debugger *d)
+{
+	bp_table_deinit(&d->bps);
+	symbols_deinit(&d->syms);
+	disas_destroy(d->disas);
+	d->disas = NULL;
+}
+
+/* ---- where a vCPU stands */
+
+uint64_t control_linear(const struct where *w, const struct seg *seg, uint64_t offset)
+{
+	return w->bits == 64 ? offset : (uint32_t)(seg->base + offset);
+}
+
+int control_where(struct debugger *d, unsigned vcpu, struct where *out, struct err *e)
+{
+	int rc = machine_get_regs(d->m, vcpu, REGS_GPR | REGS_SYS, &out->r, e);
+
+	if (rc)
+		return rc;
+	out->bits = regs_code_bits(&out->r);
+	out->word = out->bits / 8;
+	out->pc = control_linear(out, &out->r.seg[SEG_CS], out->r.rip);
+	uint64_t sp = out->r.gpr[RSP];
+	if (out->bits != 64 && !out->r.seg[SEG_SS].db)
+		sp &= 0xffff;
+	out->sp = control_linear(out, &out->r.seg[SEG_SS], sp);
+	return 0;
+}
+
+size_t control_code(struct debugger *d, unsigned vcpu, uint64_t addr, uint8_t *buf, size_t n)
+{
+	size_t first = PAGE_SIZE_4K - (addr & PAGE_OFFSET_MASK);
+
+	if (!machine_read_gva(d->m, vcpu, addr, buf, n, NULL))
+		return n;
+	if (first >= n || machine_read_gva(d->m, vcpu, addr, buf, first, NULL))
+		return 0;
+	return first;
+}
+
+/* ---- judging a stop */
+
+static bool is_exec(const struct bp *b)
+{
+	return b->kind == BP_BREAK || b->kind == BP_HBREAK;
+}
+
+/* Does b let the stop through? Counts the hit. */
+static bool passes(struct debugger *d, struct bp *b, struct stop *s)
+{
+	struct err why = {0};
+	int yes = b->condition && d->condition ? d->condition(d->condition_ctx, b, s, &why) : 1;
+
+	if (yes < 0)
+		snprintf(s->note, sizeof(s->note), "the condition of breakpoint %d could not be evaluated: %.90s", b->id,
+			 why.why[0] ? why.why : why.what);
+	if (!yes)
+		return false;
+	b->hits++;
+	if (yes > 0 && b->ignore) {
+		b->ignore--;
+		return false;
+	}
+	return true;
+}
+
+/* All execution breakpoints at addr: each counts its hit; true where one stops. The first that does names the stop. */
+static bool exec_hit(struct debugger *d, uint64_t addr, struct stop *s)
+{
+	int id = 0;
+
+	for (size_t i = 0; i < d->bps.n; i++) {
+		struct bp *b = d->bps.v[i];
+		if (!is_exec(b) || !b->enabled || b->addr != addr || !passes(d, b, s))
+			continue;
+		if (!id)
+			id = b->id;
+		/* Its hit stands; a failure leaves it planted, which costs a stop too many later on, not a lost one now. */
+		if (b->temporary && !bp_delete(&d->bps, d->m, b->id, NULL))
+			i--;
+	}
+	if (id) {
+		s->reason = STOP_BREAKPOINT;
+		s->breakpoint = id;
+	}
+	return id != 0;
+}
+
+static bool watch_hit(struct debugger *d, struct stop *s)
+{
+	struct bp *b = bp_find(&d->bps, s->breakpoint);
+
+	if (!b || !b->enabled || !passes(d, b, s))
+		return !b && s->breakpoint != TEMP_ID;
+	if (b->temporary)
+		(void)!bp_delete(&d->bps, d->m, b->id, NULL);
+	return true;
+}
+
+/* The catch event behind a reason; 0 for faults. False where the reason is none that catchpoints are about. */
+static bool event_of(enum stop_reason r, uint32_t *event)
+{
+	switch (r) {
+	case STOP_FAULT_STAGE:
+		*event = 0;
+		return true;
+	case STOP_EXCEPTION:
+		*event = CATCH_EXCEPTION;
+		return true;
+	case STOP_MMIO:
+		*event = CATCH_MMIO;
+		return true;
+	case STOP_PIO:
+		*event = CATCH_PIO;
+		return true;
+	case STOP_SMI:
+	case STOP_RSM:
+		*event = CATCH_SMI;
+		return true;
+	case STOP_MODE:
+		*event = CATCH_MODE;
+		return true;
+	case STOP_SLOT:
+		*event = CATCH_SLOT;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool in_arg(const struct bp *b, uint64_t first, uint64_t last)
+{
+	return !b->has_arg || (first <= b->arg_last && last >= b->arg_first);
+}
+
+static bool mode_matches(struct debugger *d, const struct bp *b, const struct stop *s)
+{
+	struct regs r;
+
+	if (!b->has_arg || machine_get_regs(d->m, s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+		return true;
+	return in_arg(b, regs_mode(&r), regs_mode(&r));
+}
+
+static bool fault_matches(const struct bp *b, const struct stop *s)
+{
+	uint64_t page = (b->fault.gva ? s->gva : s->gpa) >> PAGE_SHIFT;
+
+	if (b->fault.all)
+		return true;
+	if (b->fault.gva)
+		return page >= b->fault.first >> PAGE_SHIFT && page <= b->fault.last >> PAGE_SHIFT;
+	return page >= b->fault.first && page <= b->fault.last;
+}
+
+static bool catch_matches(struct debugger *d, const struct bp *b, const struct stop *s)
+{
+	switch (s->reason) {
+	case STOP_FAULT_STAGE:
+		return fault_matches(b, s);
+	case STOP_EXCEPTION:
+		return in_arg(b, s->vector, s->vector);
+	case STOP_MMIO:
+		return in_arg(b, s->gpa, s->gpa + (s->len ? s->len - 1 : 0));
+	case STOP_PIO:
+		return in_arg(b, s->port, s->port);
+	case STOP_MODE:
+		return mode_matches(d, b, s);
+	case STOP_SLOT:
+		return in_arg(b, (uint64_t)s->slot, (uint64_t)s->slot);
+	default:
+		return true;
+	}
+}
+
+/* An exception whose vector the guest's own IDT has an entry for: without a catchpoint it is the guest's affair. */
+static bool guest_handles(struct debugger *d, const struct stop *s)
+{
+	struct regs r;
+
+	if (s->reason != STOP_EXCEPTION || machine_get_regs(d->m, s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+		return false;
+	unsigned size = !(r.cr0 & CR0_PE) ? 4 : r.efer & EFER_LMA ? 16 : 8;
+	return r.idt.limit >= s->vector * size + size - 1;
+}
+
+/* An event stops where one of its catchpoints lets it through, or where there is none that asked for the event at all: then
+ * the machine stopped by itself. With a filter that only one of several catch faults has, the machine was told their hull.
+ */
+static bool catch_hit(struct debugger *d, uint32_t event, struct stop *s)
+{
+	size_t asked = 0;
+
+	for (size_t i = 0; i < d->bps.n; i++)
+		asked += d->bps.v[i]->kind == BP_CATCH && d->bps.v[i]->enabled && d->bps.v[i]->event == event;
+	bool lone = event == 0 && asked == 1;
+	for (size_t i = 0; i < d->bps.n; i++) {
+		struct bp *b = d->bps.v[i];
+		if (b->kind != BP_CATCH || !b->enabled || b->event != event || !(lone || catch_matches(d, b, s)))
+			continue;
+		if (!passes(d, b, s))
+			continue;
+		s->breakpoint = b->id;
+		return true;
+	}
+	return !asked || (event == CATCH_EXCEPTION && !guest_handles(d, s));
+}
+
+static bool worth_telling(struct debugger *d, struct stop *s)
+{
+	const struct bp *b = bp_find(&d->bps, s->breakpoint);
+	uint32_t event;
+
+	if (s->reason == STOP_BREAKPOINT)
+		return b ? exec_hit(d, b->addr, s) : s->breakpoint != TEMP_ID;
+	if (s->reason == STOP_WATCHPOINT)
+		return watch_hit(d, s);
+	return event_of(s->reason, &event) ? catch_hit(d, event, s) : true;
+}
+
+/* ---- resuming */
+
+static void take_out_temp(struct debugger *d)
+{
+	if (d->temp_left && machine_unplant(d->m, TEMP_ID, NULL) != -EBUSY)
+		d->temp_left = false;
+}
+
+/* Is the stop an arrival at t (by its own plant, or by a user's breakpoint at the same place)? */
+static int arrived_at(struct debugger *d, const struct temp_stop *t, const struct stop *s, bool *yes, struct err *e)
+{
+	const struct bp *b = s->breakpoint == TEMP_ID ? NULL : bp_find(&d->bps, s->breakpoint);
+	struct where w;
+
+	*yes = false;
+	if (!t || s->reason != STOP_BREAKPOINT || s->vcpu != t->vcpu || (b ? b->addr != t->addr : s->breakpoint != TEMP_ID))
+		return 0;
+	int rc = control_where(d, s->vcpu, &w, e);
+	if (!rc)
+		*yes = w.pc == t->addr && w.sp >= t->min_sp;
+	return rc;
+}
+
+static int resume_loop(struct debugger *d, unsigned vcpu, const struct temp_stop *t, bool *arrived, struct err *e)
+{
+	for (;;) {
+		struct stop s = {.slot = -1};
+		int rc = machine_run(d->m, RUN_CONTINUE, vcpu, 1, &s, e);
+		if (rc)
+			return rc;
+		d->has_run = true;
+		rc = arrived_at(d, t, &s, arrived, e);
+		if (rc)
+			return rc;
+		/* A user's breakpoint at the same address comes first: it has a number to be told by. */
+		bool told = s.breakpoint == TEMP_ID ? t && exec_hit(d, t->addr, &s) : worth_telling(d, &s);
+		if (!told && !*arrived)
+			continue;
+		if (!told) {
+			s.reason = STOP_STEP;
+			s.breakpoint = 0;
+		}
+		d->stop = s;
+		return 0;
+	}
+}
+
+int control_resume(struct debugger *d, unsigned vcpu, const struct temp_stop *t, bool *arrived, struct err *e)
+{
+	*arrived = false;
+	take_out_temp(d);
+	if (t) {
+		struct plant p = {.id = TEMP_ID, .kind = PLANT_EXEC, .addr = t->addr, .len = 1};
+		int rc = machine_plant(d->m, &p, e);
+		if (rc)
+			return rc;
+		d->temp_left = true;
+	}
+	int rc = resume_loop(d, vcpu, t, arrived, e);
+	take_out_temp(d);
+	return rc;
+}
+
+int debug_continue(struct debugger *d, unsigned vcpu, struct err *e)
+{
+	bool arrived;
+
+	return control_resume(d, vcpu, NULL, &arrived, e);
+}
+
+/* Nobody wants this stop: has the instruction run all the same, so that the step is over? Else it is still to come (a device
+ * access before the device sees it, an exception before its delivery, a fault's stage). */
+static bool step_is_over(enum stop_reason r)
+{
+	return r != STOP_MMIO && r != STOP_PIO && r != STOP_EXCEPTION && r != STOP_FAULT_STAGE;
+}
+
+static bool any_enabled(const struct debugger *d)
+{
+	for (size_t i = 0; i < d->bps.n; i++)
+		if (d->bps.v[i]->enabled)
+			return true;
+	return false;
+}
+
+/* n steps in one call of the machine, judged at the end. */
+static int step_some(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
+{
+	struct stop s;
+	struct where w;
+	bool told;
+
+	do {
+		s = (struct stop){.slot = -1};
+		int rc = machine_run(d->m, RUN_STEP, vcpu, n, &s, e);
+		if (rc)
+			return rc;
+		d->has_run = true;
+		told = worth_telling(d, &s);
+	} while (!told && !step_is_over(s.reason));
+	if (!told) {
+		s.reason = STOP_STEP;
+		s.breakpoint = 0;
+	}
+	if (s.reason == STOP_STEP && any_enabled(d) && !control_where(d, s.vcpu, &w, NULL))
+		exec_hit(d, w.pc, &s);
+	d->stop = s;
+	return 0;
+}
+
+int control_step(struct debugger *d, unsigned vcpu, struct err *e)
+{
+	take_out_temp(d);
+	return step_some(d, vcpu, 1, e);
+}
+
+int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
+{
+	take_out_temp(d);
+	if (!any_enabled(d))
+		return n ? step_some(d, vcpu, n, e) : 0;
+	while (n--) {
+		int rc = step_some(d, vcpu, 1, e);
+		if (rc || d->stop.reason != STOP_STEP || d->stop.no_progress)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- catchpoints */
+
+static void widen(struct fault_filter *sum, const struct fault_filter *f, bool first)
+{
+	if (first) {
+		*sum = *f;
+	} else if (sum->all || f->all || sum->gva != f->gva) {
+		*sum = (struct fault_filter){.all = true};
+	} else {
+		sum->first = f->first < sum->first ? f->first : sum->first;
+		sum->last = f->last > sum->last ? f->last : sum->last;
+	}
+}
+
+int debug_apply_catches(struct debugger *d, struct err *e)
+{
+	struct fault_filter sum = {0};
+	uint32_t events = 0;
+	size_t faults = 0;
+
+	for (size_t i = 0; i < d->bps.n; i++) {
+		const struct bp *b = d->bps.v[i];
+		if (b->kind != BP_CATCH || !b->enabled)
+			continue;
+		events |= b->event;
+		if (!b->event)
+			widen(&sum, &b->fault, faults++ == 0);
+	}
+	int rc = machine_catch(d->m, events, e);
+	if (rc)
+		return rc;
+	/* A machine without fault stepping has none to drop. */
+	if (!faults && !machine_can(d->m, MACHINE_CAP_FAULT_STEP, NULL))
+		return 0;
+	return machine_fault_catch(d->m, faults ? &sum : NULL, e);
+}

@@ -147,6 +147,14 @@ static bool same_function(struct debugger *d, uint64_t a, uint64_t b)
 	return a == b || (s && s == symbols_by_addr(&d->syms, b));
 }
 
+/* A call that led here: a direct one into this function, or an indirect one whose callee has not moved yet. */
+static bool led_here(struct debugger *d, uint64_t target, uint64_t pc)
+{
+	const struct symbol *s = symbols_by_addr(&d->syms, pc);
+
+	return target ? same_function(d, target, pc) : s && s->addr == pc;
+}
+
 static bool guess_by_frame(struct debugger *d, unsigned vcpu, const struct where *w, struct ret_guess *g)
 {
 	uint64_t bp = w->r.gpr[RBP], target;
@@ -164,7 +172,7 @@ static bool guess_return(struct debugger *d, unsigned vcpu, const struct where *
 {
 	uint64_t target;
 
-	if (guess_at(d, vcpu, w, w->sp, g, &target) && target && same_function(d, target, w->pc))
+	if (guess_at(d, vcpu, w, w->sp, g, &target) && led_here(d, target, w->pc))
 		return true;
 	if (after_push_bp(d, vcpu, w) && guess_at(d, vcpu, w, w->sp + w->word, g, &target))
 		return true;

@@ -50,6 +50,8 @@ void board_init(struct board *b);
 void board_reset(struct board *b); /* device state as after init; console and windows stay */
 /* -ENOSPC, -EEXIST (overlap), -EINVAL. */
 int board_add_window(struct board *b, const struct board_window *w, struct err *e) MUST_USE;
+/* A window onto the scratch device at another address; offsets beyond its 4 KiB wrap around. name must outlive the board. */
+struct board_window board_scratch_window(const char *name, uint64_t gpa, uint64_t size);
 /* The window that covers gpa, or NULL. */
 struct board_window *board_window_at(struct board *b, uint64_t gpa);
 /* One port access of 1, 2 or 4 bytes. */

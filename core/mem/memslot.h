@@ -39,6 +39,7 @@ struct slot {
 	uint8_t *alias;	    /* the debugger's view: never faults into userfaultfd */
 	uint64_t *dirty[2]; /* bitmaps outside and inside SMM, one bit a page; NULL where not logged */
 	void *backing;	    /* the backend's own: file descriptors and mappings */
+	void *mmu;	    /* the shadow MMU's own: reverse map heads (core/mem/shadow) */
 };
 
 /* What a backend allows; the defaults are those of a current x86 KVM. */

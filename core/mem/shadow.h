@@ -101,9 +101,15 @@ struct shadow_result {
 int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
 		  uint64_t gva, unsigned access, bool smm, bool emulator, struct shadow_result *out, struct err *e) MUST_USE;
 
+/* A vCPU's roots taken and given up. */
+void shadow_vcpu_init(struct shadow_vcpu *v);
+void shadow_vcpu_deinit(struct shadow *s, struct shadow_vcpu *v);
+
 /* Events that change what the tables may say. */
-void shadow_load_cr3(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg,
-		     bool smm); /* also mode and role changes */
+/* A CR3 load, or a change of mode or role bits: clears the MMIO cache, takes the root, syncs what is unsync below it. The
+ * caller flushes its TLB. */
+void shadow_load_cr3(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
+		     bool smm);
 void shadow_invlpg(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
 		   uint64_t gva);
 /* Guest memory [gpa, gpa+len) was written by other means than an spte: zap or sync what shadows it. */

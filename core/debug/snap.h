@@ -9,7 +9,9 @@
 #include "core/machine.h"
 
 struct snap;
-/* with_memory: also a hash of every present guest page, so that diff names changed gfns. */
+/* What the machine cannot show (no BPF, a vCPU parked in a fault) is left out, and snap_missing() tells why; -ENOMEM and a
+ * failing slot list are errors. Nothing that it looks at changes. with_memory: also a hash of every present guest page, so
+ * that diff names changed gfns. */
 int snap_take(struct machine *m, bool with_memory, struct snap **out, struct err *e) MUST_USE;
 void snap_destroy(struct snap *s);
 
@@ -29,6 +31,12 @@ struct diff_list {
 	struct diff_row *v;
 	size_t n;
 };
+/* Why a part is not in the snapshot ("no CAP_BPF …"); NULL where it is. A diff leaves out what either side lacks. */
+const char *snap_missing(const struct snap *s, enum diff_part p);
+/* How many slots, shadow pages, sptes, rmaps, vCPUs' MMIO caches, vCPUs' registers or memory pages it holds. */
+size_t snap_count(const struct snap *s, enum diff_part p);
+bool snap_torn(const struct snap *s); /* the kernel changed something under a read */
+
 /* Rows in a stable order (part, then key). An empty list means nothing changed. */
 int snap_diff(const struct snap *a, const struct snap *b, struct diff_list *out, struct err *e) MUST_USE;
 void diff_list_free(struct diff_list *l);

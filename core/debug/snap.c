@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Taking a snapshot: ask the machine for each part, keep what a diff needs in sorted arrays, drop the rest.
+ */
+#include "core/debug/snap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/debug/snap_impl.h"
+
+void snap_destroy(struct snap *s)
+{
+	if (!s)
+		return;
+	free(s->slots);
+	free(s->pages);
+	free(s->sptes);
+	free(s->rmaps);
+	free(s->sptep);
+	free(s->mmio);
+	free(s->regs);
+	free(s->mem);
+	free(s);
+}
+
+const char *snap_missing(const struct snap *s, enum diff_part p)
+{
+	return s->missing[p][0] ? s->missing[p] : NULL;
+}
+
+size_t snap_count(const struct snap *s, enum diff_part p)
+{
+	const size_t counts[DIFF_PARTS] = {
+	    [DIFF_SLOT] = s->n_slots, [DIFF_SHADOW] = s->n_pages, [DIFF_SPTE] = s->n_sptes, [DIFF_RMAP] = s->n_rmaps,
+	    [DIFF_MMIO] = s->n_mmio,  [DIFF_REG] = s->n_regs,	  [DIFF_MEMORY] = s->n_mem,
+	};
+
+	return counts[p];
+}
+
+bool snap_torn(const struct snap *s)
+{
+	return s->torn;
+}
+
+/* A part that cannot be had: 0 and the reason kept, or the error itself where memory is out. */
+static int lacks(struct snap *s, enum diff_part p, int rc, const struct err *why, struct err *e)
+{
+	if (rc == -ENOMEM) {
+		if (e)
+			*e = *why;
+		return rc;
+	}
+	snprintf(s->missing[p], sizeof(s->missing[p]), "%.199s", why->why[0] ? why->why : why->what);
+	return 0;
+}
+
+static void *array(size_t n, size_t size)
+{
+	return calloc(n ? n : 1, size);
+}
+
+/* ---- slots */
+
+static int slot_cmp(const void *x, const void *y)
+{
+	const struct slot_info *a = x, *b = y;
+
+	if (a->as != b->as)
+		return a->as < b->as ? -1 : 1;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int take_slots(struct snap *s, struct machine *m, struct err *e)
+{
+	struct slot_info_list l = {0};
+	int rc = machine_slot_list(m, &l, e);
+
+	if (rc)
+		return rc;
+	size_t n = 0;
+	for (size_t i = 0; i < l.n; i++) {
+		s->torn |= l.v[i].torn;
+		if (!l.v[i].own)
+			l.v[n++] = l.v[i];
+	}
+	s->slots = l.v;
+	s->n_slots = n;
+	if (n)
+		qsort(s->slots, n, sizeof(s->slots[0]), slot_cmp);
+	return 0;
+}
+
+/* ---- shadow pages and sptes */
+
+static int page_cmp(const void *x, const void *y)
+{
+	const struct shadow_page *a = x, *b = y;
+
+	if (a->level != b->level)
+		return a->level > b->level ? -1 : 1;
+	if (a->gfn != b->gfn)
+		return a->gfn < b->gfn ? -1 : 1;
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+/* Not there at all: zero, or the suppress-#VE bit that kernels since 6.12 fill empty entries with. */
+static bool spte_empty(uint64_t spte)
+{
+	return (spte & ~(1ull << 63)) == 0;
+}
+
+static size_t count_entries(const struct shadow_page_list *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		for (unsigned j = 0; l->v[i].entries && j < 512; j++)
+			n += !spte_empty(l->v[i].entries[j]);
+	return n;
+}
+
+static void keep_page(struct snap *s, const struct shadow_page *p)
+{
+	uint32_t page = (uint32_t)s->n_pages;
+
+	s->pages[s->n_pages++] = (struct snap_page){.gfn = p->gfn,
+						    .address = p->address,
+						    .level = p->level,
+						    .roots = p->roots,
+						    .sptes = p->sptes,
+						    .mmio_sptes = p->mmio_sptes,
+						    .access = p->access,
+						    .direct = p->direct,
+						    .smm = p->smm,
+						    .unsync = p->unsync,
+						    .invalid = p->invalid};
+	s->torn |= p->torn;
+	for (unsigned j = 0; p->entries && j < 512; j++)
+		if (!spte_empty(p->entries[j]))
+			s->sptes[s->n_sptes++] = (struct snap_spte){.page = page, .index = j, .spte = p->entries[j]};
+}
+
+static int take_shadow(struct snap *s, struct machine *m, struct err *e)
+{
+	struct shadow_page_list l = {0};
+	struct err why = {0};
+	int rc = machine_shadow_pages(m, SHADOW_WITH_ENTRIES, &l, &why);
+
+	if (rc) {
+		rc = lacks(s, DIFF_SHADOW, rc, &why, e);
+		memcpy(s->missing[DIFF_SPTE], s->missing[DIFF_SHADOW], sizeof(s->missing[0]));
+		return rc;
+	}
+	s->torn |= l.torn;
+	s->pages = array(l.n, sizeof(s->pages[0]));
+	s->sptes = array(count_entries(&l), sizeof(s->sptes[0]));
+	if (!s->pages || !s->sptes) {
+		shadow_page_list_free(&l);
+		return err_nomem(e, "snapshot of shadow pages");
+	}
+	if (l.n)
+		qsort(l.v, l.n, sizeof(l.v[0]), page_cmp);
+	for (size_t i = 0; i < l.n; i++)
+		keep_page(s, &l.v[i]);
+	shadow_page_list_free(&l);
+	return 0;
+}
+
+/* ---- reverse maps */
+
+static int rmap_cmp(const void *x, const void *y)
+{
+	const struct snap_rmap *a = x, *b = y;
+
+	if (a->as != b->as)
+		return a->as < b->as ? -1 : 1;
+	if (a->slot != b->slot)
+		return a->slot < b->slot ? -1 : 1;
+	if (a->level != b->level)
+		return a->level < b->level ? -1 : 1;
+	return a->gfn < b->gfn ? -1 : a->gfn > b->gfn;
+}
+
+static void keep_rmap(struct snap *s, const struct rmap_info *r, bool *sorted)
+{
+	struct snap_rmap *k = &s->rmaps[s->n_rmaps++];
+
+	*k = (struct snap_rmap){.gfn = r->gfn,
+				.slot = r->slot,
+				.as = (uint16_t)r->as,
+				.level = (uint16_t)r->level,
+				.first = (uint32_t)s->n_sptep,
+				.n = (uint32_t)r->n_sptes};
+	s->torn |= r->torn;
+	for (size_t i = 0; i < r->n_sptes; i++)
+		s->sptep[s->n_sptep++] = r->sptes[i].sptep;
+	if (s->n_rmaps > 1 && rmap_cmp(k - 1, k) > 0)
+		*sorted = false;
+}
+
+static int take_rmaps(struct snap *s, struct machine *m, struct err *e)
+{
+	struct rmap_list l = {0};
+	struct err why = {0};
+	int rc = machine_rmap_all(m, &l, &why);
+	size_t total = 0;
+	bool sorted = true;
+
+	if (rc)
+		return lacks(s, DIFF_RMAP, rc, &why, e);
+	for (size_t i = 0; i < l.n; i++)
+		total += l.v[i].n_sptes;
+	s->rmaps = array(l.n, sizeof(s->rmaps[0]));
+	s->sptep = array(total, sizeof(s->sptep[0]));
+	if (!s->rmaps || !s->sptep) {
+		rmap_list_free(&l);
+		return err_nomem(e, "snapshot of reverse maps");
+	}
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i].kind != RMAP_EMPTY)
+			keep_rmap(s, &l.v[i], &sorted);
+	if (!sorted)
+		qsort(s->rmaps, s->n_rmaps, sizeof(s->rmaps[0]), rmap_cmp);
+	rmap_list_free(&l);
+	return 0;
+}
+
+/* ---- MMIO caches and registers */
+
+static int take_mmio(struct snap *s, struct machine *m, struct err *e)
+{
+	struct mmio_info_list l = {0};
+	struct err why = {0};
+	int rc = machine_mmio(m, &l, &why);
+
+	if (rc)
+		return lacks(s, DIFF_MMIO, rc, &why, e);
+	s->mmio = array(l.n, sizeof(s->mmio[0]));
+	if (!s->mmio) {
+		mmio_info_list_free(&l);
+		return err_nomem(e, "snapshot of MMIO caches");
+	}
+	for (size_t i = 0; i < l.n; i++) {
+		s->mmio[i] = l.v[i];
+		s->mmio[i].sptes = NULL;
+		s->mmio[i].n_sptes = 0;
+		s->torn |= l.v[i].torn;
+	}
+	s->n_mmio = l.n;
+	mmio_info_list_free(&l);
+	return 0;
+}
+
+static int take_regs(struct snap *s, struct machine *m, struct err *e)
+{
+	unsigned n = machine_vcpus(m);
+	struct err why = {0};
+
+	s->regs = array(n, sizeof(s->regs[0]));
+	if (!s->regs)
+		return err_nomem(e, "snapshot of registers");
+	for (unsigned i = 0; i < n; i++) {
+		int rc = machine_get_regs(m, i, REGS_ALL, &s->regs[i], &why);
+		if (rc)
+			return lacks(s, DIFF_REG, rc, &why, e);
+	}
+	s->n_regs = n;
+	return 0;
+}
+
+/* ---- memory */
+
+static uint64_t hash_page(const uint8_t *page)
+{
+	uint64_t lane[4] = {1, 2, 3, 4}, word[4];
+
+	for (size_t i = 0; i < PAGE_SIZE_4K; i += sizeof(word)) {
+		memcpy(word, page + i, sizeof(word));
+		for (int j = 0; j < 4; j++) {
+			lane[j] = (lane[j] ^ word[j]) * 0x9e3779b97f4a7c15ull;
+			lane[j] ^= lane[j] >> 29;
+		}
+	}
+	return lane[0] ^ lane[1] << 1 ^ lane[2] << 2 ^ lane[3] << 3;
+}
+
+static int mem_cmp(const void *x, const void *y)
+{
+	const struct snap_mem *a = x, *b = y;
+
+	if (a->smm != b->smm)
+		return a->smm ? 1 : -1;
+	return a->gfn < b->gfn ? -1 : a->gfn > b->gfn;
+}
+
+/* The pages of [gpa, gpa + size) that exist in the host. One that does not exist must not be read: that would make it. */
+static int hash_range(struct snap *s, uint64_t gpa, bool smm, const uint8_t *bytes, size_t size, struct err *e)
+{
+	size_t n = size / PAGE_SIZE_4K;
+	uintptr_t at = (uintptr_t)bytes;
+	_cleanup_free_ unsigned char *present = malloc(n ? n : 1);
+	struct snap_mem *grown = realloc(s->mem, (s->n_mem + n + 1) * sizeof(*grown));
+
+	if (grown)
+		s->mem = grown;
+	if (!present || !grown)
+		return err_nomem(e, "snapshot of memory");
+	if (at & PAGE_OFFSET_MASK || mincore((void *)at, n * PAGE_SIZE_4K, present))
+		memset(present, 1, n);
+	for (size_t i = 0; i < n; i++)
+		if (present[i] & 1)
+			s->mem[s->n_mem++] = (struct snap_mem){
+			    .gfn = (gpa >> PAGE_SHIFT) + i, .smm = smm, .hash = hash_page(bytes + i * PAGE_SIZE_4K)};
+	return 0;
+}
+
+static int take_memory(struct snap *s, struct machine *m, struct err *e)
+{
+	for (size_t i = 0; i < s->n_slots; i++) {
+		const struct slot_info *sl = &s->slots[i];
+		bool smm = sl->vis == SLOT_VIS_SMM;
+		size_t len = 0;
+		const uint8_t *bytes = machine_peek(m, sl->gpa, smm, &len);
+		if (!bytes)
+			continue;
+		int rc = hash_range(s, sl->gpa, smm, bytes, len < sl->size ? len : sl->size, e);
+		if (rc)
+			return rc;
+	}
+	if (s->n_mem)
+		qsort(s->mem, s->n_mem, sizeof(s->mem[0]), mem_cmp);
+	return 0;
+}
+
+int snap_take(struct machine *m, bool with_memory, struct snap **out, struct err *e)
+{
+	struct snap *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_nomem(e, "snapshot");
+	int rc = take_slots(s, m, e);
+	if (!rc)
+		rc = take_shadow(s, m, e);
+	if (!rc)
+		rc = take_rmaps(s, m, e);
+	if (!rc)
+		rc = take_mmio(s, m, e);
+	if (!rc)
+		rc = take_regs(s, m, e);
+	if (!rc && with_memory)
+		rc = take_memory(s, m, e);
+	else
+		snprintf(s->missing[DIFF_MEMORY], sizeof(s->missing[0]), "taken without -memory");
+	if (rc) {
+		snap_destroy(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}

@@ -72,8 +72,14 @@ bool has_word(const struct value *list, const char *word);
 /* "rwx" from writable and exec; then " user". */
 void out_access(struct out *o, bool writable, bool exec, bool user);
 void out_words(struct out *o, const struct value *list, const char *none);
+void out_plural(struct out *o, uint64_t n, const char *one, const char *many); /* "1 spte", "2 sptes" */
+void out_nothing(struct out *o, const char *text);			       /* the dim line of an empty table */
+void out_source(struct out *o, const struct value *record);		       /* "source: kernel" in a dim line */
+void out_field(struct out *o, const struct value *record, const char *key);    /* its value inside a line; "-" without */
 /* Any value inside a line: lists and dicts too. */
 void out_inline(struct out *o, const struct value *v);
+/* "0102…" as rows of 16 bytes with their characters, beginning at address. */
+void out_hex_bytes(struct out *o, uint64_t address, const char *hex);
 /* "key  value" lines of a dict, keys padded to the widest; nested tables follow their key, indented. */
 void out_dict(struct out *o, const struct value *dict);
 /* Draw by shape, whatever it is. */

@@ -175,13 +175,12 @@ static struct value wide_register(struct pool *p, const uint8_t *bytes, size_t l
 	return v_str(p, text);
 }
 
-/* The names that stand for a whole register; ax, r8d and the like are parts of them. Without all: no hidden parts of
- * segments, no MSRs, no FPU. */
+/* Without all: no hidden parts of segments, no debug registers, no MSRs, no FPU. */
 static bool shown(const struct reg_name *n, bool all)
 {
-	if (!strcmp(n->group, "general"))
-		return n->bits == 64;
-	if (all)
+	if (!strcmp(n->group, "part"))
+		return false;
+	if (all || !strcmp(n->group, "general"))
 		return true;
 	if (!strcmp(n->group, "segment"))
 		return !strchr(n->name, '.');

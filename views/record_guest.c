@@ -118,6 +118,7 @@ struct value record_memop(struct pool *p, const struct memop *op, const struct m
 	bool moved = !r->status && op->buf && !(op->flags & MEMOP_CHECK_ONLY);
 
 	v_put(p, &d, "status", v_int(r->status));
+	v_put(p, &d, "at", v_hex(op->gva));
 	v_put(p, &d, "len", v_int(op->size));
 	v_put(p, &d, "data", moved ? v_bytes(p, op->buf, op->size) : v_null());
 	if (r->status) {

@@ -150,6 +150,14 @@ struct value record_rmap_histogram(struct pool *p, const struct rmap_histogram *
 	return d;
 }
 
+/* They belong to the whole VM and are told once, with vCPU 0. */
+static struct value mmio_spte_count(struct pool *p, const struct mmio_info *m)
+{
+	if (m->sptes_off)
+		return v_na(p, "the host makes no MMIO sptes (mmio_caching is off)");
+	return m->vcpu ? v_null() : v_int((int64_t)m->n_sptes);
+}
+
 struct value record_mmio(struct pool *p, const struct mmio_info *m)
 {
 	struct value d = v_dict(p, 13), sptes = v_list(p, m->n_sptes);
@@ -166,8 +174,7 @@ struct value record_mmio(struct pool *p, const struct mmio_info *m)
 	v_put(p, &d, "stale", v_bool(m->stale));
 	if (m->stale)
 		v_put(p, &d, "stale_why", v_str(p, m->stale_why));
-	v_put(p, &d, "mmio_sptes",
-	      m->sptes_off ? v_na(p, "the host makes none: mmio caching is off") : v_int((int64_t)m->n_sptes));
+	v_put(p, &d, "mmio_sptes", mmio_spte_count(p, m));
 	v_put(p, &d, "sptes", sptes);
 	v_put(p, &d, "source", v_lit(source_name(m->source, m->torn)));
 	return d;

@@ -12,6 +12,28 @@ static const struct named_view {
 	view_fn *draw;
 	enum value_type shape; /* a value of another one is drawn by shape */
 } named_views[] = {
+    {"stop", view_stop, VALUE_DICT},
+    {"slots", view_slots, VALUE_LIST},
+    {"slot", view_slot, VALUE_DICT},
+    {"shadow", view_shadow, VALUE_LIST},
+    {"shadow-tree", view_shadow_tree, VALUE_LIST},
+    {"sptes", view_sptes, VALUE_LIST},
+    {"rmap", view_rmap, VALUE_LIST},
+    {"rmaps", view_rmaps, VALUE_LIST},
+    {"mmio", view_mmio, VALUE_LIST},
+    {"walk", view_walk, VALUE_DICT},
+    {"xlate", view_xlate, VALUE_DICT},
+    {"memop", view_memop, VALUE_DICT},
+    {"tlb", view_tlb, VALUE_LIST},
+    {"mem", view_mem, VALUE_LIST},
+    {"registers", view_registers, VALUE_DICT},
+    {"dump", view_dump, VALUE_DICT},
+    {"disas", view_disas, VALUE_LIST},
+    {"stages", view_stages, VALUE_LIST},
+    {"diff", view_diff, VALUE_LIST},
+    {"breakpoints", view_breakpoints, VALUE_LIST},
+    {"vcpus", view_vcpus, VALUE_LIST},
+    {"facts", view_facts, VALUE_LIST},
     {NULL, NULL, VALUE_NULL},
 };
 

@@ -26,7 +26,21 @@ void out_text(struct out *o, const char *s);
 void out_textf(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Draw v by the named view (NULL or unknown: by shape). Ends with a newline unless nothing is drawn. */
+/* Draw v by the named view (NULL, unknown, or a value of another shape: by shape). Ends with a newline unless nothing is
+ * drawn. The names, and what each draws (records are views/record.h's):
+ *
+ *   stop         record_stop                        slots        list of record_slot
+ *   slot         record_slot_changed, with dirty    registers    record_regs
+ *   walk xlate memop                                tlb mem      lists of guest mappings, of ranges
+ *   shadow sptes rmap rmaps mmio                    lists of those records
+ *   shadow-tree  list of sptes in tree order        stages       list of record_fault_stage
+ *   diff         record_diff                        breakpoints  list of record_bp
+ *   disas        list of record_insn; `current` true draws the marker, `breakpoint` (an id) its sign
+ *   dump         dict: address, values, unit (1 2 4 8), format ("x" "d" "u" "o" "t" "c" "a" "s", or "i": values are
+ *                record_insn), symbol (optional)
+ *   vcpus        list of id, mode, cpl, rip, smm, state, current (optional)
+ *   facts        list of what, value, why
+ */
 void view_draw(struct out *o, const char *view, const struct value *v);
 /* One plain value as people see it, without newline: "0x40", "12", "readonly log-dirty", "n/a (no BTF)". */
 void view_scalar(struct out *o, const struct value *v);

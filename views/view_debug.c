@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Stops, fault stages, differences, breakpoints, vCPUs and what the host can do.
+ */
+#include "views/draw.h"
+
+#include <string.h>
+
+static void draw_safe(struct out *o, const char *s)
+{
+	out_safe(o, s, strlen(s), false);
+}
+
+static enum style reason_style(const char *reason)
+{
+	static const char *const bad[] = {"exception", "shutdown", "error"};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (!strcmp(reason, bad[i]))
+			return STYLE_BAD;
+	return STYLE_GOOD;
+}
+
+/* "step  rip 0x20000a", then the sentence. */
+void view_stop(struct out *o, const struct value *v)
+{
+	const char *reason = get_str(v, "reason"), *why = get_str(v, "why");
+
+	out_styled(o, reason_style(reason), "%s", reason);
+	if (get_num(v, "breakpoint"))
+		out_textf(o, " %u", (unsigned)get_num(v, "breakpoint"));
+	out_textf(o, "  vcpu %u  rip ", (unsigned)get_num(v, "vcpu"));
+	out_styled_hex(o, STYLE_ADDR, get_num(v, "rip"));
+	if (get_str(v, "symbol")[0]) {
+		out_text(o, " <");
+		draw_safe(o, get_str(v, "symbol"));
+		out_text(o, ">");
+	}
+	out_text(o, "\n");
+	if (why[0] && strcmp(reason, "step")) {
+		draw_safe(o, why);
+		out_text(o, "\n");
+	}
+	if (v_get(v, "next") && v_get(v, "next")->type == VALUE_LIST)
+		view_disas(o, v_get(v, "next"));
+}
+
+static void cell_live(struct out *o, const struct value *row)
+{
+	if (get_truth(row, "live"))
+		out_styled(o, STYLE_GOOD, "live");
+	else
+		out_styled(o, STYLE_DIM, "recorded");
+}
+
+void view_stages(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "fault"},
+	    {.key = "n"},
+	    {.key = "stage", .style = STYLE_BOLD},
+	    {.key = "level"},
+	    {.key = "gfn", .style = STYLE_ADDR},
+	    {.key = "live", .title = "seen", .kind = COL_CELL, .cell = cell_live},
+	    {.key = "detail"},
+	    {.key = "vcpu", .kind = COL_SHARED},
+	};
+
+	if (!v->n)
+		out_nothing(o, "no fault has been recorded");
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+}
+
+static void draw_change(struct out *o, const struct value *row, size_t part, size_t what)
+{
+	const char *kind = get_str(row, "kind"), *before = get_str(row, "before"), *after = get_str(row, "after");
+	bool added = !strcmp(kind, "added"), removed = !strcmp(kind, "removed");
+	enum style st = added ? STYLE_GOOD : removed ? STYLE_BAD : STYLE_WARN;
+
+	out_begin(o, st);
+	out_text(o, added ? "+ " : removed ? "- " : "~ ");
+	out_textf(o, "%-*s  ", (int)part, get_str(row, "part"));
+	out_textf(o, "%-*s  ", (int)what, get_str(row, "what"));
+	draw_safe(o, added ? after : before);
+	if (!added && !removed) {
+		out_text(o, " -> ");
+		draw_safe(o, after);
+	}
+	out_end(o, st);
+	out_text(o, "\n");
+}
+
+void view_diff(struct out *o, const struct value *v)
+{
+	size_t part = 0, what = 0;
+
+	for (uint32_t i = 0; i < v->n; i++) {
+		size_t p = strlen(get_str(&v->items[i], "part")), w = strlen(get_str(&v->items[i], "what"));
+		part = p > part ? p : part;
+		what = w > what ? w : what;
+	}
+	for (uint32_t i = 0; i < v->n; i++)
+		draw_change(o, &v->items[i], part, what);
+	if (!v->n)
+		out_nothing(o, "nothing changed");
+}
+
+static void cell_enabled(struct out *o, const struct value *row)
+{
+	if (!get_truth(row, "enabled"))
+		out_styled(o, STYLE_WARN, "disabled");
+	else
+		out_text(o, get_truth(row, "temporary") ? "once" : "yes");
+}
+
+static void cell_place(struct out *o, const struct value *row)
+{
+	draw_safe(o, get_str(row, "at"));
+	if (has_num(row, "len"))
+		out_textf(o, " %u byte%s", (unsigned)get_num(row, "len"), get_num(row, "len") == 1 ? "" : "s");
+	if (get_truth(row, "phys"))
+		out_text(o, " physical");
+}
+
+void view_breakpoints(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "id"},
+	    {.key = "kind"},
+	    {.key = "enabled", .kind = COL_CELL, .cell = cell_enabled},
+	    {.key = "address", .style = STYLE_ADDR, .optional = true},
+	    {.key = "how", .optional = true},
+	    {.key = "hits"},
+	    {.key = "ignore", .optional = true},
+	    {.key = "condition", .title = "if", .optional = true},
+	    {.key = "at", .kind = COL_CELL, .cell = cell_place},
+	};
+
+	if (!v->n) {
+		out_nothing(o, "no breakpoints");
+		return;
+	}
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+	for (uint32_t i = 0; i < v->n; i++) {
+		const char *script = get_str(&v->items[i], "commands");
+		if (!script[0])
+			continue;
+		out_styled(o, STYLE_DIM, "commands %u: ", (unsigned)get_num(&v->items[i], "id"));
+		draw_safe(o, script);
+		out_text(o, "\n");
+	}
+}
+
+static void cell_current(struct out *o, const struct value *row)
+{
+	out_text(o, get_truth(row, "current") ? "*" : " ");
+}
+
+void view_vcpus(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "current", .title = " ", .kind = COL_CELL, .cell = cell_current},
+	    {.key = "id"},
+	    {.key = "mode"},
+	    {.key = "cpl"},
+	    {.key = "rip", .style = STYLE_ADDR},
+	    {.key = "smm", .kind = COL_FLAG},
+	    {.key = "state"},
+	};
+
+	if (!v->n)
+		out_nothing(o, "no vCPUs");
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+}
+
+/* Each fact in a line of its own; the reason below it where it does not fit beside. */
+void view_facts(struct out *o, const struct value *v)
+{
+	size_t widest = 0;
+
+	for (uint32_t i = 0; i < v->n; i++) {
+		size_t n = strlen(get_str(&v->items[i], "what"));
+		widest = n > widest ? n : widest;
+	}
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct value *row = &v->items[i];
+		const char *what = get_str(row, "what"), *why = get_str(row, "why");
+		out_styled(o, STYLE_BOLD, "%-*s", (int)widest + 2, what);
+		out_field(o, row, "value");
+		out_text(o, "\n");
+		if (!why[0])
+			continue;
+		out_fill(o, ' ', widest + 2);
+		out_begin(o, STYLE_DIM);
+		draw_safe(o, why);
+		out_end(o, STYLE_DIM);
+		out_text(o, "\n");
+	}
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Registers: the general ones three to a line, words for the bits of those that have them, segments with their hidden parts
+ * on one line each.
+ */
+#include "views/draw.h"
+#include "core/cpu/regs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Leading zeros dim, so that the number stands out and the columns stay. */
+static void out_padded_hex(struct out *o, uint64_t x, unsigned digits)
+{
+	unsigned used = hex_width(x) - 2;
+
+	out_begin(o, STYLE_DIM);
+	out_text(o, "0x");
+	out_fill(o, '0', used < digits ? digits - used : 0);
+	out_end(o, STYLE_DIM);
+	out_textf(o, "%llx", (unsigned long long)x);
+}
+
+static void draw_name(struct out *o, const char *name, size_t len, size_t width)
+{
+	out_begin(o, STYLE_BOLD);
+	out_bytes(o, name, len);
+	out_end(o, STYLE_BOLD);
+	out_fill(o, ' ', len < width ? width - len + 1 : 1);
+}
+
+static size_t stem_len(const char *key)
+{
+	const char *dot = strchr(key, '.');
+
+	return dot ? (size_t)(dot - key) : strlen(key);
+}
+
+static bool same_stem(const struct value *v, uint32_t i, uint32_t k)
+{
+	const char *a = v->fields[i].key;
+	size_t n = stem_len(a);
+
+	return k < v->n && stem_len(v->fields[k].key) == n && !strncmp(a, v->fields[k].key, n);
+}
+
+/* "cs 0x33  base 0x0  limit 0xffffffff  flags 0xa0fb", "gdt  base 0x0  limit 0x0": i and what follows of the same stem. */
+static uint32_t draw_parts(struct out *o, const struct value *v, uint32_t i)
+{
+	uint32_t first = i;
+
+	draw_name(o, v->fields[i].key, stem_len(v->fields[i].key), 6);
+	for (; same_stem(v, first, i); i++) {
+		const char *dot = strchr(v->fields[i].key, '.');
+		if (dot)
+			out_styled(o, STYLE_DIM, "%s%s ", i > first ? "  " : "", dot + 1);
+		out_inline(o, &v->fields[i].value);
+	}
+	out_text(o, "\n");
+	return i - 1;
+}
+
+static bool in_group(const char *key, const char *group)
+{
+	const struct reg_name *reg = reg_find(key);
+
+	return reg && !strcmp(reg->group, group);
+}
+
+/* Selectors alone share a line. */
+static uint32_t draw_selectors(struct out *o, const struct value *v, uint32_t i)
+{
+	uint32_t first = i;
+
+	for (; i < v->n && in_group(v->fields[i].key, "segment"); i++) {
+		if (i > first)
+			out_text(o, "  ");
+		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 0);
+		out_inline(o, &v->fields[i].value);
+	}
+	out_text(o, "\n");
+	return i - 1;
+}
+
+static void draw_flagged(struct out *o, const struct reg_name *reg, uint64_t x)
+{
+	char text[256];
+
+	draw_name(o, reg->name, strlen(reg->name), 6);
+	out_padded_hex(o, x, 16);
+	reg_flags_text(reg, x, text, sizeof(text));
+	if (text[0])
+		out_textf(o, "  %s", text);
+	out_text(o, "\n");
+}
+
+static bool is_general(const struct value *v, uint32_t i)
+{
+	const struct reg_name *reg = reg_find(v->fields[i].key);
+
+	return reg && !strcmp(reg->group, "general") && strcmp(reg->name, "rflags") && v->fields[i].value.type == VALUE_HEX;
+}
+
+/* Three to a line. */
+static uint32_t draw_general(struct out *o, const struct value *v)
+{
+	uint32_t i = 0;
+
+	for (; i < v->n && is_general(v, i); i++) {
+		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 3);
+		out_padded_hex(o, v->fields[i].value.hex, 16);
+		out_text(o, i % 3 == 2 ? "\n" : "   ");
+	}
+	if (i % 3) {
+		while (o->len && o->text[o->len - 1] == ' ')
+			o->len--;
+		out_text(o, "\n");
+	}
+	return i;
+}
+
+void view_registers(struct out *o, const struct value *v)
+{
+	for (uint32_t i = draw_general(o, v); i < v->n; i++) {
+		const struct field *f = &v->fields[i];
+		const struct reg_name *reg = reg_find(f->key);
+
+		if (same_stem(v, i, i + 1) || strchr(f->key, '.')) {
+			i = draw_parts(o, v, i);
+		} else if (in_group(f->key, "segment")) {
+			i = draw_selectors(o, v, i);
+		} else if (f->value.type == VALUE_HEX && reg && reg->bits == 64) {
+			draw_flagged(o, reg, f->value.hex);
+		} else {
+			draw_name(o, f->key, strlen(f->key), 6);
+			out_inline(o, &f->value);
+			out_text(o, "\n");
+		}
+	}
+}

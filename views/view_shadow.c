@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Shadow pages and sptes: tables, and the tree of sptes from the root down.
+ */
+#include "views/draw.h"
+
+#include <string.h>
+
+static void cell_role(struct out *o, const struct value *row)
+{
+	static const char *const words[] = {"direct", "smm", "unsync", "invalid", "guest_mode", "tdp"};
+	const struct value *access = get_list(row, "access");
+
+	out_access(o, has_word(access, "write"), has_word(access, "exec"), has_word(access, "user"));
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (get_truth(row, words[i]))
+			out_textf(o, " %s", words[i]);
+}
+
+static void cell_roots(struct out *o, const struct value *row)
+{
+	if (get_num(row, "roots"))
+		out_plural(o, get_num(row, "roots"), "root", "roots");
+	else
+		out_plural(o, get_list(row, "parents")->n, "parent", "parents");
+}
+
+void view_shadow(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "level"},
+	    {.key = "gfn", .style = STYLE_ADDR},
+	    {.key = "sptes"},
+	    {.key = "mmio_sptes", .title = "mmio", .optional = true},
+	    {.key = "parents", .title = "held by", .kind = COL_CELL, .cell = cell_roots},
+	    {.key = "address"},
+	    {.key = "access", .title = "role", .kind = COL_CELL, .cell = cell_role},
+	    {.key = "source", .kind = COL_SHARED},
+	};
+
+	if (!v->n)
+		out_nothing(o, "no shadow pages: nothing has run natively yet, or the guest's accesses are emulated");
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+}
+
+static void spte_words(struct out *o, const struct value *s)
+{
+	static const struct {
+		const char *key, *word;
+	} words[] = {{"accessed", " accessed"},		{"dirty", " dirty"}, {"host_writable", " host-writable"},
+		     {"mmu_writable", " mmu-writable"}, {"mmio", " mmio"},   {"host_own", " host's own"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (get_truth(s, words[i].key))
+			out_text(o, words[i].word);
+}
+
+static void cell_spte(struct out *o, const struct value *s)
+{
+	if (!get_truth(s, "present")) {
+		out_text(o, get_truth(s, "mmio") ? "mmio" : "not present");
+		return;
+	}
+	out_access(o, get_truth(s, "writable"), get_truth(s, "exec"), get_truth(s, "user"));
+	spte_words(o, s);
+}
+
+void view_sptes(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "gva", .style = STYLE_ADDR},
+	    {.key = "level"},
+	    {.key = "gfn"},
+	    {.key = "pfn"},
+	    {.key = "spte"},
+	    {.key = "present", .title = "means", .kind = COL_CELL, .cell = cell_spte},
+	    {.key = "source", .kind = COL_SHARED},
+	};
+
+	if (!v->n)
+		out_nothing(o, "no sptes there");
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+}
+
+/* Whether an entry at this level follows among the rows after i before the tree goes up again. */
+static bool is_last(const struct value *rows, uint32_t i)
+{
+	uint64_t level = get_num(&rows->items[i], "level");
+
+	for (uint32_t j = i + 1; j < rows->n; j++) {
+		uint64_t other = get_num(&rows->items[j], "level");
+		if (other == level)
+			return false;
+		if (other > level)
+			return true;
+	}
+	return true;
+}
+
+static void tree_line(struct out *o, const struct value *s)
+{
+	const struct value *gva = v_get(s, "gva"), *gfn = v_get(s, "gfn");
+	bool leaf = gfn && gfn->type == VALUE_HEX;
+
+	if (gva && gva->type == VALUE_HEX)
+		out_styled_hex(o, STYLE_ADDR, gva->hex);
+	else
+		out_text(o, "gva n/a");
+	out_styled(o, STYLE_DIM, "  L%u  ", (unsigned)get_num(s, "level"));
+	if (leaf) {
+		out_text(o, "gfn ");
+		out_hex(o, gfn->hex);
+		out_text(o, "  ");
+	}
+	if (has_num(s, "pfn") && leaf) {
+		out_text(o, "pfn ");
+		out_hex(o, get_num(s, "pfn"));
+		out_text(o, "  ");
+	}
+	cell_spte(o, s);
+	out_text(o, "\n");
+}
+
+void view_shadow_tree(struct out *o, const struct value *v)
+{
+	struct tree t = {0};
+	uint64_t top = 0;
+
+	if (!v->n)
+		out_nothing(o, "the root has no entries yet");
+	for (uint32_t i = 0; i < v->n; i++)
+		if (get_num(&v->items[i], "level") > top)
+			top = get_num(&v->items[i], "level");
+	if (v->n)
+		out_styled(o, STYLE_BOLD, "root\n");
+	for (uint32_t i = 0; i < v->n && !o->failed; i++) {
+		const struct value *s = &v->items[i];
+		if (s->type != VALUE_DICT)
+			continue;
+		tree_branch(o, &t, (unsigned)(top - get_num(s, "level")) + 1, is_last(v, i));
+		tree_line(o, s);
+	}
+	if (v->n)
+		out_source(o, &v->items[0]);
+}

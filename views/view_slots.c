@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Slots: the table, and one slot after a change with the steps that it took or the pages found dirty.
+ */
+#include "views/draw.h"
+
+static void cell_flags(struct out *o, const struct value *row)
+{
+	const struct value *flags = get_list(row, "flags");
+
+	out_words(o, flags, get_truth(row, "own") ? "" : "-");
+	if (get_truth(row, "own"))
+		out_text(o, flags->n ? " own" : "own");
+}
+
+static const struct column slot_columns[] = {
+    {.key = "id"},
+    {.key = "as", .kind = COL_SHARED, .title = "address space"},
+    {.key = "gpa", .style = STYLE_ADDR},
+    {.key = "size", .kind = COL_SIZE},
+    {.key = "hva"},
+    {.key = "visible", .left = true},
+    {.key = "flags", .kind = COL_CELL, .cell = cell_flags},
+    {.key = "generation", .kind = COL_SHARED},
+    {.key = "source", .kind = COL_SHARED},
+};
+
+void view_slots(struct out *o, const struct value *v)
+{
+	if (!v->n)
+		out_nothing(o, "no slots");
+	table_draw(o, slot_columns, ARRAY_LEN(slot_columns), v);
+}
+
+static void draw_steps(struct out *o, const struct value *steps)
+{
+	for (uint32_t i = 0; i < steps->n; i++) {
+		out_styled(o, STYLE_DIM, "%u. ", i + 1);
+		out_inline(o, &steps->items[i]);
+		out_text(o, "\n");
+	}
+}
+
+/* Dirty gfns as ranges: "0x40-0x43". */
+static void draw_dirty(struct out *o, const struct value *dirty)
+{
+	out_styled(o, STYLE_BOLD, "dirty: ");
+	out_plural(o, dirty->n, "page", "pages");
+	for (uint32_t i = 0, j; i < dirty->n; i = j) {
+		uint64_t first = dirty->items[i].hex;
+		for (j = i + 1; j < dirty->n && dirty->items[j].hex == first + (j - i); j++)
+			;
+		out_text(o, i ? ", " : ": gfn ");
+		out_styled_hex(o, STYLE_ADDR, first);
+		if (j - i > 1) {
+			out_text(o, "-");
+			out_styled_hex(o, STYLE_ADDR, first + (j - i) - 1);
+		}
+	}
+	out_text(o, "\n");
+}
+
+void view_slot(struct out *o, const struct value *v)
+{
+	struct value row = *v, list = {.type = VALUE_LIST, .n = 1, .items = &row};
+
+	table_draw(o, slot_columns, ARRAY_LEN(slot_columns), &list);
+	draw_steps(o, get_list(v, "steps"));
+	if (v_get(v, "dirty"))
+		draw_dirty(o, get_list(v, "dirty"));
+	if (get_truth(v, "deleted"))
+		out_nothing(o, "deleted");
+}

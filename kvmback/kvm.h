@@ -77,8 +77,8 @@ struct kvm_vm {
 	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
-	struct run_state *rs;  /* run.c, plant.c */
-	struct smm_state *smm; /* smm.c: whose slots are in now */
+	struct run_state *rs; /* run.c, plant.c */
+	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };
 
 static inline struct kvm_vm *kvm_of(const struct machine *m)
@@ -93,11 +93,15 @@ int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *
 int kvm_wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
 /* Delete and create the slot's region(s) so that KVM forgets every spte of it. */
 int kvm_slot_refresh(struct kvm_vm *vm, struct slot *s, struct err *e) MUST_USE;
+/* Put in what SMM sees, or what is seen outside, where the host has one address space only; dirty logs are folded first. */
+int kvm_slots_view(struct kvm_vm *vm, bool smm, struct err *e) MUST_USE;
 
 /* regs.c: all work from the debugger's thread while the vCPU is out of KVM_RUN. */
 int kvm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e);
 int kvm_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e);
 int kvm_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e);
+/* Architectural reset state of every register, events and mp_state too. */
+int kvm_reset_regs(struct kvcpu *v, struct err *e) MUST_USE;
 void kvm_seg_out(struct seg *to, const struct kvm_segment *from);
 void kvm_seg_in(struct kvm_segment *to, const struct seg *from);
 
@@ -111,8 +115,6 @@ int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
 int kvm_smm_switch(struct kvm_vm *vm, unsigned vcpu, bool smm, struct err *e) MUST_USE;
 int kvm_smi(struct machine *m, unsigned vcpu, struct err *e);
 int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);
-int kvm_smm_init(struct kvm_vm *vm, struct err *e) MUST_USE;
-void kvm_smm_deinit(struct kvm_vm *vm);
 
 /* run.c, step.c, plant.c */
 int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */

@@ -124,6 +124,9 @@ struct regs {
 #define RFLAGS_VIP (1ull << 20)
 #define RFLAGS_ID (1ull << 21)
 
+/* Everything as RESET leaves it (SDM vol. 3A table 9-1), bsp: the first vCPU. */
+void regs_reset(struct regs *r, bool bsp);
+
 enum cpu_mode { CPU_REAL, CPU_VM86, CPU_PROT16, CPU_PROT32, CPU_LONG_COMPAT, CPU_LONG64 };
 
 /* The mode that REGS_SYS and rflags say; the CPL (SS.DPL; 0 in real mode, 3 in virtual-8086). */

@@ -109,6 +109,8 @@ int kvm_smi(struct machine *m, unsigned vcpu, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
 	struct kvcpu *v = &vm->vcpu[vcpu];
+	struct regs r = {0};
+	int rc;
 
 	if (vm->host->x86_smm) {
 		if (ioctl(v->fd, KVM_SMI) < 0)
@@ -121,6 +123,13 @@ int kvm_smi(struct machine *m, unsigned vcpu, struct err *e)
 		    e, -EBUSY,
 		    "SMI to vCPU %u" WHY "it is in SMM already, where SMIs are blocked" TRY "run it to its RSM first", vcpu);
 	kvm_run_forget(vm, vcpu);
+	rc = kvm_get_regs(m, vcpu, REGS_EVENTS, &r, e);
+	if (rc)
+		return rc;
+	/* The save area has no place for it. */
+	if (r.exception_pending)
+		return err_set(e, -EBUSY, "SMI to vCPU %u" WHY "exception %u waits for delivery" TRY "si first", vcpu,
+			       r.exception_vector);
 	return kvm_smm_enter(vm, vcpu, e);
 }
 

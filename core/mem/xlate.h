@@ -32,7 +32,8 @@ struct xlate_env {
 	void *mmio_ctx;
 };
 
-/* An environment over a slot table with these registers: mem reads and updates through the slots. */
+/* An environment over a slot table with these registers: mem reads and updates through the slots. It points to itself
+ * (mem.ctx), so it is not to be copied. */
 void xlate_env_init(struct xlate_env *env, struct slot_table *slots, const struct regs *r);
 
 struct tlb_entry {
@@ -73,6 +74,24 @@ int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned
 int tlb_to_io(const struct xlate_env *env, const struct xlate_tlb *tlb, unsigned access, bool atomic,
 	      struct xlate_iolist *out, struct err *e) MUST_USE;
 int run_iolist(const struct xlate_env *env, const struct xlate_iolist *list, void *data, struct err *e) MUST_USE;
+
+/* Paging as the debugger's own accesses see it: as a supervisor whom neither SMAP nor protection keys stop. */
+struct paging xlate_debug_paging(const struct xlate_env *env);
+
+/* A range of guest virtual memory as runs that are contiguous in guest physical memory, for the debugger's own accesses:
+ * rights do not matter, A/D bits stay. The sum of lengths is len. -EFAULT names the first address that does not translate;
+ * -EINVAL: the range wraps. */
+struct xlate_run {
+	uint64_t gva, gpa;
+	size_t len;
+};
+struct xlate_runs {
+	struct xlate_run *v;
+	size_t n, cap;
+};
+int xlate_runs(const struct xlate_env *env, uint64_t gva, size_t len, bool write, struct xlate_runs *out,
+	       struct err *e) MUST_USE;
+void xlate_runs_free(struct xlate_runs *r);
 
 const char *io_kind_name(enum io_kind k); /* "ram", "rom", "device", "mmio" */
 

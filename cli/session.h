@@ -5,6 +5,7 @@
 #ifndef KVMSCOPE_CLI_SESSION_H
 #define KVMSCOPE_CLI_SESSION_H
 
+#include "cli/xformat.h"
 #include "core/debug/debugger.h"
 #include "core/debug/expr.h"
 #include "core/debug/snap.h"
@@ -54,6 +55,7 @@ struct session {
 	bool quit;
 	int exit_status;
 	uint64_t x_next;		    /* where a repeated `x` goes on */
+	struct xsticky x_sticky;	    /* what x left out the last time it was said */
 	void (*stopped)(struct session *s); /* hooks of the screens; NULL for none */
 };
 

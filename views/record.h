@@ -34,6 +34,8 @@ struct mapping_flags {
 	struct value list[64];
 };
 struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known);
+/* A range of neighbouring mappings: gva, end (inclusive), size, flags. rights as in struct walk. */
+struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights);
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol);
 struct value record_diff(struct pool *p, const struct diff_list *d);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */

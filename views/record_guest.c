@@ -172,3 +172,14 @@ struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m
 	v_put(p, &d, "flags", flags);
 	return d;
 }
+
+struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights)
+{
+	struct value d = v_dict(p, 4);
+
+	v_put(p, &d, "gva", v_hex(first));
+	v_put(p, &d, "end", v_hex(last));
+	v_put(p, &d, "size", v_int((int64_t)(last - first + 1)));
+	v_put(p, &d, "flags", mapping_flags(p, &(struct guest_mapping){.rights = rights}));
+	return d;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Inside the soft CPU: its state, decoded instructions, memory access, events.
+ *
+ *   decode.c    capstone's reading of an instruction → struct uop        block.c   cache of decoded blocks, the run loop
+ *   exec_*.c    what instructions do (integer, strings, flow, SSE2)      flags.h   lazy arithmetic flags
+ *   mem.c       the TLB, and what happens on a miss: core/mem/shadow, then the pipeline for what is no plain memory
+ *   system.c    control and debug registers, MSRs, CPUID, descriptor tables    segment.c  segment loads, far transfers, IRET
+ *   interrupt.c exceptions and interrupts through the guest's IDT, double and triple faults
+ *   soft.c      the machine ops; vCPUs take turns on one host thread, so every run of a guest is the same run
+ *
+ * An instruction handler either completes, or leaves the architectural state as it was and raises an event; so every
+ * exception is precise and every instruction can be started again. Handlers compute first, write memory next, write
+ * registers last.
+ */
+#ifndef KVMSCOPE_CORE_SOFT_CPU_H
+#define KVMSCOPE_CORE_SOFT_CPU_H
+
+#include "core/board/board.h"
+#include "core/mem/shadow.h"
+#include "core/stop.h"
+
+struct soft_cpu;
+struct soft_machine;
+struct uop;
+
+/* Carries out one instruction and gives the next one of the block; NULL ends the block (a jump was taken, an event raised:
+ * see cpu->event). On entry cpu->rip is not kept up to date: the instruction's own address is uop_rip(). */
+typedef const struct uop *uop_fn(struct soft_cpu *c, const struct uop *u);
+
+#define UOP_NO_REG 0xff
+
+/* A decoded instruction. Register operands are byte offsets into soft_cpu.gpr: 8 * number, plus 1 for AH, CH, DH, BH. */
+struct uop {
+	uop_fn *fn;
+	uint64_t imm;	  /* immediate (sign-extended), branch target (linear rip, already masked), or moffs address */
+	int32_t disp;	  /* of the memory operand */
+	uint16_t insn;	  /* capstone's id, for stops that name the instruction */
+	uint8_t len;	  /* bytes */
+	uint8_t off;	  /* from the block's first byte (blocks are at most 255 bytes long) */
+	uint8_t opsize;	  /* of the operation: 1, 2, 4, 8, 16 */
+	uint8_t addrsize; /* 2, 4, 8 */
+	uint8_t dst, src; /* register operands; UOP_NO_REG. xmm and st operands: their number */
+	uint8_t base, index, scale,
+	    seg;      /* memory operand: byte offsets of registers, seg: enum seg_index; base may be UOP_RIP */
+	uint8_t cond; /* condition code 0 to 15, or another sub-operation */
+	uint8_t rep;  /* 0, 0xf3 (rep, repe), 0xf2 (repne) */
+	bool lock, mem_dst, mem_src, last; /* last: ends the block */
+};
+#define UOP_RIP 0xfe
+
+/* Arithmetic flags are kept as what they follow from, and worked out when read. flags.h. */
+struct lazy_flags {
+	uint64_t result, a, b;
+	uint8_t op;   /* enum flags_op; FLAGS_READY: eflags holds them all */
+	uint8_t size; /* 1, 2, 4, 8 */
+	bool carry_in;
+};
+
+/* Why the run loop has to look up from its work. */
+enum soft_event {
+	EVENT_NONE,
+	EVENT_EXCEPTION, /* .vector, .error_code, .cr2: to be delivered through the IDT */
+	EVENT_STOP,	 /* .stop is filled: leave the run loop */
+	EVENT_RESTART,	 /* start the instruction again (tables changed under it) */
+	EVENT_SHUTDOWN,	 /* triple fault */
+};
+
+#define SOFT_TLB_SIZE 1024
+struct soft_tlb_entry {
+	uint64_t read, write, fetch; /* gva of the page where that access may go straight, else ~0 */
+	uint8_t *host;		     /* of the page */
+	uint64_t gpa;		     /* of the page */
+};
+
+struct soft_cpu {
+	/* hot */
+	uint64_t gpr[16];
+	uint64_t rip;
+	uint64_t eflags; /* all but the lazy ones are right here always */
+	struct lazy_flags lazy;
+	uint8_t event;		      /* enum soft_event */
+	uint8_t cpl, code_bits;	      /* 16, 32, 64 */
+	bool long_mode;		      /* EFER.LMA */
+	bool stack32;		      /* SS.B */
+	uint64_t budget;	      /* instructions left in this turn */
+	struct soft_tlb_entry *tlb;   /* the one of the current privilege */
+	uint64_t seg_base[SEG_COUNT]; /* 0 for CS, DS, ES, SS in 64-bit code */
+
+	/* the rest of the architecture; gpr, rip, rflags here are stale while it runs */
+	struct regs r;
+	struct paging pg;				/* of the registers now; soft_mode_changed() keeps it */
+	struct soft_tlb_entry tlb_of[2][SOFT_TLB_SIZE]; /* supervisor, user */
+	struct shadow_vcpu shadow;
+	struct soft_machine *m;
+	unsigned index;
+	uint32_t smbase;
+	bool smi_pending, smi_blocked, nmi_pending;
+	bool inhibit; /* the last instruction was STI or a load of SS: no interrupt and no #DB before the next */
+	uint64_t inhibit_rip;
+
+	/* the event */
+	uint8_t vector;
+	bool has_error;
+	uint32_t error_code;
+	uint64_t cr2;
+	uint8_t soft_int_len; /* of an INT n: rip to push is behind it; 0 for faults */
+	struct stop stop;
+	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
+
+	const struct uop *cur; /* the instruction under way, for uop_rip() in slow paths */
+	uint64_t block_rip;    /* rip of the current block's first byte */
+	struct block_cache *blocks;
+	uint64_t icount; /* instructions completed */
+};
+
+/* The address of the instruction under way. */
+static inline uint64_t uop_rip(const struct soft_cpu *c, const struct uop *u)
+{
+	return c->block_rip + u->off;
+}
+
+/* ---- mem.c. Addresses are linear. All give 0, or -1 with c->event raised and nothing done. size 1, 2, 4, 8 or 16. A write
+ * that crosses a page is all or nothing. access is ACCESS_READ or ACCESS_WRITE for data by the current CPL; the _sys forms
+ * are implicit supervisor accesses (descriptor tables, TSS, delivery frames). */
+int soft_read_slow(struct soft_cpu *c, uint64_t lin, unsigned size, void *out, unsigned access);
+int soft_write_slow(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in, unsigned access);
+int soft_read_sys(struct soft_cpu *c, uint64_t lin, unsigned size, void *out);
+int soft_write_sys(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in);
+/* Would a write of size bytes succeed? Raises what it would raise; leaves the page ready (for read-modify-write and for
+ * instructions with two memory effects). */
+int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size);
+/* Up to 15 bytes of code at lin for the decoder: *n is how many could be had before a page that does not translate; with n 0
+ * the fetch's fault is raised. host: the page's host address and gpa, for the block cache. */
+int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa);
+void soft_tlb_flush(struct soft_cpu *c);
+void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page);
+
+static inline bool soft_tlb_hit(const struct soft_cpu *c, uint64_t lin, unsigned size, uint64_t tag)
+{
+	(void)c;
+	return (lin & ~PAGE_OFFSET_MASK) == tag && (lin & PAGE_OFFSET_MASK) <= PAGE_SIZE_4K - size;
+}
+
+static inline int soft_read(struct soft_cpu *c, uint64_t lin, unsigned size, void *out)
+{
+	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+
+	if (__builtin_expect(!soft_tlb_hit(c, lin, size, t->read), 0))
+		return soft_read_slow(c, lin, size, out, ACCESS_READ);
+	__builtin_memcpy(out, t->host + (lin & PAGE_OFFSET_MASK), size);
+	return 0;
+}
+
+static inline int soft_write(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in)
+{
+	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+
+	if (__builtin_expect(!soft_tlb_hit(c, lin, size, t->write), 0))
+		return soft_write_slow(c, lin, size, in, ACCESS_WRITE);
+	__builtin_memcpy(t->host + (lin & PAGE_OFFSET_MASK), in, size);
+	return 0;
+}
+
+/* The linear address of a memory operand; -1 with #GP or #SS raised where it is not canonical or beyond the segment's limit.
+ */
+int soft_lea(struct soft_cpu *c, const struct uop *u, unsigned size, bool write, uint64_t *lin);
+uint64_t soft_effective(const struct soft_cpu *c, const struct uop *u); /* without the segment */
+
+/* ---- events. Each returns NULL so that a handler can `return soft_raise(…)`. */
+const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector);
+const struct uop *soft_raise_error(struct soft_cpu *c, uint8_t vector, uint32_t error_code);
+/* Stop and name the instruction: not something that this CPU executes. */
+const struct uop *soft_unsupported(struct soft_cpu *c, const struct uop *u);
+/* interrupt.c: deliver the raised exception (or an interrupt, INT n with soft_int_len set) at c->rip. Escalates to double
+ * and triple faults by itself; EVENT_SHUTDOWN where none is left; where the IDT's limit is below the vector the machine
+ * stops with STOP_EXCEPTION (the guest has no handler of its own) unless it is a fault within a delivery. */
+void soft_deliver(struct soft_cpu *c);
+
+/* ---- segment.c, system.c */
+/* Load a segment register as MOV does, with every check; vector and error raised on failure. */
+int soft_load_seg(struct soft_cpu *c, enum seg_index seg, uint16_t selector);
+/* After control registers, EFER, CS, SS or SMM changed: recompute cpl, code_bits, bases, paging; flush what the change
+ * flushes. */
+void soft_mode_changed(struct soft_cpu *c, bool flush);
+void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
+void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
+
+/* ---- block.c */
+struct block_cache *block_cache_create(void);
+void block_cache_destroy(struct block_cache *b);
+void block_cache_flush(struct block_cache *b);
+/* Code on the host page was written: blocks of it go. mem.c calls it for pages that block_page_has_code() names. */
+void block_cache_written(struct block_cache *b, const uint8_t *host_page);
+bool block_page_has_code(const struct block_cache *b, const uint8_t *host_page);
+/* Execute up to c->budget instructions; returns with c->event set (EVENT_NONE: the budget is used up). c->rip, eflags and
+ * icount are up to date then. */
+void soft_execute(struct soft_cpu *c);
+
+/* decode.c: one instruction; false: not an instruction (#UD is to be raised). u->fn is soft_unsupported for what is one that
+ * the CPU lacks. */
+bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u);
+
+/* soft_cpu.gpr, rip, flags ↔ struct regs. */
+void soft_regs_out(struct soft_cpu *c, struct regs *out);
+void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in);
+
+#endif

@@ -34,7 +34,7 @@ typedef const struct uop *uop_fn(struct soft_cpu *c, const struct uop *u);
 struct uop {
 	uop_fn *fn;
 	uint64_t imm;	  /* immediate (sign-extended), branch target (linear rip, already masked), or moffs address */
-	int32_t disp;	  /* of the memory operand */
+	int64_t disp;	  /* of the memory operand, sign-extended */
 	uint16_t insn;	  /* capstone's id, for stops that name the instruction */
 	uint8_t len;	  /* bytes */
 	uint8_t off;	  /* from the block's first byte (blocks are at most 255 bytes long) */
@@ -79,13 +79,15 @@ struct soft_cpu {
 	uint64_t rip;
 	uint64_t eflags; /* all but the lazy ones are right here always */
 	struct lazy_flags lazy;
-	uint8_t event;		      /* enum soft_event */
-	uint8_t cpl, code_bits;	      /* 16, 32, 64 */
-	bool long_mode;		      /* EFER.LMA */
-	bool stack32;		      /* SS.B */
-	uint64_t budget;	      /* instructions left in this turn */
-	struct soft_tlb_entry *tlb;   /* the one of the current privilege */
-	uint64_t seg_base[SEG_COUNT]; /* 0 for CS, DS, ES, SS in 64-bit code */
+	uint8_t event;		       /* enum soft_event */
+	uint8_t cpl, code_bits;	       /* 16, 32, 64 */
+	bool long_mode;		       /* EFER.LMA */
+	bool stack32;		       /* SS.B */
+	uint8_t flat_read, flat_write; /* bit n: segment n needs no check: base + offset is the address */
+	uint64_t rmw_lin;	       /* of the memory operand that exec_rmw_read() read */
+	uint64_t budget;	       /* instructions left in this turn */
+	struct soft_tlb_entry *tlb;    /* the one of the current privilege */
+	uint64_t seg_base[SEG_COUNT];  /* 0 for CS, DS, ES, SS in 64-bit code */
 
 	/* the rest of the architecture; gpr, rip, rflags here are stale while it runs */
 	struct regs r;

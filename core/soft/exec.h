@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What instruction handlers share: registers by byte offset, operands, and the tables through which decode.c finds handlers.
+ */
+#ifndef KVMSCOPE_CORE_SOFT_EXEC_H
+#define KVMSCOPE_CORE_SOFT_EXEC_H
+
+#include <string.h>
+
+#include "core/soft/flags.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define always_inline inline __attribute__((always_inline))
+
+static always_inline uint64_t reg_read(const struct soft_cpu *c, unsigned off, unsigned size)
+{
+	const char *at = (const char *)c->gpr + off;
+
+	switch (size) {
+	case 1:
+		return *(const uint8_t *)at;
+	case 2:
+		return *(const uint16_t *)(const void *)at;
+	case 4:
+		return *(const uint32_t *)(const void *)at;
+	default:
+		return *(const uint64_t *)(const void *)at;
+	}
+}
+
+/* Bytes and words keep the rest of the register, doublewords clear the upper half. */
+static always_inline void reg_write(struct soft_cpu *c, unsigned off, unsigned size, uint64_t v)
+{
+	char *at = (char *)c->gpr + off;
+
+	switch (size) {
+	case 1:
+		*(uint8_t *)at = (uint8_t)v;
+		break;
+	case 2:
+		*(uint16_t *)(void *)at = (uint16_t)v;
+		break;
+	case 4:
+		*(uint64_t *)(void *)at = (uint32_t)v;
+		break;
+	default:
+		*(uint64_t *)(void *)at = v;
+	}
+}
+
+/* Offset part of a memory operand, cut to the address size. */
+static always_inline uint64_t exec_offset(const struct soft_cpu *c, const struct uop *u)
+{
+	uint64_t ea = (uint64_t)u->disp;
+
+	if (u->base != UOP_NO_REG)
+		ea += u->base == UOP_RIP ? uop_rip(c, u) + u->len
+					 : *(const uint64_t *)(const void *)((const char *)c->gpr + u->base);
+	if (u->index != UOP_NO_REG)
+		ea += *(const uint64_t *)(const void *)((const char *)c->gpr + u->index) << u->scale;
+	if (u->addrsize == 8)
+		return ea;
+	return u->addrsize == 4 ? (uint32_t)ea : (uint16_t)ea;
+}
+
+static always_inline int exec_lea(struct soft_cpu *c, const struct uop *u, unsigned size, bool write, uint64_t *lin)
+{
+	if (likely((write ? c->flat_write : c->flat_read) >> u->seg & 1)) {
+		uint64_t at = c->seg_base[u->seg] + exec_offset(c, u);
+		*lin = c->code_bits == 64 ? at : (uint32_t)at;
+		return 0;
+	}
+	return soft_lea(c, u, size, write, lin);
+}
+
+static always_inline int exec_load(struct soft_cpu *c, const struct uop *u, unsigned size, uint64_t *v)
+{
+	uint64_t lin;
+
+	*v = 0;
+	return exec_lea(c, u, size, false, &lin) || soft_read(c, lin, size, v) ? -1 : 0;
+}
+
+static always_inline int exec_store(struct soft_cpu *c, const struct uop *u, unsigned size, uint64_t v)
+{
+	uint64_t lin;
+
+	return exec_lea(c, u, size, true, &lin) || soft_write(c, lin, size, &v) ? -1 : 0;
+}
+
+/* Read a memory operand that will be written: write permission is asked for first, as the hardware does. */
+static always_inline int exec_rmw_read(struct soft_cpu *c, const struct uop *u, unsigned size, uint64_t *v)
+{
+	uint64_t lin;
+
+	*v = 0;
+	if (exec_lea(c, u, size, true, &lin))
+		return -1;
+	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+	if (unlikely(!soft_tlb_hit(c, lin, size, t->write)) && soft_probe_write(c, lin, size))
+		return -1;
+	c->rmw_lin = lin;
+	return soft_read(c, lin, size, v);
+}
+
+static always_inline int exec_rmw_write(struct soft_cpu *c, unsigned size, uint64_t v)
+{
+	return soft_write(c, c->rmw_lin, size, &v);
+}
+
+/* Operands of any kind, for handlers that are not worth a form each. dst_read with rmw where dst_write follows. */
+static inline int src_read(struct soft_cpu *c, const struct uop *u, unsigned size, uint64_t *v)
+{
+	if (u->mem_src)
+		return exec_load(c, u, size, v);
+	*v = u->src == UOP_NO_REG ? u->imm & size_mask(size) : reg_read(c, u->src, size);
+	return 0;
+}
+
+static inline int dst_read(struct soft_cpu *c, const struct uop *u, unsigned size, bool rmw, uint64_t *v)
+{
+	if (u->mem_dst)
+		return rmw ? exec_rmw_read(c, u, size, v) : exec_load(c, u, size, v);
+	*v = reg_read(c, u->dst, size);
+	return 0;
+}
+
+static inline int dst_write(struct soft_cpu *c, const struct uop *u, unsigned size, bool rmw, uint64_t v)
+{
+	if (u->mem_dst)
+		return rmw ? exec_rmw_write(c, size, v) : exec_store(c, u, size, v);
+	reg_write(c, u->dst, size, v);
+	return 0;
+}
+
+/* A jump was taken: end of the block. 32-bit and 16-bit code wraps where its operand size says. */
+static inline const struct uop *exec_jump(struct soft_cpu *c, uint64_t rip)
+{
+	c->rip = rip;
+	return NULL;
+}
+
+static inline uint64_t exec_next_rip(const struct soft_cpu *c, const struct uop *u)
+{
+	uint64_t rip = uop_rip(c, u) + u->len;
+
+	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+}
+
+/* exec_stack.c: push and pop of size bytes through SS. pop_at reads without moving SP: commit with stack_add(). */
+int exec_push(struct soft_cpu *c, unsigned size, uint64_t v);
+int exec_pop_at(struct soft_cpu *c, unsigned size, uint64_t skip, uint64_t *v);
+void exec_stack_add(struct soft_cpu *c, int64_t by);
+/* Push n values of size bytes in order, all or nothing. */
+int exec_push_n(struct soft_cpu *c, unsigned size, const uint64_t *v, unsigned n);
+
+/* Handler tables. A form says which operands an operation has: register-register, register-immediate, register-memory,
+ * memory-register, memory-immediate. */
+enum exec_form { FORM_RR, FORM_RI, FORM_RM, FORM_MR, FORM_MI, FORM_COUNT };
+enum alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALU_MOV, ALU_COUNT };
+extern uop_fn *const exec_alu[ALU_COUNT][4][FORM_COUNT]; /* [op][log2 of size][form] */
+enum unary_op { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT, UNARY_COUNT };
+extern uop_fn *const exec_unary[UNARY_COUNT][4][2]; /* [op][log2 of size][memory] */
+extern uop_fn *const exec_jcc[16];
+
+#define EXEC_HANDLERS(X)                                                                                                    \
+	X(nop)                                                                                                              \
+	X(load_address)                                                                                                     \
+	X(movzx) X(movsx) X(xchg) X(xadd) X(cmpxchg) X(cmpxchg8b) X(shift) X(shiftd) X(mul) X(imul1) X(imul2) X(div)        \
+	    X(idiv) X(bit) X(bsf) X(bsr) X(popcnt) X(tzcnt) X(lzcnt) X(cmov) X(setcc) X(bswap) X(movbe) X(cwd) X(cbw)       \
+		X(lahf) X(sahf) X(flagop) X(salc) X(xlat) X(bcd) X(push) X(pop) X(pusha) X(popa) X(pushf) X(popf) X(enter)  \
+		    X(leave) X(jmp) X(jmp_indirect) X(call) X(call_indirect) X(ret) X(loop) X(jcxz) X(movs) X(stos) X(lods) \
+			X(scas) X(cmps) X(ins) X(outs) X(in) X(out) X(hlt) X(cli) X(sti) X(int_n) X(int3) X(into) X(int1)   \
+			    X(bound) X(iret) X(retf) X(call_far) X(jmp_far) X(mov_from_seg) X(mov_to_seg) X(push_seg)       \
+				X(pop_seg) X(load_far) X(lgdt) X(sgdt) X(lldt) X(sldt) X(ltr) X(str) X(lmsw) X(smsw)        \
+				    X(clts) X(mov_cr) X(mov_dr) X(rdmsr) X(wrmsr) X(rdtsc) X(cpuid) X(invlpg) X(invd)       \
+					X(syscall) X(sysret) X(sysenter) X(sysexit) X(swapgs) X(rsm) X(ud) X(arpl) X(lar)   \
+					    X(lsl) X(verr) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) X(fninit) X(fnstcw)   \
+						X(fldcw) X(fnstsw) X(fwait) X(rdfsbase) X(xgetbv) X(sse) X(prefetch)
+#define X(name) uop_fn op_##name;
+EXEC_HANDLERS(X)
+#undef X
+uop_fn op_end; /* the pseudo-instruction behind a block's last: rip is imm */
+
+#endif

@@ -340,9 +340,6 @@ static int on_stage(void *ctx, const struct shadow_stage *st)
 
 static void stages_in_order(void **state)
 {
-	static const char *const want[] = {"walk",	  "accessed",	 "walk",	"accessed", "walk",
-					   "accessed",	  "walk",	 "dirty",	"slot",	    "page",
-					   "shadow-page", "shadow-page", "shadow-page", "spte",	    "rmap"};
 	struct env t;
 	struct shadow_result r;
 	unsigned seen[8] = {0};
@@ -357,7 +354,6 @@ static void stages_in_order(void **state)
 	unsigned k = 0;
 	static const char *const rest[] = {"walk",	  "walk",	 "walk",	"walk", "slot", "page",
 					   "shadow-page", "shadow-page", "shadow-page", "spte", "rmap"};
-	(void)want;
 	for (unsigned i = 0; i < t.n_stages; i++) {
 		if (!strcmp(t.stages[i].stage, "accessed") || !strcmp(t.stages[i].stage, "dirty")) {
 			seen[!strcmp(t.stages[i].stage, "dirty")]++;

@@ -79,6 +79,7 @@ $(O)/%.blob.o: $(O)/%.elf
 
 $(O)/libcore.a: $(CORE_OBJS)
 $(O)/libkvmback.a: $(call obj,$(KVMBACK))
+$(O)/libcli.a: $(filter-out $(O)/cli/main.o,$(call obj,$(CLI)))
 $(O)/libtest.a: $(call obj,$(SUPPORT))
 $(O)/libviews.a: $(call obj,$(VIEWS))
 $(O)/%.a:
@@ -90,10 +91,10 @@ $(O)/kvmscope: $(call obj,$(CLI)) $(LIBS)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(CLI)) $(LIBS) $(PKG_LIBS)
 
 # ---- tests
-$(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(LIBS)
+$(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 	$(SAY) LD $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
 tests: $(O)/kvmscope $(UNIT_BINS)
 

@@ -23,7 +23,8 @@ int args_option(struct args *a, const char *name, const char **value, struct err
 bool args_more(const struct args *a);	     /* a positional word is left */
 const char *args_peek(const struct args *a); /* the next one or NULL */
 int args_word(struct args *a, const char *what, const char **out, struct err *e) MUST_USE;
-/* An address expression: numbers, $registers, symbols, operators. Words that go on with an operator belong to it: "$rsp + 8".
+/* An address expression: numbers, $registers, symbols, operators. Words that go on with an operator belong to it: "$rsp +
+ * 8".
  */
 int args_addr(struct args *a, const char *what, uint64_t *out, struct err *e) MUST_USE;
 /* An expression within min..max. */

@@ -74,6 +74,13 @@ const struct command *command_find(int argc, const char *const *argv, bool exact
 /* Check flags against the session and run it. On failure of usage kinds e ends with the command's usage. */
 int command_run(struct call *c, struct err *e);
 
+/* Goes through words separated by blanks (aliases, .words): .text is NULL after the last. */
+struct command_words {
+	const char *at, *text;
+	size_t len;
+};
+void command_word_next(struct command_words *w);
+
 /* Each cli/cmd_*.c exports one table ended by an entry without a name. */
 extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
     commands_memop[], commands_fault[], commands_session[], commands_support[];

@@ -51,7 +51,11 @@ struct session {
 	size_t n_displays;
 	int next_display;
 	const char *backend_why; /* why this backend was chosen */
-	bool interactive, color;
+	bool interactive;	 /* standard input is a terminal */
+	bool color;		 /* standard output is one, and NO_COLOR is not set */
+	bool out_gone;		 /* standard output cannot be written any more */
+	int pending_bp;		 /* whose commands have to run after the command under way; 0 for none */
+	char *repeat;		 /* what an empty line does again; NULL for nothing */
 	bool quit;
 	int exit_status;
 	uint64_t x_next;		    /* where a repeated `x` goes on */
@@ -63,6 +67,14 @@ int session_init(struct session *s, const struct options *opt, struct err *e) MU
 void session_deinit(struct session *s);
 /* A new machine with this image in place of the old one; on failure the old one stays. Breakpoints are planted anew. */
 int session_load(struct session *s, const struct image_options *opt, struct err *e) MUST_USE;
+/* What this backend is called, whether it can be used and why it was chosen: rows for `info kvm` and help. */
+struct backend {
+	const char *name;
+	enum backend_choice choice;
+	const struct machine_ops *ops; /* NULL: not in this build */
+	int (*available)(struct err *e);
+};
+const struct backend *session_backends(size_t *n);
 /* The machine, or -ENODEV "no VM". */
 int session_machine(struct session *s, struct machine **out, struct err *e) MUST_USE;
 struct expr_env session_expr(struct session *s);

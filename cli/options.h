@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The command line. The same parser serves `load IMAGE [options]`.
+ */
+#ifndef KVMSCOPE_CLI_OPTIONS_H
+#define KVMSCOPE_CLI_OPTIONS_H
+
+#include "cli/session.h"
+
+enum options_end { OPTIONS_GO_ON, OPTIONS_HELP, OPTIONS_VERSION };
+
+/* Parse argv into *o; its texts point into argv, o->actions is malloc'ed. *end: what to do instead of starting. -EINVAL. */
+int options_parse(struct options *o, int argc, char **argv, enum options_end *end, struct err *e) MUST_USE;
+void options_deinit(struct options *o);
+/* The options of `load`: IMAGE and those that say how it is entered; words as in a command. */
+int options_parse_image(struct image_options *o, int argc, const char *const *argv, struct err *e) MUST_USE;
+extern const char options_usage[];
+
+#endif

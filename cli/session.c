@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * A session's life: choosing a backend, making a machine with an image in it, replacing one by another.
+ */
+#include "cli/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/tcl.h"
+#include "kvmback/kvmback.h"
+#include "views/record.h"
+
+/* ---- backends */
+
+static int soft_available(struct err *e)
+{
+	return err_set(e, -ENOTSUP, "backend soft" WHY "it is not in this build" TRY "-b kvm");
+}
+
+static const struct backend backends[] = {
+    {"kvm", BACKEND_KVM, &kvm_backend, kvmback_available},
+    {"soft", BACKEND_SOFT, NULL, soft_available},
+};
+
+const struct backend *session_backends(size_t *n)
+{
+	*n = ARRAY_LEN(backends);
+	return backends;
+}
+
+static const struct backend *named_backend(enum backend_choice choice)
+{
+	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+		if (backends[i].choice == choice)
+			return &backends[i];
+	return &backends[0];
+}
+
+/* The first that works; where none does, the first one's reason is the one to act on. */
+static const struct backend *choose_backend(struct session *s, struct err *e)
+{
+	static char why[720];
+	struct err first, other;
+
+	if (s->opt.backend != BACKEND_AUTO) {
+		const struct backend *b = named_backend(s->opt.backend);
+		s->backend_why = "asked for";
+		return b->available(e) ? NULL : b;
+	}
+	if (!backends[0].available(&first)) {
+		s->backend_why = "/dev/kvm opens";
+		return &backends[0];
+	}
+	for (size_t i = 1; i < ARRAY_LEN(backends); i++)
+		if (!backends[i].available(&other)) {
+			snprintf(why, sizeof(why), "%s: %s", first.what, first.why);
+			s->backend_why = why;
+			return &backends[i];
+		}
+	if (e)
+		*e = first;
+	return NULL;
+}
+
+/* ---- life */
+
+static void on_console(void *ctx, const char *bytes, size_t n)
+{
+	struct session *s = ctx;
+	FILE *to = s->opt.json ? stderr : stdout;
+
+	tcl_flush();
+	fwrite(bytes, 1, n, to);
+	fflush(to);
+}
+
+int session_init(struct session *s, const struct options *opt, struct err *e)
+{
+	int ret;
+
+	memset(s, 0, sizeof(*s));
+	s->opt = *opt;
+	s->next_display = 1;
+	ret = debugger_init(&s->d, e);
+	if (ret)
+		return ret;
+	s->d.condition = tcl_condition;
+	s->d.condition_ctx = s;
+	ret = tcl_init(s, e);
+	if (ret)
+		session_deinit(s);
+	return ret;
+}
+
+static void free_snaps_and_displays(struct session *s)
+{
+	for (size_t i = 0; i < s->n_snaps; i++)
+		snap_destroy(s->snaps[i].snap);
+	for (size_t i = 0; i < s->n_displays; i++)
+		free(s->displays[i].expr);
+	free(s->snaps);
+	free(s->displays);
+	free(s->repeat);
+}
+
+void session_deinit(struct session *s)
+{
+	struct machine *m = s->d.m;
+
+	s->d.m = NULL;
+	tcl_deinit(s);
+	free_snaps_and_displays(s);
+	debugger_deinit(&s->d);
+	if (m)
+		machine_destroy(m);
+	image_close(s->image);
+	memset(s, 0, sizeof(*s));
+}
+
+/* ---- loading */
+
+static int fill_machine(struct image *img, struct machine *m, struct symbols *syms, struct err *e)
+{
+	int ret = image_make_slots(img, m, e);
+
+	if (!ret)
+		ret = image_load(img, m, e);
+	if (!ret)
+		ret = image_symbols(img, syms, e);
+	return ret ? ret : symbols_sort(syms, e);
+}
+
+/* Everything a session has of one VM; swapped as a whole. */
+struct loaded {
+	struct machine *m;
+	struct image *image;
+	struct symbols syms;
+};
+
+static void loaded_deinit(struct loaded *l)
+{
+	if (l->m)
+		machine_destroy(l->m);
+	image_close(l->image);
+	symbols_deinit(&l->syms);
+}
+
+static int make_loaded(struct session *s, const struct image_options *opt, struct loaded *l, struct err *e)
+{
+	const struct backend *b;
+	struct machine_config cfg = {.mmio_sptes = true};
+	int ret = image_open(opt, &l->image, e);
+
+	if (ret)
+		return ret;
+	b = choose_backend(s, e);
+	if (!b)
+		return e && e->code ? e->code : -ENODEV;
+	cfg.vcpus = image_vcpus(l->image);
+	ret = machine_create(b->ops, &cfg, &l->m, e);
+	if (ret)
+		return ret;
+	machine_board(l->m)->console = on_console;
+	machine_board(l->m)->console_ctx = s;
+	return fill_machine(l->image, l->m, &l->syms, e);
+}
+
+static void swap_loaded(struct session *s, struct loaded *l)
+{
+	struct loaded old = {.m = s->d.m, .image = s->image, .syms = s->d.syms};
+
+	s->d.m = l->m;
+	s->image = l->image;
+	s->d.syms = l->syms;
+	*l = old;
+}
+
+int session_load(struct session *s, const struct image_options *opt, struct err *e)
+{
+	struct loaded l = {.m = NULL};
+	int ret;
+
+	symbols_init(&l.syms);
+	if (e)
+		e->code = 0;
+	ret = make_loaded(s, opt, &l, e);
+	if (!ret) {
+		swap_loaded(s, &l);
+		ret = bp_replant(&s->d.bps, s->d.m, e);
+		if (!ret)
+			ret = debug_apply_catches(&s->d, e);
+		if (ret)
+			swap_loaded(s, &l);
+	}
+	if (!ret) {
+		s->opt.image = *opt;
+		s->opt.image.name = image_name(s->image);
+		s->vcpu = 0;
+		s->x_next = 0;
+		s->d.has_run = false;
+		memset(&s->d.stop, 0, sizeof(s->d.stop));
+	}
+	loaded_deinit(&l);
+	return ret;
+}
+
+int session_machine(struct session *s, struct machine **out, struct err *e)
+{
+	if (!s->d.m)
+		return err_set(e, -ENODEV, "VM" WHY "there is none" TRY "load IMAGE");
+	*out = s->d.m;
+	return 0;
+}
+
+struct expr_env session_expr(struct session *s)
+{
+	return (struct expr_env){.m = s->d.m, .vcpu = s->vcpu, .syms = &s->d.syms};
+}
+
+void session_result_stop(struct call *c)
+{
+	struct session *s = c->s;
+	const struct stop *st = &s->d.stop;
+	const struct bp *b = st->breakpoint ? bp_find(&s->d.bps, st->breakpoint) : NULL;
+	char why[600];
+
+	debug_why(&s->d, st, why, sizeof(why));
+	c->result = record_stop(c->pool, st, why);
+	if (s->d.m && st->vcpu < machine_vcpus(s->d.m))
+		s->vcpu = st->vcpu;
+	s->last_was_error = false;
+	s->pending_bp = b && b->commands ? b->id : 0;
+	if (s->stopped)
+		s->stopped(s);
+}

@@ -18,6 +18,8 @@ void out_begin(struct out *o, enum style st);
 void out_end(struct out *o, enum style st);
 /* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay where multiline. */
 void out_safe(struct out *o, const char *s, size_t n, bool multiline);
+/* A sentence from here to the end of the line, broken at blanks where o->width is reached; further lines begin at indent. */
+void out_wrapped(struct out *o, const char *text, unsigned indent);
 void out_hex(struct out *o, uint64_t x);
 void out_styled_hex(struct out *o, enum style st, uint64_t x);
 /* "512 KiB", "1 MiB", "12345": exact, never rounded. */
@@ -74,7 +76,7 @@ void out_access(struct out *o, bool writable, bool exec, bool user);
 void out_words(struct out *o, const struct value *list, const char *none);
 void out_plural(struct out *o, uint64_t n, const char *one, const char *many); /* "1 spte", "2 sptes" */
 void out_nothing(struct out *o, const char *text);			       /* the dim line of an empty table */
-void out_source(struct out *o, const struct value *record);		       /* "source: kernel" in a dim line */
+void out_source(struct out *o, const struct value *record);		       /* "source kernel" in a dim line */
 void out_field(struct out *o, const struct value *record, const char *key);    /* its value inside a line; "-" without */
 /* Any value inside a line: lists and dicts too. */
 void out_inline(struct out *o, const struct value *v);

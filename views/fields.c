@@ -96,7 +96,7 @@ void out_source(struct out *o, const struct value *record)
 	if (!source[0])
 		return;
 	out_begin(o, STYLE_DIM);
-	out_text(o, "source: ");
+	out_text(o, "source ");
 	out_safe(o, source, strlen(source), false);
 	out_end(o, STYLE_DIM);
 	out_text(o, "\n");

@@ -257,3 +257,46 @@ void out_safe(struct out *o, const char *text, size_t n, bool multiline)
 		n -= run;
 	}
 }
+
+/* Columns of the last line so far, escape sequences not counted. */
+static size_t column(const struct out *o)
+{
+	size_t from = o->len, width = 0;
+
+	while (from && o->text[from - 1] != '\n')
+		from--;
+	for (size_t i = from; i < o->len; i++) {
+		if (o->text[i] == '\033') {
+			while (i < o->len && o->text[i] != 'm')
+				i++;
+			continue;
+		}
+		width += ((unsigned char)o->text[i] & 0xc0) != 0x80;
+	}
+	return width;
+}
+
+void out_wrapped(struct out *o, const char *text, unsigned indent)
+{
+	size_t at = column(o);
+	bool first = true;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+		size_t width = text_width(text, n);
+		if (!first && o->width && at + 1 + width > o->width) {
+			out_text(o, "\n");
+			out_fill(o, ' ', indent);
+			at = indent;
+		} else if (!first) {
+			out_text(o, " ");
+			at++;
+		}
+		out_safe(o, text, n, false);
+		at += width;
+		text += n;
+		text += strspn(text, " ");
+		first = false;
+	}
+	out_text(o, "\n");
+}

@@ -22,11 +22,12 @@ static struct value spte_gva(struct pool *p, const struct spte_info *s)
 	return s->gva_known ? v_hex(s->gva) : v_na(p, "does not follow from the tables");
 }
 
+/* Null for an entry that points to a table. */
 static struct value spte_gfn(struct pool *p, const struct spte_info *s)
 {
 	if (s->gfn_known)
 		return v_hex(s->gfn);
-	return v_na(p, s->leaf ? "the kernel keeps none for this entry" : "points to a table");
+	return s->leaf ? v_na(p, "the kernel keeps none for this entry") : v_null();
 }
 
 struct value record_spte(struct pool *p, const struct spte_info *s)
@@ -37,7 +38,7 @@ struct value record_spte(struct pool *p, const struct spte_info *s)
 	v_put(p, &d, "gfn", spte_gfn(p, s));
 	v_put(p, &d, "level", v_int(s->level));
 	v_put(p, &d, "spte", v_hex(s->spte));
-	v_put(p, &d, "pfn", s->present ? v_hex(s->pfn) : v_na(p, s->mmio ? "an MMIO spte maps no page" : "not present"));
+	v_put(p, &d, "pfn", s->present ? v_hex(s->pfn) : v_null());
 	v_put(p, &d, "present", v_bool(s->present));
 	v_put(p, &d, "writable", v_bool(s->writable));
 	v_put(p, &d, "user", v_bool(s->user));

@@ -17,10 +17,15 @@ struct layout {
 	uint32_t at[COLUMNS_MAX]; /* where the first row has the field: mostly right for all rows */
 	bool right[COLUMNS_MAX];
 	size_t n;
-	const char *reason[REASONS_MAX], *reason_key[REASONS_MAX];
+	const char *reason[REASONS_MAX], *reason_of[REASONS_MAX];
 	size_t n_reasons;
 	struct out scratch; /* to measure cells that are drawn by functions */
 };
+
+static const char *title_of(const struct column *col)
+{
+	return col->title ? col->title : col->key;
+}
 
 static const struct value *field(const struct layout *l, size_t c, const struct value *row)
 {
@@ -38,9 +43,9 @@ static bool says_something(const struct value *v)
 {
 	if (!v || v->type == VALUE_NULL)
 		return false;
-	if (v->type == VALUE_BOOL)
-		return v->truth;
-	return v->type < VALUE_STR || v->n;
+	if (v->type == VALUE_BOOL || v->type == VALUE_INT)
+		return v->hex != 0;
+	return v->type == VALUE_HEX || v->n;
 }
 
 static size_t dec_width(int64_t n)
@@ -71,14 +76,14 @@ static size_t cell_width(struct layout *l, size_t c, const struct value *row, co
 	return text_width(l->scratch.text, l->scratch.len);
 }
 
-static void note_reason(struct layout *l, const char *key, const struct value *v)
+static void note_reason(struct layout *l, const char *title, const struct value *v)
 {
 	for (size_t i = 0; i < l->n_reasons; i++)
 		if (l->reason[i] == v->str || !strcmp(l->reason[i], v->str))
 			return;
 	if (l->n_reasons == REASONS_MAX || !v->n)
 		return;
-	l->reason_key[l->n_reasons] = key;
+	l->reason_of[l->n_reasons] = title;
 	l->reason[l->n_reasons++] = v->str;
 }
 
@@ -90,7 +95,7 @@ static void draw_cell(struct out *o, const struct column *col, const struct valu
 	}
 	if (col->kind == COL_FLAG) {
 		if (v && v->type == VALUE_BOOL && v->truth)
-			out_text(o, col->title ? col->title : col->key);
+			out_text(o, title_of(col));
 		return;
 	}
 	if (!v || v->type == VALUE_NULL) {
@@ -144,7 +149,7 @@ static void choose_columns(struct layout *l, const struct column *cols, size_t n
 	for (size_t c = 0; c < n && l->n < COLUMNS_MAX; c++) {
 		if (!wanted(&cols[c], rows))
 			continue;
-		const char *title = cols[c].title ? cols[c].title : cols[c].key;
+		const char *title = title_of(&cols[c]);
 		l->col[l->n] = &cols[c];
 		l->at[l->n] = rows->n ? field_index(&rows->items[0], cols[c].key) : UINT32_MAX;
 		l->width[l->n++] = text_width(title, strlen(title));
@@ -158,7 +163,7 @@ static void measure(struct layout *l, const struct value *rows)
 		for (size_t c = 0; c < l->n; c++) {
 			const struct value *v = field(l, c, &rows->items[i]);
 			if (v && v->type == VALUE_NA)
-				note_reason(l, l->col[c]->key, v);
+				note_reason(l, title_of(l->col[c]), v);
 			if (v && (v->type == VALUE_HEX || v->type == VALUE_INT))
 				l->right[c] = !l->col[c]->left;
 			if (c + 1 == l->n && !l->right[c])
@@ -203,7 +208,7 @@ static void draw_head(struct out *o, const struct layout *l)
 {
 	out_begin(o, STYLE_HEAD);
 	for (size_t c = 0; c < l->n; c++) {
-		const char *title = l->col[c]->title ? l->col[c]->title : l->col[c]->key;
+		const char *title = title_of(l->col[c]);
 		size_t width = text_width(title, strlen(title));
 		if (c)
 			out_bytes(o, "  ", 2);
@@ -217,25 +222,30 @@ static void draw_head(struct out *o, const struct layout *l)
 	out_bytes(o, "\n", 1);
 }
 
+/* "generation 4, source kernel" */
 static void draw_shared(struct out *o, const struct column *cols, size_t n, const struct value *rows)
 {
+	bool any = false;
+
 	for (size_t c = 0; c < n; c++) {
 		const struct value *v = cols[c].kind == COL_SHARED ? shared(&cols[c], rows) : NULL;
 		if (!says_something(v))
 			continue;
 		out_begin(o, STYLE_DIM);
-		out_textf(o, "%s: ", cols[c].title ? cols[c].title : cols[c].key);
+		out_textf(o, "%s%s ", any ? ", " : "", title_of(&cols[c]));
 		out_inline(o, v);
 		out_end(o, STYLE_DIM);
-		out_bytes(o, "\n", 1);
+		any = true;
 	}
+	if (any)
+		out_bytes(o, "\n", 1);
 }
 
 static void draw_reasons(struct out *o, const struct layout *l)
 {
 	for (size_t i = 0; i < l->n_reasons; i++) {
 		out_begin(o, STYLE_DIM);
-		out_textf(o, "%s n/a: ", l->reason_key[i]);
+		out_textf(o, "%s n/a: ", l->reason_of[i]);
 		out_safe(o, l->reason[i], strlen(l->reason[i]), false);
 		out_end(o, STYLE_DIM);
 		out_bytes(o, "\n", 1);

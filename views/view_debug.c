@@ -37,10 +37,8 @@ void view_stop(struct out *o, const struct value *v)
 		out_text(o, ">");
 	}
 	out_text(o, "\n");
-	if (why[0] && strcmp(reason, "step")) {
-		draw_safe(o, why);
-		out_text(o, "\n");
-	}
+	if (why[0] && strcmp(reason, "step"))
+		out_wrapped(o, why, 0);
 	if (v_get(v, "next") && v_get(v, "next")->type == VALUE_LIST)
 		view_disas(o, v_get(v, "next"));
 }

@@ -191,8 +191,7 @@ static void draw_insn(struct out *o, const struct value *i, size_t bytes_width, 
 	char hex[17];
 
 	out_text(o, has_num(i, "breakpoint") ? "*" : " ");
-	out_text(o, get_truth(i, "current") ? (o->ascii ? ">" : "▶") : " ");
-	out_text(o, " ");
+	out_text(o, get_truth(i, "current") ? "=> " : "   ");
 	out_begin(o, STYLE_ADDR);
 	out_text(o, "0x");
 	out_bytes(o, hex, format_bits(hex, get_num(i, "address"), digits, 4));

@@ -45,11 +45,11 @@ static bool same_stem(const struct value *v, uint32_t i, uint32_t k)
 }
 
 /* "cs 0x33  base 0x0  limit 0xffffffff  flags 0xa0fb", "gdt  base 0x0  limit 0x0": i and what follows of the same stem. */
-static uint32_t draw_parts(struct out *o, const struct value *v, uint32_t i)
+static uint32_t draw_parts(struct out *o, const struct value *v, uint32_t i, size_t width)
 {
 	uint32_t first = i;
 
-	draw_name(o, v->fields[i].key, stem_len(v->fields[i].key), 6);
+	draw_name(o, v->fields[i].key, stem_len(v->fields[i].key), width);
 	for (; same_stem(v, first, i); i++) {
 		const char *dot = strchr(v->fields[i].key, '.');
 		if (dot)
@@ -82,11 +82,11 @@ static uint32_t draw_selectors(struct out *o, const struct value *v, uint32_t i)
 	return i - 1;
 }
 
-static void draw_flagged(struct out *o, const struct reg_name *reg, uint64_t x)
+static void draw_flagged(struct out *o, const struct reg_name *reg, uint64_t x, size_t width)
 {
 	char text[256];
 
-	draw_name(o, reg->name, strlen(reg->name), 6);
+	draw_name(o, reg->name, strlen(reg->name), width);
 	out_padded_hex(o, x, 16);
 	reg_flags_text(reg, x, text, sizeof(text));
 	if (text[0])
@@ -121,18 +121,24 @@ static uint32_t draw_general(struct out *o, const struct value *v)
 
 void view_registers(struct out *o, const struct value *v)
 {
-	for (uint32_t i = draw_general(o, v); i < v->n; i++) {
+	uint32_t i = draw_general(o, v);
+	size_t width = 3;
+
+	for (uint32_t k = i; k < v->n; k++)
+		if (stem_len(v->fields[k].key) > width)
+			width = stem_len(v->fields[k].key);
+	for (; i < v->n; i++) {
 		const struct field *f = &v->fields[i];
 		const struct reg_name *reg = reg_find(f->key);
 
 		if (same_stem(v, i, i + 1) || strchr(f->key, '.')) {
-			i = draw_parts(o, v, i);
+			i = draw_parts(o, v, i, width);
 		} else if (in_group(f->key, "segment")) {
 			i = draw_selectors(o, v, i);
 		} else if (f->value.type == VALUE_HEX && reg && reg->bits == 64) {
-			draw_flagged(o, reg, f->value.hex);
+			draw_flagged(o, reg, f->value.hex, width);
 		} else {
-			draw_name(o, f->key, strlen(f->key), 6);
+			draw_name(o, f->key, strlen(f->key), width);
 			out_inline(o, &f->value);
 			out_text(o, "\n");
 		}

@@ -12,18 +12,17 @@ static void draw_spte(struct out *o, struct tree *t, unsigned depth, const struc
 	const struct value *gva = v_get(s, "gva");
 
 	tree_branch(o, t, depth, last);
-	out_text(o, "spte ");
-	out_hex(o, get_num(s, "spte"));
-	out_styled(o, STYLE_DIM, " at ");
 	out_hex(o, get_num(s, "sptep"));
-	out_styled(o, STYLE_DIM, "  table gfn ");
+	out_text(o, ": ");
+	out_styled_hex(o, STYLE_BOLD, get_num(s, "spte"));
+	out_styled(o, STYLE_DIM, "  gfn ");
 	out_hex(o, get_num(s, "page_gfn"));
 	out_textf(o, "[%u]", (unsigned)get_num(s, "index"));
 	if (gva && gva->type == VALUE_HEX) {
 		out_styled(o, STYLE_DIM, "  gva ");
 		out_styled_hex(o, STYLE_ADDR, gva->hex);
 	}
-	out_text(o, get_truth(s, "writable") ? "  rw\n" : "  r-\n");
+	out_text(o, get_truth(s, "writable") ? "  rw\n" : "  ro\n");
 }
 
 static void draw_chain(struct out *o, const struct value *desc, const struct value *sptes)

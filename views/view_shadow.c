@@ -43,15 +43,18 @@ void view_shadow(struct out *o, const struct value *v)
 	table_draw(o, columns, ARRAY_LEN(columns), v);
 }
 
+/* What allows writing is said only where the spte does not (yet). */
 static void spte_words(struct out *o, const struct value *s)
 {
 	static const struct {
 		const char *key, *word;
-	} words[] = {{"accessed", " accessed"},		{"dirty", " dirty"}, {"host_writable", " host-writable"},
-		     {"mmu_writable", " mmu-writable"}, {"mmio", " mmio"},   {"host_own", " host's own"}};
+		bool if_readonly;
+	} words[] = {
+	    {"accessed", " accessed", false},	     {"dirty", " dirty", false}, {"host_writable", " host-writable", true},
+	    {"mmu_writable", " mmu-writable", true}, {"mmio", " mmio", false},	 {"host_own", " host's own", false}};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (get_truth(s, words[i].key))
+		if (get_truth(s, words[i].key) && !(words[i].if_readonly && get_truth(s, "writable")))
 			out_text(o, words[i].word);
 }
 

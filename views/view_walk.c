@@ -14,6 +14,28 @@ static enum style verdict_style(const char *verdict)
 	return strcmp(verdict, "exception") ? STYLE_WARN : STYLE_BAD;
 }
 
+/* The widest of a column of entries, so that what follows stands in line. */
+static size_t widest(const struct value *rows, const char *key)
+{
+	size_t w = 0;
+
+	for (uint32_t i = 0; i < rows->n; i++)
+		if (has_num(&rows->items[i], key) && hex_width(get_num(&rows->items[i], key)) > w)
+			w = hex_width(get_num(&rows->items[i], key));
+	return w;
+}
+
+static void draw_entry(struct out *o, const struct value *row, const char *key, size_t width)
+{
+	out_text(o, "  ");
+	if (has_num(row, key))
+		out_fill(o, ' ', width - hex_width(get_num(row, key)));
+	out_field(o, row, key);
+	out_text(o, "  ");
+	out_words(o, get_list(row, "flags"), "not present");
+	out_text(o, "\n");
+}
+
 static void draw_guest(struct out *o, struct tree *t, const struct value *v)
 {
 	const struct value *steps = get_list(v, "guest");
@@ -32,11 +54,7 @@ static void draw_guest(struct out *o, struct tree *t, const struct value *v)
 		tree_branch(o, t, 2, i + 1 == steps->n);
 		out_textf(o, "L%u at ", (unsigned)get_num(s, "level"));
 		out_styled_hex(o, STYLE_ADDR, get_num(s, "gpa"));
-		out_text(o, "  ");
-		out_field(o, s, "entry");
-		out_text(o, "  ");
-		out_words(o, get_list(s, "flags"), "not present");
-		out_text(o, "\n");
+		draw_entry(o, s, "entry", widest(steps, "entry"));
 	}
 }
 
@@ -46,7 +64,10 @@ static void draw_line(struct out *o, struct tree *t, const struct value *v, cons
 	tree_branch(o, t, 1, false);
 	out_styled(o, STYLE_BOLD, "%-4s", name);
 	out_text(o, "  ");
-	out_field(o, v, key);
+	if (!strcmp(key, "slot") && !has_num(v, key))
+		out_text(o, "none");
+	else
+		out_field(o, v, key);
 	if (!strcmp(key, "gpa") && get_num(v, "page_size")) {
 		out_text(o, "  in a page of ");
 		out_size(o, get_num(v, "page_size"));
@@ -74,13 +95,9 @@ static void draw_sptes(struct out *o, struct tree *t, const struct value *v)
 	for (uint32_t i = 0; sptes && sptes->type == VALUE_LIST && i < sptes->n; i++) {
 		const struct value *s = &sptes->items[i];
 		tree_branch(o, t, 2, i + 1 == sptes->n);
-		out_textf(o, "L%u in table of gfn ", (unsigned)get_num(s, "level"));
-		out_field(o, s, "page");
-		out_text(o, "  ");
-		out_styled_hex(o, STYLE_ADDR, get_num(s, "spte"));
-		out_text(o, "  ");
-		out_words(o, get_list(s, "flags"), "not present");
-		out_text(o, "\n");
+		out_textf(o, "L%u of gfn ", (unsigned)get_num(s, "level"));
+		out_styled_hex(o, STYLE_ADDR, get_num(s, "page"));
+		draw_entry(o, s, "spte", widest(sptes, "spte"));
 	}
 }
 
@@ -120,6 +137,5 @@ void view_walk(struct out *o, const struct value *v)
 	tree_branch(o, &t, 1, true);
 	out_styled(o, verdict_style(verdict), "%s", verdict);
 	out_text(o, ": ");
-	out_safe(o, why, strlen(why), false);
-	out_text(o, "\n");
+	out_wrapped(o, why, 3);
 }

@@ -44,8 +44,10 @@ static void draw_fault(struct out *o, const struct value *f)
 	out_text(o, "  ");
 	draw_exception(o, f);
 	why = get_str(f, "why");
-	if (why[0])
-		out_textf(o, "       %s\n", why);
+	if (why[0]) {
+		out_text(o, "       ");
+		out_wrapped(o, why, 7);
+	}
 }
 
 static enum style io_style(const char *kind)

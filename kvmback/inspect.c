@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The kvm backend's inspection operations, on the kernel's own structures (kernel/kview.h). The view is opened when it is
+ * first asked for; where it cannot be, the reason is kept and given each time, at no cost.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "kvmback/kernel/kview.h"
+#include "kvmback/kvm.h"
+
+int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e)
+{
+	int fds[KVM_MAX_VCPUS_HERE];
+	struct err why = {0};
+	int rc;
+
+	if (!vm->kview && !vm->kview_err.code) {
+		for (unsigned i = 0; i < vm->m.vcpus; i++)
+			fds[i] = vm->vcpu[i].fd;
+		rc = kview_open(vm->fd, fds, vm->m.vcpus, &vm->kview, &why);
+		if (rc) {
+			vm->kview = NULL;
+			why.code = rc;
+			vm->kview_err = why;
+		}
+	}
+	if (!vm->kview) {
+		if (e && e != &vm->kview_err)
+			*e = vm->kview_err;
+		return vm->kview_err.code;
+	}
+	*out = vm->kview;
+	return 0;
+}
+
+/* ---- slots: the debugger's table, each with what the kernel has of it */
+
+static struct slot_info row_of(const struct slot *s, uint64_t generation)
+{
+	return (struct slot_info){.id = s->id,
+				  .vis = s->vis,
+				  .gpa = s->gpa,
+				  .size = s->size,
+				  .hva = s->hva,
+				  .flags = s->flags,
+				  .own = s->own,
+				  .generation = generation,
+				  .source = SOURCE_KVM};
+}
+
+/* smram is the debugger's word for a visibility: the kernel has no such flag. */
+static void take_kernel(struct slot_info *row, const struct slot_info *k)
+{
+	row->as = k->as;
+	row->gpa = k->gpa;
+	row->size = k->size;
+	row->hva = k->hva;
+	row->flags = (k->flags & (SLOT_LOG_DIRTY | SLOT_READONLY)) | (row->flags & SLOT_SMRAM);
+	row->generation = k->generation;
+	row->source = SOURCE_KERNEL;
+	row->torn = k->torn;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct slot_info *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
+{
+	const struct slot_table *t = &m->slots;
+	struct slot_info_list kernel = {0};
+	struct kview *k;
+	struct slot_info *v;
+	size_t n = 0;
+
+	if (!kvm_kview(kvm_of(m), &k, NULL) && kview_slots(k, &kernel, NULL) < 0)
+		kernel = (struct slot_info_list){0};
+	v = calloc(t->n + kernel.n + 1, sizeof(*v));
+	if (!v) {
+		slot_info_list_free(&kernel);
+		return err_nomem(e, "list slots");
+	}
+	for (size_t i = 0; i < t->n; i++)
+		v[n++] = row_of(t->by_gfn[i], t->generation);
+	for (size_t i = 0; i < kernel.n; i++) {
+		size_t at = 0;
+
+		while (at < t->n && v[at].id != kernel.v[i].id)
+			at++;
+		if (at == t->n) { /* KVM's own: the TSS, the identity map, the APIC page */
+			v[n] = kernel.v[i];
+			v[n++].own = true;
+		} else if (v[at].source != SOURCE_KERNEL) {
+			take_kernel(&v[at], &kernel.v[i]);
+		}
+	}
+	slot_info_list_free(&kernel);
+	qsort(v, n, sizeof(*v), by_id);
+	*out = (struct slot_info_list){v, n};
+	return 0;
+}
+
+/* ---- the rest is the view's */
+
+int kvm_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_shadow_pages(k, flags, out, e);
+}
+
+int kvm_roots(struct machine *m, struct root_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_roots(k, out, e);
+}
+
+int kvm_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_sptes(k, vcpu, first, last, out, e);
+}
+
+int kvm_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_rmap(k, gfn, out, e);
+}
+
+int kvm_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_rmap_all(k, out, e);
+}
+
+int kvm_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_rmap_histogram(k, out, e);
+}
+
+int kvm_mmio(struct machine *m, struct mmio_info_list *out, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_mmio(k, out, e);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What every way of reading kernel memory has in common: pointers are checked before they are followed, long reads are cut
+ * into chunks, and readers that have no batched calls get them from plain reads.
+ */
+#include "kvmback/kernel/kmem.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+
+void kmem_close(struct kmem *m)
+{
+	if (m)
+		m->ops->close(m);
+}
+
+static bool range_ok(uint64_t addr, size_t len)
+{
+	return addr >= 0xff00000000000000ull && addr + len > addr;
+}
+
+int kmem_read(struct kmem *m, uint64_t addr, void *buf, size_t len, struct err *e)
+{
+	size_t done, part;
+
+	if (!len)
+		return 0;
+	if (!range_ok(addr, len))
+		return err_set_at(e, -EFAULT, ERR_SPACE_KERNEL, addr,
+				  "read %zu bytes of kernel memory" WHY "%#llx is not a kernel address" TRY
+				  "again while the machine stands still",
+				  len, (unsigned long long)addr);
+	for (done = 0; done < len; done += part) {
+		part = MIN_OF(len - done, (size_t)KMEM_CHUNK);
+		m->reads++, m->calls++;
+		m->bytes += part;
+		if (m->ops->read(m, addr + done, (char *)buf + done, part) < 0)
+			return err_set_at(e, -EFAULT, ERR_SPACE_KERNEL, addr + done,
+					  "read %zu bytes of kernel memory" WHY "nothing is mapped at %#llx" TRY
+					  "again while the machine stands still",
+					  part, (unsigned long long)(addr + done));
+	}
+	return 0;
+}
+
+int kmem_u64(struct kmem *m, uint64_t addr, uint64_t *out, struct err *e)
+{
+	return kmem_read(m, addr, out, sizeof(*out), e);
+}
+
+static void gather_plain(struct kmem *m, const uint64_t *addr, size_t n, size_t len, char *buf, bool *ok)
+{
+	for (size_t i = 0; i < n; i++) {
+		m->calls++;
+		ok[i] = range_ok(addr[i], len) && m->ops->read(m, addr[i], buf + i * len, len) == 0;
+		if (!ok[i])
+			memset(buf + i * len, 0, len);
+	}
+}
+
+int kmem_gather(struct kmem *m, const uint64_t *addr, size_t n, size_t len, void *buf, bool *ok, struct err *e)
+{
+	size_t done, part, most = len ? MIN_OF((size_t)KMEM_GATHER, KMEM_CHUNK / len) : 0;
+
+	if (!len || len > KMEM_ITEM_MAX)
+		return err_set(e, -EINVAL, "gather %zu items" WHY "%zu bytes each, 1 to %u are possible", n, len,
+			       KMEM_ITEM_MAX);
+	for (done = 0; done < n; done += part) {
+		part = MIN_OF(n - done, most);
+		m->reads += part;
+		m->bytes += part * len;
+		if (!m->ops->gather) {
+			gather_plain(m, addr + done, part, len, (char *)buf + done * len, ok + done);
+			continue;
+		}
+		m->calls++;
+		if (m->ops->gather(m, addr + done, part, len, (char *)buf + done * len, ok + done) < 0)
+			return err_set(e, -EIO, "read kernel memory" WHY "the BPF reader failed on %zu items" TRY "again",
+				       part);
+	}
+	return 0;
+}
+
+static void chase_plain(struct kmem *m, const struct kmem_list *l, size_t max, char *buf, size_t *n, uint64_t *end)
+{
+	uint64_t node = l->first;
+
+	for (*n = 0; *n < max && node != l->stop && node; (*n)++) {
+		char *item = buf + *n * l->size;
+
+		m->calls++;
+		if (!range_ok(node - l->node, l->size) || m->ops->read(m, node - l->node, item, l->size) < 0)
+			break;
+		memcpy(&node, item + l->next, sizeof(node));
+	}
+	*end = node;
+}
+
+static int chase_part(struct kmem *m, const struct kmem_list *l, size_t max, char *buf, size_t *n, uint64_t *end)
+{
+	if (m->ops->chase) {
+		m->calls++;
+		return m->ops->chase(m, l, max, buf, n, end);
+	}
+	chase_plain(m, l, max, buf, n, end);
+	return 0;
+}
+
+int kmem_chase(struct kmem *m, const struct kmem_list *l, size_t max, void *buf, size_t *n, uint64_t *end, struct err *e)
+{
+	struct kmem_list at = *l;
+	size_t done = 0, got = 0, part;
+
+	if (!l->size || l->size > KMEM_ITEM_MAX || l->next + 8 > l->size || l->node > l->size)
+		return err_set(e, -EINVAL, "follow a list" WHY "items of %u bytes with their link at %u", l->size, l->next);
+	while (done < max && at.first != l->stop && at.first) {
+		part = MIN_OF(MIN_OF(max - done, (size_t)KMEM_GATHER), KMEM_CHUNK / l->size);
+		if (chase_part(m, &at, part, (char *)buf + done * l->size, &got, &at.first) < 0)
+			return err_set(e, -EIO, "read kernel memory" WHY "the BPF reader failed in a list" TRY "again");
+		done += got;
+		m->reads += got;
+		m->bytes += got * l->size;
+		if (got < part)
+			break;
+	}
+	*n = done;
+	*end = at.first;
+	return 0;
+}
+
+int kmem_task(struct kmem *m, uint64_t *task, struct err *e)
+{
+	m->calls++;
+	if (m->ops->task(m, task) < 0 || !kmem_pointer(*task))
+		return err_set(e, -EIO,
+			       "find this process in the kernel" WHY "the BPF reader gave no task pointer" TRY "info kvm");
+	return 0;
+}

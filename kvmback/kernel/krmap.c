@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The view's reverse maps: of one gfn, of all, and how long the chains are. Arrays of heads are read whole, a MiB at a time;
+ * the sptes behind them come from the shadow pages' entries, which are read anyway, so that a chain of one costs no read of
+ * its own.
+ */
+#include "kvmback/kernel/kview_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEADS_PER_READ (KMEM_CHUNK / 8)
+
+static uint64_t index_of(const struct kslot *s, uint64_t gfn, unsigned level)
+{
+	unsigned shift = 9 * (level - 1);
+
+	return (gfn >> shift) - (s->base_gfn >> shift);
+}
+
+static uint64_t gfn_of(const struct kslot *s, uint64_t index, unsigned level)
+{
+	unsigned shift = 9 * (level - 1);
+	uint64_t gfn = ((s->base_gfn >> shift) + index) << shift;
+
+	return gfn < s->base_gfn ? s->base_gfn : gfn;
+}
+
+static void fill_spte(struct kview *k, const struct kpages *p, uint64_t sptep, uint64_t spte, unsigned level, uint64_t gfn,
+		      struct spte_info *out)
+{
+	const struct kpage *page = kpages_by_spt(p, sptep & ~PAGE_OFFSET_MASK);
+
+	memset(out, 0, sizeof(*out));
+	kspte_decode(&k->bits, spte, level, out);
+	out->gfn = gfn & ~((1ull << 9 * (level - 1)) - 1);
+	out->gfn_known = true;
+	out->sptep = sptep;
+	out->index = sptep >> 3 & 511;
+	out->source = SOURCE_KERNEL;
+	out->page_gfn = page ? page->gfn : 0;
+	out->torn = p->torn || !page || page->level != level;
+}
+
+/* Give the chain's pieces to a row; the chain is empty afterwards. */
+static int into_row(struct kview *k, const struct kpages *p, struct kchain *c, const uint64_t *values, struct rmap_info *row,
+		    struct err *e)
+{
+	row->head = c->head;
+	row->kind = !c->head ? RMAP_EMPTY : c->head & 1 ? RMAP_MANY : RMAP_ONE;
+	row->source = SOURCE_KERNEL;
+	row->torn |= p->torn;
+	snprintf(row->corrupt, sizeof(row->corrupt), "%s", c->corrupt);
+	row->sptes = c->n ? malloc(c->n * sizeof(*row->sptes)) : NULL;
+	if (c->n && !row->sptes)
+		return err_nomem(e, "reverse map");
+	row->n_sptes = c->n;
+	for (size_t i = 0; i < c->n; i++) {
+		fill_spte(k, p, kchain_spte(c, i), values[i], row->level, row->gfn, &row->sptes[i]);
+		if ((!row->sptes[i].present || !row->sptes[i].leaf) && !row->corrupt[0])
+			snprintf(row->corrupt, sizeof(row->corrupt), "the spte at %#llx is %#llx: it maps no page",
+				 (unsigned long long)row->sptes[i].sptep, (unsigned long long)values[i]);
+	}
+	row->desc = c->desc;
+	row->n_desc = c->n_desc;
+	c->desc = NULL;
+	return 0;
+}
+
+/* ---- one gfn */
+
+static int add_gvas(struct kview *k, struct kpages *p, struct rmap_info *row, struct err *e)
+{
+	for (size_t i = 0; i < row->n_sptes; i++) {
+		struct spte_info *s = &row->sptes[i];
+		const struct kpage *page = kpages_by_spt(p, s->sptep & ~PAGE_OFFSET_MASK);
+		struct kgva gva;
+		int rc;
+
+		if (!page || k->host.tdp)
+			continue;
+		rc = kwalk_gva(k, p, page, s->index, &gva, e);
+		if (rc == -EFAULT)
+			continue;
+		if (rc)
+			return rc;
+		s->gva = gva.gva;
+		s->gva_known = gva.n == 1;
+	}
+	return 0;
+}
+
+static int read_values(struct kview *k, const struct kchain *c, uint64_t **out, struct err *e)
+{
+	uint64_t *values = calloc(c->n + 1, sizeof(*values));
+	_cleanup_free_ bool *ok = malloc(c->n + 1);
+	int rc = values && ok ? 0 : err_nomem(e, "reverse map");
+
+	if (!rc && c->n)
+		rc = kmem_gather(k->mem, c->sptes ? c->sptes : &c->one, c->n, 8, values, ok, e);
+	if (rc) {
+		free(values);
+		return rc;
+	}
+	*out = values;
+	return 0;
+}
+
+/* One head once. *same: it was the same before and after. */
+static int read_head(struct kview *k, const struct kpages *p, uint64_t at, struct rmap_info *row, bool *same, struct err *e)
+{
+	struct kchain c = {0};
+	_cleanup_free_ uint64_t *values = NULL;
+	uint64_t after;
+	int rc = kmem_u64(k->mem, at, &c.head, e);
+
+	if (!rc)
+		rc = kchain_read(k, &c, 1, e);
+	if (!rc)
+		rc = read_values(k, &c, &values, e);
+	if (!rc)
+		rc = kmem_u64(k->mem, at, &after, e);
+	if (!rc) {
+		*same = after == c.head && !(after & 2);
+		rc = into_row(k, p, &c, values, row, e);
+	}
+	kchain_free(&c);
+	return rc;
+}
+
+static void row_free(struct rmap_info *row)
+{
+	free(row->desc);
+	free(row->sptes);
+	row->desc = NULL;
+	row->sptes = NULL;
+	row->n_desc = row->n_sptes = 0;
+}
+
+static int read_row(struct kview *k, struct kpages *p, uint64_t at, struct rmap_info *row, struct err *e)
+{
+	bool same = true;
+	int rc = 0;
+
+	if (!at) /* no array yet: a TDP MMU that shadows nothing */
+		return row->source = SOURCE_KERNEL, 0;
+	for (int try = 0; try < KVIEW_TRIES; try++) {
+		row_free(row);
+		rc = read_head(k, p, at, row, &same, e);
+		if (rc || (same && !row->corrupt[0]))
+			break;
+	}
+	row->torn |= !same;
+	if (!same)
+		row->corrupt[0] = '\0'; /* moving, not broken */
+	return rc ? rc : add_gvas(k, p, row, e);
+}
+
+static int rows_of_slot(struct kview *k, struct kpages *p, const struct kslot *s, uint64_t gfn, struct rmap_list *out,
+			struct err *e)
+{
+	uint64_t rmap[4] = {0};
+	int rc = kslots_rmap(k, s, rmap, e);
+
+	for (unsigned level = 1; !rc && level <= k->l->slot_rmap.count; level++) {
+		struct rmap_info *row = &out->v[out->n];
+		uint64_t array = rmap[level - 1];
+
+		memset(row, 0, sizeof(*row));
+		row->gfn = gfn;
+		row->slot = s->id;
+		row->as = s->as;
+		row->level = level;
+		rc = read_row(k, p, kmem_pointer(array) ? array + index_of(s, gfn, level) * 8 : 0, row, e);
+		if (level == 1 || row->kind != RMAP_EMPTY || rc)
+			out->n++;
+	}
+	return rc;
+}
+
+int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err *e)
+{
+	const struct kslots *s;
+	struct kpages p = {0};
+	struct rmap_list list = {0};
+	int rc = kslots_get(k, &s, e);
+
+	if (!rc)
+		rc = kpages_get(k, 0, &p, e);
+	if (!rc) {
+		list.v = calloc(2 * 4, sizeof(*list.v));
+		rc = list.v ? 0 : err_nomem(e, "reverse map");
+	}
+	for (size_t i = 0; !rc && i < s->n; i++)
+		if (gfn - s->v[i].base_gfn < s->v[i].npages && list.n + 4 <= 8)
+			rc = rows_of_slot(k, &p, &s->v[i], gfn, &list, e);
+	for (size_t i = 0; i < list.n; i++)
+		list.v[i].torn |= (!rc && s->torn);
+	kpages_free(&p);
+	if (rc) {
+		rmap_list_free(&list);
+		return rc;
+	}
+	*out = list;
+	return 0;
+}
+
+/* ---- all of them */
+
+/* The non-zero heads of one slot and level. */
+struct heads {
+	struct kchain *chain;
+	uint64_t *index; /* in the array */
+	size_t n, cap;
+	uint64_t total;
+};
+
+static void heads_free(struct heads *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		kchain_free(&h->chain[i]);
+	free(h->chain);
+	free(h->index);
+	memset(h, 0, sizeof(*h));
+}
+
+static int heads_room(struct heads *h, size_t more, struct err *e)
+{
+	size_t cap = h->n + more;
+	struct kchain *c;
+	uint64_t *index;
+
+	if (cap <= h->cap)
+		return 0;
+	c = realloc(h->chain, cap * sizeof(*c));
+	if (!c)
+		return err_nomem(e, "reverse maps");
+	h->chain = c;
+	index = realloc(h->index, cap * sizeof(*index));
+	if (!index)
+		return err_nomem(e, "reverse maps");
+	h->index = index;
+	h->cap = cap;
+	return 0;
+}
+
+static int take_heads(struct heads *h, const uint64_t *word, size_t n, uint64_t first, struct err *e)
+{
+	size_t used = 0;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		used += word[i] != 0;
+	rc = heads_room(h, used, e);
+	for (size_t i = 0; !rc && i < n; i++) {
+		if (!word[i])
+			continue;
+		h->chain[h->n] = (struct kchain){.head = word[i]};
+		h->index[h->n++] = first + i;
+	}
+	return rc;
+}
+
+static int read_heads(struct kview *k, const struct kslot *s, uint64_t array, unsigned level, uint64_t *buf, struct heads *h,
+		      struct err *e)
+{
+	int rc = 0;
+
+	h->total = index_of(s, s->base_gfn + s->npages - 1, level) + 1;
+	if (!kmem_pointer(array))
+		return 0;
+	for (uint64_t at = 0; !rc && at < h->total; at += HEADS_PER_READ) {
+		size_t n = h->total - at < HEADS_PER_READ ? h->total - at : HEADS_PER_READ;
+
+		rc = kmem_read(k->mem, array + at * 8, buf, n * 8, e);
+		if (!rc)
+			rc = take_heads(h, buf, n, at, e);
+	}
+	if (!rc)
+		rc = kchain_read(k, h->chain, h->n, e);
+	return rc;
+}
+
+/* Chains that looked broken are read again with their heads: torn if those moved. */
+static int again(struct kview *k, uint64_t array, struct heads *h, bool *torn, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < h->n; i++) {
+		struct kchain c = {0};
+		uint64_t old = h->chain[i].head;
+
+		if (!h->chain[i].corrupt[0] && !(old & 2))
+			continue;
+		rc = kmem_u64(k->mem, array + h->index[i] * 8, &c.head, e);
+		if (!rc)
+			rc = kchain_read(k, &c, 1, e);
+		if (rc) {
+			kchain_free(&c);
+			break;
+		}
+		*torn |= c.head != old || (c.head & 2);
+		kchain_free(&h->chain[i]);
+		h->chain[i] = c;
+	}
+	return rc;
+}
+
+typedef int each_fn(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
+		    struct err *e);
+
+/* For each slot and level with pages: its heads, all chains followed. */
+static int each_array(struct kview *k, const struct kslots *s, each_fn *fn, void *arg, struct err *e)
+{
+	_cleanup_free_ uint64_t *buf = malloc(KMEM_CHUNK);
+	int rc = buf ? 0 : err_nomem(e, "reverse maps");
+
+	for (size_t i = 0; !rc && i < s->n; i++) {
+		uint64_t rmap[4] = {0};
+
+		rc = kslots_rmap(k, &s->v[i], rmap, e);
+		for (unsigned level = 1; !rc && level <= k->l->slot_rmap.count; level++) {
+			struct heads h = {0};
+			bool torn = s->torn;
+
+			rc = read_heads(k, &s->v[i], rmap[level - 1], level, buf, &h, e);
+			if (!rc)
+				rc = again(k, rmap[level - 1], &h, &torn, e);
+			if (!rc)
+				rc = fn(k, &s->v[i], level, &h, torn, arg, e);
+			heads_free(&h);
+		}
+	}
+	return rc;
+}
+
+struct all {
+	struct rmap_list list;
+	struct kpages pages;
+	uint64_t *values; /* of one chain */
+	size_t cap;
+};
+
+/* The chain's sptes: from the entries, else one by one. */
+static int chain_values(struct kview *k, struct all *a, const struct kchain *c, struct err *e)
+{
+	if (c->n > a->cap) {
+		uint64_t *v = realloc(a->values, c->n * 2 * sizeof(*v));
+
+		if (!v)
+			return err_nomem(e, "reverse maps");
+		a->values = v;
+		a->cap = c->n * 2;
+	}
+	for (size_t i = 0; i < c->n; i++) {
+		uint64_t at = kchain_spte(c, i);
+		const struct kpage *page = kpages_by_spt(&a->pages, at & ~PAGE_OFFSET_MASK);
+
+		if (page && page->entries)
+			a->values[i] = page->entries[at >> 3 & 511];
+		else if (kmem_u64(k->mem, at, &a->values[i], NULL) < 0)
+			a->values[i] = 0;
+	}
+	return 0;
+}
+
+static int add_rows(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
+		    struct err *e)
+{
+	struct all *a = arg;
+	struct rmap_info *v;
+	int rc = 0;
+
+	if (!h->n)
+		return 0;
+	v = realloc(a->list.v, (a->list.n + h->n) * sizeof(*v));
+	if (!v)
+		return err_nomem(e, "reverse maps");
+	a->list.v = v;
+	for (size_t i = 0; !rc && i < h->n; i++) {
+		struct rmap_info *row = &v[a->list.n++];
+
+		memset(row, 0, offsetof(struct rmap_info, corrupt));
+		row->gfn = gfn_of(s, h->index[i], level);
+		row->slot = s->id;
+		row->as = s->as;
+		row->level = level;
+		row->torn = torn;
+		rc = chain_values(k, a, &h->chain[i], e);
+		if (!rc)
+			rc = into_row(k, &a->pages, &h->chain[i], a->values, row, e);
+	}
+	return rc;
+}
+
+int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
+{
+	const struct kslots *s;
+	struct all a = {0};
+	int rc = kslots_get(k, &s, e);
+
+	if (!rc)
+		rc = kpages_get(k, KPAGES_ENTRIES, &a.pages, e);
+	if (!rc)
+		rc = each_array(k, s, add_rows, &a, e);
+	kpages_free(&a.pages);
+	free(a.values);
+	if (rc) {
+		rmap_list_free(&a.list);
+		return rc;
+	}
+	*out = a.list;
+	return 0;
+}
+
+static int add_histogram(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
+			 struct err *e)
+{
+	struct rmap_histogram_list *list = arg;
+	struct rmap_histogram *v = realloc(list->v, (list->n + 1) * sizeof(*v));
+	struct rmap_histogram *row;
+
+	(void)k;
+	if (!v)
+		return err_nomem(e, "reverse maps");
+	list->v = v;
+	row = &v[list->n++];
+	*row = (struct rmap_histogram){.slot = s->id, .as = s->as, .level = level, .source = SOURCE_KERNEL, .torn = torn};
+	row->counts[rmap_bucket(0)] = h->total - h->n;
+	for (size_t i = 0; i < h->n; i++) {
+		row->counts[rmap_bucket(h->chain[i].n)]++;
+		if (h->chain[i].n <= row->longest)
+			continue;
+		row->longest = h->chain[i].n;
+		row->longest_gfn = gfn_of(s, h->index[i], level);
+	}
+	return 0;
+}
+
+int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struct err *e)
+{
+	const struct kslots *s;
+	struct rmap_histogram_list list = {0};
+	int rc = kslots_get(k, &s, e);
+
+	if (!rc)
+		rc = each_array(k, s, add_histogram, &list, e);
+	if (rc) {
+		rmap_histogram_list_free(&list);
+		return rc;
+	}
+	*out = list;
+	return 0;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Opening the kernel's view of a VM, and what is said of it as a whole. From file descriptors of this process to struct kvm:
+ * task → files → fd table → file → private_data. The files are those of the thread that opens; threads of a process share
+ * them unless one was unshared on purpose.
+ */
+#include "kvmback/kernel/kview_impl.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "core/cpu/regs.h"
+
+/* ---- the host */
+
+static int param(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int c;
+
+	if (!f)
+		return -1;
+	c = fgetc(f);
+	fclose(f);
+	return c == 'Y' || c == '1';
+}
+
+void khost_get(struct khost *h)
+{
+	unsigned a, b, c, d;
+
+	h->ept = param("/sys/module/kvm_intel/parameters/ept") == 1;
+	h->tdp = h->ept || param("/sys/module/kvm_amd/parameters/npt") == 1;
+	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching");
+	h->maxphyaddr = __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 46;
+}
+
+/* ---- opening */
+
+static int private_of_fd(struct kview *k, uint64_t table, uint32_t max, int fd, uint64_t *out, struct err *e)
+{
+	uint64_t file;
+	int rc;
+
+	if (fd < 0 || (uint32_t)fd >= max)
+		return err_set(e, -EBADF,
+			       "find fd %d in the kernel" WHY "this thread's table has %u files" TRY
+			       "opening it from the thread that created the VM",
+			       fd, max);
+	rc = kmem_u64(k->mem, table + (uint64_t)fd * 8, &file, e);
+	if (!rc && !kmem_pointer(file))
+		return err_set(e, -EBADF,
+			       "find fd %d in the kernel" WHY "it is not open in this thread's file table" TRY
+			       "opening it from the thread that created the VM",
+			       fd);
+	if (!rc)
+		rc = kmem_u64(k->mem, file + (uint64_t)k->l->file_private.off, out, e);
+	if (!rc && !kmem_pointer(*out))
+		return err_set(e, -EBADF,
+			       "find fd %d in the kernel" WHY "its file has no private data: it is not KVM's" TRY
+			       "a VM's or vCPU's descriptor",
+			       fd);
+	return rc;
+}
+
+static int follow(struct kview *k, uint64_t from, const struct kfield *f, uint64_t *out, struct err *e)
+{
+	int rc = kmem_u64(k->mem, from + (uint64_t)f->off, out, e);
+
+	if (!rc && !kmem_pointer(*out))
+		return err_set_at(e, -EFAULT, ERR_SPACE_KERNEL, *out,
+				  "find this process's files in the kernel" WHY "a pointer is %#llx" TRY "again",
+				  (unsigned long long)*out);
+	return rc;
+}
+
+static int find_vm(struct kview *k, int vm_fd, const int *vcpu_fds, struct err *e)
+{
+	const struct klayout *l = k->l;
+	uint64_t files, fdt, table, owner;
+	uint32_t max = 0;
+	int rc = kmem_task(k->mem, &k->task, e);
+
+	if (!rc)
+		rc = follow(k, k->task, &l->task_files, &files, e);
+	if (!rc)
+		rc = follow(k, files, &l->files_fdt, &fdt, e);
+	if (!rc)
+		rc = follow(k, fdt, &l->fdt_fd, &table, e);
+	if (!rc)
+		rc = kmem_read(k->mem, fdt + (uint64_t)l->fdt_max.off, &max, sizeof(max), e);
+	if (!rc)
+		rc = private_of_fd(k, table, max, vm_fd, &k->kvm, e);
+	for (unsigned i = 0; !rc && i < k->vcpus; i++) {
+		rc = private_of_fd(k, table, max, vcpu_fds[i], &k->vcpu[i], e);
+		if (!rc)
+			rc = kmem_u64(k->mem, k->vcpu[i] + (uint64_t)l->vcpu_kvm.off, &owner, e);
+		if (!rc && owner != k->kvm)
+			return err_set(e, -EINVAL,
+				       "find vCPU %u in the kernel" WHY "fd %d is no vCPU of the VM of fd %d" TRY
+				       "descriptors of one VM",
+				       i, vcpu_fds[i], vm_fd);
+	}
+	return rc;
+}
+
+static int choose_bits(struct kview *k, struct err *e)
+{
+	const struct klayout *l = k->l;
+	enum kspte_era era = !l->mmu_present ? KSPTE_EARLY : l->role_access.bits > 3 ? KSPTE_LATE : KSPTE_PRESENT_BIT;
+	int rc = 0;
+
+	kspte_bits_init(&k->bits, era, k->host.ept);
+	k->bits_sure = era != KSPTE_EARLY;
+	k->bits.maxphyaddr = k->host.maxphyaddr;
+	k->bits.mmio = k->host.mmio_caching == 0 ? KMMIO_OFF : era == KSPTE_EARLY ? KMMIO_SPECIAL : KMMIO_SHAPE;
+	if (l->kvm_mmio_value.off >= 0) {
+		rc = kmem_u64(k->mem, k->kvm + (uint64_t)l->kvm_mmio_value.off, &k->bits.mmio_value, e);
+		if (k->bits.mmio == KMMIO_SHAPE && k->bits.mmio_value)
+			k->bits.mmio = KMMIO_VALUE;
+	}
+	return rc;
+}
+
+int kview_open_on(struct kmem *mem, const struct klayout *l, const struct khost *host, int vm_fd, const int *vcpu_fds,
+		  unsigned n, struct kview **out, struct err *e)
+{
+	struct kview *k = calloc(1, sizeof(*k));
+	int rc;
+
+	if (!k || n > ARRAY_LEN(k->vcpu)) {
+		free(k);
+		kmem_close(mem);
+		return k ? err_set(e, -EINVAL, "open the kernel's view" WHY "%u vCPUs of at most 64" TRY "fewer", n)
+			 : err_nomem(e, "kernel view");
+	}
+	k->mem = mem;
+	k->l = l;
+	k->host = *host;
+	k->vcpus = n;
+	snprintf(k->files_of, sizeof(k->files_of), "%ld", syscall(SYS_gettid));
+	rc = find_vm(k, vm_fd, vcpu_fds, e);
+	if (!rc)
+		rc = choose_bits(k, e);
+	if (rc) {
+		kview_close(k);
+		return rc;
+	}
+	*out = k;
+	return 0;
+}
+
+int kview_open(int vm_fd, const int *vcpu_fds, unsigned n_vcpus, struct kview **out, struct err *e)
+{
+	const struct klayout *l;
+	struct khost host;
+	struct kmem *mem;
+	int rc = klayout_get(&l, e);
+
+	if (!rc)
+		rc = kmem_bpf_open(&mem, e);
+	if (rc)
+		return rc;
+	khost_get(&host);
+	return kview_open_on(mem, l, &host, vm_fd, vcpu_fds, n_vcpus, out, e);
+}
+
+void kview_close(struct kview *k)
+{
+	if (!k)
+		return;
+	kslots_free(&k->slots);
+	kmem_close(k->mem);
+	free(k);
+}
+
+bool kview_tdp(const struct kview *k)
+{
+	return k->host.tdp;
+}
+
+void kview_stats(const struct kview *k, uint64_t *reads, uint64_t *bytes)
+{
+	*reads = k->mem->reads;
+	*bytes = k->mem->bytes;
+}
+
+/* ---- registers of a vCPU that stands in the kernel */
+
+#define REG_RIP 16 /* in vcpu->arch.regs, after the sixteen */
+
+int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
+{
+	const struct klayout *l = k->l;
+	uint64_t at = k->vcpu[vcpu], raw[REG_RIP + 1], rflags = 2;
+	uint32_t avail = ~0u;
+	int rc = 0;
+
+	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP)
+		return err_set(e, -EINVAL, "registers of vCPU %u" WHY "%u vCPUs, %u words of registers" TRY "info vcpus",
+			       vcpu, k->vcpus, l->vcpu_regs.count);
+	if (l->vcpu_regs_avail.off >= 0)
+		rc = kmem_read(k->mem, at + (uint64_t)l->vcpu_regs_avail.off, &avail, sizeof(avail), e);
+	if (!rc && (avail & 0x1ffff) != 0x1ffff)
+		return err_set(e, -ENODATA,
+			       "registers of vCPU %u" WHY "KVM has not fetched all of them from the CPU (regs_avail %#x)" TRY
+			       "fault continue, then regs",
+			       vcpu, avail);
+	if (!rc)
+		rc = kmem_read(k->mem, at + (uint64_t)l->vcpu_regs.off, raw, sizeof(raw), e);
+	if (!rc && l->vcpu_rflags.off >= 0)
+		rc = kmem_u64(k->mem, at + (uint64_t)l->vcpu_rflags.off, &rflags, e);
+	if (rc)
+		return rc;
+	memcpy(out->gpr, raw, sizeof(out->gpr));
+	out->rip = raw[REG_RIP];
+	out->rflags = rflags;
+	out->valid |= REGS_GPR;
+	return 0;
+}
+
+/* ---- facts */
+
+typedef int fact_fn(void *arg, const char *what, const char *value, const char *why);
+
+static const char *slots_name(const struct klayout *l)
+{
+	return l->slots == KSLOTS_TREE ? "tree by gfn" : "sorted array";
+}
+
+static const char *desc_name(const struct klayout *l, char *buf, size_t size)
+{
+	static const char *const how[] = {"entries up to the first NULL", "spte_count",
+					  "spte_count and tail_count, newest first"};
+
+	snprintf(buf, size, "%u sptes, %s", l->desc_entries, how[l->desc]);
+	return buf;
+}
+
+int kview_facts(struct kview *k, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
+		struct err *e)
+{
+	static const char *const caching[] = {"not known", "off", "on"};
+	const struct klayout *l = k->l;
+	char value[200], text[120];
+	int rc;
+
+	(void)e;
+	snprintf(text, sizeof(text), "bpf_probe_read_kernel, from the files of thread %s", k->files_of);
+	rc = fn(arg, "kernel reader", "BPF", text);
+	if (!rc)
+		rc = fn(arg, "KVM's structures", l->where[0] ? l->where : "given",
+			l->split ? "KVM is a module: split BTF" : "KVM is built in");
+	snprintf(value, sizeof(value), "memslots %s; rmap descriptors %s", slots_name(l), desc_name(l, text, sizeof(text)));
+	if (!rc)
+		rc = fn(arg, "layout", value, "by which members exist");
+	if (!rc)
+		rc = fn(arg, "tables", k->host.tdp ? "TDP" : "shadow",
+			k->host.tdp ? "ept or npt is on" : "neither kvm_intel's ept nor kvm_amd's npt is on");
+	snprintf(value, sizeof(value), "%s, %s format", kspte_era_name(k->bits.era), k->bits.ept ? "EPT" : "legacy");
+	if (!rc)
+		rc = fn(arg, "spte bits", value,
+			k->bits_sure ? "by the structures and the sptes" : "by the structures; no spte seen yet");
+	if (!rc)
+		rc = fn(arg, "MMIO sptes", kmmio_how_name(k->bits.mmio),
+			k->bits.mmio == KMMIO_SHAPE ? "their value is a variable that BTF does not place" : "");
+	if (!rc)
+		rc = fn(arg, "mmio_caching", caching[k->host.mmio_caching + 1], "/sys/module/kvm/parameters/mmio_caching");
+	return rc;
+}

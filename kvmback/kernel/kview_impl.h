@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Inside the kernel view: the opened VM, and the pieces that its operations are made of. A memory read that fails because a
+ * structure went away is told apart (-EFAULT) from a reader that does not work; operations then try again, and say "torn"
+ * in the end.
+ */
+#ifndef KVMSCOPE_KVMBACK_KERNEL_KVIEW_IMPL_H
+#define KVMSCOPE_KVMBACK_KERNEL_KVIEW_IMPL_H
+
+#include "kvmback/kernel/klayout.h"
+#include "kvmback/kernel/kmem.h"
+#include "kvmback/kernel/kspte.h"
+#include "kvmback/kernel/kview.h"
+
+#define KVIEW_TRIES 4	       /* how often a moving structure is read again */
+#define KVIEW_PAGES_MAX 262144 /* shadow pages: 1 GiB of tables */
+#define KVIEW_CHAIN_MAX 65536  /* sptes of one chain */
+#define KVIEW_SLOTS_MAX 65536
+
+/* What the host says of itself outside struct kvm; tests make one up. */
+struct khost {
+	bool tdp;	  /* ept or npt is on */
+	bool ept;	  /* sptes have the EPT format */
+	int mmio_caching; /* 1 on, 0 off, -1 not known */
+	unsigned maxphyaddr;
+};
+void khost_get(struct khost *h);
+
+/* One memslot of the kernel's. */
+struct kslot {
+	uint64_t at; /* of struct kvm_memory_slot */
+	uint64_t base_gfn, npages, hva, dirty;
+	uint64_t rmap[4];
+	uint32_t flags, id;
+	unsigned as;
+};
+struct kslots {
+	struct kslot *v; /* by address space, then gfn */
+	size_t n;
+	uint64_t set[2], generation[2]; /* per address space: struct kvm_memslots and its generation */
+	bool torn;
+};
+
+/* One shadow or TDP MMU page. */
+struct kpage {
+	uint64_t at; /* of struct kvm_mmu_page; 0: not known, found by walking down */
+	uint64_t spt, gfn;
+	uint64_t translation; /* shadowed_translation or gfns, 0 for none */
+	uint64_t parents;     /* parent_ptes; for TDP pages the parent's spte address */
+	uint32_t role, roots;
+	uint8_t level, access, quadrant;
+	bool direct, invalid, smm, guest_mode, small_gpte, passthrough, unsync, tdp, obsolete;
+	uint64_t *entries; /* 512, NULL where not read */
+};
+struct kpages {
+	struct kpage *v;
+	size_t n;
+	uint32_t *index; /* by spt: open addressing, position + 1 */
+	size_t mask;
+	struct kblock *blocks; /* what the entries stand in */
+	uint64_t base;	       /* of the kernel's direct map: spt virtual = base + physical; 0: not known */
+	bool torn;
+};
+
+/* One chain of sptes behind a tagged head: an rmap or a page's parents. */
+struct kchain {
+	uint64_t head;
+	uint64_t *sptes; /* their addresses; NULL and n 1: `one` */
+	uint64_t one;
+	size_t n, cap;
+	struct rmap_desc *desc;
+	size_t n_desc, cap_desc;
+	char corrupt[128];
+	/* while it is read */
+	uint64_t next, check;
+	uint32_t check_at;
+};
+
+struct kroot { /* where a walk begins */
+	uint64_t hpa, pgd;
+	unsigned level;
+	uint32_t role;
+	uint64_t pae_root, pml4_root; /* of the mmu that it is of */
+	bool current, previous, guest_mode;
+};
+struct kroots {
+	struct kroot v[12];
+	size_t n;
+};
+
+struct kview {
+	struct kmem *mem;
+	const struct klayout *l;
+	struct khost host;
+	struct kspte_bits bits;
+	bool bits_sure, hash_sure;
+	uint64_t kvm;
+	uint64_t vcpu[64];
+	unsigned vcpus;
+	uint64_t task;
+	struct kslots slots; /* as of the last look; valid while set and generation are the same */
+	uint64_t base;	     /* of the direct map, once known */
+	char files_of[24];
+};
+
+/* kview.c. Takes mem over, also on failure. */
+int kview_open_on(struct kmem *mem, const struct klayout *l, const struct khost *host, int vm_fd, const int *vcpu_fds,
+		  unsigned n, struct kview **out, struct err *e) MUST_USE;
+static inline const struct kspte_bits *kview_bits(const struct kview *k)
+{
+	return &k->bits;
+}
+
+/* kslots.c */
+int kslots_get(struct kview *k, const struct kslots **out, struct err *e) MUST_USE;
+void kslots_free(struct kslots *s);
+/* Read one slot's arch.rmap again: the arrays may come later than the slot. */
+int kslots_rmap(struct kview *k, const struct kslot *s, uint64_t rmap[4], struct err *e) MUST_USE;
+
+/* kpages.c. The list of pages is read anew at each call: shadow pages come and go without a generation. */
+enum { KPAGES_ENTRIES = 1 };
+int kpages_get(struct kview *k, unsigned flags, struct kpages *out, struct err *e) MUST_USE;
+void kpages_free(struct kpages *p);
+/* Read a page's entries where they are not there yet. */
+int kpages_entries(struct kview *k, struct kpages *p, struct kpage *page, struct err *e) MUST_USE;
+struct kpage *kpages_by_spt(const struct kpages *p, uint64_t spt);
+/* The page that a non-leaf spte points to, NULL where it is not among them. */
+struct kpage *kpages_child(const struct kpages *p, uint64_t spte);
+struct kpage *kpages_by_hpa(const struct kpages *p, uint64_t hpa);
+
+/* kchain.c: read n chains at once. Errors only where the reader itself fails; what is wrong with a chain is in it. */
+int kchain_read(struct kview *k, struct kchain *v, size_t n, struct err *e) MUST_USE;
+void kchain_free(struct kchain *c);
+static inline uint64_t kchain_spte(const struct kchain *c, size_t i)
+{
+	return c->sptes ? c->sptes[i] : c->one;
+}
+
+/* kwalk.c */
+int kroots_get(struct kview *k, unsigned vcpu, struct kroots *out, struct err *e) MUST_USE;
+/* First gva that entry index of a page maps, by the page's parents. How many different ones there are: 0, 1 or 2 (more). */
+struct kgva {
+	uint64_t gva;
+	unsigned n;
+};
+int kwalk_gva(struct kview *k, struct kpages *p, const struct kpage *page, unsigned index, struct kgva *out,
+	      struct err *e) MUST_USE;
+/* gfn that a leaf of a page maps. */
+bool kwalk_leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, uint64_t *gfn);
+
+#endif

@@ -257,7 +257,11 @@ static int run_command(struct parsed *p, const struct command *cmd, const char *
 
 static int run_script(struct parsed *p, struct err *e)
 {
-	return p->ops->script(p->ops->ctx, p->parse.commandStart, p->parse.commandSize, e);
+	int len = p->parse.commandSize;
+
+	if (p->parse.term == p->parse.commandStart + len - 1)
+		len--; /* the separator */
+	return p->ops->script(p->ops->ctx, p->parse.commandStart, len, e);
 }
 
 static const struct command *find_exact(const char *name)

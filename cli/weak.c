@@ -6,7 +6,4 @@
 
 #define NOT_YET(table) __attribute__((weak)) const struct command table[] = {{.name = NULL}}
 
-NOT_YET(commands_run);
-NOT_YET(commands_break);
-NOT_YET(commands_data);
 NOT_YET(commands_fault);

@@ -51,7 +51,7 @@ static int into_row(struct kview *k, const struct kpages *p, struct kchain *c, c
 	row->kind = !c->head ? RMAP_EMPTY : c->head & 1 ? RMAP_MANY : RMAP_ONE;
 	row->source = SOURCE_KERNEL;
 	row->torn |= p->torn;
-	snprintf(row->corrupt, sizeof(row->corrupt), "%s", c->corrupt);
+	memcpy(row->corrupt, c->corrupt, strlen(c->corrupt) + 1);
 	row->sptes = c->n ? malloc(c->n * sizeof(*row->sptes)) : NULL;
 	if (c->n && !row->sptes)
 		return err_nomem(e, "reverse map");
@@ -208,79 +208,27 @@ int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err 
 
 /* ---- all of them */
 
-/* The non-zero heads of one slot and level. */
+/* Some of the non-zero heads of one slot and level: chains are followed and turned into rows a batch at a time, so that
+ * what is in between stays small. */
+#define BATCH 1024u
+
 struct heads {
-	struct kchain *chain;
-	uint64_t *index; /* in the array */
-	size_t n, cap;
-	uint64_t total;
+	struct kchain chain[BATCH];
+	uint64_t index[BATCH]; /* in the array */
+	size_t n;
+	uint64_t word[HEADS_PER_READ];
 };
 
-static void heads_free(struct heads *h)
-{
-	for (size_t i = 0; i < h->n; i++)
-		kchain_free(&h->chain[i]);
-	free(h->chain);
-	free(h->index);
-	memset(h, 0, sizeof(*h));
-}
-
-static int heads_room(struct heads *h, size_t more, struct err *e)
-{
-	size_t cap = h->n + more;
-	struct kchain *c;
-	uint64_t *index;
-
-	if (cap <= h->cap)
-		return 0;
-	c = realloc(h->chain, cap * sizeof(*c));
-	if (!c)
-		return err_nomem(e, "reverse maps");
-	h->chain = c;
-	index = realloc(h->index, cap * sizeof(*index));
-	if (!index)
-		return err_nomem(e, "reverse maps");
-	h->index = index;
-	h->cap = cap;
-	return 0;
-}
-
-static int take_heads(struct heads *h, const uint64_t *word, size_t n, uint64_t first, struct err *e)
-{
-	size_t used = 0;
-	int rc;
-
-	for (size_t i = 0; i < n; i++)
-		used += word[i] != 0;
-	rc = heads_room(h, used, e);
-	for (size_t i = 0; !rc && i < n; i++) {
-		if (!word[i])
-			continue;
-		h->chain[h->n] = (struct kchain){.head = word[i]};
-		h->index[h->n++] = first + i;
-	}
-	return rc;
-}
-
-static int read_heads(struct kview *k, const struct kslot *s, uint64_t array, unsigned level, uint64_t *buf, struct heads *h,
-		      struct err *e)
-{
-	int rc = 0;
-
-	h->total = index_of(s, s->base_gfn + s->npages - 1, level) + 1;
-	if (!kmem_pointer(array))
-		return 0;
-	for (uint64_t at = 0; !rc && at < h->total; at += HEADS_PER_READ) {
-		size_t n = h->total - at < HEADS_PER_READ ? h->total - at : HEADS_PER_READ;
-
-		rc = kmem_read(k->mem, array + at * 8, buf, n * 8, e);
-		if (!rc)
-			rc = take_heads(h, buf, n, at, e);
-	}
-	if (!rc)
-		rc = kchain_read(k, h->chain, h->n, e);
-	return rc;
-}
+typedef int batch_fn(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
+		     struct err *e);
+struct each {
+	/* Before the first batch of each slot and level that has pages: total is the number of its heads. NULL: not called.
+	 */
+	int (*begin)(const struct kslot *s, unsigned level, uint64_t total, bool torn, void *arg, struct err *e);
+	batch_fn *batch;
+	void *arg;
+	bool torn;
+};
 
 /* Chains that looked broken are read again with their heads: torn if those moved. */
 static int again(struct kview *k, uint64_t array, struct heads *h, bool *torn, struct err *e)
@@ -307,36 +255,68 @@ static int again(struct kview *k, uint64_t array, struct heads *h, bool *torn, s
 	return rc;
 }
 
-typedef int each_fn(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
-		    struct err *e);
+static int flush(struct kview *k, const struct kslot *s, uint64_t array, unsigned level, struct heads *h,
+		 const struct each *each, struct err *e)
+{
+	bool torn = each->torn;
+	int rc = kchain_read(k, h->chain, h->n, e);
+
+	if (!rc)
+		rc = again(k, array, h, &torn, e);
+	if (!rc)
+		rc = each->batch(k, s, level, h, torn, each->arg, e);
+	for (size_t i = 0; i < h->n; i++)
+		if (h->chain[i].sptes || h->chain[i].desc)
+			kchain_free(&h->chain[i]);
+	h->n = 0;
+	return rc;
+}
+
+static int one_array(struct kview *k, const struct kslot *s, uint64_t array, unsigned level, struct heads *h,
+		     const struct each *each, struct err *e)
+{
+	uint64_t total = index_of(s, s->base_gfn + s->npages - 1, level) + 1;
+	int rc = each->begin ? each->begin(s, level, total, each->torn, each->arg, e) : 0;
+
+	if (rc || !kmem_pointer(array))
+		return rc;
+	for (uint64_t at = 0; !rc && at < total; at += HEADS_PER_READ) {
+		size_t n = total - at < HEADS_PER_READ ? total - at : HEADS_PER_READ;
+
+		rc = kmem_read(k->mem, array + at * 8, h->word, n * 8, e);
+		for (size_t i = 0; !rc && i < n; i++) {
+			if (!h->word[i])
+				continue;
+			h->chain[h->n] = (struct kchain){.head = h->word[i]};
+			h->index[h->n++] = at + i;
+			if (h->n == BATCH)
+				rc = flush(k, s, array, level, h, each, e);
+		}
+	}
+	return rc || !h->n ? rc : flush(k, s, array, level, h, each, e);
+}
 
 /* For each slot and level with pages: its heads, all chains followed. */
-static int each_array(struct kview *k, const struct kslots *s, each_fn *fn, void *arg, struct err *e)
+static int each_array(struct kview *k, const struct kslots *s, const struct each *each, struct err *e)
 {
-	_cleanup_free_ uint64_t *buf = malloc(KMEM_CHUNK);
-	int rc = buf ? 0 : err_nomem(e, "reverse maps");
+	_cleanup_free_ struct heads *h = malloc(sizeof(*h));
+	int rc = h ? 0 : err_nomem(e, "reverse maps");
 
+	if (h)
+		h->n = 0;
 	for (size_t i = 0; !rc && i < s->n; i++) {
 		uint64_t rmap[4] = {0};
 
 		rc = kslots_rmap(k, &s->v[i], rmap, e);
-		for (unsigned level = 1; !rc && level <= k->l->slot_rmap.count; level++) {
-			struct heads h = {0};
-			bool torn = s->torn;
-
-			rc = read_heads(k, &s->v[i], rmap[level - 1], level, buf, &h, e);
-			if (!rc)
-				rc = again(k, rmap[level - 1], &h, &torn, e);
-			if (!rc)
-				rc = fn(k, &s->v[i], level, &h, torn, arg, e);
-			heads_free(&h);
-		}
+		for (unsigned level = 1; !rc && level <= k->l->slot_rmap.count; level++)
+			rc = one_array(k, &s->v[i], rmap[level - 1], level, h, each, e);
 	}
 	return rc;
 }
 
 struct all {
 	struct rmap_list list;
+	size_t room;
 	struct kpages pages;
 	uint64_t *values; /* of one chain */
 	size_t cap;
@@ -369,19 +349,21 @@ static int add_rows(struct kview *k, const struct kslot *s, unsigned level, stru
 		    struct err *e)
 {
 	struct all *a = arg;
-	struct rmap_info *v;
 	int rc = 0;
 
-	if (!h->n)
-		return 0;
-	v = realloc(a->list.v, (a->list.n + h->n) * sizeof(*v));
-	if (!v)
-		return err_nomem(e, "reverse maps");
-	a->list.v = v;
-	for (size_t i = 0; !rc && i < h->n; i++) {
-		struct rmap_info *row = &v[a->list.n++];
+	if (a->list.n + h->n > a->room) {
+		size_t room = (a->list.n + h->n) * 2;
+		struct rmap_info *v = realloc(a->list.v, room * sizeof(*v));
 
-		memset(row, 0, offsetof(struct rmap_info, corrupt));
+		if (!v)
+			return err_nomem(e, "reverse maps");
+		a->list.v = v;
+		a->room = room;
+	}
+	for (size_t i = 0; !rc && i < h->n; i++) {
+		struct rmap_info *row = &a->list.v[a->list.n++];
+
+		memset(row, 0, offsetof(struct rmap_info, corrupt) + 1);
 		row->gfn = gfn_of(s, h->index[i], level);
 		row->slot = s->id;
 		row->as = s->as;
@@ -403,7 +385,7 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
 	if (!rc)
 		rc = kpages_get(k, KPAGES_ENTRIES, &a.pages, e);
 	if (!rc)
-		rc = each_array(k, s, add_rows, &a, e);
+		rc = each_array(k, s, &(struct each){.batch = add_rows, .arg = &a, .torn = s->torn}, e);
 	kpages_free(&a.pages);
 	free(a.values);
 	if (rc) {
@@ -414,20 +396,29 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
 	return 0;
 }
 
+static int begin_histogram(const struct kslot *s, unsigned level, uint64_t total, bool torn, void *arg, struct err *e)
+{
+	struct rmap_histogram_list *list = arg;
+	struct rmap_histogram *v = realloc(list->v, (list->n + 1) * sizeof(*v));
+
+	if (!v)
+		return err_nomem(e, "reverse maps");
+	list->v = v;
+	v[list->n] =
+	    (struct rmap_histogram){.slot = s->id, .as = s->as, .level = level, .source = SOURCE_KERNEL, .torn = torn};
+	v[list->n++].counts[rmap_bucket(0)] = total;
+	return 0;
+}
+
 static int add_histogram(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
 			 struct err *e)
 {
 	struct rmap_histogram_list *list = arg;
-	struct rmap_histogram *v = realloc(list->v, (list->n + 1) * sizeof(*v));
-	struct rmap_histogram *row;
+	struct rmap_histogram *row = &list->v[list->n - 1];
 
-	(void)k;
-	if (!v)
-		return err_nomem(e, "reverse maps");
-	list->v = v;
-	row = &v[list->n++];
-	*row = (struct rmap_histogram){.slot = s->id, .as = s->as, .level = level, .source = SOURCE_KERNEL, .torn = torn};
-	row->counts[rmap_bucket(0)] = h->total - h->n;
+	(void)k, (void)e;
+	row->torn |= torn;
+	row->counts[rmap_bucket(0)] -= h->n;
 	for (size_t i = 0; i < h->n; i++) {
 		row->counts[rmap_bucket(h->chain[i].n)]++;
 		if (h->chain[i].n <= row->longest)
@@ -445,7 +436,7 @@ int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struc
 	int rc = kslots_get(k, &s, e);
 
 	if (!rc)
-		rc = each_array(k, s, add_histogram, &list, e);
+		rc = each_array(k, s, &(struct each){begin_histogram, add_histogram, &list, s->torn}, e);
 	if (rc) {
 		rmap_histogram_list_free(&list);
 		return rc;

@@ -527,6 +527,111 @@ static void new_slots_are_seen(void **state)
 	slot_info_list_free(&l);
 }
 
+/* ---- many pages */
+
+#define BIG_SIZE (1ull << 30)
+#define BIG_PAGES 50000u
+#define BIG_GVA 0x40000000ull
+#define BIG_FIRST_GFN 0x1000ull /* what BIG_GVA maps */
+
+/* mov edi, BIG_GVA; mov ecx, BIG_PAGES; again: mov [rdi], eax; add rdi, 4096; dec ecx; jnz again; ud2 */
+static const uint8_t toucher[] = {0xbf, 0x00, 0x00, 0x00, 0x40, 0xb9, 0x50, 0xc3, 0x00, 0x00, 0x89, 0x07, 0x48,
+				  0x81, 0xc7, 0x00, 0x10, 0x00, 0x00, 0xff, 0xc9, 0x75, 0xf3, 0x0f, 0x0b};
+
+static void big_tables(struct vm *v)
+{
+	uint64_t *p4 = vm_at(v, 0x10000), *p3 = vm_at(v, 0x11000), *p2 = vm_at(v, 0x12000), *high = vm_at(v, 0x14000);
+
+	p4[0] = 0x11007;
+	p3[0] = 0x12007;
+	p3[1] = 0x14007;
+	p2[1] = 0x13007;
+	*(uint64_t *)vm_at(v, 0x13000) = 0x1007;
+	for (unsigned i = 0; i < (BIG_PAGES + 511) / 512; i++)
+		high[i] = (0x100000 + i * 0x1000u) | 7;
+	for (uint64_t i = 0; i < BIG_PAGES; i++)
+		*(uint64_t *)vm_at(v, 0x100000 + i * 8) = (BIG_FIRST_GFN + i) << 12 | 7;
+}
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+struct snapshot {
+	struct slot_info_list slots;
+	struct shadow_page_list pages;
+	struct rmap_list rmaps;
+	struct mmio_info_list mmio;
+	double ms;
+	uint64_t reads, bytes;
+};
+
+static void take_snapshot(struct kview *k, struct snapshot *s)
+{
+	struct err e = {0};
+	uint64_t reads, bytes;
+	double start;
+
+	kview_stats(k, &reads, &bytes);
+	start = now_ms();
+	assert_int_equal(kview_slots(k, &s->slots, &e), 0);
+	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &s->pages, &e), 0);
+	assert_int_equal(kview_rmap_all(k, &s->rmaps, &e), 0);
+	assert_int_equal(kview_mmio(k, &s->mmio, &e), 0);
+	s->ms = now_ms() - start;
+	kview_stats(k, &s->reads, &s->bytes);
+	s->reads -= reads;
+	s->bytes -= bytes;
+}
+
+static void free_snapshot(struct snapshot *s)
+{
+	slot_info_list_free(&s->slots);
+	shadow_page_list_free(&s->pages);
+	rmap_list_free(&s->rmaps);
+	mmio_info_list_free(&s->mmio);
+}
+
+/* Exact rows, and no more kernel memory read than twice what there is to show. */
+static void a_large_vm_is_read_whole(void **state)
+{
+	struct vm v;
+	struct snapshot s;
+	struct err e = {0};
+	uint64_t needed;
+
+	need(state);
+	assert_int_equal(vm_make(&v, BIG_SIZE), 0);
+	memcpy(vm_at(&v, 0x1000), toucher, sizeof(toucher));
+	vm_gdt(&v);
+	big_tables(&v);
+	assert_int_equal(vm_slot(&v, 0, 0, BIG_SIZE, 0), 0);
+	vm_user(&v, 0x200000);
+	assert_int_equal(vm_run(&v), KVM_EXIT_SHUTDOWN);
+	assert_int_equal(kview_open(v.fd, &v.vcpu, 1, &v.k, &e), 0);
+	take_snapshot(v.k, &s);
+	free_snapshot(&s);
+	take_snapshot(v.k, &s);
+	assert_int_equal(s.rmaps.n, BIG_PAGES + 1);
+	for (size_t i = 1; i < s.rmaps.n; i++) {
+		assert_int_equal(s.rmaps.v[i].gfn, BIG_FIRST_GFN + i - 1);
+		assert_int_equal(s.rmaps.v[i].n_sptes, 1);
+		assert_true(s.rmaps.v[i].sptes[0].present);
+	}
+	assert_true(s.pages.n >= (BIG_PAGES + 511) / 512 + 4);
+	needed = (BIG_SIZE >> 12) * 8 + s.pages.n * 4096;
+	printf("snapshot: %zu shadow pages, %zu rmaps in %.1f ms; %llu reads, %llu bytes of %llu needed\n", s.pages.n,
+	       s.rmaps.n, s.ms, (unsigned long long)s.reads, (unsigned long long)s.bytes, (unsigned long long)needed);
+	assert_true(s.bytes < 2 * needed);
+	assert_true(s.reads < 4 * s.pages.n + 200);
+	free_snapshot(&s);
+	vm_end(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +649,7 @@ int main(void)
 	    cmocka_unit_test(looking_changes_nothing),
 	    cmocka_unit_test(wrong_descriptors_are_refused),
 	    cmocka_unit_test(new_slots_are_seen),
+	    cmocka_unit_test(a_large_vm_is_read_whole),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

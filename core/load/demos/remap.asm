@@ -5,7 +5,8 @@
 ; to it, which fills the cache; the handler of its UD2 remaps and reads at CPL 0.
 ;
 ;   scenario 1  the page table entry changes and nothing is flushed. A stale hit at stale_invlpg and stale_cr3 is permitted;
-;               after INVLPG (fresh_invlpg) and a CR3 load (fresh_cr3) it is not
+;               after INVLPG (fresh_invlpg) and a CR3 load (fresh_cr3) it is not. At same_cr3 CR3 was loaded with the value
+;               that it had: KVM may take that for no change and keep its cache
 ;   scenario 2  two processes map different devices at one address: after the CR3 switch (switched) no stale hit
 ;
 ; The values read stay in was_stale_invlpg … was_switched; each is told on the debug console.
@@ -17,9 +18,10 @@ LEAF	equ	TABLES_GVA + 0x5000	; entry 0 maps DEVICE in process A
 FIRST	equ	0xd0000007
 SECOND	equ	0xd0001007
 PATTERN	equ	0x600d1dea
-; Process B has tables of its own at gpa 0x20000.
+; Process B has tables of its own at gpa 0x20000; ROOT_C is another root over the tables of process A.
 ROOT_A	equ	0x10000
 ROOT_B	equ	0x20000
+ROOT_C	equ	0x24000
 B_GVA	equ	TABLES_GVA + 0x10000
 
 section .text
@@ -36,6 +38,7 @@ start:
 	mov	qword [B_GVA + 0x2018], ROOT_B + 0x3000 | 7
 	mov	eax, SECOND
 	mov	[B_GVA + 0x3000], rax
+	mov	qword [B_GVA + 0x4000], ROOT_A + 0x1000 | 7
 	xor	r12d, r12d
 	enter_user user
 
@@ -75,6 +78,13 @@ stale_cr3:
 	mov	eax, [DEVICE]
 	mov	[was_stale_cr3], eax
 	mov	rbx, cr3
+	mov	cr3, rbx
+same_cr3:
+	mov	ecx, [DEVICE]
+	mov	[was_same_cr3], ecx
+	mov	ebx, ROOT_C
+	mov	cr3, rbx
+	mov	ebx, ROOT_A
 	mov	cr3, rbx
 fresh_cr3:
 	mov	ecx, [DEVICE]
@@ -135,12 +145,13 @@ section .data
 was_stale_invlpg: dd 0
 was_fresh_invlpg: dd 0
 was_stale_cr3:	dd 0
+was_same_cr3:	dd 0
 was_fresh_cr3:	dd 0
 was_switched:	dd 0
-text_invlpg: db "remapped: ", 0
-text_cr3: db "remapped: ", 0
-text_then: db "  flushed: ", 0
-text_switch: db "CR3 switched: ", 0
+text_invlpg: db "1. remapped: ", 0
+text_cr3: db "1. remapped: ", 0
+text_then: db "   flushed:  ", 0
+text_switch: db "2. switched: ", 0
 text_old: db "the old device answers", 10, 0
 text_new: db "the new mapping holds", 10, 0
 idt_data

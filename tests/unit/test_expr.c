@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Address expressions: C's precedence on unsigned 64 bits, registers and symbols, and every way to get one wrong.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/debug/expr.h"
+#include "core/load/symbols.h"
+#include "tests/support/fake.h"
+
+struct world {
+	struct machine *m;
+	struct symbols syms;
+	struct expr_env env;
+};
+
+static int up(void **state)
+{
+	static struct world w;
+
+	w.m = fake_create(2);
+	symbols_init(&w.syms);
+	assert_int_equal(symbols_add(&w.syms, "main", 0x401000, 0, NULL), 0);
+	assert_int_equal(symbols_add(&w.syms, "user.loop", 0x401010, 0, NULL), 0);
+	assert_int_equal(symbols_add(&w.syms, "rax", 0x5, 0, NULL), 0);
+	assert_int_equal(symbols_sort(&w.syms, NULL), 0);
+	fake_of(w.m)->regs[0].rip = 0x200000;
+	fake_of(w.m)->regs[0].gpr[RAX] = 0xffffffff12345678;
+	fake_of(w.m)->regs[1].rip = 0x300000;
+	w.env = (struct expr_env){w.m, 0, &w.syms};
+	*state = &w;
+	return 0;
+}
+
+static int down(void **state)
+{
+	struct world *w = *state;
+
+	symbols_deinit(&w->syms);
+	machine_destroy(w->m);
+	return 0;
+}
+
+static void values(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t want;
+	} cases[] = {
+	    {"0", 0},
+	    {"42", 42},
+	    {"0x2A", 42},
+	    {"0o52", 42},
+	    {"0b101010", 42},
+	    {"010", 10}, /* no octal by a bare zero */
+	    {"0xffffffffffffffff", ~0ull},
+	    {"18446744073709551615", ~0ull},
+	    {" 1 + 2 * 3 ", 7},
+	    {"(1 + 2) * 3", 9},
+	    {"10 - 3 - 2", 5},
+	    {"100 / 7 % 4", 2},
+	    {"1 << 4 | 1", 17},
+	    {"1 | 2 ^ 3 & 6", 1},
+	    {"2 + 3 << 1", 10},
+	    {"0xf0 >> 4 & 3", 3},
+	    {"1 << 64", 0},
+	    {"1 << 63", 1ull << 63},
+	    {"-1", ~0ull},
+	    {"~0 - -1", 0},
+	    {"0 - 1", ~0ull},
+	    {"- - 5", 5},
+	    {"+5", 5},
+	    {"*0x200028", 0x200028},
+	    {"*(0x10 + 1)", 0x11},
+	    {"$rip", 0x200000},
+	    {"*$rip+4", 0x200004},
+	    {"$eax", 0x12345678},
+	    {"$ax & 0xff", 0x78},
+	    {"$pc - $rip", 0},
+	    {"$cs.base", 0xffff0000},
+	    {"main", 0x401000},
+	    {"main+0x10*2", 0x401020},
+	    {"user.loop", 0x401010},
+	    {"rax", 5}, /* the symbol; the register has a $ */
+	    {"main&~0xfff", 0x401000},
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t v = 0xdead;
+		struct err e = {0};
+
+		if (expr_eval(&w->env, cases[i].text, &v, &e) < 0)
+			fail_msg("'%s': %s", cases[i].text, e.why);
+		if (v != cases[i].want)
+			fail_msg("'%s' is %#llx", cases[i].text, (unsigned long long)v);
+	}
+}
+
+static void errors(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		const char *why;
+	} cases[] = {
+	    {"", -EINVAL, "it ends where a number, $register, symbol or ( should be"},
+	    {"*", -EINVAL, "it ends"},
+	    {"1 +", -EINVAL, "it ends"},
+	    {"1 2", -EINVAL, "'2' stands at column 3 where an operator should be"},
+	    {"(1", -EINVAL, "it ends where an operator or ) should be"},
+	    {"1)", -EINVAL, "')' stands at column 2"},
+	    {"12ab", -EINVAL, "hexadecimal numbers begin with 0x"},
+	    {"0x", -EINVAL, "a digit"},
+	    {"0xg", -EINVAL, "'g' stands at column 3 where a digit"},
+	    {"0b12", -EINVAL, "'2' stands at column 4"},
+	    {"0x10000000000000000", -ERANGE, "0x10000000000000000 is beyond 64 bits"},
+	    {"18446744073709551616", -ERANGE, "beyond 64 bits"},
+	    {"nosuch", -EINVAL, "there is no symbol 'nosuch'"},
+	    {"$nosuch", -EINVAL, "there is no register $nosuch"},
+	    {"$", -EINVAL, "it ends where a register's name should be"},
+	    {"1 / 0", -EDOM, "divides by zero"},
+	    {"5 % (3 - 3)", -EDOM, "divides by zero"},
+	    {"1 < 2", -EINVAL, "'< 2' stands at column 3"},
+	    {"**1", -EINVAL, "stands at column 2"},
+	    {"1 = 1", -EINVAL, "an operator"},
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t v = 0xdead;
+		struct err e = {0};
+		int rc = expr_eval(&w->env, cases[i].text, &v, &e);
+
+		if (rc != cases[i].code || !strstr(e.why, cases[i].why) || !e.next[0])
+			fail_msg("'%s': %d, '%s'", cases[i].text, rc, e.why);
+		assert_int_equal(v, 0xdead);
+	}
+}
+
+static void depth_is_bounded(void **state)
+{
+	struct world *w = *state;
+	char text[4096];
+	struct err e = {0};
+	uint64_t v = 0;
+
+	memset(text, '(', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(expr_eval(&w->env, text, &v, &e), -EINVAL);
+	assert_string_equal(e.why, "it is nested more than 200 deep");
+	memset(text, '-', sizeof(text) - 1);
+	assert_int_equal(expr_eval(&w->env, text, &v, &e), -EINVAL);
+	memset(text, 'a', sizeof(text) - 1);
+	assert_int_equal(expr_eval(&w->env, text, &v, &e), -EINVAL);
+	for (size_t i = 0; i + 1 < sizeof(text); i++)
+		text[i] = i % 2 ? '+' : '1';
+	text[sizeof(text) - 3] = '\0';
+	assert_int_equal(expr_eval(&w->env, text, &v, &e), 0); /* long is fine */
+	assert_int_equal(v, sizeof(text) / 2 - 1);
+}
+
+static void environments(void **state)
+{
+	struct world *w = *state;
+	struct expr_env second = w->env, bare = {0};
+	struct err e = {0};
+	uint64_t v = 0;
+
+	second.vcpu = 1;
+	assert_int_equal(expr_eval(&second, "$rip", &v, &e), 0);
+	assert_int_equal(v, 0x300000);
+	second.vcpu = 2;
+	assert_int_equal(expr_eval(&second, "$rip", &v, &e), -EINVAL);
+	assert_int_equal(expr_eval(&bare, "1+1", &v, &e), 0);
+	assert_int_equal(expr_eval(&bare, "$rip", &v, &e), -EINVAL);
+	assert_string_equal(e.why, "there is no machine to read $rip from");
+	assert_int_equal(expr_eval(&bare, "main", &v, &e), -EINVAL);
+	assert_int_equal(expr_eval(&bare, "rbx", &v, &e), -EINVAL);
+	assert_string_equal(e.next, "$rbx for the register");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(values, up, down),
+	    cmocka_unit_test_setup_teardown(errors, up, down),
+	    cmocka_unit_test_setup_teardown(depth_is_bounded, up, down),
+	    cmocka_unit_test_setup_teardown(environments, up, down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

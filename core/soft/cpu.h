@@ -164,10 +164,13 @@ static inline int soft_write(struct soft_cpu *c, uint64_t lin, unsigned size, co
 	return 0;
 }
 
-/* The linear address of a memory operand; -1 with #GP or #SS raised where it is not canonical or beyond the segment's limit.
- */
-int soft_lea(struct soft_cpu *c, const struct uop *u, unsigned size, bool write, uint64_t *lin);
-uint64_t soft_effective(const struct soft_cpu *c, const struct uop *u); /* without the segment */
+/* The linear address of offset in a segment, for an access of size bytes: -1 with #GP or #SS raised where the segment is not
+ * usable so, or where it ends before, or (64-bit) the address is not canonical. segment.c. */
+int soft_seg_linear(struct soft_cpu *c, enum seg_index seg, uint64_t offset, unsigned size, bool write, uint64_t *lin);
+
+/* system.c: one port access of 1, 2 or 4 bytes, after the IOPL and permission-map check. -1 with an event raised: #GP, or a
+ * stop that somebody asked for (catch pio), before the device has seen it. */
+int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool write);
 
 /* ---- events. Each returns NULL so that a handler can `return soft_raise(…)`. */
 const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector);

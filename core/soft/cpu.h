@@ -61,7 +61,9 @@ struct lazy_flags {
 enum soft_event {
 	EVENT_NONE,
 	EVENT_EXCEPTION, /* .vector, .error_code, .cr2: to be delivered through the IDT */
-	EVENT_STOP,	 /* .stop is filled: leave the run loop */
+	EVENT_STOP,	 /* .stop is filled, the instruction has not been carried out: rip is its own */
+	EVENT_STOP_DONE, /* .stop is filled, the instruction is done: the handler has set rip */
+	EVENT_YIELD,	 /* the instruction is done, rip set: look at pending SMIs, other vCPUs, HLT */
 	EVENT_RESTART,	 /* start the instruction again (tables changed under it) */
 	EVENT_SHUTDOWN,	 /* triple fault */
 };
@@ -113,7 +115,11 @@ struct soft_cpu {
 	const struct uop *cur; /* the instruction under way, for uop_rip() in slow paths */
 	uint64_t block_rip;    /* rip of the current block's first byte */
 	struct block_cache *blocks;
-	uint64_t icount; /* instructions completed */
+	struct decoder *decoder; /* the machine's */
+	uint64_t icount;	 /* instructions completed */
+	bool halted;
+	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
+	bool skip_plant; /* not at the first instruction of this run */
 };
 
 /* The address of the instruction under way. */
@@ -135,6 +141,9 @@ int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size);
 /* Up to 15 bytes of code at lin for the decoder: *n is how many could be had before a page that does not translate; with n 0
  * the fetch's fault is raised. host: the page's host address and gpa, for the block cache. */
 int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa);
+/* The bytes from lin + have on were missing to make an instruction: raise their fetch's fault; false where there is none
+ * (then the bytes are simply no instruction). */
+bool soft_fetch_fault(struct soft_cpu *c, uint64_t lin, unsigned have);
 void soft_tlb_flush(struct soft_cpu *c);
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page);
 
@@ -190,6 +199,14 @@ int soft_load_seg(struct soft_cpu *c, enum seg_index seg, uint16_t selector);
 void soft_mode_changed(struct soft_cpu *c, bool flush);
 void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
 void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
+
+/* ---- soft.c: is there a breakpoint (the debugger's, or a debug register's that raises) at this linear address? Asked at
+ * the start of every block while any_plants is set; blocks end before such addresses. */
+bool soft_planted(const struct soft_cpu *c, uint64_t lin);
+/* Called there: true with EVENT_STOP (or #DB of a debug register) raised where this vCPU is to stop before c->rip. */
+bool soft_stop_at_plant(struct soft_cpu *c);
+void soft_each_cpu(struct soft_machine *m, void (*fn)(struct soft_cpu *c, const uint8_t *arg), const uint8_t *arg);
+void soft_out_of_memory(struct soft_cpu *c); /* EVENT_STOP with an error */
 
 /* ---- block.c */
 struct block_cache *block_cache_create(void);

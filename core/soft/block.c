@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The cache of decoded blocks and the loop that runs them. A block is a straight run of instructions on one page, known by
+ * where it stands in host memory, by its rip (branch targets are worked out at decoding) and by its width.
+ *
+ * When a page with code is written, each of its instructions is turned into one that only says "look again", so that even a
+ * block that overwrites itself goes on with the new bytes at the next instruction. TLB entries of such pages never allow
+ * direct writes, so no write is missed.
+ */
+#include "core/soft/exec.h"
+
+#define BLOCK_SLOTS 8192
+#define BLOCK_MAX_UOPS 48
+#define BLOCK_MAX_BYTES 240
+#define BLOCKS_MAX 32768
+#define PAGE_BUCKETS 4096
+
+struct block {
+	const uint8_t *host; /* of its first byte */
+	uint64_t rip;
+	struct block *page_next; /* blocks of the same host page */
+	uint16_t n;		 /* instructions */
+	uint16_t bytes;
+	uint8_t bits;
+	bool dead;
+	struct uop uop[]; /* n of them, and the end */
+};
+
+struct code_page {
+	const uint8_t *host;
+	struct block *blocks;
+	struct code_page *next;
+};
+
+struct block_cache {
+	struct block *slot[BLOCK_SLOTS];
+	struct code_page *page[PAGE_BUCKETS];
+	struct block *graveyard; /* dead ones that may still be running */
+	unsigned n_blocks;
+};
+
+struct block_cache *block_cache_create(void)
+{
+	return calloc(1, sizeof(struct block_cache));
+}
+
+static unsigned slot_of(uint64_t rip, unsigned bits)
+{
+	return (unsigned)((rip ^ rip >> 13 ^ bits) & (BLOCK_SLOTS - 1));
+}
+
+static const uint8_t *page_start(const uint8_t *host)
+{
+	return (const uint8_t *)((uintptr_t)host & ~(uintptr_t)PAGE_OFFSET_MASK);
+}
+
+static struct code_page **page_bucket(const struct block_cache *b, const uint8_t *page)
+{
+	return (struct code_page **)&b->page[((uintptr_t)page >> PAGE_SHIFT) & (PAGE_BUCKETS - 1)];
+}
+
+static struct code_page *page_find(const struct block_cache *b, const uint8_t *page)
+{
+	struct code_page *p = *page_bucket(b, page);
+
+	while (p && p->host != page)
+		p = p->next;
+	return p;
+}
+
+bool block_page_has_code(const struct block_cache *b, const uint8_t *host_page)
+{
+	return page_find(b, host_page) != NULL;
+}
+
+static const struct uop *op_look_again(struct soft_cpu *c, const struct uop *u)
+{
+	c->rip = uop_rip(c, u);
+	return NULL;
+}
+
+static void bury(struct block_cache *b, struct block *k)
+{
+	struct block **at = &b->slot[slot_of(k->rip, k->bits)];
+
+	if (*at == k)
+		*at = NULL;
+	for (unsigned i = 0; i <= k->n; i++)
+		k->uop[i].fn = op_look_again;
+	k->dead = true;
+	k->page_next = b->graveyard;
+	b->graveyard = k;
+	b->n_blocks--;
+}
+
+static void free_graveyard(struct block_cache *b)
+{
+	for (struct block *k = b->graveyard, *next; k; k = next) {
+		next = k->page_next;
+		free(k);
+	}
+	b->graveyard = NULL;
+}
+
+static void page_drop(struct block_cache *b, struct code_page *p)
+{
+	struct code_page **at = page_bucket(b, p->host);
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	for (struct block *k = p->blocks, *next; k; k = next) {
+		next = k->page_next;
+		bury(b, k);
+	}
+	free(p);
+}
+
+void block_cache_written(struct block_cache *b, const uint8_t *host_page)
+{
+	struct code_page *p = page_find(b, page_start(host_page));
+
+	if (p)
+		page_drop(b, p);
+}
+
+void block_cache_flush(struct block_cache *b)
+{
+	for (unsigned i = 0; i < PAGE_BUCKETS; i++)
+		while (b->page[i])
+			page_drop(b, b->page[i]);
+}
+
+void block_cache_destroy(struct block_cache *b)
+{
+	if (!b)
+		return;
+	block_cache_flush(b);
+	free_graveyard(b);
+	free(b);
+}
+
+/* ---- building */
+
+static void tlb_forget_writes(struct soft_cpu *c, const uint8_t *page)
+{
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+			if (c->tlb_of[k][i].host == page)
+				c->tlb_of[k][i].write = ~0ull;
+}
+
+/* The host page holds code from now on: direct writes to it end, in every vCPU's TLB. */
+static struct code_page *page_take(struct soft_cpu *c, const uint8_t *host)
+{
+	const uint8_t *page = page_start(host);
+	struct code_page *p = page_find(c->blocks, page), **bucket = page_bucket(c->blocks, page);
+
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->host = page;
+	p->next = *bucket;
+	*bucket = p;
+	soft_each_cpu(c->m, tlb_forget_writes, page);
+	return p;
+}
+
+static struct uop end_uop(uint64_t rip, unsigned off)
+{
+	return (struct uop){.fn = op_end, .imm = rip, .off = (uint8_t)off};
+}
+
+static uint64_t wrap_rip(const struct soft_cpu *c, uint64_t rip)
+{
+	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+}
+
+/* An instruction that is none, or longer than 15 bytes: #UD, #GP. */
+static void bad_code(const uint8_t *code, unsigned n, struct uop *u)
+{
+	unsigned prefixes = 0;
+
+	while (prefixes < n && (memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", code[prefixes], 11) ||
+				(code[prefixes] >= 0x40 && code[prefixes] <= 0x4f && prefixes)))
+		prefixes++;
+	*u = (struct uop){.fn = op_ud, .len = 1, .last = true, .cond = prefixes >= 14};
+}
+
+/* Decode from rip. 0 with a fetch fault raised and no instruction; else how many. */
+static unsigned decode_run(struct soft_cpu *c, uint64_t rip, struct uop *uop, const uint8_t **first, unsigned *bytes)
+{
+	unsigned n = 0, off = 0;
+
+	while (n < BLOCK_MAX_UOPS && off < BLOCK_MAX_BYTES) {
+		uint64_t at = wrap_rip(c, rip + off), gpa;
+		uint64_t lin = c->code_bits == 64 ? at : (uint32_t)(c->seg_base[SEG_CS] + at);
+		uint8_t code[16], *host;
+		unsigned have;
+
+		if (n && ((lin & PAGE_OFFSET_MASK) < off || (c->any_plants && soft_planted(c, lin))))
+			break;
+		if (n && (lin & PAGE_OFFSET_MASK) > PAGE_SIZE_4K - 16)
+			break; /* what may reach over the page's end gets a block of its own, where a fault belongs to it */
+		if (soft_fetch(c, lin, code, &have, &host, &gpa))
+			return n;
+		if (!n)
+			*first = host;
+		if (!soft_decode(c, at, code, have, &uop[n])) {
+			if (have < 15 && soft_fetch_fault(c, lin, have))
+				return n; /* the page behind is missing: its fault is the instruction's */
+			bad_code(code, have, &uop[n]);
+		}
+		uop[n].off = (uint8_t)off;
+		off += uop[n].len;
+		if (uop[n++].last)
+			break;
+	}
+	*bytes = off;
+	return n;
+}
+
+static struct block *build(struct soft_cpu *c)
+{
+	struct uop uop[BLOCK_MAX_UOPS + 1];
+	const uint8_t *host = NULL;
+	unsigned bytes = 0, n;
+
+	if (c->blocks->n_blocks >= BLOCKS_MAX)
+		block_cache_flush(c->blocks);
+	n = decode_run(c, c->rip, uop, &host, &bytes);
+	if (!n)
+		return NULL;
+	c->event = EVENT_NONE; /* a fetch fault further on belongs to a later instruction */
+	uop[n] = end_uop(wrap_rip(c, c->rip + bytes), bytes);
+	struct block *k = malloc(sizeof(*k) + (n + 1) * sizeof(*uop));
+	struct code_page *p = page_take(c, host);
+	if (!k || !p) {
+		free(k);
+		soft_out_of_memory(c);
+		return NULL;
+	}
+	*k = (struct block){.host = host,
+			    .rip = c->rip,
+			    .n = (uint16_t)n,
+			    .bytes = (uint16_t)bytes,
+			    .bits = c->code_bits,
+			    .page_next = p->blocks};
+	memcpy(k->uop, uop, (n + 1) * sizeof(*uop));
+	p->blocks = k;
+	c->blocks->n_blocks++;
+	c->blocks->slot[slot_of(k->rip, k->bits)] = k;
+	return k;
+}
+
+/* ---- running */
+
+/* The block at rip: from its slot where the page is in the TLB and the block was made from the same bytes. Blocks that reach
+ * over the page's end are not reused: what follows the page may have changed. */
+static inline struct block *find(struct soft_cpu *c)
+{
+	uint64_t lin = c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
+	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+	struct block *k = c->blocks->slot[slot_of(c->rip, c->code_bits)];
+
+	if (likely(k && t->fetch == (lin & ~PAGE_OFFSET_MASK) && k->rip == c->rip && k->bits == c->code_bits &&
+		   k->host == t->host + (lin & PAGE_OFFSET_MASK) && (lin & PAGE_OFFSET_MASK) + k->bytes <= PAGE_SIZE_4K))
+		return k;
+	return build(c);
+}
+
+/* After the handler of `last` has ended the block. */
+static void account(struct soft_cpu *c, const struct block *k, const struct uop *last)
+{
+	uint64_t done = (uint64_t)(last - k->uop);
+
+	if (c->event == EVENT_EXCEPTION || c->event == EVENT_STOP || c->event == EVENT_RESTART)
+		c->rip = uop_rip(c, last);
+	else if (last->fn != op_end && last->fn != op_look_again)
+		done++;
+	c->icount += done;
+	c->budget -= done < c->budget ? done : c->budget;
+}
+
+static void run_block(struct soft_cpu *c, const struct block *k)
+{
+	const struct uop *u = k->uop, *last;
+
+	do {
+		last = u;
+		u = u->fn(c, u);
+	} while (likely(u != NULL));
+	account(c, k, last);
+}
+
+static void run_one(struct soft_cpu *c, const struct block *k)
+{
+	const struct uop *u = k->uop, *next = u->fn(c, u);
+
+	if (next) {
+		c->rip = wrap_rip(c, uop_rip(c, next));
+		c->icount++;
+		c->budget--;
+	} else {
+		account(c, k, u);
+	}
+}
+
+/* The trap flag's #DB comes behind the instruction, unless it raised something itself or loaded SS. */
+static void trap_after(struct soft_cpu *c)
+{
+	if (c->event != EVENT_NONE && c->event != EVENT_YIELD)
+		return;
+	if (c->inhibit && c->inhibit_rip == c->rip)
+		return;
+	c->r.dr[6] |= 1ull << 14;
+	soft_raise(c, 1);
+}
+
+static bool within_limit(const struct soft_cpu *c, const struct block *k)
+{
+	return c->code_bits == 64 || c->rip + k->bytes - 1 <= c->r.seg[SEG_CS].limit;
+}
+
+/* A block that reaches beyond CS's limit goes one instruction at a time, up to the one that faults. */
+static bool first_within_limit(struct soft_cpu *c, const struct block *k)
+{
+	if (c->rip + k->uop[0].len - 1 <= c->r.seg[SEG_CS].limit)
+		return true;
+	soft_raise_error(c, 13, 0);
+	return false;
+}
+
+void soft_execute(struct soft_cpu *c)
+{
+	c->event = EVENT_NONE;
+	while (c->budget && c->event == EVENT_NONE) {
+		if (unlikely(c->blocks->graveyard))
+			free_graveyard(c->blocks);
+		if (unlikely(c->any_plants) && !c->skip_plant && soft_stop_at_plant(c))
+			return;
+		c->skip_plant = false;
+		struct block *k = find(c);
+		if (unlikely(!k))
+			return;
+		bool tf = c->eflags & RFLAGS_TF, whole = within_limit(c, k);
+		if (!whole && !first_within_limit(c, k))
+			return;
+		c->block_rip = c->rip;
+		if (likely(!tf && whole && c->budget >= k->n))
+			run_block(c, k);
+		else
+			run_one(c, k);
+		if (tf)
+			trap_after(c);
+	}
+}

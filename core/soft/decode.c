@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * From bytes to struct uop: capstone reads the instruction, this file picks the handler and puts the operands where it wants
+ * them. What capstone knows and we have no handler for becomes soft_unsupported; what it does not know is #UD.
+ */
+#include "core/soft/decode.h"
+#include "core/soft/decode_impl.h"
+#include "core/soft/exec.h"
+
+struct decoder {
+	csh handle[3]; /* 16, 32, 64 bit */
+	cs_insn *insn;
+};
+
+int decoder_create(struct decoder **out, struct err *e)
+{
+	static const cs_mode mode[3] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
+	struct decoder *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return err_nomem(e, "decoder");
+	for (unsigned i = 0; i < 3; i++)
+		if (cs_open(CS_ARCH_X86, mode[i], &d->handle[i]) || cs_option(d->handle[i], CS_OPT_DETAIL, CS_OPT_ON))
+			goto fail;
+	d->insn = cs_malloc(d->handle[0]);
+	if (!d->insn)
+		goto fail;
+	*out = d;
+	return 0;
+fail:
+	decoder_destroy(d);
+	return err_nomem(e, "decoder");
+}
+
+void decoder_destroy(struct decoder *d)
+{
+	if (!d)
+		return;
+	if (d->insn)
+		cs_free(d->insn, 1);
+	for (unsigned i = 0; i < 3; i++)
+		if (d->handle[i])
+			cs_close(&d->handle[i]);
+	free(d);
+}
+
+const char *decoder_name(struct decoder *d, unsigned insn)
+{
+	const char *name = cs_insn_name(d->handle[0], insn);
+
+	return name ? name : "instruction";
+}
+
+bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
+{
+	struct decoder *dec = c->decoder;
+	unsigned which = c->code_bits == 64 ? 2 : c->code_bits == 32 ? 1 : 0;
+	const uint8_t *at = code;
+	size_t left = n;
+	uint64_t addr = rip;
+
+	if (!cs_disasm_iter(dec->handle[which], &at, &left, &addr, dec->insn))
+		return false;
+	struct decoding d = {
+	    .c = c, .x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = c->code_bits, .u = u};
+	d.prefix16 = d.x->prefix[2] == X86_PREFIX_OPSIZE;
+	*u = (struct uop){.insn = (uint16_t)dec->insn->id,
+			  .len = (uint8_t)dec->insn->size,
+			  .dst = UOP_NO_REG,
+			  .src = UOP_NO_REG,
+			  .base = UOP_NO_REG,
+			  .index = UOP_NO_REG,
+			  .seg = SEG_DS,
+			  .addrsize = d.x->addr_size,
+			  .lock = d.x->prefix[0] == X86_PREFIX_LOCK};
+	if (u->lock && !decode_lock_ok(&d)) {
+		u->fn = op_ud;
+		u->last = true;
+		return true;
+	}
+	if (!decode_by_id(&d)) {
+		u->fn = soft_unsupported;
+		u->last = true;
+	}
+	return true;
+}

@@ -1,0 +1,787 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Which handler an instruction gets, and which of its words go where. Families first, then the choice by capstone's id.
+ */
+#include "core/soft/decode_impl.h"
+#include "core/soft/exec.h"
+
+static unsigned log2_size(unsigned size)
+{
+	return size == 8 ? 3 : size == 4 ? 2 : size - 1;
+}
+
+/* ---- families of instructions; each gives false where the operands are none that it knows */
+
+static bool take_alu(struct decoding *d, enum alu_op op)
+{
+	unsigned size = decode_size(d, 0);
+	enum exec_form form;
+
+	if (d->x->op_count < 2 || !(size == 1 || size == 2 || size == 4 || size == 8))
+		return false;
+	/* TEST may be written with its memory operand second: the two are alike. */
+	bool swap = op == ALU_TEST && decode_is_reg(d, 0) && decode_is_mem(d, 1);
+	decode_dst(d, swap);
+	decode_src(d, !swap);
+	if (!d->u->mem_dst && d->u->dst == UOP_NO_REG)
+		return false;
+	if (!d->u->mem_src && d->u->src == UOP_NO_REG && !decode_is_imm(d, !swap))
+		return false;
+	form = d->u->mem_dst	     ? (decode_is_imm(d, !swap) ? FORM_MI : FORM_MR)
+	       : d->u->mem_src	     ? FORM_RM
+	       : decode_is_imm(d, 1) ? FORM_RI
+				     : FORM_RR;
+	d->u->opsize = (uint8_t)size;
+	d->u->fn = exec_alu[op][log2_size(size)][form];
+	return true;
+}
+
+static bool take_unary(struct decoding *d, enum unary_op op)
+{
+	decode_dst(d, 0);
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	d->u->fn = exec_unary[op][log2_size(decode_size(d, 0))][d->u->mem_dst];
+	return true;
+}
+
+/* Destination and source of any kind, size of the first. */
+static bool take_two(struct decoding *d, uop_fn *fn)
+{
+	decode_dst(d, 0);
+	if (d->x->op_count > 1)
+		decode_src(d, 1);
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	d->u->fn = fn;
+	return true;
+}
+
+static bool take_one_src(struct decoding *d, uop_fn *fn, uint8_t size)
+{
+	decode_src(d, 0);
+	d->u->opsize = size ? size : (uint8_t)decode_size(d, 0);
+	d->u->fn = fn;
+	return true;
+}
+
+static bool take_extend(struct decoding *d, uop_fn *fn)
+{
+	d->u->cond = (uint8_t)decode_size(d, 1);
+	return take_two(d, fn);
+}
+
+static bool take_shift(struct decoding *d, uint8_t how)
+{
+	decode_dst(d, 0);
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	d->u->cond = how;
+	d->u->src = decode_is_reg(d, 1) ? 8 : UOP_NO_REG;
+	d->u->imm = decode_is_imm(d, 1) ? (uint64_t)d->x->operands[1].imm : 1;
+	d->u->fn = op_shift;
+	return true;
+}
+
+static bool take_shiftd(struct decoding *d, uint8_t how)
+{
+	take_two(d, op_shiftd);
+	d->u->cond = how;
+	d->u->rep = decode_is_reg(d, 2);
+	d->u->imm = decode_is_imm(d, 2) ? (uint64_t)d->x->operands[2].imm : 0;
+	return true;
+}
+
+static bool take_imul(struct decoding *d)
+{
+	if (d->x->op_count == 1)
+		return take_one_src(d, op_imul1, 0);
+	decode_dst(d, 0);
+	decode_src(d, 1);
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	if (d->x->op_count == 3) {
+		d->u->imm = (uint64_t)d->x->operands[2].imm;
+		d->u->cond = 1;
+	}
+	d->u->fn = op_imul2;
+	return true;
+}
+
+static bool take_bit(struct decoding *d, uint8_t how)
+{
+	d->u->cond = how;
+	return take_two(d, op_bit);
+}
+
+static uint64_t branch_target(const struct decoding *d, unsigned i)
+{
+	uint64_t to = (uint64_t)d->x->operands[i].imm;
+
+	return decode_branch_size(d) == 8 ? to : decode_branch_size(d) == 4 ? (uint32_t)to : (uint16_t)to;
+}
+
+static bool take_branch(struct decoding *d, uop_fn *fn)
+{
+	d->u->imm = branch_target(d, 0);
+	d->u->opsize = decode_branch_size(d);
+	d->u->fn = fn;
+	d->u->last = true;
+	return true;
+}
+
+static bool take_jump(struct decoding *d, uop_fn *direct, uop_fn *indirect)
+{
+	if (decode_is_imm(d, 0))
+		return take_branch(d, direct);
+	d->u->last = true;
+	return take_one_src(d, indirect, decode_branch_size(d));
+}
+
+static bool take_string(struct decoding *d, uop_fn *fn, uint8_t size)
+{
+	int seg = SEG_DS;
+
+	for (unsigned i = 0; i < d->x->op_count; i++)
+		if (decode_is_mem(d, i) && decode_seg(d->x->operands[i].mem.segment) >= 0 &&
+		    d->x->operands[i].mem.segment != X86_REG_ES)
+			seg = decode_seg(d->x->operands[i].mem.segment);
+	/* An ES override of the source cannot be told from the destination's own ES by operands: look at the prefixes. */
+	if (d->x->prefix[1] == X86_PREFIX_ES)
+		seg = SEG_ES;
+	d->u->seg = (uint8_t)seg;
+	d->u->opsize = size;
+	d->u->rep = d->x->prefix[0] == 0xf3 || d->x->prefix[0] == 0xf2 ? d->x->prefix[0] : 0;
+	d->u->fn = fn;
+	return true;
+}
+
+static bool take_port(struct decoding *d, uop_fn *fn, unsigned port, unsigned data)
+{
+	d->u->opsize = (uint8_t)decode_size(d, data);
+	d->u->cond = decode_is_reg(d, port);
+	d->u->imm = decode_is_imm(d, port) ? (uint64_t)d->x->operands[port].imm : 0;
+	d->u->fn = fn;
+	d->u->last = fn == op_out;
+	return true;
+}
+
+/* ends: what may change the mode, privilege or mapping ends the block. */
+static bool plain(struct decoding *d, uop_fn *fn, bool ends)
+{
+	d->u->fn = fn;
+	d->u->opsize = decode_data_size(d);
+	d->u->last = ends;
+	return true;
+}
+
+static bool with_cond(struct decoding *d, uop_fn *fn, uint8_t cond)
+{
+	d->u->cond = cond;
+	return plain(d, fn, false);
+}
+
+static bool take_mov(struct decoding *d)
+{
+	x86_reg r0 = decode_is_reg(d, 0) ? d->x->operands[0].reg : X86_REG_INVALID,
+		r1 = decode_is_reg(d, 1) ? d->x->operands[1].reg : X86_REG_INVALID;
+	uint8_t wide = d->bits == 64 ? 8 : 4;
+
+	if (decode_seg(r0) >= 0) {
+		d->u->cond = (uint8_t)decode_seg(r0);
+		d->u->last = true;
+		return take_one_src(d, op_mov_to_seg, 2);
+	}
+	if (decode_seg(r1) >= 0) {
+		decode_dst(d, 0);
+		d->u->cond = (uint8_t)decode_seg(r1);
+		d->u->opsize = d->u->mem_dst ? 2 : decode_data_size(d);
+		d->u->fn = op_mov_from_seg;
+		return true;
+	}
+	bool cr0 = r0 >= X86_REG_CR0 && r0 <= X86_REG_CR15, cr1 = r1 >= X86_REG_CR0 && r1 <= X86_REG_CR15;
+	bool dr0 = r0 >= X86_REG_DR0 && r0 <= X86_REG_DR15, dr1 = r1 >= X86_REG_DR0 && r1 <= X86_REG_DR15;
+	if (cr0 || cr1 || dr0 || dr1) {
+		/* rep 1: a read of the special register; cond: which one; src: the general register. */
+		x86_reg special = cr0 || dr0 ? r0 : r1;
+		d->u->rep = cr1 || dr1;
+		d->u->cond = (uint8_t)(special - (cr0 || cr1 ? X86_REG_CR0 : X86_REG_DR0));
+		d->u->src = decode_gpr(d, cr0 || dr0 ? 1 : 0);
+		d->u->opsize = wide;
+		d->u->fn = cr0 || cr1 ? op_mov_cr : op_mov_dr;
+		d->u->last = true;
+		return true;
+	}
+	return take_alu(d, ALU_MOV);
+}
+
+static bool take_push(struct decoding *d)
+{
+	if (decode_is_reg(d, 0) && decode_seg(d->x->operands[0].reg) >= 0) {
+		d->u->cond = (uint8_t)decode_seg(d->x->operands[0].reg);
+		d->u->fn = op_push_seg;
+		d->u->opsize = decode_stack_size(d);
+		return true;
+	}
+	return take_one_src(d, op_push, decode_stack_size(d));
+}
+
+static bool take_pop(struct decoding *d)
+{
+	d->u->opsize = decode_stack_size(d);
+	if (decode_is_reg(d, 0) && decode_seg(d->x->operands[0].reg) >= 0) {
+		d->u->cond = (uint8_t)decode_seg(d->x->operands[0].reg);
+		d->u->fn = op_pop_seg;
+		d->u->last = true;
+		return true;
+	}
+	decode_dst(d, 0);
+	d->u->fn = op_pop;
+	return true;
+}
+
+/* Far jumps and calls: selector in cond's place is too small, so disp holds it for the direct forms. */
+static bool take_far(struct decoding *d, uop_fn *fn)
+{
+	d->u->opsize = decode_data_size(d);
+	d->u->last = true;
+	d->u->fn = fn;
+	if (decode_is_mem(d, 0)) {
+		decode_mem(d, 0);
+		d->u->mem_src = true;
+		return true;
+	}
+	if (!decode_is_imm(d, 0) || !decode_is_imm(d, 1))
+		return false;
+	d->u->disp = d->x->operands[0].imm & 0xffff;
+	d->u->imm = (uint64_t)d->x->operands[1].imm & size_mask(d->u->opsize);
+	return true;
+}
+
+static bool take_load_far(struct decoding *d, enum seg_index seg)
+{
+	d->u->dst = decode_gpr(d, 0);
+	decode_mem(d, 1);
+	d->u->mem_src = true;
+	d->u->cond = (uint8_t)seg;
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	d->u->fn = op_load_far;
+	d->u->last = true;
+	return true;
+}
+
+/* One memory or register operand for a system instruction; which of its kind in cond. */
+static bool take_system(struct decoding *d, uop_fn *fn, uint8_t which, bool ends)
+{
+	decode_dst(d, 0);
+	d->u->mem_src = d->u->mem_dst;
+	d->u->src = d->u->dst;
+	d->u->cond = which;
+	d->u->opsize = decode_is_reg(d, 0) ? (uint8_t)decode_size(d, 0) : decode_data_size(d);
+	d->u->fn = fn;
+	d->u->last = ends;
+	return true;
+}
+
+/* ---- the choice */
+
+/* mov, add, … with lock: those whose destination may be locked. */
+bool decode_lock_ok(const struct decoding *d)
+{
+	if (!decode_is_mem(d, 0))
+		return d->id == X86_INS_XCHG && decode_is_mem(d, 1);
+	switch (d->id) {
+	case X86_INS_ADD:
+	case X86_INS_ADC:
+	case X86_INS_AND:
+	case X86_INS_BTC:
+	case X86_INS_BTR:
+	case X86_INS_BTS:
+	case X86_INS_CMPXCHG:
+	case X86_INS_CMPXCHG8B:
+	case X86_INS_CMPXCHG16B:
+	case X86_INS_DEC:
+	case X86_INS_INC:
+	case X86_INS_NEG:
+	case X86_INS_NOT:
+	case X86_INS_OR:
+	case X86_INS_SBB:
+	case X86_INS_SUB:
+	case X86_INS_XOR:
+	case X86_INS_XADD:
+	case X86_INS_XCHG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Condition of Jcc, SETcc, CMOVcc from the opcode's low four bits. */
+static uint8_t condition(const struct decoding *d)
+{
+	return (d->x->opcode[0] == 0x0f ? d->x->opcode[1] : d->x->opcode[0]) & 15;
+}
+
+/* XCHG with memory: the memory operand becomes the destination. */
+static bool take_xchg(struct decoding *d)
+{
+	bool swap = decode_is_mem(d, 1);
+
+	decode_dst(d, swap);
+	d->u->src = decode_gpr(d, !swap);
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	d->u->fn = op_xchg;
+	return true;
+}
+
+static bool take_movbe(struct decoding *d)
+{
+	return take_two(d, op_movbe);
+}
+
+static bool by_arithmetic(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_ADD:
+		return take_alu(d, ALU_ADD);
+	case X86_INS_OR:
+		return take_alu(d, ALU_OR);
+	case X86_INS_ADC:
+		return take_alu(d, ALU_ADC);
+	case X86_INS_SBB:
+		return take_alu(d, ALU_SBB);
+	case X86_INS_AND:
+		return take_alu(d, ALU_AND);
+	case X86_INS_SUB:
+		return take_alu(d, ALU_SUB);
+	case X86_INS_XOR:
+		return take_alu(d, ALU_XOR);
+	case X86_INS_CMP:
+		return take_alu(d, ALU_CMP);
+	case X86_INS_TEST:
+		return take_alu(d, ALU_TEST);
+	case X86_INS_MOV:
+	case X86_INS_MOVABS:
+		return take_mov(d);
+	case X86_INS_INC:
+		return take_unary(d, UNARY_INC);
+	case X86_INS_DEC:
+		return take_unary(d, UNARY_DEC);
+	case X86_INS_NEG:
+		return take_unary(d, UNARY_NEG);
+	case X86_INS_NOT:
+		return take_unary(d, UNARY_NOT);
+	case X86_INS_ROL:
+		return take_shift(d, 0);
+	case X86_INS_ROR:
+		return take_shift(d, 1);
+	case X86_INS_RCL:
+		return take_shift(d, 2);
+	case X86_INS_RCR:
+		return take_shift(d, 3);
+	case X86_INS_SHL:
+	case X86_INS_SAL:
+		return take_shift(d, 4);
+	case X86_INS_SHR:
+		return take_shift(d, 5);
+	case X86_INS_SAR:
+		return take_shift(d, 7);
+	case X86_INS_SHLD:
+		return take_shiftd(d, 0);
+	case X86_INS_SHRD:
+		return take_shiftd(d, 1);
+	case X86_INS_MUL:
+		return take_one_src(d, op_mul, 0);
+	case X86_INS_IMUL:
+		return take_imul(d);
+	case X86_INS_DIV:
+		return take_one_src(d, op_div, 0);
+	case X86_INS_IDIV:
+		return take_one_src(d, op_idiv, 0);
+	default:
+		return false;
+	}
+}
+
+static bool by_bits_and_moves(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_BT:
+		return take_bit(d, 0);
+	case X86_INS_BTS:
+		return take_bit(d, 1);
+	case X86_INS_BTR:
+		return take_bit(d, 2);
+	case X86_INS_BTC:
+		return take_bit(d, 3);
+	case X86_INS_BSF:
+		return take_two(d, op_bsf);
+	case X86_INS_BSR:
+		return take_two(d, op_bsr);
+	case X86_INS_POPCNT:
+		return take_two(d, op_popcnt);
+	case X86_INS_LEA:
+		decode_mem(d, 1);
+		d->u->dst = decode_gpr(d, 0);
+		d->u->opsize = (uint8_t)decode_size(d, 0);
+		d->u->fn = op_load_address;
+		return true;
+	case X86_INS_MOVZX:
+		return take_extend(d, op_movzx);
+	case X86_INS_MOVSX:
+	case X86_INS_MOVSXD:
+		return take_extend(d, op_movsx);
+	case X86_INS_XCHG:
+		return take_xchg(d);
+	case X86_INS_XADD:
+		return take_two(d, op_xadd);
+	case X86_INS_CMPXCHG:
+		return take_two(d, op_cmpxchg);
+	case X86_INS_CMPXCHG8B:
+	case X86_INS_CMPXCHG16B:
+		decode_dst(d, 0);
+		d->u->opsize = d->id == X86_INS_CMPXCHG8B ? 4 : 8;
+		d->u->fn = op_cmpxchg8b;
+		return true;
+	case X86_INS_BSWAP:
+		return take_two(d, op_bswap);
+	case X86_INS_MOVBE:
+		return take_movbe(d);
+	default:
+		return false;
+	}
+}
+
+/* Two-byte opcodes whose low four bits are a condition, and Jcc's one-byte form. */
+static bool by_condition(struct decoding *d)
+{
+	uint8_t b0 = d->x->opcode[0], b1 = d->x->opcode[1];
+
+	if (b0 >= 0x70 && b0 <= 0x7f)
+		return take_branch(d, exec_jcc[condition(d)]);
+	if (b0 != 0x0f)
+		return false;
+	d->u->cond = condition(d);
+	if (b1 >= 0x80 && b1 <= 0x8f)
+		return take_branch(d, exec_jcc[condition(d)]);
+	if (b1 >= 0x90 && b1 <= 0x9f) {
+		decode_dst(d, 0);
+		d->u->opsize = 1;
+		d->u->fn = op_setcc;
+		return true;
+	}
+	return b1 >= 0x40 && b1 <= 0x4f ? take_two(d, op_cmov) : false;
+}
+
+static bool by_flow(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_JMP:
+		return take_jump(d, op_jmp, op_jmp_indirect);
+	case X86_INS_CALL:
+		return take_jump(d, op_call, op_call_indirect);
+	case X86_INS_RET:
+		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 0;
+		d->u->opsize = decode_branch_size(d);
+		d->u->fn = op_ret;
+		return d->u->last = true;
+	case X86_INS_RETF:
+	case X86_INS_RETFQ:
+		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 0;
+		return plain(d, op_retf, true);
+	case X86_INS_LOOPNE:
+	case X86_INS_LOOPE:
+	case X86_INS_LOOP:
+		d->u->cond = d->id == X86_INS_LOOPNE ? 0 : d->id == X86_INS_LOOPE ? 1 : 2;
+		return take_branch(d, op_loop);
+	case X86_INS_JCXZ:
+	case X86_INS_JECXZ:
+	case X86_INS_JRCXZ:
+		d->u->addrsize = d->id == X86_INS_JCXZ ? 2 : d->id == X86_INS_JECXZ ? 4 : 8;
+		return take_branch(d, op_jcxz);
+	case X86_INS_LCALL:
+		return take_far(d, op_call_far);
+	case X86_INS_LJMP:
+		return take_far(d, op_jmp_far);
+	case X86_INS_IRET:
+	case X86_INS_IRETD:
+	case X86_INS_IRETQ:
+		return plain(d, op_iret, true);
+	case X86_INS_INT:
+		d->u->imm = (uint64_t)d->x->operands[0].imm & 0xff;
+		return plain(d, op_int_n, true);
+	case X86_INS_INT3:
+		return plain(d, op_int3, true);
+	case X86_INS_INT1:
+		return plain(d, op_int1, true);
+	case X86_INS_INTO:
+		return plain(d, op_into, true);
+	case X86_INS_BOUND:
+		d->u->dst = decode_gpr(d, 0);
+		decode_mem(d, 1);
+		return plain(d, op_bound, false);
+	case X86_INS_SYSCALL:
+		return plain(d, op_syscall, true);
+	case X86_INS_SYSRET:
+		return plain(d, op_sysret, true);
+	case X86_INS_SYSENTER:
+		return plain(d, op_sysenter, true);
+	case X86_INS_SYSEXIT:
+		return plain(d, op_sysexit, true);
+	case X86_INS_UD2:
+	case X86_INS_UD2B:
+		return plain(d, op_ud, true);
+	default:
+		return false;
+	}
+}
+
+static bool by_stack(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_PUSH:
+		return take_push(d);
+	case X86_INS_POP:
+		return take_pop(d);
+	case X86_INS_PUSHAW:
+	case X86_INS_PUSHAL:
+		return plain(d, op_pusha, false);
+	case X86_INS_POPAW:
+	case X86_INS_POPAL:
+		return plain(d, op_popa, false);
+	case X86_INS_PUSHF:
+	case X86_INS_PUSHFD:
+	case X86_INS_PUSHFQ:
+		d->u->opsize = decode_stack_size(d);
+		d->u->fn = op_pushf;
+		return true;
+	case X86_INS_POPF:
+	case X86_INS_POPFD:
+	case X86_INS_POPFQ:
+		d->u->opsize = decode_stack_size(d);
+		d->u->fn = op_popf;
+		return d->u->last = true;
+	case X86_INS_ENTER:
+		d->u->imm = (uint64_t)d->x->operands[0].imm & 0xffff;
+		d->u->cond = (uint8_t)d->x->operands[1].imm;
+		d->u->opsize = decode_stack_size(d);
+		d->u->fn = op_enter;
+		return true;
+	case X86_INS_LEAVE:
+		d->u->opsize = decode_stack_size(d);
+		d->u->fn = op_leave;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* By opcode, because capstone gives two string instructions and two SSE ones the same names. */
+static bool by_string(struct decoding *d)
+{
+	uint8_t b0 = d->x->opcode[0], size = b0 & 1 ? decode_data_size(d) : 1;
+
+	switch (b0 & 0xfe) {
+	case 0xa4:
+		return take_string(d, op_movs, size);
+	case 0xa6:
+		return take_string(d, op_cmps, size);
+	case 0xaa:
+		return take_string(d, op_stos, size);
+	case 0xac:
+		return take_string(d, op_lods, size);
+	case 0xae:
+		return take_string(d, op_scas, size);
+	case 0x6c:
+		return take_string(d, op_ins, size > 4 ? 4 : size);
+	case 0x6e:
+		return take_string(d, op_outs, size > 4 ? 4 : size);
+	default:
+		return false;
+	}
+}
+
+static bool by_odds(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_NOP:
+	case X86_INS_PAUSE:
+	case X86_INS_ENDBR32:
+	case X86_INS_ENDBR64:
+	case X86_INS_LFENCE:
+	case X86_INS_MFENCE:
+	case X86_INS_SFENCE:
+		return plain(d, op_nop, false);
+	case X86_INS_PREFETCHNTA:
+	case X86_INS_PREFETCHT0:
+	case X86_INS_PREFETCHT1:
+	case X86_INS_PREFETCHT2:
+	case X86_INS_PREFETCHW:
+	case X86_INS_PREFETCH:
+	case X86_INS_CLFLUSH:
+		return plain(d, op_prefetch, false);
+	case X86_INS_CWD:
+	case X86_INS_CDQ:
+	case X86_INS_CQO:
+		return plain(d, op_cwd, false);
+	case X86_INS_CBW:
+	case X86_INS_CWDE:
+	case X86_INS_CDQE:
+		return plain(d, op_cbw, false);
+	case X86_INS_LAHF:
+		return plain(d, op_lahf, false);
+	case X86_INS_SAHF:
+		return plain(d, op_sahf, false);
+	case X86_INS_CLC:
+		return with_cond(d, op_flagop, 0);
+	case X86_INS_STC:
+		return with_cond(d, op_flagop, 1);
+	case X86_INS_CMC:
+		return with_cond(d, op_flagop, 2);
+	case X86_INS_CLD:
+		return with_cond(d, op_flagop, 3);
+	case X86_INS_STD:
+		return with_cond(d, op_flagop, 4);
+	case X86_INS_SALC:
+		return plain(d, op_salc, false);
+	case X86_INS_XLATB:
+		if (d->x->prefix[1] && decode_is_mem(d, 0))
+			decode_mem(d, 0);
+		return plain(d, op_xlat, false);
+	case X86_INS_DAA:
+		return with_cond(d, op_bcd, 0);
+	case X86_INS_DAS:
+		return with_cond(d, op_bcd, 1);
+	case X86_INS_AAA:
+		return with_cond(d, op_bcd, 2);
+	case X86_INS_AAS:
+		return with_cond(d, op_bcd, 3);
+	case X86_INS_AAM:
+	case X86_INS_AAD:
+		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 10;
+		return with_cond(d, op_bcd, d->id == X86_INS_AAM ? 4 : 5);
+	case X86_INS_IN:
+		return take_port(d, op_in, 1, 0);
+	case X86_INS_OUT:
+		return take_port(d, op_out, 0, 1);
+	default:
+		return false;
+	}
+}
+
+static bool by_system(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_HLT:
+		return plain(d, op_hlt, true);
+	case X86_INS_CLI:
+		return plain(d, op_cli, true);
+	case X86_INS_STI:
+		return plain(d, op_sti, true);
+	case X86_INS_LDS:
+		return take_load_far(d, SEG_DS);
+	case X86_INS_LES:
+		return take_load_far(d, SEG_ES);
+	case X86_INS_LSS:
+		return take_load_far(d, SEG_SS);
+	case X86_INS_LFS:
+		return take_load_far(d, SEG_FS);
+	case X86_INS_LGS:
+		return take_load_far(d, SEG_GS);
+	case X86_INS_LGDT:
+	case X86_INS_LIDT:
+		return take_system(d, op_lgdt, d->id == X86_INS_LIDT, true);
+	case X86_INS_SGDT:
+	case X86_INS_SIDT:
+		return take_system(d, op_sgdt, d->id == X86_INS_SIDT, false);
+	case X86_INS_LLDT:
+		return take_system(d, op_lldt, 0, true);
+	case X86_INS_SLDT:
+		return take_system(d, op_sldt, 0, false);
+	case X86_INS_LTR:
+		return take_system(d, op_ltr, 0, true);
+	case X86_INS_STR:
+		return take_system(d, op_str, 0, false);
+	case X86_INS_LMSW:
+		return take_system(d, op_lmsw, 0, true);
+	case X86_INS_SMSW:
+		return take_system(d, op_smsw, 0, false);
+	case X86_INS_VERR:
+	case X86_INS_VERW:
+		return take_system(d, op_verr, d->id == X86_INS_VERW, false);
+	case X86_INS_LAR:
+		return take_two(d, op_lar);
+	case X86_INS_LSL:
+		return take_two(d, op_lsl);
+	case X86_INS_ARPL:
+		return take_two(d, op_arpl);
+	case X86_INS_CLTS:
+		return plain(d, op_clts, true);
+	case X86_INS_RDMSR:
+		return plain(d, op_rdmsr, false);
+	case X86_INS_WRMSR:
+		return plain(d, op_wrmsr, true);
+	case X86_INS_RDTSC:
+	case X86_INS_RDTSCP:
+		d->u->cond = d->id == X86_INS_RDTSCP;
+		return plain(d, op_rdtsc, false);
+	case X86_INS_CPUID:
+		return plain(d, op_cpuid, false);
+	case X86_INS_INVLPG:
+		decode_mem(d, 0);
+		return plain(d, op_invlpg, true);
+	case X86_INS_INVD:
+	case X86_INS_WBINVD:
+		return plain(d, op_invd, false);
+	case X86_INS_SWAPGS:
+		return plain(d, op_swapgs, true);
+	case X86_INS_RSM:
+		return plain(d, op_rsm, true);
+	case X86_INS_XGETBV:
+		return plain(d, op_xgetbv, false);
+	case X86_INS_RDFSBASE:
+	case X86_INS_RDGSBASE:
+	case X86_INS_WRFSBASE:
+	case X86_INS_WRGSBASE:
+		/* rep 1: a write; cond: the segment */
+		d->u->rep = d->id == X86_INS_WRFSBASE || d->id == X86_INS_WRGSBASE;
+		d->u->cond = d->id == X86_INS_RDFSBASE || d->id == X86_INS_WRFSBASE ? SEG_FS : SEG_GS;
+		d->u->src = d->u->dst = decode_gpr(d, 0);
+		d->u->fn = op_rdfsbase;
+		d->u->opsize = (uint8_t)decode_size(d, 0);
+		return d->u->last = true;
+	default:
+		return false;
+	}
+}
+
+/* FXSAVE and what little of the x87 a kernel's start needs. */
+static bool by_fpu(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_FXSAVE:
+	case X86_INS_FXSAVE64:
+		return take_system(d, op_fxsave, d->id == X86_INS_FXSAVE64, false);
+	case X86_INS_FXRSTOR:
+	case X86_INS_FXRSTOR64:
+		return take_system(d, op_fxrstor, d->id == X86_INS_FXRSTOR64, false);
+	case X86_INS_LDMXCSR:
+		return take_system(d, op_ldmxcsr, 0, false);
+	case X86_INS_STMXCSR:
+		return take_system(d, op_stmxcsr, 0, false);
+	case X86_INS_FNINIT:
+		return plain(d, op_fninit, false);
+	case X86_INS_FNSTCW:
+		return take_system(d, op_fnstcw, 0, false);
+	case X86_INS_FLDCW:
+		return take_system(d, op_fldcw, 0, false);
+	case X86_INS_FNSTSW:
+		return take_system(d, op_fnstsw, 0, false);
+	case X86_INS_WAIT:
+		return plain(d, op_fwait, false);
+	default:
+		return false;
+	}
+}
+
+bool decode_by_id(struct decoding *d)
+{
+	return by_arithmetic(d) || by_bits_and_moves(d) || by_condition(d) || by_flow(d) || by_stack(d) || by_string(d) ||
+	       by_odds(d) || by_system(d) || by_fpu(d) || decode_sse(d);
+}

@@ -14,6 +14,9 @@
 char *out_room(struct out *o, size_t n);
 void out_bytes(struct out *o, const char *s, size_t n);
 void out_fill(struct out *o, char c, size_t n);
+#define STYLE_CODE_MAX 8
+#define STYLE_CODE_END "\033[0m"
+const char *style_code_of(enum style st); /* the escape sequence; "" for plain */
 void out_begin(struct out *o, enum style st);
 void out_end(struct out *o, enum style st);
 /* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay where multiline. */
@@ -25,9 +28,10 @@ void out_styled_hex(struct out *o, enum style st, uint64_t x);
 /* "512 KiB", "1 MiB", "12345": exact, never rounded. */
 void out_size(struct out *o, uint64_t bytes);
 
-/* Both return the length; buf holds 24 bytes or more. */
+/* All return the length; buf holds 32 bytes or more. */
 size_t format_hex(char *buf, uint64_t x);
 size_t format_dec(char *buf, int64_t n);
+size_t format_size(char *buf, uint64_t bytes);
 unsigned hex_width(uint64_t x);
 /* Columns that n bytes of UTF-8 take, one a code point. */
 size_t text_width(const char *s, size_t n);

@@ -11,7 +11,7 @@
 
 static char no_text[1];
 
-static const char *const style_code[STYLE_COUNT] = {
+static const char style_code[STYLE_COUNT][STYLE_CODE_MAX] = {
     [STYLE_PLAIN] = "",	       [STYLE_HEAD] = "\033[1;2m", [STYLE_ADDR] = "\033[36m", [STYLE_GOOD] = "\033[32m",
     [STYLE_WARN] = "\033[33m", [STYLE_BAD] = "\033[1;31m", [STYLE_DIM] = "\033[2m",   [STYLE_BOLD] = "\033[1m",
 };
@@ -112,6 +112,11 @@ void out_textf(struct out *o, const char *fmt, ...)
 	va_end(ap);
 }
 
+const char *style_code_of(enum style st)
+{
+	return style_code[st];
+}
+
 void out_begin(struct out *o, enum style st)
 {
 	if (o->color && st != STYLE_PLAIN)
@@ -121,7 +126,7 @@ void out_begin(struct out *o, enum style st)
 void out_end(struct out *o, enum style st)
 {
 	if (o->color && st != STYLE_PLAIN)
-		out_bytes(o, "\033[0m", 4);
+		out_text(o, STYLE_CODE_END);
 }
 
 void out_styled(struct out *o, enum style st, const char *fmt, ...)
@@ -159,6 +164,11 @@ size_t format_dec(char *buf, int64_t n)
 	size_t i = sizeof(tmp), len = 0;
 	uint64_t u = n < 0 ? -(uint64_t)n : (uint64_t)n;
 
+	if (u < 10 && n >= 0) {
+		buf[0] = (char)('0' + u);
+		buf[1] = '\0';
+		return 1;
+	}
 	do
 		tmp[--i] = (char)('0' + u % 10);
 	while (u /= 10);
@@ -185,18 +195,25 @@ void out_styled_hex(struct out *o, enum style st, uint64_t x)
 	out_end(o, st);
 }
 
-void out_size(struct out *o, uint64_t bytes)
+size_t format_size(char *buf, uint64_t bytes)
 {
-	static const char *const unit[] = {"", " KiB", " MiB", " GiB", " TiB"};
+	static const char unit[][5] = {"", " KiB", " MiB", " GiB", " TiB"};
 	unsigned u = 0;
-	char num[24];
 
 	while (u < 4 && bytes && !(bytes & 1023)) {
 		bytes >>= 10;
 		u++;
 	}
-	out_bytes(o, num, format_dec(num, (int64_t)bytes));
-	out_text(o, unit[u]);
+	size_t n = format_dec(buf, (int64_t)bytes);
+	memcpy(buf + n, unit[u], 5);
+	return n + (u ? 4 : 0);
+}
+
+void out_size(struct out *o, uint64_t bytes)
+{
+	char text[32];
+
+	out_bytes(o, text, format_size(text, bytes));
 }
 
 size_t text_width(const char *s, size_t n)

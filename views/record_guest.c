@@ -151,26 +151,24 @@ struct value record_mapping(struct pool *p, const struct guest_mapping *m)
 	return record_mapping_shared(p, m, NULL);
 }
 
+static unsigned flags_index(const struct guest_mapping *m)
+{
+	return (m->rights & ACCESS_WRITE ? 1u : 0) | (m->rights & ACCESS_USER ? 2u : 0) |
+	       (m->rights & ACCESS_FETCH ? 4u : 0) | (m->accessed ? 8u : 0) | (m->dirty ? 16u : 0) | (m->global ? 32u : 0);
+}
+
 struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known)
 {
-	struct value d = v_dict(p, 5), flags;
-	unsigned i = (m->rights & ACCESS_WRITE ? 1u : 0) | (m->rights & ACCESS_USER ? 2u : 0) |
-		     (m->rights & ACCESS_FETCH ? 4u : 0) | (m->accessed ? 8u : 0) | (m->dirty ? 16u : 0) |
-		     (m->global ? 32u : 0);
+	struct value none = {0}, *flags = known ? &known->list[flags_index(m)] : &none;
 
-	if (!known) {
-		flags = mapping_flags(p, m);
-	} else {
-		if (known->list[i].type != VALUE_LIST)
-			known->list[i] = mapping_flags(p, m);
-		flags = known->list[i];
-	}
-	v_put(p, &d, "gva", v_hex(m->gva));
-	v_put(p, &d, "gpa", v_hex(m->gpa));
-	v_put(p, &d, "size", v_int((int64_t)m->page_size));
-	v_put(p, &d, "entry", v_hex(m->entry));
-	v_put(p, &d, "flags", flags);
-	return d;
+	if (flags->type != VALUE_LIST)
+		*flags = mapping_flags(p, m);
+	const struct field fields[] = {{"gva", v_hex(m->gva)},
+				       {"gpa", v_hex(m->gpa)},
+				       {"size", v_int((int64_t)m->page_size)},
+				       {"entry", v_hex(m->entry)},
+				       {"flags", *flags}};
+	return v_dict_of(p, fields, ARRAY_LEN(fields));
 }
 
 struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights)

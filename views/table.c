@@ -16,7 +16,11 @@ struct layout {
 	size_t width[COLUMNS_MAX];
 	uint32_t at[COLUMNS_MAX]; /* where the first row has the field: mostly right for all rows */
 	bool right[COLUMNS_MAX];
+	bool complex[COLUMNS_MAX]; /* some cell is more than a number */
 	size_t n;
+	/* Where all columns but the last are plain numbers: a row with blanks for them, and where each ends (or begins). */
+	char blank[1024];
+	size_t n_blank, edge[COLUMNS_MAX];
 	const char *reason[REASONS_MAX], *reason_of[REASONS_MAX];
 	size_t n_reasons;
 	struct out scratch; /* to measure cells that are drawn by functions */
@@ -27,7 +31,7 @@ static const char *title_of(const struct column *col)
 	return col->title ? col->title : col->key;
 }
 
-static const struct value *field(const struct layout *l, size_t c, const struct value *row)
+static inline const struct value *field(const struct layout *l, size_t c, const struct value *row)
 {
 	const char *key = l->col[c]->key;
 	uint32_t i = l->at[c];
@@ -48,11 +52,35 @@ static bool says_something(const struct value *v)
 	return v->type == VALUE_HEX || v->n;
 }
 
-static size_t dec_width(int64_t n)
-{
-	char buf[24];
+#define SIMPLE_MAX 40
 
-	return n >= 0 && n < 10 ? 1 : format_dec(buf, n);
+static bool is_simple(const struct column *col, const struct value *v)
+{
+	if (col->kind >= COL_CELL || col->kind == COL_FLAG)
+		return false;
+	return !v || v->type == VALUE_NULL || v->type == VALUE_HEX || v->type == VALUE_INT || v->type == VALUE_NA;
+}
+
+/* The text of a cell that needs no styles and no escapes, without a buffer's bookkeeping; 0 where it is no such cell. */
+static size_t simple_cell(char *buf, const struct column *col, const struct value *v)
+{
+	if (!is_simple(col, v))
+		return 0;
+	if (!v || v->type == VALUE_NULL) {
+		buf[0] = '-';
+		return 1;
+	}
+	switch ((enum value_type)v->type) {
+	case VALUE_HEX:
+		return format_hex(buf, v->hex);
+	case VALUE_INT:
+		return col->kind == COL_SIZE ? format_size(buf, v->hex) : format_dec(buf, v->num);
+	case VALUE_NA:
+		memcpy(buf, "n/a", 3);
+		return 3;
+	default:
+		return 0;
+	}
 }
 
 static void draw_cell(struct out *o, const struct column *col, const struct value *row, const struct value *v);
@@ -60,17 +88,13 @@ static void draw_cell(struct out *o, const struct column *col, const struct valu
 static size_t cell_width(struct layout *l, size_t c, const struct value *row, const struct value *v)
 {
 	const struct column *col = l->col[c];
+	char buf[SIMPLE_MAX];
 
-	if (col->kind == COL_VALUE || col->kind == COL_SHARED) {
-		if (!v || v->type == VALUE_NULL)
-			return 1;
-		if (v->type == VALUE_HEX)
-			return hex_width(v->hex);
-		if (v->type == VALUE_INT)
-			return dec_width(v->num);
-		if (v->type == VALUE_NA || v->type == VALUE_BOOL)
-			return 3;
-	}
+	if (v && v->type == VALUE_HEX && col->kind != COL_CELL)
+		return hex_width(v->hex);
+	size_t n = simple_cell(buf, col, v);
+	if (n)
+		return n;
 	l->scratch.len = 0;
 	draw_cell(&l->scratch, col, row, v);
 	return text_width(l->scratch.text, l->scratch.len);
@@ -89,26 +113,17 @@ static void note_reason(struct layout *l, const char *title, const struct value 
 
 static void draw_cell(struct out *o, const struct column *col, const struct value *row, const struct value *v)
 {
-	if (col->kind == COL_CELL) {
+	char buf[SIMPLE_MAX];
+	size_t n = simple_cell(buf, col, v);
+
+	if (n)
+		out_bytes(o, buf, n);
+	else if (col->kind == COL_CELL)
 		col->cell(o, row);
-		return;
-	}
-	if (col->kind == COL_FLAG) {
-		if (v && v->type == VALUE_BOOL && v->truth)
-			out_text(o, title_of(col));
-		return;
-	}
-	if (!v || v->type == VALUE_NULL) {
-		out_bytes(o, "-", 1);
-	} else if (v->type == VALUE_NA) {
-		out_bytes(o, "n/a", 3);
-	} else if (v->type == VALUE_HEX) {
-		out_hex(o, v->hex);
-	} else if (col->kind == COL_SIZE && v->type == VALUE_INT) {
-		out_size(o, v->hex);
-	} else {
+	else if (col->kind != COL_FLAG)
 		out_inline(o, v);
-	}
+	else if (v && v->type == VALUE_BOOL && v->truth)
+		out_text(o, title_of(col));
 }
 
 /* The value that all rows have in this column, or NULL. */
@@ -156,22 +171,89 @@ static void choose_columns(struct layout *l, const struct column *cols, size_t n
 	}
 }
 
-/* Widths of all columns, which stand to the right, and the reasons of what is not known. */
+static void widen(struct layout *l, size_t c, size_t w)
+{
+	if (w > l->width[c])
+		l->width[c] = w;
+}
+
+static void measure_cell(struct layout *l, size_t c, const struct value *row, const struct value *v)
+{
+	const struct column *col = l->col[c];
+
+	if (v && v->type == VALUE_NA)
+		note_reason(l, title_of(col), v);
+	if (v && v->type == VALUE_INT)
+		l->right[c] = !col->left;
+	if (!is_simple(col, v)) {
+		l->complex[c] = true;
+		if (c + 1 == l->n && !l->right[c])
+			return;
+	}
+	widen(l, c, cell_width(l, c, row, v));
+}
+
+/* Widths of all columns, which stand to the right, and the reasons of what is not known. Addresses are most of all cells:
+ * their digits follow from all of them or'ed. */
 static void measure(struct layout *l, const struct value *rows)
 {
+	uint64_t all[COLUMNS_MAX] = {0}, seen[COLUMNS_MAX];
+	bool hex[COLUMNS_MAX] = {false};
+
+	memset(seen, 0xff, sizeof(seen));
 	for (uint32_t i = 0; i < rows->n; i++) {
+		const struct value *row = &rows->items[i];
 		for (size_t c = 0; c < l->n; c++) {
-			const struct value *v = field(l, c, &rows->items[i]);
-			if (v && v->type == VALUE_NA)
-				note_reason(l, title_of(l->col[c]), v);
-			if (v && (v->type == VALUE_HEX || v->type == VALUE_INT))
-				l->right[c] = !l->col[c]->left;
-			if (c + 1 == l->n && !l->right[c])
-				continue;
-			size_t w = cell_width(l, c, &rows->items[i], v);
-			if (w > l->width[c])
-				l->width[c] = w;
+			const struct value *v = field(l, c, row);
+			if (v && v->type == VALUE_HEX && is_simple(l->col[c], v)) {
+				hex[c] = true;
+				all[c] |= v->hex;
+			} else if (!v || v->type != VALUE_INT || v->hex != seen[c]) {
+				measure_cell(l, c, row, v);
+				seen[c] = v && v->type == VALUE_INT ? v->hex : UINT64_MAX;
+			}
 		}
+	}
+	for (size_t c = 0; c < l->n; c++) {
+		if (!hex[c])
+			continue;
+		l->right[c] = !l->col[c]->left;
+		widen(l, c, hex_width(all[c]));
+	}
+}
+
+static void add_blank(struct layout *l, const char *s, size_t n)
+{
+	if (s)
+		memcpy(l->blank + l->n_blank, s, n);
+	else
+		memset(l->blank + l->n_blank, ' ', n);
+	l->n_blank += n;
+}
+
+/* The row that numbers are written into; n_blank 0 where the columns are not of that kind, or too wide. */
+static void make_blank(struct layout *l, bool color)
+{
+	size_t room = 0;
+
+	for (size_t c = 0; c < l->n; c++) {
+		room += l->width[c] + 2 + 2 * STYLE_CODE_MAX;
+		if (l->complex[c] && c + 1 < l->n)
+			return;
+	}
+	if (room > sizeof(l->blank))
+		return;
+	for (size_t c = 0; c < l->n; c++) {
+		const char *code = color ? style_code_of(l->col[c]->style) : "";
+		if (c)
+			add_blank(l, NULL, 2);
+		if (l->complex[c])
+			return;
+		add_blank(l, code, strlen(code));
+		l->edge[c] = l->n_blank + (l->right[c] ? l->width[c] : 0);
+		add_blank(l, NULL, l->width[c]);
+		if (code[0])
+			add_blank(l, STYLE_CODE_END, strlen(STYLE_CODE_END));
 	}
 }
 
@@ -181,23 +263,63 @@ static void pad(struct out *o, const struct layout *l, size_t c, size_t width)
 		out_fill(o, ' ', l->width[c] - width);
 }
 
+static void draw_padded(struct out *o, struct layout *l, size_t c, const struct value *row)
+{
+	const struct value *v = field(l, c, row);
+	bool last = c + 1 == l->n;
+	size_t width = last && !l->right[c] ? 0 : cell_width(l, c, row, v);
+
+	out_begin(o, l->col[c]->style);
+	if (l->right[c])
+		pad(o, l, c, width);
+	draw_cell(o, l->col[c], row, v);
+	if (!l->right[c] && !last)
+		pad(o, l, c, width);
+	out_end(o, l->col[c]->style);
+}
+
+/* A number that ends before `end`. */
+static void write_hex(char *end, uint64_t x)
+{
+	do
+		*--end = "0123456789abcdef"[x & 15];
+	while (x >>= 4);
+	*--end = 'x';
+	*--end = '0';
+}
+
+/* All numbers of a row into a copy of the blank one. */
+static void draw_numbers(struct out *o, struct layout *l, const struct value *row)
+{
+	char text[SIMPLE_MAX], *at = out_room(o, l->n_blank);
+
+	if (!at)
+		return;
+	memcpy(at, l->blank, l->n_blank);
+	for (size_t c = 0; c < l->n && !l->complex[c]; c++) {
+		const struct value *v = field(l, c, row);
+		if (v && v->type == VALUE_HEX && l->right[c]) {
+			write_hex(at + l->edge[c], v->hex);
+			continue;
+		}
+		size_t n = simple_cell(text, l->col[c], v);
+		memcpy(at + l->edge[c] - (l->right[c] ? n : 0), text, n);
+	}
+	o->len += l->n_blank;
+}
+
 static void draw_row(struct out *o, struct layout *l, const struct value *row)
 {
-	for (size_t c = 0; c < l->n; c++) {
-		const struct column *col = l->col[c];
-		const struct value *v = field(l, c, row);
-		bool last = c + 1 == l->n;
-		size_t width = last && !l->right[c] ? 0 : cell_width(l, c, row, v);
+	size_t c = 0;
 
-		if (c)
+	if (l->n_blank) {
+		draw_numbers(o, l, row);
+		c = l->complex[l->n - 1] ? l->n - 1 : l->n;
+	}
+	for (; c < l->n; c++) {
+		if (c && !l->n_blank)
 			out_bytes(o, "  ", 2);
-		if (l->right[c])
-			pad(o, l, c, width);
-		out_begin(o, col->style);
-		draw_cell(o, col, row, v);
-		out_end(o, col->style);
-		if (!l->right[c] && !last)
-			pad(o, l, c, width);
+		draw_padded(o, l, c, row);
 	}
 	while (o->len && o->text[o->len - 1] == ' ')
 		o->len--;
@@ -261,6 +383,7 @@ void table_draw(struct out *o, const struct column *cols, size_t n, const struct
 	out_init(&l.scratch, false, 0);
 	choose_columns(&l, cols, n, rows);
 	measure(&l, rows);
+	make_blank(&l, o->color);
 	draw_head(o, &l);
 	for (uint32_t i = 0; i < rows->n && !o->failed; i++)
 		draw_row(o, &l, &rows->items[i]);

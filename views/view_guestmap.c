@@ -4,17 +4,41 @@
  */
 #include "views/draw.h"
 
+#include <string.h>
+
+/* A bit a word: no two of them begin alike, and there may be 100,000 rows. */
+static unsigned flag_bits(const struct value *flags)
+{
+	unsigned bits = 0;
+
+	for (uint32_t i = 0; i < flags->n; i++)
+		if (flags->items[i].type == VALUE_STR && flags->items[i].str[0] >= 'a' && flags->items[i].str[0] <= 'z')
+			bits |= 1u << (flags->items[i].str[0] - 'a');
+	return bits;
+}
+
+static char *add(char *at, bool on, const char *word, size_t n)
+{
+	if (on)
+		memcpy(at, word, n);
+	return on ? at + n : at;
+}
+
 static void cell_rights(struct out *o, const struct value *row)
 {
-	const struct value *flags = get_list(row, "flags");
+	unsigned bits = flag_bits(get_list(row, "flags"));
+#define HAS(letter) ((bits >> ((letter) - 'a') & 1) != 0)
+	char text[64], *at = text;
 
-	out_access(o, has_word(flags, "writable"), has_word(flags, "exec"), has_word(flags, "user"));
-	if (has_word(flags, "accessed"))
-		out_text(o, " accessed");
-	if (has_word(flags, "dirty"))
-		out_text(o, " dirty");
-	if (has_word(flags, "global"))
-		out_text(o, " global");
+	*at++ = 'r';
+	*at++ = HAS('w') ? 'w' : '-';
+	*at++ = HAS('e') ? 'x' : '-';
+	at = add(at, HAS('u'), " user", 5);
+	at = add(at, HAS('a'), " accessed", 9);
+	at = add(at, HAS('d'), " dirty", 6);
+	at = add(at, HAS('g'), " global", 7);
+#undef HAS
+	out_bytes(o, text, (size_t)(at - text));
 }
 
 void view_tlb(struct out *o, const struct value *v)
@@ -23,7 +47,6 @@ void view_tlb(struct out *o, const struct value *v)
 	    {.key = "gva", .style = STYLE_ADDR},
 	    {.key = "gpa"},
 	    {.key = "size", .kind = COL_SIZE},
-	    {.key = "entry"},
 	    {.key = "flags", .title = "rights", .kind = COL_CELL, .cell = cell_rights},
 	};
 

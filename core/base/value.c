@@ -164,6 +164,20 @@ struct value v_dict(struct pool *p, size_t cap)
 	return container(p, VALUE_DICT, cap, sizeof(struct field));
 }
 
+struct value v_dict_of(struct pool *p, const struct field *fields, uint32_t n)
+{
+	struct value v = {.type = VALUE_DICT};
+
+	v.fields = n ? pool_alloc(p, n * sizeof(*fields)) : NULL;
+	if (!v.fields)
+		return v;
+	memcpy(v.fields, fields, n * sizeof(*fields));
+	v.n = n;
+	/* The power of two at or below n: one more entry finds no room and moves. */
+	v.cap_log2 = (uint8_t)(31 - __builtin_clz(n));
+	return v;
+}
+
 /* Makes room for one more entry of a container; false where memory is out. */
 static bool make_room(struct pool *p, struct value *v, size_t entry)
 {

@@ -161,8 +161,9 @@ static int map_both(const struct slot_spec *spec, int fd, uint64_t offset, struc
 	return 0;
 }
 
-/* Make every whole 2 MiB block one page now; say how many became one. Congruence is what lets KVM use them. */
-static void collapse(const struct slot *s, struct slot_steps *steps)
+/* Make every whole 2 MiB block one page now; say how many became one. Congruence is what lets KVM use them. The kernel
+ * collapses no block that is empty altogether, and fallocate() fails where a touch would be a SIGBUS. */
+static void collapse(const struct slot *s, int fd, uint64_t offset, struct slot_steps *steps)
 {
 	uint64_t first = (s->hva + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1), end = (s->hva + s->size) & ~(HUGE_SIZE - 1);
 	unsigned long long got = 0, want = end > first ? (end - first) / HUGE_SIZE : 0;
@@ -171,7 +172,8 @@ static void collapse(const struct slot *s, struct slot_steps *steps)
 	if (want)
 		(void)madvise((void *)(uintptr_t)first, end - first, MADV_HUGEPAGE);
 	for (uint64_t at = first; at < end; at += HUGE_SIZE) {
-		if (!madvise((void *)(uintptr_t)at, HUGE_SIZE, MADV_COLLAPSE))
+		if (!fallocate(fd, 0, (off_t)(offset + (at - s->hva)), PAGE_SIZE_4K) &&
+		    !madvise((void *)(uintptr_t)at, HUGE_SIZE, MADV_COLLAPSE))
 			got++;
 		else
 			failed = errno;
@@ -213,10 +215,10 @@ int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps
 	made.file_backed = spec->file != NULL;
 	made.fd = made.file_backed ? fd : -1;
 	made.fd_offset = 0;
+	if (spec->huge && !spec->file)
+		collapse(&made, fd, offset, steps);
 	if (!spec->file)
 		close(fd); /* the mappings keep the memfd: thousands of slots need no descriptor each */
-	if (spec->huge && !spec->file)
-		collapse(&made, steps);
 	*s = made;
 	return 0;
 }

@@ -65,7 +65,7 @@ struct kvcpu {
 	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves */
 	bool halted;	     /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
-	uint64_t xcr0, tsc_seen;  /* regs.c: as last fetched */
+	uint64_t xcr0;		  /* regs.c: as last fetched */
 	struct kvcpu_run *thread; /* run.c's own */
 };
 

@@ -56,7 +56,6 @@ static const struct {
     M(0x277, pat),	    M(0x1a0, misc_enable),	   M(0xc0000103, tsc_aux),
 #undef M
 };
-#define MSR_TSC 0x10u
 
 /* As struct kvm_msrs, with its array's length known. */
 struct msr_block {
@@ -104,7 +103,6 @@ int kvm_get_msr(struct kvcpu *v, struct regs *r, struct err *e)
 		for (int i = 0; i < got; i++)
 			*msr_field(&r->msr, which[done + i]) = part.entry[i].data;
 	}
-	v->tsc_seen = r->msr.tsc;
 	return 0;
 }
 
@@ -134,13 +132,12 @@ static int set_apic_base(struct kvcpu *v, uint64_t value, struct err *e)
 	return 0;
 }
 
-/* Every MSR that differs is tried; the first that was refused is the error. The TSC runs on its own: the value that the last
- * fetch gave is taken as "leave it". */
+/* Every MSR that differs is tried; the first that was refused is the error. The TSC always differs, having run on; KVM takes
+ * a value within a second of what it has as the same. */
 int kvm_set_msr(struct kvcpu *v, const struct regs *r, struct err *e)
 {
 	struct regs now = {0};
 	struct msr_regs want = r->msr;
-	uint64_t seen = v->tsc_seen;
 	int first, rc = kvm_get_msr(v, &now, e);
 
 	if (rc)
@@ -149,7 +146,7 @@ int kvm_set_msr(struct kvcpu *v, const struct regs *r, struct err *e)
 	for (unsigned i = 0; i < ARRAY_LEN(msr_map); i++) {
 		uint64_t value = *msr_field(&want, i);
 
-		if (value == *msr_field(&now.msr, i) || (msr_map[i].index == MSR_TSC && value == seen))
+		if (value == *msr_field(&now.msr, i))
 			continue;
 		rc = set_one_msr(v, i, value, first ? NULL : e);
 		first = first ? first : rc;

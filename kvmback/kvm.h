@@ -40,15 +40,18 @@ int kvm_host_get(const struct kvm_host **out, struct err *e) MUST_USE;
 int kvm_host_open(const char *path, struct kvm_host *out, struct err *e) MUST_USE;
 void kvm_host_close(struct kvm_host *h);
 
-/* What probe.c found (once per process, on scratch VMs) for CPL 0 and CPL 3 in each mode. */
+/* What probe.c found (once per process, on a scratch VM), by mode and by [cpl == 3]. The empty IDT: with limit 0 an exception
+ * is a KVM_EXIT_SHUTDOWN; where that keeps the vCPU's state, rip and the vector say what happened, TF's #DB included. */
+enum run_mode { RUN_REAL, RUN_PROT, RUN_LONG, RUN_MODES };
 enum step_how { STEP_GUESTDBG, STEP_EMPTY_IDT, STEP_TRAP_PAGE, STEP_NONE };
 enum break_how { BREAK_HW, BREAK_INT3_EXIT, BREAK_INT3_EMPTY_IDT, BREAK_INT3_HANDLER, BREAK_INT3_TRAP_PAGE, BREAK_STEP };
 struct strategy {
-	enum step_how step[2];	  /* [cpl == 3] */
-	enum break_how brk[3][2]; /* [real, protected, long][cpl == 3] */
-	bool shutdown_keeps_state, watch_hw, hlt_step_runs_on, tdp;
-	char why[12][160];
-	unsigned n_why;
+	enum step_how step[RUN_MODES][2];
+	enum break_how int3[RUN_MODES][2]; /* what becomes of an int3: never BREAK_HW; BREAK_STEP: nothing usable */
+	uint8_t int3_vector[RUN_MODES][2]; /* of the exception that it raises; not always 3 (emulation without INT3: 6) */
+	bool hw[RUN_MODES][2];		   /* execution breakpoints in debug registers hit */
+	bool watch[RUN_MODES][2];	   /* data watchpoints in debug registers hit */
+	bool shutdown_keeps_state, hlt_step_runs_on, tdp;
 };
 int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
 

@@ -37,14 +37,6 @@ static bool lookup(const struct kbtf *b, const char *type, const char *paths, st
 	}
 }
 
-/* A member must lie inside its struct: structs are read whole and members taken out of the copy. */
-static bool inside(const struct kbtf *b, const char *type, const struct kfield *f)
-{
-	uint64_t len = f->bits ? (f->bit + f->bits + 7u) / 8 : f->size;
-
-	return f->off >= 0 && (uint64_t)f->off + len <= kbtf_size(b, type);
-}
-
 static int fill_fields(const struct kbtf *b, struct klayout *l, struct err *e)
 {
 #define KLAYOUT_LOOKUP(name, type, path, must)                                                                              \
@@ -52,12 +44,7 @@ static int fill_fields(const struct kbtf *b, struct klayout *l, struct err *e)
 		return err_set(e, -ENOTSUP,                                                                                 \
 			       "find the layout of struct %s" WHY "this kernel's has no member %s" TRY                      \
 			       "a newer kvmscope, or the soft backend (-b soft)",                                           \
-			       type, path);                                                                                  \
-	if (l->name.off != -1 && !inside(b, type, &l->name))                                                                 \
-		return err_set(e, -ENOTSUP,                                                                                  \
-			       "find the layout of struct %s" WHY "BTF says that %s is at %d, outside of it" TRY             \
-			       "the soft backend (-b soft)",                                                                 \
-			       type, path, l->name.off);
+			       type, path);
 	KLAYOUT_FIELDS(KLAYOUT_LOOKUP)
 #undef KLAYOUT_LOOKUP
 	return 0;

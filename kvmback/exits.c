@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What KVM_RUN came back for, in a vCPU's own thread: device accesses go to the board (and are completed with
+ * immediate_exit before anybody stops, so that no access is ever half done), exceptions of a guest without an IDT, int3 and
+ * debug registers, and everything that ends a run.
+ */
+#include "kvmback/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define SUBERROR_EMULATION 1
+#define EXIT_MEMORY_FAULT 39 /* newer than some installed headers */
+
+void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev)
+{
+	memset(ev, 0, sizeof(*ev));
+	if (v->sync_fresh & KVM_SYNC_X86_EVENTS)
+		*ev = v->run->s.regs.events;
+	else if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, ev) < 0)
+		memset(ev, 0, sizeof(*ev));
+}
+
+/* ---- device accesses */
+
+static bool is_mmio(const struct kvcpu *v)
+{
+	return v->run->exit_reason == KVM_EXIT_MMIO;
+}
+
+static uint8_t *pio_data(struct kvcpu *v)
+{
+	return (uint8_t *)v->run + v->run->io.data_offset;
+}
+
+static enum board_effect ask_board(struct kvcpu *v)
+{
+	struct board *b = &v->vm->m.board;
+	struct kvm_run *r = v->run;
+	enum board_effect effect = BOARD_NONE;
+
+	if (is_mmio(v)) {
+		/* With a slot there it is a write to READONLY memory: dropped, as a ROM does. */
+		if (gmem_slot(v, r->mmio.phys_addr) && r->mmio.is_write)
+			return BOARD_NONE;
+		return board_mmio(b, r->mmio.phys_addr, r->mmio.len, r->mmio.data, r->mmio.is_write);
+	}
+	for (uint32_t i = 0; i < r->io.count && effect == BOARD_NONE; i++)
+		effect = board_pio(b, r->io.port, r->io.size, pio_data(v) + (size_t)i * r->io.size,
+				   r->io.direction == KVM_EXIT_IO_OUT);
+	return effect;
+}
+
+static enum board_effect answer(struct kvcpu *v)
+{
+	enum board_effect effect;
+
+	pthread_mutex_lock(&v->vm->rs->board_lock);
+	effect = ask_board(v);
+	if (effect == BOARD_EXIT)
+		v->thread->stop.exit_code = v->vm->m.board.exit_code;
+	pthread_mutex_unlock(&v->vm->rs->board_lock);
+	v->thread->io = IO_DONE;
+	return effect;
+}
+
+static void drop_pending_db(struct kvcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	vcpu_events(v, &ev);
+	if (!(ev.exception.pending || ev.exception.injected) || ev.exception.nr != 1)
+		return;
+	ev.exception.pending = ev.exception.injected = 0;
+	ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev);
+	v->sync_fresh &= ~(uint32_t)KVM_SYNC_X86_EVENTS;
+}
+
+bool io_finish(struct kvcpu *v)
+{
+	while (v->thread->io == IO_DONE) {
+		v->run->immediate_exit = 1;
+		int rc = vcpu_enter(v);
+		v->run->immediate_exit = 0;
+		v->thread->io = IO_NONE;
+		/* An access that crosses a page, or is wider than 8 bytes, comes in parts. */
+		if (!rc && (is_mmio(v) || v->run->exit_reason == KVM_EXIT_IO))
+			(void)answer(v);
+		else if (rc && rc != -EINTR && rc != -EAGAIN)
+			return exit_failed(v, rc);
+		else if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+			return exit_failed(v, 0);
+	}
+	/* A single step that ended in the access leaves its #DB waiting, where TF stepped it. */
+	if (vcpu_regs(v)->rflags & RFLAGS_TF)
+		drop_pending_db(v);
+	return true;
+}
+
+static bool catch_io(struct kvcpu *v)
+{
+	struct stop *s = &v->thread->stop;
+	const struct kvm_run *r = v->run;
+
+	v->thread->io = IO_CAUGHT;
+	if (is_mmio(v)) {
+		const struct slot *slot = gmem_slot(v, r->mmio.phys_addr);
+
+		s->gpa = r->mmio.phys_addr;
+		s->len = r->mmio.len;
+		s->write = r->mmio.is_write;
+		if (s->write)
+			memcpy(s->data, r->mmio.data, sizeof(s->data));
+		s->slot = slot ? (int)slot->id : -1;
+		return vcpu_stop(v, STOP_MMIO);
+	}
+	s->port = r->io.port;
+	s->len = r->io.size;
+	s->count = r->io.count;
+	s->write = r->io.direction == KVM_EXIT_IO_OUT;
+	if (s->write)
+		memcpy(s->data, pio_data(v), r->io.size <= sizeof(s->data) ? r->io.size : sizeof(s->data));
+	return vcpu_stop(v, STOP_PIO);
+}
+
+static bool effect_out(struct kvcpu *v, enum board_effect effect)
+{
+	if (effect == BOARD_NONE)
+		return true;
+	if (!io_finish(v))
+		return false;
+	return effect == BOARD_SMI ? vcpu_out(v, OUT_SMI) : vcpu_stop(v, STOP_EXIT);
+}
+
+bool io_resume(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+	bool on = effect_out(v, answer(v));
+
+	if (!t->io_tf)
+		return on;
+	/* The emulator kept the flags that the step began with. */
+	t->io_tf = false;
+	on = on && io_finish(v);
+	vcpu_regs(v)->rflags &= ~RFLAGS_TF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	return on;
+}
+
+bool exit_io(struct kvcpu *v)
+{
+	if (v->vm->rs->catch & (is_mmio(v) ? CATCH_MMIO : CATCH_PIO))
+		return catch_io(v);
+	return io_resume(v);
+}
+
+/* The tables may have changed since breakpoints were put in: exits are when it is seen. */
+static void look_again(struct kvcpu *v)
+{
+	const struct run_plan *p = &v->thread->plan;
+	const struct kvm_sregs *s = vcpu_sregs(v);
+
+	if (v->vm->rs->n_exec &&
+	    (p->unresolved || p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer))
+		plant_relay(v);
+}
+
+/* ---- exceptions */
+
+bool exit_breakpoint(struct kvcpu *v, int id)
+{
+	v->thread->stop.breakpoint = id;
+	return vcpu_stop(v, STOP_BREAKPOINT);
+}
+
+bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
+{
+	struct stop *s = &v->thread->stop;
+
+	s->vector = ev->exception.nr;
+	s->has_error = ev->exception.has_error_code;
+	s->error_code = s->has_error ? ev->exception.error_code : 0;
+	s->cr2 = s->vector == 14 ? vcpu_sregs(v)->cr2 : 0;
+	/* RF is in the flags that would have been pushed, not in the guest's. */
+	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	return vcpu_stop(v, STOP_EXCEPTION);
+}
+
+/* An int3 of ours that ended as an exception: rip back on it. 0: it was not ours. */
+static int laid_int3(struct kvcpu *v, unsigned vector)
+{
+	struct kvm_regs *r = vcpu_regs(v);
+	uint64_t back = vector == 3 ? 1 : 0, at = vcpu_linear_rip(v) - back;
+
+	if (vector != 3 && vector != v->vm->rs->st->int3_vector[vcpu_mode(v)][vcpu_cpl(v) == 3])
+		return 0;
+	int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+	if (id) {
+		r->rip -= back;
+		r->rflags &= ~RFLAGS_RF;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	}
+	return id;
+}
+
+static bool exit_shutdown(struct kvcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	vcpu_events(v, &ev);
+	if (idt_own(v)) {
+		snprintf(v->thread->stop.note, sizeof(v->thread->stop.note), "a triple fault; the last exception was %u",
+			 ev.exception.nr);
+		return vcpu_stop(v, STOP_SHUTDOWN);
+	}
+	if (!v->vm->rs->st->shutdown_keeps_state) {
+		snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
+			 "an exception with no IDT; this host does not tell which");
+		return vcpu_stop(v, STOP_SHUTDOWN);
+	}
+	int id = laid_int3(v, ev.exception.nr);
+	return id ? exit_breakpoint(v, id) : exit_exception(v, &ev);
+}
+
+bool exit_guest_int3(struct kvcpu *v, bool skip)
+{
+	struct kvm_vcpu_events ev;
+
+	if (skip) {
+		vcpu_regs(v)->rip++;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	}
+	vcpu_events(v, &ev);
+	ev.exception.nr = 3;
+	ev.exception.has_error_code = 0;
+	if (!idt_own(v))
+		return exit_exception(v, &ev);
+	ev.exception.injected = 1;
+	ev.exception.pending = 0;
+	ev.flags = 0;
+	v->run->s.regs.events = ev;
+	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
+	vcpu_dirty(v, KVM_SYNC_X86_EVENTS);
+	return true;
+}
+
+/* ---- debug exits */
+
+/* The first instruction of a handler that int3 leads to. */
+static bool at_handler(struct kvcpu *v, unsigned vector)
+{
+	int id = 0;
+
+	if (trap_unwind(v, vector, &id))
+		return exit_breakpoint(v, id);
+	id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
+	return id ? exit_breakpoint(v, id) : step_one(v);
+}
+
+static bool watch_hit(struct kvcpu *v, int id)
+{
+	struct stop *s = &v->thread->stop;
+	const struct run_state *rs = v->vm->rs;
+
+	for (size_t i = 0; i < rs->n_plants; i++)
+		if (rs->plant[i].p.id == id) {
+			s->gva = rs->plant[i].p.addr;
+			s->len = (uint32_t)rs->plant[i].p.len;
+			s->write = rs->plant[i].p.kind == PLANT_WRITE;
+		}
+	s->breakpoint = id;
+	return vcpu_stop(v, STOP_WATCHPOINT);
+}
+
+static bool exit_debug(struct kvcpu *v)
+{
+	const struct run_plan *p = &v->thread->plan;
+	const struct kvm_debug_exit_arch *d = &v->run->debug.arch;
+	uint64_t at = vcpu_linear_rip(v);
+
+	if (d->exception == 3) {
+		int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+
+		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, false);
+	}
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		if (p->dr[i] == DR_WATCH && d->dr6 & 1ull << i)
+			return watch_hit(v, p->dr_id[i]);
+	for (unsigned i = 0; i < DR_COUNT; i++) {
+		if (p->dbg.arch.debugreg[i] != at)
+			continue;
+		if (p->dr[i] == DR_PLANT)
+			return exit_breakpoint(v, p->dr_id[i]);
+		if (p->dr[i] == DR_HANDLER)
+			return at_handler(v, (unsigned)p->dr_id[i]);
+	}
+	return true;
+}
+
+/* ---- the end of a run */
+
+static void take_insn(struct kvcpu *v)
+{
+	struct stop *s = &v->thread->stop;
+	const struct kvm_run *r = v->run;
+	size_t n = 0;
+
+	if (r->internal.ndata >= 3 && r->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
+		n = r->emulation_failure.insn_size;
+		n = n > 15 ? 15 : n;
+		memcpy(s->insn, r->emulation_failure.insn_bytes, n);
+	}
+	if (!n)
+		n = gmem_read(v, vcpu_linear_rip(v), s->insn, 15);
+	s->n_insn = (unsigned)n;
+}
+
+static bool internal_error(struct kvcpu *v)
+{
+	struct stop *s = &v->thread->stop;
+	uint64_t at = vcpu_linear_rip(v);
+
+	s->kvm_exit = KVM_EXIT_INTERNAL_ERROR;
+	s->suberror = v->run->internal.suberror;
+	if (s->suberror != SUBERROR_EMULATION)
+		return vcpu_error(v, "KVM_EXIT_INTERNAL_ERROR, suberror %u, %u words of data", s->suberror,
+				  v->run->internal.ndata);
+	take_insn(v);
+	if (s->n_insn && s->insn[0] == 0xcc) {
+		int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+
+		s->kvm_exit = s->suberror = s->n_insn = 0;
+		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, true);
+	}
+	return vcpu_error(v, "KVM could not emulate the instruction at %#" PRIx64, at);
+}
+
+static const struct slot *unwritable_slot(struct kvcpu *v)
+{
+	const struct slot_table *t = &v->vm->m.slots;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->by_gfn[i]->file_backed && !(t->by_gfn[i]->flags & SLOT_READONLY))
+			return t->by_gfn[i];
+	return NULL;
+}
+
+static bool exit_efault(struct kvcpu *v)
+{
+	struct stop *s = &v->thread->stop;
+	const struct slot *slot = NULL;
+
+	if (v->run->exit_reason == EXIT_MEMORY_FAULT) {
+		/* flags, gpa, size: three 64-bit words at the union's start. */
+		uint64_t words[3];
+
+		memcpy(words, v->run->padding, sizeof(words));
+		s->gpa = words[1];
+		slot = gmem_slot(v, s->gpa);
+	}
+	if (!slot)
+		slot = unwritable_slot(v);
+	s->slot = slot ? (int)slot->id : -1;
+	s->kvm_exit = v->run->exit_reason;
+	if (slot && slot->file_backed)
+		return vcpu_error(
+		    v,
+		    "KVM_RUN: EFAULT: the guest touched slot %u at gpa %#" PRIx64
+		    ", whose memory is a file mapped PROT_READ but which is writable; flip it with slot flags %u "
+		    "+readonly",
+		    slot->id, s->gpa ? s->gpa : slot->gpa, slot->id);
+	return vcpu_error(v, "KVM_RUN: EFAULT: the memory behind gpa %#" PRIx64 " cannot be reached by the host", s->gpa);
+}
+
+bool exit_failed(struct kvcpu *v, int rc)
+{
+	v->thread->stop.kvm_exit = v->run->exit_reason;
+	if (rc == -EFAULT)
+		return exit_efault(v);
+	if (rc)
+		return vcpu_error(v, "KVM_RUN: %s", strerror(-rc));
+	switch (v->run->exit_reason) {
+	case KVM_EXIT_INTERNAL_ERROR:
+		return internal_error(v);
+	case KVM_EXIT_FAIL_ENTRY:
+		return vcpu_error(v, "KVM_EXIT_FAIL_ENTRY: the hardware refused the vCPU's state, reason %#llx",
+				  (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+	default:
+		return vcpu_error(v, "KVM exit %u, which nothing here handles", v->run->exit_reason);
+	}
+}
+
+bool exit_free(struct kvcpu *v, int rc)
+{
+	if (rc == -EINTR || rc == -EAGAIN)
+		return true;
+	if (rc)
+		return exit_failed(v, rc);
+	switch (v->run->exit_reason) {
+	case KVM_EXIT_MMIO:
+	case KVM_EXIT_IO:
+		if (!exit_io(v))
+			return false;
+		look_again(v);
+		return true;
+	case KVM_EXIT_HLT:
+		v->halted = true;
+		return vcpu_out(v, OUT_HALT);
+	case KVM_EXIT_DEBUG:
+		return exit_debug(v);
+	case KVM_EXIT_SHUTDOWN:
+		return exit_shutdown(v);
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return true;
+	default:
+		return exit_failed(v, 0);
+	}
+}

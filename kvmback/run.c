@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * All-stop run control: a thread for each vCPU, jobs handed to them, everybody out of the guest again before machine_run()
+ * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
+ * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
+ *
+ * No kick is lost: the kicker sets `kick`, then immediate_exit, then sends the signal; the vCPU's thread clears
+ * immediate_exit before it looks at `kick`, so either it sees the flag or KVM_RUN sees immediate_exit or the signal.
+ */
+#include "kvmback/run.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define STUCK_NS 1000000000ull
+#define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+
+/* ---- a vCPU's own thread */
+
+int vcpu_enter(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+
+	/* What regs.c stored by ioctl since is newer than the run area. */
+	v->run->kvm_dirty_regs &= v->sync_fresh;
+	v->halted = false;
+	if (!v->run->immediate_exit)
+		t->io = IO_NONE;
+	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
+	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
+	return rc;
+}
+
+int vcpu_load(struct kvcpu *v, struct err *e)
+{
+	if (!(v->sync_fresh & KVM_SYNC_X86_REGS) && ioctl(v->fd, KVM_GET_REGS, vcpu_regs(v)) < 0)
+		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_REGS" TRY "load", v->index);
+	if (!(v->sync_fresh & KVM_SYNC_X86_SREGS) && ioctl(v->fd, KVM_GET_SREGS, vcpu_sregs(v)) < 0)
+		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_SREGS" TRY "load", v->index);
+	/* Old dirty bits stand for a run area that a store by ioctl has made old. */
+	v->run->kvm_dirty_regs &= v->sync_fresh;
+	v->sync_fresh |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	return 0;
+}
+
+bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
+{
+	struct kvcpu_run *t = v->thread;
+	struct kvm_regs before = *vcpu_regs(v);
+	uint32_t fresh = v->sync_fresh;
+
+	if (!memcmp(&t->dbg, d, sizeof(*d)))
+		return true;
+	if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, d) < 0)
+		return vcpu_error(v, "KVM_SET_GUEST_DEBUG, control %#x: %s", d->control, strerror(errno));
+	t->dbg = *d;
+	*vcpu_regs(v) = before;
+	v->sync_fresh = fresh;
+	return true;
+}
+
+bool vcpu_kicked(const struct kvcpu *v)
+{
+	return atomic_load(&v->thread->kick);
+}
+
+bool vcpu_out(struct kvcpu *v, enum outcome out)
+{
+	v->thread->out = out;
+	return false;
+}
+
+bool vcpu_stop(struct kvcpu *v, enum stop_reason reason)
+{
+	struct stop *s = &v->thread->stop;
+
+	s->reason = reason;
+	s->vcpu = v->index;
+	s->rip = vcpu_regs(v)->rip;
+	return vcpu_out(v, OUT_STOP);
+}
+
+bool vcpu_error(struct kvcpu *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->thread->stop.error, sizeof(v->thread->stop.error), fmt, ap);
+	va_end(ap);
+	return vcpu_stop(v, STOP_ERROR);
+}
+
+static void free_run(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+	bool on = t->io != IO_CAUGHT || io_resume(v);
+
+	while (on) {
+		if (vcpu_kicked(v)) {
+			if (io_finish(v))
+				vcpu_out(v, OUT_KICKED);
+			return;
+		}
+		if (t->plan.slow_why) {
+			on = step_slow(v);
+			continue;
+		}
+		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
+	}
+}
+
+static void forget_io(struct kvcpu *v)
+{
+	struct kvm_regs before = *vcpu_regs(v);
+	struct kvm_sregs sregs = *vcpu_sregs(v);
+
+	if (v->thread->io == IO_CAUGHT)
+		v->thread->io = IO_DONE;
+	if (!io_finish(v))
+		v->thread->io = IO_NONE;
+	*vcpu_regs(v) = before;
+	*vcpu_sregs(v) = sregs;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+}
+
+static void do_job(struct kvcpu *v, enum job job)
+{
+	struct kvcpu_run *t = v->thread;
+
+	t->stop = (struct stop){.slot = -1};
+	t->out = OUT_KICKED;
+	v->run->immediate_exit = 0;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (job == JOB_RUN)
+		free_run(v);
+	else if (job == JOB_STEP)
+		step_run(v, t->count);
+	else if (job == JOB_FORGET)
+		forget_io(v);
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct kvcpu *v = arg;
+	struct kvcpu_run *t = v->thread;
+	unsigned seen = 0;
+
+	run_kick_unblock();
+	for (;;) {
+		gate_wait(&t->go, seen, 0);
+		seen = atomic_load(&t->go.value);
+		enum job job = t->job;
+		if (job == JOB_QUIT)
+			return NULL;
+		do_job(v, job);
+		atomic_store(&t->busy, false);
+		gate_post(&v->vm->rs->done);
+	}
+}
+
+/* ---- the debugger's side: jobs and kicks */
+
+static int start_thread(struct kvcpu *v, struct err *e)
+{
+	sigset_t old, all;
+
+	if (v->thread->started)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int rc = pthread_create(&v->thread->thread, NULL, vcpu_main, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return err_errno(e, rc, "run vCPU %u" WHY "no thread for it" TRY "fewer vCPUs (-n)", v->index);
+	v->thread->started = true;
+	return 0;
+}
+
+static void give(struct kvcpu *v, enum job job, uint64_t count)
+{
+	struct kvcpu_run *t = v->thread;
+
+	t->job = job;
+	t->count = count;
+	atomic_store(&t->kick, false);
+	atomic_store(&t->steps, 0);
+	atomic_store(&t->busy, true);
+	gate_post(&t->go);
+}
+
+static void kick(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+
+	atomic_store(&t->kick, true);
+	*(volatile uint8_t *)&v->run->immediate_exit = 1;
+	atomic_thread_fence(memory_order_seq_cst);
+	pthread_kill(t->thread, KICK_SIGNAL);
+}
+
+static bool busy(const struct kvcpu *v)
+{
+	return v->thread->started && atomic_load(&v->thread->busy);
+}
+
+static void kick_all(struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (busy(&vm->vcpu[i]))
+			kick(&vm->vcpu[i]);
+}
+
+static void wait_all(struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		for (;;) {
+			unsigned seen = atomic_load(&vm->rs->done.value);
+
+			if (!busy(&vm->vcpu[i]))
+				break;
+			gate_wait(&vm->rs->done, seen, 0);
+		}
+}
+
+void kvm_interrupt(struct machine *m)
+{
+	struct kvm_vm *vm = kvm_of(m);
+
+	if (!vm->rs)
+		return;
+	atomic_store(&vm->rs->interrupt, true);
+	kick_all(vm);
+}
+
+/* ---- one step job */
+
+static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
+{
+	*out = *s;
+	v->thread->pending = false;
+	v->thread->shown = true;
+	v->thread->shown_rip = vcpu_regs(v)->rip;
+}
+
+/* What this vCPU may have to tell besides stays pending. */
+static void tell_interrupted(struct kvcpu *v, struct stop *out)
+{
+	*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .slot = -1};
+	v->thread->shown = true;
+	v->thread->shown_rip = out->rip;
+}
+
+/* Wait for the step job; an instruction that does not come back is fetched out, and false. */
+static bool wait_step(struct kvcpu *v)
+{
+	struct run_state *rs = v->vm->rs;
+	unsigned long before = 0;
+
+	/* One that came before the job was given found nobody to kick. */
+	if (atomic_load(&rs->interrupt))
+		kick(v);
+	for (;;) {
+		unsigned seen = atomic_load(&rs->done.value);
+
+		if (!busy(v))
+			return true;
+		if (gate_wait(&rs->done, seen, STUCK_NS))
+			continue;
+		unsigned long steps = atomic_load(&v->thread->steps);
+		if (steps == before && busy(v)) {
+			kick(v);
+			wait_all(v->vm);
+			return v->thread->out != OUT_KICKED;
+		}
+		before = steps;
+	}
+}
+
+static void step_stuck(struct kvcpu *v, struct stop *out)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (atomic_load(&v->vm->rs->interrupt)) {
+		tell_interrupted(v, out);
+		return;
+	}
+
+	vcpu_stop(v, STOP_STEP);
+	t->stop.no_progress = true;
+	snprintf(t->stop.note, sizeof(t->stop.note),
+		 "the instruction did not come back from KVM_RUN within a second; "
+		 "set rip past it to go on");
+	tell(v, &t->stop, out);
+}
+
+/* The vCPU came back for something that the debugger's thread does: an SMI, an RSM. 1: it went into or out of SMM and may
+ * run on. 0: *out is the stop. */
+static int service(struct kvcpu *v, struct stop *out, struct err *e)
+{
+	struct kvcpu_run *t = v->thread;
+	bool in = t->out == OUT_SMI;
+	int rc = in ? kvm_smm_enter(v->vm, v->index, e) : kvm_smm_leave(v->vm, v->index, e);
+
+	t->pending = false;
+	t->stop = (struct stop){.slot = -1};
+	if (rc == -EINVAL && !in) {
+		vcpu_stop(v, STOP_SHUTDOWN);
+		snprintf(t->stop.note, sizeof(t->stop.note), "RSM: %.140s", e ? e->why : "the saved state is bad");
+		err_clear(e);
+		tell(v, &t->stop, out);
+		return 0;
+	}
+	if (rc)
+		return rc;
+	rc = vcpu_load(v, e);
+	if (rc)
+		return rc;
+	if (!(v->vm->rs->catch & CATCH_SMI))
+		return 1;
+	vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
+	tell(v, &t->stop, out);
+	return 0;
+}
+
+static int finish_step(struct kvcpu *v, struct stop *out)
+{
+	if (v->thread->out == OUT_HALT)
+		vcpu_stop(v, STOP_HLT);
+	tell(v, &v->thread->stop, out);
+	return 0;
+}
+
+static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct err *e)
+{
+	struct kvcpu_run *t = v->thread;
+
+	while (count) {
+		atomic_store(&t->steps, 0);
+		if (!t->pending)
+			give(v, JOB_STEP, count);
+		if (!t->pending && !wait_step(v)) {
+			step_stuck(v, out);
+			return 0;
+		}
+		count -= atomic_load(&t->steps);
+		if (t->out == OUT_KICKED) {
+			tell_interrupted(v, out);
+			return 0;
+		}
+		if (t->out != OUT_SMI && t->out != OUT_RSM)
+			return finish_step(v, out);
+		count -= t->out == OUT_RSM;
+		int rc = service(v, out, e);
+		if (rc <= 0)
+			return rc;
+		vcpu_stop(v, STOP_STEP);
+	}
+	tell(v, &t->stop, out);
+	return 0;
+}
+
+/* ---- continue */
+
+/* Emulated SMM is one view of the slots for the whole VM: while a vCPU is in it, nobody outside runs. */
+static bool in_smm(const struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (vm->vcpu[i].in_smm)
+			return true;
+	return false;
+}
+
+static bool may_run(const struct kvcpu *v)
+{
+	return !v->halted && (v->in_smm || !in_smm(v->vm));
+}
+
+static bool at_breakpoint(struct kvcpu *v)
+{
+	return plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) != 0;
+}
+
+/* Step every vCPU off a breakpoint that it has been told of. 1: go on; 0: *out is a stop that came on the way. */
+static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+		struct kvcpu_run *t = v->thread;
+		bool seen = i == vcpu || (t->shown && t->shown_rip == vcpu_regs(v)->rip);
+
+		if (t->pending || !seen || !may_run(v) || !at_breakpoint(v))
+			continue;
+		int rc = run_step(v, 1, out, e);
+		if (rc)
+			return rc;
+		if (out->reason != STOP_STEP || out->no_progress)
+			return 0;
+		int id = plant_exec_at(vm->rs, vcpu_linear_rip(v));
+		if (id) {
+			out->reason = STOP_BREAKPOINT;
+			out->breakpoint = id;
+			return 0;
+		}
+		t->shown = false;
+	}
+	return 1;
+}
+
+static bool all_halted(const struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (busy(&vm->vcpu[i]) || may_run(&vm->vcpu[i]))
+			return false;
+	return true;
+}
+
+static void let_go(struct kvm_vm *vm, unsigned vcpu, bool first)
+{
+	bool wake = first && all_halted(vm);
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		if (wake || (first && i == vcpu))
+			v->halted = false;
+		if (may_run(v))
+			give(v, JOB_RUN, 0);
+	}
+}
+
+/* Has somebody come back with something to tell, or can nobody go on? */
+static struct kvcpu *find_news(struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		if (!busy(v) && may_run(v) && v->thread->out != OUT_KICKED)
+			return v;
+	}
+	return NULL;
+}
+
+/* Until there is news; then everybody comes out. NULL: interrupted, or all halted. */
+static struct kvcpu *wait_news(struct kvm_vm *vm)
+{
+	struct kvcpu *v;
+
+	for (;;) {
+		unsigned seen = atomic_load(&vm->rs->done.value);
+
+		v = find_news(vm);
+		if (v || all_halted(vm) || atomic_load(&vm->rs->interrupt))
+			break;
+		gate_wait(&vm->rs->done, seen, 0);
+	}
+	kick_all(vm);
+	wait_all(vm);
+	return v;
+}
+
+static bool must_keep(const struct kvcpu_run *t)
+{
+	enum stop_reason r = t->stop.reason;
+
+	return t->out == OUT_SMI || (t->out == OUT_STOP && (r == STOP_EXIT || r == STOP_MMIO || r == STOP_PIO));
+}
+
+static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+		struct kvcpu_run *t = v->thread;
+
+		if (v != told && may_run(v) && must_keep(t))
+			t->pending = true;
+	}
+}
+
+/* One round: plant, let go, wait, lift. 1: an SMI or RSM was dealt with, once more. */
+static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *out, struct err *e)
+{
+	struct kvcpu *v;
+	int rc = plant_lay(vm, e);
+
+	if (rc)
+		return rc;
+	let_go(vm, vcpu, first);
+	v = wait_news(vm);
+	plant_lift(vm);
+	keep_pending(vm, v);
+	if (!v && atomic_load(&vm->rs->interrupt)) {
+		tell_interrupted(&vm->vcpu[vcpu], out);
+		return 0;
+	}
+	if (!v) {
+		v = &vm->vcpu[vcpu];
+		vcpu_stop(v, STOP_HLT);
+	}
+	if (v->thread->out == OUT_SMI || v->thread->out == OUT_RSM)
+		return service(v, out, e);
+	tell(v, &v->thread->stop, out);
+	return 0;
+}
+
+static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
+{
+	int rc = step_over(vm, vcpu, out, e);
+
+	for (bool first = true; rc == 1; first = false) {
+		struct kvcpu *v = NULL;
+
+		for (unsigned i = 0; i < vm->m.vcpus && !v; i++)
+			if (vm->vcpu[i].thread->pending)
+				v = &vm->vcpu[i];
+		if (!v)
+			rc = round_of(vm, vcpu, first, out, e);
+		else if (v->thread->out == OUT_SMI)
+			rc = service(v, out, e);
+		else {
+			tell(v, &v->thread->stop, out);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
+static int ready(struct kvm_vm *vm, struct err *e)
+{
+	int rc = vm->rs->st ? 0 : kvm_strategy_get(&vm->rs->st, e);
+
+	for (unsigned i = 0; !rc && i < vm->m.vcpus; i++) {
+		rc = start_thread(&vm->vcpu[i], e);
+		if (!rc)
+			rc = vcpu_load(&vm->vcpu[i], e);
+	}
+	return rc;
+}
+
+int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct kvm_vm *vm = kvm_of(m);
+	struct stop s = {.slot = -1};
+	int rc = ready(vm, e);
+
+	if (!rc && kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && in_smm(vm))
+		rc = err_set(e, -EBUSY,
+			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
+			     "c, or vcpu N for the one in SMM",
+			     vcpu);
+	if (rc)
+		return rc;
+	if (atomic_load(&vm->rs->interrupt))
+		tell_interrupted(&vm->vcpu[vcpu], &s);
+	else if (kind == RUN_STEP)
+		rc = run_step(&vm->vcpu[vcpu], count, &s, e);
+	else
+		rc = run_continue(vm, vcpu, &s, e);
+	atomic_store(&vm->rs->interrupt, false);
+	if (!rc)
+		*out = s;
+	return rc;
+}
+
+/* ---- life */
+
+int kvm_run_init(struct kvm_vm *vm, struct err *e)
+{
+	if ((vm->host->sync_regs & SYNC_NEEDED) != SYNC_NEEDED || !vm->host->immediate_exit || !vm->host->guest_debug)
+		return err_set(e, -ENOTSUP,
+			       "run a VM" WHY "this host's KVM lacks KVM_CAP_SYNC_REGS, KVM_CAP_IMMEDIATE_EXIT or "
+			       "KVM_CAP_SET_GUEST_DEBUG" TRY "Linux 4.18 or newer, or -b soft");
+	run_kick_init();
+	vm->rs = calloc(1, sizeof(*vm->rs));
+	if (!vm->rs)
+		return err_nomem(e, "run control");
+	pthread_mutex_init(&vm->rs->board_lock, NULL);
+	pthread_mutex_init(&vm->rs->lay_lock, NULL);
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		v->thread = calloc(1, sizeof(*v->thread));
+		if (!v->thread) {
+			kvm_run_deinit(vm);
+			return err_nomem(e, "run control");
+		}
+		v->thread->v = v;
+		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	}
+	return 0;
+}
+
+void kvm_run_deinit(struct kvm_vm *vm)
+{
+	if (!vm->rs)
+		return;
+	kick_all(vm);
+	wait_all(vm);
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		if (v->thread && v->thread->started) {
+			v->thread->job = JOB_QUIT;
+			gate_post(&v->thread->go);
+			pthread_join(v->thread->thread, NULL);
+		}
+		free(v->thread);
+		v->thread = NULL;
+	}
+	plant_free(vm->rs);
+	pthread_mutex_destroy(&vm->rs->board_lock);
+	pthread_mutex_destroy(&vm->rs->lay_lock);
+	free(vm->rs);
+	vm->rs = NULL;
+}
+
+void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
+{
+	struct kvcpu *v = &vm->vcpu[vcpu];
+	struct kvcpu_run *t = v->thread;
+
+	if (!t)
+		return;
+	if (t->io != IO_NONE && t->started && !vcpu_load(v, NULL)) {
+		give(v, JOB_FORGET, 0);
+		wait_all(vm);
+	}
+	t->pending = t->exc_shown = t->rep = false;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Run control's own header: shared by run.c (threads, all-stop), exits.c (what KVM_RUN came back for), step.c (one
+ * instruction), plant.c (what to stop at), trap.c (exceptions through the guest's IDT) and gmem.c (guest memory from a
+ * vCPU's thread).
+ *
+ * Each vCPU has a thread, and KVM_RUN is called there only. The debugger's thread hands it a job and waits; both sides
+ * spin a little before they sleep, because a step is shorter than a wake-up. While a job runs, everything of the vCPU
+ * belongs to its thread; while none does, to the debugger's. Registers live in the run area (KVM_CAP_SYNC_REGS): what is
+ * changed there is marked in kvm_dirty_regs and reaches the vCPU with the next KVM_RUN.
+ */
+#ifndef KVMSCOPE_KVMBACK_RUN_H
+#define KVMSCOPE_KVMBACK_RUN_H
+
+#include <signal.h>
+
+#include "core/mem/paging.h"
+#include "kvmback/kvm.h"
+
+#define KICK_SIGNAL (SIGRTMIN + 4)
+void run_kick_init(void);    /* install the handler, block the signal in this thread and those it makes */
+void run_kick_unblock(void); /* in a thread that calls KVM_RUN */
+
+/* A number that one thread raises and another waits for. */
+struct gate {
+	atomic_uint value, sleeping;
+	unsigned spin_ns; /* adapts: halved after a wait that slept all the same */
+};
+void gate_post(struct gate *g);
+/* Until value is not `seen` any more, or for timeout_ns (0: for ever). False at the timeout. */
+bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns);
+
+enum job { JOB_NONE, JOB_RUN, JOB_STEP, JOB_FORGET, JOB_QUIT };
+
+/* Why a vCPU's thread came back. */
+enum outcome {
+	OUT_KICKED, /* asked to: nothing to tell */
+	OUT_STOP,   /* t->stop says */
+	OUT_SMI,    /* the board raised an SMI; the access is complete */
+	OUT_RSM,    /* in emulated SMM, an RSM stands at rip */
+	OUT_HALT,   /* HLT: only the others can go on */
+};
+
+enum io_state {
+	IO_NONE,
+	IO_CAUGHT, /* an access was shown to the user; the device has not seen it */
+	IO_DONE,   /* the device has answered; KVM does not know yet */
+};
+
+/* How the vCPU is to run freely, made by plant_lay(). */
+#define DR_COUNT 4
+enum dr_use { DR_FREE, DR_PLANT, DR_WATCH, DR_HANDLER, DR_NO_HANDLER };
+struct run_plan {
+	struct kvm_guest_debug dbg;
+	enum dr_use dr[DR_COUNT];
+	int dr_id[DR_COUNT];  /* plant's id, or the vector of a handler */
+	const char *slow_why; /* not NULL: by single steps only, and why */
+	uint64_t cr0, cr3, cr4, efer;
+	bool unresolved; /* some address did not translate */
+};
+
+struct kvcpu_run {
+	struct kvcpu *v;
+	pthread_t thread;
+	bool started;
+	struct gate go;
+	atomic_bool busy, kick;
+	atomic_ulong steps; /* instructions stepped in this job */
+	enum job job;
+	uint64_t count;
+	enum outcome out;
+	struct stop stop;
+	struct run_plan plan;
+	struct kvm_guest_debug dbg; /* as KVM has it */
+	enum io_state io;
+	bool pending; /* out and stop have not been told yet: another vCPU's stop came first */
+	bool shown;   /* the user has seen a stop of this vCPU at shown_rip */
+	uint64_t shown_rip;
+	bool exc_shown; /* catch exception: shown at exc_rip, now deliver it */
+	uint8_t exc_vector;
+	uint64_t exc_rip;
+	bool guest_tf; /* TF is the guest's own */
+	bool idt_saved;
+	struct kvm_dtable idt; /* the guest's, while an empty one stands in */
+	bool io_tf;	       /* the access that was caught began with TF set by us */
+	bool rep;	       /* a REP iteration is under way with rcx 1 */
+	bool rep_repne, rep_compares;
+	uint64_t rep_count, rep_mask, rep_rip, rep_next;
+};
+
+/* A byte of guest memory that is int3 while the guest runs. */
+struct laid {
+	uint8_t *at;
+	uint8_t under;
+};
+
+struct plant_rec {
+	struct plant p;
+	uint8_t old[8]; /* of a watched range, when last looked at */
+	bool has_old;
+};
+
+struct run_state {
+	const struct strategy *st;
+	struct plant_rec *plant; /* execution plants first by address, then watches */
+	size_t n_plants, n_exec, cap_plants;
+	struct laid *laid;
+	size_t n_laid, cap_laid;
+	uint32_t catch;
+	atomic_bool interrupt;
+	struct gate done; /* raised by a vCPU's thread whenever it has come back */
+	pthread_mutex_t board_lock, lay_lock;
+};
+
+static inline struct kvm_regs *vcpu_regs(struct kvcpu *v)
+{
+	return &v->run->s.regs.regs;
+}
+static inline struct kvm_sregs *vcpu_sregs(struct kvcpu *v)
+{
+	return &v->run->s.regs.sregs;
+}
+static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
+{
+	v->run->kvm_dirty_regs |= parts;
+}
+
+/* run.c */
+int vcpu_enter(struct kvcpu *v);				   /* one KVM_RUN: 0, or a negative errno */
+int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		   /* registers and system registers into the run area */
+bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG where it differs */
+/* Fill t->stop and t->out; always false, so that callers can `return vcpu_stop(…)`. */
+bool vcpu_stop(struct kvcpu *v, enum stop_reason reason);
+bool vcpu_out(struct kvcpu *v, enum outcome out);
+bool vcpu_error(struct kvcpu *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+bool vcpu_kicked(const struct kvcpu *v);
+
+/* exits.c. Each returns true where the vCPU may go on; else t->out is set. */
+bool exit_free(struct kvcpu *v, int rc); /* after vcpu_enter() in a free run */
+bool exit_io(struct kvcpu *v);		 /* the access in the run area: catch it, or have the board do it and complete it */
+bool io_resume(struct kvcpu *v);	 /* an access that was caught: do it now */
+bool io_finish(struct kvcpu *v);	 /* let KVM complete what the board has answered, and nothing else */
+bool exit_failed(struct kvcpu *v, int rc); /* KVM_RUN's own failure, or an exit that nothing handles */
+bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
+void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev);
+bool exit_breakpoint(struct kvcpu *v, int id);
+/* An INTERNAL_ERROR or DEBUG exit by an int3 that is the guest's own. */
+bool exit_guest_int3(struct kvcpu *v, bool skip);
+
+/* step.c. True: exactly one instruction was executed, and the vCPU stands before the next. */
+bool step_one(struct kvcpu *v);
+/* What stands at rip: watches, breakpoints, modes after a step. True: nothing that stops. */
+void step_run(struct kvcpu *v, uint64_t count); /* JOB_STEP */
+bool step_slow(struct kvcpu *v);		/* one round of a free run by steps */
+
+/* trap.c */
+bool idt_own(const struct kvcpu *v);
+bool idt_handler(struct kvcpu *v, unsigned vector, uint64_t *linear, unsigned *dpl);
+/* Deliver through the guest's IDT and stop at the handler's first instruction. */
+bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error);
+bool trap_software(struct kvcpu *v, unsigned vector); /* the same for INT n and its like, which stands at rip */
+/* What single-steps and stops at the handlers of likely exceptions; and whether the vCPU stands at one of those. */
+void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d);
+bool trap_at_guard(struct kvcpu *v);
+/* Real mode, at linear address 0: an exception whose vector is empty. Undo it and stop; always false. */
+bool trap_no_handler(struct kvcpu *v);
+/* The vCPU stands at the first instruction of a handler: was it a laid int3 that brought it here? Undo the delivery, then.
+ */
+bool trap_unwind(struct kvcpu *v, unsigned vector, int *id);
+/* Segment register contents for a selector, out of the guest's tables. */
+bool trap_segment(struct kvcpu *v, uint16_t selector, struct kvm_segment *out);
+
+/* plant.c */
+int plant_lay(struct kvm_vm *vm, struct err *e) MUST_USE; /* plans and int3 bytes for all vCPUs */
+void plant_relay(struct kvcpu *v);			  /* from the vCPU's thread: after tables changed */
+void plant_lift(struct kvm_vm *vm);
+int plant_exec_at(const struct run_state *rs, uint64_t linear); /* id, or 0 */
+bool plant_laid_at(struct kvcpu *v, uint64_t linear);		/* an int3 of ours is there now */
+bool plant_watch(struct kvcpu *v);				/* after a step: false where a watched value changed */
+bool plant_watching(const struct run_state *rs);
+void plant_free(struct run_state *rs);
+
+/* gmem.c: from any thread, while slots stand still. */
+enum run_mode vcpu_mode(struct kvcpu *v);
+unsigned vcpu_cpl(struct kvcpu *v);
+unsigned vcpu_bits(struct kvcpu *v);
+uint64_t vcpu_linear(struct kvcpu *v, const struct kvm_segment *seg, uint64_t offset);
+uint64_t vcpu_linear_rip(struct kvcpu *v);
+bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights);
+struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa);
+/* The debugger's view of one byte; NULL where there is no memory, or where write and it is a file's. */
+uint8_t *gmem_byte(struct kvcpu *v, uint64_t gpa, bool write);
+size_t gmem_read(struct kvcpu *v, uint64_t linear, void *buf, size_t n); /* how many bytes could be read */
+bool gmem_write(struct kvcpu *v, uint64_t linear, const void *buf, size_t n);
+
+#endif

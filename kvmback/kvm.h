@@ -116,6 +116,7 @@ int kvm_smm_enter(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
 int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
 /* Set whether the vCPU is in (emulated) SMM, swapping the slots that only one side sees. Registers are the caller's. */
 int kvm_smm_switch(struct kvm_vm *vm, unsigned vcpu, bool smm, struct err *e) MUST_USE;
+void kvm_smm_reset(struct kvcpu *v); /* SMBASE and a latched SMI; in_smm is kvm_smm_switch()'s */
 int kvm_smi(struct machine *m, unsigned vcpu, struct err *e);
 int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);
 

@@ -5,7 +5,6 @@
  * structures sees them at once; the run area is updated or marked old with each.
  */
 #include "kvmback/regs_impl.h"
-#include "core/cpu/smm.h"
 
 #include <errno.h>
 #include <string.h>
@@ -406,8 +405,8 @@ static int reset_events(struct kvcpu *v, struct err *e)
 		k.flags |= KVM_VCPUEVENT_VALID_SMM;
 	if (ioctl(v->fd, KVM_SET_MP_STATE, &mp) < 0 && errno != EINVAL)
 		return kvm_vcpu_error(v, "reset the run state", "KVM_SET_MP_STATE", e);
-	v->halted = v->smi_latched = false;
-	v->smbase = SMM_DEFAULT_SMBASE;
+	v->halted = false;
+	kvm_smm_reset(v);
 	return h->vcpu_events ? store_events(v, &k, e) : 0;
 }
 

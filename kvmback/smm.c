@@ -133,13 +133,27 @@ int kvm_smi(struct machine *m, unsigned vcpu, struct err *e)
 	return kvm_smm_enter(vm, vcpu, e);
 }
 
+/* One MSR in struct kvm_msrs' layout, with its array's length known. */
+struct one_msr {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry;
+};
+
+void kvm_smm_reset(struct kvcpu *v)
+{
+	struct one_msr smbase = {.nmsrs = 1, .entry = {.index = MSR_SMBASE, .data = SMM_DEFAULT_SMBASE}};
+
+	v->smi_latched = false;
+	v->smbase = SMM_DEFAULT_SMBASE;
+	/* A host that does SMM but keeps SMBASE to itself resets it with the vCPU only: nothing more can be done. */
+	if (v->vm->host->x86_smm)
+		(void)ioctl(v->fd, KVM_SET_MSRS, &smbase);
+}
+
 int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e)
 {
 	struct kvcpu *v = &kvm_of(m)->vcpu[vcpu];
-	struct {
-		uint32_t nmsrs, pad;
-		struct kvm_msr_entry entry;
-	} one = {.nmsrs = 1, .entry = {.index = MSR_SMBASE}};
+	struct one_msr one = {.nmsrs = 1, .entry = {.index = MSR_SMBASE}};
 
 	if (!v->vm->host->x86_smm) {
 		*smbase = v->smbase;

@@ -356,6 +356,47 @@ static void test_huge(void **state)
 	assert_non_null(strstr(steps.step[1], "no longer congruent"));
 }
 
+/* A guest's 2 MiB page over such a block is one spte of level 2, and one rmap entry at that level. */
+static void test_huge_spte(void **state)
+{
+	/* mov [0x401000], eax; ud2 */
+	static const uint8_t code[] = {0x89, 0x04, 0x25, 0x00, 0x10, 0x40, 0x00, 0x0f, 0x0b};
+	const struct slot_spec spec = {.id = 6, .gpa = 0x400000, .size = 0x400000, .huge = true};
+	const uint64_t pde = 0x400087;
+	struct slot_steps steps;
+	struct spte_list sptes = {0};
+	struct rmap_list rmaps = {0};
+	struct err e = {0};
+	struct kview *k;
+	unsigned leaves = 0, mapped = 0;
+
+	NEED_KVM();
+	if (kvm_kview(kvm_of(m), &k, &e) || kview_tdp(k)) {
+		printf("skip: %s\n", e.why[0] ? e.why : "this host uses TDP");
+		skip();
+	}
+	user_guest(code, sizeof(code));
+	assert_int_equal(machine_slot_add(m, &spec, &steps, &e), 0);
+	if (!strstr(steps.step[0], "all 2 blocks")) {
+		printf("skip: this host gives no 2 MiB pages to a memfd: %s\n", steps.step[0]);
+		skip();
+	}
+	memcpy(kvmtest_mem(m, 0x12010, false), &pde, sizeof(pde));
+	assert_int_equal(kvmtest_run(m, 0), KVM_EXIT_SHUTDOWN);
+	assert_int_equal(machine_sptes(m, 0, 0x401000, 0x401fff, &sptes, &e), 0);
+	for (size_t i = 0; i < sptes.n; i++)
+		if (sptes.v[i].leaf && sptes.v[i].level == 2 && sptes.v[i].gva == 0x400000 && sptes.v[i].writable)
+			leaves++;
+	assert_int_equal(leaves, 1);
+	assert_int_equal(machine_rmap(m, 0x401, &rmaps, &e), 0);
+	for (size_t i = 0; i < rmaps.n; i++)
+		if (rmaps.v[i].level == 2 && rmaps.v[i].slot == 6)
+			mapped += (unsigned)rmaps.v[i].n_sptes;
+	assert_int_equal(mapped, 1);
+	spte_list_free(&sptes);
+	rmap_list_free(&rmaps);
+}
+
 static void test_huge_without_whole_block(void **state)
 {
 	struct slot_spec spec = {.id = 6, .gpa = 0x501000, .size = 0x200000, .huge = true};
@@ -511,6 +552,34 @@ static void test_dirty_by_side(void **state)
 	assert_int_equal(dirty_word(0, 1, false), 3);
 }
 
+/* Two address spaces, told of a kernel that has one: the second region fails, and the first is taken back. */
+static void test_second_space_refused(void **state)
+{
+	struct kvm_host two;
+	struct kvm_vm *vm;
+	struct err e = {0};
+
+	NEED_KVM();
+	vm = kvm_of(m);
+	if (vm->host->address_spaces > 1) {
+		printf("skip: this host has a second address space\n");
+		skip();
+	}
+	two = *vm->host;
+	two.address_spaces = 2;
+	kvmtest_slot(m, 0, 0, 0x1000, 0, 0);
+	vm->host = &two;
+	assert_int_equal(machine_slot_add(m, &(struct slot_spec){.id = 1, .gpa = 0x100000, .size = 0x1000}, NULL, &e),
+			 -EPROTO);
+	assert_null(slot_by_id(machine_slots(m), 1));
+	assert_int_equal(raw_slot(7, 0x100000), 0); /* free in the kernel too */
+	kvmtest_slot(m, 2, 0x200000, 0x1000, 0, SLOT_VIS_NONSMM);
+	assert_int_equal(raw_slot(8, 0x200000), -EEXIST);
+	assert_int_equal(machine_slot_flags(m, 2, 0, 0, SLOT_VIS_SMM, NULL, &e), -EPROTO);
+	assert_int_equal(slot_by_id(machine_slots(m), 2)->vis, SLOT_VIS_NONSMM);
+	assert_int_equal(raw_slot(8, 0x200000), -EEXIST);
+}
+
 /* ---- failures */
 
 static unsigned open_fds(void)
@@ -623,12 +692,14 @@ int main(void)
 	    T(test_file),
 	    T(test_file_refused),
 	    T(test_huge),
+	    T(test_huge_spte),
 	    T(test_huge_without_whole_block),
 	    T(test_visibility),
 	    T(test_visibility_change),
 	    T(test_dirty),
 	    T(test_dirty_survives),
 	    T(test_dirty_by_side),
+	    T(test_second_space_refused),
 	    T(test_no_descriptors),
 	    T(test_no_address_space),
 	    T(test_absurd_size),

@@ -32,6 +32,7 @@ static void split_into(struct err *e, const char *text)
 		copy_part(e->next, sizeof(e->next), next + 1, (size_t)(end - next - 1));
 }
 
+PRINTF_LIKE(5, 0)
 static int fill(struct err *e, int code, enum err_space space, uint64_t addr, const char *fmt, va_list ap)
 {
 	char text[1024];

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <tcl.h>
@@ -16,14 +17,22 @@
 
 static Tcl_AsyncHandler break_in;
 static volatile int depth; /* scripts under way */
+static bool unwinding;
 
 static int on_break(ClientData data, Tcl_Interp *interp, int code)
 {
-	struct session *s = data;
-
 	(void)interp;
-	Tcl_CancelEval(s->interp, NULL, NULL, TCL_CANCEL_UNWIND);
+	tcl_unwind(data);
 	return code;
+}
+
+/* A command limit that is exceeded already: unlike an error, no `catch` holds it. Taken back when the script has ended. */
+void tcl_unwind(struct session *s)
+{
+	Tcl_LimitSetCommands(s->interp, 0);
+	Tcl_LimitSetGranularity(s->interp, TCL_LIMIT_COMMANDS, 1);
+	Tcl_LimitTypeSet(s->interp, TCL_LIMIT_COMMANDS);
+	unwinding = true;
 }
 
 void tcl_interrupt(void)
@@ -146,14 +155,23 @@ int tcl_error(struct session *s, const char *text, int len, struct err *e)
 
 /* ---- running scripts */
 
-static int begin(void)
+static void begin(void)
 {
-	return depth++;
+	depth++;
+}
+
+static void end(struct session *s)
+{
+	if (--depth || !unwinding)
+		return;
+	unwinding = false;
+	Tcl_LimitSetCommands(s->interp, INT_MAX);
+	Tcl_LimitTypeReset(s->interp, TCL_LIMIT_COMMANDS);
 }
 
 static int finish(struct session *s, int code, const char *text, int len, struct err *e)
 {
-	depth--;
+	end(s);
 	tcl_flush();
 	if (code == TCL_OK || code == TCL_RETURN || s->quit)
 		return 0;
@@ -197,6 +215,7 @@ int tcl_condition(void *session, const struct bp *b, const struct stop *st, stru
 	if (session_interrupted())
 		return err_set(e, -EINTR, "condition of breakpoint %d" WHY "interrupted" TRY "c", b->id);
 	s->vcpu = st->vcpu;
+	begin();
 	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);
 	ret = Tcl_ExprBooleanObj(s->interp, tclcmd_expression(s, b->condition), &truth) == TCL_OK ? truth : -EINVAL;
 	if (ret < 0) {
@@ -204,6 +223,7 @@ int tcl_condition(void *session, const struct bp *b, const struct stop *st, stru
 		err_prefix(e, "condition of breakpoint %d: ", b->id);
 	}
 	Tcl_RestoreInterpState(s->interp, saved);
+	end(s);
 	s->vcpu = vcpu;
 	return ret;
 }

@@ -22,6 +22,8 @@ struct value tcl_result(struct session *s, struct pool *p);
 bool tcl_has(struct session *s, const char *name);
 /* Write out what puts has buffered. */
 void tcl_flush(void);
+/* End every script that is under way, whatever it catches. */
+void tcl_unwind(struct session *s);
 /* Async-signal-safe: end the script that runs now, if one does. */
 void tcl_interrupt(void);
 /* debugger.condition: is b's condition, a Tcl expression, true? */

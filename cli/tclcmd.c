@@ -13,6 +13,7 @@
 
 #include "cli/command.h"
 #include "cli/exec.h"
+#include "cli/tcl.h"
 #include "cli/tclvalue.h"
 
 #define WORDS_ON_STACK 32
@@ -61,7 +62,7 @@ static int run(struct session *s, const struct command *cmd, const char *format,
 	if (exec_command(&c, &e))
 		return raise_error(s, &e);
 	if (s->quit) {
-		Tcl_CancelEval(s->interp, NULL, NULL, TCL_CANCEL_UNWIND);
+		tcl_unwind(s);
 		return TCL_ERROR;
 	}
 	exec_pending(s); /* leaves results of its own behind */

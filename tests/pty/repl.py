@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""The prompt through a real terminal: editing, history, completion, continuation lines, Ctrl-C, Ctrl-D, pager."""
+import os, signal, sys, termios, time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from terminal import PROMPT, Session, main, need_kvm
+
+ENDLESS = "\xeb\xfe".encode("latin1")  # jmp $
+
+
+def prompt_and_value():
+    with Session() as t:
+        t.prompt()
+        out = t.line("info slots")
+        assert "readonly" in out and "0x80000" in out, out
+        assert "0x200000" in t.line("$rip")
+        assert t.line("expr 6 * 7").strip() == "42"
+
+
+def ctrl_d_quits():
+    with Session() as t:
+        t.prompt()
+        t.send("\x04")
+        assert t.wait_exit() == 0
+
+
+def quit_has_a_status():
+    with Session() as t:
+        t.prompt()
+        t.send("quit 7\n")
+        assert t.wait_exit() == 7
+
+
+def errors_keep_the_session():
+    with Session() as t:
+        t.prompt()
+        out = t.line("frobnicate")
+        assert out.startswith("error: frobnicate: no such command; try help"), out
+        assert "error: " in t.line("slot add 5 1 0x1000")
+        assert t.line("expr 1").strip() == "1"
+
+
+def history_is_kept():
+    with Session() as t:
+        t.prompt()
+        t.line("expr 11")
+        t.line("expr 22")
+        assert "expr 22" in t.line("info history")
+        t.send("\x1b[A\x1b[A\x1b[A\n")  # up three times: expr 11
+        assert "11" in t.prompt().split()
+        path = t.home + "/state/kvmscope/history"
+        lines = open(path).read().split("\n")
+        assert lines[:3] == ["expr 11", "expr 22", "info history"], lines
+        t.send("\x04")
+        t.wait_exit()
+        with Session(env={"HOME": t.home, "XDG_STATE_HOME": t.home + "/state"}) as again:
+            again.prompt()
+            assert "expr 11" in again.line("info history")
+
+
+def history_survives_a_kill():
+    with Session() as t:
+        t.prompt()
+        t.line("expr 33")
+        os.kill(t.pid, signal.SIGKILL)
+        os.waitpid(t.pid, 0)
+        t.status = -9
+        assert "expr 33" in open(t.home + "/state/kvmscope/history").read()
+
+
+def completes(typed, wanted, *setup):
+    with Session() as t:
+        t.prompt()
+        for line in setup:
+            t.line(line)
+        t.send(typed + "\t")
+        t.expect(wanted)
+        t.send("\x15\n")  # erase the line
+        t.prompt()
+
+
+def completes_commands():
+    completes("apro", "apropos ")
+    completes("info sha", "info shadow ")
+    completes("i sha", "i shadow ")
+    completes("slot de", "slot del ")
+    completes("expr 1; apro", "apropos ")
+    completes("foreach s [info sha", "[info shadow ")
+
+
+def completes_registers():
+    completes("p $ri", "p $rip ")
+    completes("x/2gx $rs", "x/2gx $rs")
+
+
+def completes_ids():
+    completes("slot flags 7", "slot flags 77 ", "slot add 77 0x10000000 0x1000")
+    completes("delete ", "delete 1 ", "b *0x200033")
+
+
+def completes_symbols():
+    completes("b write_al", "b write_alias ")
+    completes("x/x 8+write_al", "x/x 8+write_alias ")
+
+
+def completes_files():
+    with Session() as t:
+        t.prompt()
+        open(t.home + "/script-with-a-name.tcl", "w").write("puts done\n")
+        t.send("source " + t.home + "/script-w\t")
+        t.expect("script-with-a-name.tcl")
+        t.send("\n")
+        t.expect("done")
+        t.prompt()
+
+
+def lists_candidates():
+    with Session() as t:
+        t.prompt()
+        t.send("info rma\t\t\t")
+        t.expect("rmaps")
+        t.send("\x15\n")
+        t.prompt()
+
+
+def an_open_brace_goes_on():
+    with Session() as t:
+        t.prompt()
+        t.send("foreach n {1 2} {\n")
+        t.expect("\n> ")
+        t.send("puts <$n>\n")
+        t.expect("> ")
+        t.send("}\n")
+        out = t.prompt()
+        assert "<1>\n<2>" in out, out
+
+
+def ctrl_c_at_the_prompt():
+    with Session() as t:
+        t.prompt()
+        t.send("expr 5")
+        t.expect("expr 5")
+        t.send("\x03")
+        t.expect("^C")
+        t.prompt()
+        t.send("puts {\n")
+        t.expect("> ")
+        t.send("\x03")
+        t.expect("^C")
+        t.prompt()
+        assert t.line("expr 1").strip() == "1"
+
+
+def ctrl_c_ends_a_script():
+    with Session() as t:
+        t.prompt()
+        t.send("puts started; while 1 {incr n}\n")
+        t.expect("started\n")
+        t.send("\x03")
+        out = t.prompt()
+        assert "interrupted" in out, out
+        t.send("puts again; while 1 {catch {incr n}}\n")  # catch does not hold it
+        t.expect("again\n")
+        t.send("\x03")
+        assert "interrupted" in t.prompt()
+        assert t.line("expr 1").strip() == "1"
+
+
+def endless_guest(t):
+    path = t.home + "/endless.bin"
+    open(path, "wb").write(ENDLESS)
+    t.line(f"load {path} --mode long")
+
+
+def ctrl_c_stops_the_guest():
+    need_kvm()
+    with Session() as t:
+        t.prompt()
+        endless_guest(t)
+        for command in ("run", "c"):
+            t.send(command + "\n")
+            t.expect(command + "\n")
+            wait_for_vcpu(t.pid)
+            t.send("\x03")
+            out = t.prompt()
+            assert "interrupted" in out, out
+        assert "0x100000" in t.line("$rip")
+        assert t.line("expr 1").strip() == "1"
+
+
+def wait_for_vcpu(pid):
+    """Until some thread of the process has used processor time without the others: the guest runs."""
+    until = time.monotonic() + 20
+    before = cpu_time(pid)
+    while time.monotonic() < until:
+        if cpu_time(pid) >= before + 3:
+            return
+    raise AssertionError("no thread runs")
+
+
+def cpu_time(pid):
+    text = open(f"/proc/{pid}/stat").read()
+    fields = text[text.rindex(")") + 2:].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def empty_line_repeats():
+    need_kvm()
+    with Session() as t:
+        t.prompt()
+        t.line("si")
+        t.send("\n")
+        t.expect("\n")
+        t.prompt()
+        assert "0x20000f" in t.line("$rip")  # two steps
+        out = t.line("x/2gx 0x200000")
+        assert "0x200000" in out
+        t.send("\n")
+        t.expect("\n")
+        assert "0x200010" in t.prompt(), "x goes on behind what it showed"
+        t.line("expr 1")
+        t.send("\n")
+        t.expect("\n")
+        assert t.prompt().strip() == "", "Tcl is not repeated"
+
+
+def terminal_is_restored():
+    with Session() as t:
+        before = termios.tcgetattr(t.fd)
+        t.prompt()
+        t.line("expr 1")
+        t.send("\x04")
+        t.expect("\n")
+        assert t.wait_exit() == 0
+
+
+def hangup_ends_cleanly():
+    with Session() as t:
+        t.prompt()
+        os.kill(t.pid, signal.SIGHUP)
+        assert t.wait_exit() == 128 + signal.SIGHUP
+
+
+def term_ends_a_running_guest():
+    need_kvm()
+    with Session() as t:
+        t.prompt()
+        endless_guest(t)
+        t.send("run\n")
+        t.expect("run\n")
+        wait_for_vcpu(t.pid)
+        os.kill(t.pid, signal.SIGTERM)
+        assert t.wait_exit() == 128 + signal.SIGTERM
+
+
+def long_output_is_paged():
+    with Session(rows=10, env={"PAGER": "sed 's/^/paged: /'"}) as t:
+        t.prompt()
+        assert "paged: " in t.line("help")
+        assert "paged: " not in t.line("expr 1")
+    with Session(rows=10, env={"PAGER": "no-such-pager-here"}) as t:
+        t.prompt()
+        assert "apropos" in t.line("help"), "without a pager it is shown as it is"
+
+
+def no_color():
+    with Session() as t:
+        t.prompt()
+        assert "\x1b[" not in t.line("info slots")
+    with Session(env={"NO_COLOR": ""}) as t:
+        t.prompt()
+        assert "\x1b[" in t.line("info slots")
+
+
+def init_file():
+    import tempfile
+    with tempfile.TemporaryDirectory() as home:
+        os.makedirs(home + "/kvmscope")
+        open(home + "/kvmscope/init.tcl", "w").write("set from_init 99\n")
+        with Session(env={"XDG_CONFIG_HOME": home}) as t:  # the driver passes --nx
+            t.prompt()
+            assert "error" in t.line("set from_init")
+
+
+def breakpoint_commands_over_lines():
+    need_kvm()
+    with Session() as t:
+        t.prompt()
+        t.line("b *0x20000f")
+        t.send("commands 1 {\n")
+        t.expect("> ")
+        t.send("puts <[format %x $rip]>\n")
+        t.expect("> ")
+        t.send("}\n")
+        t.prompt()
+        assert "<20000f>" in t.line("run")
+
+
+TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
+         completes_commands, completes_registers, completes_ids, completes_symbols, completes_files, lists_candidates,
+         an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_stops_the_guest, empty_line_repeats,
+         terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
+         breakpoint_commands_over_lines]
+
+if __name__ == "__main__":
+    sys.exit(main(TESTS))

@@ -170,9 +170,6 @@ int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const str
 
 	if (!rc)
 		rc = check_parts(parts, "write registers", e);
-	if (!rc && (parts & ~in->valid))
-		rc = err_set(e, -EINVAL, "write registers" WHY "parts %#x were never filled" TRY "reading them first",
-			     parts & ~in->valid);
 	if (!rc)
 		rc = machine_check_idle(m, "write registers", e);
 	return rc ? rc : m->ops->set_regs(m, vcpu, parts, in, e);

@@ -209,9 +209,10 @@ static unsigned decode_run(struct soft_cpu *c, uint64_t rip, struct uop *uop, co
 		if (!n)
 			*first = host;
 		if (!soft_decode(c, at, code, have, &uop[n])) {
-			if (have < 15 && soft_fetch_fault(c, lin, have))
+			if (have < 15 && soft_fetch_more(c, lin, code, &have))
 				return n; /* the page behind is missing: its fault is the instruction's */
-			bad_code(code, have, &uop[n]);
+			if (!soft_decode(c, at, code, have, &uop[n]))
+				bad_code(code, have, &uop[n]);
 		}
 		uop[n].off = (uint8_t)off;
 		off += uop[n].len;

@@ -118,6 +118,7 @@ struct soft_cpu {
 	struct decoder *decoder; /* the machine's */
 	uint64_t icount;	 /* instructions completed */
 	bool halted;
+	bool mmio_seen;	 /* this instruction's MMIO or port access was reported: now it goes through */
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
 	bool skip_plant; /* not at the first instruction of this run */
 };
@@ -138,12 +139,10 @@ int soft_write_sys(struct soft_cpu *c, uint64_t lin, unsigned size, const void *
 /* Would a write of size bytes succeed? Raises what it would raise; leaves the page ready (for read-modify-write and for
  * instructions with two memory effects). */
 int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size);
-/* Up to 15 bytes of code at lin for the decoder: *n is how many could be had before a page that does not translate; with n 0
- * the fetch's fault is raised. host: the page's host address and gpa, for the block cache. */
+/* Up to 15 bytes of code at lin for the decoder, to the page's end: *n is how many. host: their host address. -1: the
+ * fetch's fault is raised. fetch_more adds those of the next page, once the decoder has found that it needs them. */
 int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa);
-/* The bytes from lin + have on were missing to make an instruction: raise their fetch's fault; false where there is none
- * (then the bytes are simply no instruction). */
-bool soft_fetch_fault(struct soft_cpu *c, uint64_t lin, unsigned have);
+int soft_fetch_more(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n);
 void soft_tlb_flush(struct soft_cpu *c);
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page);
 
@@ -200,6 +199,8 @@ void soft_mode_changed(struct soft_cpu *c, bool flush);
 void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
 void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
 
+/* soft.c: what the board asked for in answer to an access: an SMI, the end of the run. */
+void soft_board_effect(struct soft_cpu *c, enum board_effect effect);
 /* ---- soft.c: is there a breakpoint (the debugger's, or a debug register's that raises) at this linear address? Asked at
  * the start of every block while any_plants is set; blocks end before such addresses. */
 bool soft_planted(const struct soft_cpu *c, uint64_t lin);

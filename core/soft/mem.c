@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Memory as the soft CPU sees it. The TLB answers in line (cpu.h); a miss comes here: the shadow MMU maps the page or says
+ * why not, then the access itself goes through the pipeline's second and third stage (core/mem/xlate), so that RAM, ROM
+ * writes, devices and MMIO exits are decided in one place. Both pages of a crossing access are settled before a byte moves.
+ */
+#include "core/soft/exec.h"
+#include "core/soft/soft_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* One access of at most two pages. */
+struct mem_access {
+	uint64_t lin;
+	unsigned size, kind; /* enum access, USER and IMPLICIT included */
+	struct xlate_tlb tlb;
+	bool emulate[2]; /* the page is a shadowed guest table: tell the shadow MMU of the write */
+};
+
+static bool watching(const struct soft_cpu *c)
+{
+	return c->m->n_watch;
+}
+
+/* ---- the TLB */
+
+void soft_tlb_flush(struct soft_cpu *c)
+{
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+			c->tlb_of[k][i] = (struct soft_tlb_entry){.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
+}
+
+void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page)
+{
+	unsigned i = gva_page >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1);
+
+	for (unsigned k = 0; k < 2; k++)
+		c->tlb_of[k][i] = (struct soft_tlb_entry){.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
+}
+
+/* Remember what the spte allows at this privilege. Supervisor accesses to user pages depend on SMEP, SMAP and AC, so only
+ * what holds without AC is kept. */
+static void tlb_fill(struct soft_cpu *c, const struct mem_access *a, uint64_t lin, const struct shadow_result *r)
+{
+	bool user = a->kind & ACCESS_USER, upage = r->rights & ACCESS_USER;
+	uint64_t page = lin & ~PAGE_OFFSET_MASK;
+	struct soft_tlb_entry *t = &c->tlb_of[user][lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+	bool data = user || !upage || !(c->pg.cr4 & CR4_SMAP);
+	bool code = (r->rights & ACCESS_FETCH) && (user || !upage || !(c->pg.cr4 & CR4_SMEP));
+
+	if (watching(c) && soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK))
+		data = false;
+	t->host = r->host;
+	t->gpa = r->gpa & ~PAGE_OFFSET_MASK;
+	t->read = data ? page : ~0ull;
+	t->write = data && (r->rights & ACCESS_WRITE) && !block_page_has_code(c->blocks, r->host) ? page : ~0ull;
+	t->fetch = code ? page : ~0ull;
+}
+
+/* ---- table walks */
+
+static int table_read(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
+{
+	struct soft_cpu *c = ctx;
+	struct slot *s = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
+
+	if (!s || !s->alias)
+		return -EFAULT;
+	*entry = 0;
+	memcpy(entry, s->alias + (gpa - s->gpa), size);
+	return 0;
+}
+
+static int table_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, uint64_t new_entry)
+{
+	struct soft_cpu *c = ctx;
+	struct slot *s = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
+	uint64_t now = 0;
+
+	if (!s || !s->alias)
+		return -EFAULT;
+	if (s->flags & SLOT_READONLY)
+		return -EROFS;
+	memcpy(&now, s->alias + (gpa - s->gpa), size);
+	if (now != old)
+		return 1;
+	memcpy(s->alias + (gpa - s->gpa), &new_entry, size);
+	slot_mark_dirty(s, gpa, size, c->r.smm);
+	block_cache_written(c->blocks, s->alias + (gpa - s->gpa));
+	return 0;
+}
+
+void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem)
+{
+	*mem = (struct paging_mem){.ctx = c, .read = table_read, .update = table_update};
+}
+
+/* ---- translating */
+
+static int raise_fault(struct soft_cpu *c, const struct guest_fault *f)
+{
+	if (f->vector == 14)
+		c->cr2 = f->address;
+	if (f->has_error)
+		soft_raise_error(c, f->vector, f->error_code);
+	else
+		soft_raise(c, f->vector);
+	return -1;
+}
+
+static int raise_host(struct soft_cpu *c, int rc, const struct err *e)
+{
+	if (rc == -EINTR) { /* the debugger gave the fault up at a stage: the instruction starts again */
+		c->event = EVENT_RESTART;
+		return -1;
+	}
+	c->event = EVENT_STOP;
+	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1};
+	snprintf(c->stop.error, sizeof(c->stop.error), "%.90s: %.100s", e->what, e->why);
+	return -1;
+}
+
+/* As an emulator translates: the MMIO cache, then the guest's tables; nothing is mapped for it. */
+static int emulator_page(struct soft_cpu *c, uint64_t lin, unsigned kind, uint64_t *gpa)
+{
+	const struct mmio_cache *cache = &c->shadow.mmio;
+	struct paging_mem mem;
+	struct walk w;
+
+	if (mmio_cache_match_gva(cache, lin, kind & ACCESS_USER, kind & ACCESS_WRITE, c->m->m.slots.generation)) {
+		*gpa = cache->gfn << PAGE_SHIFT | (lin & PAGE_OFFSET_MASK);
+		return 0;
+	}
+	soft_mem_init(c, &mem);
+	paging_walk(&c->pg, &mem, lin, kind, true, &w);
+	if (w.fault.present)
+		return raise_fault(c, &w.fault);
+	*gpa = w.gpa;
+	return 0;
+}
+
+static int shadow_page(struct soft_cpu *c, struct mem_access *a, uint64_t lin, unsigned which, uint64_t *gpa)
+{
+	struct shadow_result r;
+	struct paging_mem mem;
+	struct err e = {0};
+	int rc;
+
+	soft_mem_init(c, &mem);
+	rc = shadow_access(c->m->shadow, &c->shadow, &c->pg, &mem, lin, a->kind, c->r.smm, false, &r, &e);
+	if (rc)
+		return raise_host(c, rc, &e);
+	if (r.kind == SHADOW_GUEST_FAULT)
+		return raise_fault(c, &r.fault);
+	if (r.kind == SHADOW_MAPPED)
+		tlb_fill(c, a, lin, &r);
+	a->emulate[which] = r.kind == SHADOW_EMULATE;
+	*gpa = r.gpa;
+	return 0;
+}
+
+static int translate(struct soft_cpu *c, struct mem_access *a)
+{
+	uint64_t lin = a->lin;
+	unsigned left = a->size;
+	bool emulator = c->m->emulated_kernel && !(a->kind & ACCESS_USER);
+
+	c->pg.ac = c->eflags & RFLAGS_AC;
+	for (unsigned i = 0; left; i++) {
+		unsigned room = (unsigned)(PAGE_SIZE_4K - (lin & PAGE_OFFSET_MASK)), part = left < room ? left : room;
+		uint64_t gpa;
+
+		if (emulator ? emulator_page(c, lin, a->kind, &gpa) : shadow_page(c, a, lin, i, &gpa))
+			return -1;
+		if (emulator)
+			a->emulate[i] = a->kind & ACCESS_WRITE;
+		a->tlb.entry[a->tlb.n++] = (struct tlb_entry){.gpa = gpa, .len = part};
+		lin += part;
+		left -= part;
+		if (c->code_bits != 64)
+			lin = (uint32_t)lin;
+	}
+	return 0;
+}
+
+/* ---- the access itself */
+
+/* catch mmio: stop before the device sees it, once an instruction. */
+static bool stop_at_mmio(struct soft_cpu *c, uint64_t gpa, unsigned len, const void *data, bool write)
+{
+	struct slot *s = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
+
+	if (!(c->m->catches & CATCH_MMIO) || c->mmio_seen)
+		return false;
+	c->event = EVENT_STOP;
+	c->stop = (struct stop){
+	    .reason = STOP_MMIO, .vcpu = c->index, .gpa = gpa, .len = len, .write = write, .slot = s ? (int)s->id : -1};
+	if (write)
+		memcpy(c->stop.data, data, len);
+	c->mmio_seen = true; /* when the instruction starts again, it goes through */
+	return true;
+}
+
+static int mmio_exit(void *ctx, uint64_t gpa, unsigned len, void *data, bool write)
+{
+	struct soft_cpu *c = ctx;
+
+	if (stop_at_mmio(c, gpa, len, data, write))
+		return -EAGAIN;
+	if (slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL))
+		return 0; /* a write to READONLY memory: dropped */
+	soft_board_effect(c, board_mmio(&c->m->m.board, gpa, len, data, write));
+	return 0;
+}
+
+static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool write)
+{
+	struct xlate_env env = {.pg = c->pg,
+				.slots = &c->m->m.slots,
+				.smm = c->r.smm,
+				.side_effects = true,
+				.board = &c->m->m.board,
+				.mmio = mmio_exit,
+				.mmio_ctx = c};
+	struct xlate_iolist io;
+	struct err e = {0};
+	int rc = tlb_to_io(&env, &a->tlb, a->kind, false, &io, &e);
+
+	if (!rc && watching(c))
+		soft_watch(c, a->lin, a->tlb.entry[0].gpa, a->size, write, data);
+	if (!rc)
+		rc = run_iolist(&env, &io, data, &e);
+	if (rc)
+		return c->event ? -1 : raise_host(c, rc, &e);
+	for (unsigned i = 0; write && i < io.n; i++) {
+		if (io.io[i].kind != IO_RAM)
+			continue;
+		block_cache_written(c->blocks, io.io[i].slot->alias + (io.io[i].gpa - io.io[i].slot->gpa));
+		if (a->emulate[i])
+			shadow_wrote(c->m->shadow, io.io[i].gpa, io.io[i].len, c->r.smm);
+	}
+	return 0;
+}
+
+static int full_access(struct soft_cpu *c, uint64_t lin, unsigned size, void *data, unsigned kind)
+{
+	struct mem_access a = {.lin = lin, .size = size, .kind = kind};
+
+	return translate(c, &a) ? -1 : perform(c, &a, data, kind & ACCESS_WRITE);
+}
+
+static unsigned with_cpl(const struct soft_cpu *c, unsigned access)
+{
+	return access | (c->cpl == 3 ? ACCESS_USER : 0);
+}
+
+int soft_read_slow(struct soft_cpu *c, uint64_t lin, unsigned size, void *out, unsigned access)
+{
+	return full_access(c, lin, size, out, with_cpl(c, access));
+}
+
+int soft_write_slow(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in, unsigned access)
+{
+	uint8_t copy[16];
+
+	memcpy(copy, in, size);
+	return full_access(c, lin, size, copy, with_cpl(c, access));
+}
+
+int soft_read_sys(struct soft_cpu *c, uint64_t lin, unsigned size, void *out)
+{
+	return full_access(c, lin, size, out, ACCESS_READ | ACCESS_IMPLICIT);
+}
+
+int soft_write_sys(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in)
+{
+	uint8_t copy[16];
+
+	memcpy(copy, in, size);
+	return full_access(c, lin, size, copy, ACCESS_WRITE | ACCESS_IMPLICIT);
+}
+
+int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	struct mem_access a = {.lin = lin, .size = size, .kind = with_cpl(c, ACCESS_WRITE)};
+
+	return translate(c, &a);
+}
+
+/* ---- fetching */
+
+static int fetch_page(struct soft_cpu *c, uint64_t lin, unsigned want, uint8_t *code, uint8_t **host, uint64_t *gpa_out)
+{
+	struct mem_access a = {.lin = lin, .size = want, .kind = with_cpl(c, ACCESS_FETCH)};
+
+	if (translate(c, &a))
+		return -1;
+	uint64_t gpa = a.tlb.entry[0].gpa;
+	struct slot *s = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
+	if (!s || !s->alias) {
+		c->event = EVENT_STOP;
+		c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .gpa = gpa, .slot = -1};
+		snprintf(c->stop.error, sizeof(c->stop.error),
+			 "the instruction at gva %#llx is to be fetched from gpa %#llx, where there is no memory",
+			 (unsigned long long)lin, (unsigned long long)gpa);
+		return -1;
+	}
+	*host = s->alias + (gpa - s->gpa);
+	*gpa_out = gpa;
+	memcpy(code, *host, want);
+	return 0;
+}
+
+int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa)
+{
+	unsigned room = (unsigned)(PAGE_SIZE_4K - (lin & PAGE_OFFSET_MASK)), first = room < 15 ? room : 15;
+
+	memset(code, 0, 16);
+	if (fetch_page(c, lin, first, code, host, gpa))
+		return -1;
+	*n = first;
+	return 0;
+}
+
+int soft_fetch_more(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n)
+{
+	uint8_t *host;
+	uint64_t gpa, next = c->code_bits == 64 ? lin + *n : (uint32_t)(lin + *n);
+
+	if (fetch_page(c, next, 15 - *n, code + *n, &host, &gpa))
+		return -1;
+	*n = 15;
+	return 0;
+}
+
+void soft_memory_written(struct soft_machine *m, const struct slot *s, uint64_t gpa, uint64_t len)
+{
+	for (uint64_t at = gpa & ~PAGE_OFFSET_MASK; at < gpa + len; at += PAGE_SIZE_4K)
+		block_cache_written(m->blocks, s->alias + (at - s->gpa));
+	shadow_wrote(m->shadow, gpa, len, !(s->vis & SLOT_VIS_NONSMM));
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Inside the soft machine: what its vCPUs share.
+ */
+#ifndef KVMSCOPE_CORE_SOFT_SOFT_IMPL_H
+#define KVMSCOPE_CORE_SOFT_SOFT_IMPL_H
+
+#include <stdatomic.h>
+
+#include "core/machine_impl.h"
+#include "core/soft/cpu.h"
+#include "core/soft/decode.h"
+
+struct soft_plant {
+	struct plant p;
+	struct soft_plant *next;
+};
+
+struct soft_machine {
+	struct machine m;
+	struct soft_cpu *cpu[64];
+	struct shadow *shadow;
+	struct decoder *decoder;
+	struct block_cache *blocks;
+	struct soft_plant *plants;
+	unsigned n_exec, n_watch; /* plants of either kind */
+	uint32_t catches;	  /* enum catch_event */
+	atomic_bool interrupted;
+	bool emulated_kernel;  /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
+	unsigned turn;	       /* whose turn it is */
+	struct stop watch_hit; /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
+};
+
+static inline struct soft_machine *soft_of(const struct machine *m)
+{
+	return CONTAINER_OF(m, struct soft_machine, m);
+}
+
+/* mem.c: guest memory as table walks of this CPU see it, A/D updates included. */
+void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem);
+/* Drop decoded code and shadow state of guest memory that was written by other means than this CPU's stores. */
+void soft_memory_written(struct soft_machine *m, const struct slot *s, uint64_t gpa, uint64_t len);
+
+/* watch.c: does an access touch a watched range? Fills m->watch_hit once; the bytes before a write are read by it. */
+void soft_watch(struct soft_cpu *c, uint64_t lin, uint64_t gpa, unsigned len, bool write, const void *data);
+/* Is any byte of this page watched? Then its TLB entries allow nothing directly. */
+bool soft_watched_page(const struct soft_machine *m, uint64_t gva_page, uint64_t gpa_page);
+
+#endif

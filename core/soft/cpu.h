@@ -99,7 +99,7 @@ struct soft_cpu {
 	struct soft_machine *m;
 	unsigned index;
 	uint32_t smbase;
-	bool smi_pending, smi_blocked, nmi_pending;
+	bool smi_pending, smi_blocked, nmi_pending, nmi_blocked;
 	bool inhibit; /* the last instruction was STI or a load of SS: no interrupt and no #DB before the next */
 	uint64_t inhibit_rip;
 
@@ -208,6 +208,8 @@ bool soft_planted(const struct soft_cpu *c, uint64_t lin);
 bool soft_stop_at_plant(struct soft_cpu *c);
 void soft_each_cpu(struct soft_machine *m, void (*fn)(struct soft_cpu *c, const uint8_t *arg), const uint8_t *arg);
 void soft_out_of_memory(struct soft_cpu *c); /* EVENT_STOP with an error */
+/* The instruction's bytes into c->stop. */
+void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len);
 
 /* ---- block.c */
 struct block_cache *block_cache_create(void);

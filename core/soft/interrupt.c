@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Exceptions and interrupts: through the vector table of real mode, the IDT of protected and of long mode; double and triple
+ * faults. Intel SDM vol. 3A chapter 6; the classes that make a double fault: table 6-5.
+ *
+ * A vector beyond the IDT's limit is no handler of the guest's own: then the machine stops and says so, instead of the
+ * cascade to a triple fault that hardware goes through and that would leave nothing to look at.
+ */
+#include "core/soft/segment.h"
+
+#include <stdio.h>
+
+#include "core/soft/soft_impl.h"
+
+/* What is on its way into a handler. */
+struct delivery {
+	uint8_t vector;
+	bool has_error, soft; /* soft: INT n and its kin, checked against the gate's DPL */
+	uint32_t error;
+	uint64_t rip; /* to be pushed */
+};
+
+struct gate {
+	uint64_t offset;
+	uint16_t selector;
+	uint8_t type, dpl, ist;
+	bool present;
+};
+
+const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector)
+{
+	c->event = EVENT_EXCEPTION;
+	c->vector = vector;
+	c->has_error = false;
+	c->error_code = 0;
+	c->soft_int_len = 0;
+	return NULL;
+}
+
+const struct uop *soft_raise_error(struct soft_cpu *c, uint8_t vector, uint32_t error_code)
+{
+	soft_raise(c, vector);
+	c->has_error = true;
+	c->error_code = error_code;
+	return NULL;
+}
+
+const struct uop *soft_unsupported(struct soft_cpu *c, const struct uop *u)
+{
+	c->event = EVENT_STOP;
+	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1, .suberror = 1};
+	snprintf(c->stop.error, sizeof(c->stop.error), "the soft CPU does not execute `%s`",
+		 decoder_name(c->decoder, u->insn));
+	soft_stop_bytes(c, uop_rip(c, u), u->len);
+	return NULL;
+}
+
+/* ---- real mode */
+
+static int deliver_real(struct soft_cpu *c, const struct delivery *d)
+{
+	uint64_t frame[3] = {c->eflags, c->r.seg[SEG_CS].selector, d->rip};
+	uint16_t to[2];
+
+	if (soft_read_sys(c, c->r.idt.base + 4ull * d->vector, 4, to) || exec_push_n(c, 2, frame, 3))
+		return -1;
+	c->eflags &= ~(RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
+	seg_set_real(c, SEG_CS, to[1]);
+	c->rip = to[0];
+	soft_segs_changed(c);
+	return 0;
+}
+
+/* ---- protected and long mode */
+
+static int refuse(struct soft_cpu *c, uint8_t vector, uint32_t error)
+{
+	soft_raise_error(c, vector, error);
+	return -1;
+}
+
+static int gate_read(struct soft_cpu *c, const struct delivery *d, struct gate *g)
+{
+	unsigned size = c->long_mode ? 16 : 8;
+	uint64_t raw[2] = {0}, at = c->r.idt.base + (uint64_t)size * d->vector;
+	uint32_t error = 8u * d->vector + 2;
+
+	if (size * (d->vector + 1u) - 1 > c->r.idt.limit)
+		return refuse(c, VEC_GP, error);
+	if (soft_read_sys(c, at, 8, &raw[0]) || (c->long_mode && soft_read_sys(c, at + 8, 8, &raw[1])))
+		return -1;
+	*g = (struct gate){.offset = (raw[0] & 0xffff) | (raw[0] >> 32 & 0xffff0000),
+			   .selector = (uint16_t)(raw[0] >> 16),
+			   .type = raw[0] >> 40 & 31,
+			   .dpl = raw[0] >> 45 & 3,
+			   .present = raw[0] >> 47 & 1,
+			   .ist = c->long_mode ? raw[0] >> 32 & 7 : 0};
+	if (c->long_mode)
+		g->offset |= raw[1] << 32;
+	bool known = g->type == DESC_INT || g->type == DESC_TRAP ||
+		     (!c->long_mode && (g->type == DESC_INT16 || g->type == DESC_TRAP16 || g->type == DESC_TASK));
+	if (!known || (d->soft && g->dpl < c->cpl))
+		return refuse(c, VEC_GP, error);
+	return g->present ? 0 : refuse(c, VEC_NP, error);
+}
+
+/* Where the frame goes: the stack segment it will be, and its pointer. */
+struct frame_stack {
+	struct descriptor ss;
+	uint64_t sp;
+	bool fresh, null_ss; /* another stack than now */
+	unsigned cpl;
+};
+
+static int choose_stack(struct soft_cpu *c, const struct gate *g, unsigned cpl, struct frame_stack *st)
+{
+	bool vm = c->eflags & RFLAGS_VM;
+	uint16_t selector;
+
+	*st = (struct frame_stack){.sp = c->gpr[RSP], .cpl = cpl};
+	if (cpl == c->cpl && !vm && !g->ist) {
+		if (c->long_mode)
+			st->sp &= ~15ull;
+		return 0;
+	}
+	st->fresh = true;
+	if (tss_stack(c, cpl, g->ist, &st->sp, &selector))
+		return -1;
+	if (c->long_mode) {
+		st->sp &= ~15ull;
+		st->null_ss = cpl != c->cpl;
+		return 0;
+	}
+	return desc_check_stack(c, selector, cpl, VEC_TS, &st->ss);
+}
+
+static int write_frame(struct soft_cpu *c, const struct frame_stack *st, unsigned size, const uint64_t *v, unsigned n,
+		       uint64_t *sp)
+{
+	const struct seg *ss = st->fresh ? &st->ss.seg : &c->r.seg[SEG_SS];
+	uint64_t mask = c->long_mode ? ~0ull : ss->db ? 0xffffffffull : 0xffffull, at = st->sp;
+
+	for (unsigned i = 0; i < n; i++) {
+		at = (at - size) & mask;
+		uint64_t lin = c->long_mode ? at : (uint32_t)(ss->base + at);
+		if (!c->long_mode && !(ss->type & 4) && at + size - 1 > ss->limit)
+			return refuse(c, VEC_SS, 0);
+		if (st->cpl == 3 ? soft_write(c, lin, size, &v[i]) : soft_write_sys(c, lin, size, &v[i]))
+			return -1;
+	}
+	*sp = c->long_mode ? at : (c->gpr[RSP] & ~mask & 0xffffffff) | at;
+	if (st->fresh && !c->long_mode)
+		*sp = at;
+	return 0;
+}
+
+static unsigned build_frame(struct soft_cpu *c, const struct delivery *d, bool fresh, uint64_t v[10])
+{
+	unsigned n = 0;
+	bool vm = c->eflags & RFLAGS_VM;
+
+	if (vm) {
+		v[n++] = c->r.seg[SEG_GS].selector;
+		v[n++] = c->r.seg[SEG_FS].selector;
+		v[n++] = c->r.seg[SEG_DS].selector;
+		v[n++] = c->r.seg[SEG_ES].selector;
+	}
+	if (fresh || c->long_mode) {
+		v[n++] = c->r.seg[SEG_SS].selector;
+		v[n++] = c->gpr[RSP];
+	}
+	v[n++] = c->eflags;
+	v[n++] = c->r.seg[SEG_CS].selector;
+	v[n++] = d->rip;
+	if (d->has_error)
+		v[n++] = d->error;
+	return n;
+}
+
+static void drop_vm86_segments(struct soft_cpu *c)
+{
+	static const enum seg_index data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+
+	for (unsigned i = 0; i < ARRAY_LEN(data); i++)
+		c->r.seg[data[i]] = (struct seg){.unusable = true};
+}
+
+static int handler_code(struct soft_cpu *c, const struct gate *g, struct descriptor *cs, unsigned *cpl)
+{
+	if (!(g->selector & 0xfffc))
+		return refuse(c, VEC_GP, 0);
+	if (desc_read(c, g->selector, VEC_GP, false, cs))
+		return -1;
+	bool bad_long = c->long_mode && (!cs->seg.l || cs->seg.db);
+	if (!desc_is_code(&cs->seg) || cs->seg.dpl > c->cpl || bad_long)
+		return refuse(c, VEC_GP, g->selector & 0xfffcu);
+	if (!cs->seg.present)
+		return refuse(c, VEC_NP, g->selector & 0xfffcu);
+	*cpl = desc_conforming(&cs->seg) ? c->cpl : cs->seg.dpl;
+	if ((c->eflags & RFLAGS_VM) && *cpl)
+		return refuse(c, VEC_GP, g->selector & 0xfffcu);
+	return 0;
+}
+
+static int deliver_gate(struct soft_cpu *c, const struct delivery *d)
+{
+	struct descriptor cs;
+	struct frame_stack st;
+	struct gate g;
+	uint64_t v[10], sp;
+	unsigned cpl;
+
+	if (gate_read(c, d, &g))
+		return -1;
+	if (g.type == DESC_TASK) {
+		c->event = EVENT_STOP;
+		c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1};
+		snprintf(c->stop.error, sizeof(c->stop.error),
+			 "vector %u is a task gate, and the soft CPU switches no tasks", d->vector);
+		return -1;
+	}
+	if (handler_code(c, &g, &cs, &cpl) || choose_stack(c, &g, cpl, &st))
+		return -1;
+	unsigned size = c->long_mode ? 8 : g.type & 8 ? 4 : 2;
+	unsigned n = build_frame(c, d, st.fresh, v);
+	if (desc_mark_accessed(c, &cs) || (st.fresh && !c->long_mode && desc_mark_accessed(c, &st.ss)) ||
+	    write_frame(c, &st, size, v, n, &sp))
+		return -1;
+	bool vm = c->eflags & RFLAGS_VM;
+	c->eflags &= ~(RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM);
+	if (!(g.type & 1))
+		c->eflags &= ~RFLAGS_IF;
+	if (vm)
+		drop_vm86_segments(c);
+	if (st.fresh && !c->long_mode)
+		c->r.seg[SEG_SS] = st.ss.seg;
+	else if (st.null_ss)
+		c->r.seg[SEG_SS] = (struct seg){.selector = (uint16_t)cpl, .unusable = true, .dpl = (uint8_t)cpl};
+	c->gpr[RSP] = sp;
+	seg_set_code(c, &cs, g.selector, cpl);
+	c->rip = size == 2 ? g.offset & 0xffff : g.offset;
+	soft_segs_changed(c);
+	return 0;
+}
+
+/* ---- escalation */
+
+static bool contributory(uint8_t vector)
+{
+	return vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
+}
+
+/* The first exception was being delivered when the second came up: both one after the other, or a double fault. */
+static bool doubles(uint8_t first, uint8_t second)
+{
+	return (contributory(first) && contributory(second)) ||
+	       (first == VEC_PF && (second == VEC_PF || contributory(second)));
+}
+
+static int deliver_once(struct soft_cpu *c, const struct delivery *d)
+{
+	uint64_t flags, rsp = c->gpr[RSP];
+
+	flags_settle(c);
+	flags = c->eflags;
+	c->event = EVENT_NONE;
+	if (d->vector == VEC_PF)
+		c->r.cr2 = c->cr2;
+	/* RF is set in the image that a fault pushes, so that its restart does not trip the same instruction breakpoint. */
+	if (!d->soft && d->vector != VEC_DB && d->vector != VEC_BP && d->vector != VEC_OF)
+		c->eflags |= RFLAGS_RF;
+	int rc = c->r.cr0 & CR0_PE ? deliver_gate(c, d) : deliver_real(c, d);
+	if (rc) {
+		c->eflags = flags;
+		c->gpr[RSP] = rsp;
+	}
+	return rc;
+}
+
+static bool no_handler(const struct soft_cpu *c, uint8_t vector)
+{
+	unsigned size = !(c->r.cr0 & CR0_PE) ? 4 : c->long_mode ? 16 : 8;
+
+	return size * (vector + 1u) - 1 > c->r.idt.limit;
+}
+
+static void stop_with_exception(struct soft_cpu *c)
+{
+	if (c->vector == VEC_PF)
+		c->r.cr2 = c->cr2;
+	c->event = EVENT_STOP;
+	c->stop = (struct stop){.reason = STOP_EXCEPTION,
+				.vcpu = c->index,
+				.vector = c->vector,
+				.has_error = c->has_error,
+				.error_code = c->error_code,
+				.cr2 = c->r.cr2,
+				.slot = -1};
+}
+
+void soft_deliver(struct soft_cpu *c)
+{
+	struct delivery d = {.vector = c->vector,
+			     .has_error = c->has_error && (c->r.cr0 & CR0_PE),
+			     .error = c->error_code,
+			     .soft = c->soft_int_len,
+			     .rip = c->rip + c->soft_int_len};
+
+	if (no_handler(c, d.vector)) {
+		stop_with_exception(c);
+		return;
+	}
+	for (unsigned depth = 0; depth < 3; depth++) {
+		if (!deliver_once(c, &d))
+			return;
+		if (c->event != EVENT_EXCEPTION)
+			return; /* a stop, or a fault given up at a stage */
+		uint8_t second = c->vector;
+		if (d.vector == VEC_DF)
+			break;
+		bool twice = doubles(d.vector, second);
+		d = (struct delivery){.vector = twice ? VEC_DF : second,
+				      .has_error = true,
+				      .error = twice ? 0 : c->error_code | (second == VEC_PF ? 0 : !d.soft),
+				      .rip = c->rip};
+		d.has_error = d.has_error && (c->r.cr0 & CR0_PE);
+		if (no_handler(c, d.vector))
+			break;
+	}
+	c->event = EVENT_SHUTDOWN;
+}
+
+/* ---- INT n and its kin */
+
+static const struct uop *soft_interrupt(struct soft_cpu *c, const struct uop *u, uint8_t vector)
+{
+	soft_raise(c, vector);
+	c->soft_int_len = u->len;
+	return NULL;
+}
+
+const struct uop *op_int_n(struct soft_cpu *c, const struct uop *u)
+{
+	if ((c->eflags & RFLAGS_VM) && (c->eflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+		return soft_raise_error(c, VEC_GP, 0);
+	return soft_interrupt(c, u, (uint8_t)u->imm);
+}
+
+const struct uop *op_int3(struct soft_cpu *c, const struct uop *u)
+{
+	return soft_interrupt(c, u, VEC_BP);
+}
+
+const struct uop *op_int1(struct soft_cpu *c, const struct uop *u)
+{
+	return soft_interrupt(c, u, VEC_DB);
+}
+
+const struct uop *op_into(struct soft_cpu *c, const struct uop *u)
+{
+	return flag_of(c) ? soft_interrupt(c, u, VEC_OF) : exec_jump(c, exec_next_rip(c, u));
+}
+
+const struct uop *op_ud(struct soft_cpu *c, const struct uop *u)
+{
+	return u->cond ? soft_raise_error(c, VEC_GP, 0) : soft_raise(c, VEC_UD);
+}
+
+const struct uop *op_bound(struct soft_cpu *c, const struct uop *u)
+{
+	uint64_t lin, low = 0, high = 0;
+	unsigned size = u->opsize, shift = 64 - 8 * size;
+	int64_t v = (int64_t)(reg_read(c, u->dst, size) << shift) >> shift;
+
+	if (exec_lea(c, u, 2 * size, false, &lin) || soft_read(c, lin, size, &low) || soft_read(c, lin + size, size, &high))
+		return NULL;
+	if (v < (int64_t)(low << shift) >> shift || v > (int64_t)(high << shift) >> shift)
+		return soft_raise(c, VEC_BR);
+	return u + 1;
+}

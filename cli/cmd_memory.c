@@ -153,8 +153,10 @@ static int read_values(struct call *c, const struct space *sp, const struct xfor
 	case 's':
 		return read_strings(c, sp, f, addr, values, next, e);
 	default:
-		*next = addr + f->count * f->unit;
-		return read_numbers(c, sp, f, addr, values, e);
+		rc = read_numbers(c, sp, f, addr, values, e);
+		if (!rc)
+			*next = addr + f->count * f->unit;
+		return rc;
 	}
 }
 

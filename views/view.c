@@ -28,6 +28,7 @@ static const struct named_view {
     {"mem", view_mem, VALUE_LIST},
     {"registers", view_registers, VALUE_DICT},
     {"dump", view_dump, VALUE_DICT},
+    {"bytes", view_bytes, VALUE_DICT},
     {"disas", view_disas, VALUE_LIST},
     {"stages", view_stages, VALUE_LIST},
     {"diff", view_diff, VALUE_LIST},

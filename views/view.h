@@ -37,7 +37,8 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *   diff         record_diff                        breakpoints  list of record_bp
  *   disas        list of record_insn; `current` true draws the marker, `breakpoint` (an id) its sign
  *   dump         dict: address, values, unit (1 2 4 8), format ("x" "d" "u" "o" "t" "c" "a" "s", or "i": values are
- *                record_insn), symbol (optional)
+ *                record_insn), symbol and symbols (of each value; both optional)
+ *   bytes        dict: address, data (hex without 0x)
  *   vcpus        list of id, mode, cpl, rip, smm, state, current (optional)
  *   facts        list of what, value, why
  */

@@ -116,7 +116,21 @@ static void draw_value(struct out *o, const struct dump *d, const struct value *
 		out_fill(o, ' ', d->width - n);
 }
 
-/* The address, and how far it lies behind the symbol that the dump began at. */
+/* "<main+0x12>": the symbol that the dump began at, and how far this lies behind it. */
+static void draw_symbol(struct out *o, const char *symbol, uint64_t offset)
+{
+	const char *plus = strrchr(symbol, '+');
+	size_t n = plus ? (size_t)(plus - symbol) : strlen(symbol);
+
+	if (plus)
+		offset += strtoull(plus + 1, NULL, 0);
+	out_text(o, " <");
+	out_safe(o, symbol, n, false);
+	if (offset)
+		out_textf(o, "+0x%llx", (unsigned long long)offset);
+	out_text(o, ">");
+}
+
 static void draw_address(struct out *o, const struct value *v, uint64_t at, uint64_t offset, unsigned digits)
 {
 	const char *symbol = get_str(v, "symbol");
@@ -126,18 +140,21 @@ static void draw_address(struct out *o, const struct value *v, uint64_t at, uint
 	out_text(o, "0x");
 	out_bytes(o, hex, format_bits(hex, at, digits, 4));
 	out_end(o, STYLE_ADDR);
-	if (symbol[0]) {
-		out_text(o, " <");
-		out_safe(o, symbol, strlen(symbol), false);
-		if (offset)
-			out_textf(o, "%c%llu", strchr(symbol, '+') ? ',' : '+', (unsigned long long)offset);
-		out_text(o, ">");
-	}
+	if (symbol[0])
+		draw_symbol(o, symbol, offset);
 	out_text(o, ":");
+}
+
+/* What a value points to, for format a. */
+static void draw_target(struct out *o, const struct value *symbols, uint32_t i)
+{
+	if (i < symbols->n && symbols->items[i].type == VALUE_STR && symbols->items[i].n)
+		draw_symbol(o, symbols->items[i].str, 0);
 }
 
 static void draw_lines(struct out *o, const struct value *v, const struct value *values)
 {
+	const struct value *symbols = get_list(v, "symbols");
 	struct dump d;
 	uint64_t base = get_num(v, "address"), at = base;
 	uint64_t end = base + get_num(v, "unit") * values->n;
@@ -150,10 +167,17 @@ static void draw_lines(struct out *o, const struct value *v, const struct value 
 		out_text(o, d.per_line == 1 ? "" : " ");
 		bool last = i + 1 == values->n || (i + 1) % d.per_line == 0;
 		draw_value(o, &d, &values->items[i], last);
+		draw_target(o, symbols, i);
 		if (last)
 			out_text(o, "\n");
 		at += values->items[i].type == VALUE_STR ? values->items[i].n + 1 : d.unit;
 	}
+}
+
+/* Bytes as `mem read` gives them. */
+void view_bytes(struct out *o, const struct value *v)
+{
+	out_hex_bytes(o, get_num(v, "address"), get_str(v, "data"));
 }
 
 void view_dump(struct out *o, const struct value *v)

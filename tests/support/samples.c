@@ -450,6 +450,12 @@ struct value sample_dump(struct pool *p)
 	v_push(p, &l, dump(p, "t", 1, b, 5));
 	v_push(p, &l, dump(p, "o", 2, b, 10));
 	v_push(p, &l, dump(p, "x", 4, b, 10));
+	struct value a = dump(p, "a", 8, x, 2), symbols = v_list(p, 2);
+	v_push(p, &symbols, v_lit("main+0x12"));
+	v_push(p, &symbols, v_lit(""));
+	v_put(p, &a, "symbols", symbols);
+	v_put(p, &a, "symbol", v_lit("table+0x10"));
+	v_push(p, &l, a);
 	return l;
 }
 

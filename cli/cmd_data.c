@@ -42,6 +42,7 @@ const struct command commands_data[] = {
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys",
+     .view = "bytes",
      .run = cmd_mem_read},
     {.name = "mem write",
      .aliases = NULL,

@@ -260,6 +260,7 @@ const struct command commands_support[] = {
 	    "A list of `what`, `value` and `why`. What the host's debug facilities can do is found out once, the first time "
 	    "that it matters.",
 	.flags = CMD_NEEDS_VM,
+	.view = "facts",
 	.run = run_info_kvm,
     },
     {

@@ -21,6 +21,7 @@ void out_begin(struct out *o, enum style st);
 void out_end(struct out *o, enum style st);
 /* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay where multiline. */
 void out_safe(struct out *o, const char *s, size_t n, bool multiline);
+size_t out_column(const struct out *o); /* columns of the last line so far, escape sequences not counted */
 /* A sentence from here to the end of the line, broken at blanks where o->width is reached; further lines begin at indent. */
 void out_wrapped(struct out *o, const char *text, unsigned indent);
 void out_hex(struct out *o, uint64_t x);

@@ -275,8 +275,7 @@ void out_safe(struct out *o, const char *text, size_t n, bool multiline)
 	}
 }
 
-/* Columns of the last line so far, escape sequences not counted. */
-static size_t column(const struct out *o)
+size_t out_column(const struct out *o)
 {
 	size_t from = o->len, width = 0;
 
@@ -295,7 +294,7 @@ static size_t column(const struct out *o)
 
 void out_wrapped(struct out *o, const char *text, unsigned indent)
 {
-	size_t at = column(o);
+	size_t at = out_column(o);
 	bool first = true;
 
 	while (*text) {

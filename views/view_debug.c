@@ -171,7 +171,29 @@ void view_vcpus(struct out *o, const struct value *v)
 	table_draw(o, columns, ARRAY_LEN(columns), v);
 }
 
-/* Each fact in a line of its own; the reason below it where it does not fit beside. */
+/* The reason beside the value, or below it where it does not fit. */
+static void draw_reason(struct out *o, const char *why, size_t indent)
+{
+	size_t most = o->width ? o->width : 110;
+
+	if (!why[0]) {
+		out_text(o, "\n");
+		return;
+	}
+	bool beside = out_column(o) + strlen(why) + 3 <= most;
+	out_text(o, beside ? " " : "\n");
+	out_fill(o, ' ', beside ? 0 : indent);
+	out_begin(o, STYLE_DIM);
+	if (beside) {
+		out_text(o, "(");
+		draw_safe(o, why);
+		out_text(o, ")\n");
+	} else {
+		out_wrapped(o, why, (unsigned)indent);
+	}
+	out_end(o, STYLE_DIM);
+}
+
 void view_facts(struct out *o, const struct value *v)
 {
 	size_t widest = 0;
@@ -182,16 +204,8 @@ void view_facts(struct out *o, const struct value *v)
 	}
 	for (uint32_t i = 0; i < v->n; i++) {
 		const struct value *row = &v->items[i];
-		const char *what = get_str(row, "what"), *why = get_str(row, "why");
-		out_styled(o, STYLE_BOLD, "%-*s", (int)widest + 2, what);
+		out_styled(o, STYLE_BOLD, "%-*s", (int)widest + 2, get_str(row, "what"));
 		out_field(o, row, "value");
-		out_text(o, "\n");
-		if (!why[0])
-			continue;
-		out_fill(o, ' ', widest + 2);
-		out_begin(o, STYLE_DIM);
-		draw_safe(o, why);
-		out_end(o, STYLE_DIM);
-		out_text(o, "\n");
+		draw_reason(o, get_str(row, "why"), widest + 2);
 	}
 }

@@ -113,6 +113,10 @@ static void draw_histogram(struct out *o, const struct value *h)
 		out_text(o, " at gfn ");
 		out_styled_hex(o, STYLE_ADDR, get_num(h, "longest_gfn"));
 	}
+	if (!most) {
+		out_styled(o, STYLE_DIM, "  no sptes\n");
+		return;
+	}
 	out_text(o, "\n");
 	out_styled(o, STYLE_HEAD, "  %9s  %8s\n", "sptes", "gfns");
 	for (uint32_t i = 0; i < counts->n && i < ARRAY_LEN(bucket_title); i++)

@@ -49,9 +49,11 @@ static void spte_words(struct out *o, const struct value *s)
 	static const struct {
 		const char *key, *word;
 		bool if_readonly;
-	} words[] = {
-	    {"accessed", " accessed", false},	     {"dirty", " dirty", false}, {"host_writable", " host-writable", true},
-	    {"mmu_writable", " mmu-writable", true}, {"mmio", " mmio", false},	 {"host_own", " host's own", false}};
+	} words[] = {{"accessed", " accessed", false},
+		     {"dirty", " dirty", false},
+		     {"host_writable", " host-writable", true},
+		     {"mmu_writable", " mmu-writable", true},
+		     {"mmio", " mmio", false}};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (get_truth(s, words[i].key) && !(words[i].if_readonly && get_truth(s, "writable")))
@@ -60,6 +62,10 @@ static void spte_words(struct out *o, const struct value *s)
 
 static void cell_spte(struct out *o, const struct value *s)
 {
+	if (get_truth(s, "host_own")) {
+		out_text(o, "the hypervisor's own");
+		return;
+	}
 	if (!get_truth(s, "present")) {
 		out_text(o, get_truth(s, "mmio") ? "mmio" : "not present");
 		return;

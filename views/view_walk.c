@@ -25,6 +25,24 @@ static size_t widest(const struct value *rows, const char *key)
 	return w;
 }
 
+/* Where an spte is writable, what allows it to be goes without saying. */
+static void draw_flags(struct out *o, const struct value *flags)
+{
+	bool writable = has_word(flags, "writable"), any = false;
+
+	for (uint32_t i = 0; i < flags->n; i++) {
+		const struct value *f = &flags->items[i];
+		if (f->type == VALUE_STR && writable &&
+		    (!strcmp(f->str, "host-writable") || !strcmp(f->str, "mmu-writable")))
+			continue;
+		out_text(o, any ? " " : "");
+		out_inline(o, f);
+		any = true;
+	}
+	if (!any)
+		out_text(o, "not present");
+}
+
 static void draw_entry(struct out *o, const struct value *row, const char *key, size_t width)
 {
 	out_text(o, "  ");
@@ -32,7 +50,7 @@ static void draw_entry(struct out *o, const struct value *row, const char *key, 
 		out_fill(o, ' ', width - hex_width(get_num(row, key)));
 	out_field(o, row, key);
 	out_text(o, "  ");
-	out_words(o, get_list(row, "flags"), "not present");
+	draw_flags(o, get_list(row, "flags"));
 	out_text(o, "\n");
 }
 

@@ -2,7 +2,8 @@
 ;
 ; threads: vCPU 1 changes what gva 0x600000 maps, one of two frames, `rounds` times, at CPL 0; vCPU 0 reads that page at
 ; CPL 3 all the while. vCPU 1 waits each time until the other has seen it, so both counts are exact at the end: `changes` is
-; one more than `rounds`, and `strange` (a value that is in neither frame) is 0. Ends in a HLT of vCPU 1 at `finished`.
+; one more than `rounds`, and `strange` (a value that is in neither frame) is 0. Ends in a HLT of both, vCPU 1 at `finished`,
+; then vCPU 0 at `user_done`.
 bits 64
 %include "core/load/demos/long.inc"
 
@@ -35,10 +36,15 @@ user:
 	jmp	user
 
 flush:
+	cmp	qword [ended], 0
+	jne	user_done
 	mov	rax, cr3
 	mov	cr3, rax
 	add	qword [rsp], 2
 	iretq
+user_done:
+	hlt
+	jmp	$ - 1
 
 changer:				; vCPU 1
 	xor	r12d, r12d
@@ -62,6 +68,7 @@ change:
 	mov	[LEAF], rax
 	jmp	changer.wait
 finished:
+	mov	qword [ended], 1
 	hlt
 	jmp	$ - 1
 
@@ -70,6 +77,7 @@ rounds:	dq	200
 changes: dq	0
 strange: dq	0
 last:	dq	0
+ended:	dq	0
 in_a:	dq	0xaaaaaaaaaaaaaaaa
 in_b:	dq	0xbbbbbbbbbbbbbbbb
 idt_data

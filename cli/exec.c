@@ -57,6 +57,7 @@ static void show_value(struct session *s, const char *view, const struct value *
 	struct out o;
 
 	out_init(&o, s->color, screen_width(s));
+	o.ascii = !out_locale_is_utf8();
 	view_draw(&o, view, v);
 	if (o.len && o.text[o.len - 1] != '\n')
 		out_text(&o, "\n");

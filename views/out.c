@@ -316,3 +316,13 @@ void out_wrapped(struct out *o, const char *text, unsigned indent)
 	}
 	out_text(o, "\n");
 }
+
+bool out_locale_is_utf8(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+	const char *value = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && (!value || !value[0]); i++)
+		value = getenv(names[i]);
+	return value && (strcasestr(value, "utf-8") || strcasestr(value, "utf8"));
+}

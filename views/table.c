@@ -385,6 +385,8 @@ void table_draw(struct out *o, const struct column *cols, size_t n, const struct
 	measure(&l, rows);
 	make_blank(&l, o->color);
 	draw_head(o, &l);
+	out_room(o, (l.n_blank + 24) *
+			(size_t)rows->n); /* one allocation instead of twenty; more is got where that is not enough */
 	for (uint32_t i = 0; i < rows->n && !o->failed; i++)
 		draw_row(o, &l, &rows->items[i]);
 	draw_shared(o, cols, n, rows);

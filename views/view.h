@@ -22,6 +22,7 @@ struct out {
 
 void out_init(struct out *o, bool color, unsigned width);
 void out_deinit(struct out *o);
+bool out_locale_is_utf8(void); /* what LC_ALL, LC_CTYPE, LANG say: the caller sets ascii where it is false */
 void out_text(struct out *o, const char *s);
 void out_textf(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(3, 4);

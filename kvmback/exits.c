@@ -67,7 +67,7 @@ static enum board_effect answer(struct kvcpu *v)
 	return effect;
 }
 
-static void drop_pending_db(struct kvcpu *v)
+void vcpu_drop_db(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;
 
@@ -96,7 +96,7 @@ bool io_finish(struct kvcpu *v)
 	}
 	/* A single step that ended in the access leaves its #DB waiting, where TF stepped it. */
 	if (vcpu_regs(v)->rflags & RFLAGS_TF)
-		drop_pending_db(v);
+		vcpu_drop_db(v);
 	return true;
 }
 
@@ -290,13 +290,14 @@ static bool exit_debug(struct kvcpu *v)
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_WATCH && d->dr6 & 1ull << i)
 			return watch_hit(v, p->dr_id[i]);
-	for (unsigned i = 0; i < DR_COUNT; i++) {
-		if (p->dbg.arch.debugreg[i] != at)
-			continue;
-		if (p->dr[i] == DR_PLANT)
-			return exit_breakpoint(v, p->dr_id[i]);
-		if (p->dr[i] == DR_HANDLER)
+	/* A handler first: a breakpoint may stand there as well. */
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)
 			return at_handler(v, (unsigned)p->dr_id[i]);
+	for (unsigned i = 0; i < DR_COUNT; i++) {
+		if (p->dr[i] == DR_FREE || p->dbg.arch.debugreg[i] != at)
+			continue;
+		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) : exit_breakpoint(v, p->dr_id[i]);
 	}
 	return true;
 }
@@ -394,6 +395,12 @@ bool exit_failed(struct kvcpu *v, int rc)
 	}
 }
 
+bool exit_halt(struct kvcpu *v)
+{
+	v->halted = true;
+	return vcpu_regs(v)->rflags & RFLAGS_IF ? vcpu_out(v, OUT_HALT) : vcpu_stop(v, STOP_HLT);
+}
+
 bool exit_free(struct kvcpu *v, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN)
@@ -408,8 +415,7 @@ bool exit_free(struct kvcpu *v, int rc)
 		look_again(v);
 		return true;
 	case KVM_EXIT_HLT:
-		v->halted = true;
-		return vcpu_out(v, OUT_HALT);
+		return exit_halt(v);
 	case KVM_EXIT_DEBUG:
 		return exit_debug(v);
 	case KVM_EXIT_SHUTDOWN:

@@ -2,8 +2,8 @@
  *
  * Handing over between the debugger's thread and a vCPU's: a counter that is polled for a while before its waiter sleeps on
  * it (futex). A single step takes 10 to 50 µs and a wake-up as much again, so polling is worth it for as long as it
- * succeeds; where it does not (one CPU, a busy host), the time polled shrinks to almost nothing. Also the signal that gets a
- * vCPU out of KVM_RUN.
+ * succeeds; where it does not (one CPU, a busy host, a guest that runs for long), the time polled shrinks to nothing. Also
+ * the signal that gets a vCPU out of KVM_RUN.
  */
 #include "kvmback/run.h"
 
@@ -14,7 +14,6 @@
 #include <time.h>
 
 #define SPIN_MAX_NS 120000u
-#define SPIN_MIN_NS 1000u
 
 static uint64_t now_ns(void)
 {
@@ -35,6 +34,8 @@ static unsigned spin_max(void)
 
 void gate_post(struct gate *g)
 {
+	if (atomic_load(&g->sleeping))
+		atomic_store(&g->posted_ns, now_ns());
 	atomic_fetch_add(&g->value, 1);
 	if (atomic_load(&g->sleeping))
 		syscall(SYS_futex, &g->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -54,23 +55,8 @@ static bool spin(struct gate *g, unsigned seen)
 	return false;
 }
 
-/* Polling that worked is tried longer the next time, polling in vain shorter. */
-static void adapt(struct gate *g, bool worked)
+static void sleep_on(struct gate *g, unsigned seen, uint64_t begin, uint64_t timeout_ns)
 {
-	unsigned max = spin_max();
-
-	g->spin_ns = worked ? g->spin_ns * 2 : g->spin_ns / 2;
-	g->spin_ns = g->spin_ns > max ? max : g->spin_ns < SPIN_MIN_NS ? SPIN_MIN_NS : g->spin_ns;
-}
-
-bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns)
-{
-	uint64_t begin = now_ns();
-
-	if (spin(g, seen)) {
-		adapt(g, true);
-		return true;
-	}
 	atomic_fetch_add(&g->sleeping, 1);
 	while (atomic_load(&g->value) == seen) {
 		uint64_t gone = now_ns() - begin, left = timeout_ns > gone ? timeout_ns - gone : 0;
@@ -81,8 +67,20 @@ bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns)
 		syscall(SYS_futex, &g->value, FUTEX_WAIT_PRIVATE, seen, timeout_ns ? &t : NULL, NULL, 0);
 	}
 	atomic_fetch_sub(&g->sleeping, 1);
-	/* A wait hardly longer than the polling would have been caught by polling a little longer. */
-	adapt(g, now_ns() - begin < SPIN_MAX_NS);
+}
+
+bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns)
+{
+	uint64_t begin = now_ns();
+
+	if (spin(g, seen))
+		return true;
+	sleep_on(g, seen, begin, timeout_ns);
+	/* Waking takes its time: what counts is when the post was made. One that polling would have seen makes the next
+	 * wait poll again. */
+	uint64_t posted = atomic_load(&g->posted_ns);
+	bool short_wait = atomic_load(&g->value) != seen && posted > begin && posted - begin < SPIN_MAX_NS;
+	g->spin_ns = short_wait ? spin_max() : g->spin_ns / 2;
 	return atomic_load(&g->value) != seen;
 }
 

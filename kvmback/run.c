@@ -339,6 +339,8 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 {
 	struct kvcpu_run *t = v->thread;
 
+	if (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT)
+		t->pending = false;
 	while (count) {
 		atomic_store(&t->steps, 0);
 		if (!t->pending)
@@ -398,7 +400,7 @@ static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct 
 		int rc = run_step(v, 1, out, e);
 		if (rc)
 			return rc;
-		if (out->reason != STOP_STEP || out->no_progress)
+		if (out->reason != STOP_STEP)
 			return 0;
 		int id = plant_exec_at(vm->rs, vcpu_linear_rip(v));
 		if (id) {
@@ -428,6 +430,7 @@ static void let_go(struct kvm_vm *vm, unsigned vcpu, bool first)
 
 		if (wake || (first && i == vcpu))
 			v->halted = false;
+		v->thread->out = OUT_KICKED;
 		if (may_run(v))
 			give(v, JOB_RUN, 0);
 	}
@@ -439,7 +442,7 @@ static struct kvcpu *find_news(struct kvm_vm *vm)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (!busy(v) && may_run(v) && v->thread->out != OUT_KICKED)
+		if (!busy(v) && v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
 			return v;
 	}
 	return NULL;
@@ -467,7 +470,8 @@ static bool must_keep(const struct kvcpu_run *t)
 {
 	enum stop_reason r = t->stop.reason;
 
-	return t->out == OUT_SMI || (t->out == OUT_STOP && (r == STOP_EXIT || r == STOP_MMIO || r == STOP_PIO));
+	return t->out == OUT_SMI ||
+	       (t->out == OUT_STOP && (r == STOP_EXIT || r == STOP_MMIO || r == STOP_PIO || r == STOP_BREAKPOINT));
 }
 
 static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
@@ -476,7 +480,7 @@ static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
 		struct kvcpu *v = &vm->vcpu[i];
 		struct kvcpu_run *t = v->thread;
 
-		if (v != told && may_run(v) && must_keep(t))
+		if (v != told && must_keep(t))
 			t->pending = true;
 	}
 }
@@ -507,6 +511,16 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 	return 0;
 }
 
+static bool is_pending(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+
+	/* The breakpoint may be gone by now. */
+	if (t->pending && t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT && !at_breakpoint(v))
+		t->pending = false;
+	return t->pending;
+}
+
 static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
 	int rc = step_over(vm, vcpu, out, e);
@@ -515,7 +529,7 @@ static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, stru
 		struct kvcpu *v = NULL;
 
 		for (unsigned i = 0; i < vm->m.vcpus && !v; i++)
-			if (vm->vcpu[i].thread->pending)
+			if (is_pending(&vm->vcpu[i]))
 				v = &vm->vcpu[i];
 		if (!v)
 			rc = round_of(vm, vcpu, first, out, e);

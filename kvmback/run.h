@@ -24,7 +24,8 @@ void run_kick_unblock(void); /* in a thread that calls KVM_RUN */
 /* A number that one thread raises and another waits for. */
 struct gate {
 	atomic_uint value, sleeping;
-	unsigned spin_ns; /* adapts: halved after a wait that slept all the same */
+	_Atomic uint64_t posted_ns; /* when a sleeper was last posted to */
+	unsigned spin_ns;	    /* how long the waiter polls: adapts */
 };
 void gate_post(struct gate *g);
 /* Until value is not `seen` any more, or for timeout_ns (0: for ever). False at the timeout. */
@@ -38,7 +39,7 @@ enum outcome {
 	OUT_STOP,   /* t->stop says */
 	OUT_SMI,    /* the board raised an SMI; the access is complete */
 	OUT_RSM,    /* in emulated SMM, an RSM stands at rip */
-	OUT_HALT,   /* HLT: only the others can go on */
+	OUT_HALT,   /* HLT with interrupts on: the others may go on */
 };
 
 enum io_state {
@@ -143,7 +144,10 @@ bool io_finish(struct kvcpu *v);	 /* let KVM complete what the board has answere
 bool exit_failed(struct kvcpu *v, int rc); /* KVM_RUN's own failure, or an exit that nothing handles */
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
 void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev);
+void vcpu_drop_db(struct kvcpu *v); /* a #DB that waits for delivery, by a TF of ours */
 bool exit_breakpoint(struct kvcpu *v, int id);
+/* HLT: with interrupts off the vCPU is at its end, and that is a stop; else it waits while others run. */
+bool exit_halt(struct kvcpu *v);
 /* An INTERNAL_ERROR or DEBUG exit by an int3 that is the guest's own. */
 bool exit_guest_int3(struct kvcpu *v, bool skip);
 

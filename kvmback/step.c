@@ -408,6 +408,9 @@ static bool again(struct kvcpu *v, struct step *s, int rc)
 static bool came_back(struct kvcpu *v, struct step *s, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN) {
+		/* Kicked between the instruction and its #DB. */
+		if (s->tf)
+			vcpu_drop_db(v);
 		if (vcpu_regs(v)->rip != s->from)
 			return true;
 		undo(v, s, false);
@@ -419,10 +422,8 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 		return true;
 	if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN)
 		return step_shutdown(v, s);
-	if (!rc && v->run->exit_reason == KVM_EXIT_HLT) {
-		v->halted = true;
-		return vcpu_out(v, OUT_HALT);
-	}
+	if (!rc && v->run->exit_reason == KVM_EXIT_HLT)
+		return exit_halt(v);
 	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->laid && vcpu_linear_rip(v) == s->target)
 		return true;
 	undo(v, s, false);
@@ -458,8 +459,7 @@ static bool special(struct kvcpu *v, const struct step *s)
 	if (s->kind == INSN_HLT && s->cpl == 0) {
 		vcpu_regs(v)->rip += (unsigned)(s->op - s->code) + 1;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS);
-		v->halted = true;
-		return vcpu_out(v, OUT_HALT);
+		return exit_halt(v);
 	}
 	return s->kind == INSN_RSM && v->in_smm ? vcpu_out(v, OUT_RSM) : true;
 }
@@ -495,7 +495,7 @@ bool step_one(struct kvcpu *v)
 	bool rep = t->rep;
 
 	t->io_tf = s.tf && t->io == IO_CAUGHT;
-	undo(v, &s, t->out == OUT_SMI || t->out == OUT_HALT || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
+	undo(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
 	if (t->io != IO_CAUGHT)
 		return false;
 	/* What is shown is not stored: registers that are set now would make the emulator forget the result of the access.

@@ -168,6 +168,12 @@ static void add_selector(struct why *w, uint32_t ec)
 		why_add(w, ", while an external event was delivered");
 }
 
+/* Traps leave rip behind the instruction that caused them: what stands there has nothing to do with it. */
+static bool is_trap(uint8_t vector)
+{
+	return vector == 1 || vector == 3 || vector == 4;
+}
+
 void why_exception(struct why *w)
 {
 	const struct stop *s = w->s;
@@ -185,7 +191,7 @@ void why_exception(struct why *w)
 	} else if (s->has_error) {
 		add_selector(w, s->error_code);
 		why_insn(w, s->rip, NULL, 0);
-	} else {
+	} else if (!is_trap(s->vector)) {
 		why_insn(w, s->rip, NULL, 0);
 	}
 	why_add(w, ".");

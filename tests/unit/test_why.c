@@ -244,6 +244,8 @@ static void test_plain_exception(void **state)
 	longguest_poke(d.m, 0x10004, "\x0f\x0b", 2);
 	expect(&s, "Catchpoint 2: #UD, invalid opcode (vector 6) on vCPU 0 at 0x10004 (main+0x4), `ud2` (bytes 0f 0b).");
 	s.breakpoint = 0;
+	s.vector = 3;
+	expect(&s, "#BP, breakpoint (int3) (vector 3) on vCPU 0 at 0x10004 (main+0x4).");
 	s.vector = 15;
 	expect(&s, "reserved (vector 15) on vCPU 0 at 0x10004 (main+0x4), `ud2` (bytes 0f 0b).");
 }

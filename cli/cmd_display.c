@@ -50,11 +50,13 @@ struct value display_value(struct call *c, const struct display *d)
 	return v;
 }
 
-static void show_all(struct call *c)
+struct value display_list(struct call *c)
 {
-	c->result = v_list(c->pool, c->s->n_displays);
+	struct value list = v_list(c->pool, c->s->n_displays);
+
 	for (size_t i = 0; i < c->s->n_displays; i++)
-		v_push(c->pool, &c->result, display_value(c, &c->s->displays[i]));
+		v_push(c->pool, &list, display_value(c, &c->s->displays[i]));
+	return list;
 }
 
 static int add_display(struct session *s, const char *format, const char *text, struct err *e)
@@ -69,7 +71,7 @@ static int add_display(struct session *s, const char *format, const char *text, 
 	if (!d->expr)
 		return err_nomem(e, "display");
 	snprintf(d->format, sizeof(d->format), "%s", format ? format : "");
-	d->id = ++s->next_display;
+	d->id = s->next_display++;
 	s->n_displays++;
 	return 0;
 }
@@ -85,7 +87,8 @@ int cmd_display(struct call *c, struct err *e)
 	if (rc)
 		return rc;
 	if (!args_more(&a)) {
-		show_all(c);
+		c->result = display_list(c);
+		c->view = "displays";
 		return 0;
 	}
 	rc = xformat_parse(c->format, 8, &fresh, &f, e);

@@ -9,6 +9,23 @@
 #include "cli/data.h"
 #include "core/board/board.h"
 
+/* For people: what is about to be executed, and its symbol. Scripts and -j ask for that themselves. */
+static void add_place(struct call *c)
+{
+	char sym[128];
+	uint64_t pc, next;
+	unsigned bits;
+	struct space sp;
+	struct value insn;
+
+	if (c->s->opt.json || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
+		return;
+	if (*symbols_format(&c->s->d.syms, pc, sym, sizeof(sym)))
+		v_put(c->pool, &c->result, "symbol", v_str(c->pool, sym));
+	if (!disassemble(c, &sp, bits, pc, 1, &insn, &next, NULL))
+		v_put(c->pool, &c->result, "next", insn);
+}
+
 /* Every command that ran the guest ends here: the stop is the value, its vCPU the current one. */
 static int end_run(struct call *c, int rc)
 {
@@ -16,6 +33,9 @@ static int end_run(struct call *c, int rc)
 		return rc;
 	c->s->vcpu = c->s->d.stop.vcpu;
 	session_result_stop(c);
+	add_place(c);
+	if (c->s->n_displays)
+		v_put(c->pool, &c->result, "displays", display_list(c));
 	return 0;
 }
 
@@ -246,6 +266,7 @@ const struct command commands_run[] = {
 	     "worked out anew at each stop. Without words: all of them now (id, expr, format, value).",
      .flags = CMD_FORMAT | CMD_RAW,
      .complete = COMPLETE_ADDRESS,
+     .view = "display",
      .run = cmd_display},
     {.name = "undisplay",
      .aliases = NULL,

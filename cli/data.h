@@ -34,6 +34,7 @@ int current_pc(struct session *s, uint64_t *pc, unsigned *bits, struct err *e) M
 struct value number_value(struct pool *p, uint64_t v, char format, unsigned unit);
 /* A display evaluated now: a dict of id, expr, format and value (n/a with the reason where it cannot be). */
 struct value display_value(struct call *c, const struct display *d);
+struct value display_list(struct call *c); /* of all displays */
 
 /* cmd_memory.c */
 int cmd_x(struct call *c, struct err *e);

@@ -42,6 +42,7 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *   bytes        dict: address, data (hex without 0x)
  *   vcpus        list of id, mode, cpl, rip, smm, state, current (optional)
  *   facts        list of what, value, why
+ *   display      dict: id, expr, format, value (a dump's dict for memory); displays: a list of them. A stop may have its own
  */
 void view_draw(struct out *o, const char *view, const struct value *v);
 /* One plain value as people see it, without newline: "0x40", "12", "readonly log-dirty", "n/a (no BTF)". */

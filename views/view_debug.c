@@ -21,6 +21,35 @@ static enum style reason_style(const char *reason)
 	return STYLE_GOOD;
 }
 
+/* "1: $rax = 0x5"; memory on lines of its own. */
+void view_display(struct out *o, const struct value *d)
+{
+	const struct value *v = v_get(d, "value");
+	const char *format = get_str(d, "format");
+
+	out_textf(o, "%u: ", (unsigned)get_num(d, "id"));
+	if (format[0])
+		out_textf(o, "/%s ", format);
+	draw_safe(o, get_str(d, "expr"));
+	if (v && v->type == VALUE_DICT) {
+		out_text(o, "\n");
+		view_dump(o, v);
+		return;
+	}
+	out_text(o, " = ");
+	if (v)
+		out_inline(o, v);
+	out_text(o, "\n");
+}
+
+void view_displays(struct out *o, const struct value *v)
+{
+	if (!v->n)
+		out_nothing(o, "no displays");
+	for (uint32_t i = 0; i < v->n; i++)
+		view_display(o, &v->items[i]);
+}
+
 /* "step  rip 0x20000a", then the sentence. */
 void view_stop(struct out *o, const struct value *v)
 {
@@ -41,6 +70,8 @@ void view_stop(struct out *o, const struct value *v)
 		out_wrapped(o, why, 0);
 	if (v_get(v, "next") && v_get(v, "next")->type == VALUE_LIST)
 		view_disas(o, v_get(v, "next"));
+	if (v_get(v, "displays") && v_get(v, "displays")->type == VALUE_LIST)
+		view_displays(o, v_get(v, "displays"));
 }
 
 static void cell_live(struct out *o, const struct value *row)

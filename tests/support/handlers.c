@@ -26,6 +26,7 @@ int handlers_setup(void **state)
 	out_init(&out, false, 0);
 	if (!pool || debugger_init(&s->d, NULL))
 		return -1;
+	s->next_display = 1;
 	s->d.m = longguest_create(2, 0);
 	return 0;
 }

@@ -73,6 +73,8 @@ $(O)/%.elf: %.asm
 	$(Q)nasm -f elf64 -o $(@:.elf=.tmp.o) $<
 	$(Q)ld -nostdlib -static -z noexecstack -T core/load/demos/demo.ld -o $@ $(@:.elf=.tmp.o)
 
+$(patsubst %.asm,$(O)/%.elf,$(DEMOS)): core/load/demos/demo.ld core/load/demos/long.inc
+
 $(O)/%.blob.o: $(O)/%.elf
 	$(Q)printf '.section .rodata\n.global demo_%s\n.global demo_%s_end\n.balign 16\ndemo_%s:\n.incbin "%s"\ndemo_%s_end:\n.section .note.GNU-stack,"",@progbits\n' \
 	  $(notdir $*) $(notdir $*) $(notdir $*) $< $(notdir $*) | $(CC) -x assembler -c -o $@ -

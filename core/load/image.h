@@ -2,6 +2,22 @@
  *
  * Guest images: flat, ELF64 and ELF32 (libelf), multiboot ELF, and the built-in demos; and the state that a vCPU is put into
  * to enter them. Files are hostile input: every offset and size is checked before it is used.
+ *
+ * General images get RAM in slot 0 from gpa 0 on (what exceeds 3 GiB in slot 1 from 4 GiB on) and are entered so:
+ *
+ *   real  at --at (0x7c00), cs = entry >> 4 & 0xf000, other segments 0, sp 0x7c00, vector table at 0
+ *   prot  at --at (0x100000), flat 32-bit segments, no paging, IDT limit 0
+ *   long  at --at (0x100000), CPL 0, RAM mapped where it is, IDT limit 0
+ *   user  at --at (0x1000) mapped at gva 0x200000 + (at & 0xfff), CPL 3, the other RAM mapped where it is, user-accessible
+ *
+ * ELF segments go to p_paddr; in long and user mode they are mapped at p_vaddr, and those whose p_paddr is no RAM get a
+ * place after the others. ELF64 is entered in long mode, ELF32 in prot where no mode is named. Multiboot ELF: prot, eax
+ * 0x2badb002, ebx the boot information.
+ *
+ * Except in real mode the debugger takes the top of RAM below 3 GiB for itself, downwards: task state segments (long and
+ * user: 128 bytes a vCPU, whole pages), a page for GDT and multiboot information, the page tables, a stack of 64 KiB for
+ * each vCPU (rsp begins 16 below its top). gdt.base and cr3 say where. Selectors: core/load/entry.h. edi is the vCPU's
+ * number.
  */
 #ifndef KVMSCOPE_CORE_LOAD_IMAGE_H
 #define KVMSCOPE_CORE_LOAD_IMAGE_H

@@ -8,9 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define HASH_BITS 12 /* of mmu_page_hash where BTF gives a pointer and no size */
-#define HASH_CHAIN_MAX 65536
-
 /* ---- shadow pages */
 
 static void count_entries(struct kview *k, const struct kpage *p, struct shadow_page *out)

@@ -37,6 +37,14 @@ static bool lookup(const struct kbtf *b, const char *type, const char *paths, st
 	}
 }
 
+/* A member must lie inside its struct: structs are read whole and members taken out of the copy. */
+static bool inside(const struct kbtf *b, const char *type, const struct kfield *f)
+{
+	uint64_t len = f->bits ? (f->bit + f->bits + 7u) / 8 : f->size;
+
+	return f->off >= 0 && (uint64_t)f->off + len <= kbtf_size(b, type);
+}
+
 static int fill_fields(const struct kbtf *b, struct klayout *l, struct err *e)
 {
 #define KLAYOUT_LOOKUP(name, type, path, must)                                                                              \
@@ -44,7 +52,12 @@ static int fill_fields(const struct kbtf *b, struct klayout *l, struct err *e)
 		return err_set(e, -ENOTSUP,                                                                                 \
 			       "find the layout of struct %s" WHY "this kernel's has no member %s" TRY                      \
 			       "a newer kvmscope, or the soft backend (-b soft)",                                           \
-			       type, path);
+			       type, path);                                                                                 \
+	if (l->name.off != -1 && !inside(b, type, &l->name))                                                                \
+		return err_set(e, -ENOTSUP,                                                                                 \
+			       "find the layout of struct %s" WHY "BTF says that %s is at %d, outside of it" TRY            \
+			       "the soft backend (-b soft)",                                                                \
+			       type, path, l->name.off);
 	KLAYOUT_FIELDS(KLAYOUT_LOOKUP)
 #undef KLAYOUT_LOOKUP
 	return 0;
@@ -78,7 +91,6 @@ static int choose(struct klayout *l, struct err *e)
 	l->desc = l->desc_tail.off >= 0 ? KDESC_HEAD : l->desc_count.off >= 0 ? KDESC_COUNT : KDESC_SCAN;
 	l->desc_entries = l->desc_sptes.count;
 	l->as_count = l->kvm_memslots.count;
-	l->hash_pointer = l->kvm_hash.pointer;
 	l->tdp_list = l->kvm_tdp_pages.off >= 0 && l->kvm_tdp_pages.size >= 16;
 	l->mmu_present = l->slots_tree.off >= 0 || (l->slots_last.off >= 0 && l->slots_lru.off < 0);
 	if (l->desc_entries < 1 || l->desc_entries > 64)

@@ -53,7 +53,17 @@
 	F(vcpu_mmio_access, "kvm_vcpu", "arch.mmio_access", 1)                                                              \
 	F(vcpu_mmio_gfn, "kvm_vcpu", "arch.mmio_gfn", 1)                                                                    \
 	F(vcpu_mmio_gen, "kvm_vcpu", "arch.mmio_gen", 1)                                                                    \
-	F(vcpu_rflags, "vcpu_pvm", "rflags", 0)                                                                             \
+	F(pvm_rflags, "vcpu_pvm", "rflags", 0)                                                                              \
+	F(pvm_seg, "vcpu_pvm", "seg", 0)                                                                                    \
+	F(pvm_gdt, "vcpu_pvm", "gdt", 0)                                                                                    \
+	F(pvm_idt, "vcpu_pvm", "idt", 0)                                                                                    \
+	F(vcpu_cr0, "kvm_vcpu", "arch.cr0", 0)                                                                              \
+	F(vcpu_cr2, "kvm_vcpu", "arch.cr2", 0)                                                                              \
+	F(vcpu_cr3, "kvm_vcpu", "arch.cr3", 0)                                                                              \
+	F(vcpu_cr4, "kvm_vcpu", "arch.cr4", 0)                                                                              \
+	F(vcpu_cr8, "kvm_vcpu", "arch.cr8", 0)                                                                              \
+	F(vcpu_efer, "kvm_vcpu", "arch.efer", 0)                                                                            \
+	F(vcpu_xcr0, "kvm_vcpu", "arch.xcr0", 0)                                                                            \
 	F(mmu_root_hpa, "kvm_mmu", "root.hpa|root_hpa", 1)                                                                  \
 	F(mmu_root_pgd, "kvm_mmu", "root.pgd|root_pgd|root_cr3", 1)                                                         \
 	F(mmu_role, "kvm_mmu", "root_role|mmu_role.base", 1)                                                                \
@@ -63,7 +73,6 @@
 	F(root_pgd, "kvm_mmu_root_info", "pgd|cr3", 0)                                                                      \
 	F(root_hpa, "kvm_mmu_root_info", "hpa", 0)                                                                          \
 	F(sp_link, "kvm_mmu_page", "link", 1)                                                                               \
-	F(sp_hash_link, "kvm_mmu_page", "hash_link", 0)                                                                     \
 	F(sp_tdp, "kvm_mmu_page", "tdp_mmu_page", 0)                                                                        \
 	F(sp_unsync, "kvm_mmu_page", "unsync", 1)                                                                           \
 	F(sp_valid_gen, "kvm_mmu_page", "mmu_valid_gen", 0)                                                                 \
@@ -107,11 +116,10 @@ struct klayout {
 	enum kdesc_how desc;
 	enum kgfn_how gfn;
 	unsigned as_count, desc_entries;
-	bool hash_pointer; /* mmu_page_hash is a pointer, not an array in struct kvm */
-	bool tdp_list;	   /* tdp_mmu_pages is a list of pages (early kernels), not a counter */
-	bool mmu_present;  /* sptes of this era have an MMU-present bit; false: look at sptes to find out */
-	bool split;	   /* KVM's types come from a module's BTF */
-	char where[64];	   /* which BTF */
+	bool tdp_list;	  /* tdp_mmu_pages is a list of pages (early kernels), not a counter */
+	bool mmu_present; /* sptes of this era have an MMU-present bit; false: look at sptes to find out */
+	bool split;	  /* KVM's types come from a module's BTF */
+	char where[64];	  /* which BTF */
 };
 
 /* From BTF that is open already, with klayout_names() as its names. -ENOENT: KVM's types are not in it. -ENOTSUP: a member

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "core/cpu/regs.h"
-
 /* ---- the host */
 
 static int param(const char *path)
@@ -35,6 +33,7 @@ void khost_get(struct khost *h)
 	h->ept = param("/sys/module/kvm_intel/parameters/ept") == 1;
 	h->tdp = h->ept || param("/sys/module/kvm_amd/parameters/npt") == 1;
 	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching");
+	h->pvm = !h->tdp && access("/sys/module/kvm_pvm", F_OK) == 0;
 	h->maxphyaddr = __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 46;
 }
 
@@ -186,40 +185,6 @@ void kview_stats(const struct kview *k, uint64_t *reads, uint64_t *bytes)
 {
 	*reads = k->mem->reads;
 	*bytes = k->mem->bytes;
-}
-
-/* ---- registers of a vCPU that stands in the kernel */
-
-#define REG_RIP 16 /* in vcpu->arch.regs, after the sixteen */
-
-int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
-{
-	const struct klayout *l = k->l;
-	uint64_t at = k->vcpu[vcpu], raw[REG_RIP + 1], rflags = 2;
-	uint32_t avail = ~0u;
-	int rc = 0;
-
-	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP)
-		return err_set(e, -EINVAL, "registers of vCPU %u" WHY "%u vCPUs, %u words of registers" TRY "info vcpus",
-			       vcpu, k->vcpus, l->vcpu_regs.count);
-	if (l->vcpu_regs_avail.off >= 0)
-		rc = kmem_read(k->mem, at + (uint64_t)l->vcpu_regs_avail.off, &avail, sizeof(avail), e);
-	if (!rc && (avail & 0x1ffff) != 0x1ffff)
-		return err_set(e, -ENODATA,
-			       "registers of vCPU %u" WHY "KVM has not fetched all of them from the CPU (regs_avail %#x)" TRY
-			       "fault continue, then regs",
-			       vcpu, avail);
-	if (!rc)
-		rc = kmem_read(k->mem, at + (uint64_t)l->vcpu_regs.off, raw, sizeof(raw), e);
-	if (!rc && l->vcpu_rflags.off >= 0)
-		rc = kmem_u64(k->mem, at + (uint64_t)l->vcpu_rflags.off, &rflags, e);
-	if (rc)
-		return rc;
-	memcpy(out->gpr, raw, sizeof(out->gpr));
-	out->rip = raw[REG_RIP];
-	out->rflags = rflags;
-	out->valid |= REGS_GPR;
-	return 0;
 }
 
 /* ---- facts */

@@ -25,6 +25,7 @@ int kview_slots(struct kview *k, struct slot_info_list *out, struct err *e) MUST
 int kview_generation(struct kview *k, unsigned as, uint64_t *out, struct err *e) MUST_USE;
 int kview_shadow_pages(struct kview *k, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;
 int kview_roots(struct kview *k, struct root_list *out, struct err *e) MUST_USE;
+/* With TDP the tables are walked by gpa: first, last and the sptes' gva are guest physical, and gva_known is false. */
 int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out,
 		struct err *e) MUST_USE;
 int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
@@ -32,8 +33,8 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e) MUST_U
 int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struct err *e) MUST_USE;
 /* stale and stale_why are left to the caller, who knows the guest's tables. */
 int kview_mmio(struct kview *k, struct mmio_info_list *out, struct err *e) MUST_USE;
-/* General registers and rip of a vCPU straight from vcpu->arch.regs, for one that is parked; segments' selectors where the
- * kernel keeps them in memory. Fills REGS_GPR. */
+/* Registers of a vCPU straight from the kernel's memory, for one that is parked in it. Fills REGS_GPR, and REGS_SYS too
+ * where the kernel keeps those in memory (PVM). -ENODATA where they are in the CPU's VMCS or VMCB instead. */
 struct regs;
 int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e) MUST_USE;
 /* The kernel's dirty bitmap of a slot as it is (no log ioctl): n words of 64 pages. */

@@ -21,6 +21,7 @@
 struct khost {
 	bool tdp;	  /* ept or npt is on */
 	bool ept;	  /* sptes have the EPT format */
+	bool pvm;	  /* vCPUs are struct vcpu_pvm: all registers are in memory */
 	int mmio_caching; /* 1 on, 0 off, -1 not known */
 	unsigned maxphyaddr;
 };
@@ -93,7 +94,7 @@ struct kview {
 	const struct klayout *l;
 	struct khost host;
 	struct kspte_bits bits;
-	bool bits_sure, hash_sure;
+	bool bits_sure;
 	uint64_t kvm;
 	uint64_t vcpu[64];
 	unsigned vcpus;

@@ -258,7 +258,7 @@ static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gv
 	enum kspte_class class = kspte_classify(&d->k->bits, spte, page->level);
 	struct kpage *child = NULL;
 	struct spte_info s = {.gva = canonical(gva, d->root_level),
-			      .gva_known = true,
+			      .gva_known = !d->k->host.tdp, /* under TDP the position is a gpa */
 			      .sptep = page->spt + i * 8u,
 			      .page_gfn = page->gfn,
 			      .index = i,

@@ -148,7 +148,7 @@ static int read_row(struct kview *k, struct kpages *p, uint64_t at, struct rmap_
 	for (int try = 0; try < KVIEW_TRIES; try++) {
 		row_free(row);
 		rc = read_head(k, p, at, row, &same, e);
-		if (rc || (same && !row->corrupt[0]))
+		if (rc || (same && (try || !row->corrupt[0]))) /* broken twice under one head is broken */
 			break;
 	}
 	row->torn |= !same;

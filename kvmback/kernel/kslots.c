@@ -49,6 +49,8 @@ static int grow(struct kslots *s, size_t more, struct err *e)
 {
 	struct kslot *v;
 
+	if (!more) /* realloc() to nothing would free it */
+		return 0;
 	if (s->n + more > KVIEW_SLOTS_MAX)
 		return err_set(e, -EFAULT,
 			       "read memslots" WHY "more than %u of them: the structures moved meanwhile" TRY "again",

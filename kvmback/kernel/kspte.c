@@ -58,8 +58,8 @@ static bool is_mmio(const struct kspte_bits *b, uint64_t spte, unsigned level)
 		return (spte >> 52 & 3) == 3;
 	case KMMIO_VALUE:
 		return level == 1 && b->mmio_value && (spte & b->mmio_value) == b->mmio_value;
-	case KMMIO_SHAPE:
-		return level == 1;
+	case KMMIO_SHAPE: /* a reserved bit with present set; EPT: writable and executable, not readable */
+		return level == 1 && (b->ept ? (spte & 7) == 6 : (spte & 1) != 0);
 	}
 	return false;
 }
@@ -129,5 +129,5 @@ void kspte_decode(const struct kspte_bits *b, uint64_t spte, unsigned level, str
 	out->mmu_writable = spte & b->mmu_writable;
 	/* Without A/D bits KVM takes away access to see the next one: what is mapped was accessed, writable was written. */
 	out->accessed = ad == 1 ? (spte & 7) != 0 : (spte & b->accessed) != 0;
-	out->dirty = ad ? out->writable : (spte & b->dirty) != 0;
+	out->dirty = ad == 1 ? out->writable : (spte & b->dirty) != 0;
 }

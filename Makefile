@@ -113,6 +113,17 @@ check: deps-check
 unit: tests
 	$(Q)tests/run.py --build $(O) --only unit
 
+# Ratios, not tests: no timing fails a build. BENCH_ONLY=steps picks a group, BENCH_QUICK=1 makes fewer runs.
+BENCH := $(wildcard tests/bench/*.c)
+$(O)/bench: $(call obj,$(BENCH)) $(O)/libcli.a $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(BENCH)) $(O)/libcli.a $(LIBS) $(PKG_LIBS)
+
+bench: $(O)/bench $(O)/kvmscope
+	$(Q)$(O)/bench $(O)/kvmscope
+bench-peers: $(O)/kvmscope
+	$(Q)tests/bench/peers.py $(O)/kvmscope
+
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 format-check:
@@ -135,6 +146,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests unit run check deps deps-check format format-check install uninstall clean
+.PHONY: all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The program's own session in this process, and guests for it.
+ */
+#include "tests/bench/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tcl.h>
+#include <unistd.h>
+
+#include "cli/options.h"
+#include "cli/signals.h"
+
+#define MAX_ARGS 24
+
+static char *files[16];
+static size_t n_files;
+
+static bool failed(const struct err *e)
+{
+	char text[1100];
+
+	err_format(e, text, sizeof(text));
+	bench_fail("%s", text);
+	return false;
+}
+
+struct session *bench_open(int argc, const char *const *argv)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	char *args[MAX_ARGS] = {"kvmscope", "-q", "-n", "1", "-b", "kvm"};
+	int n = 6;
+	enum options_end end;
+	struct options opt;
+	struct err e = {0};
+
+	for (int i = 0; i < argc && n < MAX_ARGS; i++)
+		args[n++] = (char *)(uintptr_t)argv[i];
+	if (options_parse(&opt, n, args, &end, &e) || session_init(s, &opt, &e)) {
+		failed(&e);
+		free(s);
+		return NULL;
+	}
+	if (session_load(s, &s->opt.image, &e)) {
+		failed(&e);
+		bench_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+void bench_close(struct session *s)
+{
+	if (!s)
+		return;
+	struct options opt = s->opt;
+	session_deinit(s);
+	options_deinit(&opt);
+	free(s);
+}
+
+bool bench_eval(struct session *s, const char *script)
+{
+	if (Tcl_EvalEx(s->interp, script, -1, TCL_EVAL_GLOBAL) == TCL_OK)
+		return true;
+	bench_fail("%.60s: %.200s", script, Tcl_GetStringResult(s->interp));
+	return false;
+}
+
+double bench_time(struct session *s, const char *script)
+{
+	double t = bench_now();
+
+	return bench_eval(s, script) ? bench_now() - t : -1;
+}
+
+const char *bench_image(const void *code, size_t len)
+{
+	char name[] = "/tmp/kvmscope-bench-XXXXXX";
+	int fd = n_files < ARRAY_LEN(files) ? mkstemp(name) : -1;
+
+	if (fd < 0)
+		return NULL;
+	bool ok = write(fd, code, len) == (ssize_t)len;
+	close(fd);
+	files[n_files++] = strdup(name);
+	return ok ? files[n_files - 1] : NULL;
+}
+
+void bench_files_remove(void)
+{
+	while (n_files) {
+		unlink(files[--n_files]);
+		free(files[n_files]);
+	}
+}
+
+/* ---- many pages */
+
+static bool put(struct machine *m, uint64_t gpa, uint64_t entry)
+{
+	struct err e = {0};
+
+	return !machine_write(m, gpa, false, &entry, sizeof(entry), &e) || failed(&e);
+}
+
+/* The image's own top level leads here for the second GiB: one directory, then leaf tables behind it. */
+bool bench_map(struct session *s, size_t n, bool scattered)
+{
+	struct machine *m = s->d.m;
+	struct regs r = {0};
+	struct err e = {0};
+	uint64_t top, *leaf = calloc(n, sizeof(*leaf));
+
+	if (!leaf || machine_get_regs(m, 0, REGS_SYS, &r, &e) ||
+	    machine_read(m, r.cr3 & ~0xfffull, false, &top, sizeof(top), &e))
+		return failed(&e);
+	/* An odd multiplier modulo a power of two visits every page once. */
+	size_t round = 1;
+	while (round < n)
+		round *= 2;
+	for (size_t i = 0, at = 0; i < n; at++) {
+		size_t to = scattered ? at * 0x9e3779b1u % round : at;
+
+		if (to < n)
+			leaf[i++] = (BENCH_DATA + to * 0x1000) | 7;
+	}
+	bool ok = put(m, (top & 0xffffffffff000ull) + 8, BENCH_TABLES | 7);
+	for (size_t i = 0; ok && i * 512 < n; i++)
+		ok = put(m, BENCH_TABLES + i * 8, (BENCH_TABLES + 0x1000 + i * 0x1000) | 7);
+	if (ok && machine_write(m, BENCH_TABLES + 0x1000, false, leaf, n * sizeof(*leaf), &e))
+		ok = failed(&e);
+	free(leaf);
+	return ok;
+}

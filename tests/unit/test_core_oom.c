@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Out of memory: each operation is tried with its first, second, third … allocation failing until it passes; every failure
+ * is -ENOMEM and leaves slots, keys and guest memory as they were.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/support/fake.h"
+
+/* A sanitizer brings its own allocator, which cannot be taken over like this. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TAKEN_OVER 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TAKEN_OVER 0
+#endif
+#endif
+#ifndef TAKEN_OVER
+#define TAKEN_OVER 1
+#endif
+
+static long fail_at = -1; /* the allocation that fails, counted down; negative: none */
+
+static bool fails_now(void)
+{
+	return fail_at >= 0 && fail_at-- == 0;
+}
+
+#if TAKEN_OVER
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *calloc(size_t n, size_t size);
+void *realloc(void *p, size_t size);
+
+void *calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+	return fails_now() ? NULL : __libc_realloc(p, size);
+}
+#endif
+
+static struct err e;
+
+/* Try op with every allocation failing in turn; how many there were. unchanged() is asked after each failure. */
+static unsigned exhaust(struct machine *m, int (*op)(struct machine *m), void (*unchanged)(struct machine *m))
+{
+	for (unsigned n = 0; n < 100; n++) {
+		int rc;
+
+		fail_at = n;
+		rc = op(m);
+		bool reached = fail_at < 0;
+		fail_at = -1;
+		if (!reached) {
+			assert_int_equal(rc, 0);
+			return n;
+		}
+		assert_int_equal(rc, -ENOMEM);
+		assert_int_equal(e.code, -ENOMEM);
+		unchanged(m);
+	}
+	fail_msg("never passes");
+	return 0;
+}
+
+static int add(struct machine *m)
+{
+	struct slot_spec spec = {.id = 20, .gpa = 0x100000, .size = 0x2000, .flags = SLOT_LOG_DIRTY};
+
+	return machine_slot_add(m, &spec, NULL, &e);
+}
+
+static void not_added(struct machine *m)
+{
+	assert_null(slot_by_id(machine_slots(m), 20));
+	assert_null(slot_lookup(machine_slots(m), 0x100000, false, NULL));
+	assert_int_equal(machine_slots(m)->generation, 16);
+}
+
+static int log_on(struct machine *m)
+{
+	return machine_slot_flags(m, 0, SLOT_LOG_DIRTY | SLOT_READONLY, 0, 0, NULL, &e);
+}
+
+static void not_logged(struct machine *m)
+{
+	struct slot *s = slot_by_id(machine_slots(m), 0);
+
+	assert_int_equal(s->flags, 0);
+	assert_true(!s->dirty[0] && !s->dirty[1]);
+}
+
+static int key(struct machine *m)
+{
+	return storage_key_set(machine_keys(m), 0x5000, 0x30, &e);
+}
+
+static void no_key(struct machine *m)
+{
+	assert_int_equal(storage_key_get(machine_keys(m), 0x5000), 0);
+}
+
+static int memop(struct machine *m)
+{
+	uint64_t v = 7;
+	struct memop op = {.op = MEMOP_ABSOLUTE_WRITE, .gva = 0x10, .size = 8, .buf = &v};
+	struct memop_result r;
+
+	return machine_memop(m, 0, &op, &r, &e);
+}
+
+static int write_gva(struct machine *m)
+{
+	uint64_t v = 7;
+
+	return machine_write_gva(m, 0, 0x10, &v, 8, &e);
+}
+
+static void not_written(struct machine *m)
+{
+	uint64_t v = 1;
+
+	assert_int_equal(machine_read(m, 0x10, false, &v, 8, &e), 0);
+	assert_int_equal(v, 0);
+	e.code = -ENOMEM; /* was the failure's */
+}
+
+static int dirty(struct machine *m)
+{
+	uint64_t *bits = NULL;
+	size_t n;
+	int rc = machine_slot_dirty(m, 1, true, &bits, &n, &e);
+
+	if (rc)
+		return rc;
+	assert_int_equal(bits[0], 2);
+	free(bits);
+	return 0;
+}
+
+static void still_dirty(struct machine *m)
+{
+	assert_int_equal(slot_by_id(machine_slots(m), 1)->dirty[0][0], 2);
+}
+
+static void nothing(struct machine *m)
+{
+	(void)m;
+}
+
+static int create(struct machine *m)
+{
+	struct machine_config cfg = {.vcpus = 1};
+	struct machine *fresh = NULL;
+	int rc = machine_create(&fake_ops, &cfg, &fresh, &e);
+
+	(void)m;
+	assert_true(!rc == (fresh != NULL));
+	machine_destroy(fresh);
+	return rc;
+}
+
+static void test_out_of_memory(void **state)
+{
+	struct machine *m;
+
+	(void)state;
+	if (!TAKEN_OVER) {
+		printf("skip: a sanitizer's allocator cannot be made to fail\n");
+		skip();
+	}
+	m = fake_create(1);
+	for (uint32_t id = 0; id < 16; id++) /* the arrays are full: the next one makes them grow */
+		fake_add_slot(m, id, id * 0x2000ull, 0x1000, id == 1 ? SLOT_LOG_DIRTY : 0);
+	assert_true(exhaust(m, add, not_added) >= 8); /* slot, two bitmaps, the table's arrays, memory */
+	assert_true(exhaust(m, memop, not_written) >= 1);
+	assert_int_equal(machine_write(m, 0x10, false, "\0\0\0\0\0\0\0\0", 8, &e), 0);
+	assert_true(exhaust(m, write_gva, not_written) >= 1);
+	assert_true(exhaust(m, log_on, not_logged) >= 2);
+	assert_true(exhaust(m, key, no_key) >= 2);
+	slot_by_id(machine_slots(m), 1)->dirty[0][0] = 2;
+	assert_true(exhaust(m, dirty, still_dirty) >= 1);
+	assert_true(exhaust(m, create, nothing) >= 2);
+	machine_destroy(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_out_of_memory)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

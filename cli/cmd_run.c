@@ -9,7 +9,7 @@
 #include "cli/data.h"
 #include "core/board/board.h"
 
-/* For people: what is about to be executed, and its symbol. Scripts and -j ask for that themselves. */
+/* For people: what is about to be executed, and its symbol. Programs that read -j ask for that themselves. */
 static void add_place(struct call *c)
 {
 	char sym[128];

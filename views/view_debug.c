@@ -180,6 +180,33 @@ void view_breakpoints(struct out *o, const struct value *v)
 	}
 }
 
+/* "breakpoint 1 at fib (0x20003a), by int3", as an answer to setting one. */
+void view_breakpoint(struct out *o, const struct value *v)
+{
+	const char *condition = get_str(v, "condition"), *how = get_str(v, "how");
+
+	out_textf(o, "%s %u %s ", get_str(v, "kind"), (unsigned)get_num(v, "id"), has_num(v, "address") ? "at" : "on");
+	cell_place(o, v);
+	if (has_num(v, "address") && strspn(get_str(v, "at"), "*0x") < 2) {
+		out_text(o, " (");
+		out_styled_hex(o, STYLE_ADDR, get_num(v, "address"));
+		out_text(o, ")");
+	}
+	if (how[0])
+		out_textf(o, ", by %s", how);
+	if (get_truth(v, "temporary"))
+		out_text(o, ", once");
+	if (!get_truth(v, "enabled"))
+		out_text(o, ", disabled");
+	if (get_num(v, "ignore"))
+		out_textf(o, ", ignored %llu times more", (unsigned long long)get_num(v, "ignore"));
+	if (condition[0]) {
+		out_text(o, ", if ");
+		draw_safe(o, condition);
+	}
+	out_text(o, "\n");
+}
+
 static void cell_current(struct out *o, const struct value *row)
 {
 	out_text(o, get_truth(row, "current") ? "*" : " ");

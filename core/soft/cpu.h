@@ -197,6 +197,11 @@ int soft_load_seg(struct soft_cpu *c, enum seg_index seg, uint16_t selector);
  * flushes. */
 void soft_mode_changed(struct soft_cpu *c, bool flush);
 void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
+/* DR7 or an address changed: which addresses to look at. soft.c. */
+void soft_debug_changed(struct soft_cpu *c);
+/* RSM: registers from the save area; EVENT_YIELD, or EVENT_SHUTDOWN where the area is not one to return to. soft.c. */
+void soft_leave_smm(struct soft_cpu *c);
+bool soft_sse_usable(struct soft_cpu *c); /* else #UD or #NM is raised. fpu.c */
 void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
 
 /* soft.c: what the board asked for in answer to an access: an SMI, the end of the run. */

@@ -181,7 +181,8 @@ extern uop_fn *const exec_jcc[16];
 	X(cmpxchg8b)                                                                                                        \
 	X(shift)                                                                                                            \
 	X(shiftd)                                                                                                           \
-	X(mul) X(imul1) X(imul2) X(div) X(idiv) X(bit) X(bsf) X(bsr) X(popcnt) X(tzcnt) X(lzcnt) X(cmov) X(setcc) X(bswap)  \
+	X(mul)                                                                                                              \
+	X(imul1) X(imul2) X(div) X(idiv) X(bit) X(bsf) X(bsr) X(popcnt) X(tzcnt) X(lzcnt) X(cmov) X(setcc) X(bswap)         \
 	    X(movbe) X(cwd) X(cbw) X(lahf) X(sahf) X(flagop) X(salc) X(xlat) X(bcd) X(push) X(pop) X(pusha) X(popa)         \
 		X(pushf) X(popf) X(enter) X(leave) X(jmp) X(jmp_indirect) X(call) X(call_indirect) X(ret) X(loop) X(jcxz)   \
 		    X(movs) X(stos) X(lods) X(scas) X(cmps) X(ins) X(outs) X(in) X(out) X(hlt) X(cli) X(sti) X(int_n)       \

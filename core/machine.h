@@ -22,8 +22,10 @@ struct machine_ops;
 struct board;
 
 struct machine_config {
-	unsigned vcpus;	 /* 1 to 64 */
-	bool mmio_sptes; /* soft: make MMIO sptes */
+	unsigned vcpus;	      /* 1 to 64 */
+	bool mmio_sptes;      /* soft: make MMIO sptes */
+	bool emulated_kernel; /* soft: accesses of CPL 0 go the way of an emulator (no sptes, the MMIO cache asked first), as
+			       * on a host whose KVM emulates CPL 0 */
 };
 
 enum machine_cap {

@@ -337,7 +337,7 @@ static bool first_within_limit(struct soft_cpu *c, const struct block *k)
 void soft_execute(struct soft_cpu *c)
 {
 	c->event = EVENT_NONE;
-	while (c->budget && c->event == EVENT_NONE) {
+	while (c->budget && c->event == EVENT_NONE && !c->stop_soon) {
 		if (unlikely(c->blocks->graveyard))
 			free_graveyard(c->blocks);
 		if (unlikely(c->any_plants) && !c->skip_plant && soft_stop_at_plant(c))

@@ -118,7 +118,12 @@ struct soft_cpu {
 	struct decoder *decoder; /* the machine's */
 	uint64_t icount;	 /* instructions completed */
 	bool halted;
-	bool mmio_seen;	 /* this instruction's MMIO or port access was reported: now it goes through */
+	bool mmio_seen; /* this instruction's MMIO or port access was reported: now it goes through */
+	bool stop_soon; /* a watchpoint was hit: the run loop ends behind this instruction */
+	bool exit_pending, left_smm, caught;
+	bool dr_exec, dr_data; /* the guest's debug registers watch code, data */
+	uint64_t db_pending;   /* bits of DR6 for a #DB behind this instruction */
+	struct guest_fault injected;
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
 	bool skip_plant; /* not at the first instruction of this run */
 };

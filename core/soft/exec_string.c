@@ -183,7 +183,8 @@ const struct uop *op_outs(struct soft_cpu *c, const struct uop *u)
 	    soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, true))
 		return NULL;
 	advance(c, u, RSI, step_of(c, u->opsize));
-	return again(c, u, 1);
+	const struct uop *n = again(c, u, 1);
+	return n && c->event ? exec_jump(c, exec_next_rip(c, u)) : n; /* the board may have asked for something */
 }
 
 /* src register DX (src set) or an immediate port. */

@@ -20,7 +20,7 @@ struct mem_access {
 
 static bool watching(const struct soft_cpu *c)
 {
-	return c->m->n_watch;
+	return c->m->n_watch || c->dr_data;
 }
 
 /* ---- the TLB */
@@ -50,7 +50,7 @@ static void tlb_fill(struct soft_cpu *c, const struct mem_access *a, uint64_t li
 	bool data = user || !upage || !(c->pg.cr4 & CR4_SMAP);
 	bool code = (r->rights & ACCESS_FETCH) && (user || !upage || !(c->pg.cr4 & CR4_SMEP));
 
-	if (watching(c) && soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK))
+	if (watching(c) && (c->dr_data || soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK)))
 		data = false;
 	t->host = r->host;
 	t->gpa = r->gpa & ~PAGE_OFFSET_MASK;

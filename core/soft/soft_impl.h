@@ -26,6 +26,7 @@ struct soft_machine {
 	unsigned n_exec, n_watch; /* plants of either kind */
 	uint32_t catches;	  /* enum catch_event */
 	atomic_bool interrupted;
+	bool mmio_sptes;
 	bool emulated_kernel;  /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
 	unsigned turn;	       /* whose turn it is */
 	struct stop watch_hit; /* reason STOP_WATCHPOINT: reported behind the instruction that made it */

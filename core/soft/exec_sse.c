@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * SSE and SSE2 as compilers use them for memory and integers: moves, logic, packed integer arithmetic, comparisons,
+ * shuffles. One handler reads both operands, computes, writes; which operation stands in uop.cond. Floating-point arithmetic
+ * is none of this CPU's.
+ */
+#include "core/soft/decode_impl.h"
+#include "core/soft/exec.h"
+
+/* What the destination gets from destination d and source s (16 bytes each), imm is the immediate. */
+typedef void sse_fn(uint8_t *d, const uint8_t *s, unsigned imm);
+
+enum sse_move { MOVE_ALL, MOVE_LOW_ZERO, MOVE_LOW_KEEP, MOVE_HIGH };
+
+#define LANES(NAME, T, EXPR)                                                                                                \
+	static void NAME(uint8_t *d, const uint8_t *s, unsigned imm)                                                        \
+	{                                                                                                                   \
+		(void)imm;                                                                                                  \
+		for (unsigned i = 0; i < 16 / sizeof(T); i++) {                                                             \
+			T a, b;                                                                                             \
+			memcpy(&a, d + i * sizeof(T), sizeof(T));                                                           \
+			memcpy(&b, s + i * sizeof(T), sizeof(T));                                                           \
+			a = (T)(EXPR);                                                                                      \
+			memcpy(d + i * sizeof(T), &a, sizeof(T));                                                           \
+		}                                                                                                           \
+	}
+
+LANES(f_and, uint64_t, a &b)
+LANES(f_andn, uint64_t, ~a &b)
+LANES(f_or, uint64_t, a | b)
+LANES(f_xor, uint64_t, a ^ b)
+LANES(f_addb, uint8_t, a + b)
+LANES(f_addw, uint16_t, a + b)
+LANES(f_addd, uint32_t, a + b)
+LANES(f_addq, uint64_t, a + b)
+LANES(f_subb, uint8_t, a - b)
+LANES(f_subw, uint16_t, a - b)
+LANES(f_subd, uint32_t, a - b)
+LANES(f_subq, uint64_t, a - b)
+LANES(f_eqb, uint8_t, a == b ? 0xff : 0)
+LANES(f_eqw, uint16_t, a == b ? 0xffff : 0)
+LANES(f_eqd, uint32_t, a == b ? ~0u : 0)
+LANES(f_gtb, int8_t, a > b ? -1 : 0)
+LANES(f_gtw, int16_t, a > b ? -1 : 0)
+LANES(f_gtd, int32_t, a > b ? -1 : 0)
+LANES(f_minub, uint8_t, a < b ? a : b)
+LANES(f_maxub, uint8_t, a > b ? a : b)
+LANES(f_minsw, int16_t, a < b ? a : b)
+LANES(f_maxsw, int16_t, a > b ? a : b)
+LANES(f_mullw, int16_t, (uint32_t)a *(uint32_t)b)
+LANES(f_avgb, uint8_t, (a + b + 1) >> 1)
+
+/* Shifts by a count that is the source's low quadword or the immediate (then s is 16 bytes with the count). */
+static uint64_t count_of(const uint8_t *s)
+{
+	uint64_t n;
+
+	memcpy(&n, s, 8);
+	return n;
+}
+#define SHIFT(NAME, T, EXPR)                                                                                                \
+	static void NAME(uint8_t *d, const uint8_t *s, unsigned imm)                                                        \
+	{                                                                                                                   \
+		uint64_t n = count_of(s);                                                                                   \
+		(void)imm;                                                                                                  \
+		for (unsigned i = 0; i < 16 / sizeof(T); i++) {                                                             \
+			T a;                                                                                                \
+			memcpy(&a, d + i * sizeof(T), sizeof(T));                                                           \
+			a = (T)(EXPR);                                                                                      \
+			memcpy(d + i * sizeof(T), &a, sizeof(T));                                                           \
+		}                                                                                                           \
+	}
+SHIFT(f_sllw, uint16_t, n > 15 ? 0 : a << n)
+SHIFT(f_slld, uint32_t, n > 31 ? 0 : a << n)
+SHIFT(f_sllq, uint64_t, n > 63 ? 0 : a << n)
+SHIFT(f_srlw, uint16_t, n > 15 ? 0 : a >> n)
+SHIFT(f_srld, uint32_t, n > 31 ? 0 : a >> n)
+SHIFT(f_srlq, uint64_t, n > 63 ? 0 : a >> n)
+SHIFT(f_sraw, int16_t, a >> (n > 15 ? 15 : n))
+SHIFT(f_srad, int32_t, a >> (n > 31 ? 31 : n))
+
+static void f_slldq(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	uint64_t n = count_of(s) > 15 ? 16 : count_of(s);
+
+	(void)imm;
+	memmove(d + n, d, 16 - n);
+	memset(d, 0, n);
+}
+
+static void f_srldq(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	uint64_t n = count_of(s) > 15 ? 16 : count_of(s);
+
+	(void)imm;
+	memmove(d, d + n, 16 - n);
+	memset(d + 16 - n, 0, n);
+}
+
+/* Interleave lanes of `size` bytes from the low or the high halves. */
+static void unpack(uint8_t *d, const uint8_t *s, unsigned size, unsigned from)
+{
+	uint8_t r[16];
+
+	for (unsigned i = 0; i < 8 / size; i++) {
+		memcpy(r + 2 * i * size, d + from + i * size, size);
+		memcpy(r + (2 * i + 1) * size, s + from + i * size, size);
+	}
+	memcpy(d, r, 16);
+}
+#define UNPACK(NAME, SIZE, FROM)                                                                                            \
+	static void NAME(uint8_t *d, const uint8_t *s, unsigned imm)                                                        \
+	{                                                                                                                   \
+		(void)imm;                                                                                                  \
+		unpack(d, s, SIZE, FROM);                                                                                   \
+	}
+UNPACK(f_unpcklbw, 1, 0)
+UNPACK(f_unpcklwd, 2, 0)
+UNPACK(f_unpckldq, 4, 0)
+UNPACK(f_unpcklqdq, 8, 0)
+UNPACK(f_unpckhbw, 1, 8)
+UNPACK(f_unpckhwd, 2, 8)
+UNPACK(f_unpckhdq, 4, 8)
+UNPACK(f_unpckhqdq, 8, 8)
+
+static void f_packuswb(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	uint8_t r[16];
+
+	(void)imm;
+	for (unsigned i = 0; i < 16; i++) {
+		int16_t v;
+		memcpy(&v, i < 8 ? d + 2 * i : s + 2 * (i - 8), 2);
+		r[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+	}
+	memcpy(d, r, 16);
+}
+
+static void f_shufd(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	uint8_t r[16];
+
+	for (unsigned i = 0; i < 4; i++)
+		memcpy(r + 4 * i, s + 4 * (imm >> 2 * i & 3), 4);
+	memcpy(d, r, 16);
+}
+
+static void shuffle_words(uint8_t *d, const uint8_t *s, unsigned imm, unsigned at)
+{
+	uint8_t r[16];
+
+	memcpy(r, s, 16);
+	for (unsigned i = 0; i < 4; i++)
+		memcpy(r + at + 2 * i, s + at + 2 * (imm >> 2 * i & 3), 2);
+	memcpy(d, r, 16);
+}
+
+static void f_shuflw(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	shuffle_words(d, s, imm, 0);
+}
+
+static void f_shufhw(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	shuffle_words(d, s, imm, 8);
+}
+
+static void f_shufps(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	uint8_t r[16];
+
+	for (unsigned i = 0; i < 4; i++)
+		memcpy(r + 4 * i, (i < 2 ? d : s) + 4 * (imm >> 2 * i & 3), 4);
+	memcpy(d, r, 16);
+}
+
+static void f_shufpd(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	uint8_t r[16];
+
+	memcpy(r, d + 8 * (imm & 1), 8);
+	memcpy(r + 8, s + 8 * (imm >> 1 & 1), 8);
+	memcpy(d, r, 16);
+}
+
+static void f_muludq(uint8_t *d, const uint8_t *s, unsigned imm)
+{
+	(void)imm;
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t a, b;
+		memcpy(&a, d + 8 * i, 4);
+		memcpy(&b, s + 8 * i, 4);
+		uint64_t p = (uint64_t)a * b;
+		memcpy(d + 8 * i, &p, 8);
+	}
+}
+
+/* By capstone's id. aligned: a memory operand must be on 16 bytes (#GP). */
+static const struct {
+	uint16_t id;
+	sse_fn *fn;
+} ops[] = {
+    {X86_INS_PAND, f_and},
+    {X86_INS_ANDPS, f_and},
+    {X86_INS_ANDPD, f_and},
+    {X86_INS_PANDN, f_andn},
+    {X86_INS_ANDNPS, f_andn},
+    {X86_INS_ANDNPD, f_andn},
+    {X86_INS_POR, f_or},
+    {X86_INS_ORPS, f_or},
+    {X86_INS_ORPD, f_or},
+    {X86_INS_PXOR, f_xor},
+    {X86_INS_XORPS, f_xor},
+    {X86_INS_XORPD, f_xor},
+    {X86_INS_PADDB, f_addb},
+    {X86_INS_PADDW, f_addw},
+    {X86_INS_PADDD, f_addd},
+    {X86_INS_PADDQ, f_addq},
+    {X86_INS_PSUBB, f_subb},
+    {X86_INS_PSUBW, f_subw},
+    {X86_INS_PSUBD, f_subd},
+    {X86_INS_PSUBQ, f_subq},
+    {X86_INS_PCMPEQB, f_eqb},
+    {X86_INS_PCMPEQW, f_eqw},
+    {X86_INS_PCMPEQD, f_eqd},
+    {X86_INS_PCMPGTB, f_gtb},
+    {X86_INS_PCMPGTW, f_gtw},
+    {X86_INS_PCMPGTD, f_gtd},
+    {X86_INS_PMINUB, f_minub},
+    {X86_INS_PMAXUB, f_maxub},
+    {X86_INS_PMINSW, f_minsw},
+    {X86_INS_PMAXSW, f_maxsw},
+    {X86_INS_PMULLW, f_mullw},
+    {X86_INS_PAVGB, f_avgb},
+    {X86_INS_PSLLW, f_sllw},
+    {X86_INS_PSLLD, f_slld},
+    {X86_INS_PSLLQ, f_sllq},
+    {X86_INS_PSRLW, f_srlw},
+    {X86_INS_PSRLD, f_srld},
+    {X86_INS_PSRLQ, f_srlq},
+    {X86_INS_PSRAW, f_sraw},
+    {X86_INS_PSRAD, f_srad},
+    {X86_INS_PSLLDQ, f_slldq},
+    {X86_INS_PSRLDQ, f_srldq},
+    {X86_INS_PUNPCKLBW, f_unpcklbw},
+    {X86_INS_PUNPCKLWD, f_unpcklwd},
+    {X86_INS_PUNPCKLDQ, f_unpckldq},
+    {X86_INS_PUNPCKLQDQ, f_unpcklqdq},
+    {X86_INS_PUNPCKHBW, f_unpckhbw},
+    {X86_INS_PUNPCKHWD, f_unpckhwd},
+    {X86_INS_PUNPCKHDQ, f_unpckhdq},
+    {X86_INS_PUNPCKHQDQ, f_unpckhqdq},
+    {X86_INS_UNPCKLPS, f_unpckldq},
+    {X86_INS_UNPCKLPD, f_unpcklqdq},
+    {X86_INS_UNPCKHPS, f_unpckhdq},
+    {X86_INS_UNPCKHPD, f_unpckhqdq},
+    {X86_INS_PACKUSWB, f_packuswb},
+    {X86_INS_PSHUFD, f_shufd},
+    {X86_INS_PSHUFLW, f_shuflw},
+    {X86_INS_PSHUFHW, f_shufhw},
+    {X86_INS_SHUFPS, f_shufps},
+    {X86_INS_SHUFPD, f_shufpd},
+    {X86_INS_PMULUDQ, f_muludq},
+};
+
+/* ---- running them */
+
+static int aligned(struct soft_cpu *c, uint64_t lin, bool must)
+{
+	if (!must || !(lin & 15))
+		return 0;
+	soft_raise_error(c, 13, 0);
+	return -1;
+}
+
+/* Packed operation: cond names it, dst and src are xmm numbers, rep tells that the count is the immediate. */
+const struct uop *op_sse(struct soft_cpu *c, const struct uop *u)
+{
+	uint8_t s[16] = {0};
+	uint64_t lin;
+
+	if (!soft_sse_usable(c))
+		return NULL;
+	if (u->mem_src) {
+		if (exec_lea(c, u, 16, false, &lin) || aligned(c, lin, true) || soft_read(c, lin, 16, s))
+			return NULL;
+	} else if (u->rep) {
+		s[0] = (uint8_t)u->imm;
+	} else {
+		memcpy(s, c->r.fpu.xmm[u->src], 16);
+	}
+	ops[u->cond].fn(c->r.fpu.xmm[u->dst], s, (unsigned)u->imm);
+	return u + 1;
+}
+
+/* Moves between xmm and memory or xmm: opsize bytes, cond is enum sse_move, lock tells that memory must be aligned. */
+static const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
+{
+	uint8_t s[16] = {0}, *d = c->r.fpu.xmm[u->dst];
+	unsigned size = u->opsize;
+	uint64_t lin;
+
+	if (!soft_sse_usable(c))
+		return NULL;
+	if (u->mem_src) {
+		if (exec_lea(c, u, size, false, &lin) || aligned(c, lin, u->lock) || soft_read(c, lin, size, s))
+			return NULL;
+	} else {
+		memcpy(s, c->r.fpu.xmm[u->src], 16);
+	}
+	if (u->cond == MOVE_HIGH) {
+		memcpy(d + 8, s, 8);
+		return u + 1;
+	}
+	if (u->cond == MOVE_LOW_ZERO)
+		memset(d, 0, 16);
+	memcpy(d, s, u->cond == MOVE_ALL ? 16 : size);
+	return u + 1;
+}
+
+static const struct uop *op_sse_store(struct soft_cpu *c, const struct uop *u)
+{
+	const uint8_t *s = c->r.fpu.xmm[u->src] + (u->cond == MOVE_HIGH ? 8 : 0);
+	uint64_t lin;
+
+	if (!soft_sse_usable(c) || exec_lea(c, u, u->opsize, true, &lin) || aligned(c, lin, u->lock) ||
+	    soft_write(c, lin, u->opsize, s))
+		return NULL;
+	return u + 1;
+}
+
+/* MOVD and MOVQ between xmm and general registers or memory; rep: towards the general side. */
+static const struct uop *op_sse_gpr(struct soft_cpu *c, const struct uop *u)
+{
+	uint64_t v = 0;
+
+	if (!soft_sse_usable(c))
+		return NULL;
+	if (u->rep) {
+		memcpy(&v, c->r.fpu.xmm[u->src], u->opsize);
+		return dst_write(c, u, u->opsize, false, v) ? NULL : u + 1;
+	}
+	if (src_read(c, u, u->opsize, &v))
+		return NULL;
+	memset(c->r.fpu.xmm[u->dst], 0, 16);
+	memcpy(c->r.fpu.xmm[u->dst], &v, 8);
+	return u + 1;
+}
+
+static const struct uop *op_movmsk(struct soft_cpu *c, const struct uop *u)
+{
+	const uint8_t *s = c->r.fpu.xmm[u->src];
+	uint64_t mask = 0;
+
+	if (!soft_sse_usable(c))
+		return NULL;
+	for (unsigned i = 0; i < 16; i += u->cond)
+		mask |= (uint64_t)(s[i + u->cond - 1] >> 7) << i / u->cond;
+	reg_write(c, u->dst, 4, mask);
+	return u + 1;
+}
+
+static const struct uop *op_movnti(struct soft_cpu *c, const struct uop *u)
+{
+	return exec_store(c, u, u->opsize, reg_read(c, u->src, u->opsize)) ? NULL : u + 1;
+}
+
+/* ---- decoding */
+
+static int xmm_of(const struct decoding *d, unsigned i)
+{
+	if (!decode_is_reg(d, i))
+		return -1;
+	x86_reg r = d->x->operands[i].reg;
+	return r >= X86_REG_XMM0 && r <= X86_REG_XMM15 ? (int)(r - X86_REG_XMM0) : -1;
+}
+
+static bool packed(struct decoding *d, unsigned op)
+{
+	int dst = xmm_of(d, 0), src = xmm_of(d, 1);
+
+	if (dst < 0)
+		return false; /* an MMX register */
+	d->u->dst = (uint8_t)dst;
+	d->u->src = (uint8_t)src;
+	d->u->rep = decode_is_imm(d, 1);
+	d->u->mem_src = decode_is_mem(d, 1);
+	if (d->u->mem_src)
+		decode_mem(d, 1);
+	for (unsigned i = 1; i < d->x->op_count; i++)
+		if (decode_is_imm(d, i))
+			d->u->imm = (uint64_t)d->x->operands[i].imm & 0xff;
+	d->u->cond = (uint8_t)op;
+	d->u->fn = op_sse;
+	return src >= 0 || d->u->rep || d->u->mem_src;
+}
+
+static bool move(struct decoding *d, unsigned size, enum sse_move how, bool must_align)
+{
+	int dst = xmm_of(d, 0), src = xmm_of(d, 1);
+
+	d->u->opsize = (uint8_t)size;
+	d->u->lock = must_align;
+	d->u->cond = (uint8_t)how;
+	if (dst >= 0 && (src >= 0 || decode_is_mem(d, 1))) {
+		/* Between registers the scalar forms keep what is above. */
+		if (src >= 0 && how == MOVE_LOW_ZERO)
+			d->u->cond = MOVE_LOW_KEEP;
+		d->u->dst = (uint8_t)dst;
+		d->u->src = (uint8_t)src;
+		d->u->mem_src = src < 0;
+		if (src < 0)
+			decode_mem(d, 1);
+		d->u->fn = op_sse_load;
+		return true;
+	}
+	if (src < 0 || !decode_is_mem(d, 0))
+		return false;
+	d->u->src = (uint8_t)src;
+	decode_mem(d, 0);
+	d->u->fn = op_sse_store;
+	return true;
+}
+
+/* MOVD, MOVQ: xmm with a general register or memory; MOVQ between xmm and memory or xmm moves 8 bytes and clears the rest.
+ */
+static bool move_gpr(struct decoding *d, unsigned size)
+{
+	int dst = xmm_of(d, 0), src = xmm_of(d, 1);
+
+	if (dst >= 0 && src >= 0) {
+		move(d, 8, MOVE_ALL, false);
+		d->u->cond = MOVE_LOW_ZERO;
+		return true;
+	}
+	d->u->opsize = (uint8_t)size;
+	d->u->fn = op_sse_gpr;
+	if (dst >= 0) {
+		decode_src(d, 1);
+		d->u->dst = (uint8_t)dst;
+		return d->u->mem_src || d->u->src != UOP_NO_REG;
+	}
+	if (src < 0)
+		return false;
+	d->u->rep = 1;
+	decode_dst(d, 0);
+	d->u->src = (uint8_t)src;
+	return d->u->mem_dst || d->u->dst != UOP_NO_REG;
+}
+
+static bool move_mask(struct decoding *d, unsigned lane)
+{
+	int src = xmm_of(d, 1);
+
+	d->u->dst = decode_gpr(d, 0);
+	d->u->src = (uint8_t)src;
+	d->u->cond = (uint8_t)lane;
+	d->u->fn = op_movmsk;
+	return src >= 0 && d->u->dst != UOP_NO_REG;
+}
+
+static bool by_move(struct decoding *d)
+{
+	bool regs = xmm_of(d, 0) >= 0 && xmm_of(d, 1) >= 0;
+
+	switch (d->id) {
+	case X86_INS_MOVAPS:
+	case X86_INS_MOVAPD:
+	case X86_INS_MOVDQA:
+	case X86_INS_MOVNTDQ:
+	case X86_INS_MOVNTPS:
+	case X86_INS_MOVNTPD:
+		return move(d, 16, MOVE_ALL, true);
+	case X86_INS_MOVUPS:
+	case X86_INS_MOVUPD:
+	case X86_INS_MOVDQU:
+	case X86_INS_LDDQU:
+		return move(d, 16, MOVE_ALL, false);
+	case X86_INS_MOVSS:
+		return move(d, 4, MOVE_LOW_ZERO, false);
+	case X86_INS_MOVSD:
+		return move(d, 8, MOVE_LOW_ZERO, false);
+	case X86_INS_MOVLPS:
+	case X86_INS_MOVLPD:
+		return !regs && move(d, 8, MOVE_LOW_KEEP, false);
+	case X86_INS_MOVHPS:
+	case X86_INS_MOVHPD:
+		return !regs && move(d, 8, MOVE_HIGH, false);
+	case X86_INS_MOVLHPS:
+		return regs && move(d, 8, MOVE_HIGH, false);
+	case X86_INS_MOVD:
+		return move_gpr(d, 4);
+	case X86_INS_MOVQ:
+		return move_gpr(d, 8);
+	case X86_INS_PMOVMSKB:
+		return move_mask(d, 1);
+	case X86_INS_MOVMSKPS:
+		return move_mask(d, 4);
+	case X86_INS_MOVMSKPD:
+		return move_mask(d, 8);
+	case X86_INS_MOVNTI:
+		decode_mem(d, 0);
+		d->u->src = decode_gpr(d, 1);
+		d->u->opsize = (uint8_t)decode_size(d, 1);
+		d->u->fn = op_movnti;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool decode_sse(struct decoding *d)
+{
+	if (by_move(d))
+		return true;
+	for (unsigned i = 0; i < ARRAY_LEN(ops); i++)
+		if (ops[i].id == d->id)
+			return packed(d, i);
+	return false;
+}

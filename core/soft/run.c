@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Running: vCPUs take turns of a fixed number of instructions on one host thread, so that the same start gives the same run;
+ * what an instruction raised is delivered, reported or acted on here.
+ */
+#include "core/soft/run.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "core/soft/exec.h"
+#include "core/soft/soft_impl.h"
+
+#define TURN 10000u
+
+void soft_interrupt(struct machine *m)
+{
+	atomic_store(&soft_of(m)->interrupted, true);
+}
+
+int soft_set_catch(struct machine *m, uint32_t events, struct err *e)
+{
+	(void)e;
+	soft_of(m)->catches = events;
+	return 0;
+}
+
+void soft_out_of_memory(struct soft_cpu *c)
+{
+	c->event = EVENT_STOP;
+	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1};
+	snprintf(c->stop.error, sizeof(c->stop.error), "out of memory for decoded code");
+}
+
+void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len)
+{
+	uint64_t lin = c->code_bits == 64 ? rip : (uint32_t)(c->seg_base[SEG_CS] + rip), gpa;
+	uint8_t code[16], *host, event = c->event;
+	unsigned n;
+
+	if (!soft_fetch(c, lin, code, &n, &host, &gpa)) {
+		c->stop.n_insn = len < n ? len : n;
+		memcpy(c->stop.insn, code, c->stop.n_insn);
+	}
+	c->event = event;
+}
+
+void soft_board_effect(struct soft_cpu *c, enum board_effect effect)
+{
+	if (effect == BOARD_NONE)
+		return;
+	if (effect == BOARD_SMI)
+		c->smi_pending = true;
+	else
+		c->exit_pending = true;
+	c->event = EVENT_YIELD;
+}
+
+/* ---- after a run of instructions */
+
+/* Each gives true with *out filled where the machine is to stop. */
+
+static bool stop_with(struct soft_cpu *c, const struct stop *s, struct stop *out)
+{
+	*out = *s;
+	out->vcpu = c->index;
+	out->rip = c->rip;
+	return true;
+}
+
+static bool stop_because(struct soft_cpu *c, enum stop_reason reason, struct stop *out)
+{
+	struct stop s = {.reason = reason, .slot = -1};
+
+	return stop_with(c, &s, out);
+}
+
+static bool stop_error(struct soft_cpu *c, const struct err *e, struct stop *out)
+{
+	struct stop s = {.reason = STOP_ERROR, .slot = -1};
+
+	snprintf(s.error, sizeof(s.error), "%.90s: %.100s", e->what, e->why);
+	return stop_with(c, &s, out);
+}
+
+static bool on_exception(struct soft_cpu *c, struct stop *out)
+{
+	if ((c->m->catches & CATCH_EXCEPTION) && !c->soft_int_len) {
+		if (!c->caught) {
+			struct stop s = {.reason = STOP_EXCEPTION,
+					 .vector = c->vector,
+					 .has_error = c->has_error,
+					 .error_code = c->error_code,
+					 .cr2 = c->vector == 14 ? c->cr2 : c->r.cr2,
+					 .slot = -1,
+					 .note = "caught before it is delivered"};
+			c->caught = true;
+			return stop_with(c, &s, out);
+		}
+		c->caught = false;
+	}
+	soft_deliver(c);
+	if (c->event == EVENT_SHUTDOWN)
+		return stop_because(c, STOP_SHUTDOWN, out);
+	return c->event == EVENT_STOP && stop_with(c, &c->stop, out);
+}
+
+static bool on_yield(struct soft_cpu *c, struct stop *out)
+{
+	struct err e = {0};
+
+	if (c->exit_pending) {
+		struct stop s = {.reason = STOP_EXIT, .exit_code = c->m->m.board.exit_code, .slot = -1};
+		c->exit_pending = false;
+		return stop_with(c, &s, out);
+	}
+	if (c->left_smm) {
+		c->left_smm = false;
+		if (c->m->catches & CATCH_SMI)
+			return stop_because(c, STOP_RSM, out);
+	}
+	if (c->smi_pending && !c->r.smm) {
+		if (soft_enter_smm(c, &e))
+			return stop_error(c, &e, out);
+		if (c->m->catches & CATCH_SMI)
+			return stop_because(c, STOP_SMI, out);
+	}
+	return false;
+}
+
+static bool on_watch(struct soft_cpu *c, struct stop *out)
+{
+	struct stop hit = c->m->watch_hit;
+
+	c->stop_soon = false;
+	if (c->db_pending) {
+		c->r.dr[6] |= c->db_pending;
+		c->db_pending = 0;
+		soft_raise(c, 1);
+		if (on_exception(c, out))
+			return true;
+	}
+	memset(&c->m->watch_hit, 0, sizeof(c->m->watch_hit));
+	return hit.reason && stop_with(c, &hit, out);
+}
+
+static bool after(struct soft_cpu *c, struct stop *out)
+{
+	bool stop = false;
+
+	switch ((enum soft_event)c->event) {
+	case EVENT_EXCEPTION:
+		stop = on_exception(c, out);
+		break;
+	case EVENT_STOP:
+	case EVENT_STOP_DONE:
+		stop = stop_with(c, &c->stop, out);
+		break;
+	case EVENT_YIELD:
+		stop = on_yield(c, out);
+		break;
+	case EVENT_SHUTDOWN:
+		stop = stop_because(c, STOP_SHUTDOWN, out);
+		break;
+	case EVENT_RESTART:
+	case EVENT_NONE:
+		break;
+	}
+	c->event = EVENT_NONE;
+	if (c->inhibit && c->inhibit_rip != c->rip)
+		c->inhibit = false;
+	return (c->stop_soon && on_watch(c, out)) || stop;
+}
+
+static void deliver_injected(struct soft_cpu *c)
+{
+	if (!c->injected.present)
+		return;
+	c->cr2 = c->injected.address;
+	soft_raise(c, c->injected.vector);
+	c->has_error = c->injected.has_error;
+	c->error_code = c->injected.error_code;
+	c->injected.present = false;
+}
+
+static enum cpu_mode mode_of(struct soft_cpu *c)
+{
+	c->r.rflags = c->eflags;
+	return regs_mode(&c->r);
+}
+
+/* Up to n instructions of one vCPU. True where the machine is to stop. */
+static bool go(struct soft_cpu *c, uint64_t n, struct stop *out)
+{
+	enum cpu_mode mode = mode_of(c);
+
+	if (c->injected.present) {
+		deliver_injected(c);
+	} else {
+		c->budget = c->mmio_seen ? 1 : n;
+		bool seen = c->mmio_seen;
+		uint64_t before = c->icount;
+		soft_execute(c);
+		if (seen && c->icount != before)
+			c->mmio_seen = false;
+	}
+	if (after(c, out))
+		return true;
+	return (c->m->catches & CATCH_MODE) && mode_of(c) != mode && stop_because(c, STOP_MODE, out);
+}
+
+static bool interrupted(struct soft_machine *m, struct soft_cpu *c, struct stop *out)
+{
+	return atomic_exchange(&m->interrupted, false) && stop_because(c, STOP_INTERRUPTED, out);
+}
+
+/* ---- stepping and continuing */
+
+/* A step over HLT reports the halt; an exception that is delivered counts as the step into its handler. */
+static void step(struct soft_machine *m, struct soft_cpu *c, uint64_t count, struct stop *out)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t rip = c->rip, before = c->icount;
+		if (interrupted(m, c, out) || go(c, 1, out))
+			return;
+		if (c->halted) {
+			stop_because(c, STOP_HLT, out);
+			return;
+		}
+		if (c->icount == before && c->rip == rip)
+			i--; /* the fault was given up, or only a catch was passed: the instruction is still to come */
+		if (i + 1 < count && c->any_plants && soft_stop_at_plant(c)) {
+			after(c, out);
+			return;
+		}
+	}
+	stop_because(c, STOP_STEP, out);
+}
+
+static bool all_halted(const struct soft_machine *m)
+{
+	for (unsigned i = 0; i < m->m.vcpus; i++)
+		if (!m->cpu[i]->halted)
+			return false;
+	return true;
+}
+
+static void cont(struct soft_machine *m, struct stop *out)
+{
+	for (;; m->turn = (m->turn + 1) % m->m.vcpus) {
+		struct soft_cpu *c = m->cpu[m->turn];
+		if (interrupted(m, c, out))
+			return;
+		if (!c->halted && go(c, TURN, out))
+			return;
+		if (all_halted(m)) {
+			stop_because(c, STOP_HLT, out);
+			return;
+		}
+	}
+}
+
+int soft_run(struct machine *base, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	(void)e;
+	for (unsigned i = 0; i < base->vcpus; i++) {
+		m->cpu[i]->skip_plant = true;
+		/* Halted all of them, and told to go on: there is nothing to wake them but the debugger. */
+		if (all_halted(m) || (kind == RUN_STEP && i == vcpu))
+			m->cpu[i]->halted = false;
+	}
+	if (kind == RUN_STEP)
+		step(m, m->cpu[vcpu], count, out);
+	else
+		cont(m, out);
+	return 0;
+}

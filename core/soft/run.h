@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Running the soft machine: the machine ops of run.c, watch.c and smi.c.
+ */
+#ifndef KVMSCOPE_CORE_SOFT_RUN_H
+#define KVMSCOPE_CORE_SOFT_RUN_H
+
+#include "core/machine.h"
+
+struct soft_cpu;
+
+int soft_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
+void soft_interrupt(struct machine *m);
+int soft_set_catch(struct machine *m, uint32_t events, struct err *e);
+
+/* watch.c */
+int soft_plant(struct machine *m, struct plant *p, struct err *e);
+int soft_unplant(struct machine *m, int id, struct err *e);
+
+/* smi.c. enter: the next instruction is the handler's first. */
+int soft_smi(struct machine *m, unsigned vcpu, struct err *e);
+int soft_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);
+int soft_enter_smm(struct soft_cpu *c, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The soft machine: creation, registers, slots, inspection. Running is in run.c.
+ */
+#include "core/soft/soft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "core/cpu/smm.h"
+#include "core/soft/exec.h"
+#include "core/soft/run.h"
+#include "core/soft/soft_impl.h"
+
+/* ---- vCPUs */
+
+static void cpu_reset(struct soft_cpu *c)
+{
+	regs_reset(&c->r, c->index == 0);
+	memcpy(c->gpr, c->r.gpr, sizeof(c->gpr));
+	c->rip = c->r.rip;
+	c->eflags = c->r.rflags;
+	c->lazy.op = FLAGS_READY;
+	c->smbase = SMM_DEFAULT_SMBASE;
+	c->smi_pending = c->smi_blocked = c->nmi_pending = c->nmi_blocked = false;
+	c->halted = c->inhibit = c->mmio_seen = false;
+	c->event = EVENT_NONE;
+	c->icount = 0;
+	memset(&c->pg, 0xff, sizeof(c->pg.mode)); /* differs from anything: everything is loaded anew */
+	soft_mode_changed(c, true);
+	soft_debug_changed(c);
+}
+
+static int cpu_create(struct soft_machine *m, unsigned i, struct err *e)
+{
+	struct soft_cpu *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_nomem(e, "create a soft CPU");
+	c->m = m;
+	c->index = i;
+	c->blocks = m->blocks;
+	c->decoder = m->decoder;
+	shadow_vcpu_init(&c->shadow);
+	m->cpu[i] = c;
+	cpu_reset(c);
+	return 0;
+}
+
+/* The shadow MMU took rights away: no TLB may go on allowing them. */
+static void on_flush(void *ctx, uint64_t gva_page)
+{
+	struct soft_machine *m = ctx;
+
+	for (unsigned i = 0; i < ARRAY_LEN(m->cpu) && m->cpu[i]; i++)
+		if (gva_page == ~0ull)
+			soft_tlb_flush(m->cpu[i]);
+		else
+			soft_tlb_flush_page(m->cpu[i], gva_page);
+}
+
+void soft_each_cpu(struct soft_machine *m, void (*fn)(struct soft_cpu *c, const uint8_t *arg), const uint8_t *arg)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(m->cpu) && m->cpu[i]; i++)
+		fn(m->cpu[i], arg);
+}
+
+static void destroy(struct machine *base)
+{
+	struct soft_machine *m = soft_of(base);
+
+	for (unsigned i = 0; i < ARRAY_LEN(m->cpu); i++) {
+		if (m->cpu[i])
+			shadow_vcpu_deinit(m->shadow, &m->cpu[i]->shadow);
+	}
+	shadow_destroy(m->shadow);
+	for (unsigned i = 0; i < ARRAY_LEN(m->cpu); i++)
+		free(m->cpu[i]);
+	block_cache_destroy(m->blocks);
+	decoder_destroy(m->decoder);
+	for (struct soft_plant *p = m->plants, *next; p; p = next) {
+		next = p->next;
+		free(p);
+	}
+	free(m);
+}
+
+static int create(const struct machine_config *cfg, struct machine **out, struct err *e)
+{
+	struct soft_machine *m = calloc(1, sizeof(*m));
+	struct shadow_config shadow = {.mmio_sptes = cfg->mmio_sptes, .flush = on_flush, .flush_ctx = m};
+	int rc;
+
+	if (!m)
+		return err_nomem(e, "create a soft VM");
+	shadow.slots = &m->m.slots;
+	m->m.maxphyaddr = 40;
+	m->m.slots.limits.gpa_limit = 1ull << 40;
+	m->emulated_kernel = cfg->emulated_kernel;
+	m->mmio_sptes = cfg->mmio_sptes;
+	rc = shadow_create(&shadow, &m->shadow, e);
+	if (!rc)
+		rc = decoder_create(&m->decoder, e);
+	m->blocks = block_cache_create();
+	if (!rc && !m->blocks)
+		rc = err_nomem(e, "create a soft VM");
+	for (unsigned i = 0; !rc && i < cfg->vcpus; i++)
+		rc = cpu_create(m, i, e);
+	if (rc) {
+		destroy(&m->m);
+		return rc;
+	}
+	*out = &m->m;
+	return 0;
+}
+
+static int reset(struct machine *base, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	(void)e;
+	for (unsigned i = 0; i < base->vcpus; i++)
+		cpu_reset(m->cpu[i]);
+	return 0;
+}
+
+/* ---- registers */
+
+void soft_regs_out(struct soft_cpu *c, struct regs *out)
+{
+	flags_settle(c);
+	*out = c->r;
+	memcpy(out->gpr, c->gpr, sizeof(out->gpr));
+	out->rip = c->rip;
+	out->rflags = c->eflags;
+	out->msr.tsc = c->r.msr.tsc + c->icount;
+	out->halted = c->halted;
+	out->sti_shadow = c->inhibit && c->inhibit_rip == c->rip;
+	out->nmi_masked = c->nmi_blocked;
+	out->exception_pending = false;
+	out->valid = REGS_ALL;
+}
+
+static void take_sys(struct soft_cpu *c, const struct regs *in)
+{
+	memcpy(c->r.seg, in->seg, sizeof(in->seg));
+	c->r.tr = in->tr;
+	c->r.ldt = in->ldt;
+	c->r.gdt = in->gdt;
+	c->r.idt = in->idt;
+	c->r.cr0 = in->cr0;
+	c->r.cr2 = in->cr2;
+	c->r.cr3 = in->cr3;
+	c->r.cr4 = in->cr4;
+	c->r.cr8 = in->cr8;
+	c->r.efer = in->efer;
+	c->r.smm = in->smm;
+}
+
+void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in)
+{
+	bool smm = c->r.smm;
+
+	flags_settle(c);
+	if (parts & REGS_SYS)
+		take_sys(c, in);
+	if (parts & REGS_GPR) {
+		memcpy(c->gpr, in->gpr, sizeof(c->gpr));
+		c->rip = in->rip;
+		c->eflags = in->rflags | RFLAGS_FIXED;
+		c->inhibit = c->mmio_seen = false;
+	}
+	if (parts & REGS_DEBUG)
+		memcpy(c->r.dr, in->dr, sizeof(c->r.dr));
+	if (parts & REGS_MSR) {
+		c->r.msr = in->msr;
+		c->r.msr.tsc = in->msr.tsc - c->icount;
+	}
+	if (parts & REGS_FPU)
+		c->r.fpu = in->fpu;
+	if (parts & REGS_EVENTS) {
+		c->halted = in->halted;
+		c->nmi_blocked = in->nmi_masked;
+	}
+	soft_mode_changed(c, smm != c->r.smm);
+	soft_debug_changed(c);
+}
+
+static int get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e)
+{
+	(void)parts;
+	(void)e;
+	soft_regs_out(soft_of(m)->cpu[vcpu], out);
+	return 0;
+}
+
+static int set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e)
+{
+	(void)e;
+	soft_regs_in(soft_of(m)->cpu[vcpu], parts, in);
+	return 0;
+}
+
+static int inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e)
+{
+	struct soft_cpu *c = soft_of(m)->cpu[vcpu];
+
+	(void)e;
+	c->injected = *f;
+	return 0;
+}
+
+/* ---- slots */
+
+static void PRINTF_LIKE(2, 3) step_add(struct slot_steps *steps, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!steps || steps->n == SLOT_STEPS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(steps->step[steps->n++], sizeof(steps->step[0]), fmt, ap);
+	va_end(ap);
+}
+
+static int file_memory(struct slot *s, const struct slot_spec *spec, struct err *e)
+{
+	int fd = open(spec->file, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *at;
+
+	if (fd < 0)
+		return err_errno(e, errno, "slot %u from %s" WHY "it cannot be opened" TRY "a file that can be read", s->id,
+				 spec->file);
+	if (fstat(fd, &st) || (uint64_t)st.st_size + PAGE_OFFSET_MASK < s->size) {
+		close(fd);
+		return err_set(
+		    e, -EINVAL, "slot %u from %s" WHY "the file is shorter than the slot" TRY "a size of at most %#llx",
+		    s->id, spec->file, (unsigned long long)(((uint64_t)st.st_size + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK));
+	}
+	/* A private copy: the guest reads through the CPU's TLB, and a file cut short must not end the debugger. */
+	at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED || pread(fd, at, s->size, 0) < 0) {
+		close(fd);
+		if (at != MAP_FAILED)
+			munmap(at, s->size);
+		return err_nomem(e, "memory of a slot");
+	}
+	mprotect(at, s->size, PROT_READ);
+	s->alias = at;
+	s->file_backed = true;
+	s->fd = fd;
+	return 0;
+}
+
+static int make_memory(struct slot *s, const struct slot_spec *spec, struct err *e)
+{
+	void *at;
+
+	if (spec->file)
+		return file_memory(s, spec, e);
+	at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return err_errno(e, errno, "slot %u" WHY "%#llx bytes of memory cannot be had" TRY "a smaller slot", s->id,
+				 (unsigned long long)s->size);
+	if (s->huge)
+		madvise(at, s->size, MADV_HUGEPAGE);
+	s->alias = at;
+	return 0;
+}
+
+static int slot_create(struct soft_machine *m, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
+		       struct err *e)
+{
+	int rc = s->alias ? 0 : make_memory(s, &change->to, e);
+
+	if (!rc && !s->mmu)
+		rc = shadow_slot_created(m->shadow, s, e);
+	s->hva = (uintptr_t)s->alias;
+	if (!rc)
+		step_add(steps, "slot %u: create, %#llx bytes at gpa %#llx", s->id, (unsigned long long)s->size,
+			 (unsigned long long)s->gpa);
+	return rc;
+}
+
+static int slot_change(struct machine *base, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
+		       struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	switch (change->kind) {
+	case SLOT_CREATE:
+		return slot_create(m, s, change, steps, e);
+	case SLOT_DELETE:
+	case SLOT_MOVE:
+		/* An INVALID copy is what lookups find while the shadow goes. */
+		s->invalid = true;
+		shadow_zap_slot(m->shadow, s);
+		block_cache_flush(m->blocks);
+		s->invalid = false;
+		step_add(steps, "slot %u: %s through INVALID, shadow pages zapped", s->id,
+			 change->kind == SLOT_MOVE ? "move" : "delete");
+		return 0;
+	case SLOT_FLAGS:
+		if (change->to.vis != s->vis)
+			shadow_zap_slot(m->shadow, s);
+		else if (change->to.flags & ~s->flags & SLOT_LOG_DIRTY)
+			shadow_write_protect_slot(m->shadow, s);
+		step_add(steps, "slot %u: flags in place", s->id);
+		return 0;
+	case SLOT_NOTHING:
+		break;
+	}
+	return 0;
+}
+
+static void slot_release(struct machine *base, struct slot *s)
+{
+	struct soft_machine *m = soft_of(base);
+
+	shadow_zap_slot(m->shadow, s);
+	block_cache_flush(m->blocks);
+	shadow_slot_gone(m->shadow, s);
+	if (s->alias)
+		munmap(s->alias, s->size);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	s->alias = NULL;
+}
+
+static int slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e)
+{
+	(void)e;
+	if (restart)
+		shadow_write_protect_slot(soft_of(m)->shadow, s);
+	return 0;
+}
+
+static int wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e)
+{
+	(void)e;
+	soft_memory_written(soft_of(m), s, gpa, len);
+	return 0;
+}
+
+static int hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *out, struct err *e)
+{
+	(void)m;
+	(void)e;
+	*out = (uintptr_t)s->alias + (gpa - s->gpa);
+	return 0;
+}
+
+/* ---- inspection */
+
+static int shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)
+{
+	return shadow_pages_list(soft_of(m)->shadow, flags, out, e);
+}
+
+static int roots(struct machine *base, struct root_list *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+	const struct shadow_vcpu *v[64];
+
+	for (unsigned i = 0; i < base->vcpus; i++)
+		v[i] = &m->cpu[i]->shadow;
+	return shadow_roots(m->shadow, v, base->vcpus, out, e);
+}
+
+static int sptes(struct machine *base, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	return shadow_sptes_list(m->shadow, &m->cpu[vcpu]->shadow, first, last, out, e);
+}
+
+static int rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e)
+{
+	return shadow_rmap(soft_of(m)->shadow, gfn, out, e);
+}
+
+static int rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
+{
+	return shadow_rmap_all(soft_of(m)->shadow, out, e);
+}
+
+static int rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
+{
+	return shadow_rmap_histogram(soft_of(m)->shadow, out, e);
+}
+
+static int mmio(struct machine *base, struct mmio_info_list *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+	struct mmio_info_list l = {.v = calloc(base->vcpus, sizeof(*l.v)), .n = base->vcpus};
+	uint64_t now = base->slots.generation;
+
+	if (!l.v)
+		return err_nomem(e, "MMIO caches");
+	for (unsigned i = 0; i < base->vcpus; i++) {
+		const struct mmio_cache *c = &m->cpu[i]->shadow.mmio;
+		l.v[i] = (struct mmio_info){.vcpu = i,
+					    .gva = c->gva,
+					    .gfn = c->gfn,
+					    .access = c->access,
+					    .generation = c->generation,
+					    .current_generation = now,
+					    .valid = c->gva && c->generation == now,
+					    .sptes_off = !m->mmio_sptes,
+					    .source = SOURCE_SOFT};
+	}
+	int rc = shadow_mmio_sptes(m->shadow, &l.v[0].sptes, &l.v[0].n_sptes, e);
+	if (rc)
+		mmio_info_list_free(&l);
+	else
+		*out = l;
+	return rc;
+}
+
+static const char *cap_why(const struct machine *m, enum machine_cap cap)
+{
+	(void)m;
+	return cap == MACHINE_CAP_FAULT_STEP ? "the soft backend does not stop inside faults"
+	       : cap == MACHINE_CAP_REVERSE  ? "nothing is recorded"
+					     : NULL;
+}
+
+static int facts(struct machine *base, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
+		 struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	(void)e;
+	return fn(arg, "CPU", "interpreter", "decoded blocks over the shadow MMU; steps, breakpoints and watchpoints are its own") ?:
+	       fn(arg, "shadow paging", "on", "every access goes through shadow pages made on demand") ?:
+	       fn(arg, "MMIO sptes", m->mmio_sptes ? "on" : "off", "as the host's KVM, unless chosen otherwise") ?:
+	       fn(arg, "SMM", "native", "SMI, save area and RSM by the CPU");
+}
+
+const struct machine_ops soft_backend = {
+    .name = "soft",
+    .create = create,
+    .destroy = destroy,
+    .cap_why = cap_why,
+    .facts = facts,
+    .slot_change = slot_change,
+    .slot_release = slot_release,
+    .slot_dirty = slot_dirty,
+    .wrote = wrote,
+    .hpa = hpa,
+    .get_regs = get_regs,
+    .set_regs = set_regs,
+    .inject = inject,
+    .smi = soft_smi,
+    .smbase = soft_smbase,
+    .reset = reset,
+    .run = soft_run,
+    .interrupt = soft_interrupt,
+    .plant = soft_plant,
+    .unplant = soft_unplant,
+    .set_catch = soft_set_catch,
+    .shadow_pages = shadow_pages,
+    .roots = roots,
+    .sptes = sptes,
+    .rmap = rmap,
+    .rmap_all = rmap_all,
+    .rmap_histogram = rmap_histogram,
+    .mmio = mmio,
+};

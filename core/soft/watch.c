@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Stopping at addresses: the debugger's breakpoints and watchpoints, and the guest's own debug registers. Pages with a
+ * watched byte get no TLB entry that allows data accesses, so each of those is looked at; everywhere else nothing is slower.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "core/soft/exec.h"
+#include "core/soft/run.h"
+#include "core/soft/segment.h"
+#include "core/soft/soft_impl.h"
+
+static bool is_watch(const struct plant *p)
+{
+	return p->kind == PLANT_WRITE || p->kind == PLANT_READ || p->kind == PLANT_ACCESS;
+}
+
+/* ---- debug registers */
+
+static bool dr_enabled(const struct soft_cpu *c, unsigned n)
+{
+	return c->r.dr[7] >> (2 * n) & 3;
+}
+static unsigned dr_kind(const struct soft_cpu *c, unsigned n)
+{
+	return c->r.dr[7] >> (16 + 4 * n) & 3; /* 0 execute, 1 write, 2 port, 3 access */
+}
+static unsigned dr_len(const struct soft_cpu *c, unsigned n)
+{
+	static const unsigned len[] = {1, 2, 8, 4};
+
+	return len[c->r.dr[7] >> (18 + 4 * n) & 3];
+}
+
+void soft_debug_changed(struct soft_cpu *c)
+{
+	bool exec = false, data = false;
+
+	for (unsigned n = 0; n < 4; n++)
+		if (dr_enabled(c, n)) {
+			exec |= dr_kind(c, n) == 0;
+			data |= dr_kind(c, n) & 1;
+		}
+	if (exec != c->dr_exec || data != c->dr_data || exec || data) {
+		block_cache_flush(c->blocks);
+		soft_tlb_flush(c);
+	}
+	c->dr_exec = exec;
+	c->dr_data = data;
+	c->any_plants = exec || c->m->n_exec;
+}
+
+/* ---- plants */
+
+static void plants_changed(struct soft_machine *m)
+{
+	m->n_exec = m->n_watch = 0;
+	for (const struct soft_plant *p = m->plants; p; p = p->next)
+		++*(is_watch(&p->p) ? &m->n_watch : &m->n_exec);
+	block_cache_flush(m->blocks);
+	for (unsigned i = 0; i < m->m.vcpus; i++) {
+		m->cpu[i]->any_plants = m->n_exec || m->cpu[i]->dr_exec;
+		soft_tlb_flush(m->cpu[i]);
+	}
+}
+
+int soft_plant(struct machine *base, struct plant *p, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+	struct soft_plant *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return err_nomem(e, "breakpoint");
+	p->how = "soft";
+	n->p = *p;
+	n->next = m->plants;
+	m->plants = n;
+	plants_changed(m);
+	return 0;
+}
+
+int soft_unplant(struct machine *base, int id, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	for (struct soft_plant **at = &m->plants; *at; at = &(*at)->next)
+		if ((*at)->p.id == id) {
+			struct soft_plant *gone = *at;
+			*at = gone->next;
+			free(gone);
+			plants_changed(m);
+			return 0;
+		}
+	return err_set(e, -ENOENT, "remove breakpoint %d" WHY "it is not planted" TRY "info breakpoints", id);
+}
+
+static const struct plant *exec_plant(const struct soft_cpu *c, uint64_t lin)
+{
+	for (const struct soft_plant *p = c->m->plants; p; p = p->next)
+		if (!is_watch(&p->p) && p->p.addr == lin)
+			return &p->p;
+	return NULL;
+}
+
+static int dr_exec_at(const struct soft_cpu *c, uint64_t lin)
+{
+	for (unsigned n = 0; c->dr_exec && n < 4; n++)
+		if (dr_enabled(c, n) && !dr_kind(c, n) && c->r.dr[n] == lin)
+			return (int)n;
+	return -1;
+}
+
+bool soft_planted(const struct soft_cpu *c, uint64_t lin)
+{
+	return exec_plant(c, lin) || dr_exec_at(c, lin) >= 0;
+}
+
+bool soft_stop_at_plant(struct soft_cpu *c)
+{
+	uint64_t lin = c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
+	const struct plant *p = exec_plant(c, lin);
+	int dr = c->eflags & RFLAGS_RF ? -1 : dr_exec_at(c, lin);
+
+	if (p) {
+		c->event = EVENT_STOP;
+		c->stop = (struct stop){.reason = STOP_BREAKPOINT, .vcpu = c->index, .breakpoint = p->id, .slot = -1};
+		return true;
+	}
+	if (dr < 0)
+		return false;
+	c->r.dr[6] |= 1ull << dr;
+	soft_raise(c, VEC_DB);
+	return true;
+}
+
+/* ---- data */
+
+static bool plant_hits(const struct plant *p, uint64_t lin, uint64_t gpa, unsigned len, bool write)
+{
+	if (!is_watch(p) || (p->kind == PLANT_WRITE && !write) || (p->kind == PLANT_READ && write))
+		return false;
+	return ranges_overlap(p->addr, p->len, p->phys ? gpa : lin, len);
+}
+
+bool soft_watched_page(const struct soft_machine *m, uint64_t gva_page, uint64_t gpa_page)
+{
+	for (const struct soft_plant *p = m->plants; p; p = p->next)
+		if (is_watch(&p->p) && ranges_overlap(p->p.addr, p->p.len, p->p.phys ? gpa_page : gva_page, PAGE_SIZE_4K))
+			return true;
+	return false;
+}
+
+static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, uint64_t gpa, unsigned len, bool write,
+		   const void *data)
+{
+	struct stop *s = &c->m->watch_hit;
+	unsigned n = len < 8 ? len : 8;
+
+	*s = (struct stop){.reason = STOP_WATCHPOINT,
+			   .vcpu = c->index,
+			   .breakpoint = p->id,
+			   .gva = lin,
+			   .gpa = gpa,
+			   .len = len,
+			   .write = write,
+			   .slot = -1};
+	s->has_old = !slots_read(&c->m->m.slots, gpa, c->r.smm, s->old_data, n, NULL);
+	memcpy(s->data, write ? data : s->old_data, n);
+	struct slot *slot = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
+	if (slot)
+		s->slot = (int)slot->id;
+	c->stop_soon = true;
+	block_cache_flush(c->blocks); /* the block under way ends behind this instruction */
+}
+
+void soft_watch(struct soft_cpu *c, uint64_t lin, uint64_t gpa, unsigned len, bool write, const void *data)
+{
+	for (unsigned n = 0; c->dr_data && n < 4; n++)
+		if (dr_enabled(c, n) && (dr_kind(c, n) == 3 || (dr_kind(c, n) == 1 && write)) &&
+		    ranges_overlap(c->r.dr[n] & ~(uint64_t)(dr_len(c, n) - 1), dr_len(c, n), lin, len)) {
+			c->db_pending |= 1ull << n;
+			c->stop_soon = true;
+			block_cache_flush(c->blocks);
+		}
+	if (c->m->watch_hit.reason)
+		return;
+	for (const struct soft_plant *p = c->m->plants; p; p = p->next)
+		if (plant_hits(&p->p, lin, gpa, len, write)) {
+			report(c, &p->p, lin, gpa, len, write, data);
+			return;
+		}
+}

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define UPDATE_UNDER_WAY (1ull << 63)
-#define ACCESS_BITS 7u
+/* What is remembered of a page's rights; whether code may be fetched from a device is of no use. */
+#define ACCESS_BITS 6u
 #define ACC_WRITE 2u
 #define ACC_USER 4u
 

@@ -186,7 +186,10 @@ static bool take_mov(struct decoding *d)
 	if (decode_seg(r0) >= 0) {
 		d->u->cond = (uint8_t)decode_seg(r0);
 		d->u->last = true;
-		return take_one_src(d, op_mov_to_seg, 2);
+		d->u->opsize = 2;
+		d->u->fn = op_mov_to_seg;
+		decode_src(d, 1);
+		return true;
 	}
 	if (decode_seg(r1) >= 0) {
 		decode_dst(d, 0);
@@ -457,16 +460,19 @@ static bool by_condition(struct decoding *d)
 		return take_branch(d, exec_jcc[condition(d)]);
 	if (b0 != 0x0f)
 		return false;
-	d->u->cond = condition(d);
 	if (b1 >= 0x80 && b1 <= 0x8f)
 		return take_branch(d, exec_jcc[condition(d)]);
 	if (b1 >= 0x90 && b1 <= 0x9f) {
 		decode_dst(d, 0);
+		d->u->cond = condition(d);
 		d->u->opsize = 1;
 		d->u->fn = op_setcc;
 		return true;
 	}
-	return b1 >= 0x40 && b1 <= 0x4f ? take_two(d, op_cmov) : false;
+	if (b1 < 0x40 || b1 > 0x4f)
+		return false;
+	d->u->cond = condition(d);
+	return take_two(d, op_cmov);
 }
 
 static bool by_flow(struct decoding *d)

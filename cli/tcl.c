@@ -76,6 +76,7 @@ void tcl_deinit(struct session *s)
 	tcl_flush();
 	Tcl_AsyncDelete(break_in);
 	break_in = NULL;
+	tclcmd_deinit();
 	Tcl_DeleteInterp(s->interp);
 	s->interp = NULL;
 	tclvalue_forget_keys();

@@ -47,9 +47,30 @@ static int raise_error(struct session *s, const struct err *e)
 	return TCL_ERROR;
 }
 
+/* A script calls commands by the hundred thousand: one pool serves them all, but for commands inside commands. */
+static struct pool *spare;
+
+static struct pool *take_pool(void)
+{
+	struct pool *p = spare;
+
+	spare = NULL;
+	return p ? p : pool_create();
+}
+
+static void give_pool(struct pool **p)
+{
+	if (spare || !*p) {
+		pool_destroy(*p);
+		return;
+	}
+	pool_reset(*p);
+	spare = *p;
+}
+
 static int run(struct session *s, const struct command *cmd, const char *format, int argc, const char *const *argv)
 {
-	_cleanup_pool_ struct pool *pool = pool_create();
+	_cleanup_(give_pool) struct pool *pool = take_pool();
 	struct call c = {.s = s, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = pool};
 	struct err e;
 
@@ -68,6 +89,12 @@ static int run(struct session *s, const struct command *cmd, const char *format,
 	exec_pending(s); /* leaves results of its own behind */
 	Tcl_SetObjResult(s->interp, tcl_from_value(&c.result));
 	return TCL_OK;
+}
+
+void tclcmd_deinit(void)
+{
+	pool_destroy(spare);
+	spare = NULL;
 }
 
 static const struct command *find_sub(const struct entry *w, const char *name)

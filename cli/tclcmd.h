@@ -11,6 +11,7 @@ struct Tcl_Obj;
 
 /* Commands, `info`'s subcommands, `unknown`, `exit`, registers. */
 int tclcmd_init(struct session *s, struct err *e) MUST_USE;
+void tclcmd_deinit(void); /* before the interpreter goes */
 /* True where name is a command of Tcl's or the user's, not of ours. */
 bool tclcmd_is_tcl(struct Tcl_Interp *interp, const char *name);
 /* A condition as an object that keeps its compiled form from one evaluation to the next. */

@@ -45,6 +45,23 @@ void pool_destroy(struct pool *p)
 	free(p);
 }
 
+void pool_reset(struct pool *p)
+{
+	struct block *b = p->blocks;
+
+	p->failed = false;
+	if (!b)
+		return;
+	while (b->next) {
+		struct block *next = b->next;
+		free(b);
+		b = next;
+	}
+	memset(b->bytes, 0, b->used);
+	b->used = 0;
+	p->blocks = b;
+}
+
 bool pool_failed(const struct pool *p)
 {
 	return p->failed;

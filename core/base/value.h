@@ -53,6 +53,8 @@ static inline void pool_destroyp(struct pool **p)
 	pool_destroy(*p);
 }
 #define _cleanup_pool_ _cleanup_(pool_destroyp)
+/* Empty it for the next use, keeping one small block. */
+void pool_reset(struct pool *p);
 bool pool_failed(const struct pool *p);
 /* Zeroed bytes of the pool, 16-byte aligned; NULL (and the pool poisoned) where memory is out. */
 void *pool_alloc(struct pool *p, size_t size);

@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 	err_clear(&e);
 	if (options_parse(&opt, argc, argv, &end, &e)) {
 		print_error(&e);
-		return 2;
+		return 1;
 	}
 	if (end == OPTIONS_HELP)
 		fputs(options_usage, stdout);

@@ -203,8 +203,7 @@ int args_addr(struct args *a, const char *what, uint64_t *out, struct err *e)
 		if (ret)
 			return ret;
 	}
-	struct expr_env env = session_expr(a->call->s);
-	ret = expr_eval(&env, text, out, e);
+	ret = session_eval(a->call->s, text, out, e);
 	if (ret)
 		err_prefix(e, "%s: ", command_name(a));
 	return ret;

@@ -509,7 +509,7 @@ const struct command commands_break[] = {
      .summary = "stop before the instruction at an address is executed",
      .help = "A is a linear address: *0x7c00, a symbol, an expression; without it the current one. There is no limit to how "
 	     "many. COND is a Tcl expression, evaluated at each hit: b main if {$rax == 5}. " KEYS,
-     .flags = CMD_NEEDS_VM | CMD_RAW | CMD_SHADOWS_TCL,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
      .complete = COMPLETE_ADDRESS,
      .view = "breakpoint",
      .run = cmd_break},
@@ -519,7 +519,7 @@ const struct command commands_break[] = {
      .usage = "[A] [if COND]",
      .summary = "a breakpoint that is deleted when it stops",
      .help = KEYS,
-     .flags = CMD_NEEDS_VM | CMD_RAW,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .view = "breakpoint",
      .run = cmd_tbreak},
@@ -529,7 +529,7 @@ const struct command commands_break[] = {
      .usage = "[A] [if COND]",
      .summary = "a breakpoint in a debug register of the CPU",
      .help = "There are four, and a host may deliver them in some modes only (info kvm says which). " KEYS,
-     .flags = CMD_NEEDS_VM | CMD_RAW,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .view = "breakpoint",
      .run = cmd_hbreak},
@@ -541,7 +541,7 @@ const struct command commands_break[] = {
      .help = "LEN is 8 in 64-bit code, else 4 or 2. A is linear; with -phys guest physical, whatever address the guest "
 	     "used. Every "
 	     "write stops, also one that leaves the value as it was. " KEYS,
-     .flags = CMD_NEEDS_VM | CMD_RAW,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
      .view = "breakpoint",
@@ -552,7 +552,7 @@ const struct command commands_break[] = {
      .usage = "A [LEN] [-phys] [if COND]",
      .summary = "stop when memory is read",
      .help = "As watch. " KEYS,
-     .flags = CMD_NEEDS_VM | CMD_RAW,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
      .view = "breakpoint",
@@ -563,7 +563,7 @@ const struct command commands_break[] = {
      .usage = "A [LEN] [-phys] [if COND]",
      .summary = "stop when memory is read or written",
      .help = "As watch. " KEYS,
-     .flags = CMD_NEEDS_VM | CMD_RAW,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
      .view = "breakpoint",
@@ -580,7 +580,7 @@ const struct command commands_break[] = {
 	 "not. catch smi: at the handler's first instruction and after RSM. catch mode [real|prot32|long...]. catch slot "
 	 "[ID]. "
 	 "Gives the breakpoint.",
-     .flags = CMD_NEEDS_VM | CMD_RAW | CMD_SHADOWS_TCL,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
      .complete = COMPLETE_WORDS,
      .words = "fault mmio pio exception smi mode slot",
      .view = "breakpoint",

@@ -18,14 +18,13 @@ static bool is_memory(const struct xformat *f, const char *format)
 static int display_eval(struct call *c, const struct display *d, struct value *out, struct err *e)
 {
 	struct xsticky fresh = {'x', 8};
-	struct expr_env env = session_expr(c->s);
 	struct xformat f;
 	struct space sp;
 	uint64_t v, next;
 	int rc = xformat_parse(d->format, 8, &fresh, &f, e);
 
 	if (!rc)
-		rc = expr_eval(&env, d->expr, &v, e);
+		rc = session_eval(c->s, d->expr, &v, e);
 	if (rc)
 		return rc;
 	if (!is_memory(&f, d->format)) {

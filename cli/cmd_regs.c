@@ -92,7 +92,6 @@ static int parse_wide(const char *text, uint8_t *bytes, size_t n, struct err *e)
 
 static int store_reg(struct call *c, struct machine *m, const struct reg_name *reg, const char *text, struct err *e)
 {
-	struct expr_env env = session_expr(c->s);
 	struct regs r;
 	uint64_t v;
 	size_t n = 0;
@@ -105,7 +104,7 @@ static int store_reg(struct call *c, struct machine *m, const struct reg_name *r
 	if (wide) {
 		rc = parse_wide(text, wide, n, e);
 	} else {
-		rc = expr_eval(&env, text, &v, e);
+		rc = session_eval(c->s, text, &v, e);
 		if (!rc)
 			rc = reg_set(&r, reg, v, e);
 	}
@@ -190,7 +189,6 @@ static bool wide_value(struct call *c, const char *text, struct value *out)
 int cmd_print(struct call *c, struct err *e)
 {
 	struct xsticky fresh = {'x', 8};
-	struct expr_env env = session_expr(c->s);
 	struct xformat f;
 	const char *text;
 	struct args a;
@@ -205,7 +203,7 @@ int cmd_print(struct call *c, struct err *e)
 		rc = args_rest(&a, "EXPR", &text, e);
 	if (rc || wide_value(c, text, &c->result))
 		return rc;
-	rc = expr_eval(&env, text, &v, e);
+	rc = session_eval(c->s, text, &v, e);
 	/* gdb's p/c shows a byte; all others the whole number. */
 	if (!rc)
 		c->result = number_value(c->pool, v, f.format, f.format == 'c' ? 1 : 8);

@@ -152,7 +152,7 @@ const struct command commands_session[] = {
 	.name = "info history",
 	.group = "session",
 	.usage = "",
-	.summary = "The lines typed so far, this session's and earlier ones'",
+	.summary = "the lines typed so far, this session's and earlier ones'",
 	.help = "A list of `n` and `line`, oldest first. They are kept in $XDG_STATE_HOME/kvmscope/history.",
 	.run = run_info_history,
     },
@@ -160,7 +160,7 @@ const struct command commands_session[] = {
 	.name = "load",
 	.group = "session",
 	.usage = "IMAGE [-m SIZE] [-n VCPUS] [--mode real|prot|long|user] [--at GPA] [--entry GVA] [--format F]",
-	.summary = "A new VM with this image in place of the present one",
+	.summary = "a new VM with this image in place of the present one",
 	.help =
 	    "IMAGE is a file or demo:NAME; the options are those of the command line. Breakpoints stay and are planted in "
 	    "the new VM. Where the image is no good the present VM stays as it is. Gives what `vm` gives.\n"
@@ -175,7 +175,7 @@ const struct command commands_session[] = {
 	.aliases = "q exit",
 	.group = "session",
 	.usage = "[STATUS]",
-	.summary = "End the session and its VM",
+	.summary = "end the session and its VM",
 	.help = "Ends with STATUS, 0 where none is given. Ctrl-D at an empty prompt does the same.",
 	.flags = CMD_SHADOWS_TCL,
 	.run = run_quit,
@@ -185,7 +185,7 @@ const struct command commands_session[] = {
 	.aliases = "!",
 	.group = "session",
 	.usage = "[COMMAND]",
-	.summary = "Run a command of the shell, or a shell",
+	.summary = "run a command of the shell, or a shell",
 	.help = "The words are handed to $SHELL or /bin/sh. An exit status other than 0 is an error.\nExample: shell ls -l",
 	.complete = COMPLETE_FILE,
 	.run = run_shell,
@@ -194,7 +194,7 @@ const struct command commands_session[] = {
 	.name = "source",
 	.group = "session",
 	.usage = "FILE",
-	.summary = "Run a file of Tcl",
+	.summary = "run a file of Tcl",
 	.help =
 	    "Gives the value of its last command. Inside the file Tcl's names are Tcl's, and every command of the debugger "
 	    "is there as dbg::NAME, and as NAME where Tcl has no such name.",
@@ -206,7 +206,7 @@ const struct command commands_session[] = {
 	.name = "vm",
 	.group = "session",
 	.usage = "",
-	.summary = "The VM: backend, image, vCPUs, memory",
+	.summary = "the VM: backend, image, vCPUs, memory",
 	.help = "`backend` and `backend_why`, `image`, `what` (how it is entered), `vcpus`, `slots`, `memory` in bytes, "
 		"`has_run`.",
 	.flags = CMD_NEEDS_VM,

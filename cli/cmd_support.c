@@ -115,6 +115,7 @@ static int run_help(struct call *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_LEN(groups) && c->argc == 1; i++)
 		if (!strcmp(c->argv[0], groups[i].name)) {
 			c->result = group_rows(c->pool, groups[i].name);
+			c->view = "commands";
 			return 0;
 		}
 	const struct command *cmd = command_find(c->argc, c->argv, false, &used, &format, e);
@@ -222,9 +223,10 @@ const struct command commands_support[] = {
 	.name = "apropos",
 	.group = "support",
 	.usage = "WORD",
-	.summary = "Commands that say this word",
+	.summary = "commands that say this word",
 	.help = "Looks through names, aliases, summaries and help texts, upper and lower case alike. Gives `command` and "
 		"`what`.",
+	.view = "commands",
 	.run = run_apropos,
     },
     {
@@ -232,7 +234,7 @@ const struct command commands_support[] = {
 	.aliases = "h ?",
 	.group = "support",
 	.usage = "[COMMAND | GROUP | tcl]",
-	.summary = "All commands, or one in full",
+	.summary = "all commands, or one in full",
 	.help = "Without a word: every command by group. With a command's name: its usage, what it gives, an example.\n"
 		"Example: help walk",
 	.complete = COMPLETE_COMMAND,
@@ -244,10 +246,11 @@ const struct command commands_support[] = {
 	.aliases = "i",
 	.group = "support",
 	.usage = "SUBCOMMAND",
-	.summary = "What can be asked about",
+	.summary = "what can be asked about",
 	.help =
 	    "Without a word: the list of subcommands. Tcl's own subcommands of info (exists, commands, …) work here too.",
 	.flags = CMD_SHADOWS_TCL,
+	.view = "commands",
 	.run = run_info,
     },
     {
@@ -255,7 +258,7 @@ const struct command commands_support[] = {
 	.aliases = "i_host",
 	.group = "support",
 	.usage = "",
-	.summary = "What this host can do, and which mechanism was chosen for what",
+	.summary = "what this host can do, and which mechanism was chosen for what",
 	.help =
 	    "A list of `what`, `value` and `why`. What the host's debug facilities can do is found out once, the first time "
 	    "that it matters.",
@@ -267,7 +270,7 @@ const struct command commands_support[] = {
 	.name = "version",
 	.group = "support",
 	.usage = "",
-	.summary = "Which kvmscope this is",
+	.summary = "which kvmscope this is",
 	.help = "One line of text.",
 	.run = run_version,
     },

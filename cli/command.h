@@ -33,6 +33,7 @@ enum command_flag {
 	CMD_REPEATS = 1 << 3,	  /* an empty line repeats it */
 	CMD_FORMAT = 1 << 4,	  /* accepts /FMT */
 	CMD_RAW = 1 << 5,	  /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
+	CMD_RAW_IF = 1 << 7,	  /* the same for what follows the word `if` (break A if COND) */
 	CMD_SHADOWS_TCL = 1 << 6, /* also a Tcl command's name: the words decide (cli/line.c) */
 };
 

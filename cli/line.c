@@ -115,7 +115,8 @@ static int register_word(const struct parsed *p, int i)
 
 /* ---- substitution */
 
-/* A register's value in a debugger's word is hexadecimal, so that what is shown of the word later can be read. */
+/* A register's value in a debugger's word is hexadecimal, so that what is shown of the word later can be read. NULL for one
+ * that is wider than 64 bits: it stays a name. */
 static Tcl_Obj *in_hex(Tcl_Obj *o)
 {
 	char text[24], *end;
@@ -124,7 +125,7 @@ static Tcl_Obj *in_hex(Tcl_Obj *o)
 	errno = 0;
 	v = strtoull(Tcl_GetString(o), &end, 10);
 	if (errno || *end || end == Tcl_GetString(o))
-		return o;
+		return NULL;
 	snprintf(text, sizeof(text), "0x%llx", v);
 	return Tcl_NewStringObj(text, -1);
 }
@@ -171,6 +172,10 @@ static bool append_variable(struct parsed *p, const Tcl_Token *t, const Tcl_Toke
 		return false;
 	if (plain_register(p, t))
 		v = in_hex(v);
+	if (!v) {
+		Tcl_AppendToObj(out, t->start, t->size);
+		return true;
+	}
 	Tcl_IncrRefCount(v);
 	Tcl_AppendObjToObj(out, v);
 	Tcl_DecrRefCount(v);
@@ -248,10 +253,14 @@ static int add_raw(struct parsed *p, int i, struct err *e)
 
 static int run_command(struct parsed *p, const struct command *cmd, const char *format, int from, struct err *e)
 {
+	bool as_typed = cmd->flags & CMD_RAW;
 	int ret = 0;
 
-	for (int i = from; i < p->n && !ret; i++)
-		ret = cmd->flags & CMD_RAW ? add_raw(p, i, e) : add_substituted(p, i, e);
+	for (int i = from; i < p->n && !ret; i++) {
+		ret = as_typed ? add_raw(p, i, e) : add_substituted(p, i, e);
+		as_typed |=
+		    (cmd->flags & CMD_RAW_IF) && bare(p, i) && p->word[i]->size == 2 && !memcmp(p->word[i]->start, "if", 2);
+	}
 	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, e);
 }
 

@@ -200,6 +200,7 @@ int session_load(struct session *s, const struct image_options *opt, struct err 
 	if (!ret) {
 		s->opt.image = *opt;
 		s->opt.image.name = image_name(s->image);
+		tcl_symbols_changed();
 		s->vcpu = 0;
 		s->x_next = 0;
 		s->d.has_run = false;

@@ -78,6 +78,9 @@ const struct backend *session_backends(size_t *n);
 /* The machine, or -ENODEV "no VM". */
 int session_machine(struct session *s, struct machine **out, struct err *e) MUST_USE;
 struct expr_env session_expr(struct session *s);
+/* An address expression in which Tcl variables and [commands] may stand too: expr_eval() after Tcl's substitution, done now.
+ */
+int session_eval(struct session *s, const char *text, uint64_t *out, struct err *e) MUST_USE;
 /* The current stop as a record into c->result, the way every running command ends. */
 struct call;
 void session_result_stop(struct call *c);

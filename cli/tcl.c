@@ -77,6 +77,7 @@ void tcl_deinit(struct session *s)
 	Tcl_AsyncDelete(break_in);
 	break_in = NULL;
 	tclcmd_deinit();
+	tclexpr_forget();
 	Tcl_DeleteInterp(s->interp);
 	s->interp = NULL;
 	tclvalue_forget_keys();
@@ -132,10 +133,27 @@ static bool unknown_command(const char *message, struct err *e)
 	return true;
 }
 
+/* "WHAT: WHY; try NEXT", from a register's trace or an `error $message`; Tcl's own `can't read "rip": ` before it goes. */
+static bool in_our_words(char *text, struct err *e)
+{
+	char *next = strstr(text, "; try "), *what = text, *why;
+
+	if (!next)
+		return false;
+	if (!strncmp(what, "can't ", 6) && strstr(what, "\": "))
+		what = strstr(what, "\": ") + 3;
+	why = strstr(what, ": ");
+	if (!why || why > next)
+		return false;
+	*why = *next = '\0';
+	err_set(e, -EINVAL, "%s" WHY "%s" TRY "%s", what, why + 2, next + 6);
+	return true;
+}
+
 int tcl_error(struct session *s, const char *text, int len, struct err *e)
 {
 	const char *message = Tcl_GetString(Tcl_GetObjResult(s->interp));
-	char what[60], why[400];
+	char what[60], why[700];
 
 	if (session_interrupted())
 		return err_set(e, -EINTR, "script" WHY "interrupted" TRY "the command again");
@@ -147,11 +165,9 @@ int tcl_error(struct session *s, const char *text, int len, struct err *e)
 		return err_set(e, -EINVAL, "%s" WHY "wrong number of words" TRY "%s", what, why + 24);
 	if (strstr(why, "missing close-"))
 		return err_set(e, -EINVAL, "%s" WHY "%s" TRY "closing what the line opens", what, why);
-	/* A register's trace speaks our language already; Tcl puts its own words before it. */
-	char *next = strstr(why, "; try ");
-	if (next)
-		*next = '\0';
-	return err_set(e, -EINVAL, "%s" WHY "%s" TRY "%s", what[0] ? what : "script", why, next ? next + 6 : "help tcl");
+	if (in_our_words(why, e))
+		return -EINVAL;
+	return err_set(e, -EINVAL, "%s" WHY "%s" TRY "help tcl", what[0] ? what : "script", why);
 }
 
 /* ---- running scripts */
@@ -205,6 +221,11 @@ int tcl_file(struct session *s, const char *path, struct err *e)
 
 /* ---- conditions */
 
+void tcl_symbols_changed(void)
+{
+	tclexpr_forget();
+}
+
 int tcl_condition(void *session, const struct bp *b, const struct stop *st, struct err *e)
 {
 	struct session *s = session;
@@ -218,7 +239,7 @@ int tcl_condition(void *session, const struct bp *b, const struct stop *st, stru
 	s->vcpu = st->vcpu;
 	begin();
 	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);
-	ret = Tcl_ExprBooleanObj(s->interp, tclcmd_expression(s, b->condition), &truth) == TCL_OK ? truth : -EINVAL;
+	ret = Tcl_ExprBooleanObj(s->interp, tclexpr_condition(s, b->condition), &truth) == TCL_OK ? truth : -EINVAL;
 	if (ret < 0) {
 		tcl_error(s, b->condition, (int)strlen(b->condition), e);
 		err_prefix(e, "condition of breakpoint %d: ", b->id);

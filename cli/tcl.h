@@ -26,6 +26,8 @@ void tcl_flush(void);
 void tcl_unwind(struct session *s);
 /* Async-signal-safe: end the script that runs now, if one does. */
 void tcl_interrupt(void);
+/* Another image: conditions look their symbols up anew. */
+void tcl_symbols_changed(void);
 /* debugger.condition: is b's condition, a Tcl expression, true? */
 int tcl_condition(void *session, const struct bp *b, const struct stop *st, struct err *e);
 

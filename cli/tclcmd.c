@@ -411,19 +411,3 @@ int tclcmd_init(struct session *s, struct err *e)
 	Tcl_ResetResult(s->interp);
 	return tclreg_init(s, e);
 }
-
-/* ---- conditions */
-
-Tcl_Obj *tclcmd_expression(struct session *s, const char *text)
-{
-	static Tcl_Obj *cached;
-
-	(void)s;
-	if (cached && !strcmp(Tcl_GetString(cached), text))
-		return cached;
-	if (cached)
-		Tcl_DecrRefCount(cached);
-	cached = Tcl_NewStringObj(text, -1);
-	Tcl_IncrRefCount(cached);
-	return cached;
-}

@@ -14,8 +14,10 @@ int tclcmd_init(struct session *s, struct err *e) MUST_USE;
 void tclcmd_deinit(void); /* before the interpreter goes */
 /* True where name is a command of Tcl's or the user's, not of ours. */
 bool tclcmd_is_tcl(struct Tcl_Interp *interp, const char *name);
-/* A condition as an object that keeps its compiled form from one evaluation to the next. */
-struct Tcl_Obj *tclcmd_expression(struct session *s, const char *text);
+/* tclexpr.c: a condition as an object that keeps its compiled form from one evaluation to the next; symbols' names in it are
+ * their addresses. They are forgotten when symbols change. */
+struct Tcl_Obj *tclexpr_condition(struct session *s, const char *text);
+void tclexpr_forget(void);
 /* tclreg.c: every register as a variable that reads and writes the current vCPU's. */
 int tclreg_init(struct session *s, struct err *e) MUST_USE;
 

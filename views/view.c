@@ -38,6 +38,9 @@ static const struct named_view {
     {"breakpoints", view_breakpoints, VALUE_LIST},
     {"vcpus", view_vcpus, VALUE_LIST},
     {"facts", view_facts, VALUE_LIST},
+    {"commands", view_commands, VALUE_LIST},
+    {"help", view_help, VALUE_DICT},
+    {"help-command", view_help_command, VALUE_DICT},
     {NULL, NULL, VALUE_NULL},
 };
 

@@ -43,6 +43,8 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *   vcpus        list of id, mode, cpl, rip, smm, state, current (optional)
  *   facts        list of what, value, why
  *   display      dict: id, expr, format, value (a dump's dict for memory); displays: a list of them. A stop may have its own
+ *   commands     list of command, what; help: dict of titles, each such a list
+ *   help-command dict: command, usage, aliases, summary, help
  */
 void view_draw(struct out *o, const char *view, const struct value *v);
 /* One plain value as people see it, without newline: "0x40", "12", "readonly log-dirty", "n/a (no BTF)". */

@@ -38,7 +38,7 @@ const struct command commands_run[] = {
     END,
 };
 const struct command commands_break[] = {
-    COMMAND("b", .aliases = "break", .flags = CMD_SHADOWS_TCL),
+    COMMAND("b", .aliases = "break", .flags = CMD_SHADOWS_TCL | CMD_RAW_IF),
     COMMAND("catch", .words = "fault mmio pio exception smi mode", .flags = CMD_SHADOWS_TCL),
     COMMAND("condition", .flags = CMD_RAW),
     COMMAND("commands"),
@@ -292,6 +292,7 @@ static void words_are_substituted(void **state)
 	    {"walk ${rip}x", "walk|0x200028x"},
 	    {"walk $v$v-$v", "walk|77-7"},
 	    {"p *0x1000", "p|*0x1000"},
+	    {"p $xmm0", "p|$xmm0"},
 	    {"p (1 + 2) * 3", "p|(1|+|2)|*|3"},
 	    {NULL, NULL},
 	};
@@ -319,6 +320,8 @@ static void kept_expressions_stay_as_typed(void **state)
 	    {"condition 1 {$rax == 5}", "condition|1|$rax == 5"},
 	    {"condition 1 {[helper] > $nothere}", "condition|1|[helper] > $nothere"},
 	    {"display/x $rip", "display/x|$rip"},
+	    {"b *$rip if $rax == $v", "b|*0x200028|if|$rax|==|$v"},
+	    {"b $v if {[helper] == $v}", "b|7|if|[helper] == $v"},
 	    {"display {$rip + 4}", "display|$rip + 4"},
 	    {NULL, NULL},
 	};

@@ -82,9 +82,9 @@ void vcpu_drop_db(struct kvcpu *v)
 bool io_finish(struct kvcpu *v)
 {
 	while (v->thread->io == IO_DONE) {
-		v->run->immediate_exit = 1;
+		vcpu_immediate_exit(v, true);
 		int rc = vcpu_enter(v);
-		v->run->immediate_exit = 0;
+		vcpu_immediate_exit(v, false);
 		v->thread->io = IO_NONE;
 		/* An access that crosses a page, or is wider than 8 bytes, comes in parts. */
 		if (!rc && (is_mmio(v) || v->run->exit_reason == KVM_EXIT_IO))

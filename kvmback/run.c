@@ -3,229 +3,15 @@
  * All-stop run control: a thread for each vCPU, jobs handed to them, everybody out of the guest again before machine_run()
  * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
  * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
- *
- * No kick is lost: the kicker sets `kick`, then immediate_exit, then sends the signal; the vCPU's thread clears
- * immediate_exit before it looks at `kick`, so either it sees the flag or KVM_RUN sees immediate_exit or the signal.
  */
 #include "kvmback/run.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define STUCK_NS 1000000000ull
 #define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
-
-/* ---- a vCPU's own thread */
-
-int vcpu_enter(struct kvcpu *v)
-{
-	struct kvcpu_run *t = v->thread;
-
-	/* What regs.c stored by ioctl since is newer than the run area. */
-	v->run->kvm_dirty_regs &= v->sync_fresh;
-	v->halted = false;
-	if (!v->run->immediate_exit)
-		t->io = IO_NONE;
-	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
-	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
-	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
-	return rc;
-}
-
-int vcpu_load(struct kvcpu *v, struct err *e)
-{
-	if (!(v->sync_fresh & KVM_SYNC_X86_REGS) && ioctl(v->fd, KVM_GET_REGS, vcpu_regs(v)) < 0)
-		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_REGS" TRY "load", v->index);
-	if (!(v->sync_fresh & KVM_SYNC_X86_SREGS) && ioctl(v->fd, KVM_GET_SREGS, vcpu_sregs(v)) < 0)
-		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_SREGS" TRY "load", v->index);
-	/* Old dirty bits stand for a run area that a store by ioctl has made old. */
-	v->run->kvm_dirty_regs &= v->sync_fresh;
-	v->sync_fresh |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-	return 0;
-}
-
-bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
-{
-	struct kvcpu_run *t = v->thread;
-	struct kvm_regs before = *vcpu_regs(v);
-	uint32_t fresh = v->sync_fresh;
-
-	if (!memcmp(&t->dbg, d, sizeof(*d)))
-		return true;
-	if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, d) < 0)
-		return vcpu_error(v, "KVM_SET_GUEST_DEBUG, control %#x: %s", d->control, strerror(errno));
-	t->dbg = *d;
-	*vcpu_regs(v) = before;
-	v->sync_fresh = fresh;
-	return true;
-}
-
-bool vcpu_kicked(const struct kvcpu *v)
-{
-	return atomic_load(&v->thread->kick);
-}
-
-bool vcpu_out(struct kvcpu *v, enum outcome out)
-{
-	v->thread->out = out;
-	return false;
-}
-
-bool vcpu_stop(struct kvcpu *v, enum stop_reason reason)
-{
-	struct stop *s = &v->thread->stop;
-
-	s->reason = reason;
-	s->vcpu = v->index;
-	s->rip = vcpu_regs(v)->rip;
-	return vcpu_out(v, OUT_STOP);
-}
-
-bool vcpu_error(struct kvcpu *v, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(v->thread->stop.error, sizeof(v->thread->stop.error), fmt, ap);
-	va_end(ap);
-	return vcpu_stop(v, STOP_ERROR);
-}
-
-static void free_run(struct kvcpu *v)
-{
-	struct kvcpu_run *t = v->thread;
-	bool on = t->io != IO_CAUGHT || io_resume(v);
-
-	while (on) {
-		if (vcpu_kicked(v)) {
-			if (io_finish(v))
-				vcpu_out(v, OUT_KICKED);
-			return;
-		}
-		if (t->plan.slow_why) {
-			on = step_slow(v);
-			continue;
-		}
-		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
-	}
-}
-
-static void forget_io(struct kvcpu *v)
-{
-	struct kvm_regs before = *vcpu_regs(v);
-	struct kvm_sregs sregs = *vcpu_sregs(v);
-
-	if (v->thread->io == IO_CAUGHT)
-		v->thread->io = IO_DONE;
-	if (!io_finish(v))
-		v->thread->io = IO_NONE;
-	*vcpu_regs(v) = before;
-	*vcpu_sregs(v) = sregs;
-	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
-}
-
-static void do_job(struct kvcpu *v, enum job job)
-{
-	struct kvcpu_run *t = v->thread;
-
-	t->stop = (struct stop){.slot = -1};
-	t->out = OUT_KICKED;
-	v->run->immediate_exit = 0;
-	atomic_thread_fence(memory_order_seq_cst);
-	if (job == JOB_RUN)
-		free_run(v);
-	else if (job == JOB_STEP)
-		step_run(v, t->count);
-	else if (job == JOB_FORGET)
-		forget_io(v);
-}
-
-static void *vcpu_main(void *arg)
-{
-	struct kvcpu *v = arg;
-	struct kvcpu_run *t = v->thread;
-	unsigned seen = 0;
-
-	run_kick_unblock();
-	for (;;) {
-		gate_wait(&t->go, seen, 0);
-		seen = atomic_load(&t->go.value);
-		enum job job = t->job;
-		if (job == JOB_QUIT)
-			return NULL;
-		do_job(v, job);
-		atomic_store(&t->busy, false);
-		gate_post(&v->vm->rs->done);
-	}
-}
-
-/* ---- the debugger's side: jobs and kicks */
-
-static int start_thread(struct kvcpu *v, struct err *e)
-{
-	sigset_t old, all;
-
-	if (v->thread->started)
-		return 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int rc = pthread_create(&v->thread->thread, NULL, vcpu_main, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_errno(e, rc, "run vCPU %u" WHY "no thread for it" TRY "fewer vCPUs (-n)", v->index);
-	v->thread->started = true;
-	return 0;
-}
-
-static void give(struct kvcpu *v, enum job job, uint64_t count)
-{
-	struct kvcpu_run *t = v->thread;
-
-	t->job = job;
-	t->count = count;
-	atomic_store(&t->kick, false);
-	atomic_store(&t->steps, 0);
-	atomic_store(&t->busy, true);
-	gate_post(&t->go);
-}
-
-static void kick(struct kvcpu *v)
-{
-	struct kvcpu_run *t = v->thread;
-
-	atomic_store(&t->kick, true);
-	*(volatile uint8_t *)&v->run->immediate_exit = 1;
-	atomic_thread_fence(memory_order_seq_cst);
-	pthread_kill(t->thread, KICK_SIGNAL);
-}
-
-static bool busy(const struct kvcpu *v)
-{
-	return v->thread->started && atomic_load(&v->thread->busy);
-}
-
-static void kick_all(struct kvm_vm *vm)
-{
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (busy(&vm->vcpu[i]))
-			kick(&vm->vcpu[i]);
-}
-
-static void wait_all(struct kvm_vm *vm)
-{
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		for (;;) {
-			unsigned seen = atomic_load(&vm->rs->done.value);
-
-			if (!busy(&vm->vcpu[i]))
-				break;
-			gate_wait(&vm->rs->done, seen, 0);
-		}
-}
 
 void kvm_interrupt(struct machine *m)
 {
@@ -234,7 +20,7 @@ void kvm_interrupt(struct machine *m)
 	if (!vm->rs)
 		return;
 	atomic_store(&vm->rs->interrupt, true);
-	kick_all(vm);
+	run_kick_all(vm);
 }
 
 /* ---- one step job */
@@ -263,18 +49,18 @@ static bool wait_step(struct kvcpu *v)
 
 	/* One that came before the job was given found nobody to kick. */
 	if (atomic_load(&rs->interrupt))
-		kick(v);
+		vcpu_kick(v);
 	for (;;) {
 		unsigned seen = atomic_load(&rs->done.value);
 
-		if (!busy(v))
+		if (!vcpu_busy(v))
 			return true;
 		if (gate_wait(&rs->done, seen, STUCK_NS))
 			continue;
 		unsigned long steps = atomic_load(&v->thread->steps);
-		if (steps == before && busy(v)) {
-			kick(v);
-			wait_all(v->vm);
+		if (steps == before && vcpu_busy(v)) {
+			vcpu_kick(v);
+			run_wait_all(v->vm);
 			return v->thread->out != OUT_KICKED;
 		}
 		before = steps;
@@ -344,7 +130,7 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 	while (count) {
 		atomic_store(&t->steps, 0);
 		if (!t->pending)
-			give(v, JOB_STEP, count);
+			vcpu_give(v, JOB_STEP, count);
 		if (!t->pending && !wait_step(v)) {
 			step_stuck(v, out);
 			return 0;
@@ -416,7 +202,7 @@ static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct 
 static bool all_halted(const struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (busy(&vm->vcpu[i]) || may_run(&vm->vcpu[i]))
+		if (vcpu_busy(&vm->vcpu[i]) || may_run(&vm->vcpu[i]))
 			return false;
 	return true;
 }
@@ -432,7 +218,7 @@ static void let_go(struct kvm_vm *vm, unsigned vcpu, bool first)
 			v->halted = false;
 		v->thread->out = OUT_KICKED;
 		if (may_run(v))
-			give(v, JOB_RUN, 0);
+			vcpu_give(v, JOB_RUN, 0);
 	}
 }
 
@@ -442,7 +228,7 @@ static struct kvcpu *find_news(struct kvm_vm *vm)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (!busy(v) && v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+		if (!vcpu_busy(v) && v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
 			return v;
 	}
 	return NULL;
@@ -461,8 +247,8 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 			break;
 		gate_wait(&vm->rs->done, seen, 0);
 	}
-	kick_all(vm);
-	wait_all(vm);
+	run_kick_all(vm);
+	run_wait_all(vm);
 	return v;
 }
 
@@ -548,7 +334,7 @@ static int ready(struct kvm_vm *vm, struct err *e)
 	int rc = vm->rs->st ? 0 : kvm_strategy_get(&vm->rs->st, e);
 
 	for (unsigned i = 0; !rc && i < vm->m.vcpus; i++) {
-		rc = start_thread(&vm->vcpu[i], e);
+		rc = vcpu_start(&vm->vcpu[i], e);
 		if (!rc)
 			rc = vcpu_load(&vm->vcpu[i], e);
 	}
@@ -612,8 +398,8 @@ void kvm_run_deinit(struct kvm_vm *vm)
 {
 	if (!vm->rs)
 		return;
-	kick_all(vm);
-	wait_all(vm);
+	run_kick_all(vm);
+	run_wait_all(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
@@ -640,8 +426,8 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 	if (!t)
 		return;
 	if (t->io != IO_NONE && t->started && !vcpu_load(v, NULL)) {
-		give(v, JOB_FORGET, 0);
-		wait_all(vm);
+		vcpu_give(v, JOB_FORGET, 0);
+		run_wait_all(vm);
 	}
 	t->pending = t->exc_shown = t->rep = false;
 }

@@ -63,7 +63,7 @@ struct run_plan {
 struct kvcpu_run {
 	struct kvcpu *v;
 	pthread_t thread;
-	bool started;
+	atomic_bool started;
 	struct gate go;
 	atomic_bool busy, kick;
 	atomic_ulong steps; /* instructions stepped in this job */
@@ -121,12 +121,23 @@ static inline struct kvm_sregs *vcpu_sregs(struct kvcpu *v)
 {
 	return &v->run->s.regs.sregs;
 }
+static inline void vcpu_immediate_exit(struct kvcpu *v, bool on)
+{
+	__atomic_store_n(&v->run->immediate_exit, on, __ATOMIC_SEQ_CST);
+}
 static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 {
 	v->run->kvm_dirty_regs |= parts;
 }
 
-/* run.c */
+/* vcpu.c: from the debugger's thread, but for vcpu_busy(), vcpu_kick() and run_kick_all(), which any may call */
+int vcpu_start(struct kvcpu *v, struct err *e) MUST_USE; /* its thread, once */
+void vcpu_give(struct kvcpu *v, enum job job, uint64_t count);
+bool vcpu_busy(const struct kvcpu *v);
+void vcpu_kick(struct kvcpu *v);
+void run_kick_all(struct kvm_vm *vm);
+void run_wait_all(struct kvm_vm *vm);
+/* and from the vCPU's own */
 int vcpu_enter(struct kvcpu *v);				   /* one KVM_RUN: 0, or a negative errno */
 int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		   /* registers and system registers into the run area */
 bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG where it differs */

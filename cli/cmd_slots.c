@@ -120,6 +120,7 @@ static int slot_add_args(struct args *a, struct slot_spec *spec, struct err *e)
 		spec->flags |= SLOT_LOG_DIRTY;
 	if (args_flag(a, "-smram"))
 		spec->flags |= SLOT_SMRAM;
+	spec->huge = args_flag(a, "-huge");
 	if ((ret = arg_visible(a, &spec->vis, e)))
 		return ret;
 	if ((ret = args_option(a, "-file", &spec->file, e)) < 0)
@@ -139,6 +140,11 @@ static int slot_add(struct call *c, struct err *e)
 
 	if (ret || (ret = slot_add_args(&a, &spec, e)))
 		return ret;
+	if (spec.huge && spec.file)
+		return err_set(e, -EINVAL,
+			       "slot add %u" WHY "-huge is for fresh memory, a file's pages are as they are" TRY
+			       "one of -huge and -file",
+			       spec.id);
 	if (!spec.size)
 		return err_set(e, -EINVAL, "slot add %u" WHY "size 0 would delete it" TRY "slot del %u", spec.id, spec.id);
 	ret = machine_slot_add(c->s->d.m, &spec, &steps, e);
@@ -265,16 +271,17 @@ const struct command commands_slots[] = {
      .run = info_slots},
     {.name = "slot add",
      .group = "slots",
-     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F]",
+     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F] [-huge]",
      .summary = "add a memory slot",
      .help =
 	 "SIZE in bytes or with K, M, G. -log turns dirty logging on, -smram is -visible smm, -file backs it with a "
-	 "file.\n\n"
+	 "file (only ever read: what the guest writes to it ends in an error stop), -huge with 2 MiB pages, gpa and hva "
+	 "congruent, so that KVM can map it by sptes of level 2.\n\n"
 	 "Gives the slot and the steps that ran. A refused slot changes nothing; the error says which rule refused it.\n\n"
 	 "    slot add 5 0x10000000 64K -readonly",
      .flags = CHANGES,
      .complete = COMPLETE_FILE,
-     .words = "-readonly -log -smram -visible -file",
+     .words = "-readonly -log -smram -visible -file -huge",
      .view = "slot",
      .run = slot_add},
     {.name = "slot del",

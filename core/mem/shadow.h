@@ -47,6 +47,10 @@ struct shadow_stage {
 	bool gfn_known;
 	unsigned level;
 	char detail[160];
+	/* of the access that faulted */
+	uint64_t gva;
+	unsigned access;
+	uint64_t fault; /* counts this vCPU's faults */
 };
 typedef int shadow_stage_fn(void *ctx, const struct shadow_stage *st);
 
@@ -71,6 +75,7 @@ struct shadow_vcpu {
 	uint64_t prev_cr3[3];
 	void *prev_root[3];
 	struct mmio_cache mmio;
+	uint64_t faults;	/* taken so far */
 	shadow_stage_fn *stage; /* NULL: nobody watches */
 	void *stage_ctx;
 };

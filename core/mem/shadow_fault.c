@@ -35,7 +35,13 @@ struct way {
 
 static int PRINTF_LIKE(5, 6) stage(struct way *w, const char *name, uint64_t gfn, unsigned level, const char *fmt, ...)
 {
-	struct shadow_stage st = {.stage = name, .gfn = gfn, .gfn_known = true, .level = level};
+	struct shadow_stage st = {.stage = name,
+				  .gfn = gfn,
+				  .gfn_known = true,
+				  .level = level,
+				  .gva = w->gva,
+				  .access = w->access,
+				  .fault = w->v->faults};
 	va_list ap;
 
 	if (!w->v->stage)
@@ -400,6 +406,7 @@ int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *
 	int rc;
 
 	memset(out, 0, sizeof(*out));
+	v->faults++;
 	if (!paging_canonical(pg, gva)) {
 		rc = walk_guest(&w);
 		return rc < 0 ? rc : 0;

@@ -28,12 +28,12 @@
 
 static long fail_at = -1; /* the allocation that fails, counted down; negative: none */
 
+#if TAKEN_OVER
 static bool fails_now(void)
 {
 	return fail_at >= 0 && fail_at-- == 0;
 }
 
-#if TAKEN_OVER
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
 void *calloc(size_t n, size_t size);

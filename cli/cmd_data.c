@@ -166,7 +166,8 @@ const struct command commands_data[] = {
      .help =
 	 "Slots, shadow pages, sptes, rmaps, MMIO caches, registers (without the time-stamp counter); with -memory also a "
 	 "hash of "
-	 "each page that exists. Gives name and how many there are of each; n/a with the reason for what cannot be read.",
+	 "each page that is not all zeroes. Gives name and how many there are of each; n/a with the reason for what cannot "
+	 "be read.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_SNAP,
      .words = "-memory",

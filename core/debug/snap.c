@@ -297,7 +297,13 @@ static int mem_cmp(const void *x, const void *y)
 	return a->gfn < b->gfn ? -1 : a->gfn > b->gfn;
 }
 
-/* The pages of [gpa, gpa + size) that exist in the host. One that does not exist must not be read: that would make it. */
+static bool is_zero(const uint8_t *page)
+{
+	return !page[0] && memcmp(page, page + 1, PAGE_SIZE_4K - 1) == 0;
+}
+
+/* The pages of [gpa, gpa + size) that exist in the host and are not all zeroes. One that does not exist must not be read:
+ * that would make it, all zeroes, which is why such a page counts as none. */
 static int hash_range(struct snap *s, uint64_t gpa, bool smm, const uint8_t *bytes, size_t size, struct err *e)
 {
 	size_t n = size / PAGE_SIZE_4K;
@@ -312,7 +318,7 @@ static int hash_range(struct snap *s, uint64_t gpa, bool smm, const uint8_t *byt
 	if (at & PAGE_OFFSET_MASK || mincore((void *)at, n * PAGE_SIZE_4K, present))
 		memset(present, 1, n);
 	for (size_t i = 0; i < n; i++)
-		if (present[i] & 1)
+		if (present[i] & 1 && !is_zero(bytes + i * PAGE_SIZE_4K))
 			s->mem[s->n_mem++] = (struct snap_mem){
 			    .gfn = (gpa >> PAGE_SHIFT) + i, .smm = smm, .hash = hash_page(bytes + i * PAGE_SIZE_4K)};
 	return 0;

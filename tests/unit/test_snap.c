@@ -270,6 +270,23 @@ static void test_memory(void **state)
 	assert_int_equal(rows.n, 0);
 }
 
+/* A page that is read for the first time comes to exist, all zeroes: not a change. */
+static void test_zero_pages_are_none(void **state)
+{
+	uint64_t word;
+
+	(void)state;
+	remember(true);
+	assert_int_equal(machine_read(m, 0x1f0000, false, &word, sizeof(word), NULL), 0);
+	longguest_poke_word(m, 0x1e0000, 0);
+	compare(true);
+	assert_int_equal(rows.n, 0);
+	longguest_poke_word(m, 0x1e0000, 1);
+	compare(true);
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.v[0].kind, DIFF_ADDED);
+}
+
 /* Two words of a page exchanged: a hash that only added them up would not see it. */
 static void test_memory_order_matters(void **state)
 {
@@ -391,6 +408,7 @@ int main(void)
 	    T(test_registers),
 	    T(test_memory),
 	    T(test_memory_order_matters),
+	    T(test_zero_pages_are_none),
 	    T(test_missing_parts),
 	    T(test_errors),
 	    T(test_torn),

@@ -101,6 +101,7 @@ static const struct rule rules[] = {
     {"overlap last page", {.id = 5, .gpa = 0x8f000, .size = 0x2000}, -EEXIST, 0, "overlaps slot 1"},
     {"overlap around", {.id = 5, .gpa = 0xf0000, .size = 0x100000}, -EEXIST, 0, "overlaps slot 2"},
     {"move onto another", {.id = 2, .gpa = 0x7f000, .size = 0x10000}, -EEXIST, 0, "overlaps slot 1"},
+    {"move down, past itself, onto another", {.id = 1, .gpa = 0x78000, .size = 0x10000, .flags = RO}, -EEXIST, 0, "slot 0"},
     {"delete what is not there", {.id = 7}, -EINVAL, 0, "there is no slot 7"},
 
     /* Two rules broken: the one that KVM asks first answers. */

@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 
 #include "cli/args.h"
+#include "cli/exec.h"
 #include "cli/options.h"
 #include "cli/repl.h"
 #include "cli/tcl.h"
+#include "views/view.h"
 
 /* What is there now: the record of `vm` and `load`. */
 static struct value vm_record(struct session *s, struct pool *p)
@@ -123,6 +125,37 @@ static int run_shell(struct call *c, struct err *e)
 	return 0;
 }
 
+/* A command's value as people see it, for scripts that explain: `puts [draw info rmap 0x40]`. */
+static int run_draw(struct call *c, struct err *e)
+{
+	bool color = c->argc && !strcmp(c->argv[0], "-color");
+	int used, n = c->argc - color;
+	const char *const *words = c->argv + color;
+	struct call inner = {.s = c->s, .pool = c->pool};
+	struct out o;
+
+	if (!n)
+		return err_set(e, -EINVAL, "draw" WHY "no command is named" TRY "draw info slots");
+	inner.cmd = command_find(n, words, false, &used, &inner.format, e);
+	if (!inner.cmd) {
+		err_prefix(e, "draw ");
+		return e ? e->code : -ENOENT;
+	}
+	inner.argc = n - used;
+	inner.argv = words + used;
+	int ret = exec_command(&inner, e);
+	if (ret)
+		return ret;
+	out_init(&o, color && c->s->color, exec_width(c->s));
+	o.ascii = !out_locale_is_utf8();
+	view_draw(&o, inner.view, &inner.result);
+	while (o.len && o.text[o.len - 1] == '\n')
+		o.text[--o.len] = '\0';
+	c->result = v_str(c->pool, o.text);
+	out_deinit(&o);
+	return 0;
+}
+
 static void put_history_line(void *arg, int n, const char *line)
 {
 	struct call *c = arg;
@@ -148,6 +181,18 @@ static int run_info_history(struct call *c, struct err *e)
 }
 
 const struct command commands_session[] = {
+    {
+	.name = "draw",
+	.group = "session",
+	.usage = "[-color] COMMAND [WORD...]",
+	.summary = "what a command would show, as text for a script",
+	.help =
+	    "Inside [ ] a command gives data; draw gives the text that it shows at the prompt. -color keeps the colours, "
+	    "where standard output is a terminal.\n\n    puts [draw info rmap 0x40]",
+	.complete = COMPLETE_COMMAND,
+	.words = "-color",
+	.run = run_draw,
+    },
     {
 	.name = "info history",
 	.group = "session",

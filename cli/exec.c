@@ -26,7 +26,7 @@ struct run {
 	bool silent;	    /* a breakpoint's commands with -j */
 };
 
-static unsigned screen_width(const struct session *s)
+unsigned exec_width(const struct session *s)
 {
 	struct winsize w;
 
@@ -56,7 +56,7 @@ static void show_value(struct session *s, const char *view, const struct value *
 {
 	struct out o;
 
-	out_init(&o, s->color, screen_width(s));
+	out_init(&o, s->color, exec_width(s));
 	o.ascii = !out_locale_is_utf8();
 	view_draw(&o, view, v);
 	if (o.len && o.text[o.len - 1] != '\n')

@@ -21,6 +21,8 @@ void exec_pending(struct session *s);
 void exec_report(struct session *s, const struct err *e);
 /* Text for people, through the pager where it is long. False where standard output is gone. */
 bool exec_show(struct session *s, const char *text, size_t len);
+/* Columns to stay within; 0: no limit, output is no terminal. */
+unsigned exec_width(const struct session *s);
 /* What an empty line repeats: NULL for nothing. */
 const char *exec_repeat(const struct session *s);
 

@@ -45,14 +45,15 @@ int machine_check_idle(const struct machine *m, const char *what, struct err *e)
 
 int machine_check_cap(const struct machine *m, enum machine_cap cap, bool has_op, const char *what, struct err *e)
 {
-	const char *why = NULL;
+	const char *why = NULL, *next = NULL;
 
 	if (machine_can(m, cap, &why) && has_op)
 		return 0;
-	return err_set(e, -ENOTSUP,
-		       "%s" WHY "%s: not supported by this backend (%s), because %s" TRY
-		       "info kvm for what this host can do, or another backend (-b)",
-		       what, cap_name(cap), m->ops->name, why ? why : "it does not have this operation");
+	if (has_op && m->ops->cap_next)
+		next = m->ops->cap_next(m, cap);
+	return err_set(e, -ENOTSUP, "%s" WHY "%s: not supported by this backend (%s), because %s" TRY "%s", what,
+		       cap_name(cap), m->ops->name, why ? why : "it does not have this operation",
+		       next && *next ? next : "info kvm for what this host can do, or another backend (-b)");
 }
 
 int machine_check_range(uint64_t first, uint64_t last, const char *what, struct err *e)

@@ -21,6 +21,8 @@ struct machine_ops {
 	void (*destroy)(struct machine *m);
 	/* M. Reason why cap is missing; NULL where the machine has it. */
 	const char *(*cap_why)(const struct machine *m, enum machine_cap cap);
+	/* O. What would give it the missing cap ("sudo, or ..."); NULL: nothing in particular. */
+	const char *(*cap_next)(const struct machine *m, enum machine_cap cap);
 	/* O */
 	int (*facts)(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why),
 		     void *arg, struct err *e);

@@ -225,6 +225,13 @@ static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 	return NULL;
 }
 
+static const char *vm_cap_next(const struct machine *m, enum machine_cap cap)
+{
+	bool of_the_view = cap == MACHINE_CAP_SHADOW || cap == MACHINE_CAP_RMAP || cap == MACHINE_CAP_MMIO_CACHE;
+
+	return of_the_view ? kvm_of(m)->kview_err.next : NULL;
+}
+
 typedef int (*fact_fn)(void *arg, const char *what, const char *value, const char *why);
 
 struct fact {
@@ -276,8 +283,12 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 		rc = kvm_run_facts(m, fn, arg, e);
 	if (rc)
 		return rc;
-	if (kvm_kview(vm, &k, &why))
-		return fn(arg, "kernel introspection", "no", why.why);
+	if (kvm_kview(vm, &k, &why)) {
+		char text[sizeof(why.why) + sizeof(why.next) + 8];
+
+		snprintf(text, sizeof(text), "%s%s%s", why.why, why.next[0] ? "; try " : "", why.next);
+		return fn(arg, "kernel introspection", "no", text);
+	}
 	return kview_facts(k, fn, arg, e);
 }
 
@@ -286,6 +297,7 @@ const struct machine_ops kvm_backend = {
     .create = vm_create,
     .destroy = vm_destroy,
     .cap_why = vm_cap_why,
+    .cap_next = vm_cap_next,
     .facts = vm_facts,
     .slot_change = kvm_slot_change,
     .slot_release = kvm_slot_release,

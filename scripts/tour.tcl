@@ -1,64 +1,56 @@
-# The tour that `make run` gives: demo:tour on whichever backend this host has, in two screens. Each step shows the line
-# that a person would type, what it prints, and what there is to see in it. At a terminal the prompt follows.
+# The tour that `make run` gives: demo:tour on whichever backend this host has. Each step says what is about to happen, shows
+# the line that a person would type and what it prints, and says what there is to see in it. At a terminal the prompt follows.
 
 namespace eval tour {
-	variable missing {}
+	variable color -color
+	if {[info exists ::env(NO_COLOR)] && $::env(NO_COLOR) ne ""} { set color {} }
 
 	proc say {text} { puts $text }
 
-	# Type a line: show it, then what it draws. What the host cannot tell is one line, and told once more at the end.
-	proc type {args} {
-		variable missing
-		set color [expr {[info exists ::env(NO_COLOR)] && $::env(NO_COLOR) ne "" ? "" : "-color"}]
-		puts "\n(kvmscope) [join $args]"
-		if {[catch {dbg::draw {*}$color {*}$args} text]} {
-			puts "  n/a here: $text"
-			if {$text ni $missing} { lappend missing $text }
+	proc step {n title} { puts "\n---- $n. $title [string repeat - [expr {74 - [string length $title]}]]" }
+
+	# Type a line: show it, then what it draws, then what it means. What this host cannot tell is one line instead.
+	proc type {line {meaning ""}} {
+		variable color
+		puts "(kvmscope) $line"
+		if {[catch {dbg::draw {*}$color {*}$line} text]} {
+			puts "  not on this host: $text"
 		} else {
 			puts $text
+			foreach part [split $meaning \n] { if {$part ne ""} { puts "# $part" } }
 		}
 	}
-
-	proc head {n title} { puts "\n--- $n. $title [string repeat - [expr {72 - [string length $title]}]]" }
 }
 
-set tour::backend [dict get [vm] backend]
+tour::say "A small guest at CPL 3 on the [dict get [vm] backend] backend. It uses one page by two addresses, a device, READONLY
+memory, and last a page that is not there. Where does each address really go?
+"
+tour::type {info slots} \
+"Slot 0 is its RAM, slot 1 is READONLY; hva is where their bytes are in this process."
 
-tour::say "A guest of nineteen instructions at CPL 3, on the $tour::backend backend. It touches one page by two addresses, a
-device, READONLY memory, and last a page that is not there. Watch where each address really goes."
-tour::type info slots
-tour::say "Guest RAM is slot 0; slot 1 is READONLY. hva is where they are in this very process."
+tour::step 1 "One page at two addresses: the rmap chain"
+tour::type {b spin}
+tour::type {run}
+tour::type {info rmap 0x40} \
+"Gva 0x240000 and 0x250000 are both gfn 0x40. For each guest page the host keeps the list of shadow page table entries
+(sptes) that map it: one stands in the head itself, more make a descriptor, told by bit 0 of the head."
 
-tour::head 1 "one page, two addresses: the rmap chain"
-tour::type b spin
-tour::type run
-tour::type info rmap 0x40
-tour::say "The guest wrote gva 0x240000 and read gva 0x250000; both are gfn 0x40. The host keeps, for each guest page, the
-list of shadow page-table entries (sptes) that map it. One spte stands in the head itself; from two on the head
-points to a descriptor, and its lowest bit says so."
+tour::step 2 "A device: the MMIO cache"
+tour::type {info mmio} \
+"Gpa 0xd0000000 is in no slot: the access left to user space and the vCPU remembered that. The next one to this page skips
+the walk, as long as no slot changes (the generation)."
 
-tour::head 2 "the device: the MMIO cache"
-tour::type info mmio
-tour::say "gpa 0xd0000000 is in no slot, so gva 0x260000 left to user space, and the vCPU remembered that: the next access
-skips the walk while the generation is current. Any change of slots makes it worthless."
+tour::step 3 "Every layer of one address"
+tour::type {walk 0x280000 w -user} \
+"The guest's tables allow the write, its slot does not. Nothing was touched by looking: no accessed bit, no spte."
 
-tour::head 3 "one address through every layer"
-tour::type walk 0x280000 w -user
-tour::say "Nothing has mapped this page yet. A write by the guest will be refused by the slot, not by its page tables."
+tour::step 4 "Flip READONLY under the standing guest, let it go on"
+tour::type {slot flags 1 -readonly}
+tour::type {c}
+tour::type {info rmap 0x80}
+tour::type {xp/2wx 0x80000} \
+"With READONLY the write would have left as an MMIO exit. Now gfn 0x80 has a writable spte, and the bytes are memory."
 
-tour::head 4 "flip READONLY while the guest stands still"
-tour::type slot flags 1 -readonly
-tour::type c
-tour::say "The end of the story: the last instruction reads a page that is not mapped, and there is no handler."
-tour::type info sptes 0x280000 0x290fff
-tour::type xp/2wx 0x80000
-tour::say "The write reached memory, and its spte is writable: before the flip it would have been an MMIO exit. (0x290000
-was only read.) Its first word, 0x55667788, is what the guest wrote."
-
-if {[llength $tour::missing]} {
-	tour::say "\nNot to be seen on this host:"
-	foreach line $tour::missing { tour::say "  $line" }
-	tour::say "Everything else works without it; `-b soft` shows all of it, from the interpreter's own shadow MMU."
-}
-tour::say "\nGo on by yourself:  help   walk 0x250000   shadow tree   info registers   snap, si, diff   load demo:rmap   quit"
+tour::say "
+Your turn:  help    walk 0x300000 r -user    shadow tree    info mmio    snap    load demo:rmap    quit"
 namespace delete tour

@@ -125,6 +125,8 @@ void shadow_slot_gone(struct shadow *s, struct slot *slot);			      /* frees its
 void shadow_write_protect_slot(struct shadow *s, struct slot *slot); /* dirty logging turned on or cleared */
 unsigned shadow_write_protect_gfn(struct shadow *s, struct slot *slot, uint64_t gfn); /* sptes that lost W */
 void shadow_zap_all(struct shadow *s);
+/* Every spte that maps gfn, and every shadow page of it as a guest table: how many sptes went. */
+uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn);
 bool shadow_is_table(struct shadow *s, uint64_t gfn);
 
 /* Inspection, for the machine ops of the same names. */

@@ -95,6 +95,24 @@ void shadow_write_protect_slot(struct shadow *s, struct slot *slot)
 		shadow_flush(s, ~0ull);
 }
 
+uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn)
+{
+	uint64_t host = (uintptr_t)slot->alias + ((gfn << PAGE_SHIFT) - slot->gpa), n = 0;
+	uint64_t *head = rmap_head(s, gfn, !(slot->vis & SLOT_VIS_NONSMM), host & SPTE_PFN_MASK, false), *sptep;
+
+	while (head && *head && rmap_each(*head, ~0ull, first_of, &sptep) == 1) {
+		spte_drop(s, spage_of(sptep), (unsigned)(sptep - spage_of(sptep)->spt));
+		n++;
+	}
+	for (struct spage *sp = s->hash[spage_hash(gfn)], *next; sp; sp = next) {
+		next = sp->hash_next;
+		if (sp->gfn == gfn && !sp->role.direct)
+			spage_zap(s, sp);
+	}
+	shadow_flush(s, ~0ull);
+	return n;
+}
+
 /* ---- unsync leaf tables */
 
 bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync)

@@ -350,7 +350,8 @@ void soft_execute(struct soft_cpu *c)
 		if (!whole && !first_within_limit(c, k))
 			return;
 		c->block_rip = c->rip;
-		if (likely(!tf && whole && c->budget >= k->n))
+		/* While stages are watched each instruction goes alone: a vCPU that stands still has an exact rip. */
+		if (likely(!tf && whole && c->budget >= k->n && !c->shadow.stage))
 			run_block(c, k);
 		else
 			run_one(c, k);

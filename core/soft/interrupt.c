@@ -313,8 +313,13 @@ void soft_deliver(struct soft_cpu *c)
 	for (unsigned depth = 0; depth < 3; depth++) {
 		if (!deliver_once(c, &d))
 			return;
-		if (c->event != EVENT_EXCEPTION)
-			return; /* a stop, or a fault given up at a stage */
+		if (c->event != EVENT_EXCEPTION) {
+			/* A stop, or a fault given up at a stage: then a fault's instruction raises it again, a trap is
+			 * kept. */
+			if (c->event == EVENT_RESTART && d.vector == VEC_DB)
+				c->injected = (struct guest_fault){.present = true, .vector = VEC_DB};
+			return;
+		}
 		uint8_t second = c->vector;
 		if (d.vector == VEC_DF)
 			break;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "core/soft/exec.h"
+#include "core/soft/fault.h"
 #include "core/soft/soft_impl.h"
 
 #define TURN 10000u
@@ -260,20 +261,28 @@ static void cont(struct soft_machine *m, struct stop *out)
 	}
 }
 
-int soft_run(struct machine *base, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out)
 {
-	struct soft_machine *m = soft_of(base);
+	bool all = all_halted(m);
 
-	(void)e;
-	for (unsigned i = 0; i < base->vcpus; i++) {
+	for (unsigned i = 0; i < m->m.vcpus; i++) {
 		m->cpu[i]->skip_plant = true;
 		/* Halted all of them, and told to go on: there is nothing to wake them but the debugger. */
-		if (all_halted(m) || (kind == RUN_STEP && i == vcpu))
+		if (all || (kind == RUN_STEP && i == vcpu))
 			m->cpu[i]->halted = false;
 	}
 	if (kind == RUN_STEP)
 		step(m, m->cpu[vcpu], count, out);
 	else
 		cont(m, out);
+}
+
+int soft_run(struct machine *base, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	if (soft_faults_take_run(m))
+		return soft_faults_run(m, kind, vcpu, count, out, e);
+	soft_run_here(m, kind, vcpu, count, out);
 	return 0;
 }

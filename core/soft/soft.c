@@ -13,6 +13,7 @@
 
 #include "core/cpu/smm.h"
 #include "core/soft/exec.h"
+#include "core/soft/fault.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"
 
@@ -73,6 +74,7 @@ static void destroy(struct machine *base)
 {
 	struct soft_machine *m = soft_of(base);
 
+	soft_faults_destroy(m);
 	for (unsigned i = 0; i < ARRAY_LEN(m->cpu); i++) {
 		if (m->cpu[i])
 			shadow_vcpu_deinit(m->shadow, &m->cpu[i]->shadow);
@@ -426,9 +428,7 @@ static int mmio(struct machine *base, struct mmio_info_list *out, struct err *e)
 static const char *cap_why(const struct machine *m, enum machine_cap cap)
 {
 	(void)m;
-	return cap == MACHINE_CAP_FAULT_STEP ? "the soft backend does not stop inside faults"
-	       : cap == MACHINE_CAP_REVERSE  ? "nothing is recorded"
-					     : NULL;
+	return cap == MACHINE_CAP_REVERSE ? "nothing is recorded" : NULL;
 }
 
 static int facts(struct machine *base, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
@@ -472,4 +472,8 @@ const struct machine_ops soft_backend = {
     .rmap_all = rmap_all,
     .rmap_histogram = rmap_histogram,
     .mmio = mmio,
+    .parked = soft_parked,
+    .fault_catch = soft_fault_catch,
+    .fault_step = soft_fault_step,
+    .fault_stages = soft_fault_stages,
 };

@@ -27,15 +27,19 @@ struct soft_machine {
 	uint32_t catches;	  /* enum catch_event */
 	atomic_bool interrupted;
 	bool mmio_sptes;
-	bool emulated_kernel;  /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
-	unsigned turn;	       /* whose turn it is */
-	struct stop watch_hit; /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
+	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
+	unsigned turn;	      /* whose turn it is */
+	struct soft_faults *faults; /* fault.c; NULL until something is caught */
+	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
 };
 
 static inline struct soft_machine *soft_of(const struct machine *m)
 {
 	return CONTAINER_OF(m, struct soft_machine, m);
 }
+
+/* run.c: run on the calling thread. */
+void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out);
 
 /* mem.c: guest memory as table walks of this CPU see it, A/D updates included. */
 void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem);

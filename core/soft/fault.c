@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Standing still inside a fault on the soft backend. While faults are caught the guest runs on a thread of its own; each
+ * stage that core/mem/shadow_fault.c tells of parks that thread before the stage takes effect, and the debugger looks around
+ * meanwhile. Only one of the two threads ever runs, so nothing else needs a lock.
+ *
+ * Going on by a continue finishes the fault without further stops; a step gives the fault up (nothing of the stage at hand
+ * has happened yet) and takes the instruction again with nobody watching.
+ */
+#include "core/soft/fault.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "core/soft/exec.h"
+#include "core/soft/run.h"
+#include "core/soft/soft_impl.h"
+
+#define STAGES_KEPT 4096
+
+enum state { IDLE, GOING, PARKED, DONE };
+
+struct soft_faults {
+	struct soft_machine *m;
+	struct fault_filter filter;
+	bool armed, quiet; /* quiet: this run is not watched */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t thread;
+	enum state state;
+	/* the run under way on the thread */
+	enum run_kind kind;
+	unsigned vcpu;
+	uint64_t count;
+	struct stop stop;
+	/* the fault at hand */
+	struct soft_cpu *cpu;
+	uint64_t of_cpu; /* its number on that vCPU */
+	bool matches, passing, abandon;
+	unsigned fault, stages; /* numbers shown to people */
+	struct fault_stage *kept;
+	size_t n_kept;
+};
+
+static void note(struct soft_faults *f, const struct soft_cpu *c, const char *stage, uint64_t gfn, bool gfn_known,
+		 unsigned level, const char *detail, bool live)
+{
+	struct fault_stage *s;
+
+	if (f->n_kept == STAGES_KEPT) {
+		memmove(f->kept, f->kept + 1, (STAGES_KEPT - 1) * sizeof(*f->kept));
+		f->n_kept--;
+	}
+	s = &f->kept[f->n_kept++];
+	*s = (struct fault_stage){.n = ++f->stages,
+				  .fault = f->fault,
+				  .stage = stage,
+				  .gfn = gfn,
+				  .gfn_known = gfn_known,
+				  .level = level,
+				  .live = live,
+				  .vcpu = c->index};
+	snprintf(s->detail, sizeof(s->detail), "%s", detail);
+}
+
+/* ---- does a fault concern us? */
+
+static bool in_range(const struct fault_filter *f, uint64_t x)
+{
+	return x >= f->first && x <= f->last;
+}
+
+/* By gfn: the page that the access comes to, or a table that its walk reads; looked up without side effects. */
+static bool fault_matches(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
+{
+	struct paging_mem mem;
+	struct walk w;
+
+	if (f->filter.all)
+		return true;
+	if (f->filter.gva)
+		return in_range(&f->filter, st->gva);
+	soft_mem_init(c, &mem);
+	mem.update = NULL;
+	paging_walk(&c->pg, &mem, st->gva, st->access, false, &w);
+	for (unsigned i = 0; i < w.n; i++)
+		if (in_range(&f->filter, w.step[i].gpa >> PAGE_SHIFT))
+			return true;
+	return !w.fault.present && in_range(&f->filter, w.gpa >> PAGE_SHIFT);
+}
+
+/* ---- the guest's thread */
+
+static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
+{
+	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
+				.vcpu = c->index,
+				.rip = c->rip,
+				.stage = st->stage,
+				.fault = f->fault,
+				.gva = st->gva,
+				.gpa = st->gfn << PAGE_SHIFT,
+				.write = st->access & ACCESS_WRITE,
+				.slot = -1};
+	snprintf(f->stop.note, sizeof(f->stop.note), "%s", st->detail);
+	struct slot *s = st->gfn_known ? slot_lookup(&f->m->m.slots, st->gfn << PAGE_SHIFT, c->r.smm, NULL) : NULL;
+	if (s)
+		f->stop.slot = (int)s->id;
+	pthread_mutex_lock(&f->lock);
+	f->state = PARKED;
+	pthread_cond_broadcast(&f->changed);
+	while (f->state == PARKED)
+		pthread_cond_wait(&f->changed, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static int on_stage(void *ctx, const struct shadow_stage *st)
+{
+	struct soft_cpu *c = ctx;
+	struct soft_faults *f = c->m->faults;
+
+	if (f->quiet)
+		return 0;
+	if (f->cpu != c || f->of_cpu != st->fault) {
+		f->cpu = c;
+		f->of_cpu = st->fault;
+		f->passing = false;
+		f->matches = fault_matches(f, c, st);
+		if (f->matches) {
+			f->fault++;
+			f->stages = 0;
+		}
+	}
+	if (!f->matches)
+		return 0;
+	note(f, c, st->stage, st->gfn, st->gfn_known, st->level, st->detail, !f->passing);
+	if (!f->passing)
+		park(f, c, st);
+	return f->abandon;
+}
+
+static void *guest(void *arg)
+{
+	struct soft_faults *f = arg;
+	struct stop stop = {.slot = -1};
+
+	soft_run_here(f->m, f->kind, f->vcpu, f->count, &stop);
+	pthread_mutex_lock(&f->lock);
+	f->stop = stop;
+	f->state = DONE;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+/* ---- the debugger's side */
+
+/* Until the guest parks or is done; when done its thread is gone. */
+static void wait_for_guest(struct soft_faults *f)
+{
+	pthread_mutex_lock(&f->lock);
+	while (f->state == GOING)
+		pthread_cond_wait(&f->changed, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+	if (f->state == DONE) {
+		pthread_join(f->thread, NULL);
+		f->state = IDLE;
+	}
+}
+
+static void release(struct soft_faults *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->state = GOING;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	wait_for_guest(f);
+}
+
+static int start(struct soft_faults *f, enum run_kind kind, unsigned vcpu, uint64_t count, struct err *e)
+{
+	int rc;
+
+	f->kind = kind;
+	f->vcpu = vcpu;
+	f->count = count;
+	f->state = GOING;
+	rc = pthread_create(&f->thread, NULL, guest, f);
+	if (rc) {
+		f->state = IDLE;
+		return err_errno(e, rc,
+				 "run" WHY "a thread for the guest cannot be made" TRY "catch fault off, or free resources");
+	}
+	wait_for_guest(f);
+	return 0;
+}
+
+/* Nothing of the stage at hand has happened: the instruction is as before it began. */
+static void give_up(struct soft_faults *f)
+{
+	f->abandon = true;
+	atomic_store(&f->m->interrupted, true);
+	release(f);
+	f->abandon = false;
+	atomic_store(&f->m->interrupted, false);
+}
+
+bool soft_faults_take_run(struct soft_machine *m)
+{
+	return m->faults && (m->faults->armed || m->faults->state == PARKED);
+}
+
+int soft_faults_run(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		    struct err *e)
+{
+	struct soft_faults *f = m->faults;
+	int rc;
+
+	if (f->state == PARKED && kind == RUN_STEP) {
+		give_up(f);
+		f->quiet = true;
+		soft_run_here(m, kind, vcpu, count, out);
+		f->quiet = false;
+		return 0;
+	}
+	if (f->state == PARKED) {
+		f->passing = true;
+		release(f);
+		/* What was under way was a step: it is done, and going on is what was asked for. */
+		if (f->state == IDLE && f->stop.reason == STOP_STEP) {
+			rc = start(f, kind, vcpu, count, e);
+			if (rc)
+				return rc;
+		}
+	} else {
+		rc = start(f, kind, vcpu, count, e);
+		if (rc)
+			return rc;
+	}
+	*out = f->stop;
+	return 0;
+}
+
+int soft_fault_step(struct machine *base, struct stop *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+	struct soft_faults *f = m->faults;
+
+	if (!f || !f->armed)
+		return err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
+	if (f->state != PARKED)
+		return soft_faults_run(m, RUN_CONTINUE, 0, 1, out, e);
+	release(f);
+	*out = f->stop;
+	return 0;
+}
+
+bool soft_parked(const struct machine *base, unsigned *vcpu)
+{
+	const struct soft_faults *f = CONTAINER_OF(base, struct soft_machine, m)->faults;
+
+	if (!f || f->state != PARKED)
+		return false;
+	*vcpu = f->cpu->index;
+	return true;
+}
+
+int soft_fault_stages(struct machine *base, struct fault_stage_list *out, struct err *e)
+{
+	const struct soft_faults *f = soft_of(base)->faults;
+	size_t n = f ? f->n_kept : 0;
+	struct fault_stage_list l = {.v = calloc(n + 1, sizeof(*l.v)), .n = n};
+
+	if (!l.v)
+		return err_nomem(e, "list of fault stages");
+	if (n)
+		memcpy(l.v, f->kept, n * sizeof(*l.v));
+	*out = l;
+	return 0;
+}
+
+/* ---- arming */
+
+static int faults_create(struct soft_machine *m, struct err *e)
+{
+	struct soft_faults *f = calloc(1, sizeof(*f));
+
+	if (f)
+		f->kept = calloc(STAGES_KEPT, sizeof(*f->kept));
+	if (!f || !f->kept) {
+		free(f);
+		return err_nomem(e, "catch fault");
+	}
+	f->m = m;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->changed, NULL);
+	m->faults = f;
+	return 0;
+}
+
+static void watch_stages(struct soft_machine *m, bool on)
+{
+	for (unsigned i = 0; i < m->m.vcpus; i++) {
+		m->cpu[i]->shadow.stage = on ? on_stage : NULL;
+		m->cpu[i]->shadow.stage_ctx = m->cpu[i];
+	}
+}
+
+/* What is mapped already would not fault: its sptes go, and that is shown too. */
+static void zap_armed(struct soft_faults *f)
+{
+	struct soft_machine *m = f->m;
+	char detail[80];
+	uint64_t zapped = 0;
+
+	if (f->filter.all || f->filter.gva) {
+		shadow_zap_all(m->shadow);
+		note(f, m->cpu[0], "zap", 0, false, 0, "every shadow page, so that the next access faults", false);
+		return;
+	}
+	for (size_t i = 0; i < m->m.slots.n; i++) {
+		struct slot *s = m->m.slots.by_gfn[i];
+		uint64_t first = s->gpa >> PAGE_SHIFT, last = first + (s->size >> PAGE_SHIFT) - 1;
+		first = first > f->filter.first ? first : f->filter.first;
+		last = last < f->filter.last ? last : f->filter.last;
+		for (uint64_t gfn = first; gfn <= last && first <= last; gfn++)
+			zapped += shadow_zap_gfn(m->shadow, s, gfn);
+	}
+	snprintf(detail, sizeof(detail), "%llu sptes of the armed pages, so that the next access faults",
+		 (unsigned long long)zapped);
+	note(f, m->cpu[0], "zap", f->filter.first, true, 0, detail, false);
+}
+
+int soft_fault_catch(struct machine *base, const struct fault_filter *filter, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+
+	if (!m->faults) {
+		int rc = filter ? faults_create(m, e) : 0;
+		if (rc || !filter)
+			return rc;
+	}
+	if (m->faults->state == PARKED)
+		give_up(m->faults);
+	m->faults->armed = filter;
+	watch_stages(m, filter);
+	if (!filter)
+		return 0;
+	m->faults->filter = *filter;
+	zap_armed(m->faults);
+	return 0;
+}
+
+void soft_faults_destroy(struct soft_machine *m)
+{
+	struct soft_faults *f = m->faults;
+
+	if (!f)
+		return;
+	if (f->state == PARKED)
+		give_up(f);
+	pthread_mutex_destroy(&f->lock);
+	pthread_cond_destroy(&f->changed);
+	free(f->kept);
+	free(f);
+	m->faults = NULL;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Fault stepping of the soft backend: the machine ops, and what run.c asks.
+ */
+#ifndef KVMSCOPE_CORE_SOFT_FAULT_H
+#define KVMSCOPE_CORE_SOFT_FAULT_H
+
+#include "core/machine.h"
+
+struct soft_machine;
+
+bool soft_parked(const struct machine *m, unsigned *vcpu);
+int soft_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
+int soft_fault_step(struct machine *m, struct stop *out, struct err *e);
+int soft_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
+
+/* True while a run has to go by way of soft_faults_run(). */
+bool soft_faults_take_run(struct soft_machine *m);
+int soft_faults_run(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		    struct err *e) MUST_USE;
+void soft_faults_destroy(struct soft_machine *m); /* a parked vCPU is let go first */
+
+#endif

@@ -60,7 +60,11 @@ static void redirect_puts(struct session *s)
 
 int tcl_init(struct session *s, struct err *e)
 {
-	Tcl_FindExecutable("/proc/self/exe");
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n > 0 ? n : 0] = '\0';
+	Tcl_FindExecutable(self);
 	s->interp = Tcl_CreateInterp();
 	if (!s->interp)
 		return err_nomem(e, "Tcl interpreter");

@@ -17,6 +17,7 @@
 #include "cli/tclvalue.h"
 
 #define WORDS_ON_STACK 32
+#define AUTO_PATH_TRACE (TCL_GLOBAL_ONLY | TCL_TRACE_READS | TCL_TRACE_WRITES)
 
 struct sub {
 	char name[32];
@@ -335,17 +336,42 @@ static int run_unknown(struct session *s, int objc, Tcl_Obj *const objv[])
 
 static int on_unknown(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[]);
 
-/* Tcl's own library is read when the first thing is asked for that only it has. */
+static int on_load_library(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
+{
+	(void)data, (void)objc, (void)objv;
+	return Tcl_Init(interp);
+}
+
+/* Tcl's own library is read when the first thing is asked for that only it has. It must be read as if by a line of the
+ * prompt: Tcl_Init() runs where it is called, which may be inside some namespace. */
 static bool load_library(struct session *s)
 {
-	static bool done;
+	static bool done, ok;
 
 	if (done)
-		return true;
+		return ok;
 	done = true;
-	bool ok = Tcl_Init(s->interp) == TCL_OK;
+	ok = Tcl_EvalEx(s->interp, "::dbg::load_library", -1, TCL_EVAL_GLOBAL) == TCL_OK;
 	Tcl_CreateObjCommand(s->interp, "::unknown", on_unknown, s, NULL);
 	return ok;
+}
+
+/* Parts of the ensemble `clock` that the library brings. They cannot wait for `unknown`: for an ensemble's part Tcl calls it
+ * with the global frame standing in the ensemble's namespace, where the library does not load. */
+static int on_clock(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
+{
+	return load_library(data) ? Tcl_EvalObjv(interp, objc, objv, 0) : TCL_ERROR;
+}
+
+/* The library's list of folders is its first sign of life. */
+static char *on_auto_path(ClientData data, Tcl_Interp *interp, const char *name, const char *index, int flags)
+{
+	(void)index;
+	if (flags & TCL_INTERP_DESTROYED)
+		return NULL;
+	Tcl_UntraceVar2(interp, name, NULL, AUTO_PATH_TRACE, on_auto_path, data);
+	load_library(data);
+	return NULL;
 }
 
 static bool auto_load(Tcl_Interp *interp, Tcl_Obj *name)
@@ -405,6 +431,11 @@ int tclcmd_init(struct session *s, struct err *e)
 		mark_other_names(s, all[i]);
 	extend_info(s);
 	Tcl_CreateObjCommand(s->interp, "::unknown", on_unknown, s, NULL);
+	Tcl_TraceVar2(s->interp, "auto_path", NULL, AUTO_PATH_TRACE, on_auto_path, s);
+	Tcl_CreateObjCommand(s->interp, "::tcl::clock::format", on_clock, s, NULL);
+	Tcl_CreateObjCommand(s->interp, "::tcl::clock::scan", on_clock, s, NULL);
+	Tcl_CreateObjCommand(s->interp, "::tcl::clock::add", on_clock, s, NULL);
+	Tcl_CreateObjCommand(s->interp, "::dbg::load_library", on_load_library, s, NULL);
 	Tcl_CreateObjCommand(s->interp, "::dbg::package_unknown", on_package_unknown, s, NULL);
 	if (Tcl_EvalEx(s->interp, "package unknown ::dbg::package_unknown", -1, TCL_EVAL_GLOBAL) != TCL_OK)
 		return err_set(e, -EINVAL, "Tcl" WHY "%s" TRY "a Tcl 8.6 library", Tcl_GetStringResult(s->interp));

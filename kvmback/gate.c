@@ -99,13 +99,13 @@ static void install_kick(void)
 	sigaction(KICK_SIGNAL, &sa, NULL);
 }
 
-static void mask_kick(int how)
+static void unblock_kick(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
-	pthread_sigmask(how, &set, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 void run_kick_init(void)
@@ -113,7 +113,7 @@ void run_kick_init(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, install_kick);
-	mask_kick(SIG_BLOCK);
+	unblock_kick();
 }
 
 void run_kick_unblock(void)
@@ -123,5 +123,5 @@ void run_kick_unblock(void)
 	/* Ctrl-C and the rest belong to the debugger's thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	mask_kick(SIG_UNBLOCK);
+	unblock_kick();
 }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STUCK_NS 1000000000ull
 #define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
 void kvm_interrupt(struct machine *m)
@@ -47,6 +46,8 @@ static bool wait_step(struct kvcpu *v)
 	struct run_state *rs = v->vm->rs;
 	unsigned long before = 0;
 
+	if (vcpu_runs_here(v))
+		return !atomic_load(&v->thread->stuck) || v->thread->out != OUT_KICKED;
 	/* One that came before the job was given found nobody to kick. */
 	if (atomic_load(&rs->interrupt))
 		vcpu_kick(v);
@@ -400,6 +401,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		return;
 	run_kick_all(vm);
 	run_wait_all(vm);
+	watch_end(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
@@ -425,7 +427,7 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 
 	if (!t)
 		return;
-	if (t->io != IO_NONE && t->started && !vcpu_load(v, NULL)) {
+	if (t->io != IO_NONE && !vcpu_load(v, NULL)) {
 		vcpu_give(v, JOB_FORGET, 0);
 		run_wait_all(vm);
 	}

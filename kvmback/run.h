@@ -4,10 +4,11 @@
  * instruction), plant.c (what to stop at), trap.c (exceptions through the guest's IDT) and gmem.c (guest memory from a
  * vCPU's thread).
  *
- * Each vCPU has a thread, and KVM_RUN is called there only. The debugger's thread hands it a job and waits; both sides
- * spin a little before they sleep, because a step is shorter than a wake-up. While a job runs, everything of the vCPU
- * belongs to its thread; while none does, to the debugger's. Registers live in the run area (KVM_CAP_SYNC_REGS): what is
- * changed there is marked in kvm_dirty_regs and reaches the vCPU with the next KVM_RUN.
+ * Each of several vCPUs has a thread, and its KVM_RUN is called there only. The debugger's thread hands it a job and waits;
+ * both sides spin a little before they sleep, because a step is shorter than a wake-up. While a job runs, everything of the
+ * vCPU belongs to its thread; while none does, to the debugger's. A lone vCPU's jobs are done by the debugger's thread
+ * itself, with no handing over at all; watch.c looks after its steps meanwhile. Registers live in the run area
+ * (KVM_CAP_SYNC_REGS): what is changed there is marked in kvm_dirty_regs and reaches the vCPU with the next KVM_RUN.
  */
 #ifndef KVMSCOPE_KVMBACK_RUN_H
 #define KVMSCOPE_KVMBACK_RUN_H
@@ -18,8 +19,8 @@
 #include "kvmback/kvm.h"
 
 #define KICK_SIGNAL (SIGRTMIN + 4)
-void run_kick_init(void);    /* install the handler, block the signal in this thread and those it makes */
-void run_kick_unblock(void); /* in a thread that calls KVM_RUN */
+void run_kick_init(void);    /* install the handler; the debugger's thread takes the signal too */
+void run_kick_unblock(void); /* in a thread that does nothing but call KVM_RUN: that signal and no other */
 
 /* A number that one thread raises and another waits for. */
 struct gate {
@@ -67,6 +68,7 @@ struct kvcpu_run {
 	struct gate go;
 	atomic_bool busy, kick;
 	atomic_ulong steps; /* instructions stepped in this job */
+	atomic_bool stuck;  /* watch.c: kicked because a step did not come back */
 	enum job job;
 	uint64_t count;
 	enum outcome out;
@@ -101,8 +103,18 @@ struct plant_rec {
 	bool has_old;
 };
 
+/* Who looks after steps that the debugger's thread does itself (watch.c). */
+struct watch {
+	pthread_t thread;
+	bool started;
+	struct gate go;
+	atomic_uint jobs; /* step jobs begun so far */
+	atomic_bool awake, quit;
+};
+
 struct run_state {
 	const struct strategy *st;
+	struct watch watch;
 	struct plant_rec *plant; /* execution plants first by address, then watches */
 	size_t n_plants, n_exec, cap_plants;
 	struct laid *laid;
@@ -131,7 +143,14 @@ static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 }
 
 /* vcpu.c: from the debugger's thread, but for vcpu_busy(), vcpu_kick() and run_kick_all(), which any may call */
-int vcpu_start(struct kvcpu *v, struct err *e) MUST_USE; /* its thread, once */
+/* Its thread, once; for one that runs here the watch over its steps. */
+int vcpu_start(struct kvcpu *v, struct err *e) MUST_USE;
+/* A lone vCPU stands while the debugger's thread does anything else, so it needs no thread of its own: its jobs are done
+ * when vcpu_give() returns. */
+static inline bool vcpu_runs_here(const struct kvcpu *v)
+{
+	return v->vm->m.vcpus == 1;
+}
 void vcpu_give(struct kvcpu *v, enum job job, uint64_t count);
 bool vcpu_busy(const struct kvcpu *v);
 void vcpu_kick(struct kvcpu *v);
@@ -146,6 +165,13 @@ bool vcpu_stop(struct kvcpu *v, enum stop_reason reason);
 bool vcpu_out(struct kvcpu *v, enum outcome out);
 bool vcpu_error(struct kvcpu *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool vcpu_kicked(const struct kvcpu *v);
+
+/* watch.c: kicks a lone vCPU whose step makes no progress for STUCK_NS. begin: before each job of steps, costs next to
+ * nothing. */
+#define STUCK_NS 1000000000ull
+int watch_start(struct kvm_vm *vm, struct err *e) MUST_USE;
+void watch_begin(struct kvm_vm *vm);
+void watch_end(struct kvm_vm *vm); /* ends the thread */
 
 /* exits.c. Each returns true where the vCPU may go on; else t->out is set. */
 bool exit_free(struct kvcpu *v, int rc); /* after vcpu_enter() in a free run */

@@ -210,7 +210,10 @@ bool trap_software(struct kvcpu *v, unsigned vector)
 	guard_handlers(v, vectors, 4, &d);
 	if (!vcpu_debug(v, &d))
 		return false;
-	int rc = vcpu_enter(v);
+	int rc;
+	do
+		rc = vcpu_enter(v);
+	while ((rc == -EINTR || rc == -EAGAIN) && !vcpu_kicked(v));
 	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
 		return true;
 	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && vector == 3) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A vCPU's thread: the only place where KVM_RUN is called, the jobs that it does, and how it is fetched out of the guest.
+ * A vCPU's thread (a lone vCPU's is the debugger's): the only place where KVM_RUN is called, the jobs that it does, and how
+ * it is fetched out of the guest.
  *
  * No kick is lost: the kicker sets `kick`, then immediate_exit, then sends the signal; the vCPU's thread clears
  * immediate_exit before it looks at `kick`, so either it sees the flag or KVM_RUN sees immediate_exit or the signal.
@@ -163,6 +164,8 @@ int vcpu_start(struct kvcpu *v, struct err *e)
 {
 	sigset_t old, all;
 
+	if (vcpu_runs_here(v))
+		return watch_start(v->vm, e);
 	if (v->thread->started)
 		return 0;
 	sigfillset(&all);
@@ -175,16 +178,36 @@ int vcpu_start(struct kvcpu *v, struct err *e)
 	return 0;
 }
 
+static void do_job_here(struct kvcpu *v, enum job job)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (job == JOB_STEP)
+		watch_begin(v->vm);
+	/* One that came before the job was there found nobody to kick. */
+	if (atomic_load(&v->vm->rs->interrupt))
+		atomic_store(&t->kick, true);
+	do_job(v, job);
+	atomic_store(&t->busy, false);
+}
+
 void vcpu_give(struct kvcpu *v, enum job job, uint64_t count)
 {
 	struct kvcpu_run *t = v->thread;
+	bool here = vcpu_runs_here(v);
 
 	t->job = job;
 	t->count = count;
 	atomic_store(&t->kick, false);
+	atomic_store(&t->stuck, false);
 	atomic_store(&t->steps, 0);
+	if (here)
+		t->thread = pthread_self();
 	atomic_store(&t->busy, true);
-	gate_post(&t->go);
+	if (here)
+		do_job_here(v, job);
+	else
+		gate_post(&t->go);
 }
 
 void vcpu_kick(struct kvcpu *v)
@@ -198,7 +221,7 @@ void vcpu_kick(struct kvcpu *v)
 
 bool vcpu_busy(const struct kvcpu *v)
 {
-	return atomic_load(&v->thread->started) && atomic_load(&v->thread->busy);
+	return atomic_load(&v->thread->busy);
 }
 
 void run_kick_all(struct kvm_vm *vm)

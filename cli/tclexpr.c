@@ -146,7 +146,7 @@ int session_eval(struct session *s, const char *text, uint64_t *out, struct err 
 	struct expr_env env = session_expr(s);
 	int ret = expr_eval(&env, text, out, e);
 
-	if (!ret || !strpbrk(text, "$["))
+	if (!ret || !s->interp || !strpbrk(text, "$["))
 		return ret;
 	/* What the evaluator does not know may be Tcl's; where it is not, its own words are the better ones. */
 	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);

@@ -10,8 +10,8 @@
 
 struct snap;
 /* What the machine cannot show (no BPF, a vCPU parked in a fault) is left out, and snap_missing() tells why; -ENOMEM and a
- * failing slot list are errors. Nothing that it looks at changes. with_memory: also a hash of every present guest page, so
- * that diff names changed gfns. */
+ * failing slot list are errors. Nothing that it looks at changes. with_memory: also a hash of every guest page that is not
+ * all zeroes, so that diff names changed gfns. */
 int snap_take(struct machine *m, bool with_memory, struct snap **out, struct err *e) MUST_USE;
 void snap_destroy(struct snap *s);
 

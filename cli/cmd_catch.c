@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Catchpoints: the event, its filter, and telling the machine.
+ */
+#include "cli/breaks.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "views/record.h"
+
+/* What a catchpoint stands on; breakpoints' mechanisms come from the machine, which does not name these. */
+static const char *catch_mechanism(const struct machine *m, uint32_t event)
+{
+	if (strcmp(machine_backend(m), "kvm") != 0)
+		return "soft";
+	switch (event) {
+	case 0:
+		return "page";
+	case CATCH_EXCEPTION:
+		return "trap";
+	case CATCH_SMI:
+	case CATCH_MODE:
+		return "step";
+	default:
+		return "exit";
+	}
+}
+
+static const struct {
+	const char *name;
+	uint32_t event;
+} events[] = {
+    {"fault", 0},	{"mmio", CATCH_MMIO}, {"pio", CATCH_PIO},   {"exception", CATCH_EXCEPTION},
+    {"smi", CATCH_SMI}, {"mode", CATCH_MODE}, {"slot", CATCH_SLOT},
+};
+
+static int parse_event(struct args *a, struct bp *spec, struct err *e)
+{
+	const char *word;
+	int rc = args_word(a, "EVENT", &word, e);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		if (strcmp(word, events[i].name) != 0)
+			continue;
+		spec->event = events[i].event;
+		return 0;
+	}
+	return err_set(e, -EINVAL, "catch %.40s" WHY "there is no such event" TRY "%s", word,
+		       "catch fault, mmio, pio, exception, smi, mode or slot");
+}
+
+/* FIRST [LAST]: one number, or an inclusive range. */
+static int parse_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e)
+{
+	int rc = args_addr(a, "ARG", first, e);
+
+	*last = *first;
+	if (!rc && args_more(a))
+		rc = args_addr(a, "LAST", last, e);
+	if (!rc && *last < *first)
+		rc = err_set(e, -EINVAL, "catch" WHY "the range ends at 0x%llx, before it begins at 0x%llx" TRY "FIRST LAST",
+			     (unsigned long long)*last, (unsigned long long)*first);
+	return rc;
+}
+
+/* "PF", "#pf" or a number. */
+static bool vector_of(const char *word, uint64_t *vector)
+{
+	static const char names[][4] = {"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "",   "TS",
+					"NP", "SS", "GP",  "PF", "",   "MF", "AC", "MC", "XM", "VE", "CP"};
+
+	word += *word == '#';
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (names[i][0] && strcasecmp(word, names[i]) == 0) {
+			*vector = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int mode_of(const char *word, uint64_t *mode, struct err *e)
+{
+	for (int i = CPU_REAL; i <= CPU_LONG64; i++) {
+		if (strcmp(word, cpu_mode_name((enum cpu_mode)i)) == 0) {
+			*mode = (uint64_t)i;
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL,
+		       "catch mode %.20s" WHY "there is no such mode" TRY "real, vm86, prot16, prot32, compat, long", word);
+}
+
+static int parse_catch_arg(struct args *a, struct bp *spec, struct err *e)
+{
+	const char *word = args_peek(a);
+
+	spec->has_arg = true;
+	if (spec->event == CATCH_SMI)
+		return err_set(e, -EINVAL, "catch smi" WHY "it takes no argument" TRY "catch smi");
+	if (spec->event == CATCH_MODE || (spec->event == CATCH_EXCEPTION && vector_of(word, &spec->arg_first))) {
+		int rc = args_word(a, "ARG", &word, e);
+		if (!rc && spec->event == CATCH_MODE)
+			rc = mode_of(word, &spec->arg_first, e);
+		spec->arg_last = spec->arg_first;
+		return rc;
+	}
+	return parse_range(a, &spec->arg_first, &spec->arg_last, e);
+}
+
+/* One number is a gfn, two are a range of gvas. */
+static int parse_fault_arg(struct args *a, struct bp *spec, struct err *e)
+{
+	bool more = args_more(a);
+	int rc = more ? parse_range(a, &spec->fault.first, &spec->fault.last, e) : 0;
+
+	spec->fault.all = !more;
+	spec->fault.gva = more && a->next > 2;
+	spec->has_arg = more;
+	spec->arg_first = spec->fault.first;
+	spec->arg_last = spec->fault.last;
+	return rc;
+}
+
+int cmd_catch(struct call *c, struct err *e)
+{
+	struct bp spec = {.kind = BP_CATCH};
+	struct debugger *d = &c->s->d;
+	const char *condition;
+	struct args a;
+	struct bp *b;
+	int rc = args_init(&a, c, e);
+
+	if (!rc)
+		rc = break_split_if(&a, &condition, e);
+	if (rc)
+		return rc;
+	break_text(&a, 0, a.n, spec.at, sizeof(spec.at));
+	rc = parse_event(&a, &spec, e);
+	if (!rc && !spec.event)
+		rc = parse_fault_arg(&a, &spec, e);
+	else if (!rc && args_more(&a))
+		rc = parse_catch_arg(&a, &spec, e);
+	if (!rc)
+		rc = args_end(&a, e);
+	if (rc)
+		return rc;
+	spec.how = catch_mechanism(d->m, spec.event);
+	spec.condition = (char *)(uintptr_t)condition;
+	rc = bp_add(&d->bps, d->m, &spec, &b, e);
+	if (rc)
+		return rc;
+	rc = debug_apply_catches(d, e);
+	if (rc) {
+		(void)!bp_delete(&d->bps, d->m, b->id, NULL);
+		(void)!debug_apply_catches(d, NULL);
+		return rc;
+	}
+	c->result = record_bp(c->pool, b);
+	return 0;
+}

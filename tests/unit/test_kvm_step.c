@@ -441,7 +441,7 @@ static void unsupported_instruction(void **state)
 	guest_close(&g);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plain),
@@ -466,5 +466,6 @@ int main(void)
 	    cmocka_unit_test(unsupported_instruction),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)argc;
+	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -98,7 +98,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
-tests: $(O)/kvmscope $(UNIT_BINS)
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS)
 
 # The two commands of the README. Both install what is missing first, then call make again, now that packages are there.
 run: deps
@@ -124,6 +124,17 @@ bench: $(O)/bench $(O)/kvmscope
 bench-peers: $(O)/kvmscope
 	$(Q)tests/bench/peers.py $(O)/kvmscope
 
+# Written out of the program's tables, and kept in the repository: tests/checks/generated.sh compares.
+$(O)/gen: $(call obj,$(wildcard completions/*.c)) $(O)/libcli.a $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS)
+completions: $(O)/gen
+	$(Q)$(O)/gen bash >completions/kvmscope.bash
+	$(Q)$(O)/gen zsh >completions/_kvmscope
+	$(Q)$(O)/gen fish >completions/kvmscope.fish
+manual: $(O)/gen
+	$(Q)$(O)/gen manual docs/kvmscope.1.in >docs/kvmscope.1
+
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 format-check:
@@ -146,6 +157,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -13,19 +13,6 @@
 
 /* ---- help */
 
-static const struct {
-	const char *name, *title;
-} groups[] = {
-    {"running", "Running"},
-    {"breakpoints", "Stopping"},
-    {"data", "Registers, memory, code"},
-    {"memory-map", "How memory is mapped"},
-    {"slots", "Memory slots"},
-    {"faults", "Inside a fault"},
-    {"session", "The session"},
-    {"support", "Help"},
-};
-
 static struct value command_row(struct pool *p, const struct command *c)
 {
 	struct value v = v_dict(p, 2);
@@ -37,8 +24,8 @@ static struct value command_row(struct pool *p, const struct command *c)
 
 static bool group_listed(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-		if (!strcmp(groups[i].name, name))
+	for (size_t i = 0; i < COMMAND_GROUPS; i++)
+		if (!strcmp(command_groups[i].name, name))
 			return true;
 	return false;
 }
@@ -58,12 +45,12 @@ static struct value group_rows(struct pool *p, const char *name)
 
 static void help_overview(struct call *c)
 {
-	struct value v = v_dict(c->pool, ARRAY_LEN(groups) + 1);
+	struct value v = v_dict(c->pool, COMMAND_GROUPS + 1);
 
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
-		struct value rows = group_rows(c->pool, groups[i].name);
+	for (size_t i = 0; i < COMMAND_GROUPS; i++) {
+		struct value rows = group_rows(c->pool, command_groups[i].name);
 		if (rows.n)
-			v_put(c->pool, &v, groups[i].title, rows);
+			v_put(c->pool, &v, command_groups[i].title, rows);
 	}
 	struct value rest = group_rows(c->pool, NULL);
 	if (rest.n)
@@ -112,9 +99,9 @@ static int run_help(struct call *c, struct err *e)
 		c->view = "help-command";
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(groups) && c->argc == 1; i++)
-		if (!strcmp(c->argv[0], groups[i].name)) {
-			c->result = group_rows(c->pool, groups[i].name);
+	for (size_t i = 0; i < COMMAND_GROUPS && c->argc == 1; i++)
+		if (!strcmp(c->argv[0], command_groups[i].name)) {
+			c->result = group_rows(c->pool, command_groups[i].name);
 			c->view = "commands";
 			return 0;
 		}

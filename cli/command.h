@@ -65,6 +65,12 @@ struct command {
 	int (*run)(struct call *c, struct err *e);
 };
 
+/* The groups, in the order in which help and the manual have them. */
+#define COMMAND_GROUPS 8
+extern const struct command_group {
+	const char *name, *title;
+} command_groups[COMMAND_GROUPS];
+
 /* Every command, sorted by name; NULL-terminated array of tables joined in cli/commands.c. */
 const struct command *const *command_list(size_t *n);
 /* Exact name or alias; else the only command that the words abbreviate. argv[0] may be followed by a subcommand. *used is

@@ -21,6 +21,17 @@ static const struct command *const tables[] = {
     commands_memop, commands_fault, commands_session, commands_support,
 };
 
+const struct command_group command_groups[COMMAND_GROUPS] = {
+    {"running", "Running"},
+    {"breakpoints", "Stopping"},
+    {"data", "Registers, memory, code"},
+    {"memory-map", "How memory is mapped"},
+    {"slots", "Memory slots"},
+    {"faults", "Inside a fault"},
+    {"session", "The session"},
+    {"support", "Help"},
+};
+
 static const struct command **list;
 static size_t list_n;
 

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (end == OPTIONS_HELP)
-		fputs(options_usage, stdout);
+		options_usage(stdout);
 	else if (end == OPTIONS_VERSION)
 		puts("kvmscope " KVMSCOPE_VERSION);
 	else

@@ -10,22 +10,9 @@
 
 #include "cli/args.h"
 
-const char options_usage[] =
-    "usage: kvmscope [options] [IMAGE]\n"
-    "  -b, --backend auto|kvm|soft   who runs the guest (default: kvm where /dev/kvm opens, else soft)\n"
-    "  -m, --memory SIZE             guest RAM, default 64M\n"
-    "  -n, --vcpus N                 virtual CPUs, default 1\n"
-    "      --mode real|prot|long|user  how a flat image is entered (default: real)\n"
-    "      --at GPA, --entry GVA     where a flat image is loaded, and entered\n"
-    "      --format flat|elf|multiboot  instead of telling by content\n"
-    "  -x, --script FILE             run a Tcl script (may repeat, in order with -c)\n"
-    "  -c, --command CMD, -ex CMD    run a command line (may repeat)\n"
-    "      --batch                   end after -x and -c; exit status 1 at the first error\n"
-    "  -j, --json                    every command line prints its value as one line of JSON\n"
-    "  -q, --quiet                   no greeting\n"
-    "      --nx                      no init file\n"
-    "  -h, --help    -V, --version\n"
-    "IMAGE is a file (ELF, multiboot ELF, flat: told apart by content) or demo:NAME; demo:tour where none is named.\n";
+const char options_image[] =
+    "IMAGE is a file (ELF, multiboot ELF, flat: told apart by content) or demo:NAME; demo:tour where "
+    "none is named.";
 
 /* What an option does with its value; value is NULL where it takes none. */
 struct target {
@@ -34,8 +21,8 @@ struct target {
 };
 
 struct option_entry {
-	const char *name, *letter; /* "--memory", "-m" or NULL */
-	bool takes_value, image;   /* image: `load` has it too */
+	struct option_doc doc;
+	bool image; /* `load` has it too */
 	int (*set)(struct target *t, const char *value, struct err *e);
 };
 
@@ -176,23 +163,64 @@ SWITCH(help, *t->end = OPTIONS_HELP)
 SWITCH(version, *t->end = OPTIONS_VERSION)
 
 static const struct option_entry entries[] = {
-    {"--backend", "-b", true, false, set_backend},
-    {"--memory", "-m", true, true, set_memory},
-    {"--vcpus", "-n", true, true, set_vcpus},
-    {"--mode", NULL, true, true, set_mode},
-    {"--at", NULL, true, true, set_at},
-    {"--entry", NULL, true, true, set_entry},
-    {"--format", NULL, true, true, set_format},
-    {"--script", "-x", true, false, set_script},
-    {"--command", "-c", true, false, set_command},
-    {"--eval-command", "-ex", true, false, set_command},
-    {"--batch", NULL, false, false, set_batch},
-    {"--json", "-j", false, false, set_json},
-    {"--quiet", "-q", false, false, set_quiet},
-    {"--nx", NULL, false, false, set_nx},
-    {"--help", "-h", false, false, set_help},
-    {"--version", "-V", false, false, set_version},
+    {{"--backend", "-b", "BACKEND", "auto kvm soft", false,
+      "who runs the guest (default: kvm where /dev/kvm opens, else soft)"},
+     false,
+     set_backend},
+    {{"--memory", "-m", "SIZE", NULL, false, "guest RAM, with K, M or G (default: 64M)"}, true, set_memory},
+    {{"--vcpus", "-n", "N", NULL, false, "virtual CPUs, 1 to 64 (default: 1)"}, true, set_vcpus},
+    {{"--mode", NULL, "MODE", "real prot long user", false, "how a flat image is entered (default: real)"}, true, set_mode},
+    {{"--at", NULL, "GPA", NULL, false, "where a flat image is loaded"}, true, set_at},
+    {{"--entry", NULL, "GVA", NULL, false, "where it is entered"}, true, set_entry},
+    {{"--format", NULL, "FORMAT", "auto flat elf multiboot", false, "what the image is, instead of telling by content"},
+     true,
+     set_format},
+    {{"--script", "-x", "FILE", NULL, true, "run a Tcl script (may repeat, in order with -c)"}, false, set_script},
+    {{"--command", "-c", "COMMAND", NULL, false, "run a command line (may repeat)"}, false, set_command},
+    {{"--eval-command", "-ex", "COMMAND", NULL, false, "the same, as gdb has it"}, false, set_command},
+    {{"--batch", NULL, NULL, NULL, false, "end after -x and -c; exit status 1 at the first error"}, false, set_batch},
+    {{"--json", "-j", NULL, NULL, false, "every command line prints its value as one line of JSON"}, false, set_json},
+    {{"--quiet", "-q", NULL, NULL, false, "no greeting"}, false, set_quiet},
+    {{"--nx", NULL, NULL, NULL, false, "no init file"}, false, set_nx},
+    {{"--help", "-h", NULL, NULL, false, "this text"}, false, set_help},
+    {{"--version", "-V", NULL, NULL, false, "which kvmscope this is"}, false, set_version},
 };
+
+bool options_doc(size_t i, struct option_doc *out)
+{
+	if (i >= ARRAY_LEN(entries))
+		return false;
+	*out = entries[i].doc;
+	return true;
+}
+
+/* "  -b, --backend auto|kvm|soft  who runs the guest". */
+static void usage_line(FILE *to, const struct option_doc *d)
+{
+	bool short_one = d->letter && !d->letter[2];
+	char left[80], arg[40] = "";
+
+	if (d->arg)
+		snprintf(arg, sizeof(arg), "%s", d->words ? d->words : d->arg);
+	for (char *p = arg; d->words && *p; p++)
+		*p = *p == ' ' ? '|' : *p;
+	snprintf(left, sizeof(left), "%s%s%s%s%s", short_one ? d->letter : "", short_one ? ", " : "    ", d->name,
+		 d->arg ? " " : "", arg);
+	fprintf(to, "  %-30s  %s", left, d->help);
+	if (d->letter && d->letter[2])
+		fprintf(to, "; %s too", d->letter);
+	fprintf(to, "\n");
+}
+
+void options_usage(FILE *to)
+{
+	struct option_doc d;
+
+	fprintf(to, "usage: kvmscope [options] [IMAGE]\n");
+	for (size_t i = 0; options_doc(i, &d); i++)
+		usage_line(to, &d);
+	fprintf(to, "%s\n", options_image);
+}
 
 /* "--memory", "--memory=64M", "-m", "-m64M". *value is what stands in the same word. */
 static const struct option_entry *find_option(const char *word, bool image_only, const char **value)
@@ -200,20 +228,20 @@ static const struct option_entry *find_option(const char *word, bool image_only,
 	*value = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
 		const struct option_entry *o = &entries[i];
-		size_t n = strlen(o->name);
+		size_t n = strlen(o->doc.name);
 
 		if (image_only && !o->image)
 			continue;
-		if (!strcmp(word, o->name) || (o->letter && !strcmp(word, o->letter)))
+		if (!strcmp(word, o->doc.name) || (o->doc.letter && !strcmp(word, o->doc.letter)))
 			return o;
-		if (o->takes_value && !strncmp(word, o->name, n) && word[n] == '=') {
+		if (o->doc.arg && !strncmp(word, o->doc.name, n) && word[n] == '=') {
 			*value = word + n + 1;
 			return o;
 		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(entries) && word[1] != '-'; i++)
-		if (entries[i].takes_value && entries[i].letter && !entries[i].letter[2] &&
-		    (!image_only || entries[i].image) && word[1] == entries[i].letter[1]) {
+		if (entries[i].doc.arg && entries[i].doc.letter && !entries[i].doc.letter[2] &&
+		    (!image_only || entries[i].image) && word[1] == entries[i].doc.letter[1]) {
 			*value = word + 2;
 			return &entries[i];
 		}
@@ -242,10 +270,10 @@ static int parse(struct target *t, int argc, const char *const *argv, bool image
 		if (!o)
 			return err_set(e, -EINVAL, "%.80s" WHY "there is no such option" TRY "%s", argv[i],
 				       image_only ? "help load" : "kvmscope --help");
-		if (o->takes_value && !value && ++i >= argc)
-			return err_set(e, -EINVAL, "%s" WHY "it needs a value" TRY "%s", o->name,
+		if (o->doc.arg && !value && ++i >= argc)
+			return err_set(e, -EINVAL, "%s" WHY "it needs a value" TRY "%s", o->doc.name,
 				       image_only ? "help load" : "kvmscope --help");
-		int ret = o->set(t, o->takes_value && !value ? argv[i] : value, e);
+		int ret = o->set(t, o->doc.arg && !value ? argv[i] : value, e);
 		if (ret)
 			return ret;
 	}

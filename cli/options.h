@@ -5,6 +5,8 @@
 #ifndef KVMSCOPE_CLI_OPTIONS_H
 #define KVMSCOPE_CLI_OPTIONS_H
 
+#include <stdio.h>
+
 #include "cli/session.h"
 
 enum options_end { OPTIONS_GO_ON, OPTIONS_HELP, OPTIONS_VERSION };
@@ -14,6 +16,18 @@ int options_parse(struct options *o, int argc, char **argv, enum options_end *en
 void options_deinit(struct options *o);
 /* The options of `load`: IMAGE and those that say how it is entered; words as in a command. */
 int options_parse_image(struct image_options *o, int argc, const char *const *argv, struct err *e) MUST_USE;
-extern const char options_usage[];
+
+/* One option, for --help, the manual and the shell completions. */
+struct option_doc {
+	const char *name, *letter; /* "--memory", "-m" or NULL */
+	const char *arg;	   /* what follows it: "SIZE"; NULL for nothing */
+	const char *words;	   /* the values it can have, where these are few: "auto kvm soft" */
+	bool file;		   /* its value is a file */
+	const char *help;	   /* a few words, without a full stop */
+};
+/* The i-th; false past the last. */
+bool options_doc(size_t i, struct option_doc *out);
+extern const char options_image[]; /* what IMAGE is: a sentence */
+void options_usage(FILE *to);	   /* what --help prints */
 
 #endif

@@ -351,7 +351,7 @@ static void two_vcpus_one_breakpoint(void **state)
 	guest_close(&g);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(eight),
@@ -371,6 +371,5 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(two_vcpus_one_breakpoint),
 	};
 
-	(void)argc;
-	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

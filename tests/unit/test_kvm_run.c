@@ -392,7 +392,7 @@ static void many_machines(void **state)
 	}
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(interrupt_endless_loop),
@@ -415,6 +415,5 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(many_machines),
 	};
 
-	(void)argc;
-	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

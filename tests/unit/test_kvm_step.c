@@ -441,7 +441,7 @@ static void unsupported_instruction(void **state)
 	guest_close(&g);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plain),
@@ -466,6 +466,5 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(unsupported_instruction),
 	};
 
-	(void)argc;
-	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -277,7 +277,8 @@ static void plan_vcpu(struct kvcpu *v)
 	/* All of them in debug registers, and those enough: no int3, no handlers. */
 	size_t before = rs->n_laid;
 	for (size_t i = 0; i < rs->n_exec; i++)
-		plan_int3(v, &rs->plant[i].p);
+		if (!v->thread->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
+			plan_int3(v, &rs->plant[i].p);
 	if (n && (rs->n_laid > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
 		plan_handlers(v, vectors, n);
 	plan_no_handler(v);

@@ -174,9 +174,14 @@ static bool at_breakpoint(struct kvcpu *v)
 	return plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) != 0;
 }
 
-/* Step every vCPU off a breakpoint that it has been told of. 1: go on; 0: *out is a stop that came on the way. */
+/* Step every vCPU off a breakpoint that it has been told of, while the others stand still. 1: go on; 0: *out is a stop that
+ * came on the way. */
 static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
+	if (vm->m.vcpus == 1) {
+		vm->vcpu[0].thread->step_first = !vm->vcpu[0].thread->pending && at_breakpoint(&vm->vcpu[0]);
+		return 1;
+	}
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 		struct kvcpu_run *t = v->thread;

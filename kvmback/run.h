@@ -79,7 +79,8 @@ struct kvcpu_run {
 	bool pending; /* out and stop have not been told yet: another vCPU's stop came first */
 	bool shown;   /* the user has seen a stop of this vCPU at shown_rip */
 	uint64_t shown_rip;
-	bool exc_shown; /* catch exception: shown at exc_rip, now deliver it */
+	bool step_first; /* a free run begins on a breakpoint: step off it, then put it in */
+	bool exc_shown;	 /* catch exception: shown at exc_rip, now deliver it */
 	uint8_t exc_vector;
 	uint64_t exc_rip;
 	bool guest_tf; /* TF is the guest's own */

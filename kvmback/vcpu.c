@@ -90,10 +90,25 @@ bool vcpu_error(struct kvcpu *v, const char *fmt, ...)
 	return vcpu_stop(v, STOP_ERROR);
 }
 
+/* Off the breakpoint that the run begins on, with no second handover. */
+static bool step_off(struct kvcpu *v)
+{
+	if (!step_one(v) || (plant_watching(v->vm->rs) && !plant_watch(v)))
+		return false;
+	v->thread->step_first = false;
+	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
+	if (id)
+		return exit_breakpoint(v, id);
+	plant_relay(v);
+	return true;
+}
+
 static void free_run(struct kvcpu *v)
 {
 	struct kvcpu_run *t = v->thread;
-	bool on = t->io != IO_CAUGHT || io_resume(v);
+	bool on = t->step_first ? step_off(v) : t->io != IO_CAUGHT || io_resume(v);
+
+	t->step_first = false;
 
 	while (on) {
 		if (vcpu_kicked(v)) {

@@ -21,21 +21,33 @@ int kvm_vcpu_error(const struct kvcpu *v, const char *verb, const char *ioctl_na
 
 /* ---- fetching */
 
+/* One part of the run area is the vCPU's state now: the next look at it needs no ioctl. A dirty bit from before stood for
+ * what was there until now. */
+static void fetched(struct kvcpu *v, uint32_t part)
+{
+	v->run->kvm_dirty_regs &= v->sync_fresh;
+	v->sync_fresh |= part & v->vm->host->sync_regs;
+}
+
 static int fetch_regs(struct kvcpu *v, struct kvm_regs *k, struct err *e)
 {
-	if (v->sync_fresh & KVM_SYNC_X86_REGS)
-		*k = v->run->s.regs.regs;
-	else if (ioctl(v->fd, KVM_GET_REGS, k) < 0)
-		return kvm_vcpu_error(v, "read registers", "KVM_GET_REGS", e);
+	if (!(v->sync_fresh & KVM_SYNC_X86_REGS)) {
+		if (ioctl(v->fd, KVM_GET_REGS, &v->run->s.regs.regs) < 0)
+			return kvm_vcpu_error(v, "read registers", "KVM_GET_REGS", e);
+		fetched(v, KVM_SYNC_X86_REGS);
+	}
+	*k = v->run->s.regs.regs;
 	return 0;
 }
 
 int kvm_fetch_sregs(struct kvcpu *v, struct kvm_sregs *k, struct err *e)
 {
-	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
-		*k = v->run->s.regs.sregs;
-	else if (ioctl(v->fd, KVM_GET_SREGS, k) < 0)
-		return kvm_vcpu_error(v, "read system registers", "KVM_GET_SREGS", e);
+	if (!(v->sync_fresh & KVM_SYNC_X86_SREGS)) {
+		if (ioctl(v->fd, KVM_GET_SREGS, &v->run->s.regs.sregs) < 0)
+			return kvm_vcpu_error(v, "read system registers", "KVM_GET_SREGS", e);
+		fetched(v, KVM_SYNC_X86_SREGS);
+	}
+	*k = v->run->s.regs.sregs;
 	return 0;
 }
 
@@ -89,7 +101,7 @@ static void gpr_in(struct kvm_regs *k, const struct regs *r)
 
 static int get_gpr(struct kvcpu *v, struct regs *r, struct err *e)
 {
-	struct kvm_regs k;
+	struct kvm_regs k = {0};
 	int rc = fetch_regs(v, &k, e);
 
 	if (!rc)

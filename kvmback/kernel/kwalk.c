@@ -250,9 +250,26 @@ static int emit(struct down *d, const struct spte_info *s, struct err *e)
 	return 0;
 }
 
+/* The gfns of a page's leaves, all of them with the first that is asked for. */
+struct leaves {
+	bool read, failed;
+	uint64_t word[512];
+};
+
+static bool leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, struct leaves *l, uint64_t *gfn)
+{
+	if (page->direct || page->tdp || page->passthrough || !kmem_pointer(page->translation))
+		return kwalk_leaf_gfn(k, page, index, gfn);
+	if (!l->read)
+		l->failed = kmem_read(k->mem, page->translation, l->word, sizeof(l->word), NULL) < 0;
+	l->read = true;
+	*gfn = k->l->gfn == KGFN_TRANSLATION ? l->word[index] >> PAGE_SHIFT : l->word[index];
+	return !l->failed;
+}
+
 static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err *e);
 
-static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gva, struct err *e)
+static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gva, struct leaves *l, struct err *e)
 {
 	uint64_t spte = page->entries[i];
 	enum kspte_class class = kspte_classify(&d->k->bits, spte, page->level);
@@ -270,7 +287,7 @@ static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gv
 		return 0;
 	kspte_decode(&d->k->bits, spte, page->level, &s);
 	if (class == KSPTE_PRESENT && s.leaf)
-		s.gfn_known = kwalk_leaf_gfn(d->k, page, i, &s.gfn);
+		s.gfn_known = leaf_gfn(d->k, page, i, l, &s.gfn);
 	if (class == KSPTE_PRESENT && !s.leaf) {
 		child = kpages_child(d->p, spte);
 		s.gfn_known = child != NULL;
@@ -290,16 +307,18 @@ static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err
 {
 	uint64_t span = span_of(page->level);
 	int rc = kpages_entries(d->k, d->p, page, e);
+	struct leaves leaves;
 
 	if (rc == -EFAULT) {
 		d->p->torn = true;
 		return 0;
 	}
+	leaves.read = leaves.failed = false;
 	for (unsigned i = 0; !rc && i < 512; i++) {
 		uint64_t gva = base + i * span, shown = canonical(gva, d->root_level);
 
 		if (page->entries[i] && shown <= d->last && shown + (span - 1) >= d->first)
-			rc = one_entry(d, page, i, gva, e);
+			rc = one_entry(d, page, i, gva, &leaves, e);
 	}
 	return rc;
 }

@@ -63,6 +63,7 @@ void slot_table_deinit(struct slot_table *t)
 	for (int smm = 0; smm < 2; smm++) {
 		free(t->view[smm].by_gfn);
 		free(t->view[smm].base);
+		free(t->view[smm].size);
 	}
 	memset(t, 0, sizeof(*t));
 }
@@ -76,13 +77,18 @@ static bool grow_slots(struct slot ***array, size_t cap)
 	return bigger;
 }
 
-static bool grow_view(struct slot_view *v, size_t cap)
+static bool grow_words(uint64_t **array, size_t cap)
 {
-	uint64_t *bigger = realloc(v->base, cap * sizeof(uint64_t));
+	uint64_t *bigger = realloc(*array, cap * sizeof(uint64_t));
 
 	if (bigger)
-		v->base = bigger;
-	return bigger && grow_slots(&v->by_gfn, cap);
+		*array = bigger;
+	return bigger;
+}
+
+static bool grow_view(struct slot_view *v, size_t cap)
+{
+	return grow_words(&v->base, cap) && grow_words(&v->size, cap) && grow_slots(&v->by_gfn, cap);
 }
 
 /* Room for one more in every array, so that nothing fails after the first is changed. */
@@ -149,7 +155,9 @@ static void view_put(struct slot_view *v, struct slot *s)
 	size_t n = v->n, at = put(v->by_gfn, &v->n, s, gfn_before);
 
 	memmove(v->base + at + 1, v->base + at, (n - at) * sizeof(*v->base));
+	memmove(v->size + at + 1, v->size + at, (n - at) * sizeof(*v->size));
 	v->base[at] = s->gpa;
+	v->size[at] = s->size;
 	v->last_hit = 0;
 }
 
@@ -160,6 +168,7 @@ static void view_drop(struct slot_view *v, const struct slot *s)
 	if (v->n == n)
 		return;
 	memmove(v->base + at, v->base + at + 1, (n - at - 1) * sizeof(*v->base));
+	memmove(v->size + at, v->size + at + 1, (n - at - 1) * sizeof(*v->size));
 	v->last_hit = 0;
 }
 
@@ -248,7 +257,7 @@ static size_t view_search(const struct slot_view *v, uint64_t gpa)
 	while (n > 1) {
 		size_t half = n / 2;
 
-		at += (v->base[at + half - 1] > gpa) * half;
+		at += half & -(size_t)(v->base[at + half - 1] > gpa);
 		n -= half;
 	}
 	return at + (n && v->base[at] > gpa);
@@ -256,12 +265,12 @@ static size_t view_search(const struct slot_view *v, uint64_t gpa)
 
 static struct slot *view_lookup(struct slot_view *v, uint64_t gpa)
 {
-	size_t at;
+	size_t at = v->last_hit;
 
-	if (v->last_hit < v->n && slot_contains(v->by_gfn[v->last_hit], gpa))
-		return v->by_gfn[v->last_hit];
+	if (at < v->n && gpa - v->base[at] < v->size[at])
+		return v->by_gfn[at];
 	at = view_search(v, gpa);
-	if (at == v->n || !slot_contains(v->by_gfn[at], gpa))
+	if (at == v->n || gpa - v->base[at] >= v->size[at])
 		return NULL;
 	v->last_hit = at;
 	return v->by_gfn[at];

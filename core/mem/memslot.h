@@ -54,7 +54,8 @@ struct slot_limits {
 /* Slots that are seen from one side, inside SMM or outside: they never overlap. */
 struct slot_view {
 	struct slot **by_gfn; /* descending gpa */
-	uint64_t *base;	      /* their gpas, so that a search touches no slot but the one it finds */
+	uint64_t *base;	      /* their gpas, … */
+	uint64_t *size;	      /* … and sizes, so that a search touches no slot at all */
 	size_t n, last_hit;
 };
 

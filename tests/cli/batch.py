@@ -4,21 +4,15 @@ state: no VM, a stopped guest, bad words."""
 import json, os, re, signal, subprocess, sys, tempfile
 
 BIN = os.environ.get("KVMSCOPE", "build/kvmscope")
-KVM = os.access("/dev/kvm", os.R_OK | os.W_OK)
+# Each test runs on every backend that this host has; what is tested here is the same on all.
+BACKENDS = (["kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else []) + ["soft"]
+backend = BACKENDS[0]
 ERROR = re.compile(r"^error: .+: .+; try .+$")
 
 
-class Skip(Exception):
-    pass
-
-
-def need_kvm():
-    if not KVM:
-        raise Skip("no /dev/kvm")
-
 
 def run(*args, stdin="", env=None, image="demo:tour", commands=(), json_out=False, batch=True, **kw):
-    argv = [BIN, "-q"] + (["--nx"] if not kw.pop("init", False) else []) + (["--batch"] if batch else [])
+    argv = [BIN, "-b", backend, "-q"] + (["--nx"] if not kw.pop("init", False) else []) + (["--batch"] if batch else [])
     argv += (["-j"] if json_out else []) + list(args)
     for c in commands:
         argv += ["-c", c]
@@ -40,14 +34,12 @@ def errors(text):
 
 
 def one_line_of_json_each():
-    need_kvm()
     v = values("expr 1", "set a 5", "", "# a comment", "p $rip", "info slots", "puts hello", "list 1 2", "walk 0x240000", "si 2")
     assert v[0] == 1 and v[1] == 5 and v[2] is None and v[3] is None and v[4] == "0x200000", v
     assert len(v[5]) == 2 and v[6] is None and v[7] == [1, 2] and v[8]["verdict"] == "ok" and v[9]["rip"] == "0x20000f", v
 
 
 def puts_goes_to_stderr_with_json():
-    need_kvm()
     status, out, err = run(commands=["puts hello"], json_out=True)
     assert (status, out, err) == (0, "null\n", "hello\n")
     status, out, err = run(commands=["puts hello"])
@@ -55,7 +47,6 @@ def puts_goes_to_stderr_with_json():
 
 
 def a_failing_line_prints_nothing():
-    need_kvm()
     status, out, err = run(commands=["expr 1", "frobnicate", "expr 2"], json_out=True)
     assert status == 1 and out == "1\n" and len(errors(err)) == 1 and ERROR.match(errors(err)[0]), (out, err)
     # Without --batch the session goes on.
@@ -64,7 +55,6 @@ def a_failing_line_prints_nothing():
 
 
 def errors_have_one_form():
-    need_kvm()
     for line in ("frobnicate", "foreach {", "x/8gx 0xdead000000000000", "slot add 5 1 0x1000", "b nosuchsymbol", "walk", "slot",
                  "slot frob", "info frob", "set", "expr {1 +}", "error oops", "source /nonexistent", "load /nonexistent",
                  "set al 256", "set rip abc", "p $nothere", "w 1", "break 1 2", "return -code error x", "x/99999999999gx 0",
@@ -100,7 +90,6 @@ def help_and_version():
 
 
 def options_in_every_spelling():
-    need_kvm()
     for args in (["-m", "4M", "--mode", "long"], ["-m4M", "--mode=long"], ["--memory=4M", "--mode=long"]):
         with tempfile.NamedTemporaryFile(suffix=".bin") as f:
             f.write(b"\xeb\xfe")
@@ -118,13 +107,11 @@ def script(text, *args, **kw):
 
 
 def scripts_print_what_they_put():
-    need_kvm()
     assert script("info slots\nrun\nputs [dict get [lindex [info slots] 1] id]\n") == (0, "1\n", "")
     assert script("puts hi\n", json_out=True) == (0, "", "hi\n")
 
 
 def scripts_see_tcl():
-    need_kvm()
     status, out, err = script("""
         foreach i {1 2 3} { if {$i == 2} continue; if {$i == 3} break; puts $i }
         puts [catch {slot add 0 0 0x1000}]
@@ -150,7 +137,6 @@ def scripts_see_tcl():
 
 
 def the_library_comes_when_it_is_needed():
-    need_kvm()
     for line, wanted in (("package require msgcat", r"^1\."), ("set auto_path", r"tcl8"), ("lappend auto_path /x; set auto_path", r"tcl8(.|\n)*/x"),
                          ("clock add 0 1 day", "^86400$"), ("parray tcl_platform os", "Linux"), ("auto_load parray", "^1$"),
                          ("namespace eval n {clock format 0 -gmt 1 -format %Y}", "^1970$"), ("history nextid", r"^\d+$")):
@@ -159,7 +145,6 @@ def the_library_comes_when_it_is_needed():
 
 
 def script_errors_name_the_line():
-    need_kvm()
     status, out, err = script("puts a\n\nslot add 5 1 2\nputs b\n")
     assert status == 1 and out == "a\n" and err.startswith("error: FILE line 3: slot add 5: ") and err.count("\n") == 1, err
     status, out, err = script("puts {\n")
@@ -167,7 +152,6 @@ def script_errors_name_the_line():
 
 
 def exit_in_scripts():
-    need_kvm()
     assert script("puts a\nexit 4\nputs b\n", "-c", "puts c") == (4, "a\n", "")
     assert script("puts a\nwhile 1 {catch {exit 5}}\nputs b\n") == (5, "a\n", "")
     status, out, err = run(commands=["quit", "puts no"])
@@ -175,7 +159,6 @@ def exit_in_scripts():
 
 
 def order_of_scripts_and_commands():
-    need_kvm()
     with tempfile.NamedTemporaryFile("w", suffix=".tcl") as f:
         f.write("puts two\n")
         f.flush()
@@ -183,7 +166,6 @@ def order_of_scripts_and_commands():
 
 
 def init_file():
-    need_kvm()
     with tempfile.TemporaryDirectory() as home:
         os.makedirs(home + "/kvmscope")
         open(home + "/kvmscope/init.tcl", "w").write("puts init\n")
@@ -193,7 +175,6 @@ def init_file():
 
 
 def lines_from_a_pipe():
-    need_kvm()
     status, out, err = run(batch=False, stdin="expr 1\nfrob\nforeach n {1 2} {\nputs $n\n}\n\nexpr 2")
     assert status == 0 and out == "1\n1\n2\n2\n" and len(errors(err)) == 1, (out, err)
     status, out, err = run(batch=False, stdin="quit 9\nexpr 1\n")
@@ -203,16 +184,14 @@ def lines_from_a_pipe():
 
 
 def output_that_goes_away():
-    need_kvm()
     for redirect in (">&-", "| true", ">/dev/full", "2>&-", "<&-"):
-        p = subprocess.run(["bash", "-c", f'"$0" -q --nx --batch -c "help" -c "help" -c "expr 1" -c frob {redirect}; exit ${{PIPESTATUS[0]}}', BIN],
+        p = subprocess.run(["bash", "-c", f'"$0" -b {backend} -q --nx --batch -c "help" -c "help" -c "expr 1" -c frob {redirect}; exit ${{PIPESTATUS[0]}}', BIN],
                            capture_output=True, text=True, timeout=60)
         assert p.returncode == 1, (redirect, p.returncode, p.stderr)
         assert len(errors(p.stderr)) <= 1, (redirect, p.stderr)
 
 
 def registers_and_variables():
-    need_kvm()
     v = values("set rax 0x1234", "p $rax", "expr {$rax + 1}", "set $rbx = $rax + 1", "$rbx", "$rbx=7", "p $rbx", "set rsp -1", "p $rsp",
                "p $cs.base", "set $rax = 0xffffffffffffffff", "expr {$rax == 0xffffffffffffffff}", "unset rax", "set rax",
                "set v 3", "p $v + 1", "p {$v + 2}", "reg rip", "set $xmm0 = 0x112233445566778899", "expr {$xmm0 >> 64}")
@@ -221,7 +200,6 @@ def registers_and_variables():
 
 
 def conditions():
-    need_kvm()
     v = values("b *0x200033 if $rcx == 9999990 && $cs.base == 0", "run", "p/d $rcx", "condition 1 {[llength [info slots]] == 2 && $rcx < 9999980}",
                "c", "p/d $rcx", "b write_alias", "condition 2 $rip == write_alias", "delete 1", "run", "p $rip")
     num = lambda x: int(x, 0) if isinstance(x, str) else x
@@ -229,7 +207,6 @@ def conditions():
 
 
 def breakpoint_commands():
-    need_kvm()
     status, out, err = run(commands=["b *0x20000f", "commands 1 {puts <$rip>; si; p $rip}", "run"], json_out=True)
     assert status == 0 and len(out.split("\n")) == 4 and err == "<2097167>\n", (out, err)
     # A script's own `run` is followed by them too, and keeps its value.
@@ -293,21 +270,18 @@ def every_command_without_a_vm():
 
 
 def every_command_at_the_entry():
-    need_kvm()
     smoke("demo:tour")
 
 
 def every_command_after_a_run():
-    need_kvm()
     smoke("demo:tour", "run")
 
 
 def term_ends_a_batch():
-    need_kvm()
     with tempfile.NamedTemporaryFile(suffix=".bin") as f:
         f.write(b"\xeb\xfe")
         f.flush()
-        p = subprocess.Popen([BIN, "-q", "--nx", "--batch", "-c", "puts ready", "-c", "run", "--mode", "long", f.name], stdout=subprocess.PIPE,
+        p = subprocess.Popen([BIN, "-b", backend, "-q", "--nx", "--batch", "-c", "puts ready", "-c", "run", "--mode", "long", f.name], stdout=subprocess.PIPE,
                              stderr=subprocess.DEVNULL, text=True)
         assert p.stdout.readline() == "ready\n"
         p.send_signal(signal.SIGTERM)
@@ -322,22 +296,37 @@ TESTS = [one_line_of_json_each, puts_goes_to_stderr_with_json, a_failing_line_pr
          every_command_without_a_vm, every_command_at_the_entry, every_command_after_a_run, term_ends_a_batch]
 
 
+def backend_is_chosen():
+    for b in BACKENDS:
+        p = subprocess.run([BIN, "-b", b, "--nx", "--batch", "-j", "-c", "vm"], capture_output=True, text=True)
+        v = json.loads(p.stdout)
+        assert v["backend"] == b and v["backend_why"] == "asked for" and f"on backend {b} (asked for)" in p.stderr, (v, p.stderr)
+    p = subprocess.run([BIN, "--nx", "--batch", "-j", "-q", "-c", "vm"], capture_output=True, text=True)
+    v = json.loads(p.stdout)
+    assert v["backend"] == BACKENDS[0] and v["backend_why"], v
+    assert p.stderr == "", p.stderr
+
+
+# What does not depend on who runs the guest, or takes long.
+ONCE = {missing_image, bad_options, help_and_version, init_file, help_of_every_command, every_command_without_a_vm,
+        backend_is_chosen, the_library_comes_when_it_is_needed}
+
+
 def main():
-    n = {"passed": 0, "failed": 0, "skipped": 0}
-    for f in TESTS:
+    global backend
+    n = {"passed": 0, "failed": 0}
+    for f in TESTS + [backend_is_chosen]:
         if sys.argv[1:] and f.__name__ not in sys.argv[1:]:
             continue
-        try:
-            f()
-            n["passed"] += 1
-            print(f"ok      {f.__name__}", flush=True)
-        except Skip as e:
-            n["skipped"] += 1
-            print(f"skip: {e}", flush=True)
-        except Exception as e:  # noqa: BLE001
-            n["failed"] += 1
-            print(f"FAILED  {f.__name__}: {type(e).__name__}: {str(e)[:1500]}", flush=True)
-    print(", ".join(f"{v} {k}" for k, v in n.items()))
+        for backend in BACKENDS[:1] if f in ONCE else BACKENDS:
+            try:
+                f()
+                n["passed"] += 1
+                print(f"ok      {backend} {f.__name__}", flush=True)
+            except Exception as e:  # noqa: BLE001
+                n["failed"] += 1
+                print(f"FAILED  {backend} {f.__name__}: {type(e).__name__}: {str(e)[:1500]}", flush=True)
+    print(f"{n['passed']} passed, {n['failed']} failed, 0 skipped")
     return 1 if n["failed"] else 0
 
 

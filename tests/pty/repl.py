@@ -3,7 +3,7 @@
 import os, signal, sys, termios, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from terminal import PROMPT, Session, main, need_kvm
+from terminal import Session, main
 
 ENDLESS = "\xeb\xfe".encode("latin1")  # jmp $
 
@@ -173,7 +173,6 @@ def endless_guest(t):
 
 
 def ctrl_c_stops_the_guest():
-    need_kvm()
     with Session() as t:
         t.prompt()
         endless_guest(t)
@@ -205,7 +204,6 @@ def cpu_time(pid):
 
 
 def empty_line_repeats():
-    need_kvm()
     with Session() as t:
         t.prompt()
         t.line("si")
@@ -242,7 +240,6 @@ def hangup_ends_cleanly():
 
 
 def term_ends_a_running_guest():
-    need_kvm()
     with Session() as t:
         t.prompt()
         endless_guest(t)
@@ -283,7 +280,6 @@ def init_file():
 
 
 def breakpoint_commands_over_lines():
-    need_kvm()
     with Session() as t:
         t.prompt()
         t.line("b *0x20000f")

@@ -18,16 +18,16 @@ class Skip(Exception):
     pass
 
 
-def need_kvm():
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        raise Skip("no /dev/kvm")
+# Each test runs on every backend that this host has.
+BACKENDS = (["kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else []) + ["soft"]
+current = BACKENDS[0]
 
 
 class Session:
-    def __init__(self, *args, env=None, rows=40, columns=120, image="demo:tour", backend="kvm"):
+    def __init__(self, *args, env=None, rows=40, columns=120, image="demo:tour", backend=None):
         self.folder = tempfile.TemporaryDirectory(prefix="kvmscope-pty-")
         home = self.folder.name
-        argv = [BIN, "-b", backend, "--nx", "-q", *args, *([image] if image else [])]
+        argv = [BIN, "-b", backend or current, "--nx", "-q", *args, *([image] if image else [])]
         environment = {**os.environ, "HOME": home, "XDG_STATE_HOME": home + "/state", "XDG_CONFIG_HOME": home + "/config",
                        "TERM": "xterm", "NO_COLOR": "1", "PAGER": "cat", **(env or {})}
         self.home = environment["HOME"]
@@ -108,20 +108,22 @@ class Session:
 
 
 def main(tests):
+    global current
     n = {"passed": 0, "failed": 0, "skipped": 0}
     only = sys.argv[1:]
     for f in tests:
         if only and f.__name__ not in only:
             continue
-        try:
-            f()
-            n["passed"] += 1
-            print(f"ok      {f.__name__}", flush=True)
-        except Skip as e:
-            n["skipped"] += 1
-            print(f"skip: {e}", flush=True)
-        except Exception as e:  # noqa: BLE001
-            n["failed"] += 1
-            print(f"FAILED  {f.__name__}: {type(e).__name__}: {e}", flush=True)
+        for current in BACKENDS:
+            try:
+                f()
+                n["passed"] += 1
+                print(f"ok      {current} {f.__name__}", flush=True)
+            except Skip as e:
+                n["skipped"] += 1
+                print(f"skip: {e}", flush=True)
+            except Exception as e:  # noqa: BLE001
+                n["failed"] += 1
+                print(f"FAILED  {current} {f.__name__}: {type(e).__name__}: {e}", flush=True)
     print(", ".join(f"{v} {k}" for k, v in n.items()))
     return 1 if n["failed"] else 0

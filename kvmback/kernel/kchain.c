@@ -99,10 +99,8 @@ static bool looped(struct kchain *c, uint64_t at)
 {
 	if (c->n_desc && at == c->check)
 		return true;
-	if (!(c->n_desc & (c->n_desc - 1))) {
+	if (!(c->n_desc & (c->n_desc - 1)))
 		c->check = at;
-		c->check_at = (uint32_t)c->n_desc;
-	}
 	return false;
 }
 

@@ -178,9 +178,9 @@ static int read_list(struct kview *k, const struct stamp *s, uint64_t head, uint
 	return 0;
 }
 
-static int compare_hash(uint64_t spt)
+static size_t hash_of(uint64_t spt)
 {
-	return (int)((spt >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ull >> 40);
+	return (size_t)((spt >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ull >> 40);
 }
 
 static int build_index(struct kpages *p, struct err *e)
@@ -195,7 +195,7 @@ static int build_index(struct kpages *p, struct err *e)
 		return err_nomem(e, "shadow pages");
 	p->mask = size - 1;
 	for (size_t i = 0; i < p->n; i++) {
-		size_t at = (size_t)compare_hash(p->v[i].spt) & p->mask;
+		size_t at = hash_of(p->v[i].spt) & p->mask;
 
 		while (p->index[at])
 			at = (at + 1) & p->mask;
@@ -206,7 +206,7 @@ static int build_index(struct kpages *p, struct err *e)
 
 struct kpage *kpages_by_spt(const struct kpages *p, uint64_t spt)
 {
-	size_t at = (size_t)compare_hash(spt) & p->mask;
+	size_t at = hash_of(spt) & p->mask;
 
 	if (!p->index)
 		return NULL;
@@ -234,7 +234,7 @@ static bool base_ok(uint64_t base)
 }
 
 /* From a page with one parent: spt - what that spte says. */
-static int base_by_parent(struct kview *k, const struct kpages *p, uint64_t *base, struct err *e)
+static void base_by_parent(struct kview *k, const struct kpages *p, uint64_t *base)
 {
 	unsigned probes = 0;
 
@@ -249,11 +249,9 @@ static int base_by_parent(struct kview *k, const struct kpages *p, uint64_t *bas
 		if (kspte_classify(&k->bits, spte, p->v[i].level + 1u) == KSPTE_PRESENT &&
 		    base_ok(p->v[i].spt - (spte & KSPTE_PFN_MASK))) {
 			*base = p->v[i].spt - (spte & KSPTE_PFN_MASK);
-			return 0;
+			return;
 		}
 	}
-	(void)e;
-	return 0;
 }
 
 /* From a lone root: some vCPU runs on it, and the base is a multiple of 1 GiB. */
@@ -281,7 +279,7 @@ static int find_base(struct kview *k, struct kpages *p, struct err *e)
 	int rc = 0;
 
 	if (!k->base)
-		rc = base_by_parent(k, p, &k->base, e);
+		base_by_parent(k, p, &k->base);
 	if (!rc && !k->base)
 		rc = base_by_root(k, p, &k->base, e);
 	p->base = k->base;

@@ -74,7 +74,6 @@ struct kchain {
 	char corrupt[128];
 	/* while it is read */
 	uint64_t next, check;
-	uint32_t check_at;
 };
 
 struct kroot { /* where a walk begins */
@@ -107,10 +106,6 @@ struct kview {
 /* kview.c. Takes mem over, also on failure. */
 int kview_open_on(struct kmem *mem, const struct klayout *l, const struct khost *host, int vm_fd, const int *vcpu_fds,
 		  unsigned n, struct kview **out, struct err *e) MUST_USE;
-static inline const struct kspte_bits *kview_bits(const struct kview *k)
-{
-	return &k->bits;
-}
 
 /* kslots.c */
 int kslots_get(struct kview *k, const struct kslots **out, struct err *e) MUST_USE;

@@ -215,7 +215,6 @@ static void make_vm(struct fake_kernel *f)
 		mmu = f->vcpu[i] + (uint64_t)f->l.vcpu_root_mmu.off;
 		fk_set(f, f->vcpu[i], &f->l.vcpu_kvm, f->kvm);
 		fk_set(f, f->vcpu[i], &f->l.vcpu_mmu, mmu);
-		fk_set(f, f->vcpu[i], &f->l.vcpu_regs_avail, 0xffffffff);
 		fk_set(f, mmu, &f->l.mmu_root_hpa, ~0ull);
 		for (unsigned p = 0; p < 3; p++)
 			fk_put64(f,

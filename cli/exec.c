@@ -130,7 +130,8 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 {
 	struct run *r = ctx;
 	struct call c = {.s = r->s, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = r->pool};
-	int ret = exec_command(&c, e);
+	int ret = session_interrupted() ? err_set(e, -EINTR, "%s" WHY "interrupted" TRY "the line again", cmd->name)
+					: exec_command(&c, e);
 
 	if (ret)
 		return ret;

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <tcl.h>
@@ -16,13 +17,15 @@
 #include "cli/tclvalue.h"
 
 static Tcl_AsyncHandler break_in;
-static volatile int depth; /* scripts under way */
+static volatile sig_atomic_t depth; /* scripts under way */
 static bool unwinding;
 
 static int on_break(ClientData data, Tcl_Interp *interp, int code)
 {
 	(void)interp;
-	tcl_unwind(data);
+	/* A script may have ended before its mark was seen; the next one is not meant. */
+	if (session_interrupted())
+		tcl_unwind(data);
 	return code;
 }
 
@@ -176,9 +179,12 @@ int tcl_error(struct session *s, const char *text, int len, struct err *e)
 
 /* ---- running scripts */
 
-static void begin(void)
+/* From here on Ctrl-C breaks in; one that came just before, between two commands of a line, must not be lost. */
+static void begin(struct session *s)
 {
 	depth++;
+	if (session_interrupted())
+		tcl_unwind(s);
 }
 
 static void end(struct session *s)
@@ -204,7 +210,7 @@ static int finish(struct session *s, int code, const char *text, int len, struct
 
 int tcl_eval(struct session *s, const char *text, int len, struct err *e)
 {
-	begin();
+	begin(s);
 	return finish(s, Tcl_EvalEx(s->interp, text, len, TCL_EVAL_GLOBAL), text, len, e);
 }
 
@@ -214,7 +220,7 @@ int tcl_file(struct session *s, const char *path, struct err *e)
 
 	if (access(path, R_OK))
 		return err_errno(e, errno, "%s" WHY "the script cannot be read" TRY "a file that exists", path);
-	begin();
+	begin(s);
 	code = Tcl_EvalFile(s->interp, path);
 	line = code == TCL_ERROR ? Tcl_GetErrorLine(s->interp) : 0;
 	ret = finish(s, code, path, (int)strlen(path), e);
@@ -241,7 +247,7 @@ int tcl_condition(void *session, const struct bp *b, const struct stop *st, stru
 	if (session_interrupted())
 		return err_set(e, -EINTR, "condition of breakpoint %d" WHY "interrupted" TRY "c", b->id);
 	s->vcpu = st->vcpu;
-	begin();
+	begin(s);
 	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);
 	ret = Tcl_ExprBooleanObj(s->interp, tclexpr_condition(s, b->condition), &truth) == TCL_OK ? truth : -EINVAL;
 	if (ret < 0) {

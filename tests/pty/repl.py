@@ -187,6 +187,31 @@ def ctrl_c_stops_the_guest():
         assert t.line("expr 1").strip() == "1"
 
 
+def ctrl_c_between_false_conditions():
+    with Session() as t:
+        t.prompt()
+        endless_guest(t)
+        t.line("b *0x100000 if {[incr hits] < 0}")
+        t.send("run\n")
+        t.expect("run\n")
+        wait_for_vcpu(t.pid)
+        t.send("\x03")
+        out = t.prompt()
+        assert "interrupted" in out, out
+        assert int(t.line("set hits").split()[0]) > 1
+        t.line("delete")
+        assert "0x100000" in t.line("si"), "no Ctrl-C is left over"
+
+
+def ctrl_c_ends_a_long_dump():
+    with Session() as t:
+        t.prompt()
+        t.send("puts go; for {set i 0} {1} {incr i} {x/64gx 0x200000}\n")
+        t.expect("go\n")
+        t.send("\x03")
+        assert "interrupted" in t.prompt()
+
+
 def wait_for_vcpu(pid):
     """Until some thread of the process has used processor time without the others: the guest runs."""
     until = time.monotonic() + 20
@@ -294,7 +319,8 @@ def breakpoint_commands_over_lines():
 
 TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
          completes_commands, completes_registers, completes_ids, completes_symbols, completes_files, lists_candidates,
-         an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_stops_the_guest, empty_line_repeats,
+         an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
+         ctrl_c_ends_a_long_dump, empty_line_repeats,
          terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
          breakpoint_commands_over_lines]
 

@@ -217,7 +217,7 @@ static bool exit_shutdown(struct kvcpu *v)
 			 ev.exception.nr);
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	}
-	if (!v->vm->rs->st->shutdown_keeps_state) {
+	if (!vcpu_told(v)) {
 		snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
 			 "an exception with no IDT; this host does not tell which");
 		return vcpu_stop(v, STOP_SHUTDOWN);

@@ -172,7 +172,9 @@ static enum step_how probe_step(struct scratch *s, enum run_mode mode, unsigned 
 	if (debug_control(s, KVM_GUESTDBG_SINGLESTEP, 0, 0) && go(s) == KVM_EXIT_DEBUG && rip(s) == AT_CODE + 1)
 		return STEP_GUESTDBG;
 	/* TF by hand, its #DB as a shutdown. */
-	if (mode == RUN_REAL || !s->st->shutdown_keeps_state || !begin(s, mode, cpl, "", 0))
+	if (mode != RUN_REAL && !s->st->shutdown_keeps_state)
+		return STEP_TRAP_PAGE;
+	if (mode == RUN_REAL || !begin(s, mode, cpl, "", 0))
 		return STEP_NONE;
 	struct kvm_regs g;
 	if (ioctl(s->fd, KVM_GET_REGS, &g) < 0)
@@ -214,7 +216,9 @@ static void probe_int3(struct scratch *s, enum run_mode mode, unsigned cpl)
 		*how = rip(s) == AT_CODE ? BREAK_INT3_EXIT : BREAK_STEP;
 	else if (exit == KVM_EXIT_HLT && mode == RUN_REAL)
 		*how = BREAK_INT3_HANDLER;
-	else if (exit == KVM_EXIT_SHUTDOWN && s->st->shutdown_keeps_state) {
+	else if (exit == KVM_EXIT_SHUTDOWN && !s->st->shutdown_keeps_state)
+		*how = BREAK_INT3_TRAP_PAGE;
+	else if (exit == KVM_EXIT_SHUTDOWN) {
 		*vec = (uint8_t)vector(s);
 		*how = (*vec == 3 && rip(s) == AT_CODE + 1) || (*vec == 6 && rip(s) == AT_CODE) ? BREAK_INT3_EMPTY_IDT
 												: BREAK_STEP;
@@ -260,7 +264,8 @@ static void probe_all(struct scratch *s)
 {
 	struct strategy *st = s->st;
 
-	st->shutdown_keeps_state = probe_shutdown(s);
+	/* The variable is for tests: it has the trap page used where it is not needed. */
+	st->shutdown_keeps_state = probe_shutdown(s) && !getenv("KVMSCOPE_TRAP_PAGE");
 	for (int mode = 0; mode < RUN_MODES; mode++)
 		for (unsigned cpl = 0; cpl <= (mode == RUN_REAL ? 0 : 3); cpl += 3) {
 			st->step[mode][cpl == 3] = probe_step(s, mode, cpl);
@@ -352,6 +357,10 @@ static struct fact step_fact(const struct strategy *st, int mode, int user)
 		    "TF, empty IDT",
 		    "KVM_GUESTDBG_SINGLESTEP gives the #DB to the guest; with IDT limit 0 it is a shutdown exit "
 		    "that keeps the vCPU's state"};
+	case STEP_TRAP_PAGE:
+		return (struct fact){"TF, trap page",
+				     "KVM_GUESTDBG_SINGLESTEP gives the #DB to the guest; an IDT of kvmscope's own "
+				     "leaves for user space"};
 	default:
 		return (struct fact){"none", "neither KVM_GUESTDBG_SINGLESTEP nor TF with an empty IDT comes back"};
 	}
@@ -374,6 +383,12 @@ static struct fact break_fact(const struct strategy *st, int mode, int user)
 	case BREAK_INT3_HANDLER:
 		return (struct fact){"debug registers, then int3",
 				     "debug registers hit; int3 goes to the guest's handler and is caught there"};
+	case BREAK_INT3_TRAP_PAGE:
+		return hw ? (struct fact){"debug registers, then int3",
+					  "debug registers hit; int3 comes out at the trap page"}
+			  : (struct fact){"int3",
+					  "debug registers never hit; int3 comes out at the trap page, or at the guest's "
+					  "handler"};
 	default:
 		return hw ? (struct fact){"debug registers, then steps", "int3 cannot be told from the guest's own"}
 			  : (struct fact){"steps", "neither debug registers nor int3 come back"};
@@ -413,9 +428,10 @@ int kvm_run_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 		return rc;
 	rc = mode_facts(st, fn, arg);
 	if (!rc)
-		rc = fn(arg, "exceptions without an IDT", st->shutdown_keeps_state ? "exception stop" : "shutdown stop",
+		rc = fn(arg, "exceptions without an IDT", st->shutdown_keeps_state ? "empty IDT" : "trap page",
 			st->shutdown_keeps_state ? "the shutdown exit keeps the vCPU's state and tells the vector"
-						 : "the shutdown exit loses the vCPU's state or does not tell the vector");
+						 : "the shutdown exit loses the vCPU's state or does not tell the vector: a "
+						   "hidden IDT stands in while the guest runs");
 	if (!rc)
 		rc = fn(arg, "hlt", st->hlt_step_runs_on ? "decoded before a step" : "an exit of its own",
 			st->hlt_step_runs_on ? "a single step over hlt is a debug exit and would run on" : "tried");

@@ -339,6 +339,8 @@ static int ready(struct kvm_vm *vm, struct err *e)
 {
 	int rc = vm->rs->st ? 0 : kvm_strategy_get(&vm->rs->st, e);
 
+	if (!rc && !vm->rs->st->shutdown_keeps_state)
+		rc = trap_page_make(vm, e);
 	for (unsigned i = 0; !rc && i < vm->m.vcpus; i++) {
 		rc = vcpu_start(&vm->vcpu[i], e);
 		if (!rc)
@@ -419,6 +421,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		v->thread = NULL;
 	}
 	plant_free(vm->rs);
+	trap_page_free(vm->rs);
 	pthread_mutex_destroy(&vm->rs->board_lock);
 	pthread_mutex_destroy(&vm->rs->lay_lock);
 	free(vm->rs);

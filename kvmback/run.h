@@ -61,6 +61,8 @@ struct run_plan {
 	bool unresolved; /* some address did not translate */
 };
 
+struct trap_page;
+
 struct kvcpu_run {
 	struct kvcpu *v;
 	pthread_t thread;
@@ -84,6 +86,9 @@ struct kvcpu_run {
 	uint8_t exc_vector;
 	uint64_t exc_rip;
 	bool guest_tf; /* TF is the guest's own */
+	bool trapped;  /* the last exit was an exception that came out at the trap page, made to look like a shutdown */
+	uint64_t *trap_link;
+	struct kvm_sregs trap_saved;
 	bool idt_saved;
 	struct kvm_dtable idt; /* the guest's, while an empty one stands in */
 	bool io_tf;	       /* the access that was caught began with TF set by us */
@@ -124,6 +129,7 @@ struct run_state {
 	atomic_bool interrupt;
 	struct gate done; /* raised by a vCPU's thread whenever it has come back */
 	pthread_mutex_t board_lock, lay_lock;
+	struct trap_page *trap; /* NULL where shutdown exits keep the state */
 };
 
 static inline struct kvm_regs *vcpu_regs(struct kvcpu *v)
@@ -181,6 +187,11 @@ bool io_resume(struct kvcpu *v);	 /* an access that was caught: do it now */
 bool io_finish(struct kvcpu *v);	 /* let KVM complete what the board has answered, and nothing else */
 bool exit_failed(struct kvcpu *v, int rc); /* KVM_RUN's own failure, or an exit that nothing handles */
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
+/* After a shutdown exit: is the vCPU what it was before the exception, and vcpu_events() the exception? */
+static inline bool vcpu_told(const struct kvcpu *v)
+{
+	return v->vm->rs->st->shutdown_keeps_state || v->thread->trapped;
+}
 void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev);
 void vcpu_drop_db(struct kvcpu *v); /* a #DB that waits for delivery, by a TF of ours */
 bool exit_breakpoint(struct kvcpu *v, int id);
@@ -211,6 +222,13 @@ bool trap_no_handler(struct kvcpu *v);
 bool trap_unwind(struct kvcpu *v, unsigned vector, int *id);
 /* Segment register contents for a selector, out of the guest's tables. */
 bool trap_segment(struct kvcpu *v, uint16_t selector, struct kvm_segment *out);
+
+/* trappage.c */
+int trap_page_make(struct kvm_vm *vm, struct err *e) MUST_USE;
+void trap_page_free(struct run_state *rs);
+/* Around KVM_RUN, for a vCPU without an IDT. in: false where it cannot stand in. */
+bool trap_page_in(struct kvcpu *v);
+void trap_page_out(struct kvcpu *v, int rc);
 
 /* plant.c */
 int plant_lay(struct kvm_vm *vm, struct err *e) MUST_USE; /* plans and int3 bytes for all vCPUs */

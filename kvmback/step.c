@@ -73,11 +73,11 @@ static bool begin(struct kvcpu *v, struct step *s)
 	t->guest_tf = vcpu_regs(v)->rflags & RFLAGS_TF;
 	insn_note_popf(v, s);
 	insn_rep_begin(v, s);
-	if (s->how != STEP_GUESTDBG && s->how != STEP_EMPTY_IDT)
+	if (s->how == STEP_NONE)
 		return vcpu_error(v, "this host has no way to step in this mode; see info kvm");
-	if (protected && st->shutdown_keeps_state && idt_own(v) && !insn_touches_idtr(s))
+	if (protected && idt_own(v) && !insn_touches_idtr(s))
 		idt_empty(v);
-	else if (s->how == STEP_GUESTDBG && idt_own(v))
+	else if (s->how == STEP_GUESTDBG && !protected)
 		trap_guard(v, &d);
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL) && insn_target_lay(v, s))
@@ -112,7 +112,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 {
 	struct kvm_vcpu_events ev;
 
-	if (!v->vm->rs->st->shutdown_keeps_state) {
+	if (!vcpu_told(v)) {
 		undo(v, s, false);
 		return exit_free(v, 0);
 	}

@@ -26,8 +26,11 @@ int vcpu_enter(struct kvcpu *v)
 	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		t->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
+	bool trap = v->vm->rs->trap && trap_page_in(v);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
+	if (trap)
+		trap_page_out(v, rc);
 	return rc;
 }
 

@@ -58,6 +58,9 @@ static inline enum stop_reason guest_continue(struct guest *g)
 {
 	return guest_run(g, RUN_CONTINUE, 0, 1);
 }
+/* At the end of main(): the same tests once more with the trap page standing in for the empty IDT, in a new process because
+ * what works is tried once for each. Does not return the first time. */
+int guest_once_more(char **argv, int failed);
 /* Plant an execution breakpoint; what stands for it. */
 const char *guest_break(struct guest *g, int id, uint64_t addr);
 

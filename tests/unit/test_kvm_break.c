@@ -351,7 +351,7 @@ static void two_vcpus_one_breakpoint(void **state)
 	guest_close(&g);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(eight),
@@ -371,5 +371,6 @@ int main(void)
 	    cmocka_unit_test(two_vcpus_one_breakpoint),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)argc;
+	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
 }

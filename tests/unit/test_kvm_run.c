@@ -392,7 +392,7 @@ static void many_machines(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(interrupt_endless_loop),
@@ -415,5 +415,6 @@ int main(void)
 	    cmocka_unit_test(many_machines),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)argc;
+	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
 }

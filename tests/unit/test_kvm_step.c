@@ -409,6 +409,132 @@ static void caught_accesses(void **state)
 	}
 }
 
+static void caught_ports(void **state)
+{
+	(void)state;
+	for (int mode = GUEST_REAL; mode <= GUEST_LONG; mode++) {
+		OPEN(g, (enum guest_mode)mode, 0, true);
+		/* mov al, 0x77; out 0xb3, al; mov al, 0; in al, 0xb3; nop */
+		CODE(&g, "\xb0\x77\xe6\xb3\xb0\x00\xe4\xb3\x90");
+		assert_int_equal(machine_catch(g.m, CATCH_PIO, &g.e), 0);
+		assert_int_equal(guest_continue(&g), STOP_PIO);
+		assert_int_equal(g.stop.port, 0xb3);
+		assert_int_equal(g.stop.len, 1);
+		assert_true(g.stop.write);
+		assert_int_equal(g.stop.data[0], 0x77);
+		assert_int_equal(machine_board(g.m)->apm[1], 0);
+		assert_int_equal(guest_continue(&g), STOP_PIO);
+		assert_int_equal(machine_board(g.m)->apm[1], 0x77);
+		assert_false(g.stop.write);
+		step_to(&g, 8);
+		assert_int_equal(guest_reg(&g, 0, RAX) & 0xff, 0x77);
+		step_to(&g, 9);
+		guest_close(&g);
+	}
+}
+
+static void set_msrs(struct guest *g, uint64_t lstar, uint64_t sfmask)
+{
+	struct regs r = {0};
+
+	assert_int_equal(machine_get_regs(g->m, 0, REGS_ALL, &r, &g->e), 0);
+	r.msr.star = 0x10ull << 48 | 8ull << 32;
+	r.msr.lstar = lstar;
+	r.msr.sfmask = sfmask;
+	assert_int_equal(machine_set_regs(g->m, 0, REGS_MSR, &r, &g->e), 0);
+}
+
+/* To the first instruction at LSTAR, whether or not SFMASK would drop TF; the saved flags have none. */
+static void syscall_by_steps(void **state)
+{
+	(void)state;
+	for (int idt = 0; idt <= 1; idt++)
+		for (int mask = 0; mask <= 1; mask++) {
+			OPEN(g, GUEST_LONG, 3, idt);
+			set_msrs(&g, GUEST_CODE + 0x100, mask ? 0x300 : 0);
+			guest_poke(&g, GUEST_CODE + 0x100, "\x90\x90", 2);
+			CODE(&g, "\x90\x0f\x05\x90");
+			step_to(&g, 1);
+			step_to(&g, 0x100);
+			assert_int_equal(guest_reg(&g, 0, RCX), GUEST_CODE + 3);
+			assert_int_equal(guest_reg(&g, 0, R11) & RFLAGS_TF, 0);
+			step_to(&g, 0x101);
+			guest_close(&g);
+		}
+}
+
+static void sysret_by_steps(void **state)
+{
+	OPEN(g, GUEST_LONG, 0, false);
+
+	(void)state;
+	set_msrs(&g, GUEST_CODE + 0x100, 0);
+	guest_poke(&g, GUEST_CODE + 0x80, "\x90\x90", 2);
+	CODE(&g, "\x90\x48\x0f\x07");
+	guest_set(&g, 0, RCX, GUEST_CODE + 0x80);
+	guest_set(&g, 0, R11, RFLAGS_FIXED);
+	step_to(&g, 1);
+	step_to(&g, 0x80);
+	struct regs r = guest_regs(&g, 0);
+	assert_int_equal(regs_cpl(&r), 3);
+	step_to(&g, 0x81);
+	guest_close(&g);
+}
+
+/* TF that the guest sets itself traps into its own handler after the next instruction, stepped or not. */
+static void the_guests_own_tf(void **state)
+{
+	(void)state;
+	for (int run = RUN_CONTINUE; run <= RUN_STEP; run++) {
+		OPEN(g, GUEST_LONG, 3, true);
+		uint64_t flags = RFLAGS_FIXED | RFLAGS_TF, sp = GUEST_STACK - 8, frame[5] = {0};
+		guest_poke(&g, sp, &flags, 8);
+		guest_set(&g, 0, RSP, sp);
+		CODE(&g, "\x9d\x90\x90"); /* popf; nop; nop */
+		guest_break(&g, 1, GUEST_HANDLERS + 16);
+		if (run == RUN_CONTINUE) {
+			assert_int_equal(guest_continue(&g), STOP_BREAKPOINT);
+		} else {
+			assert_int_equal(guest_step(&g), STOP_STEP);
+			assert_int_equal(g.stop.rip, GUEST_CODE + 1);
+			assert_true(guest_regs(&g, 0).rflags & RFLAGS_TF);
+			assert_int_equal(guest_step(&g), STOP_STEP);
+		}
+		assert_int_equal(g.stop.rip, GUEST_HANDLERS + 16);
+		guest_peek(&g, guest_reg(&g, 0, RSP), frame, sizeof(frame));
+		assert_int_equal(frame[0], GUEST_CODE + 2);
+		assert_true(frame[2] & RFLAGS_TF);
+		guest_close(&g);
+	}
+}
+
+/* An exception that the debugger queues is delivered by the next step: to the handler, or told. */
+static void injected(void **state)
+{
+	(void)state;
+	for (unsigned cpl = 0; cpl <= 3; cpl += 3)
+		for (int idt = 0; idt <= 1; idt++) {
+			struct guest_fault f = {
+			    .present = true, .vector = 14, .has_error = true, .error_code = 4, .address = 0x123000};
+			OPEN(g, GUEST_LONG, cpl, idt);
+			CODE(&g, "\x90\x90");
+			assert_int_equal(machine_inject(g.m, 0, &f, &g.e), 0);
+			if (idt) {
+				assert_int_equal(guest_step(&g), STOP_STEP);
+				assert_int_equal(g.stop.rip, GUEST_HANDLERS + 14 * 16);
+				assert_int_equal(guest_regs(&g, 0).cr2, 0x123000);
+			} else {
+				assert_int_equal(guest_step(&g), STOP_EXCEPTION);
+				assert_int_equal(g.stop.vector, 14);
+				assert_int_equal(g.stop.error_code, 4);
+				assert_int_equal(g.stop.cr2, 0x123000);
+				assert_int_equal(g.stop.rip, GUEST_CODE);
+				step_to(&g, 1);
+			}
+			guest_close(&g);
+		}
+}
+
 static void no_progress(void **state)
 {
 	(void)state;
@@ -441,7 +567,7 @@ static void unsupported_instruction(void **state)
 	guest_close(&g);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plain),
@@ -462,9 +588,15 @@ int main(void)
 	    cmocka_unit_test(software_interrupts),
 	    cmocka_unit_test(caught_exception),
 	    cmocka_unit_test(caught_accesses),
+	    cmocka_unit_test(caught_ports),
+	    cmocka_unit_test(syscall_by_steps),
+	    cmocka_unit_test(sysret_by_steps),
+	    cmocka_unit_test(the_guests_own_tf),
+	    cmocka_unit_test(injected),
 	    cmocka_unit_test(no_progress),
 	    cmocka_unit_test(unsupported_instruction),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)argc;
+	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
 }

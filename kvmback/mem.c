@@ -4,6 +4,7 @@
  * what it cached. One slot of the table is up to two regions of KVM: id in space 0 (seen outside SMM) and id | 1 << 16 in
  * space 1 (seen inside). On a host with one space only the slots of the current view are set, and kvm_slots_view() swaps.
  */
+#include "kvmback/fault.h"
 #include "kvmback/backing.h"
 #include "kvmback/kernel/kview.h"
 
@@ -159,13 +160,32 @@ static int log_fold(struct kvm_vm *vm, struct slot *s, unsigned as, bool restart
 	return rc;
 }
 
+/* The ioctl would wait for the parked vCPU: the kernel's own bitmap instead, where it can be read. */
+static int dirty_while_parked(struct kvm_vm *vm, struct slot *s, struct err *e)
+{
+	size_t n = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);
+	_cleanup_free_ uint64_t *bits = calloc(n, sizeof(*bits));
+	struct kview *k;
+	int rc = bits ? kvm_kview(vm, &k, e) : err_nomem(e, "slot dirty");
+
+	if (!rc)
+		rc = kview_dirty(k, s->id, 0, bits, n, e);
+	for (int smm = 0; !rc && smm < 2; smm++)
+		for (size_t i = 0; s->dirty[smm] && i < n; i++)
+			s->dirty[smm][i] |= bits[i];
+	return rc;
+}
+
 int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
+	unsigned parked;
 	int rc;
 
 	if (!(s->flags & SLOT_LOG_DIRTY))
 		return 0;
+	if (kvm_parked(m, &parked))
+		return dirty_while_parked(vm, s, e);
 	rc = slot_log_start(s, e);
 	for (unsigned as = 0; !rc && as < 2; as++)
 		if (in_space(vm, s->vis, as))

@@ -4,6 +4,7 @@
  * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
  * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
  */
+#include "kvmback/fault.h"
 #include "kvmback/run.h"
 
 #include <errno.h>
@@ -349,9 +350,8 @@ static int ready(struct kvm_vm *vm, struct err *e)
 	return rc;
 }
 
-int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
 {
-	struct kvm_vm *vm = kvm_of(m);
 	struct stop s = {.slot = -1};
 	int rc = ready(vm, e);
 
@@ -372,6 +372,15 @@ int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count
 	if (!rc)
 		*out = s;
 	return rc;
+}
+
+int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct kvm_vm *vm = kvm_of(m);
+
+	if (kvm_faults_take_run(vm))
+		return kvm_faults_run(vm, kind, vcpu, count, out, e);
+	return kvm_run_here(vm, kind, vcpu, count, out, e);
 }
 
 /* ---- life */
@@ -406,6 +415,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 {
 	if (!vm->rs)
 		return;
+	kvm_faults_destroy(vm);
 	run_kick_all(vm);
 	run_wait_all(vm);
 	watch_end(vm);

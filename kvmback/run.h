@@ -66,6 +66,7 @@ struct trap_page;
 struct kvcpu_run {
 	struct kvcpu *v;
 	pthread_t thread;
+	pid_t tid; /* of whoever does the job under way */
 	atomic_bool started;
 	struct gate go;
 	atomic_bool busy, kick;
@@ -148,6 +149,9 @@ static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 {
 	v->run->kvm_dirty_regs |= parts;
 }
+
+/* run.c: a run on the calling thread. */
+int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
 
 /* vcpu.c: from the debugger's thread, but for vcpu_busy(), vcpu_kick() and run_kick_all(), which any may call */
 /* Its thread, once; for one that runs here the watch over its steps. */

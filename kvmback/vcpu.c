@@ -142,12 +142,22 @@ static void forget_io(struct kvcpu *v)
 	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
 }
 
+static pid_t own_tid(void)
+{
+	static __thread pid_t tid;
+
+	if (!tid)
+		tid = gettid();
+	return tid;
+}
+
 static void do_job(struct kvcpu *v, enum job job)
 {
 	struct kvcpu_run *t = v->thread;
 
 	t->stop = (struct stop){.slot = -1};
 	t->out = OUT_KICKED;
+	t->tid = own_tid();
 	vcpu_immediate_exit(v, false);
 	if (job == JOB_RUN)
 		free_run(v);

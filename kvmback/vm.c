@@ -5,6 +5,7 @@
  * did not start.
  */
 #include "kvmback/kernel/kview.h"
+#include "kvmback/fault.h"
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
 #include "core/cpu/smm.h"
@@ -214,7 +215,7 @@ static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 			   ? NULL
 			   : "this host's KVM has no SMM (KVM_CAP_X86_SMM is 0): kvmscope enters and leaves it by hand";
 	case MACHINE_CAP_FAULT_STEP:
-		return "the kvm backend does not stop inside faults";
+		return kvm_faults_why();
 	case MACHINE_CAP_REVERSE:
 		return "KVM keeps no record of what ran";
 	case MACHINE_CAP_HPA:
@@ -323,4 +324,8 @@ const struct machine_ops kvm_backend = {
     .rmap_all = kvm_rmap_all,
     .rmap_histogram = kvm_rmap_histogram,
     .mmio = kvm_mmio,
+    .parked = kvm_parked,
+    .fault_catch = kvm_fault_catch,
+    .fault_step = kvm_fault_step,
+    .fault_stages = kvm_fault_stages,
 };

@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Standing still inside a guest fault of the real kernel.
+ *
+ * An armed page is dropped from the guest's view of its memfd, which is registered with userfaultfd (minor mode); the
+ * debugger's alias keeps it. The next access to it by KVM's fault handler (a table that the walk reads, then the page
+ * itself) parks the vCPU's thread in the kernel until the debugger continues the page. Dropping zaps the sptes of the page
+ * through the MMU notifier, which is why the access faults at all; a page that was continued is mapped again and is not
+ * caught until it is armed once more.
+ *
+ * While anything is armed, runs are made by a thread of their own (the runner), so that the debugger's thread can wait for
+ * faults. A parked vCPU holds its mutex and SRCU: no ioctl of it, of slots or of dirty logs may be made, they would wait for
+ * ever. Between two live stages the tracepoints of the vCPU's thread tell what happened (trace.c).
+ *
+ * Nothing stays behind: closing the userfaultfd, which the kernel does for a killed process, lets everybody go.
+ */
+#include "kvmback/fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "kvmback/kernel/kview.h"
+#include "kvmback/run.h"
+#include "kvmback/trace.h"
+
+#define STAGES_KEPT 4096
+#define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
+
+enum state { IDLE, GOING, PARKED };
+
+struct kvm_faults {
+	struct kvm_vm *vm;
+	int uffd;
+	struct fault_filter filter;
+	bool armed;
+	enum state state;
+	/* the runner */
+	pthread_t thread;
+	bool has_thread;
+	struct gate go;
+	int done; /* eventfd: the run is over */
+	enum run_kind kind;
+	unsigned vcpu;
+	uint64_t count;
+	bool quit;
+	int rc;
+	struct stop stop;
+	struct err err;
+	/* where the parked vCPU stands */
+	unsigned who;
+	uint64_t page; /* hva */
+	struct regs regs[KVM_MAX_VCPUS_HERE];
+	unsigned fault, n;
+	uint64_t last_rip;
+	bool in_fault;
+	struct trace *trace;
+	struct fault_stage *kept;
+	size_t n_kept;
+};
+
+/* ---- what was seen */
+
+static struct fault_stage *note(struct kvm_faults *f, const char *stage, uint64_t gfn, bool known, unsigned level, bool live)
+{
+	struct fault_stage *s;
+
+	if (f->n_kept == STAGES_KEPT) {
+		memmove(f->kept, f->kept + 1, (STAGES_KEPT - 1) * sizeof(*f->kept));
+		f->n_kept--;
+	}
+	s = &f->kept[f->n_kept++];
+	*s = (struct fault_stage){.n = ++f->n,
+				  .fault = f->fault,
+				  .stage = stage,
+				  .gfn = gfn,
+				  .gfn_known = known,
+				  .level = level,
+				  .live = live,
+				  .vcpu = f->who};
+	return s;
+}
+
+static void new_fault(struct kvm_faults *f)
+{
+	f->fault++;
+	f->n = 0;
+	f->in_fault = true;
+}
+
+/* One event of the vCPU's thread between two live stages. */
+static void on_trace(void *arg, const struct trace_event *t)
+{
+	struct kvm_faults *f = arg;
+
+	if (t->begins || !f->in_fault)
+		new_fault(f);
+	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);
+	snprintf(s->detail, sizeof(s->detail), "%s", t->detail);
+	if (t->ends)
+		f->in_fault = false;
+}
+
+static void take_trace(struct kvm_faults *f)
+{
+	if (f->trace)
+		trace_read(f->trace, on_trace, f);
+}
+
+/* ---- where a fault is */
+
+static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
+{
+	for (size_t i = 0; i < vm->m.slots.n; i++) {
+		struct slot *s = vm->m.slots.by_gfn[i];
+		if (hva - s->hva < s->size) {
+			*gpa = s->gpa + (hva - s->hva);
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* The level at which gfn is a table of this vCPU's guest; 0 where it is none. Breadth first, at most TABLES_MAX tables. */
+static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
+{
+	const struct regs *r = &f->regs[f->who];
+	bool wide = r->efer & EFER_LMA;
+	unsigned level = !(r->cr0 & CR0_PG) ? 0 : wide ? (r->cr4 & CR4_LA57 ? 5 : 4) : 0;
+	_cleanup_free_ uint64_t *queue = level ? malloc(TABLES_MAX * sizeof(*queue)) : NULL;
+	size_t n = 0, at = 0;
+
+	if (!queue)
+		return 0;
+	queue[n++] = r->cr3 >> PAGE_SHIFT & 0xffffffffffull;
+	for (; level; level--)
+		for (size_t end = n; at < end; at++) {
+			size_t len;
+			if (queue[at] == gfn)
+				return level;
+			const uint64_t *t = (const void *)machine_peek(&f->vm->m, queue[at] << PAGE_SHIFT, false, &len);
+			for (unsigned i = 0; t && len >= PAGE_SIZE_4K && level > 1 && i < 512 && n < TABLES_MAX; i++)
+				if ((t[i] & PTE_P) && !(t[i] & PTE_PS))
+					queue[n++] = t[i] >> PAGE_SHIFT & 0xffffffffffull;
+		}
+	return 0;
+}
+
+/* ---- userfaultfd */
+
+const char *kvm_faults_why(void)
+{
+	static char why[160];
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_THREAD_ID};
+
+	if (fd < 0) {
+		snprintf(why, sizeof(why),
+			 "userfaultfd: %s (it takes root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1)",
+			 strerror(errno));
+		return why;
+	}
+	int rc = ioctl(fd, UFFDIO_API, &api);
+	close(fd);
+	return rc ? "this kernel's userfaultfd has no minor faults on shared memory (Linux 5.14 has)" : NULL;
+}
+
+static int uffd_open(struct kvm_faults *f, struct err *e)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_THREAD_ID};
+
+	f->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (f->uffd < 0 || ioctl(f->uffd, UFFDIO_API, &api))
+		return err_errno(e, errno, "catch fault" WHY "userfaultfd with minor faults" TRY "info kvm");
+	return 0;
+}
+
+/* Continue the page at hva (or wake whoever waits for it, where it is mapped meanwhile). */
+static void page_continue(struct kvm_faults *f, uint64_t hva)
+{
+	struct uffdio_continue c = {.range = {.start = hva & ~PAGE_OFFSET_MASK, .len = PAGE_SIZE_4K}};
+
+	if (ioctl(f->uffd, UFFDIO_CONTINUE, &c) && errno == EEXIST) {
+		struct uffdio_range r = c.range;
+		(void)ioctl(f->uffd, UFFDIO_WAKE, &r);
+	}
+}
+
+/* Drop [first, last] of a slot from the guest's view. The pages must exist, or the fault would be one of a missing page: the
+ * alias is read once a page, which makes a hole a page of zeroes and changes nothing that the guest sees. */
+static int arm_range(struct kvm_faults *f, struct slot *s, uint64_t first, uint64_t last, struct err *e)
+{
+	uint64_t off = first - s->gpa, len = last - first + 1;
+	struct uffdio_register reg = {.range = {.start = s->hva + off, .len = len}, .mode = UFFDIO_REGISTER_MODE_MINOR};
+	volatile uint8_t sum = 0;
+
+	for (uint64_t at = off; at < off + len; at += PAGE_SIZE_4K)
+		sum = (uint8_t)(sum + s->alias[at]);
+	if (ioctl(f->uffd, UFFDIO_REGISTER, &reg))
+		return err_errno(e, errno,
+				 "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory", s->id);
+	if (madvise((void *)(uintptr_t)(s->hva + off), len, MADV_DONTNEED))
+		return err_errno(e, errno,
+				 "catch fault" WHY "the guest's view of slot %u cannot be dropped" TRY "info slots", s->id);
+	return 0;
+}
+
+/* What a filter by gva comes to now: the frames of those of its pages that translate. */
+struct gva_arm {
+	struct kvm_faults *f;
+	struct err *e;
+	unsigned armed;
+};
+
+static int arm_gpa(struct kvm_faults *f, uint64_t gpa, struct err *e)
+{
+	struct slot *s = slot_lookup(&f->vm->m.slots, gpa, false, NULL);
+
+	gpa &= ~PAGE_OFFSET_MASK;
+	return s && !s->file_backed ? arm_range(f, s, gpa, gpa + PAGE_OFFSET_MASK, e) : 0;
+}
+
+static int arm_mapping(void *arg, const struct guest_mapping *m)
+{
+	struct gva_arm *a = arg;
+	uint64_t first = m->gva > a->f->filter.first ? m->gva : a->f->filter.first & ~PAGE_OFFSET_MASK;
+	uint64_t last = m->gva + m->page_size - 1 < a->f->filter.last ? m->gva + m->page_size - 1 : a->f->filter.last;
+
+	for (uint64_t at = first; at <= last && at >= first; at += PAGE_SIZE_4K) {
+		int rc = arm_gpa(a->f, m->gpa + (at - m->gva), a->e);
+		if (rc)
+			return rc;
+		a->armed++;
+	}
+	return 0;
+}
+
+static int arm_gvas(struct kvm_faults *f, struct err *e)
+{
+	struct gva_arm a = {f, e, 0};
+	struct xlate_env env;
+	int rc = machine_env(&f->vm->m, 0, &env, e);
+
+	if (!rc)
+		rc = paging_enumerate(&env.pg, &env.mem, f->filter.first, f->filter.last, arm_mapping, &a, NULL);
+	if (!rc && !a.armed)
+		return err_set(e, -EFAULT,
+			       "catch fault %#llx %#llx" WHY
+			       "none of these addresses is mapped now, so that no page can be armed" TRY
+			       "catch fault, or a gfn",
+			       (unsigned long long)f->filter.first, (unsigned long long)f->filter.last);
+	return rc;
+}
+
+static int arm_gfns(struct kvm_faults *f, struct err *e)
+{
+	uint64_t first = f->filter.all ? 0 : f->filter.first << PAGE_SHIFT;
+	uint64_t last = f->filter.all ? ~0ull : (f->filter.last << PAGE_SHIFT) | PAGE_OFFSET_MASK;
+	unsigned armed = 0, own = 0;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < f->vm->m.slots.n; i++) {
+		struct slot *s = f->vm->m.slots.by_gfn[i];
+		uint64_t a = s->gpa > first ? s->gpa : first, end = s->gpa + s->size - 1, b = end < last ? end : last;
+		if (a > b)
+			continue;
+		own += s->own;
+		if (s->own || s->file_backed || !s->alias)
+			continue;
+		rc = arm_range(f, s, a, b, e);
+		armed++;
+	}
+	if (!rc && !armed)
+		return err_set(e, own ? -EPERM : -EFAULT, "catch fault %#llx" WHY "%s" TRY "info slots",
+			       (unsigned long long)f->filter.first,
+			       own ? "the debugger itself built that page" : "no slot of plain memory is there");
+	return rc;
+}
+
+/* ---- the runner */
+
+static void *runner(void *arg)
+{
+	struct kvm_faults *f = arg;
+	uint64_t one = 1;
+	unsigned seen = 0;
+
+	run_kick_unblock();
+	if (f->trace)
+		trace_thread(f->trace, gettid());
+	for (;;) {
+		gate_wait(&f->go, seen, 0);
+		seen = atomic_load(&f->go.value);
+		if (f->quit)
+			return NULL;
+		f->stop = (struct stop){.slot = -1};
+		f->rc = kvm_run_here(f->vm, f->kind, f->vcpu, f->count, &f->stop, &f->err);
+		if (write(f->done, &one, sizeof(one)) < 0)
+			continue; /* an eventfd takes eight bytes as long as it is open */
+	}
+}
+
+static int runner_start(struct kvm_faults *f, struct err *e)
+{
+	sigset_t all, old;
+
+	if (f->has_thread)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int rc = pthread_create(&f->thread, NULL, runner, f);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return err_errno(e, rc, "catch fault" WHY "no thread to run the guest" TRY "fewer processes");
+	f->has_thread = true;
+	return 0;
+}
+
+/* ---- parking */
+
+static void park(struct kvm_faults *f, uint64_t hva, uint32_t tid)
+{
+	f->page = hva;
+	f->who = f->vcpu;
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
+		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == (pid_t)tid)
+			f->who = i;
+	f->state = PARKED;
+	/* All-stop: the others come out; the parked one cannot. */
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
+		if (i != f->who && vcpu_busy(&f->vm->vcpu[i]))
+			vcpu_kick(&f->vm->vcpu[i]);
+}
+
+/* Fill f->stop for the live stage at hand, and write it down. */
+static void tell_stage(struct kvm_faults *f)
+{
+	uint64_t gpa = 0, gfn;
+	struct slot *s = slot_of_hva(f->vm, f->page, &gpa);
+	unsigned level;
+	struct regs r;
+
+	gfn = gpa >> PAGE_SHIFT;
+	take_trace(f);
+	level = s ? table_level(f, gfn) : 0;
+	kvm_faults_regs(f->vm, f->who, &r);
+	if (!f->in_fault || r.rip != f->last_rip)
+		new_fault(f);
+	f->last_rip = r.rip;
+	struct fault_stage *st = note(f, level ? "walk" : "page", gfn, s, level, true);
+	snprintf(st->detail, sizeof(st->detail),
+		 level ? "the walk reads the table at gpa %#llx" : "the host page behind gpa %#llx",
+		 (unsigned long long)(gpa & ~PAGE_OFFSET_MASK));
+	if (!level)
+		f->in_fault = true;
+	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
+				.vcpu = f->who,
+				.rip = r.rip,
+				.stage = st->stage,
+				.fault = f->fault,
+				.gpa = gpa & ~PAGE_OFFSET_MASK,
+				.has_fault_gfn = !level && s,
+				.fault_gfn = gfn,
+				.slot = s ? (int)s->id : -1};
+	snprintf(f->stop.note, sizeof(f->stop.note), "%s", st->detail);
+}
+
+/* Is this stage one that is wanted? A filter by gfn or gva armed nothing else. */
+static bool next_message(struct kvm_faults *f, uint64_t *hva, uint32_t *tid)
+{
+	struct uffd_msg m;
+
+	while (read(f->uffd, &m, sizeof(m)) == sizeof(m))
+		if (m.event == UFFD_EVENT_PAGEFAULT) {
+			*hva = m.arg.pagefault.address;
+			*tid = m.arg.pagefault.feat.ptid;
+			return true;
+		}
+	return false;
+}
+
+static bool run_is_over(struct kvm_faults *f)
+{
+	uint64_t n;
+
+	return read(f->done, &n, sizeof(n)) == sizeof(n);
+}
+
+/* Wait until a vCPU parks or the run is over. pass: nobody is to park, every page is continued at once. */
+static void wait_for_guest(struct kvm_faults *f, bool pass)
+{
+	struct pollfd p[2] = {{.fd = f->uffd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
+	uint64_t hva;
+	uint32_t tid;
+
+	f->state = GOING;
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return;
+		while (next_message(f, &hva, &tid)) {
+			if (!pass) {
+				park(f, hva, tid);
+				tell_stage(f);
+				return;
+			}
+			page_continue(f, hva);
+		}
+		if (run_is_over(f)) {
+			f->state = IDLE;
+			f->who = f->stop.vcpu;
+			take_trace(f);
+			f->in_fault = false;
+			return;
+		}
+	}
+}
+
+/* Give the others, which came out when this one parked, their run back. */
+static void others_go(struct kvm_faults *f)
+{
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
+		struct kvcpu *v = &f->vm->vcpu[i];
+		if (i != f->who && f->kind == RUN_CONTINUE && v->thread && !vcpu_busy(v) && v->thread->out == OUT_KICKED &&
+		    !v->halted)
+			vcpu_give(v, JOB_RUN, 0);
+	}
+}
+
+static void release(struct kvm_faults *f, bool pass)
+{
+	if (f->vm->m.vcpus > 1)
+		others_go(f);
+	page_continue(f, f->page);
+	wait_for_guest(f, pass);
+}
+
+/* Out of the fault without the instruction: the signal is taken once the pages that are still missing are there. */
+static void give_up(struct kvm_faults *f)
+{
+	atomic_store(&f->vm->rs->interrupt, true);
+	vcpu_kick(&f->vm->vcpu[f->who]);
+	release(f, true);
+	atomic_store(&f->vm->rs->interrupt, false);
+}
+
+static int remember_regs(struct kvm_faults *f, struct err *e)
+{
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
+		int rc = kvm_get_regs(&f->vm->m, i, REGS_ALL, &f->regs[i], e);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64_t count, bool pass, struct err *e)
+{
+	int rc = remember_regs(f, e);
+
+	if (!rc)
+		rc = runner_start(f, e);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
+		if (f->vm->vcpu[i].thread->tid)
+			trace_thread(f->trace, f->vm->vcpu[i].thread->tid);
+	f->kind = kind;
+	f->vcpu = f->who = vcpu;
+	f->count = count;
+	err_clear(&f->err);
+	gate_post(&f->go);
+	wait_for_guest(f, pass);
+	return 0;
+}
+
+static int result(struct kvm_faults *f, struct stop *out, struct err *e)
+{
+	if (f->state == IDLE && f->rc) {
+		if (e)
+			*e = f->err;
+		return f->rc;
+	}
+	*out = f->stop;
+	return 0;
+}
+
+bool kvm_faults_take_run(const struct kvm_vm *vm)
+{
+	return vm->faults && (vm->faults->armed || vm->faults->state == PARKED);
+}
+
+int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct kvm_faults *f = vm->faults;
+	bool step_first = f->state == PARKED && kind == RUN_STEP;
+	int rc = 0;
+
+	if (step_first)
+		give_up(f);
+	if (f->state == PARKED) {
+		/* Finish this fault, then go on. What the walk still has to read is no new fault. */
+		uint64_t rip = f->last_rip;
+		do
+			release(f, false);
+		while (f->state == PARKED && f->last_rip == rip && f->in_fault && f->stop.rip == rip &&
+		       f->stop.fault == f->fault && f->n > 1);
+		if (f->state == IDLE && !f->rc && f->stop.reason == STOP_STEP)
+			rc = start(f, kind, vcpu, count, false, e);
+	} else {
+		rc = start(f, kind, vcpu, count, step_first, e);
+	}
+	return rc ? rc : result(f, out, e);
+}
+
+int kvm_fault_step(struct machine *m, struct stop *out, struct err *e)
+{
+	struct kvm_faults *f = kvm_of(m)->faults;
+
+	if (!f || !f->armed)
+		return err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
+	if (f->state != PARKED)
+		return kvm_faults_run(kvm_of(m), RUN_CONTINUE, f->vcpu, 1, out, e);
+	release(f, false);
+	return result(f, out, e);
+}
+
+bool kvm_parked(const struct machine *m, unsigned *vcpu)
+{
+	const struct kvm_faults *f = kvm_of(m)->faults;
+
+	if (!f || f->state != PARKED)
+		return false;
+	*vcpu = f->who;
+	return true;
+}
+
+bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
+{
+	struct kvm_faults *f = vm->faults;
+	struct kview *k;
+	struct regs now;
+
+	if (!f || f->state != PARKED)
+		return false;
+	*out = f->regs[vcpu];
+	if (!kvm_kview(vm, &k, NULL) && !kview_regs(k, vcpu, &now, NULL)) {
+		memcpy(out->gpr, now.gpr, sizeof(out->gpr));
+		out->rip = now.rip;
+	}
+	return true;
+}
+
+int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e)
+{
+	const struct kvm_faults *f = kvm_of(m)->faults;
+	size_t n = f ? f->n_kept : 0;
+	struct fault_stage_list l = {.v = calloc(n + 1, sizeof(*l.v)), .n = n};
+
+	if (!l.v)
+		return err_nomem(e, "list of fault stages");
+	if (n)
+		memcpy(l.v, f->kept, n * sizeof(*l.v));
+	*out = l;
+	return 0;
+}
+
+/* ---- arming and leaving */
+
+static int faults_create(struct kvm_vm *vm, struct err *e)
+{
+	struct kvm_faults *f = calloc(1, sizeof(*f));
+
+	if (f)
+		f->kept = calloc(STAGES_KEPT, sizeof(*f->kept));
+	if (!f || !f->kept) {
+		free(f);
+		return err_nomem(e, "catch fault");
+	}
+	f->vm = vm;
+	f->uffd = -1;
+	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (f->done < 0) {
+		free(f->kept);
+		free(f);
+		return err_errno(e, errno, "catch fault" WHY "eventfd" TRY "a higher ulimit -n");
+	}
+	/* Without tracepoints there are live stages only; `info kvm` says why. */
+	if (trace_open(&f->trace, NULL))
+		f->trace = NULL;
+	vm->faults = f;
+	return 0;
+}
+
+/* Closing the descriptor ends every registration and lets every waiter go. */
+static void disarm(struct kvm_faults *f)
+{
+	if (f->state == PARKED)
+		give_up(f);
+	util_closep(&f->uffd);
+	f->uffd = -1;
+	f->armed = false;
+}
+
+int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
+{
+	struct kvm_vm *vm = kvm_of(m);
+	int rc;
+
+	if (!vm->faults && !filter)
+		return 0;
+	rc = vm->faults ? 0 : faults_create(vm, e);
+	if (rc)
+		return rc;
+	disarm(vm->faults);
+	if (!filter)
+		return 0;
+	vm->faults->filter = *filter;
+	rc = uffd_open(vm->faults, e);
+	if (!rc)
+		rc = filter->gva ? arm_gvas(vm->faults, e) : arm_gfns(vm->faults, e);
+	if (rc) {
+		disarm(vm->faults);
+		return rc;
+	}
+	vm->faults->armed = true;
+	struct fault_stage *s =
+	    note(vm->faults, "zap", filter->gva || filter->all ? 0 : filter->first, !filter->gva && !filter->all, 0, false);
+	snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");
+	return 0;
+}
+
+void kvm_faults_destroy(struct kvm_vm *vm)
+{
+	struct kvm_faults *f = vm->faults;
+
+	if (!f)
+		return;
+	disarm(f);
+	if (f->has_thread) {
+		f->quit = true;
+		gate_post(&f->go);
+		pthread_join(f->thread, NULL);
+	}
+	trace_close(f->trace);
+	util_closep(&f->done);
+	free(f->kept);
+	free(f);
+	vm->faults = NULL;
+}

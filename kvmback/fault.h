@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Fault stepping of the kvm backend: standing still inside the kernel's fault handler. The machine ops, and what the rest of
+ * kvmback asks while a vCPU is parked, when none of its ioctls may be called.
+ */
+#ifndef KVMSCOPE_KVMBACK_FAULT_H
+#define KVMSCOPE_KVMBACK_FAULT_H
+
+#include "kvmback/kvm.h"
+
+bool kvm_parked(const struct machine *m, unsigned *vcpu);
+int kvm_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
+int kvm_fault_step(struct machine *m, struct stop *out, struct err *e);
+int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
+/* NULL where userfaultfd can do it here; else why not. */
+const char *kvm_faults_why(void);
+
+/* True while a run has to go by way of kvm_faults_run(). */
+bool kvm_faults_take_run(const struct kvm_vm *vm);
+int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		   struct err *e) MUST_USE;
+/* The registers of a vCPU while any is parked: as they were when it was let go, the general ones out of the kernel's own
+ * copy. False: not parked, ask the vCPU. */
+bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out);
+void kvm_faults_destroy(struct kvm_vm *vm); /* lets a parked vCPU go */
+
+#endif

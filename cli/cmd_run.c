@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/data.h"
+#include "cli/run.h"
 #include "core/board/board.h"
 
 /* For people: what is about to be executed, and its symbol. Programs that read -j ask for that themselves. */
@@ -26,8 +27,7 @@ static void add_place(struct call *c)
 		v_put(c->pool, &c->result, "next", insn);
 }
 
-/* Every command that ran the guest ends here: the stop is the value, its vCPU the current one. */
-static int end_run(struct call *c, int rc)
+int cmd_end_run(struct call *c, int rc)
 {
 	if (rc)
 		return rc;
@@ -81,7 +81,7 @@ static int cmd_run(struct call *c, struct err *e)
 		rc = start_over(c->s, e);
 	if (!rc)
 		rc = debug_continue(&c->s->d, c->s->vcpu, e);
-	return end_run(c, rc);
+	return cmd_end_run(c, rc);
 }
 
 /* c N: pass this breakpoint N - 1 times more. */
@@ -99,7 +99,7 @@ static int cmd_continue(struct call *c, struct err *e)
 		b->ignore = n - 1;
 	if (!rc)
 		rc = debug_continue(d, c->s->vcpu, e);
-	return end_run(c, rc);
+	return cmd_end_run(c, rc);
 }
 
 static int cmd_stepi(struct call *c, struct err *e)
@@ -109,7 +109,7 @@ static int cmd_stepi(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = debug_step(&c->s->d, c->s->vcpu, n, e);
-	return end_run(c, rc);
+	return cmd_end_run(c, rc);
 }
 
 static int cmd_nexti(struct call *c, struct err *e)
@@ -119,7 +119,7 @@ static int cmd_nexti(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = debug_next(&c->s->d, c->s->vcpu, n, e);
-	return end_run(c, rc);
+	return cmd_end_run(c, rc);
 }
 
 static int cmd_until(struct call *c, struct err *e)
@@ -134,7 +134,7 @@ static int cmd_until(struct call *c, struct err *e)
 		rc = args_end(&a, e);
 	if (!rc)
 		rc = debug_until(&c->s->d, c->s->vcpu, addr, e);
-	return end_run(c, rc);
+	return cmd_end_run(c, rc);
 }
 
 static int cmd_finish(struct call *c, struct err *e)
@@ -143,7 +143,7 @@ static int cmd_finish(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = debug_finish(&c->s->d, c->s->vcpu, e);
-	return end_run(c, rc);
+	return cmd_end_run(c, rc);
 }
 
 static int cmd_interrupt(struct call *c, struct err *e)

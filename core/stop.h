@@ -50,6 +50,8 @@ struct stop {
 	/* FAULT_STAGE */
 	const char *stage;
 	unsigned fault;
+	bool has_fault_gfn;
+	uint64_t fault_gfn; /* the page that the access comes to, where that is known already; gpa is the stage's own */
 	/* EXIT, ERROR */
 	uint64_t exit_code;
 	uint32_t kvm_exit, suberror;

@@ -173,7 +173,8 @@ static bool fault_matches(const struct bp *b, const struct stop *s)
 		return true;
 	if (b->fault.gva)
 		return page >= b->fault.first >> PAGE_SHIFT && page <= b->fault.last >> PAGE_SHIFT;
-	return page >= b->fault.first && page <= b->fault.last;
+	return (page >= b->fault.first && page <= b->fault.last) ||
+	       (s->has_fault_gfn && s->fault_gfn >= b->fault.first && s->fault_gfn <= b->fault.last);
 }
 
 static bool catch_matches(struct debugger *d, const struct bp *b, const struct stop *s)
@@ -309,6 +310,21 @@ int debug_continue(struct debugger *d, unsigned vcpu, struct err *e)
 	bool arrived;
 
 	return control_resume(d, vcpu, NULL, &arrived, e);
+}
+
+int debug_fault_step(struct debugger *d, struct err *e)
+{
+	struct stop s;
+
+	do {
+		s = (struct stop){.slot = -1};
+		int rc = machine_fault_step(d->m, &s, e);
+		if (rc)
+			return rc;
+		d->has_run = true;
+	} while (!worth_telling(d, &s));
+	d->stop = s;
+	return 0;
 }
 
 /* Nobody wants this stop: has the instruction run all the same, so that the step is over? Else it is still to come (a device

@@ -38,6 +38,8 @@ int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e)
 /* Until the current function has returned: return address by frame pointer where it looks like one, else by stepping at call
  * depth (an iret at that depth counts as the return). */
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+/* One stage of the fault that a vCPU stands in, or on to the next fault that is caught. */
+int debug_fault_step(struct debugger *d, struct err *e) MUST_USE;
 /* Tell the machine which catch events are wanted now. */
 int debug_apply_catches(struct debugger *d, struct err *e) MUST_USE;
 

@@ -38,6 +38,8 @@ struct soft_faults {
 	struct soft_cpu *cpu;
 	uint64_t of_cpu; /* its number on that vCPU */
 	bool matches, passing, abandon;
+	bool target_known; /* the page that this fault is about */
+	uint64_t target;
 	unsigned fault, stages; /* numbers shown to people */
 	struct fault_stage *kept;
 	size_t n_kept;
@@ -77,17 +79,21 @@ static bool fault_matches(struct soft_faults *f, struct soft_cpu *c, const struc
 	struct paging_mem mem;
 	struct walk w;
 
+	soft_mem_init(c, &mem);
+	mem.update = NULL;
+	paging_walk(&c->pg, &mem, st->gva, st->access, false, &w);
+	f->target_known = !w.fault.present;
+	f->target = w.gpa >> PAGE_SHIFT;
 	if (f->filter.all)
 		return true;
 	if (f->filter.gva)
 		return in_range(&f->filter, st->gva);
-	soft_mem_init(c, &mem);
-	mem.update = NULL;
-	paging_walk(&c->pg, &mem, st->gva, st->access, false, &w);
 	for (unsigned i = 0; i < w.n; i++)
-		if (in_range(&f->filter, w.step[i].gpa >> PAGE_SHIFT))
-			return true;
-	return !w.fault.present && in_range(&f->filter, w.gpa >> PAGE_SHIFT);
+		if (in_range(&f->filter, w.step[i].gpa >> PAGE_SHIFT)) {
+			f->target = w.step[i].gpa >> PAGE_SHIFT; /* what was asked for is this table */
+			return f->target_known = true;
+		}
+	return f->target_known && in_range(&f->filter, f->target);
 }
 
 /* ---- the guest's thread */
@@ -99,6 +105,8 @@ static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_
 				.rip = c->rip,
 				.stage = st->stage,
 				.fault = f->fault,
+				.has_fault_gfn = f->target_known,
+				.fault_gfn = f->target,
 				.gva = st->gva,
 				.gpa = st->gfn << PAGE_SHIFT,
 				.write = st->access & ACCESS_WRITE,

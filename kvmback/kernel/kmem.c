@@ -79,6 +79,8 @@ int kmem_gather(struct kmem *m, const uint64_t *addr, size_t n, size_t len, void
 		if (m->ops->gather(m, addr + done, part, len, (char *)buf + done * len, ok + done) < 0)
 			return err_set(e, -EIO, "read kernel memory" WHY "the BPF reader failed on %zu items" TRY "again",
 				       part);
+		for (size_t i = done; i < done + part; i++)
+			ok[i] &= range_ok(addr[i], len);
 	}
 	return 0;
 }

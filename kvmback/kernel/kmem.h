@@ -42,8 +42,9 @@ struct kmem {
 };
 
 /* The BPF reader: needs CAP_BPF and CAP_PERFMON, and a kernel from 5.10 that is not locked down for confidentiality. -EPERM,
- * -ENOSYS, -ENOTSUP say which. Costs about 1 ms and 1.1 MiB. */
-int kmem_bpf_open(struct kmem **out, struct err *e) MUST_USE;
+ * -ENOSYS, -ENOTSUP say which. Costs about 4 ms, most of it the verifier, and 2 MiB. */
+enum kmem_bpf_type { KMEM_BPF_ANY, KMEM_BPF_SYSCALL, KMEM_BPF_RAW_TRACEPOINT }; /* ANY: the first of the two that loads */
+int kmem_bpf_open(enum kmem_bpf_type type, struct kmem **out, struct err *e) MUST_USE;
 void kmem_close(struct kmem *m);
 
 /* A pointer that can be followed: in the kernel's half with 4- or 5-level paging, aligned to 8. */

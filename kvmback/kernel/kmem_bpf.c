@@ -36,6 +36,7 @@ struct chase_args {
 
 struct kmem_bpf {
 	struct kmem m;
+	enum kmem_bpf_type type;
 	int out_fd, req_fd, gather_fd, chase_fd, task_fd;
 	uint8_t *out;
 	struct request *req;
@@ -88,19 +89,20 @@ static int explain_load(struct err *e, int errnum, const char *what)
 	return err_errno(e, errnum, "read kernel memory" WHY "%s", what);
 }
 
-static int load(const struct bpf_insn *p, size_t n, const char *name, int *fd)
+static int load(const struct kmem_bpf *b, const struct bpf_insn *p, size_t n, const char *name, int *fd)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, sleepable, .prog_flags = BPF_F_SLEEPABLE);
-	int first;
+	int first = -EINVAL;
 
-	*fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, name, "GPL", p, n, &sleepable);
-	if (*fd >= 0)
-		return 0;
-	first = -*fd;
+	if (b->type != KMEM_BPF_RAW_TRACEPOINT) {
+		first = *fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, name, "GPL", p, n, &sleepable);
+		if (*fd >= 0 || b->type == KMEM_BPF_SYSCALL)
+			return *fd < 0 ? *fd : 0;
+	}
 	*fd = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, name, "GPL", p, n, NULL);
 	if (*fd >= 0)
 		return 0;
-	return first == EINVAL ? *fd : -first;
+	return first == -EINVAL ? *fd : first;
 }
 
 /* r6 args, r7 i, r8 offset in the result, r9 len. */
@@ -135,7 +137,7 @@ static int load_gather(struct kmem_bpf *b)
 	    /* 27 end */ MOV_I(R0, 0),
 	    /* 28 */ EXIT(),
 	};
-	return load(p, ARRAY_LEN(p), "kvmscope_gather", &b->gather_fd);
+	return load(b, p, ARRAY_LEN(p), "kvmscope_gather", &b->gather_fd);
 }
 
 /* r6 args, r7 count, r8 offset in the result, r9 node. */
@@ -180,7 +182,7 @@ static int load_chase(struct kmem_bpf *b)
 	    /* 37 */ MOV_I(R0, 0),
 	    /* 38 */ EXIT(),
 	};
-	return load(p, ARRAY_LEN(p), "kvmscope_chase", &b->chase_fd);
+	return load(b, p, ARRAY_LEN(p), "kvmscope_chase", &b->chase_fd);
 }
 
 static int load_task(struct kmem_bpf *b)
@@ -188,7 +190,7 @@ static int load_task(struct kmem_bpf *b)
 	const struct bpf_insn p[] = {
 	    CALL(get_current_task), MAP(R1, b->req_fd), STORE(R1, 0, R0), MOV_I(R0, 0), EXIT(),
 	};
-	return load(p, ARRAY_LEN(p), "kvmscope_task", &b->task_fd);
+	return load(b, p, ARRAY_LEN(p), "kvmscope_task", &b->task_fd);
 }
 
 static int run(int prog, const void *args, size_t size)
@@ -289,7 +291,7 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return 0;
 }
 
-int kmem_bpf_open(struct kmem **out, struct err *e)
+int kmem_bpf_open(enum kmem_bpf_type type, struct kmem **out, struct err *e)
 {
 	struct kmem_bpf *b = calloc(1, sizeof(*b));
 	const char *what = "BPF map";
@@ -299,6 +301,7 @@ int kmem_bpf_open(struct kmem **out, struct err *e)
 		return err_nomem(e, "kernel reader");
 	libbpf_set_print(quiet);
 	b->m.ops = &bpf_ops;
+	b->type = type;
 	b->out_fd = b->req_fd = b->gather_fd = b->chase_fd = b->task_fd = -1;
 	rc = make_map("kvmscope_out", OUT_SIZE, &b->out_fd, (void **)&b->out);
 	if (!rc)

@@ -160,7 +160,7 @@ int kview_open(int vm_fd, const int *vcpu_fds, unsigned n_vcpus, struct kview **
 	int rc = klayout_get(&l, e);
 
 	if (!rc)
-		rc = kmem_bpf_open(&mem, e);
+		rc = kmem_bpf_open(KMEM_BPF_ANY, &mem, e);
 	if (rc)
 		return rc;
 	khost_get(&host);

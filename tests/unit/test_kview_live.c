@@ -12,12 +12,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <cmocka.h>
 
 #include "core/cpu/regs.h"
-#include "kvmback/kernel/kview.h"
+#include "kvmback/kernel/kview_impl.h"
 
 #define RAM_SIZE (1u << 20)
 
@@ -524,6 +525,75 @@ static void wrong_descriptors_are_refused(void **state)
 	assert_non_null(strstr(e.why, "is no vCPU of the VM"));
 }
 
+/* Kernels before 5.14 have no programs of type SYSCALL. */
+static void the_older_program_type_reads_the_same(void **state)
+{
+	struct kview *k = need(state), *old;
+	struct shadow_page_list a, b;
+	const struct klayout *l;
+	struct khost host;
+	struct kmem *mem;
+	struct err e = {0};
+
+	assert_int_equal(kmem_bpf_open(KMEM_BPF_RAW_TRACEPOINT, &mem, &e), 0);
+	assert_int_equal(klayout_get(&l, &e), 0);
+	khost_get(&host);
+	assert_int_equal(kview_open_on(mem, l, &host, tour_vm.fd, &tour_vm.vcpu, 1, &old, &e), 0);
+	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &a, &e), 0);
+	assert_int_equal(kview_shadow_pages(old, SHADOW_WITH_ENTRIES, &b, &e), 0);
+	assert_int_equal(a.n, b.n);
+	for (size_t i = 0; i < a.n; i++)
+		assert_memory_equal(a.v[i].entries, b.v[i].entries, 4096);
+	shadow_page_list_free(&a);
+	shadow_page_list_free(&b);
+	kview_close(old);
+}
+
+/* Places that cannot be read are told apart from those that can, in one batch, at any place in it. */
+static void holes_in_a_batch(void **state)
+{
+	struct kview *k = need(state);
+	uint64_t addr[3 * KMEM_GATHER], got[3 * KMEM_GATHER], owner = 0;
+	bool ok[3 * KMEM_GATHER];
+	struct err e = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(addr); i++)
+		addr[i] = i % 7 == 3 ? 0xffffa00000000000 : i % 7 == 5 ? 0x1000 : k->vcpu[0] + (uint64_t)k->l->vcpu_kvm.off;
+	assert_int_equal(kmem_gather(k->mem, addr, ARRAY_LEN(addr), 8, got, ok, &e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(addr); i++) {
+		assert_int_equal(ok[i], i % 7 != 3 && i % 7 != 5);
+		assert_int_equal(got[i], ok[i] ? k->kvm : 0);
+	}
+	assert_int_equal(kmem_u64(k->mem, 0x1000, &owner, &e), -EFAULT);
+	assert_int_equal(kmem_u64(k->mem, 0xffffa00000000000, &owner, &e), -EFAULT);
+	assert_int_equal(e.addr, 0xffffa00000000000);
+	assert_int_equal(kmem_read(k->mem, 0xfffffffffffffff0, got, 64, &e), -EFAULT);
+	assert_int_equal(kmem_gather(k->mem, addr, 1, KMEM_ITEM_MAX + 1, got, ok, &e), -EINVAL);
+}
+
+static void without_rights_it_says_so(void **state)
+{
+	int status;
+	pid_t child;
+
+	need(state);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct kview *k;
+		struct err e = {0};
+
+		if (setresuid(65534, 65534, 65534) < 0)
+			_exit(2);
+		_exit(kview_open(tour_vm.fd, &tour_vm.vcpu, 1, &k, &e) == -EPERM && strstr(e.why, "CAP_BPF") &&
+			      strstr(e.next, "setcap")
+			  ? 0
+			  : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 /* Slots change under an open view. */
 static void new_slots_are_seen(void **state)
 {
@@ -671,6 +741,9 @@ int main(void)
 	    cmocka_unit_test(registers_without_an_ioctl),
 	    cmocka_unit_test(looking_changes_nothing),
 	    cmocka_unit_test(wrong_descriptors_are_refused),
+	    cmocka_unit_test(the_older_program_type_reads_the_same),
+	    cmocka_unit_test(holes_in_a_batch),
+	    cmocka_unit_test(without_rights_it_says_so),
 	    cmocka_unit_test(new_slots_are_seen),
 	    cmocka_unit_test(a_large_vm_is_read_whole),
 	};

@@ -60,7 +60,7 @@ struct kvm_faults {
 	struct regs regs[KVM_MAX_VCPUS_HERE];
 	unsigned fault, n;
 	uint64_t last_rip;
-	bool in_fault;
+	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
 	struct trace *trace;
 	struct fault_stage *kept;
 	size_t n_kept;
@@ -95,14 +95,22 @@ static void new_fault(struct kvm_faults *f)
 	f->in_fault = true;
 }
 
-/* One event of the vCPU's thread between two live stages. */
+/* One event of the vCPU's thread between two live stages. What happens outside of any fault (a zap by the debugger's own
+ * doing, an exit) is told with fault 0. */
 static void on_trace(void *arg, const struct trace_event *t)
 {
 	struct kvm_faults *f = arg;
+	unsigned fault = f->fault;
 
-	if (t->begins || !f->in_fault)
+	if (t->begins && !(f->in_fault && f->n <= 1)) {
 		new_fault(f);
+		f->fresh = true;
+		fault = f->fault;
+	} else if (!f->in_fault) {
+		fault = 0;
+	}
 	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);
+	s->fault = fault;
 	snprintf(s->detail, sizeof(s->detail), "%s", t->detail);
 	if (t->ends)
 		f->in_fault = false;
@@ -351,8 +359,9 @@ static void tell_stage(struct kvm_faults *f)
 	take_trace(f);
 	level = s ? table_level(f, gfn) : 0;
 	kvm_faults_regs(f->vm, f->who, &r);
-	if (!f->in_fault || r.rip != f->last_rip)
+	if (!f->in_fault || (r.rip != f->last_rip && !f->fresh))
 		new_fault(f);
+	f->fresh = false;
 	f->last_rip = r.rip;
 	struct fault_stage *st = note(f, level ? "walk" : "page", gfn, s, level, true);
 	snprintf(st->detail, sizeof(st->detail),
@@ -505,12 +514,11 @@ int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_
 	if (step_first)
 		give_up(f);
 	if (f->state == PARKED) {
-		/* Finish this fault, then go on. What the walk still has to read is no new fault. */
-		uint64_t rip = f->last_rip;
+		/* Finish this fault, then go on. */
+		unsigned this_one = f->fault;
 		do
 			release(f, false);
-		while (f->state == PARKED && f->last_rip == rip && f->in_fault && f->stop.rip == rip &&
-		       f->stop.fault == f->fault && f->n > 1);
+		while (f->state == PARKED && f->fault == this_one);
 		if (f->state == IDLE && !f->rc && f->stop.reason == STOP_STEP)
 			rc = start(f, kind, vcpu, count, false, e);
 	} else {

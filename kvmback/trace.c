@@ -33,7 +33,7 @@ struct meaning {
 
 static const struct meaning meanings[] = {
     {"kvm", "kvm_page_fault", "fault", NULL, 0, NULL, true, false, "fault_address error_code"},
-    {"kvmmmu", "kvm_mmu_pagetable_walk", "walk", NULL, 0, NULL, false, false, "addr pferr"},
+    {"kvmmmu", "kvm_mmu_pagetable_walk", "walk", NULL, 0, NULL, true, false, "addr pferr"},
     {"kvmmmu", "kvm_mmu_paging_element", "walk", NULL, 0, "level", false, false, "pte"},
     {"kvmmmu", "kvm_mmu_set_accessed_bit", "accessed", "gpa", 12, NULL, false, false, "gpa"},
     {"kvmmmu", "kvm_mmu_set_dirty_bit", "dirty", "gpa", 12, NULL, false, false, "gpa"},

@@ -40,8 +40,9 @@ int kvm_host_get(const struct kvm_host **out, struct err *e) MUST_USE;
 int kvm_host_open(const char *path, struct kvm_host *out, struct err *e) MUST_USE;
 void kvm_host_close(struct kvm_host *h);
 
-/* What probe.c found (once per process, on a scratch VM), by mode and by [cpl == 3]. The empty IDT: with limit 0 an exception
- * is a KVM_EXIT_SHUTDOWN; where that keeps the vCPU's state, rip and the vector say what happened, TF's #DB included. */
+/* What probe.c found (once per process, on a scratch VM), by mode and by [cpl == 3]. The empty IDT: with limit 0 an
+ * exception is a KVM_EXIT_SHUTDOWN; where that keeps the vCPU's state, rip and the vector say what happened, TF's #DB
+ * included. */
 enum run_mode { RUN_REAL, RUN_PROT, RUN_LONG, RUN_MODES };
 enum step_how { STEP_GUESTDBG, STEP_EMPTY_IDT, STEP_TRAP_PAGE, STEP_NONE };
 enum break_how { BREAK_HW, BREAK_INT3_EXIT, BREAK_INT3_EMPTY_IDT, BREAK_INT3_HANDLER, BREAK_INT3_TRAP_PAGE, BREAK_STEP };
@@ -80,7 +81,7 @@ struct kvm_vm {
 	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
-	struct run_state *rs; /* run.c, plant.c */
+	struct run_state *rs;	   /* run.c, plant.c */
 	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };

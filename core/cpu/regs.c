@@ -71,8 +71,9 @@ struct place {
 	TABLE(X, "gdt", gdt)                                                                                                \
 	TABLE(X, "idt", idt)                                                                                                \
 	CTL(X, cr0)                                                                                                         \
-	CTL(X, cr2) CTL(X, cr3) CTL(X, cr4) CTL(X, cr8) CTL(X, efer) CTL(X, xcr0) DBG(X, 0) DBG(X, 1) DBG(X, 2) DBG(X, 3)   \
-	    DBG(X, 6) DBG(X, 7) MSRV(X, star) MSRV(X, lstar) MSRV(X, cstar) MSRV(X, sfmask) MSRV(X, kernel_gs_base)         \
+	CTL(X, cr2)                                                                                                         \
+	CTL(X, cr3) CTL(X, cr4) CTL(X, cr8) CTL(X, efer) CTL(X, xcr0) DBG(X, 0) DBG(X, 1) DBG(X, 2) DBG(X, 3) DBG(X, 6)     \
+	    DBG(X, 7) MSRV(X, star) MSRV(X, lstar) MSRV(X, cstar) MSRV(X, sfmask) MSRV(X, kernel_gs_base)                   \
 		MSRV(X, sysenter_cs) MSRV(X, sysenter_esp) MSRV(X, sysenter_eip) MSRV(X, tsc) MSRV(X, pat)                  \
 		    MSRV(X, apic_base) MSRV(X, misc_enable) MSRV(X, tsc_aux) X("fcw", FPU, 16, "fpu", fpu.fcw, U16, 0)      \
 			X("fsw", FPU, 16, "fpu", fpu.fsw, U16, 0) X("ftw", FPU, 8, "fpu", fpu.ftw, U8, 0)                   \

@@ -85,8 +85,10 @@ static void bury(struct block_cache *b, struct block *k)
 
 	if (*at == k)
 		*at = NULL;
-	for (unsigned i = 0; i <= k->n; i++)
+	for (unsigned i = 0; i <= k->n; i++) {
 		k->uop[i].fn = op_look_again;
+		k->uop[i].done = (uint8_t)i;
+	}
 	k->dead = true;
 	k->page_next = b->graveyard;
 	b->graveyard = k;
@@ -250,6 +252,9 @@ static struct block *build(struct soft_cpu *c)
 			    .bits = c->code_bits,
 			    .page_next = p->blocks};
 	memcpy(k->uop, uop, (n + 1) * sizeof(*uop));
+	for (unsigned i = 0; i < n; i++)
+		k->uop[i].done = (uint8_t)(i + 1);
+	k->uop[n].done = (uint8_t)n;
 	p->blocks = k;
 	c->blocks->n_blocks++;
 	c->blocks->slot[slot_of(k->rip, k->bits)] = k;
@@ -273,27 +278,34 @@ static inline struct block *find(struct soft_cpu *c)
 }
 
 /* After the handler of `last` has ended the block. */
-static void account(struct soft_cpu *c, const struct block *k, const struct uop *last)
+static void account(struct soft_cpu *c, const struct uop *last)
 {
-	uint64_t done = (uint64_t)(last - k->uop);
+	uint64_t done = last->done;
 
-	if (c->event == EVENT_EXCEPTION || c->event == EVENT_STOP || c->event == EVENT_RESTART)
+	if (c->event == EVENT_EXCEPTION || c->event == EVENT_STOP || c->event == EVENT_RESTART) {
 		c->rip = uop_rip(c, last);
-	else if (last->fn != op_end && last->fn != op_look_again)
-		done++;
+		done -= last->fn != op_end && last->fn != op_look_again;
+	}
 	c->icount += done;
 	c->budget -= done < c->budget ? done : c->budget;
 }
 
-static void run_block(struct soft_cpu *c, const struct block *k)
+/* Whole blocks, one after the other. A block that jumps to its own start is run again without being looked up, as long as
+ * nothing was flushed meanwhile: that is what tight loops do. */
+static void run_blocks(struct soft_cpu *c, const struct block *k)
 {
-	const struct uop *u = k->uop, *last;
+	const struct uop *u, *last;
+	uint32_t flushes = c->flushes;
 
 	do {
-		last = u;
-		u = u->fn(c, u);
-	} while (likely(u != NULL));
-	account(c, k, last);
+		u = k->uop;
+		do {
+			last = u;
+			u = u->fn(c, u);
+		} while (likely(u != NULL));
+		account(c, last);
+	} while (c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
+		 c->flushes == flushes && !c->stop_soon && !(c->eflags & RFLAGS_TF));
 }
 
 static void run_one(struct soft_cpu *c, const struct block *k)
@@ -305,7 +317,7 @@ static void run_one(struct soft_cpu *c, const struct block *k)
 		c->icount++;
 		c->budget--;
 	} else {
-		account(c, k, u);
+		account(c, u);
 	}
 }
 
@@ -352,7 +364,7 @@ void soft_execute(struct soft_cpu *c)
 		c->block_rip = c->rip;
 		/* While stages are watched each instruction goes alone: a vCPU that stands still has an exact rip. */
 		if (likely(!tf && whole && c->budget >= k->n && !c->shadow.stage))
-			run_block(c, k);
+			run_blocks(c, k);
 		else
 			run_one(c, k);
 		if (tf)

@@ -46,6 +46,7 @@ struct uop {
 	uint8_t cond; /* condition code 0 to 15, or another sub-operation */
 	uint8_t rep;  /* 0, 0xf3 (rep, repe), 0xf2 (repne) */
 	bool lock, mem_dst, mem_src, last; /* last: ends the block */
+	uint8_t done;			   /* instructions of the block completed when it ends behind this one */
 };
 #define UOP_RIP 0xfe
 
@@ -118,8 +119,9 @@ struct soft_cpu {
 	struct decoder *decoder; /* the machine's */
 	uint64_t icount;	 /* instructions completed */
 	bool halted;
-	bool mmio_seen; /* this instruction's MMIO or port access was reported: now it goes through */
-	bool stop_soon; /* a watchpoint was hit: the run loop ends behind this instruction */
+	bool mmio_seen;	  /* this instruction's MMIO or port access was reported: now it goes through */
+	bool stop_soon;	  /* a watchpoint was hit: the run loop ends behind this instruction */
+	uint32_t flushes; /* of the TLB: what was looked up before the last one may not hold any more */
 	bool exit_pending, left_smm, caught;
 	bool dr_exec, dr_data; /* the guest's debug registers watch code, data */
 	uint64_t db_pending;   /* bits of DR6 for a #DB behind this instruction */

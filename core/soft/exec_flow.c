@@ -5,8 +5,11 @@
  */
 #include "core/soft/exec.h"
 
-static bool target_ok(const struct soft_cpu *c, uint64_t rip)
+/* Sign-extended from bit 47 is canonical in every mode. */
+static always_inline bool target_ok(const struct soft_cpu *c, uint64_t rip)
 {
+	if (likely(c->code_bits == 64 && (uint64_t)((int64_t)(rip << 16) >> 16) == rip))
+		return true;
 	return c->code_bits == 64 ? paging_canonical(&c->pg, rip) : rip <= c->r.seg[SEG_CS].limit;
 }
 
@@ -40,7 +43,8 @@ JCC(8)
 JCC(9)
 JCC(10)
 JCC(11)
-JCC(12) JCC(13) JCC(14) JCC(15)
+JCC(12)
+JCC(13) JCC(14) JCC(15)
 
     uop_fn *const exec_jcc[16] = {jcc_0, jcc_1, jcc_2,	jcc_3,	jcc_4,	jcc_5,	jcc_6,	jcc_7,
 				  jcc_8, jcc_9, jcc_10, jcc_11, jcc_12, jcc_13, jcc_14, jcc_15};

@@ -27,6 +27,7 @@ static bool watching(const struct soft_cpu *c)
 
 void soft_tlb_flush(struct soft_cpu *c)
 {
+	c->flushes++;
 	for (unsigned k = 0; k < 2; k++)
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
 			c->tlb_of[k][i] = (struct soft_tlb_entry){.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
@@ -36,6 +37,7 @@ void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page)
 {
 	unsigned i = gva_page >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1);
 
+	c->flushes++;
 	for (unsigned k = 0; k < 2; k++)
 		c->tlb_of[k][i] = (struct soft_tlb_entry){.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
 }

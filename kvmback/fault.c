@@ -95,18 +95,25 @@ static void new_fault(struct kvm_faults *f)
 	f->in_fault = true;
 }
 
-/* One event of the vCPU's thread between two live stages. What happens outside of any fault (a zap by the debugger's own
- * doing, an exit) is told with fault 0. */
+/* Zaps and syncs come with CR3 loads and the debugger's own doing as well: outside of a fault they are told with fault 0.
+ * What else comes late (a prefetched spte, a device's answer) belongs to the fault before. */
+static bool of_no_fault(const struct trace_event *t)
+{
+	return !strcmp(t->stage, "zap") || !strcmp(t->stage, "sync") || !strcmp(t->stage, "unsync");
+}
+
+/* One event of the vCPU's thread between two live stages. The emulator's fetch of the instruction is part of the fault that
+ * it emulates. */
 static void on_trace(void *arg, const struct trace_event *t)
 {
 	struct kvm_faults *f = arg;
 	unsigned fault = f->fault;
 
-	if (t->begins && !(f->in_fault && f->n <= 1)) {
+	if (t->begins && !(f->in_fault && (f->n <= 1 || t->fetch))) {
 		new_fault(f);
 		f->fresh = true;
 		fault = f->fault;
-	} else if (!f->in_fault) {
+	} else if (!f->in_fault && of_no_fault(t)) {
 		fault = 0;
 	}
 	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);

@@ -40,7 +40,7 @@ static const struct meaning meanings[] = {
     {"kvmmmu", "kvm_mmu_walker_error", "guest-fault", NULL, 0, NULL, false, false, "pferr"},
     {"kvmmmu", "kvm_mmu_get_page", "shadow-page", "gfn", 0, "role", false, false, "created root_count unsync"},
     {"kvmmmu", "kvm_mmu_spte_requested", "page", "gfn", 0, "level", false, false, "pfn"},
-    {"kvmmmu", "kvm_mmu_set_spte", "spte", "gfn", 0, "level", false, false, "spte sptep"},
+    {"kvmmmu", "kvm_mmu_set_spte", "spte", "gfn", 0, "level", false, true, "spte sptep"},
     {"kvmmmu", "fast_page_fault", "fast-fault", NULL, 0, NULL, false, false, "cr2_or_gpa old_spte new_spte"},
     {"kvmmmu", "mark_mmio_spte", "mmio-cache", "gfn", 0, NULL, false, false, "access gen"},
     {"kvmmmu", "handle_mmio_page_fault", "mmio-match", "gfn", 0, NULL, false, false, "addr access"},
@@ -270,6 +270,8 @@ static bool decode(const struct trace *t, const struct sample *s, struct trace_e
 			out->gfn = number(ev, m->gfn, strlen(m->gfn), &rec, &out->gfn_known) >> m->shift;
 		if (m->level)
 			out->level = (unsigned)number(ev, m->level, strlen(m->level), &rec, &ok) & 15;
+		if (m->begins && !strcmp(m->stage, "walk"))
+			out->fetch = number(ev, "pferr", 5, &rec, &ok) & 0x10;
 		describe(ev, m, &rec, out);
 		return true;
 	}

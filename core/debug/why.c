@@ -358,6 +358,6 @@ void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
 	*buf = 0;
 	if ((size_t)s->reason < ARRAY_LEN(by_reason))
 		by_reason[s->reason](&w);
-	if (s->note[0])
+	if (s->note[0] && s->reason != STOP_FAULT_STAGE)
 		why_add(&w, " Note: %s.", s->note);
 }

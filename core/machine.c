@@ -336,6 +336,28 @@ int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
 	return rc ? rc : m->ops->rmap_all(m, out, e);
 }
 
+int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
+{
+	struct rmap_list l = {0};
+	int rc;
+
+	if (m->ops->rmap_each) {
+		rc = machine_check_cap(m, MACHINE_CAP_RMAP, true, "read all rmaps", e);
+		return rc ? rc : m->ops->rmap_each(m, fn, arg, e);
+	}
+	rc = machine_rmap_all(m, &l, e);
+	for (size_t i = 0; !rc && i < l.n; i++)
+		rc = fn(arg, &l.v[i]);
+	rmap_list_free(&l);
+	return rc;
+}
+
+void machine_inspect_hold(struct machine *m, bool on)
+{
+	if (m->ops->inspect_hold)
+		m->ops->inspect_hold(m, on);
+}
+
 int machine_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
 {
 	int rc = machine_check_cap(m, MACHINE_CAP_RMAP, m->ops->rmap_histogram, "count rmaps", e);

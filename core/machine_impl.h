@@ -64,6 +64,8 @@ struct machine_ops {
 	int (*sptes)(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
 	int (*rmap)(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
 	int (*rmap_all)(struct machine *m, struct rmap_list *out, struct err *e);
+	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e); /* else by rmap_all */
+	void (*inspect_hold)(struct machine *m, bool on);
 	int (*rmap_histogram)(struct machine *m, struct rmap_histogram_list *out, struct err *e);
 	int (*mmio)(struct machine *m, struct mmio_info_list *out, struct err *e);
 

@@ -146,6 +146,22 @@ int kvm_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
 	return rc ? rc : kview_rmap_all(k, out, e);
 }
 
+int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
+{
+	struct kview *k;
+	int rc = kvm_kview(kvm_of(m), &k, e);
+
+	return rc ? rc : kview_rmap_each(k, fn, arg, e);
+}
+
+void kvm_inspect_hold(struct machine *m, bool on)
+{
+	struct kview *k;
+
+	if (!kvm_kview(kvm_of(m), &k, NULL))
+		kview_hold(k, on);
+}
+
 int kvm_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
 {
 	struct kview *k;

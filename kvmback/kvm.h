@@ -145,6 +145,8 @@ int kvm_roots(struct machine *m, struct root_list *out, struct err *e);
 int kvm_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
 int kvm_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
 int kvm_rmap_all(struct machine *m, struct rmap_list *out, struct err *e);
+int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
+void kvm_inspect_hold(struct machine *m, bool on);
 int kvm_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e);
 int kvm_mmio(struct machine *m, struct mmio_info_list *out, struct err *e);
 

@@ -185,47 +185,71 @@ static int rmap_cmp(const void *x, const void *y)
 	return a->gfn < b->gfn ? -1 : a->gfn > b->gfn;
 }
 
-static void keep_rmap(struct snap *s, const struct rmap_info *r, bool *sorted)
-{
-	struct snap_rmap *k = &s->rmaps[s->n_rmaps++];
+struct rmaps {
+	struct snap *s;
+	size_t cap, cap_sptep;
+	bool sorted;
+};
 
+/* An array with room for n more, doubled where it is full. */
+static void *more(void *array, size_t have, size_t n, size_t *cap, size_t size)
+{
+	size_t want = *cap ? *cap * 2 : 4096;
+
+	if (have + n <= *cap)
+		return array;
+	if (want < have + n)
+		want = have + n;
+	void *grown = realloc(array, want * size);
+	if (grown)
+		*cap = want;
+	return grown;
+}
+
+static int keep_rmap(void *arg, const struct rmap_info *r)
+{
+	struct rmaps *a = arg;
+	struct snap *s = a->s;
+
+	s->torn |= r->torn;
+	if (r->kind == RMAP_EMPTY)
+		return 0;
+	struct snap_rmap *rmaps = more(s->rmaps, s->n_rmaps, 1, &a->cap, sizeof(*rmaps));
+	if (!rmaps)
+		return -ENOMEM;
+	s->rmaps = rmaps;
+	uint64_t *sptep = more(s->sptep, s->n_sptep, r->n_sptes, &a->cap_sptep, sizeof(*sptep));
+	if (!sptep && r->n_sptes)
+		return -ENOMEM;
+	s->sptep = sptep;
+	struct snap_rmap *k = &s->rmaps[s->n_rmaps++];
 	*k = (struct snap_rmap){.gfn = r->gfn,
 				.slot = r->slot,
 				.as = (uint16_t)r->as,
 				.level = (uint16_t)r->level,
 				.first = (uint32_t)s->n_sptep,
 				.n = (uint32_t)r->n_sptes};
-	s->torn |= r->torn;
 	for (size_t i = 0; i < r->n_sptes; i++)
 		s->sptep[s->n_sptep++] = r->sptes[i].sptep;
 	if (s->n_rmaps > 1 && rmap_cmp(k - 1, k) > 0)
-		*sorted = false;
+		a->sorted = false;
+	return 0;
 }
 
 static int take_rmaps(struct snap *s, struct machine *m, struct err *e)
 {
-	struct rmap_list l = {0};
+	struct rmaps a = {.s = s, .sorted = true};
 	struct err why = {0};
-	int rc = machine_rmap_all(m, &l, &why);
-	size_t total = 0;
-	bool sorted = true;
+	int rc = machine_rmap_each(m, keep_rmap, &a, &why);
 
-	if (rc)
-		return lacks(s, DIFF_RMAP, rc, &why, e);
-	for (size_t i = 0; i < l.n; i++)
-		total += l.v[i].n_sptes;
-	s->rmaps = array(l.n, sizeof(s->rmaps[0]));
-	s->sptep = array(total, sizeof(s->sptep[0]));
-	if (!s->rmaps || !s->sptep) {
-		rmap_list_free(&l);
+	if (rc == -ENOMEM)
 		return err_nomem(e, "snapshot of reverse maps");
+	if (rc) {
+		s->n_rmaps = s->n_sptep = 0;
+		return lacks(s, DIFF_RMAP, rc, &why, e);
 	}
-	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i].kind != RMAP_EMPTY)
-			keep_rmap(s, &l.v[i], &sorted);
-	if (!sorted)
+	if (!a.sorted)
 		qsort(s->rmaps, s->n_rmaps, sizeof(s->rmaps[0]), rmap_cmp);
-	rmap_list_free(&l);
 	return 0;
 }
 
@@ -349,12 +373,14 @@ int snap_take(struct machine *m, bool with_memory, struct snap **out, struct err
 	if (!s)
 		return err_nomem(e, "snapshot");
 	int rc = take_slots(s, m, e);
+	machine_inspect_hold(m, true);
 	if (!rc)
 		rc = take_shadow(s, m, e);
 	if (!rc)
 		rc = take_rmaps(s, m, e);
 	if (!rc)
 		rc = take_mmio(s, m, e);
+	machine_inspect_hold(m, false);
 	if (!rc)
 		rc = take_regs(s, m, e);
 	if (!rc && with_memory)

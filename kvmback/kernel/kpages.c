@@ -28,6 +28,10 @@ void kpages_free(struct kpages *p)
 {
 	struct kblock *b, *next;
 
+	if (p->borrowed) {
+		memset(p, 0, sizeof(*p));
+		return;
+	}
 	for (b = p->blocks; b; b = next) {
 		next = b->next;
 		free(b);
@@ -325,6 +329,9 @@ int kpages_entries(struct kview *k, struct kpages *p, struct kpage *page, struct
 
 	if (page->entries)
 		return 0;
+	if (p->borrowed)
+		return err_set_at(e, -EFAULT, ERR_SPACE_KERNEL, page->spt,
+				  "read shadow page" WHY "it went away while it was read" TRY "again");
 	block = new_block(p, 1, e);
 	if (!block)
 		return -ENOMEM;
@@ -435,7 +442,7 @@ static int read_once(struct kview *k, unsigned flags, struct kpages *p, struct e
 	return rc;
 }
 
-int kpages_get(struct kview *k, unsigned flags, struct kpages *out, struct err *e)
+static int read_pages(struct kview *k, unsigned flags, struct kpages *out, struct err *e)
 {
 	struct kpages p = {0};
 	int rc = 0;
@@ -454,4 +461,29 @@ int kpages_get(struct kview *k, unsigned flags, struct kpages *out, struct err *
 	}
 	*out = p;
 	return 0;
+}
+
+int kpages_get(struct kview *k, unsigned flags, struct kpages *out, struct err *e)
+{
+	int rc;
+
+	if (!k->hold)
+		return read_pages(k, flags, out, e);
+	if (!k->has_held) {
+		rc = read_pages(k, KPAGES_ENTRIES, &k->held, e);
+		if (rc)
+			return rc;
+		k->has_held = true;
+	}
+	*out = k->held;
+	out->borrowed = true;
+	return 0;
+}
+
+void kview_hold(struct kview *k, bool on)
+{
+	if (k->has_held)
+		kpages_free(&k->held);
+	k->has_held = false;
+	k->hold = on;
 }

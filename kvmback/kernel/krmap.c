@@ -52,7 +52,8 @@ static int into_row(struct kview *k, const struct kpages *p, struct kchain *c, c
 	row->source = SOURCE_KERNEL;
 	row->torn |= p->torn;
 	memcpy(row->corrupt, c->corrupt, strlen(c->corrupt) + 1);
-	row->sptes = c->n ? malloc(c->n * sizeof(*row->sptes)) : NULL;
+	if (!row->sptes && c->n) /* else it has room for them */
+		row->sptes = malloc(c->n * sizeof(*row->sptes));
 	if (c->n && !row->sptes)
 		return err_nomem(e, "reverse map");
 	row->n_sptes = c->n;
@@ -394,6 +395,72 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
 	}
 	*out = a.list;
 	return 0;
+}
+
+typedef int rmap_visitor(void *arg, const struct rmap_info *row);
+struct visit {
+	struct all a; /* pages, values */
+	struct spte_info *sptes;
+	size_t cap;
+	rmap_visitor *fn;
+	void *arg;
+};
+
+static int room_for(struct visit *v, size_t n, struct err *e)
+{
+	struct spte_info *more;
+
+	if (n <= v->cap)
+		return 0;
+	more = realloc(v->sptes, n * 2 * sizeof(*more));
+	if (!more)
+		return err_nomem(e, "reverse maps");
+	v->sptes = more;
+	v->cap = n * 2;
+	return 0;
+}
+
+static int visit_rows(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
+		      struct err *e)
+{
+	struct visit *v = arg;
+	struct rmap_info row;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < h->n; i++) {
+		memset(&row, 0, offsetof(struct rmap_info, corrupt) + 1);
+		row.gfn = gfn_of(s, h->index[i], level);
+		row.slot = s->id;
+		row.as = s->as;
+		row.level = level;
+		row.torn = torn;
+		rc = room_for(v, h->chain[i].n, e);
+		row.sptes = v->sptes;
+		if (!rc)
+			rc = chain_values(k, &v->a, &h->chain[i], e);
+		if (!rc)
+			rc = into_row(k, &v->a.pages, &h->chain[i], v->a.values, &row, e);
+		if (!rc)
+			rc = v->fn(v->arg, &row);
+		free(row.desc);
+	}
+	return rc;
+}
+
+int kview_rmap_each(struct kview *k, rmap_visitor *fn, void *arg, struct err *e)
+{
+	const struct kslots *s;
+	struct visit v = {.fn = fn, .arg = arg};
+	int rc = kslots_get(k, &s, e);
+
+	if (!rc)
+		rc = kpages_get(k, KPAGES_ENTRIES, &v.a.pages, e);
+	if (!rc)
+		rc = each_array(k, s, &(struct each){.batch = visit_rows, .arg = &v, .torn = s->torn}, e);
+	kpages_free(&v.a.pages);
+	free(v.a.values);
+	free(v.sptes);
+	return rc;
 }
 
 static int begin_histogram(const struct kslot *s, unsigned level, uint64_t total, bool torn, void *arg, struct err *e)

@@ -169,6 +169,8 @@ int kview_open(int vm_fd, const int *vcpu_fds, unsigned n_vcpus, struct kview **
 
 void kview_close(struct kview *k)
 {
+	if (k)
+		kview_hold(k, false);
 	if (!k)
 		return;
 	kslots_free(&k->slots);

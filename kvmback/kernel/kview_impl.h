@@ -61,6 +61,7 @@ struct kpages {
 	struct kblock *blocks; /* what the entries stand in */
 	uint64_t base;	       /* of the kernel's direct map: spt virtual = base + physical; 0: not known */
 	bool torn;
+	bool borrowed; /* the view's own, held: v, index and blocks are not this copy's */
 };
 
 /* One chain of sptes behind a tagged head: an rmap or a page's parents. */
@@ -100,6 +101,8 @@ struct kview {
 	uint64_t task;
 	struct kslots slots; /* as of the last look; valid while set and generation are the same */
 	uint64_t base;	     /* of the direct map, once known */
+	bool hold, has_held; /* kview_hold() */
+	struct kpages held;
 	char files_of[24];
 };
 

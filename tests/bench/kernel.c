@@ -97,7 +97,7 @@ static bool locate(struct looking *l)
 	size_t most = 4096;
 
 	if (kvm_kview(kvm_of(l->s->d.m), &k, &e) || kview_shadow_pages(k, 0, &p, &e) || kslots_get(k, &slots, &e) ||
-	    kmem_bpf_open(&l->mem, &e)) {
+	    kmem_bpf_open(KMEM_BPF_ANY, &l->mem, &e)) {
 		bench_fail("%.100s: %.150s", e.what, e.why);
 		shadow_page_list_free(&p);
 		return false;
@@ -250,6 +250,8 @@ static void lists(void)
 
 void bench_kernel(void)
 {
-	snapshots();
-	lists();
+	if (bench_wanted("snapshot"))
+		snapshots();
+	if (bench_wanted("lists"))
+		lists();
 }

@@ -134,7 +134,7 @@ static int mmio_of_page(struct kview *k, struct kpages *p, const struct kpage *p
 			continue;
 		kspte_decode(&k->bits, page->entries[i], page->level, &s);
 		if (page->direct || page->tdp)
-			s.gfn_known = kwalk_leaf_gfn(k, page, i, &s.gfn);
+			s.gfn_known = kwalk_leaf_gfn(page, i, &s.gfn);
 		if (!asked && !k->host.tdp)
 			rc = kwalk_gva(k, p, page, 0, &base, e);
 		asked = true;

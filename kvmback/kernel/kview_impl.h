@@ -144,7 +144,7 @@ struct kgva {
 };
 int kwalk_gva(struct kview *k, struct kpages *p, const struct kpage *page, unsigned index, struct kgva *out,
 	      struct err *e) MUST_USE;
-/* gfn that a leaf of a page maps. */
-bool kwalk_leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, uint64_t *gfn);
+/* gfn that a leaf of a page maps where the page alone says it; false for shadowed tables. */
+bool kwalk_leaf_gfn(const struct kpage *page, unsigned index, uint64_t *gfn);
 
 #endif

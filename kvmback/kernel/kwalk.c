@@ -112,10 +112,8 @@ int kview_roots(struct kview *k, struct root_list *out, struct err *e)
 
 /* ---- gfn of a leaf */
 
-bool kwalk_leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, uint64_t *gfn)
+bool kwalk_leaf_gfn(const struct kpage *page, unsigned index, uint64_t *gfn)
 {
-	uint64_t word;
-
 	if (page->direct || page->tdp) {
 		*gfn = page->gfn + ((uint64_t)index << 9 * (page->level - 1));
 		return true;
@@ -124,10 +122,7 @@ bool kwalk_leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, u
 		*gfn = page->gfn;
 		return true;
 	}
-	if (!kmem_pointer(page->translation) || kmem_u64(k->mem, page->translation + index * 8u, &word, NULL) < 0)
-		return false;
-	*gfn = k->l->gfn == KGFN_TRANSLATION ? word >> PAGE_SHIFT : word;
-	return true;
+	return false;
 }
 
 /* ---- up: which gvas an entry maps */
@@ -259,7 +254,7 @@ struct leaves {
 static bool leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, struct leaves *l, uint64_t *gfn)
 {
 	if (page->direct || page->tdp || page->passthrough || !kmem_pointer(page->translation))
-		return kwalk_leaf_gfn(k, page, index, gfn);
+		return kwalk_leaf_gfn(page, index, gfn);
 	if (!l->read)
 		l->failed = kmem_read(k->mem, page->translation, l->word, sizeof(l->word), NULL) < 0;
 	l->read = true;
@@ -295,7 +290,7 @@ static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gv
 		s.torn |= !child;
 	}
 	if (class == KSPTE_MMIO && (page->direct || page->tdp))
-		s.gfn_known = kwalk_leaf_gfn(d->k, page, i, &s.gfn);
+		s.gfn_known = kwalk_leaf_gfn(page, i, &s.gfn);
 	rc = emit(d, &s, e);
 	if (!rc && child && child->level < page->level)
 		rc = go_down(d, child, gva, e);

@@ -152,12 +152,16 @@ static int staged_read(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 
 static int staged_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, uint64_t new_entry)
 {
+	static const struct {
+		uint64_t bit;
+		const char *stage;
+	} told[] = {{PTE_A, "accessed"}, {PTE_D, "dirty"}};
 	struct way *w = ctx;
-	const char *what = (old ^ new_entry) & PTE_D ? "dirty" : "accessed";
 
-	if (!w->stopped)
-		w->stopped = stage(w, what, gpa >> PAGE_SHIFT, 0, "entry at gpa %#llx: %#llx to %#llx",
-				   (unsigned long long)gpa, (unsigned long long)old, (unsigned long long)new_entry);
+	for (unsigned i = 0; i < ARRAY_LEN(told) && !w->stopped; i++)
+		if ((old ^ new_entry) & told[i].bit)
+			w->stopped = stage(w, told[i].stage, gpa >> PAGE_SHIFT, 0, "entry at gpa %#llx: %#llx to %#llx",
+					   (unsigned long long)gpa, (unsigned long long)old, (unsigned long long)new_entry);
 	return w->stopped || !w->mem->update ? 0 : w->mem->update(w->mem->ctx, gpa, size, old, new_entry);
 }
 

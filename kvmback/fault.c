@@ -27,11 +27,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "core/fault_log.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/run.h"
 #include "kvmback/trace.h"
 
-#define STAGES_KEPT 4096
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
 
 enum state { IDLE, GOING, PARKED };
@@ -58,40 +58,27 @@ struct kvm_faults {
 	unsigned who;
 	uint64_t page; /* hva */
 	struct regs regs[KVM_MAX_VCPUS_HERE];
-	unsigned fault, n;
 	uint64_t last_rip;
 	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
 	struct trace *trace;
-	struct fault_stage *kept;
-	size_t n_kept;
+	struct fault_log log;
 };
 
 /* ---- what was seen */
 
 static struct fault_stage *note(struct kvm_faults *f, const char *stage, uint64_t gfn, bool known, unsigned level, bool live)
 {
-	struct fault_stage *s;
+	struct fault_stage *s = fault_log_add(&f->log, f->who, stage, live);
 
-	if (f->n_kept == STAGES_KEPT) {
-		memmove(f->kept, f->kept + 1, (STAGES_KEPT - 1) * sizeof(*f->kept));
-		f->n_kept--;
-	}
-	s = &f->kept[f->n_kept++];
-	*s = (struct fault_stage){.n = ++f->n,
-				  .fault = f->fault,
-				  .stage = stage,
-				  .gfn = gfn,
-				  .gfn_known = known,
-				  .level = level,
-				  .live = live,
-				  .vcpu = f->who};
+	s->gfn = gfn;
+	s->gfn_known = known;
+	s->level = level;
 	return s;
 }
 
 static void new_fault(struct kvm_faults *f)
 {
-	f->fault++;
-	f->n = 0;
+	fault_log_next(&f->log);
 	f->in_fault = true;
 }
 
@@ -107,12 +94,12 @@ static bool of_no_fault(const struct trace_event *t)
 static void on_trace(void *arg, const struct trace_event *t)
 {
 	struct kvm_faults *f = arg;
-	unsigned fault = f->fault;
+	unsigned fault = f->log.fault;
 
-	if (t->begins && !(f->in_fault && (f->n <= 1 || t->fetch))) {
+	if (t->begins && !(f->in_fault && (f->log.stages <= 1 || t->fetch))) {
 		new_fault(f);
 		f->fresh = true;
-		fault = f->fault;
+		fault = f->log.fault;
 	} else if (!f->in_fault && of_no_fault(t)) {
 		fault = 0;
 	}
@@ -380,7 +367,7 @@ static void tell_stage(struct kvm_faults *f)
 				.vcpu = f->who,
 				.rip = r.rip,
 				.stage = st->stage,
-				.fault = f->fault,
+				.fault = f->log.fault,
 				.gpa = gpa & ~PAGE_OFFSET_MASK,
 				.has_fault_gfn = !level && s,
 				.fault_gfn = gfn,
@@ -480,6 +467,9 @@ static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64
 {
 	int rc = remember_regs(f, e);
 
+	/* The runner's tracepoints are to tell of this VM, not of the scratch ones that a first run tries things on. */
+	if (!rc && !f->vm->rs->st)
+		rc = kvm_strategy_get(&f->vm->rs->st, e);
 	if (!rc)
 		rc = runner_start(f, e);
 	if (rc)
@@ -522,10 +512,10 @@ int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_
 		give_up(f);
 	if (f->state == PARKED) {
 		/* Finish this fault, then go on. */
-		unsigned this_one = f->fault;
+		unsigned this_one = f->log.fault;
 		do
 			release(f, false);
-		while (f->state == PARKED && f->fault == this_one);
+		while (f->state == PARKED && f->log.fault == this_one);
 		if (f->state == IDLE && !f->rc && f->stop.reason == STOP_STEP)
 			rc = start(f, kind, vcpu, count, false, e);
 	} else {
@@ -575,15 +565,8 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e)
 {
 	const struct kvm_faults *f = kvm_of(m)->faults;
-	size_t n = f ? f->n_kept : 0;
-	struct fault_stage_list l = {.v = calloc(n + 1, sizeof(*l.v)), .n = n};
 
-	if (!l.v)
-		return err_nomem(e, "list of fault stages");
-	if (n)
-		memcpy(l.v, f->kept, n * sizeof(*l.v));
-	*out = l;
-	return 0;
+	return fault_log_list(f ? &f->log : NULL, out, e);
 }
 
 /* ---- arming and leaving */
@@ -591,18 +574,17 @@ int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err
 static int faults_create(struct kvm_vm *vm, struct err *e)
 {
 	struct kvm_faults *f = calloc(1, sizeof(*f));
+	int rc = f ? fault_log_init(&f->log, e) : err_nomem(e, "catch fault");
 
-	if (f)
-		f->kept = calloc(STAGES_KEPT, sizeof(*f->kept));
-	if (!f || !f->kept) {
+	if (rc) {
 		free(f);
-		return err_nomem(e, "catch fault");
+		return rc;
 	}
 	f->vm = vm;
 	f->uffd = -1;
 	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->done < 0) {
-		free(f->kept);
+		fault_log_deinit(&f->log);
 		free(f);
 		return err_errno(e, errno, "catch fault" WHY "eventfd" TRY "a higher ulimit -n");
 	}
@@ -665,7 +647,7 @@ void kvm_faults_destroy(struct kvm_vm *vm)
 	}
 	trace_close(f->trace);
 	util_closep(&f->done);
-	free(f->kept);
+	fault_log_deinit(&f->log);
 	free(f);
 	vm->faults = NULL;
 }

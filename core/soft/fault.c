@@ -13,11 +13,10 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "core/fault_log.h"
 #include "core/soft/exec.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"
-
-#define STAGES_KEPT 4096
 
 enum state { IDLE, GOING, PARKED, DONE };
 
@@ -40,30 +39,17 @@ struct soft_faults {
 	bool matches, passing, abandon;
 	bool target_known; /* the page that this fault is about */
 	uint64_t target;
-	unsigned fault, stages; /* numbers shown to people */
-	struct fault_stage *kept;
-	size_t n_kept;
+	struct fault_log log;
 };
 
-static void note(struct soft_faults *f, const struct soft_cpu *c, const char *stage, uint64_t gfn, bool gfn_known,
-		 unsigned level, const char *detail, bool live)
+static void note(struct soft_faults *f, const struct soft_cpu *c, const struct shadow_stage *st, bool live)
 {
-	struct fault_stage *s;
+	struct fault_stage *s = fault_log_add(&f->log, c->index, st->stage, live);
 
-	if (f->n_kept == STAGES_KEPT) {
-		memmove(f->kept, f->kept + 1, (STAGES_KEPT - 1) * sizeof(*f->kept));
-		f->n_kept--;
-	}
-	s = &f->kept[f->n_kept++];
-	*s = (struct fault_stage){.n = ++f->stages,
-				  .fault = f->fault,
-				  .stage = stage,
-				  .gfn = gfn,
-				  .gfn_known = gfn_known,
-				  .level = level,
-				  .live = live,
-				  .vcpu = c->index};
-	snprintf(s->detail, sizeof(s->detail), "%s", detail);
+	s->gfn = st->gfn;
+	s->gfn_known = st->gfn_known;
+	s->level = st->level;
+	memcpy(s->detail, st->detail, sizeof(s->detail));
 }
 
 /* ---- does a fault concern us? */
@@ -104,7 +90,7 @@ static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_
 				.vcpu = c->index,
 				.rip = c->rip,
 				.stage = st->stage,
-				.fault = f->fault,
+				.fault = f->log.fault,
 				.has_fault_gfn = f->target_known,
 				.fault_gfn = f->target,
 				.gva = st->gva,
@@ -135,14 +121,12 @@ static int on_stage(void *ctx, const struct shadow_stage *st)
 		f->of_cpu = st->fault;
 		f->passing = false;
 		f->matches = fault_matches(f, c, st);
-		if (f->matches) {
-			f->fault++;
-			f->stages = 0;
-		}
+		if (f->matches)
+			fault_log_next(&f->log);
 	}
 	if (!f->matches)
 		return 0;
-	note(f, c, st->stage, st->gfn, st->gfn_known, st->level, st->detail, !f->passing);
+	note(f, c, st, !f->passing);
 	if (!f->passing)
 		park(f, c, st);
 	return f->abandon;
@@ -277,15 +261,8 @@ bool soft_parked(const struct machine *base, unsigned *vcpu)
 int soft_fault_stages(struct machine *base, struct fault_stage_list *out, struct err *e)
 {
 	const struct soft_faults *f = soft_of(base)->faults;
-	size_t n = f ? f->n_kept : 0;
-	struct fault_stage_list l = {.v = calloc(n + 1, sizeof(*l.v)), .n = n};
 
-	if (!l.v)
-		return err_nomem(e, "list of fault stages");
-	if (n)
-		memcpy(l.v, f->kept, n * sizeof(*l.v));
-	*out = l;
-	return 0;
+	return fault_log_list(f ? &f->log : NULL, out, e);
 }
 
 /* ---- arming */
@@ -293,12 +270,11 @@ int soft_fault_stages(struct machine *base, struct fault_stage_list *out, struct
 static int faults_create(struct soft_machine *m, struct err *e)
 {
 	struct soft_faults *f = calloc(1, sizeof(*f));
+	int rc = f ? fault_log_init(&f->log, e) : err_nomem(e, "catch fault");
 
-	if (f)
-		f->kept = calloc(STAGES_KEPT, sizeof(*f->kept));
-	if (!f || !f->kept) {
+	if (rc) {
 		free(f);
-		return err_nomem(e, "catch fault");
+		return rc;
 	}
 	f->m = m;
 	pthread_mutex_init(&f->lock, NULL);
@@ -319,12 +295,13 @@ static void watch_stages(struct soft_machine *m, bool on)
 static void zap_armed(struct soft_faults *f)
 {
 	struct soft_machine *m = f->m;
-	char detail[80];
+	struct shadow_stage st = {.stage = "zap"};
 	uint64_t zapped = 0;
 
 	if (f->filter.all || f->filter.gva) {
 		shadow_zap_all(m->shadow);
-		note(f, m->cpu[0], "zap", 0, false, 0, "every shadow page, so that the next access faults", false);
+		snprintf(st.detail, sizeof(st.detail), "every shadow page, so that the next access faults");
+		note(f, m->cpu[0], &st, false);
 		return;
 	}
 	for (size_t i = 0; i < m->m.slots.n; i++) {
@@ -335,9 +312,11 @@ static void zap_armed(struct soft_faults *f)
 		for (uint64_t gfn = first; gfn <= last && first <= last; gfn++)
 			zapped += shadow_zap_gfn(m->shadow, s, gfn);
 	}
-	snprintf(detail, sizeof(detail), "%llu sptes of the armed pages, so that the next access faults",
+	st.gfn = f->filter.first;
+	st.gfn_known = true;
+	snprintf(st.detail, sizeof(st.detail), "%llu sptes of the armed pages, so that the next access faults",
 		 (unsigned long long)zapped);
-	note(f, m->cpu[0], "zap", f->filter.first, true, 0, detail, false);
+	note(f, m->cpu[0], &st, false);
 }
 
 int soft_fault_catch(struct machine *base, const struct fault_filter *filter, struct err *e)
@@ -370,7 +349,7 @@ void soft_faults_destroy(struct soft_machine *m)
 		give_up(f);
 	pthread_mutex_destroy(&f->lock);
 	pthread_cond_destroy(&f->changed);
-	free(f->kept);
+	fault_log_deinit(&f->log);
 	free(f);
 	m->faults = NULL;
 }

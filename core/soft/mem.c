@@ -143,15 +143,18 @@ static int emulator_page(struct soft_cpu *c, uint64_t lin, unsigned kind, uint64
 	return 0;
 }
 
+/* CPL 3's faults walk, and so see what the guest's tables say now. A supervisor's accesses ask the MMIO cache first, as
+ * where the kernel is emulated: a stale hit is permitted until a flush, and here it can be seen. */
 static int shadow_page(struct soft_cpu *c, struct mem_access *a, uint64_t lin, unsigned which, uint64_t *gpa)
 {
+	bool asks_cache = !(a->kind & (ACCESS_USER | ACCESS_FETCH));
 	struct shadow_result r;
 	struct paging_mem mem;
 	struct err e = {0};
 	int rc;
 
 	soft_mem_init(c, &mem);
-	rc = shadow_access(c->m->shadow, &c->shadow, &c->pg, &mem, lin, a->kind, c->r.smm, false, &r, &e);
+	rc = shadow_access(c->m->shadow, &c->shadow, &c->pg, &mem, lin, a->kind, c->r.smm, asks_cache, &r, &e);
 	if (rc)
 		return raise_host(c, rc, &e);
 	if (r.kind == SHADOW_GUEST_FAULT)

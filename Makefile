@@ -146,7 +146,7 @@ install: all
 	install -D -m644 completions/kvmscope.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvmscope
 	install -D -m644 completions/_kvmscope $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvmscope
 	install -D -m644 completions/kvmscope.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kvmscope.fish
-	for f in scripts/*.tcl; do install -D -m644 $$f $(DESTDIR)$(PREFIX)/share/kvmscope/$$f || exit 1; done
+	for f in scripts/*.tcl scripts/lib/*.tcl; do install -D -m644 $$f $(DESTDIR)$(PREFIX)/share/kvmscope/$$f || exit 1; done
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/kvmscope $(DESTDIR)$(PREFIX)/share/man/man1/kvmscope.1 \
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvmscope \

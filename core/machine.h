@@ -151,8 +151,8 @@ int machine_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t las
 int machine_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
 /* All non-empty rmaps of the VM, without gvas. */
 int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e) MUST_USE;
-/* The same a row at a time, in the order of slots, levels and gfns: *row and what it points to live during the call only.
- * An answer of fn's that is not 0 ends it and is returned. */
+/* The same a row at a time, by slots and levels but not always by gfns; of the sptes only sptep need be there. *row and what
+ * it points to live during the call only. An answer of fn's that is not 0 ends it and is returned. */
 typedef int rmap_fn(void *arg, const struct rmap_info *row);
 int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e) MUST_USE;
 int machine_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e) MUST_USE;

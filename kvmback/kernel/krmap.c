@@ -52,8 +52,7 @@ static int into_row(struct kview *k, const struct kpages *p, struct kchain *c, c
 	row->source = SOURCE_KERNEL;
 	row->torn |= p->torn;
 	memcpy(row->corrupt, c->corrupt, strlen(c->corrupt) + 1);
-	if (!row->sptes && c->n) /* else it has room for them */
-		row->sptes = malloc(c->n * sizeof(*row->sptes));
+	row->sptes = c->n ? malloc(c->n * sizeof(*row->sptes)) : NULL;
 	if (c->n && !row->sptes)
 		return err_nomem(e, "reverse map");
 	row->n_sptes = c->n;
@@ -227,6 +226,8 @@ struct each {
 	 */
 	int (*begin)(const struct kslot *s, unsigned level, uint64_t total, bool torn, void *arg, struct err *e);
 	batch_fn *batch;
+	/* A head that is the address of its only spte, not kept for a batch. NULL: like all others. */
+	int (*single)(const struct kslot *s, unsigned level, uint64_t index, uint64_t head, bool torn, void *arg);
 	void *arg;
 	bool torn;
 };
@@ -288,6 +289,10 @@ static int one_array(struct kview *k, const struct kslot *s, uint64_t array, uns
 		for (size_t i = 0; !rc && i < n; i++) {
 			if (!h->word[i])
 				continue;
+			if (each->single && kmem_pointer(h->word[i])) {
+				rc = each->single(s, level, at + i, h->word[i], each->torn, each->arg);
+				continue;
+			}
 			h->chain[h->n] = (struct kchain){.head = h->word[i]};
 			h->index[h->n++] = at + i;
 			if (h->n == BATCH)
@@ -397,14 +402,34 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
 	return 0;
 }
 
-typedef int rmap_visitor(void *arg, const struct rmap_info *row);
 struct visit {
-	struct all a; /* pages, values */
-	struct spte_info *sptes;
+	struct spte_info *sptes; /* of the row that is shown */
 	size_t cap;
-	rmap_visitor *fn;
+	struct kchain single;
+	int (*fn)(void *arg, const struct rmap_info *row);
 	void *arg;
 };
+
+static int show_row(struct visit *v, const struct kslot *s, unsigned level, uint64_t index, const struct kchain *c,
+		    bool torn)
+{
+	struct rmap_info row;
+
+	memset(&row, 0, offsetof(struct rmap_info, corrupt) + 1);
+	row.gfn = gfn_of(s, index, level);
+	row.slot = s->id;
+	row.as = s->as;
+	row.level = level;
+	row.head = c->head;
+	row.kind = c->head & 1 ? RMAP_MANY : RMAP_ONE;
+	row.source = SOURCE_KERNEL;
+	row.torn = torn;
+	row.sptes = v->sptes;
+	row.n_sptes = c->n;
+	for (size_t i = 0; i < c->n; i++)
+		v->sptes[i].sptep = kchain_spte(c, i);
+	return v->fn(v->arg, &row);
+}
 
 static int room_for(struct visit *v, size_t n, struct err *e)
 {
@@ -412,9 +437,10 @@ static int room_for(struct visit *v, size_t n, struct err *e)
 
 	if (n <= v->cap)
 		return 0;
-	more = realloc(v->sptes, n * 2 * sizeof(*more));
+	more = calloc(n * 2, sizeof(*more));
 	if (!more)
 		return err_nomem(e, "reverse maps");
+	free(v->sptes);
 	v->sptes = more;
 	v->cap = n * 2;
 	return 0;
@@ -424,41 +450,38 @@ static int visit_rows(struct kview *k, const struct kslot *s, unsigned level, st
 		      struct err *e)
 {
 	struct visit *v = arg;
-	struct rmap_info row;
 	int rc = 0;
 
+	(void)k;
 	for (size_t i = 0; !rc && i < h->n; i++) {
-		memset(&row, 0, offsetof(struct rmap_info, corrupt) + 1);
-		row.gfn = gfn_of(s, h->index[i], level);
-		row.slot = s->id;
-		row.as = s->as;
-		row.level = level;
-		row.torn = torn;
 		rc = room_for(v, h->chain[i].n, e);
-		row.sptes = v->sptes;
 		if (!rc)
-			rc = chain_values(k, &v->a, &h->chain[i], e);
-		if (!rc)
-			rc = into_row(k, &v->a.pages, &h->chain[i], v->a.values, &row, e);
-		if (!rc)
-			rc = v->fn(v->arg, &row);
-		free(row.desc);
+			rc = show_row(v, s, level, h->index[i], &h->chain[i], torn);
 	}
 	return rc;
 }
 
-int kview_rmap_each(struct kview *k, rmap_visitor *fn, void *arg, struct err *e)
+/* Most heads are the address of their only spte: nothing has to be read for those. */
+static int visit_single(const struct kslot *s, unsigned level, uint64_t index, uint64_t head, bool torn, void *arg)
+{
+	struct visit *v = arg;
+
+	v->single.head = v->single.one = head;
+	v->single.n = 1;
+	return show_row(v, s, level, index, &v->single, torn);
+}
+
+int kview_rmap_each(struct kview *k, int (*fn)(void *arg, const struct rmap_info *row), void *arg, struct err *e)
 {
 	const struct kslots *s;
 	struct visit v = {.fn = fn, .arg = arg};
 	int rc = kslots_get(k, &s, e);
 
 	if (!rc)
-		rc = kpages_get(k, KPAGES_ENTRIES, &v.a.pages, e);
+		rc = room_for(&v, 64, e);
 	if (!rc)
-		rc = each_array(k, s, &(struct each){.batch = visit_rows, .arg = &v, .torn = s->torn}, e);
-	kpages_free(&v.a.pages);
-	free(v.a.values);
+		rc = each_array(k, s,
+				&(struct each){.batch = visit_rows, .single = visit_single, .arg = &v, .torn = s->torn}, e);
 	free(v.sptes);
 	return rc;
 }
@@ -503,7 +526,9 @@ int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struc
 	int rc = kslots_get(k, &s, e);
 
 	if (!rc)
-		rc = each_array(k, s, &(struct each){begin_histogram, add_histogram, &list, s->torn}, e);
+		rc = each_array(
+		    k, s, &(struct each){.begin = begin_histogram, .batch = add_histogram, .arg = &list, .torn = s->torn},
+		    e);
 	if (rc) {
 		rmap_histogram_list_free(&list);
 		return rc;

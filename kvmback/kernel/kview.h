@@ -30,7 +30,7 @@ int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, s
 		struct err *e) MUST_USE;
 int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
 int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e) MUST_USE;
-/* The same a row at a time; *row lives during the call only. */
+/* The same a row at a time, of the sptes only sptep; *row lives during the call only. */
 int kview_rmap_each(struct kview *k, int (*fn)(void *arg, const struct rmap_info *row), void *arg, struct err *e) MUST_USE;
 /* While on: the shadow pages are read once, by the first call that needs them. */
 void kview_hold(struct kview *k, bool on);

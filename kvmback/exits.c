@@ -157,15 +157,22 @@ bool exit_io(struct kvcpu *v)
 	return io_resume(v);
 }
 
-/* The tables may have changed since breakpoints were put in: exits are when it is seen. */
-static void look_again(struct kvcpu *v)
+/* The tables may have changed since breakpoints were put in: exits are when it is seen. So is another mode, where it is to
+ * be told: CPL3 runs freely, and what CPL0 did meanwhile shows here. False: stopped. */
+static bool look_again(struct kvcpu *v)
 {
+	const struct run_state *rs = v->vm->rs;
 	const struct run_plan *p = &v->thread->plan;
 	const struct kvm_sregs *s = vcpu_sregs(v);
+	bool catch_mode = rs->catch & CATCH_MODE;
 
-	if (v->vm->rs->n_exec &&
-	    (p->unresolved || p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer))
+	if (catch_mode && vcpu_mode_changed(v, p))
+		return io_finish(v) && vcpu_stop(v, STOP_MODE);
+	if (rs->n_exec && (p->unresolved || p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer))
 		plant_relay(v);
+	else if (catch_mode && vcpu_cpl(v) == 0)
+		plant_relay(v);
+	return true;
 }
 
 /* ---- exceptions */
@@ -297,6 +304,8 @@ static bool exit_debug(struct kvcpu *v)
 	for (unsigned i = 0; i < DR_COUNT; i++) {
 		if (p->dr[i] == DR_FREE || p->dbg.arch.debugreg[i] != at)
 			continue;
+		if (p->dr[i] == DR_SMI)
+			return vcpu_stop(v, STOP_SMI);
 		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) : exit_breakpoint(v, p->dr_id[i]);
 	}
 	return true;
@@ -410,10 +419,7 @@ bool exit_free(struct kvcpu *v, int rc)
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_MMIO:
 	case KVM_EXIT_IO:
-		if (!exit_io(v))
-			return false;
-		look_again(v);
-		return true;
+		return exit_io(v) && look_again(v);
 	case KVM_EXIT_HLT:
 		return exit_halt(v);
 	case KVM_EXIT_DEBUG:

@@ -47,7 +47,7 @@ uint64_t vcpu_linear_rip(struct kvcpu *v)
 
 struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa)
 {
-	bool smm = v->in_smm || (v->vm->host->x86_smm && v->run->flags & KVM_RUN_X86_SMM);
+	bool smm = v->in_smm || vcpu_native_smm(v);
 	const struct slot_view *view = &v->vm->m.slots.view[smm];
 	size_t lo = 0, hi = view->n;
 

@@ -7,6 +7,7 @@
  * exit shows other control registers; tables that change without either are not noticed.
  */
 #include "kvmback/run.h"
+#include "core/cpu/smm.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -248,12 +249,27 @@ static void plan_no_handler(struct kvcpu *v)
 		take_dr(&v->thread->plan, DR_NO_HANDLER, 0, 0, 0);
 }
 
+/* An SMI that KVM will deliver: stop at the handler's first instruction. */
+static void plan_smi(struct kvcpu *v)
+{
+	struct kvm_vcpu_events ev;
+	uint32_t smbase;
+
+	if (!v->vm->host->x86_smm || !(v->vm->rs->catch & CATCH_SMI))
+		return;
+	vcpu_events(v, &ev);
+	if (ev.smi.pending && !kvm_smbase(&v->vm->m, v->index, &smbase, NULL))
+		take_dr(&v->thread->plan, DR_SMI, 0, (uint64_t)smbase + SMM_ENTRY_OFFSET, 0);
+}
+
 static const char *slow_reason(struct kvcpu *v)
 {
 	uint32_t wanted = v->vm->rs->catch;
 
 	if (v->in_smm)
 		return "system management mode, emulated";
+	if (wanted & CATCH_SMI && vcpu_native_smm(v))
+		return "catch smi: RSM is no exit";
 	if (wanted & CATCH_MODE && vcpu_cpl(v) == 0)
 		return "catch mode";
 	if (wanted & CATCH_EXCEPTION && idt_own(v))
@@ -271,6 +287,7 @@ static void plan_vcpu(struct kvcpu *v)
 
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer};
 	p->slow_why = slow_reason(v);
+	plan_smi(v);
 	plan_watches(rs, p, vcpu_mode(v), vcpu_cpl(v) == 3);
 	n = rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0;
 	plan_drs(rs, p, n);

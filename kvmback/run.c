@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
@@ -91,8 +92,10 @@ static void step_stuck(struct kvcpu *v, struct stop *out)
 static int service(struct kvcpu *v, struct stop *out, struct err *e)
 {
 	struct kvcpu_run *t = v->thread;
-	bool in = t->out == OUT_SMI;
-	int rc = in ? kvm_smm_enter(v->vm, v->index, e) : kvm_smm_leave(v->vm, v->index, e);
+	bool in = t->out == OUT_SMI, native = v->vm->host->x86_smm;
+	int rc = !in	  ? kvm_smm_leave(v->vm, v->index, e)
+		 : native ? kvm_smi(&v->vm->m, v->index, e)
+			  : kvm_smm_enter(v->vm, v->index, e);
 
 	t->pending = false;
 	t->stop = (struct stop){.slot = -1};
@@ -108,7 +111,8 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 	rc = vcpu_load(v, e);
 	if (rc)
 		return rc;
-	if (!(v->vm->rs->catch & CATCH_SMI))
+	/* What KVM does itself begins with the next KVM_RUN. */
+	if (native || !(v->vm->rs->catch & CATCH_SMI))
 		return 1;
 	vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
 	tell(v, &t->stop, out);
@@ -387,10 +391,14 @@ int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count
 
 int kvm_run_init(struct kvm_vm *vm, struct err *e)
 {
+	struct kvm_enable_cap triple = {.cap = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .args = {1}};
+
 	if ((vm->host->sync_regs & SYNC_NEEDED) != SYNC_NEEDED || !vm->host->immediate_exit || !vm->host->guest_debug)
 		return err_set(e, -ENOTSUP,
 			       "run a VM" WHY "this host's KVM lacks KVM_CAP_SYNC_REGS, KVM_CAP_IMMEDIATE_EXIT or "
 			       "KVM_CAP_SET_GUEST_DEBUG" TRY "Linux 4.18 or newer, or -b soft");
+	/* Where it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
+	(void)ioctl(vm->fd, KVM_ENABLE_CAP, &triple);
 	run_kick_init();
 	vm->rs = calloc(1, sizeof(*vm->rs));
 	if (!vm->rs)

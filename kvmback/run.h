@@ -51,7 +51,7 @@ enum io_state {
 
 /* How the vCPU is to run freely, made by plant_lay(). */
 #define DR_COUNT 4
-enum dr_use { DR_FREE, DR_PLANT, DR_WATCH, DR_HANDLER, DR_NO_HANDLER };
+enum dr_use { DR_FREE, DR_PLANT, DR_WATCH, DR_HANDLER, DR_NO_HANDLER, DR_SMI };
 struct run_plan {
 	struct kvm_guest_debug dbg;
 	enum dr_use dr[DR_COUNT];
@@ -72,7 +72,7 @@ struct kvcpu_run {
 	atomic_bool busy, kick;
 	atomic_ulong steps; /* instructions stepped in this job */
 	atomic_bool stuck;  /* watch.c: kicked because a step did not come back */
-	enum job job;
+	atomic_int job;	    /* enum job */
 	uint64_t count;
 	enum outcome out;
 	struct stop stop;
@@ -141,6 +141,11 @@ static inline struct kvm_sregs *vcpu_sregs(struct kvcpu *v)
 {
 	return &v->run->s.regs.sregs;
 }
+/* In SMM that KVM does itself; v->in_smm is the one by hand. */
+static inline bool vcpu_native_smm(const struct kvcpu *v)
+{
+	return v->vm->host->x86_smm && v->run->flags & KVM_RUN_X86_SMM;
+}
 static inline void vcpu_immediate_exit(struct kvcpu *v, bool on)
 {
 	__atomic_store_n(&v->run->immediate_exit, on, __ATOMIC_SEQ_CST);
@@ -207,8 +212,9 @@ bool exit_guest_int3(struct kvcpu *v, bool skip);
 /* step.c. True: exactly one instruction was executed, and the vCPU stands before the next. */
 bool step_one(struct kvcpu *v);
 /* What stands at rip: watches, breakpoints, modes after a step. True: nothing that stops. */
-void step_run(struct kvcpu *v, uint64_t count); /* JOB_STEP */
-bool step_slow(struct kvcpu *v);		/* one round of a free run by steps */
+void step_run(struct kvcpu *v, uint64_t count);				/* JOB_STEP */
+bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before); /* paging or width, by the control registers in it */
+bool step_slow(struct kvcpu *v);					/* one round of a free run by steps */
 
 /* trap.c */
 bool idt_own(const struct kvcpu *v);
@@ -232,7 +238,7 @@ int trap_page_make(struct kvm_vm *vm, struct err *e) MUST_USE;
 void trap_page_free(struct run_state *rs);
 /* Around KVM_RUN, for a vCPU without an IDT. in: false where it cannot stand in. */
 bool trap_page_in(struct kvcpu *v);
-void trap_page_out(struct kvcpu *v, int rc);
+int trap_page_out(struct kvcpu *v, int rc); /* rc, or 0 where it made an exit of it */
 
 /* plant.c */
 int plant_lay(struct kvm_vm *vm, struct err *e) MUST_USE; /* plans and int3 bytes for all vCPUs */

@@ -256,7 +256,7 @@ bool step_one(struct kvcpu *v)
 
 /* ---- a job of steps, and a free run by steps */
 
-static bool mode_changed(struct kvcpu *v, const struct run_plan *before)
+bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 
@@ -275,13 +275,15 @@ static void remember_mode(const struct kvcpu *v, struct run_plan *p)
 }
 
 /* What may stop after a step besides a breakpoint. */
-static bool check_after(struct kvcpu *v, const struct run_plan *before)
+static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was_smm)
 {
 	const struct run_state *rs = v->vm->rs;
 
+	if (rs->catch & CATCH_SMI && was_smm != vcpu_native_smm(v))
+		return vcpu_stop(v, was_smm ? STOP_RSM : STOP_SMI);
 	if (plant_watching(rs) && !plant_watch(v))
 		return false;
-	return rs->catch & CATCH_MODE && mode_changed(v, before) ? vcpu_stop(v, STOP_MODE) : true;
+	return rs->catch & CATCH_MODE && vcpu_mode_changed(v, before) ? vcpu_stop(v, STOP_MODE) : true;
 }
 
 static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
@@ -308,10 +310,10 @@ void step_run(struct kvcpu *v, uint64_t count)
 		}
 		before = *vcpu_regs(v);
 		remember_mode(v, &was);
-		bool ok = step_one(v);
+		bool was_smm = vcpu_native_smm(v), ok = step_one(v);
 		if (ok || t->out == OUT_SMI)
 			atomic_fetch_add_explicit(&t->steps, 1, memory_order_relaxed);
-		if (!ok || !check_after(v, &was))
+		if (!ok || !check_after(v, &was, was_smm))
 			return;
 		int id = i + 1 < count && v->vm->rs->n_exec ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
 		if (id) {
@@ -330,11 +332,13 @@ bool step_slow(struct kvcpu *v)
 
 	if (id)
 		return exit_breakpoint(v, id);
+	bool was_smm = vcpu_native_smm(v);
+
 	remember_mode(v, &was);
-	if (!step_one(v) || !check_after(v, &was))
+	if (!step_one(v) || !check_after(v, &was, was_smm))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
-	if (vcpu_cpl(v) != cpl || mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
+	if (vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
 		plant_relay(v);
 	return true;
 }

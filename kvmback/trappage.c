@@ -315,17 +315,18 @@ static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_
 	return true;
 }
 
-static bool at_stub(struct kvcpu *v, unsigned *vector, uint64_t base)
+static bool at_stub(struct kvcpu *v, int rc, unsigned *vector, uint64_t base)
 {
 	uint64_t at = vcpu_regs(v)->rip - base;
+	/* Kicked before the OUT: the exception has been delivered all the same. */
+	bool left = rc == -EINTR || (!rc && (v->run->exit_reason == KVM_EXIT_IO || v->run->exit_reason == KVM_EXIT_DEBUG));
 
 	/* Before the OUT or behind it: where KVM leaves rip differs, and a single step may have been what left. */
 	*vector = (unsigned)(at / STUB_SIZE);
-	return (v->run->exit_reason == KVM_EXIT_IO || v->run->exit_reason == KVM_EXIT_DEBUG) && at < VECTORS * STUB_SIZE &&
-	       at % STUB_SIZE <= 2;
+	return left && at < VECTORS * STUB_SIZE && at % STUB_SIZE <= 2;
 }
 
-void trap_page_out(struct kvcpu *v, int rc)
+int trap_page_out(struct kvcpu *v, int rc)
 {
 	struct kvcpu_run *r = v->thread;
 	struct kvm_sregs *s = vcpu_sregs(v);
@@ -334,7 +335,8 @@ void trap_page_out(struct kvcpu *v, int rc)
 	uint64_t base = in_long ? base_of(v->vm->rs->trap) : TRAP_GPA;
 	unsigned vector;
 
-	if (!rc && at_stub(v, &vector, base) && take_frame(v, vector, base, in_long)) {
+	if (at_stub(v, rc, &vector, base) && take_frame(v, vector, base, in_long)) {
+		rc = 0;
 		r->trapped = true;
 		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS);
@@ -348,4 +350,5 @@ void trap_page_out(struct kvcpu *v, int rc)
 		s->tr = was->tr;
 	link_out(v);
 	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
+	return rc;
 }

@@ -16,6 +16,24 @@
 
 /* ---- a vCPU's own thread */
 
+/* Kicked after an exception had no handler and before the shutdown exit was made: KVM would make it at the next KVM_RUN, for
+ * whatever the vCPU is then. Take it now. */
+static bool take_shutdown(struct kvcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	vcpu_events(v, &ev);
+	if (!(ev.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) || !ev.triple_fault.pending)
+		return false;
+	ev.triple_fault.pending = 0;
+	if (ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
+		return false;
+	v->run->s.regs.events = ev;
+	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
+	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return true;
+}
+
 int vcpu_enter(struct kvcpu *v)
 {
 	struct kvcpu_run *t = v->thread;
@@ -29,9 +47,9 @@ int vcpu_enter(struct kvcpu *v)
 	bool trap = v->vm->rs->trap && trap_page_in(v);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
-	if (trap)
-		trap_page_out(v, rc);
-	return rc;
+	if (rc == -EINTR && take_shutdown(v))
+		rc = 0;
+	return trap ? trap_page_out(v, rc) : rc;
 }
 
 int vcpu_load(struct kvcpu *v, struct err *e)
@@ -177,7 +195,7 @@ static void *vcpu_main(void *arg)
 	for (;;) {
 		gate_wait(&t->go, seen, 0);
 		seen = atomic_load(&t->go.value);
-		enum job job = t->job;
+		enum job job = (enum job)atomic_load(&t->job);
 		if (job == JOB_QUIT)
 			return NULL;
 		do_job(v, job);
@@ -224,7 +242,7 @@ void vcpu_give(struct kvcpu *v, enum job job, uint64_t count)
 	struct kvcpu_run *t = v->thread;
 	bool here = vcpu_runs_here(v);
 
-	t->job = job;
+	atomic_store(&t->job, (int)job);
 	t->count = count;
 	atomic_store(&t->kick, false);
 	atomic_store(&t->stuck, false);

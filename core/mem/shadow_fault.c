@@ -296,7 +296,7 @@ uint64_t spte_make(struct shadow *s, const struct slot *slot, uint64_t gfn, unsi
 		spte |= SPTE_U;
 	if (!(access & ACC_EXEC))
 		spte |= SPTE_NX;
-	if (slot->flags & SLOT_READONLY)
+	if ((slot->flags & SLOT_READONLY) || slot->file_backed)
 		return spte;
 	spte |= SPTE_HOST_WRITABLE;
 	if (!(access & ACC_WRITE))
@@ -397,6 +397,11 @@ static int take_fault(struct way *w, struct spage *root, struct err *e)
 		mmio(w, w->walk.gpa, false);
 		return stage(w, "emulate", gfn, 0, "a write to READONLY slot %u", w->slot->id);
 	}
+	if ((w->access & ACCESS_WRITE) && w->slot->file_backed)
+		return err_set_at(e, -EFAULT, ERR_SPACE_GPA, w->walk.gpa,
+				  "write gpa %#llx" WHY "slot %u is a file mapped PROT_READ, yet not readonly" TRY
+				  "slot flags %u +readonly",
+				  (unsigned long long)w->walk.gpa, w->slot->id, w->slot->id);
 	rc = stage(w, "page", gfn, leaf_level(&w->walk), "host page %p",
 		   (void *)(w->slot->alias + ((gfn << PAGE_SHIFT) - w->slot->gpa)));
 	return rc ? rc : build(w, root, e);

@@ -83,7 +83,7 @@ static int table_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, ui
 
 	if (!s || !s->alias)
 		return -EFAULT;
-	if (s->flags & SLOT_READONLY)
+	if ((s->flags & SLOT_READONLY) || s->file_backed)
 		return -EROFS;
 	memcpy(&now, s->alias + (gpa - s->gpa), size);
 	if (now != old)

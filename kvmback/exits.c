@@ -219,6 +219,10 @@ static bool exit_shutdown(struct kvcpu *v)
 	struct kvm_vcpu_events ev;
 
 	vcpu_events(v, &ev);
+	/* The guest may have loaded an IDT since int3 bytes were laid, one that has no gate for them. */
+	int id = vcpu_told(v) ? laid_int3(v, ev.exception.nr) : 0;
+	if (id)
+		return exit_breakpoint(v, id);
 	if (idt_own(v)) {
 		snprintf(v->thread->stop.note, sizeof(v->thread->stop.note), "a triple fault; the last exception was %u",
 			 ev.exception.nr);
@@ -229,8 +233,7 @@ static bool exit_shutdown(struct kvcpu *v)
 			 "an exception with no IDT; this host does not tell which");
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	}
-	int id = laid_int3(v, ev.exception.nr);
-	return id ? exit_breakpoint(v, id) : exit_exception(v, &ev);
+	return exit_exception(v, &ev);
 }
 
 bool exit_guest_int3(struct kvcpu *v, bool skip)

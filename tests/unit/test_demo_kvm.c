@@ -197,6 +197,25 @@ static void rmap_count_is_a_variable(void **state)
 	stop(&g);
 }
 
+/* The guest loads an IDT without a gate for #BP after the int3 was laid: it is a breakpoint all the same. */
+static void break_before_idt(void **state)
+{
+	struct guest g;
+	struct stop s;
+
+	(void)state;
+	start(&g, "demo:rmap");
+	plant(&g, 1, "touch");
+	for (unsigned i = 0; i < 3; i++) {
+		s = run(&g);
+		assert_int_equal(s.reason, STOP_BREAKPOINT);
+		assert_int_equal(s.breakpoint, 1);
+		assert_int_equal(s.rip, symbol(&g, "touch"));
+		assert_int_equal(chain(&g), i);
+	}
+	stop(&g);
+}
+
 /* What was read after a flush is the architecture's; what was read before one may be either. */
 static void remap(void **state)
 {
@@ -329,6 +348,7 @@ int main(void)
 	    cmocka_unit_test(tour),
 	    cmocka_unit_test(rmap_grows_by_one),
 	    cmocka_unit_test(rmap_count_is_a_variable),
+	    cmocka_unit_test(break_before_idt),
 	    cmocka_unit_test(remap),
 	    cmocka_unit_test(remap_hits_stale),
 	    cmocka_unit_test(smm),

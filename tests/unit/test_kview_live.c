@@ -321,6 +321,64 @@ static void all_rmaps_agree(void **state)
 	rmap_list_free(&l);
 }
 
+/* A row at a time: by slot and level, in no order of gfns. */
+static int check_row(void *arg, const struct rmap_info *row)
+{
+	unsigned *seen = arg;
+
+	assert_int_equal(row->n_sptes, row->gfn == 0x40 ? 2 : 1);
+	assert_int_equal(row->kind, row->gfn == 0x40 ? RMAP_MANY : RMAP_ONE);
+	for (size_t i = 0; i < row->n_sptes; i++)
+		assert_true(row->sptes[i].sptep >> 63);
+	*seen |= row->gfn == 0x1 ? 1u : row->gfn == 0x40 ? 2u : row->gfn == 0x80 ? 4u : row->gfn == 0x81 ? 8u : 16u;
+	return row->gfn == 0xffffffff;
+}
+
+static int refuse_row(void *arg, const struct rmap_info *row)
+{
+	(void)arg, (void)row;
+	return -ECANCELED;
+}
+
+static void rmaps_come_one_by_one(void **state)
+{
+	struct kview *k = need(state);
+	struct err e = {0};
+	unsigned seen = 0;
+
+	assert_int_equal(kview_rmap_each(k, check_row, &seen, &e), 0);
+	assert_int_equal(seen, 15);
+	assert_int_equal(kview_rmap_each(k, refuse_row, NULL, &e), -ECANCELED);
+}
+
+/* Held pages are read once; let go, they are read anew. */
+static void held_pages_are_read_once(void **state)
+{
+	struct kview *k = need(state);
+	struct shadow_page_list a, b;
+	uint64_t before, first, second, bytes;
+	struct err e = {0};
+
+	kview_hold(k, true);
+	kview_stats(k, &before, &bytes);
+	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &a, &e), 0);
+	kview_stats(k, &first, &bytes);
+	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &b, &e), 0);
+	kview_stats(k, &second, &bytes);
+	kview_hold(k, false);
+	assert_true(first > before);
+	assert_int_equal(second, first);
+	assert_int_equal(a.n, b.n);
+	for (size_t i = 0; i < a.n; i++)
+		assert_memory_equal(a.v[i].entries, b.v[i].entries, 4096);
+	shadow_page_list_free(&b);
+	assert_int_equal(kview_shadow_pages(k, 0, &b, &e), 0);
+	kview_stats(k, &first, &bytes);
+	assert_true(first > second);
+	shadow_page_list_free(&a);
+	shadow_page_list_free(&b);
+}
+
 static void histogram_counts_them(void **state)
 {
 	struct kview *k = need(state);
@@ -732,6 +790,8 @@ int main(void)
 	    cmocka_unit_test(shadow_pages_are_the_four),
 	    cmocka_unit_test(rmaps_have_the_aliases),
 	    cmocka_unit_test(all_rmaps_agree),
+	    cmocka_unit_test(rmaps_come_one_by_one),
+	    cmocka_unit_test(held_pages_are_read_once),
 	    cmocka_unit_test(histogram_counts_them),
 	    cmocka_unit_test(sptes_of_a_range),
 	    cmocka_unit_test(all_sptes_mark_the_hosts_own),

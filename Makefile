@@ -121,6 +121,7 @@ $(O)/bench: $(call obj,$(BENCH)) $(O)/libcli.a $(LIBS)
 
 bench: $(O)/bench $(O)/kvmscope
 	$(Q)$(O)/bench $(O)/kvmscope
+	$(Q)tests/bench/bochs.py $(O)/kvmscope
 bench-peers: $(O)/kvmscope
 	$(Q)tests/bench/peers.py $(O)/kvmscope
 

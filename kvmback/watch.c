@@ -4,11 +4,17 @@
  * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps and sleeps for good
  * while there are none, so that a step costs no system call for it.
  */
+#include "kvmback/fault.h"
 #include "kvmback/run.h"
 
 /* True where the vCPU was in a job of steps all the time and none was made. */
 static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool busy)
 {
+	unsigned parked;
+
+	/* One that stands inside a fault is not stuck: the debugger looks at it. */
+	if (kvm_parked(&v->vm->m, &parked))
+		return false;
 	return busy && vcpu_busy(v) && v->thread->job == JOB_STEP && atomic_load(&v->vm->rs->watch.jobs) == job &&
 	       atomic_load(&v->thread->steps) == steps;
 }

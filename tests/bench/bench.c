@@ -150,6 +150,8 @@ int main(int argc, char **argv)
 	if (bench_wanted("slots"))
 		bench_slots();
 	bench_kernel();
+	if (bench_wanted("soft"))
+		bench_soft();
 	bench_files_remove();
 	return 0;
 }

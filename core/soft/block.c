@@ -291,11 +291,13 @@ static void account(struct soft_cpu *c, const struct uop *last)
 }
 
 /* Whole blocks, one after the other. A block that jumps to its own start is run again without being looked up, as long as
- * nothing was flushed meanwhile: that is what tight loops do. */
+ * nothing was flushed meanwhile and no breakpoint stands at it: that is what tight loops do. */
 static void run_blocks(struct soft_cpu *c, const struct block *k)
 {
 	const struct uop *u, *last;
 	uint32_t flushes = c->flushes;
+	bool again =
+	    !c->any_plants || !soft_planted(c, c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip));
 
 	do {
 		u = k->uop;
@@ -304,7 +306,7 @@ static void run_blocks(struct soft_cpu *c, const struct block *k)
 			u = u->fn(c, u);
 		} while (likely(u != NULL));
 		account(c, last);
-	} while (c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
+	} while (again && c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
 		 c->flushes == flushes && !c->stop_soon && !(c->eflags & RFLAGS_TF));
 }
 

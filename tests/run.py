@@ -1,44 +1,70 @@
 #!/usr/bin/env python3
 """Run every test and say `N passed, N failed, N skipped`.
 
-    tests/run.py [--build DIR] [--only unit|scripts|checks|sanitize|valgrind] [--keep-going] [NAME ...]
+    tests/run.py [--build DIR] [--only GROUP[,GROUP]] [--jobs N] [NAME ...]
 
+checks    tests/checks/*.sh: exit status
 unit      build/tests/test_*: cmocka, read by their TAP output; a skip prints `skip: REASON` first
 scripts   tests/pty/*.py, tests/cli/*.py: their last line is `N passed, N failed, N skipped`
-checks    tests/checks/*.sh: exit status
-sanitize  unit tests and a session again, built by clang with ASan and UBSan
-valgrind  the unit tests that do not run a VM, under memcheck
+valgrind  the unit tests that run no VM, under memcheck
+sanitize  unit tests and tests/cli again, built by clang with ASan and UBSan
 
-Two jobs at a time. Output of what passed is not shown; of what failed, all of it.
+Two jobs at a time. Output of what passed is not shown; of what failed, all of it. Last come the processor seconds of
+each group, the reasons of what was skipped, and the sums.
 """
-import argparse, concurrent.futures, glob, os, re, shutil, subprocess, sys, time
+import argparse, collections, glob, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-totals = {"passed": 0, "failed": 0, "skipped": 0}
-reasons = {}
+GROUPS = ("sanitize", "checks", "unit", "scripts", "valgrind")
+VALGRIND = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
+            "--errors-for-leak-kinds=definite")
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+# Memcheck does not follow a guest's writes through KVM, and finds nothing more in what drives it.
+RUNS_A_VM = re.compile(r"test_(kvm_|kview_live|demo_kvm|agree)")
+
+# then: called in the runner's thread when the job has passed; gives the jobs that come after it.
+Job = collections.namedtuple("Job", "group name argv env count timeout then", defaults=(600, None))
 
 
-def run(argv, env=None, timeout=600):
+living = set()    # process groups, for Ctrl-C
+
+
+def run(job):
+    """Output, exit status, wall seconds, processor seconds of the job and its children."""
     t0 = time.monotonic()
-    try:
-        p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=timeout,
-                           env={**os.environ, **(env or {})})
-        out, status = p.stdout.decode(errors="replace"), p.returncode
-    except subprocess.TimeoutExpired as e:
-        out, status = (e.stdout or b"").decode(errors="replace") + f"\ntimeout after {timeout} s\n", 124
-    return out, status, time.monotonic() - t0
+    late = threading.Event()
+    with tempfile.TemporaryFile() as out:
+        p = subprocess.Popen(job.argv, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                             env={**os.environ, **job.env})
+
+        def kill():
+            late.set()
+            os.killpg(p.pid, signal.SIGKILL)
+
+        clock = threading.Timer(job.timeout, kill)
+        clock.start()
+        living.add(p.pid)
+        _, status, usage = os.wait4(p.pid, 0)
+        living.discard(p.pid)
+        clock.cancel()
+        p.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read().decode(errors="replace")
+    if late.is_set():
+        text += f"\ntimeout after {job.timeout} s\n"
+    return text, p.returncode, time.monotonic() - t0, usage.ru_utime + usage.ru_stime
+
+
+def tally(passed=0, failed=0, skipped=0):
+    return {"passed": passed, "failed": failed, "skipped": skipped}
 
 
 def count_tap(out, status):
-    """cmocka's TAP lines; a crash or an exit status without a failed line is one failure."""
-    n = {"passed": 0, "failed": 0, "skipped": 0}
-    for line in out.splitlines():
-        if re.match(r"ok \d+ .*# SKIP", line):
-            n["skipped"] += 1
-        elif re.match(r"ok \d+", line):
-            n["passed"] += 1
-        elif re.match(r"not ok \d+", line):
-            n["failed"] += 1
+    """cmocka's TAP lines (a skip is `not ok 1 # SKIP` there); a crash, no line at all, or an exit status without a failed line is one failure."""
+    n = tally()
+    for line in re.findall(r"^(?:not )?ok \d+.*$", out, re.M):
+        kind = "skipped" if re.search(r"# SKIP", line) else "failed" if line.startswith("not") else "passed"
+        n[kind] += 1
     if not sum(n.values()) or (status and not n["failed"]):
         n["failed"] += 1
     return n
@@ -46,93 +72,147 @@ def count_tap(out, status):
 
 def count_last_line(out, status):
     m = re.findall(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", out, re.M)
-    n = dict(zip(("passed", "failed", "skipped"), map(int, m[-1]))) if m else {"passed": 0, "failed": 1, "skipped": 0}
-    if status and not n["failed"]:
+    n = tally(*map(int, m[-1])) if m else tally(failed=1)
+    if (status or not sum(n.values())) and not n["failed"]:
         n["failed"] = 1
     return n
 
 
 def count_status(out, status):
-    return {"passed": int(status == 0), "failed": int(status != 0), "skipped": 0}
+    return tally(passed=int(status == 0), failed=int(status != 0))
 
 
-def jobs_unit(build, label="", wrap=(), env=None, skip_vm=False):
-    for b in sorted(glob.glob(f"{build}/tests/test_*")):
-        if b.endswith(".d") or not os.access(b, os.X_OK) or os.path.isdir(b):
+def runnable(pattern):
+    return sorted(f for f in glob.glob(pattern) if os.path.isfile(f) and os.access(f, os.X_OK))
+
+
+def unit_jobs(build, group, wrap=(), env=None):
+    """What the source tree has a test for: a binary left over from an older tree is not run."""
+    for source in sorted(glob.glob("tests/unit/test_*.c")):
+        name = os.path.basename(source)[:-2]
+        if group == "valgrind" and RUNS_A_VM.match(name):
             continue
-        if skip_vm and re.search(r"test_kvm|test_kview_live", b):
-            continue
-        yield label + os.path.basename(b), [*wrap, b], {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})}, count_tap
+        label = name if group == "unit" else f"{group} {name}"
+        yield Job(group, label, [*wrap, f"{build}/tests/{name}"], {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})}, count_tap)
 
 
-def jobs(args):
-    want = lambda group: not args.only or args.only == group
-    env = {"KVMSCOPE": os.path.abspath(f"{args.build}/kvmscope")}
-    if want("checks"):
-        for c in sorted(glob.glob("tests/checks/*.sh")):
-            if not c.endswith("deps.sh"):
-                yield os.path.basename(c), [c], env, count_status
-    if want("unit"):
-        yield from jobs_unit(args.build)
-    if want("scripts"):
-        for s in sorted(glob.glob("tests/pty/*.py") + glob.glob("tests/cli/*.py")):
-            if os.access(s, os.X_OK):
-                yield s, [sys.executable, s], env, count_last_line
-    if want("sanitize"):
-        yield from sanitized(args)
-    if want("valgrind") and shutil.which("valgrind"):
-        yield from jobs_unit(args.build, "valgrind ", ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
-                                                       "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"),
-                             {"KVMSCOPE_TEST_SLOW": "1"}, skip_vm=True)
+def script_jobs(build, group, patterns, env=None):
+    env = {"KVMSCOPE": os.path.abspath(f"{build}/kvmscope"), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    for s in (s for pattern in patterns for s in runnable(pattern)):
+        yield Job(group, s if group == "scripts" else f"{group} {s}", [sys.executable, s], env, count_last_line)
 
 
-def sanitized(args):
-    """clang builds the whole program with ASan and UBSan; a build that fails is a failed test."""
+def sanitized_build(args):
+    """A build that fails is a failed test; the tests follow when it is there."""
     build = args.build + "-san"
-    out, status, _ = run(["make", "-s", "-j2", f"O={build}", "CC=clang", "SANITIZE=address,undefined", "CFLAGS=-O1 -g", "all",
-                          "tests"], timeout=900)
-    if status:
-        report("build with clang, ASan and UBSan", out, status, {"passed": 0, "failed": 1, "skipped": 0}, 0)
-        return
-    env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-    yield from jobs_unit(build, "sanitized ", env=env)
-    for s in sorted(glob.glob("tests/cli/*.py")):
-        if os.access(s, os.X_OK):
-            yield "sanitized " + s, [sys.executable, s], {**env, "KVMSCOPE": os.path.abspath(f"{build}/kvmscope")}, count_last_line
+    argv = ["make", "-s", f"O={build}", "CC=clang", "SANITIZE=address,undefined", "CFLAGS=-O1 -g", "all", "tests"]
+
+    def then():
+        return [*script_jobs(build, "sanitize", ["tests/cli/*.py"], SANITIZERS), *unit_jobs(build, "sanitize", env=SANITIZERS)]
+
+    return Job("sanitize", "build with clang, ASan and UBSan", argv, {"MAKEFLAGS": "", "MAKEOVERRIDES": ""}, count_status, 1800, then)
 
 
-def report(name, out, status, n, seconds):
-    for k in totals:
-        totals[k] += n[k]
-    for r in re.findall(r"^skip\w*:? (.+)$", out, re.M):
-        reasons[r] = reasons.get(r, 0) + 1
-    verdict = "FAILED" if n["failed"] else "ok"
-    print(f"{verdict:7} {name}: {n['passed']} passed, {n['failed']} failed, {n['skipped']} skipped, {seconds:.1f} s", flush=True)
-    if n["failed"]:
-        print(f"---- output of {name} (exit status {status})\n{out}\n----", flush=True)
+def jobs_of(args, group):
+    """The long ones first, so that no core waits for the other at the end."""
+    if group == "sanitize":
+        yield sanitized_build(args)
+    elif group == "checks":
+        for c in runnable("tests/checks/*.sh"):
+            if not c.endswith("/deps.sh"):
+                env = {"KVMSCOPE": os.path.abspath(f"{args.build}/kvmscope")}
+                yield Job(group, os.path.basename(c), [c], env, count_status)
+    elif group == "unit":
+        yield from unit_jobs(args.build, group)
+    elif group == "scripts":
+        yield from script_jobs(args.build, group, ["tests/pty/*.py", "tests/cli/*.py"])
+    elif group == "valgrind":
+        yield from unit_jobs(args.build, group, VALGRIND, {"KVMSCOPE_VALGRIND": "1"})
+
+
+class Runner:
+    def __init__(self, args):
+        self.names = args.names
+        self.queue = collections.deque()
+        self.running = 0
+        self.change = threading.Condition()
+        self.sums, self.reasons = tally(), collections.Counter()
+        self.cpu, self.failed = collections.Counter(), []
+
+    def add(self, jobs):
+        for j in jobs:
+            if j.then or not self.names or any(n in j.name for n in self.names):
+                self.queue.append(j)
+
+    def work(self):
+        while True:
+            with self.change:
+                while not self.queue and self.running:
+                    self.change.wait()
+                if not self.queue:
+                    return
+                job = self.queue.popleft()
+                self.running += 1
+            try:
+                result = run(job)
+            except OSError as e:
+                result = (f"{job.argv[0]}: {e.strerror}", 127, 0.0, 0.0)
+            with self.change:
+                self.running -= 1
+                self.report(job, *result)
+                self.change.notify_all()
+
+    def report(self, job, out, status, seconds, cpu):
+        n = job.count(out, status)
+        for k in self.sums:
+            self.sums[k] += n[k]
+        self.reasons.update(re.findall(r"^skip: (.+)$", out, re.M))
+        self.cpu[job.group + (" (build)" if job.then else "")] += cpu
+        print(f"{'FAILED' if n['failed'] else 'ok':7} {job.name}: {n['passed']} passed, {n['failed']} failed, {n['skipped']} skipped,"
+              f" {seconds:.1f} s, {cpu:.1f} s of processor", flush=True)
+        if n["failed"]:
+            self.failed.append(job.name)
+            print(f"---- output of {job.name} (exit status {status})\n{out}\n----", flush=True)
+        elif job.then:
+            self.add(job.then())
+
+    def summary(self):
+        print("processor seconds: " + ", ".join(f"{g} {s:.0f}" for g, s in self.cpu.items()))
+        for reason, k in sorted(self.reasons.items()):
+            print(f"skipped: {reason}" + (f" ({k} times)" if k > 1 else ""))
+        for name in self.failed:
+            print(f"failed: {name}")
+        print(", ".join(f"{v} {k}" for k, v in self.sums.items()), flush=True)
 
 
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--build", default="build")
-    ap.add_argument("--only")
+    ap.add_argument("--only", default=",".join(GROUPS), help="groups: " + " ".join(GROUPS))
     ap.add_argument("--jobs", type=int, default=2)
-    ap.add_argument("names", nargs="*")
+    ap.add_argument("names", nargs="*", help="only the jobs with one of these in their name")
     args = ap.parse_args()
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        todo = {}
-        for name, argv, env, count in jobs(args):
-            if args.names and not any(n in name for n in args.names):
-                continue
-            todo[pool.submit(run, argv, env)] = (name, count)
-        for f in concurrent.futures.as_completed(todo):
-            name, count = todo[f]
-            out, status, seconds = f.result()
-            report(name, out, status, count(out, status), seconds)
-    for r, k in sorted(reasons.items()):
-        print(f"skipped: {r}" + (f" ({k} times)" if k > 1 else ""))
-    print(", ".join(f"{n} {k}" for k, n in totals.items()), flush=True)
-    return 1 if totals["failed"] or not totals["passed"] else 0
+    runner = Runner(args)
+    for group in GROUPS:
+        if group not in args.only.split(","):
+            continue
+        if group == "valgrind" and not shutil.which("valgrind"):
+            runner.sums["skipped"] += 1
+            runner.reasons["valgrind is not installed"] += 1
+            continue
+        runner.add(jobs_of(args, group))
+    workers = [threading.Thread(target=runner.work, daemon=True) for _ in range(args.jobs)]
+    try:
+        for w in workers:
+            w.start()
+        for w in workers:
+            w.join()
+    except KeyboardInterrupt:
+        for pid in list(living):
+            os.killpg(pid, signal.SIGKILL)
+        return 130
+    runner.summary()
+    return 1 if runner.sums["failed"] or not runner.sums["passed"] else 0
 
 
 if __name__ == "__main__":

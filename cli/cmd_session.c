@@ -206,10 +206,10 @@ const struct command commands_session[] = {
 	.group = "session",
 	.usage = "IMAGE [-m SIZE] [-n VCPUS] [--mode real|prot|long|user] [--at GPA] [--entry GVA] [--format F]",
 	.summary = "a new VM with this image in place of the present one",
-	.help =
-	    "IMAGE is a file or demo:NAME; the options are those of the command line. Breakpoints stay and are planted in "
-	    "the new VM. Where the image is no good the present VM stays as it is. Gives what `vm` gives.\n"
-	    "Example: load kernel.elf -m 128M",
+	.help = "IMAGE is a file or demo:NAME; the options are those of the command line. Breakpoints stay: those at "
+		"symbols go where the new image has them, and are disabled where it has not. Where the image is no good the "
+		"present VM stays as it is. Gives what `vm` gives.\n"
+		"Example: load kernel.elf -m 128M",
 	.flags = CMD_CHANGES_GUEST | CMD_SHADOWS_TCL,
 	.complete = COMPLETE_FILE,
 	.words = "demo:tour demo:rmap demo:remap demo:smm demo:real demo:threads --mode --at --entry --format -m -n",

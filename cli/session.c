@@ -180,6 +180,61 @@ static void swap_loaded(struct session *s, struct loaded *l)
 	*l = old;
 }
 
+/* Where a breakpoint was before a load, so that a load that fails changes nothing. */
+struct kept {
+	uint64_t addr;
+	bool enabled;
+};
+
+/* Breakpoints at symbols go where the new image has those; one whose symbol it has not is disabled, because its old address
+ * may now be the middle of an instruction. Addresses that are numbers stay. */
+static void resolve_breakpoints(struct session *s)
+{
+	struct expr_env numbers = {.m = NULL, .syms = NULL}, now = {.m = NULL, .syms = &s->d.syms};
+
+	for (size_t i = 0; i < s->d.bps.n; i++) {
+		struct bp *b = s->d.bps.v[i];
+		const char *text = b->at + strspn(b->at, "* ");
+		uint64_t addr;
+
+		if (b->kind == BP_CATCH || strchr(text, '$') || !expr_eval(&numbers, text, &addr, NULL))
+			continue;
+		if (!expr_eval(&now, text, &addr, NULL)) {
+			b->addr = addr;
+		} else if (b->enabled) {
+			b->enabled = false;
+			fprintf(stderr, "%s %d disabled: the new image has no %s\n", bp_kind_name(b->kind), b->id, text);
+		}
+	}
+}
+
+static struct kept *keep_breakpoints(const struct bp_table *t)
+{
+	struct kept *k = calloc(t->n + 1, sizeof(*k));
+
+	for (size_t i = 0; k && i < t->n; i++)
+		k[i] = (struct kept){.addr = t->v[i]->addr, .enabled = t->v[i]->enabled};
+	return k;
+}
+
+static int move_breakpoints(struct session *s, struct err *e)
+{
+	_cleanup_free_ struct kept *kept = keep_breakpoints(&s->d.bps);
+	int ret;
+
+	if (!kept)
+		return err_nomem(e, "load");
+	resolve_breakpoints(s);
+	ret = bp_replant(&s->d.bps, s->d.m, e);
+	if (!ret)
+		ret = debug_apply_catches(&s->d, e);
+	for (size_t i = 0; ret && i < s->d.bps.n; i++) {
+		s->d.bps.v[i]->addr = kept[i].addr;
+		s->d.bps.v[i]->enabled = kept[i].enabled;
+	}
+	return ret;
+}
+
 int session_load(struct session *s, const struct image_options *opt, struct err *e)
 {
 	struct loaded l = {.m = NULL};
@@ -191,9 +246,7 @@ int session_load(struct session *s, const struct image_options *opt, struct err 
 	ret = make_loaded(s, opt, &l, e);
 	if (!ret) {
 		swap_loaded(s, &l);
-		ret = bp_replant(&s->d.bps, s->d.m, e);
-		if (!ret)
-			ret = debug_apply_catches(&s->d, e);
+		ret = move_breakpoints(s, e);
 		if (ret)
 			swap_loaded(s, &l);
 	}

@@ -5,9 +5,20 @@ namespace eval tour {
 	variable color -color
 	if {[info exists ::env(NO_COLOR)] && $::env(NO_COLOR) ne ""} { set color {} }
 
-	proc say {text} { puts $text }
+	# Words of the tour's own, filled to 78 columns.
+	proc say {text {lead ""}} {
+		set line $lead
+		foreach word [regexp -all -inline {\S+} $text] {
+			if {[string length $line] + [string length $word] > 77} {
+				puts $line
+				set line $lead
+			}
+			append line [expr {$line eq $lead ? "" : " "}] $word
+		}
+		puts $line
+	}
 
-	proc step {n title} { puts "\n---- $n. $title [string repeat - [expr {74 - [string length $title]}]]" }
+	proc step {n title} { puts "\n---- $n. $title [string repeat - [expr {70 - [string length $title]}]]" }
 
 	# Type a line: show it, then what it draws, then what it means. What this host cannot tell is one line instead.
 	proc type {line {meaning ""}} {
@@ -17,19 +28,19 @@ namespace eval tour {
 			puts "  not on this host: $text"
 		} else {
 			puts $text
-			foreach part [split $meaning \n] { if {$part ne ""} { puts "# $part" } }
+			if {$meaning ne ""} { say $meaning "# " }
 		}
 	}
 }
 
 tour::say "A small guest at CPL 3 on the [dict get [vm] backend] backend. It uses one page by two addresses, a device, READONLY
-memory, and last a page that is not there. Where does each address really go?
-"
+memory, and last a page that is not there. Where does each address really go?"
+puts ""
 tour::type {info slots} \
 "Slot 0 is its RAM, slot 1 is READONLY; hva is where their bytes are in this process."
 
 tour::step 1 "One page at two addresses: the rmap chain"
-tour::type {b spin}
+tour::type {tb spin}
 tour::type {run}
 tour::type {info rmap 0x40} \
 "Gva 0x240000 and 0x250000 are both gfn 0x40. For each guest page the host keeps the list of shadow page table entries
@@ -51,6 +62,5 @@ tour::type {info rmap 0x80}
 tour::type {xp/2wx 0x80000} \
 "With READONLY the write would have left as an MMIO exit. Now gfn 0x80 has a writable spte, and the bytes are memory."
 
-tour::say "
-Your turn:  help    walk 0x300000 r -user    shadow tree    info mmio    snap    load demo:rmap    quit"
+puts "\nYour turn:   help    walk 0x300000 r -user    shadow tree    snap    load demo:rmap    quit"
 namespace delete tour

@@ -141,5 +141,17 @@ def run_again(b):
     assert v[6][1]["flags"] == [] and v[7][0]["hits"] == 2, v[6:8]
 
 
+def breakpoints_follow_the_image(b):
+    """At another image's load a breakpoint goes where its symbol is; without the symbol it is disabled, not left somewhere."""
+    v = ok("b spin", "b start", "b *0x200005", "load demo:rmap", "info breakpoints", "delete 3", "b mapped", "run", "run", "load demo:tour",
+           "info breakpoints", "enable 1", "delete 2", "run", backend=b)
+    assert [(x["id"], x["enabled"]) for x in v[4]] == [(1, False), (2, True), (3, True)], v[4]
+    assert v[7]["breakpoint"] in (2, 4) and v[8]["breakpoint"] in (2, 4), v[7:9]
+    assert [x["enabled"] for x in v[10]] == [False, True, False] and num(v[13]["rip"]) == 0x20002e, v[10:]
+    v = ok("b spin", "catch {load /none-such} e", "info breakpoints", "run", backend=b)
+    assert v[2][0]["enabled"] and num(v[3]["rip"]) == 0x20002e, v[2:]
+
+
 if __name__ == "__main__":
-    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again]))
+    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again,
+                   breakpoints_follow_the_image]))

@@ -98,7 +98,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
-tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS)
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree
 
 # The two commands of the README. Both install what is missing first, then call make again, now that packages are there.
 run: deps
@@ -136,6 +136,16 @@ completions: $(O)/gen
 manual: $(O)/gen
 	$(Q)$(O)/gen manual docs/kvmscope.1.in >docs/kvmscope.1
 
+# ---- agreement of the soft backend with the host's KVM: tests/agree
+SEEDS ?= 2000
+AGREE := $(wildcard tests/agree/*.c)
+$(O)/agree: $(call obj,$(AGREE)) $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(AGREE)) $(LIBS) $(PKG_LIBS)
+
+agree: $(O)/agree
+	$(Q)$(O)/agree -n $(SEEDS)
+
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 format-check:
@@ -158,6 +168,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: agree completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 /* ---- the IDT and TF, for the step */
 
@@ -152,6 +153,24 @@ static bool again(struct kvcpu *v, struct step *s, int rc)
 	return v->run->exit_reason == KVM_EXIT_INTR || v->run->exit_reason == KVM_EXIT_IRQ_WINDOW_OPEN;
 }
 
+/* The access is done, yet the instruction may have raised something behind it (its other operand faults, it is none that the
+ * emulator has): that waits in the vCPU's events, where it would pass for a step that went nowhere. */
+static bool completed(struct kvcpu *v, struct step *s)
+{
+	struct kvm_vcpu_events ev;
+
+	if (vcpu_regs(v)->rip != s->from)
+		return true;
+	vcpu_events(v, &ev);
+	if (!(ev.exception.pending || ev.exception.injected) || ev.exception.nr == 1)
+		return true;
+	struct kvm_vcpu_events none = ev;
+	none.exception.pending = none.exception.injected = 0;
+	ioctl(v->fd, KVM_SET_VCPU_EVENTS, &none);
+	v->sync_fresh &= ~(uint32_t)KVM_SYNC_X86_EVENTS;
+	return step_exception(v, s, &ev);
+}
+
 /* After KVM_RUN: true where the instruction has been executed. */
 static bool came_back(struct kvcpu *v, struct step *s, int rc)
 {
@@ -165,7 +184,7 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 		return vcpu_out(v, OUT_KICKED);
 	}
 	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
-		return exit_io(v) && io_finish(v);
+		return exit_io(v) && io_finish(v) && completed(v, s);
 	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
 		return true;
 	if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN)

@@ -5,6 +5,7 @@
 
 checks    tests/checks/*.sh: exit status
 unit      build/tests/test_*: cmocka, read by their TAP output; a skip prints `skip: REASON` first
+agree     build/agree: 2,000 generated guests on the kvm and on the soft backend, compared
 scripts   tests/pty/*.py, tests/cli/*.py: their last line is `N passed, N failed, N skipped`
 valgrind  the unit tests that run no VM, under memcheck
 sanitize  unit tests and tests/cli again, built by clang with ASan and UBSan
@@ -15,7 +16,7 @@ each group, the reasons of what was skipped, and the sums.
 import argparse, collections, glob, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-GROUPS = ("sanitize", "checks", "unit", "scripts", "valgrind")
+GROUPS = ("sanitize", "agree", "checks", "unit", "scripts", "valgrind")
 VALGRIND = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
             "--errors-for-leak-kinds=definite")
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
@@ -124,6 +125,9 @@ def jobs_of(args, group):
                 yield Job(group, os.path.basename(c), [c], env, count_status)
     elif group == "unit":
         yield from unit_jobs(args.build, group)
+    elif group == "agree":
+        if os.access(f"{args.build}/agree", os.X_OK):
+            yield Job(group, "2,000 generated guests", [f"{args.build}/agree", "-n", "2000"], {}, count_last_line)
     elif group == "scripts":
         yield from script_jobs(args.build, group, ["tests/pty/*.py", "tests/cli/*.py"])
     elif group == "valgrind":

@@ -191,6 +191,22 @@ static void bad_code(const uint8_t *code, unsigned n, struct uop *u)
 	*u = (struct uop){.fn = op_ud, .len = 1, .last = true, .cond = prefixes >= 14};
 }
 
+/* Could what stands at the page's end be the beginning of an instruction? What is none whatever follows is #UD, and the
+ * page behind is not looked at. */
+static bool may_go_on(struct soft_cpu *c, uint64_t at, const uint8_t *code, unsigned have)
+{
+	struct uop u;
+	uint8_t tried[16];
+
+	for (unsigned fill = 0; fill < 256; fill += 8) {
+		memcpy(tried, code, have);
+		memset(tried + have, (int)fill, sizeof(tried) - have);
+		if (soft_decode(c, at, tried, 15, &u))
+			return true;
+	}
+	return false;
+}
+
 /* Decode from rip. 0 with a fetch fault raised and no instruction; else how many. */
 static unsigned decode_run(struct soft_cpu *c, uint64_t rip, struct uop *uop, const uint8_t **first, unsigned *bytes)
 {
@@ -211,7 +227,7 @@ static unsigned decode_run(struct soft_cpu *c, uint64_t rip, struct uop *uop, co
 		if (!n)
 			*first = host;
 		if (!soft_decode(c, at, code, have, &uop[n])) {
-			if (have < 15 && soft_fetch_more(c, lin, code, &have))
+			if (have < 15 && may_go_on(c, at, code, have) && soft_fetch_more(c, lin, code, &have))
 				return n; /* the page behind is missing: its fault is the instruction's */
 			if (!soft_decode(c, at, code, have, &uop[n]))
 				bad_code(code, have, &uop[n]);
@@ -284,6 +300,9 @@ static void account(struct soft_cpu *c, const struct uop *last)
 
 	if (c->event == EVENT_EXCEPTION || c->event == EVENT_STOP || c->event == EVENT_RESTART) {
 		c->rip = uop_rip(c, last);
+		if (c->event == EVENT_EXCEPTION && c->not_canonical && last->seg == SEG_SS &&
+		    (last->mem_src || last->mem_dst))
+			c->vector = 12;
 		done -= last->fn != op_end && last->fn != op_look_again;
 	}
 	c->icount += done;

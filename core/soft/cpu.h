@@ -122,6 +122,11 @@ struct soft_cpu {
 	bool mmio_seen;	  /* this instruction's MMIO or port access was reported: now it goes through */
 	bool stop_soon;	  /* a watchpoint was hit: the run loop ends behind this instruction */
 	uint32_t flushes; /* of the TLB: what was looked up before the last one may not hold any more */
+	/* KVM emulates an instruction from its first access to MMIO or to a shadowed table on: what it accesses then goes
+	 * by the emulator, which maps nothing. Handlers with two operands in memory tell where the first one ends. */
+	bool emulated, in_emulator;
+	bool not_canonical; /* the exception raised is that of an address that is none: through SS it is #SS */
+	bool rmw_emulated;  /* the emulator reads what it will write: a fault says write */
 	bool exit_pending, left_smm, caught;
 	bool dr_exec, dr_data; /* the guest's debug registers watch code, data */
 	uint64_t db_pending;   /* bits of DR6 for a #DB behind this instruction */
@@ -146,6 +151,11 @@ int soft_write_sys(struct soft_cpu *c, uint64_t lin, unsigned size, const void *
 /* Would a write of size bytes succeed? Raises what it would raise; leaves the page ready (for read-modify-write and for
  * instructions with two memory effects). */
 int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size);
+/* The same before the read of a read-modify-write. KVM's emulator reads first, and finds out at the write: for what it
+ * executes this does nothing. */
+int soft_probe_read(struct soft_cpu *c, uint64_t lin, unsigned size);  /* of what is read before another operand is */
+int soft_probe_frame(struct soft_cpu *c, uint64_t lin, unsigned size); /* ENTER's; the emulator looks at nothing */
+int soft_probe_rmw(struct soft_cpu *c, uint64_t lin, unsigned size);
 /* Up to 15 bytes of code at lin for the decoder, to the page's end: *n is how many. host: their host address. -1: the
  * fetch's fault is raised. fetch_more adds those of the next page, once the decoder has found that it needs them. */
 int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa);
@@ -186,6 +196,7 @@ int soft_seg_linear(struct soft_cpu *c, enum seg_index seg, uint64_t offset, uns
 /* system.c: one port access of 1, 2 or 4 bytes, after the IOPL and permission-map check. -1 with an event raised: #GP, or a
  * stop that somebody asked for (catch pio), before the device has seen it. */
 int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool write);
+bool soft_pio_allowed(struct soft_cpu *c, uint16_t port, unsigned size); /* the check alone; false: raised */
 
 /* ---- events. Each returns NULL so that a handler can `return soft_raise(…)`. */
 const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector);

@@ -51,6 +51,45 @@ const char *decoder_name(struct decoder *d, unsigned insn)
 	return name ? name : "instruction";
 }
 
+/* 0F 0D and 0F 18 to 0F 1F are NOPs and hints with a ModRM byte, in every form; capstone knows some of them only. */
+static bool decode_nop(const struct soft_cpu *c, const uint8_t *code, unsigned n, struct uop *u)
+{
+	bool addr16 = c->code_bits == 16;
+	unsigned i = 0;
+
+	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3", code[i], 10); i++)
+		if (code[i] == 0x67)
+			addr16 = c->code_bits == 32;
+	if (i < n && c->code_bits == 64 && code[i] >> 4 == 4)
+		i++;
+	if (i + 3 > n || code[i] != 0x0f || !(code[i + 1] == 0x0d || (code[i + 1] >= 0x18 && code[i + 1] <= 0x1f)))
+		return false;
+	unsigned modrm = code[i + 2], mod = modrm >> 6, rm = modrm & 7;
+	unsigned disp = mod == 1 ? 1 : mod == 2 ? (addr16 ? 2 : 4) : 0;
+	i += 3;
+	if (mod != 3 && !addr16 && rm == 4) {
+		if (mod == 0 && i < n && (code[i] & 7) == 5)
+			disp = 4;
+		i++;
+	}
+	if (mod == 0 && rm == (addr16 ? 6 : 5))
+		disp = addr16 ? 2 : 4;
+	i += disp;
+	if (i > n)
+		return false;
+	*u = (struct uop){.fn = op_nop, .len = (uint8_t)i};
+	return true;
+}
+
+static void scan_prefixes(struct decoding *d, unsigned n)
+{
+	for (unsigned i = 0; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", d->code[i], 11); i++) {
+		d->prefix16 |= d->code[i] == 0x66;
+		if (d->code[i] == 0xf2 || d->code[i] == 0xf3)
+			d->rep = d->code[i];
+	}
+}
+
 bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
 {
 	struct decoder *dec = c->decoder;
@@ -60,10 +99,10 @@ bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned
 	uint64_t addr = rip;
 
 	if (!cs_disasm_iter(dec->handle[which], &at, &left, &addr, dec->insn))
-		return false;
+		return decode_nop(c, code, n, u);
 	struct decoding d = {
 	    .c = c, .x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = c->code_bits, .u = u};
-	d.prefix16 = d.x->prefix[2] == X86_PREFIX_OPSIZE;
+	scan_prefixes(&d, n);
 	*u = (struct uop){.insn = (uint16_t)dec->insn->id,
 			  .len = (uint8_t)dec->insn->size,
 			  .dst = UOP_NO_REG,

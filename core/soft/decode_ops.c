@@ -69,6 +69,17 @@ static bool take_extend(struct decoding *d, uop_fn *fn)
 	return take_two(d, fn);
 }
 
+/* Without REX.W it is a plain move of 32 or 16 bits. */
+static bool take_movsxd(struct decoding *d)
+{
+	uint8_t size = decode_data_size(d);
+
+	take_extend(d, size == 8 ? op_movsx : op_movzx);
+	d->u->cond = size == 8 ? 4 : size;
+	d->u->opsize = size;
+	return true;
+}
+
 static bool take_shift(struct decoding *d, uint8_t how)
 {
 	decode_dst(d, 0);
@@ -147,7 +158,7 @@ static bool take_string(struct decoding *d, uop_fn *fn, uint8_t size)
 		seg = SEG_ES;
 	d->u->seg = (uint8_t)seg;
 	d->u->opsize = size;
-	d->u->rep = d->x->prefix[0] == 0xf3 || d->x->prefix[0] == 0xf2 ? d->x->prefix[0] : 0;
+	d->u->rep = d->rep;
 	d->u->fn = fn;
 	return true;
 }
@@ -428,8 +439,9 @@ static bool by_bits_and_moves(struct decoding *d)
 	case X86_INS_MOVZX:
 		return take_extend(d, op_movzx);
 	case X86_INS_MOVSX:
-	case X86_INS_MOVSXD:
 		return take_extend(d, op_movsx);
+	case X86_INS_MOVSXD:
+		return take_movsxd(d);
 	case X86_INS_XCHG:
 		return take_xchg(d);
 	case X86_INS_XADD:
@@ -446,6 +458,10 @@ static bool by_bits_and_moves(struct decoding *d)
 		return take_two(d, op_bswap);
 	case X86_INS_MOVBE:
 		return take_movbe(d);
+	case X86_INS_TZCNT:
+		return take_two(d, op_tzcnt);
+	case X86_INS_LZCNT:
+		return take_two(d, op_lzcnt);
 	default:
 		return false;
 	}
@@ -532,6 +548,7 @@ static bool by_flow(struct decoding *d)
 		return plain(d, op_sysexit, true);
 	case X86_INS_UD2:
 	case X86_INS_UD2B:
+	case X86_INS_UD0:
 		return plain(d, op_ud, true);
 	default:
 		return false;

@@ -75,6 +75,22 @@ static always_inline int exec_linear(struct soft_cpu *c, unsigned seg, uint64_t 
 	return soft_seg_linear(c, (enum seg_index)seg, offset, size, write, lin);
 }
 
+/* For handlers with two operands in memory: exec_first() before the first access, exec_second() between, exec_done() after
+ * the second, whether or not it went well. */
+static always_inline void exec_first(struct soft_cpu *c)
+{
+	c->emulated = false;
+}
+static always_inline void exec_second(struct soft_cpu *c)
+{
+	c->in_emulator = c->emulated;
+}
+static always_inline int exec_done(struct soft_cpu *c, int rc)
+{
+	c->in_emulator = false;
+	return rc;
+}
+
 static always_inline int exec_lea(struct soft_cpu *c, const struct uop *u, unsigned size, bool write, uint64_t *lin)
 {
 	return exec_linear(c, u->seg, exec_offset(c, u), size, write, lin);
@@ -104,10 +120,15 @@ static always_inline int exec_rmw_read(struct soft_cpu *c, const struct uop *u, 
 	if (exec_lea(c, u, size, true, &lin))
 		return -1;
 	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
-	if (unlikely(!soft_tlb_hit(c, lin, size, t->write)) && soft_probe_write(c, lin, size))
-		return -1;
 	c->rmw_lin = lin;
-	return soft_read(c, lin, size, v);
+	if (likely(soft_tlb_hit(c, lin, size, t->write)))
+		return soft_read(c, lin, size, v);
+	if (soft_probe_rmw(c, lin, size))
+		return -1;
+	exec_second(c);
+	int rc = exec_done(c, soft_read(c, lin, size, v));
+	c->rmw_emulated = false;
+	return rc;
 }
 
 static always_inline int exec_rmw_write(struct soft_cpu *c, unsigned size, uint64_t v)

@@ -65,11 +65,13 @@ static const struct uop *call(struct soft_cpu *c, const struct uop *u, uint64_t 
 {
 	if (!target_ok(c, to))
 		return soft_raise_error(c, 13, 0);
-	return exec_push(c, u->opsize, exec_next_rip(c, u)) ? NULL : exec_jump(c, to);
+	exec_second(c);
+	return exec_done(c, exec_push(c, u->opsize, exec_next_rip(c, u))) ? NULL : exec_jump(c, to);
 }
 
 const struct uop *op_call(struct soft_cpu *c, const struct uop *u)
 {
+	exec_first(c);
 	return call(c, u, u->imm);
 }
 
@@ -77,6 +79,7 @@ const struct uop *op_call_indirect(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t to;
 
+	exec_first(c);
 	return src_read(c, u, u->opsize, &to) ? NULL : call(c, u, to);
 }
 

@@ -109,7 +109,12 @@ const struct uop *op_cmpxchg8b(struct soft_cpu *c, const struct uop *u)
 		return NULL;
 	if (half == 8 && (lin & 15))
 		return soft_raise_error(c, 13, 0);
-	if (soft_probe_write(c, lin, 2 * half) || soft_read(c, lin, 2 * half, have))
+	if (soft_probe_rmw(c, lin, 2 * half))
+		return NULL;
+	exec_second(c);
+	int rc = exec_done(c, soft_read(c, lin, 2 * half, have));
+	c->rmw_emulated = false;
+	if (rc)
 		return NULL;
 	memcpy(want, &c->gpr[RAX], half);
 	memcpy(want + half, &c->gpr[RDX], half);
@@ -231,19 +236,16 @@ const struct uop *op_shiftd(struct soft_cpu *c, const struct uop *u)
 
 	if (dst_read(c, u, size, true, &a))
 		return NULL;
-	if (!n) {
-		if (!u->mem_dst)
-			reg_write(c, u->dst, size, a);
-		return u + 1;
-	}
+	if (!n) /* memory is written all the same */
+		return dst_write(c, u, size, true, a) ? NULL : u + 1;
 	if (size == 2 && n > 16) {
 		r = u->cond ? (((uint64_t)a << 32 | b << 16 | a) >> n) & 0xffff : ((a << 48 | b << 32 | a << 16) << n) >> 48;
 		cf = u->cond ? b >> (n - 17) & 1 : b >> (32 - n) & 1;
 	} else if (u->cond) {
-		r = a >> n | (n < bits ? b << (bits - n) : 0);
+		r = a >> n | b << (bits - n);
 		cf = a >> (n - 1) & 1;
 	} else {
-		r = a << n | (n < bits ? b >> (bits - n) : 0);
+		r = a << n | b >> (bits - n);
 		cf = a >> (bits - n) & 1;
 	}
 	r &= size_mask(size);

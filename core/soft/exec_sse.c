@@ -10,7 +10,7 @@
 /* What the destination gets from destination d and source s (16 bytes each), imm is the immediate. */
 typedef void sse_fn(uint8_t *d, const uint8_t *s, unsigned imm);
 
-enum sse_move { MOVE_ALL, MOVE_LOW_ZERO, MOVE_LOW_KEEP, MOVE_HIGH };
+enum sse_move { MOVE_ALL, MOVE_LOW_ZERO, MOVE_LOW_KEEP, MOVE_HIGH, MOVE_HIGH_TO_LOW };
 
 #define LANES(NAME, T, EXPR)                                                                                                \
 	static void NAME(uint8_t *d, const uint8_t *s, unsigned imm)                                                        \
@@ -308,6 +308,8 @@ static const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
 	} else {
 		memcpy(s, c->r.fpu.xmm[u->src], 16);
 	}
+	if (u->cond == MOVE_HIGH_TO_LOW)
+		memcpy(s, s + 8, 8);
 	if (u->cond == MOVE_HIGH) {
 		memcpy(d + 8, s, 8);
 		return u + 1;
@@ -486,6 +488,8 @@ static bool by_move(struct decoding *d)
 	case X86_INS_MOVHPS:
 	case X86_INS_MOVHPD:
 		return !regs && move(d, 8, MOVE_HIGH, false);
+	case X86_INS_MOVHLPS:
+		return regs && move(d, 8, MOVE_HIGH_TO_LOW, false);
 	case X86_INS_MOVLHPS:
 		return regs && move(d, 8, MOVE_HIGH, false);
 	case X86_INS_MOVD:

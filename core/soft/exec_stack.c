@@ -3,7 +3,7 @@
  * The stack: PUSH, POP and their kin. The stack pointer's width follows from the mode and SS.B, the operand's from the
  * instruction. SP moves last, so that a fault leaves it.
  */
-#include "core/soft/exec.h"
+#include "core/soft/segment.h"
 
 static unsigned sp_size(const struct soft_cpu *c)
 {
@@ -20,12 +20,19 @@ void exec_stack_add(struct soft_cpu *c, int64_t by)
 	reg_write(c, 8 * RSP, sp_size(c), c->gpr[RSP] + (uint64_t)by);
 }
 
+static int stack_fault(struct soft_cpu *c)
+{
+	if (c->not_canonical)
+		c->vector = VEC_SS;
+	return -1;
+}
+
 int exec_push(struct soft_cpu *c, unsigned size, uint64_t v)
 {
 	uint64_t lin;
 
 	if (exec_linear(c, SEG_SS, sp_plus(c, -(int64_t)size), size, true, &lin) || soft_write(c, lin, size, &v))
-		return -1;
+		return stack_fault(c);
 	exec_stack_add(c, -(int64_t)size);
 	return 0;
 }
@@ -35,7 +42,9 @@ int exec_pop_at(struct soft_cpu *c, unsigned size, uint64_t skip, uint64_t *v)
 	uint64_t lin;
 
 	*v = 0;
-	return exec_linear(c, SEG_SS, sp_plus(c, (int64_t)skip), size, false, &lin) || soft_read(c, lin, size, v) ? -1 : 0;
+	return exec_linear(c, SEG_SS, sp_plus(c, (int64_t)skip), size, false, &lin) || soft_read(c, lin, size, v)
+		   ? stack_fault(c)
+		   : 0;
 }
 
 int exec_push_n(struct soft_cpu *c, unsigned size, const uint64_t *v, unsigned n)
@@ -44,8 +53,8 @@ int exec_push_n(struct soft_cpu *c, unsigned size, const uint64_t *v, unsigned n
 
 	for (unsigned i = 0; i < n; i++)
 		if (exec_linear(c, SEG_SS, sp_plus(c, -(int64_t)(size * (i + 1))), size, true, &lin) ||
-		    soft_probe_write(c, lin, size))
-			return -1;
+		    soft_probe_frame(c, lin, size))
+			return stack_fault(c);
 	for (unsigned i = 0; i < n; i++)
 		if (exec_push(c, size, v[i]))
 			return -1;
@@ -56,9 +65,11 @@ const struct uop *op_push(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v;
 
-	if (src_read(c, u, u->opsize, &v) || exec_push(c, u->opsize, v))
+	exec_first(c);
+	if (src_read(c, u, u->opsize, &v))
 		return NULL;
-	return u + 1;
+	exec_second(c);
+	return exec_done(c, exec_push(c, u->opsize, v)) ? NULL : u + 1;
 }
 
 /* POP to memory: the address is computed with SP as it is after the pop. */
@@ -67,7 +78,8 @@ static const struct uop *pop_mem(struct soft_cpu *c, const struct uop *u, uint64
 	uint64_t sp = c->gpr[RSP];
 
 	exec_stack_add(c, u->opsize);
-	if (exec_store(c, u, u->opsize, v)) {
+	exec_second(c);
+	if (exec_done(c, exec_store(c, u, u->opsize, v))) {
 		c->gpr[RSP] = sp;
 		return NULL;
 	}
@@ -78,6 +90,7 @@ const struct uop *op_pop(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v;
 
+	exec_first(c);
 	if (exec_pop_at(c, u->opsize, 0, &v))
 		return NULL;
 	if (u->mem_dst)
@@ -167,7 +180,7 @@ const struct uop *op_enter(struct soft_cpu *c, const struct uop *u)
 	if (level && exec_push(c, size, frame))
 		goto undo;
 	/* The frame's last word is touched, as the manual asks. */
-	if (exec_linear(c, SEG_SS, sp_plus(c, -(int64_t)u->imm), size, true, &lin) || soft_probe_write(c, lin, size))
+	if (exec_linear(c, SEG_SS, sp_plus(c, -(int64_t)u->imm), size, true, &lin) || soft_probe_frame(c, lin, size))
 		goto undo;
 	exec_stack_add(c, -(int64_t)u->imm);
 	reg_write(c, 8 * RBP, size == 2 ? 2 : sp_size(c), frame);

@@ -67,13 +67,16 @@ const struct uop *op_movs(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (src_linear(c, u, &from) || dst_linear(c, u, true, &to) || soft_read(c, from, u->opsize, &v) ||
-	    soft_write(c, to, u->opsize, &v))
+	exec_first(c);
+	if (src_linear(c, u, &from) || dst_linear(c, u, true, &to) || soft_read(c, from, u->opsize, &v))
+		return NULL;
+	exec_second(c);
+	if (exec_done(c, soft_write(c, to, u->opsize, &v)))
 		return NULL;
 	const struct soft_tlb_entry *r = &c->tlb[from >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	const struct soft_tlb_entry *w = &c->tlb[to >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	bool flat = (c->flat_read >> u->seg & 1) && (c->flat_write >> SEG_ES & 1);
-	if (flat && soft_tlb_hit(c, from, 1, r->read) && soft_tlb_hit(c, to, 1, w->write)) {
+	if (flat && soft_tlb_hit(c, from, u->opsize, r->read) && soft_tlb_hit(c, to, u->opsize, w->write)) {
 		uint8_t *d = w->host + (to & PAGE_OFFSET_MASK);
 		const uint8_t *s = r->host + (from & PAGE_OFFSET_MASK);
 		n = burst(c, u, from, to);
@@ -150,8 +153,12 @@ const struct uop *op_cmps(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (src_linear(c, u, &from) || dst_linear(c, u, false, &to) || soft_read(c, from, u->opsize, &a) ||
-	    soft_read(c, to, u->opsize, &b))
+	/* Processors look at ES:DI first, emulators at the source: which of two faults comes tells it. */
+	exec_first(c);
+	if (src_linear(c, u, &from) || dst_linear(c, u, false, &to) || soft_probe_read(c, to, u->opsize))
+		return NULL;
+	exec_second(c);
+	if (exec_done(c, soft_read(c, from, u->opsize, &a) || soft_read(c, to, u->opsize, &b)))
 		return NULL;
 	flags_set(c, FLAGS_SUB, u->opsize, a, b, a - b, false);
 	advance(c, u, RSI, step_of(c, u->opsize));
@@ -166,8 +173,9 @@ const struct uop *op_ins(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (dst_linear(c, u, true, &to) || soft_probe_write(c, to, u->opsize) ||
-	    soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, false) || soft_write(c, to, u->opsize, &v))
+	if (!soft_pio_allowed(c, (uint16_t)c->gpr[RDX], u->opsize) || dst_linear(c, u, true, &to) ||
+	    soft_probe_write(c, to, u->opsize) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, false) ||
+	    soft_write(c, to, u->opsize, &v))
 		return NULL;
 	advance(c, u, RDI, step_of(c, u->opsize));
 	return again(c, u, 1);
@@ -179,8 +187,8 @@ const struct uop *op_outs(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (src_linear(c, u, &from) || soft_read(c, from, u->opsize, &v) ||
-	    soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, true))
+	if (!soft_pio_allowed(c, (uint16_t)c->gpr[RDX], u->opsize) || src_linear(c, u, &from) ||
+	    soft_read(c, from, u->opsize, &v) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, true))
 		return NULL;
 	advance(c, u, RSI, step_of(c, u->opsize));
 	const struct uop *n = again(c, u, 1);

@@ -76,7 +76,8 @@ const struct uop *op_fxsave(struct soft_cpu *c, const struct uop *u)
 	uint8_t image[512];
 	uint64_t lin;
 
-	if (image_linear(c, u, true, &lin) || soft_probe_write(c, lin, 16) || soft_probe_write(c, lin + FX_BYTES - 16, 16))
+	if (image_linear(c, u, true, &lin) || soft_probe_write(c, lin + sizeof(image) - 1, 1) ||
+	    soft_probe_write(c, lin, 16))
 		return NULL;
 	image_out(c, u->cond, image);
 	for (unsigned i = 0; i < FX_BYTES; i += 16)

@@ -106,9 +106,10 @@ static int raise_fault(struct soft_cpu *c, const struct guest_fault *f)
 	if (f->vector == 14)
 		c->cr2 = f->address;
 	if (f->has_error)
-		soft_raise_error(c, f->vector, f->error_code);
+		soft_raise_error(c, f->vector, f->error_code | (f->vector == 14 && c->rmw_emulated ? PFERR_WRITE : 0));
 	else
 		soft_raise(c, f->vector);
+	c->not_canonical = f->vector == 13;
 	return -1;
 }
 
@@ -162,6 +163,7 @@ static int shadow_page(struct soft_cpu *c, struct mem_access *a, uint64_t lin, u
 	if (r.kind == SHADOW_MAPPED)
 		tlb_fill(c, a, lin, &r);
 	a->emulate[which] = r.kind == SHADOW_EMULATE;
+	c->emulated |= r.kind != SHADOW_MAPPED;
 	*gpa = r.gpa;
 	return 0;
 }
@@ -170,16 +172,19 @@ static int translate(struct soft_cpu *c, struct mem_access *a)
 {
 	uint64_t lin = a->lin;
 	unsigned left = a->size;
-	bool emulator = c->m->emulated_kernel && !(a->kind & ACCESS_USER);
+
+	c->emulated = false;
+	bool emulator = c->in_emulator || (c->m->emulated_kernel && !(a->kind & ACCESS_USER));
 
 	c->pg.ac = c->eflags & RFLAGS_AC;
 	for (unsigned i = 0; left; i++) {
 		unsigned room = (unsigned)(PAGE_SIZE_4K - (lin & PAGE_OFFSET_MASK)), part = left < room ? left : room;
 		uint64_t gpa;
 
-		if (emulator ? emulator_page(c, lin, a->kind, &gpa) : shadow_page(c, a, lin, i, &gpa))
+		bool by_emulator = emulator || (i && c->emulated);
+		if (by_emulator ? emulator_page(c, lin, a->kind, &gpa) : shadow_page(c, a, lin, i, &gpa))
 			return -1;
-		if (emulator)
+		if (by_emulator)
 			a->emulate[i] = a->kind & ACCESS_WRITE;
 		a->tlb.entry[a->tlb.n++] = (struct tlb_entry){.gpa = gpa, .len = part};
 		lin += part;
@@ -292,6 +297,28 @@ int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size)
 	struct mem_access a = {.lin = lin, .size = size, .kind = with_cpl(c, ACCESS_WRITE)};
 
 	return translate(c, &a);
+}
+
+int soft_probe_read(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	struct mem_access a = {.lin = lin, .size = size, .kind = with_cpl(c, ACCESS_READ)};
+	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+
+	if (soft_tlb_hit(c, lin, size, t->read) || (c->m->emulated_kernel && c->cpl != 3))
+		return 0;
+	return translate(c, &a);
+}
+
+int soft_probe_frame(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	return c->m->emulated_kernel && c->cpl != 3 ? 0 : soft_probe_write(c, lin, size);
+}
+
+int soft_probe_rmw(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	c->emulated = false;
+	c->rmw_emulated = c->m->emulated_kernel && c->cpl != 3;
+	return c->rmw_emulated ? 0 : soft_probe_write(c, lin, size);
 }
 
 /* ---- fetching */

@@ -679,6 +679,15 @@ static bool stop_at_port(struct soft_cpu *c, uint16_t port, unsigned size, const
 	return true;
 }
 
+bool soft_pio_allowed(struct soft_cpu *c, uint16_t port, unsigned size)
+{
+	int ok = io_allowed(c, port, size);
+
+	if (!ok)
+		gp0(c);
+	return ok > 0;
+}
+
 int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool write)
 {
 	int ok = io_allowed(c, port, size);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * A guest from a seed: page tables full of aliases, rights and holes, random memory and registers, and code over them.
+ */
+#include "tests/agree/agree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem/paging.h"
+
+uint64_t rng_next(struct rng *r)
+{
+	uint64_t x = r->s += 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+uint64_t rng_value(struct rng *r)
+{
+	static const uint64_t edge[] = {0,
+					1,
+					2,
+					0x7f,
+					0x80,
+					0xff,
+					0x7fff,
+					0x8000,
+					0xffff,
+					0x7fffffff,
+					0x80000000,
+					0xffffffff,
+					0x7fffffffffffffff,
+					0x8000000000000000,
+					0xffffffffffffffff,
+					0x100000000,
+					0x10,
+					0xf};
+	unsigned how = rng_below(r, 8);
+
+	if (how < 2)
+		return edge[rng_below(r, sizeof(edge) / sizeof(*edge))];
+	return how == 2 ? rng_below(r, 256) : how == 3 ? (uint32_t)rng_next(r) : rng_next(r);
+}
+
+const char *class_name(unsigned bit)
+{
+	static const char *const name[CLASS_COUNT] = {"alu",  "shift",	"muldiv", "bit",     "string", "stack", "flow",
+						      "move", "atomic", "sse",	  "segment", "tables", "raw"};
+
+	return bit < CLASS_COUNT ? name[bit] : "?";
+}
+
+/* ---- tables */
+
+static void put64(struct plan *p, uint64_t gpa, uint64_t v)
+{
+	memcpy(p->ram + gpa, &v, sizeof(v));
+}
+
+static uint64_t random_rights(struct plan *p, unsigned user, unsigned write, unsigned nx)
+{
+	struct rng *r = &p->rng;
+
+	return (rng_percent(r, user) ? PTE_U : 0) | (rng_percent(r, write) ? PTE_W : 0) | (rng_percent(r, nx) ? PTE_NX : 0) |
+	       (rng_percent(r, 50) ? PTE_A : 0) | (rng_percent(r, 50) ? PTE_D : 0) | (rng_percent(r, 10) ? PTE_G : 0) |
+	       (rng_percent(r, 5) ? 0x600 : 0);
+}
+
+static uint64_t random_page(struct plan *p)
+{
+	struct rng *r = &p->rng;
+	unsigned k = rng_below(r, 100);
+
+	if (k < 76)
+		return GPA_DATA + (uint64_t)rng_below(r, DATA_PAGES) * 0x1000;
+	if (k < 84)
+		return GPA_BIG + (uint64_t)rng_below(r, 16) * 0x1000;
+	if (k < 91)
+		return GPA_ROM + (uint64_t)rng_below(r, ROM_SIZE >> 12) * 0x1000;
+	if (k < 97)
+		return GPA_LOG + (uint64_t)rng_below(r, LOG_SIZE >> 12) * 0x1000;
+	return k < 99 ? 0xd0000000 : GPA_HOLE;
+}
+
+static void random_table(struct plan *p, uint64_t table)
+{
+	for (unsigned i = 0; i < 512; i++) {
+		uint64_t page = random_page(p), e = page | random_rights(p, 92, 80, 30) | PTE_P;
+		if (rng_percent(&p->rng, 6))
+			e &= ~PTE_P;
+		if (rng_percent(&p->rng, 1))
+			e |= 1ull << 51;
+		put64(p, table + i * 8, e);
+		if (table != GPA_PT_A || !(e & PTE_P) || (!(e & PTE_U) && !p->cpl0) || e >> 51 & 1)
+			continue;
+		p->readable[p->n_readable++] = (uint16_t)i;
+		if (e & PTE_W && page >= GPA_DATA && page < RAM_SIZE)
+			p->writable[p->n_writable++] = (uint16_t)i;
+	}
+}
+
+/* Leaves for the tables themselves, where CLASS_TABLES writes them: the first page of the gap is PT_A as data. */
+static void tables_as_data(struct plan *p)
+{
+	uint64_t pd_gap = GPA_PD + (GVA_GAP >> 21 & 511) * 8, table = 0x17000;
+
+	put64(p, pd_gap, table | PTE_P | PTE_U | PTE_W);
+	put64(p, table, GPA_PT_A | PTE_P | PTE_U | PTE_W);
+}
+
+static void tables(struct plan *p)
+{
+	struct rng *r = &p->rng;
+	const uint64_t all = PTE_P | PTE_W | PTE_U;
+
+	put64(p, GPA_PML4, GPA_PDPT | all);
+	put64(p, GPA_PDPT, GPA_PD | all);
+	put64(p, GPA_PDPT + 8, GPA_PD | PTE_P | random_rights(p, 95, 80, 20));
+	put64(p, GPA_PD + (GVA_CODE >> 21) * 8, GPA_PT_CODE | all);
+	put64(p, GPA_PD + (GVA_STACK >> 21) * 8, GPA_PT_STACK | all);
+	for (unsigned i = 0; i < 4; i++)
+		put64(p, GPA_PT_CODE + i * 8, (GPA_CODE + i * 0x1000) | PTE_P | PTE_U | (rng_percent(r, 50) ? PTE_W : 0));
+	for (unsigned i = 0; i < 2; i++)
+		put64(p, GPA_PT_STACK + i * 8, (GPA_STACK + i * 0x1000) | all);
+	put64(p, GPA_PD + (GVA_A >> 21 & 511) * 8, GPA_PT_A | all);
+	put64(p, GPA_PD + (GVA_A2 >> 21 & 511) * 8, GPA_PT_A | PTE_P | (random_rights(p, 95, 70, 20) & ~PTE_D));
+	put64(p, GPA_PD + (GVA_BIG >> 21 & 511) * 8, GPA_BIG | all | PTE_PS | (random_rights(p, 100, 100, 30)));
+	put64(p, GPA_PD + (GVA_BIG2 >> 21 & 511) * 8, GPA_BIG | PTE_P | PTE_PS | random_rights(p, 95, 50, 30));
+	put64(p, GPA_PD + (GVA_B >> 21 & 511) * 8, GPA_PT_B | PTE_P | (random_rights(p, 90, 70, 30) & ~PTE_D));
+	random_table(p, GPA_PT_A);
+	random_table(p, GPA_PT_B);
+	if (p->classes & CLASS_TABLES)
+		tables_as_data(p);
+}
+
+uint64_t plan_target(struct plan *p, unsigned size, bool write, bool aligned)
+{
+	struct rng *r = &p->rng;
+	unsigned k = rng_below(r, 100);
+	uint64_t off = rng_below(r, 0x1000), page;
+
+	if (k < 82)
+		page = GVA_A + 0x1000ull * (write ? p->writable[rng_below(r, p->n_writable)]
+						  : p->readable[rng_below(r, p->n_readable)]);
+	else if (k < 88)
+		page = GVA_BIG + 0x1000ull * rng_below(r, 16);
+	else if (k < 92)
+		page = GVA_STACK + 0x1000ull * rng_below(r, 2);
+	else if (k < 94)
+		page = GVA_A2 + 0x1000ull * rng_below(r, 512);
+	else if (k < 95)
+		page = GVA_BIG2 + 0x1000ull * rng_below(r, 16);
+	else if (k < 97)
+		page = GVA_A + 0x1000ull * p->readable[rng_below(r, p->n_readable)];
+	else if (k < 98)
+		page = GVA_B + 0x1000ull * rng_below(r, 512);
+	else if (k < 99)
+		page = GVA_HIGH + GVA_A + 0x1000ull * p->readable[rng_below(r, p->n_readable)];
+	else
+		page = GVA_A + 0x1000ull * rng_below(r, 512);
+	if (rng_percent(r, 6)) /* across the page's end */
+		off = 0x1000 - 1 - rng_below(r, size > 1 ? size - 1 : 1);
+	else if (off + size > 0x1000)
+		off = 0x1000 - size;
+	if (aligned && rng_percent(r, 96))
+		off &= ~15ull;
+	return page + off;
+}
+
+/* ---- registers */
+
+static struct seg segment(uint16_t selector, uint8_t type, uint8_t dpl, bool l)
+{
+	return (struct seg){.limit = 0xffffffff,
+			    .selector = selector,
+			    .type = type,
+			    .s = true,
+			    .present = true,
+			    .l = l,
+			    .db = !l,
+			    .g = true,
+			    .dpl = dpl};
+}
+
+static void registers(struct plan *p)
+{
+	struct rng *r = &p->rng;
+	struct regs *g = &p->r;
+
+	regs_reset(g, true);
+	for (unsigned i = 0; i < 16; i++)
+		g->gpr[i] = rng_value(r);
+	g->gpr[RBX] = GVA_A + 0x1000ull * p->writable[0] + rng_below(r, 0x800);
+	g->gpr[RBP] = GVA_STACK + 0x1000 + rng_below(r, 0x100) * 8;
+	g->gpr[RSP] = GVA_STACK + 0x1000 + rng_below(r, 0x40) * 8;
+	g->gpr[R12] = GVA_A + 0x80000 + rng_below(r, 0x10000);
+	g->gpr[R13] = GVA_BIG + rng_below(r, 0x10000);
+	g->gpr[R14] = rng_below(r, 16);
+	/* IF too: CPL3 runs with it set, and PUSHF shows it. */
+	g->rflags = RFLAGS_FIXED | RFLAGS_IF |
+		    (rng_next(r) & (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF));
+	g->rip = p->start;
+	/* A pagetable-based KVM runs CPL3 with the host's own user selectors, and MOV from a segment register shows them. */
+	g->seg[SEG_CS] = segment(p->cpl0 ? 8 : 0x33, 11, p->cpl0 ? 0 : 3, true);
+	g->seg[SEG_SS] = segment(p->cpl0 ? 0x10 : 0x2b, 3, p->cpl0 ? 0 : 3, false);
+	g->seg[SEG_DS] = g->seg[SEG_ES] = g->seg[SEG_FS] = g->seg[SEG_GS] = segment(0, 3, p->cpl0 ? 0 : 3, false);
+	if (p->classes & CLASS_SEGMENT)
+		p->fs_base = rng_below(r, 0x10000);
+	g->seg[SEG_FS].base = p->fs_base;
+	g->tr = (struct seg){.base = GPA_GDT + 0x100, .limit = 0x5f, .selector = 0x18, .type = 11, .present = true};
+	g->gdt = (struct desc_table){GPA_GDT, 0x37};
+	g->idt = (struct desc_table){0, 0};
+	g->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_PG | (!p->cpl0 || rng_percent(r, 70) ? CR0_WP : 0);
+	g->cr3 = GPA_PML4;
+	g->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	g->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+	for (unsigned i = 0; i < 16; i++)
+		for (unsigned k = 0; k < 16; k += 8) {
+			uint64_t v = rng_value(r);
+			memcpy(&g->fpu.xmm[i][k], &v, 8);
+		}
+}
+
+static void descriptors(struct plan *p)
+{
+	static const uint64_t gdt[] = {0, 0x00209b0000000000, 0x00cf93000000ffff, 0,
+				       0, 0x00cff3000000ffff, 0x0020fb0000000000};
+
+	memcpy(p->ram + GPA_GDT, gdt, sizeof(gdt));
+}
+
+static void contents(struct plan *p)
+{
+	for (uint64_t at = GPA_DATA; at < RAM_SIZE; at += 8)
+		put64(p, at, rng_next(&p->rng));
+	for (uint64_t at = 0; at < 0x10000; at += 8) {
+		uint64_t v = rng_next(&p->rng);
+		memcpy(p->big + at, &v, 8);
+		v = rng_next(&p->rng);
+		memcpy(p->rom + at, &v, 8);
+	}
+}
+
+static void code(struct plan *p)
+{
+	unsigned pieces = 20 + rng_below(&p->rng, 40);
+
+	for (unsigned i = 0; i < pieces && p->len < PLAN_CODE_MAX; i++) {
+		emit_piece(p);
+		if (!p->stepping) /* nobody can pass over undefined flags: they are written before anything reads them */
+			emit_bytes(p, "\x4d\x39\xf7", 3);
+	}
+	emit_bytes(p, "\x0f\x0b\x0f\x0b", 4);
+	memcpy(p->ram + GPA_CODE + (p->start - GVA_CODE), p->code, p->len);
+}
+
+int plan_make(struct plan *p, uint64_t seed, uint32_t classes, bool cpl0, bool stepping)
+{
+	memset(p, 0, sizeof(*p));
+	p->seed = seed;
+	p->rng.s = seed * 0x2545f4914f6cdd1dull + 1;
+	p->classes = classes;
+	p->cpl0 = cpl0;
+	p->stepping = stepping;
+	p->ram = calloc(1, RAM_SIZE);
+	p->rom = calloc(1, ROM_SIZE);
+	p->big = calloc(1, BIG_SIZE);
+	if (!p->ram || !p->rom || !p->big)
+		return -ENOMEM;
+	/* Sometimes the code crosses into its next page at once. */
+	p->start = GVA_CODE + (rng_percent(&p->rng, 40) ? 0x1000 - rng_below(&p->rng, 200) : rng_below(&p->rng, 0x200));
+	tables(p);
+	if (!p->n_writable || !p->n_readable)
+		return -EINVAL;
+	registers(p);
+	descriptors(p);
+	contents(p);
+	code(p);
+	return 0;
+}
+
+void plan_free(struct plan *p)
+{
+	free(p->ram);
+	free(p->rom);
+	free(p->big);
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Pieces of code that need more than one instruction to be worth something: strings with their registers, calls with their
+ * returns, bit offsets far away, divisions that do not always overflow.
+ */
+#include "tests/agree/agree.h"
+
+void emit_string(struct plan *p)
+{
+	static const uint8_t ops[] = {0xa4, 0xaa, 0xac, 0xae, 0xa6};
+	unsigned op = ops[rng_below(&p->rng, 5)], size = rng_below(&p->rng, 4), rep = rng_below(&p->rng, 4);
+	unsigned n = rng_below(&p->rng, 6), bytes = 1u << size;
+	bool writes = op == 0xa4 || op == 0xaa;
+
+	emit_mov_imm(p, RSI, plan_target(p, bytes * 4, false, false));
+	emit_mov_imm(p, RDI, plan_target(p, bytes * 4, writes, false));
+	if (rep)
+		emit_mov_imm(p, RCX, n);
+	if (rng_percent(&p->rng, 30))
+		emit_byte(p, rng_percent(&p->rng, 60) ? 0xfd : 0xfc);
+	if (rng_percent(&p->rng, 10))
+		emit_byte(p, 0x67);
+	if (rep)
+		emit_byte(p, rep == 3 ? 0xf2 : 0xf3);
+	if (size == 1)
+		emit_byte(p, 0x66);
+	if (size == 3)
+		emit_byte(p, 0x48);
+	emit_byte(p, (uint8_t)(op | (size ? 1 : 0)));
+	emit_byte(p, 0xfc);
+}
+
+static void push_flags(struct plan *p)
+{
+	/* No TF, NT, IF or IOPL: what those do is the unit tests' subject. */
+	emit_byte(p, 0x68);
+	emit_le(p,
+		rng_next(&p->rng) &
+		    (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF | RFLAGS_DF | RFLAGS_ID),
+		4);
+	emit_byte(p, 0x9d);
+	emit_byte(p, 0xfc);
+}
+
+void emit_stack(struct plan *p)
+{
+	unsigned reg = pick_free(p), what = rng_below(&p->rng, 9);
+	bool rex = reg >= 8, word = rng_percent(&p->rng, 25);
+
+	switch (what) {
+	case 0: /* push r, pop r */
+	case 1:
+		if (word)
+			emit_byte(p, 0x66);
+		if (rex)
+			emit_byte(p, 0x41);
+		emit_byte(p, (uint8_t)((what ? 0x58 : 0x50) | (reg & 7)));
+		break;
+	case 2:
+		if (word)
+			emit_byte(p, 0x66);
+		emit_byte(p, 0x68);
+		emit_le(p, rng_value(&p->rng), word ? 2 : 4);
+		break;
+	case 3:
+		emit_byte(p, 0x6a);
+		emit_byte(p, (uint8_t)rng_next(&p->rng));
+		break;
+	case 4: /* pushf, lahf, sahf */
+		emit_byte(p, 0x9c);
+		emit_byte(p, rng_percent(&p->rng, 50) ? 0x9f : 0x9e);
+		break;
+	case 5:
+		push_flags(p);
+		break;
+	case 6: /* push and pop of memory */
+	case 7:
+		emit_byte(p, what == 6 ? 0xff : 0x8f);
+		emit_byte(p, (uint8_t)(4 | (what == 6 ? 6 : 0) << 3));
+		emit_byte(p, 0x25);
+		emit_le(p, plan_target(p, 8, what == 7, false), 4);
+		break;
+	default: /* a frame: enter, leave */
+		emit_byte(p, 0xc8);
+		emit_le(p, rng_below(&p->rng, 64) * 8, 2);
+		emit_byte(p, (uint8_t)(rng_percent(&p->rng, 70) ? 0 : rng_below(&p->rng, 4)));
+		emit_byte(p, 0xc9);
+	}
+}
+
+static void small(struct plan *p)
+{
+	emit_table(p, CLASS_ALU | CLASS_MOVE);
+}
+
+/* The byte at `at` becomes the distance from behind it to here. */
+static void patch8(struct plan *p, size_t at)
+{
+	p->code[at] = (uint8_t)(p->len - at - 1);
+}
+
+void emit_flow(struct plan *p)
+{
+	size_t at, from;
+	unsigned reg = pick_free(p);
+
+	switch (rng_below(&p->rng, 8)) {
+	case 0: /* jcc over an instruction */
+	case 1:
+		emit_byte(p, (uint8_t)(0x70 | rng_below(&p->rng, 16)));
+		at = p->len;
+		emit_byte(p, 0);
+		small(p);
+		patch8(p, at);
+		break;
+	case 2: /* a loop */
+		emit_mov_imm(p, RCX, 1 + rng_below(&p->rng, 3));
+		from = p->len;
+		emit_byte(p, 0x90);
+		emit_byte(p, rng_percent(&p->rng, 50) ? 0xf8 : 0xf5);
+		emit_byte(p, (uint8_t)(0xe0 + rng_below(&p->rng, 3)));
+		emit_byte(p, (uint8_t)(from - p->len - 1));
+		break;
+	case 3: /* jrcxz */
+		if (rng_percent(&p->rng, 30))
+			emit_byte(p, 0x67);
+		emit_byte(p, 0xe3);
+		at = p->len;
+		emit_byte(p, 0);
+		small(p);
+		patch8(p, at);
+		break;
+	case 4: /* call forward, return */
+		emit_byte(p, 0xe8);
+		emit_le(p, 2, 4);
+		emit_byte(p, 0xeb);
+		at = p->len;
+		emit_byte(p, 0);
+		small(p);
+		if (rng_percent(&p->rng, 40)) {
+			emit_byte(p, 0xc2);
+			emit_le(p, 8 * rng_below(&p->rng, 3), 2);
+		} else {
+			emit_byte(p, 0xc3);
+		}
+		patch8(p, at);
+		break;
+	case 5: /* through a register */
+		emit_byte(p, reg >= 8 ? 0x4c : 0x48);
+		emit_byte(p, 0x8d);
+		emit_byte(p, (uint8_t)(5 | (reg & 7) << 3));
+		emit_le(p, reg >= 8 ? 4 : 3, 4);
+		if (reg >= 8)
+			emit_byte(p, 0x41);
+		emit_byte(p, 0xff);
+		emit_byte(p, (uint8_t)(0xe0 | (reg & 7)));
+		emit_byte(p, 0x90);
+		break;
+	case 6: /* setcc, cmovcc */
+		emit_byte(p, (uint8_t)(0x40 | (reg >= 8 ? 1 : 0)));
+		emit_byte(p, 0x0f);
+		emit_byte(p, (uint8_t)(0x90 | rng_below(&p->rng, 16)));
+		emit_byte(p, (uint8_t)(0xc0 | (reg & 7)));
+		emit_byte(p, 0x0f);
+		emit_byte(p, (uint8_t)(0x40 | rng_below(&p->rng, 16)));
+		emit_byte(p, (uint8_t)(0xc0 | RDX << 3 | rng_below(&p->rng, 8)));
+		break;
+	default: /* cmovcc, setcc with memory */
+		emit_byte(p, 0x0f);
+		emit_byte(p, (uint8_t)((reg & 1 ? 0x40 : 0x90) | rng_below(&p->rng, 16)));
+		emit_byte(p, 4);
+		emit_byte(p, 0x25);
+		emit_le(p, plan_target(p, 4, !(reg & 1), false), 4);
+	}
+}
+
+/* Reads of segment registers, and loads of the selectors that are there already. */
+void emit_segment(struct plan *p)
+{
+	static const uint8_t seg[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS, SEG_CS, SEG_SS};
+	unsigned s = seg[rng_below(&p->rng, 6)];
+
+	if (rng_percent(&p->rng, 30))
+		emit_byte(p, 0x66);
+	emit_byte(p, 0x8c);
+	emit_byte(p, (uint8_t)(0xc0 | s << 3 | RAX));
+}
+
+/* A PTE of the random window changes: another page, other rights; then the page is used. */
+void emit_tables(struct plan *p)
+{
+	/* GVA_GAP's own entries: tables mapped as data, by gen.c, at the gap's first pages. */
+	unsigned i = rng_below(&p->rng, 512);
+	uint64_t entry = (GPA_DATA + (uint64_t)rng_below(&p->rng, DATA_PAGES) * 0x1000) | PTE_P | PTE_U |
+			 (rng_percent(&p->rng, 70) ? PTE_W : 0);
+
+	emit_mov_imm(p, RDI, GVA_GAP + i * 8u);
+	emit_mov_imm(p, RAX, entry);
+	emit_byte(p, 0x48);
+	emit_byte(p, 0xab); /* stosq */
+}
+
+void emit_raw(struct plan *p)
+{
+	unsigned n = 1 + rng_below(&p->rng, 6);
+
+	if (rng_percent(&p->rng, 40))
+		emit_byte(p, 0x0f);
+	for (unsigned i = 0; i < n; i++)
+		emit_byte(p, (uint8_t)rng_next(&p->rng));
+}
+
+/* bt and its kin with a bit offset that reaches beyond the operand. */
+void emit_far_bit(struct plan *p)
+{
+	static const uint8_t op[] = {0xa3, 0xab, 0xb3, 0xbb};
+	unsigned size = rng_below(&p->rng, 3), which = rng_below(&p->rng, 4);
+	int64_t bits = (int64_t)rng_below(&p->rng, 0x4000) - 0x2000;
+	uint64_t to = plan_target(p, 8, true, false);
+
+	emit_mov_imm(p, RDX, (uint64_t)bits);
+	if (which && rng_percent(&p->rng, 20))
+		emit_byte(p, 0xf0);
+	if (!size)
+		emit_byte(p, 0x66);
+	if (size == 2)
+		emit_byte(p, 0x48);
+	emit_byte(p, 0x0f);
+	emit_byte(p, op[which]);
+	emit_byte(p, 4 | RDX << 3);
+	emit_byte(p, 0x25);
+	emit_le(p, to, 4);
+}
+
+void emit_divide(struct plan *p)
+{
+	unsigned size = rng_below(&p->rng, 4), reg = RCX;
+	bool idiv = rng_percent(&p->rng, 50);
+
+	emit_mov_imm(p, RDX, rng_percent(&p->rng, 60) ? rng_below(&p->rng, 4) : rng_value(&p->rng));
+	emit_mov_imm(p, RAX, rng_value(&p->rng));
+	emit_mov_imm(p, reg, rng_percent(&p->rng, 96) ? rng_value(&p->rng) | 0x4040404040404010ull : 0);
+	if (idiv && rng_percent(&p->rng, 60)) { /* cwd, cdq, cqo */
+		if (size == 1)
+			emit_byte(p, 0x66);
+		if (size == 3)
+			emit_byte(p, 0x48);
+		emit_byte(p, size ? 0x99 : 0x98);
+	}
+	if (size == 1)
+		emit_byte(p, 0x66);
+	if (size == 3)
+		emit_byte(p, 0x48);
+	emit_byte(p, size ? 0xf7 : 0xf6);
+	emit_byte(p, (uint8_t)(0xc0 | (idiv ? 7 : 6) << 3 | reg));
+}
+
+static void emit_single(struct plan *p)
+{
+	static const uint8_t op[] = {0x98, 0x99, 0xf8, 0xf9, 0xf5, 0xd7, 0x90, 0x9f, 0x9e};
+	unsigned which = rng_below(&p->rng, 12), reg = pick_free(p);
+
+	if (which < 9) {
+		if (op[which] == 0xd7) {
+			/* xlat reads [rbx + al]; rbx is a pointer already */
+			emit_byte(p, 0xd7);
+			return;
+		}
+		if (which < 2 && rng_percent(&p->rng, 60))
+			emit_byte(p, rng_percent(&p->rng, 50) ? 0x66 : 0x48);
+		emit_byte(p, op[which]);
+	} else if (which == 9) { /* bswap */
+		unsigned rex = (reg >= 8 ? 1 : 0) | (rng_percent(&p->rng, 50) ? 8 : 0);
+		if (rex)
+			emit_byte(p, (uint8_t)(0x40 | rex));
+		emit_byte(p, 0x0f);
+		emit_byte(p, (uint8_t)(0xc8 | (reg & 7)));
+	} else if (which == 10) { /* xchg rax, r */
+		emit_byte(p, reg >= 8 ? 0x49 : 0x48);
+		emit_byte(p, (uint8_t)(0x90 | (reg & 7)));
+	} else { /* mov al/eax/rax, moffs and back */
+		uint64_t to = plan_target(p, 8, true, false);
+		unsigned size = rng_below(&p->rng, 4);
+		if (size == 1)
+			emit_byte(p, 0x66);
+		if (size == 3)
+			emit_byte(p, 0x48);
+		emit_byte(p, (uint8_t)(0xa0 | (size ? 1 : 0) | (rng_percent(&p->rng, 50) ? 2 : 0)));
+		emit_le(p, to, 8);
+	}
+}
+
+void emit_piece(struct plan *p)
+{
+	unsigned bit;
+
+	do
+		bit = rng_below(&p->rng, CLASS_COUNT);
+	while (!(p->classes >> bit & 1) || ((1u << bit) == CLASS_TABLES && !rng_percent(&p->rng, 30)));
+	switch (1u << bit) {
+	case CLASS_STRING:
+		emit_string(p);
+		break;
+	case CLASS_STACK:
+		emit_stack(p);
+		break;
+	case CLASS_FLOW:
+		emit_flow(p);
+		break;
+	case CLASS_SEGMENT:
+		emit_segment(p);
+		break;
+	case CLASS_TABLES:
+		emit_tables(p);
+		break;
+	case CLASS_RAW:
+		emit_raw(p);
+		break;
+	case CLASS_BIT:
+		if (rng_percent(&p->rng, 20))
+			emit_far_bit(p);
+		else
+			emit_table(p, CLASS_BIT);
+		break;
+	case CLASS_MULDIV:
+		if (rng_percent(&p->rng, 40))
+			emit_divide(p);
+		else
+			emit_table(p, CLASS_MULDIV);
+		break;
+	case CLASS_MOVE:
+		if (rng_percent(&p->rng, 25))
+			emit_single(p);
+		else
+			emit_table(p, CLASS_MOVE);
+		break;
+	default:
+		emit_table(p, 1u << bit);
+	}
+}

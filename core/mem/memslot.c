@@ -64,6 +64,7 @@ void slot_table_deinit(struct slot_table *t)
 		free(t->view[smm].by_gfn);
 		free(t->view[smm].base);
 		free(t->view[smm].size);
+		free(t->view[smm].hint);
 	}
 	memset(t, 0, sizeof(*t));
 }
@@ -159,6 +160,7 @@ static void view_put(struct slot_view *v, struct slot *s)
 	v->base[at] = s->gpa;
 	v->size[at] = s->size;
 	v->last_hit = 0;
+	v->hint_stale = true;
 }
 
 static void view_drop(struct slot_view *v, const struct slot *s)
@@ -170,6 +172,7 @@ static void view_drop(struct slot_view *v, const struct slot *s)
 	memmove(v->base + at, v->base + at + 1, (n - at - 1) * sizeof(*v->base));
 	memmove(v->size + at, v->size + at + 1, (n - at - 1) * sizeof(*v->size));
 	v->last_hit = 0;
+	v->hint_stale = true;
 }
 
 static void put_by_gfn(struct slot_table *t, struct slot *s)
@@ -237,6 +240,7 @@ void slot_table_resort(struct slot_table *t)
 	for (size_t i = 0; i < n; i++) /* by_id keeps its order while the others are made anew from it */
 		put_by_gfn(t, t->by_id[i]);
 	t->view[0].last_hit = t->view[1].last_hit = 0;
+	t->view[0].hint_stale = t->view[1].hint_stale = true;
 }
 
 void slot_table_begin(struct slot_table *t)
@@ -249,11 +253,10 @@ void slot_table_end(struct slot_table *t, unsigned bumps)
 	t->generation = (t->generation & ~SLOT_GENERATION_UPDATE) + (uint64_t)bumps * t->limits.address_spaces;
 }
 
-/* The first slot that begins at or below gpa: half of the rest is skipped without a branch to mispredict. */
-static size_t view_search(const struct slot_view *v, uint64_t gpa)
+/* The first slot at or behind `at`, of the n there, that begins at or below gpa: half of the rest is skipped without a
+ * branch to mispredict. */
+static size_t search_from(const struct slot_view *v, size_t at, size_t n, uint64_t gpa)
 {
-	size_t at = 0, n = v->n;
-
 	while (n > 1) {
 		size_t half = n / 2;
 
@@ -261,6 +264,43 @@ static size_t view_search(const struct slot_view *v, uint64_t gpa)
 		n -= half;
 	}
 	return at + (n && v->base[at] > gpa);
+}
+
+/* Parts of the range up to the highest slot's begin. Without memory for them searches do without. */
+static void make_hints(struct slot_view *v)
+{
+	size_t parts = (size_t)1 << SLOT_HINT_BITS;
+	unsigned bits = 64 - (unsigned)__builtin_clzll(v->base[0] | 1);
+
+	v->hint_stale = false;
+	if (!v->hint)
+		v->hint = malloc((parts + 1) * sizeof(*v->hint));
+	if (!v->hint)
+		return;
+	v->hint_shift = bits > SLOT_HINT_BITS ? bits - SLOT_HINT_BITS : 0;
+	for (size_t p = 0, at = v->n; p <= parts; p++) {
+		uint64_t end =
+		    p << v->hint_shift; /* first address of part p; the last word is for what lies above all slots */
+		while (at && v->base[at - 1] < end)
+			at--;
+		v->hint[p] = (uint32_t)at;
+	}
+}
+
+/* hint[p] is how many slots begin at or above part p, so those of part p itself are hint[p + 1] … hint[p] - 1. */
+static size_t view_search(struct slot_view *v, uint64_t gpa)
+{
+	uint64_t part;
+
+	if (v->n < SLOT_HINT_FROM)
+		return search_from(v, 0, v->n, gpa);
+	if (v->hint_stale)
+		make_hints(v);
+	part = gpa >> v->hint_shift;
+	if (!v->hint || part >> SLOT_HINT_BITS)
+		return search_from(v, 0, v->n, gpa);
+	size_t first = v->hint[part + 1], end = v->hint[part];
+	return search_from(v, first, end - first + (end < v->n), gpa);
 }
 
 static struct slot *view_lookup(struct slot_view *v, uint64_t gpa)

@@ -57,7 +57,14 @@ struct slot_view {
 	uint64_t *base;	      /* their gpas, … */
 	uint64_t *size;	      /* … and sizes, so that a search touches no slot at all */
 	size_t n, last_hit;
+	/* Where a search begins: for each of 1 << SLOT_HINT_BITS equal parts of the address range, the first slot that
+	 * begins at or below the part's end. Made anew by the first search after a change. */
+	uint32_t *hint;
+	unsigned hint_shift;
+	bool hint_stale;
 };
+#define SLOT_HINT_BITS 14
+#define SLOT_HINT_FROM 64 /* slots; fewer need no hints */
 
 struct slot_table {
 	struct slot **by_gfn;	  /* n pointers, descending gpa; equal gpa: non-SMM first */

@@ -275,10 +275,13 @@ static bool watch_hit(struct kvcpu *v, int id)
 {
 	struct stop *s = &v->thread->stop;
 	const struct run_state *rs = v->vm->rs;
+	uint8_t rights;
 
 	for (size_t i = 0; i < rs->n_plants; i++)
 		if (rs->plant[i].p.id == id) {
 			s->gva = rs->plant[i].p.addr;
+			if (!gmem_translate(v, s->gva, &s->gpa, &rights))
+				s->gpa = s->gva;
 			s->len = (uint32_t)rs->plant[i].p.len;
 			s->write = rs->plant[i].p.kind == PLANT_WRITE;
 		}

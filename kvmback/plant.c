@@ -344,6 +344,8 @@ bool plant_watch(struct kvcpu *v)
 	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
 		struct plant_rec *w = &rs->plant[i];
 		uint8_t now[8];
+		uint64_t gpa;
+		uint8_t rights;
 		bool had = w->has_old, has = watched(v, &w->p, now);
 
 		bool same = has && had && !memcmp(now, w->old, sizeof(now));
@@ -356,7 +358,7 @@ bool plant_watch(struct kvcpu *v)
 		s->has_old = s->write = true;
 		s->breakpoint = w->p.id;
 		s->gva = w->p.phys ? 0 : w->p.addr;
-		s->gpa = w->p.phys ? w->p.addr : 0;
+		s->gpa = w->p.phys || !gmem_translate(v, w->p.addr, &gpa, &rights) ? w->p.addr : gpa;
 		s->len = (uint32_t)w->p.len;
 		return vcpu_stop(v, STOP_WATCHPOINT);
 	}

@@ -166,6 +166,26 @@ static void nested_table(struct out *o, const struct value *v)
 	indent_from(o, from, 2);
 }
 
+/* Many fields inside a line: as many on each line as there is room for. */
+#define FIELDS_IN_LINE 6
+static void wrapped_fields(struct out *o, const struct value *dict, size_t indent)
+{
+	size_t most = o->width ? o->width : 110;
+
+	for (uint32_t i = 0; i < dict->n; i++) {
+		size_t from = o->len, column = out_column(o);
+		out_textf(o, "%s%s=", i ? "  " : "", dict->fields[i].key);
+		out_inline(o, &dict->fields[i].value);
+		if (!i || column + (o->len - from) <= most)
+			continue;
+		o->len = from;
+		out_text(o, "\n");
+		out_fill(o, ' ', indent);
+		out_textf(o, "%s=", dict->fields[i].key);
+		out_inline(o, &dict->fields[i].value);
+	}
+}
+
 void out_dict(struct out *o, const struct value *dict)
 {
 	size_t widest = 0;
@@ -181,7 +201,10 @@ void out_dict(struct out *o, const struct value *dict)
 			continue;
 		}
 		out_fill(o, ' ', widest - strlen(f->key) + 2);
-		out_inline(o, &f->value);
+		if (f->value.type == VALUE_DICT && f->value.n > FIELDS_IN_LINE)
+			wrapped_fields(o, &f->value, widest + 2);
+		else
+			out_inline(o, &f->value);
 		out_text(o, "\n");
 	}
 }

@@ -133,8 +133,10 @@ static void why_watchpoint(struct why *w)
 	if (b && b->at[0])
 		why_add(w, " (%s)", b->at);
 	add_hits(w, b);
-	why_add(w, ": vCPU %u %s %u byte%s at gva 0x%llx, gpa 0x%llx in ", s->vcpu, accessed(s), s->len,
-		s->len == 1 ? "" : "s", (unsigned long long)s->gva, (unsigned long long)s->gpa);
+	why_add(w, ": vCPU %u %s %u byte%s at ", s->vcpu, accessed(s), s->len, s->len == 1 ? "" : "s");
+	if (s->gva || !(b && b->phys)) /* steps see that physical memory changed, not by which address */
+		why_add(w, "gva 0x%llx, ", (unsigned long long)s->gva);
+	why_add(w, "gpa 0x%llx in ", (unsigned long long)s->gpa);
 	add_slot(w, s->gpa);
 	if (s->has_old && s->write)
 		why_add(w, ", 0x%llx before and 0x%llx now", data_of(s->old_data, s->len), data_of(s->data, s->len));

@@ -141,6 +141,17 @@ def run_again(b):
     assert v[6][1]["flags"] == [] and v[7][0]["hits"] == 2, v[6:8]
 
 
+def watch(b):
+    v = ok("watch 0x240000", "run", "c", "delete", "watch 0x40000 8 -phys", "run", backend=b)
+    for stop, rip, value in ((v[1], 0x200012, "8877665544332211"), (v[2], 0x200021, "8977665544332211")):
+        if rip == 0x200021 and b == "soft":    # by the other alias: soft watches the linear address, steps see bytes change
+            assert stop["reason"] == "exception", stop
+            continue
+        assert stop["reason"] == "watchpoint" and num(stop["rip"]) == rip and stop["data"] == value, stop
+        assert num(stop["gva"]) == 0x240000 and num(stop["gpa"]) == 0x40000 and "slot 0" in stop["why"], stop
+    assert v[5]["reason"] == "watchpoint" and num(v[5]["gpa"]) == 0x40000 and "gva 0x0" not in v[5]["why"], v[5]
+
+
 def breakpoints_follow_the_image(b):
     """At another image's load a breakpoint goes where its symbol is; without the symbol it is disabled, not left somewhere."""
     v = ok("b spin", "b start", "b *0x200005", "load demo:rmap", "info breakpoints", "delete 3", "b mapped", "run", "run", "load demo:tour",
@@ -153,5 +164,5 @@ def breakpoints_follow_the_image(b):
 
 
 if __name__ == "__main__":
-    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again,
+    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again, watch,
                    breakpoints_follow_the_image]))

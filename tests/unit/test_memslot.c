@@ -650,9 +650,48 @@ static void test_random_against_model(void **state)
 	drop(&t);
 }
 
+/* Hundreds of slots of many sizes, coming and going: a search finds what looking at each in turn finds. */
+static void many_slots_against_a_scan(void **state)
+{
+	struct slot_table t;
+	struct slot *have[400] = {NULL};
+	uint64_t seed = 88172645463325252ull;
+	(void)state;
+
+	slot_table_init(&t);
+	for (unsigned step = 0; step < 4000; step++) {
+		seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+		unsigned i = (unsigned)(seed % ARRAY_LEN(have));
+		if (have[i]) {
+			slot_free(slot_table_remove(&t, have[i]));
+			have[i] = NULL;
+		} else {
+			/* Each has a place of 1 MiB; some reach over it into several parts of the range. */
+			struct slot_spec spec = {.id = i,
+						 .gpa = (uint64_t)i << 20,
+						 .size = ((seed >> 20 & 0xff) + 1) << 12,
+						 .vis = SLOT_VIS_BOTH};
+			have[i] = slot_new(&spec);
+			assert_non_null(have[i]);
+			assert_int_equal(slot_table_insert(&t, have[i], NULL), 0);
+		}
+		for (unsigned k = 0; k < 8; k++) {
+			seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+			uint64_t gpa = seed % (410ull << 20);
+			struct slot *want = NULL;
+			for (unsigned j = 0; j < ARRAY_LEN(have); j++)
+				if (have[j] && slot_contains(have[j], gpa))
+					want = have[j];
+			assert_ptr_equal(slot_lookup(&t, gpa, k & 1, NULL), want);
+		}
+	}
+	slot_table_deinit(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(many_slots_against_a_scan),
 	    cmocka_unit_test(test_rules),
 	    cmocka_unit_test(test_limit_comes_after_overlap),
 	    cmocka_unit_test(test_two_address_spaces),

@@ -6,6 +6,8 @@
 #include "cli/session.h"
 #include "views/record.h"
 
+#include <errno.h>
+
 /* Options and the address; the length or the bytes follow. */
 static int common_args(struct args *a, struct memop *op, bool write, struct err *e)
 {
@@ -80,7 +82,47 @@ static int memop_write(struct call *c, struct err *e)
 	return run_memop(c, &op, e);
 }
 
+static int memop_key(struct call *c, struct err *e)
+{
+	struct storage_keys *keys = machine_keys(c->s->d.m);
+	uint64_t gpa, key;
+	size_t room;
+	struct args a;
+	int ret = args_init(&a, c, e);
+	bool fetch = !ret && args_flag(&a, "-fetch");
+
+	if (ret || (ret = args_addr(&a, "GPA", &gpa, e)))
+		return ret;
+	bool set = args_more(&a);
+	if ((set && (ret = args_number(&a, "KEY", 0, 15, &key, e))) || (ret = args_end(&a, e)))
+		return ret;
+	if (fetch && !set)
+		return err_set(e, -EINVAL,
+			       "memop key %#llx -fetch" WHY "it protects a frame whose key is being set" TRY
+			       "memop key %#llx KEY -fetch",
+			       (unsigned long long)gpa, (unsigned long long)gpa);
+	if (!machine_peek(c->s->d.m, gpa, false, &room))
+		return err_set(e, -EFAULT, "memop key %#llx" WHY "there is no memory" TRY "info slots",
+			       (unsigned long long)gpa);
+	if (set && (ret = storage_key_set(keys, gpa, (uint8_t)(key << 4 | (fetch ? 8 : 0)), e)))
+		return ret;
+	c->result = record_storage_key(c->pool, gpa, storage_key_get(keys, gpa));
+	return 0;
+}
+
 const struct command commands_memop[] = {
+    {.name = "memop key",
+     .group = "memory-map",
+     .usage = "GPA [KEY] [-fetch]",
+     .summary = "a frame's storage key",
+     .help =
+	 "The key, 0 to 15, of the 4 KiB frame at a guest physical address: gpa, key, fetch. With KEY it is set. An access "
+	 "by memop with another -key may then not write there, and with -fetch not read either; key 0 may do anything. Keys "
+	 "are kept beside the slots and mean nothing to the guest.",
+     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+     .complete = COMPLETE_ADDRESS,
+     .words = "-fetch",
+     .run = memop_key},
     {.name = "memop read",
      .group = "memory-map",
      .usage = "GVA LEN [-phys] [-check] [-inject] [-key K]",

@@ -132,6 +132,16 @@ struct value record_memop(struct pool *p, const struct memop *op, const struct m
 	return d;
 }
 
+struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte)
+{
+	struct value d = v_dict(p, 3);
+
+	v_put(p, &d, "gpa", v_hex(gpa & ~PAGE_OFFSET_MASK));
+	v_put(p, &d, "key", v_int(byte >> 4));
+	v_put(p, &d, "fetch", v_bool(byte & 8));
+	return d;
+}
+
 /* The rights that all levels allow together, and the leaf's marks. */
 static struct value mapping_flags(struct pool *p, const struct guest_mapping *m)
 {

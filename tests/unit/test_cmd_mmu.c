@@ -463,6 +463,33 @@ static void test_memop(void **state)
 	refused(f, -EINVAL, "memop write", "0x240000 0g");
 }
 
+static void test_memop_key(void **state)
+{
+	struct fixture *f = *state;
+
+	ok(f, "memop key", "0x40123");
+	assert_int_equal(num(&f->result, "gpa"), 0x40000);
+	assert_int_equal(num(&f->result, "key"), 0);
+	ok(f, "memop key", "0x40000 7");
+	assert_int_equal(num(&f->result, "key"), 7);
+	assert_false(v_get(&f->result, "fetch")->truth);
+	ok(f, "memop read", "0x40000 8 -phys -key 5");
+	assert_int_equal(num(&f->result, "status"), 0);
+	ok(f, "memop write", "0x40000 00 -phys -key 5");
+	assert_int_equal(num(&f->result, "status"), 14);
+	ok(f, "memop key", "0x40000 7 -fetch");
+	assert_true(v_get(&f->result, "fetch")->truth);
+	ok(f, "memop read", "0x40000 8 -phys -key 5");
+	assert_int_equal(num(&f->result, "status"), 14);
+	ok(f, "memop read", "0x40000 8 -phys -key 7");
+	assert_int_equal(num(&f->result, "status"), 0);
+	ok(f, "memop key", "0x40000");
+	assert_int_equal(num(&f->result, "key"), 7);
+	refused(f, -EINVAL, "memop key", "0x40000 16");
+	refused(f, -EINVAL, "memop key", "0x40000 -fetch");
+	refused(f, -EFAULT, "memop key", "0xd0000000 1");
+}
+
 /* No inspection command may write anything, change a slot or run. */
 static void test_looking_changes_nothing(void **state)
 {
@@ -515,6 +542,7 @@ int main(void)
 	    TEST(test_shadow_pages_are_sorted),
 	    TEST(test_shadow_tree_order),
 	    TEST(test_memop),
+	    TEST(test_memop_key),
 	    TEST(test_looking_changes_nothing),
 	};
 

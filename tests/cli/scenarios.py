@@ -5,7 +5,7 @@ import os, re, subprocess, sys, tempfile
 
 BIN = os.path.abspath(os.environ.get("KVMSCOPE", "build/kvmscope"))
 SCRIPTS = os.path.abspath("scripts")
-STORIES = ("readonly-rom", "pipeline", "smram", "mmio-remap", "rmap-chain")
+STORIES = ("readonly-rom", "pipeline", "smram", "mmio-remap", "memop", "rmap-chain")
 # What a story may leave out here, by backend; a host that cannot do more than this has a reason that is worth reading.
 MAY_LACK = {"kvm": 3, "soft": 2}
 ERROR = re.compile(r"^error: .+: .+; try .+$")

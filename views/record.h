@@ -26,7 +26,7 @@ struct value record_fault_stage(struct pool *p, const struct fault_stage *f);
 struct value record_bp(struct pool *p, const struct bp *b);
 struct value record_xlate(struct pool *p, const struct xlate_tlb *tlb, const struct xlate_iolist *io);
 struct value record_memop(struct pool *p, const struct memop *op, const struct memop_result *r);
-struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte); /* as storage_key_get() gives it */
+struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte);  /* as storage_key_get() gives it */
 struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null where not present */
 struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode);
 struct value record_mapping(struct pool *p, const struct guest_mapping *m);

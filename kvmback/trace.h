@@ -26,8 +26,9 @@ struct trace_event {
 	uint64_t gfn;
 	bool gfn_known;
 	unsigned level; /* 0 where it has none */
-	bool fetch;	   /* a walk for an instruction fetch: the emulator's, when inside a fault */
-	bool begins, ends; /* a fault's first event (kvm_page_fault, a walk), a fault's last (emulation done, userspace exit) */
+	bool fetch;	/* a walk for an instruction fetch: the emulator's, when inside a fault */
+	bool begins;	/* a fault's first event: kvm_page_fault, a walk */
+	bool ends;	/* a fault's last: emulation done, userspace exit */
 	char detail[160];
 };
 /* Hand out what came in since the last call, in order of time over all threads. From the debugger's thread. */

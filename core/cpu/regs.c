@@ -41,75 +41,68 @@ struct place {
 	X(r8, GPR, 8, "part", gpr[i], U8, 0)
 #define HIGH(X, i, r8) X(r8, GPR, 8, "part", gpr[i], U8, 1)
 
-#define REGISTERS(X)                                                                                                        \
-	GPR(X, "rax", RAX)                                                                                                  \
-	GPR(X, "rbx", RBX)                                                                                                  \
-	GPR(X, "rcx", RCX)                                                                                                  \
-	GPR(X, "rdx", RDX)                                                                                                  \
-	GPR(X, "rsi", RSI)                                                                                                  \
-	GPR(X, "rdi", RDI)                                                                                                  \
-	GPR(X, "rbp", RBP)                                                                                                  \
-	GPR(X, "rsp", RSP)                                                                                                  \
-	GPR(X, "r8", R8)                                                                                                    \
-	GPR(X, "r9", R9)                                                                                                    \
-	GPR(X, "r10", R10)                                                                                                  \
-	GPR(X, "r11", R11)                                                                                                  \
-	GPR(X, "r12", R12)                                                                                                  \
-	GPR(X, "r13", R13)                                                                                                  \
-	GPR(X, "r14", R14)                                                                                                  \
-	GPR(X, "r15", R15)                                                                                                  \
-	X("rip", GPR, 64, "general", rip, U64, 0)                                                                           \
-	X("rflags", GPR, 64, "general", rflags, U64, 0)                                                                     \
-	SEG(X, "cs", seg[SEG_CS])                                                                                           \
-	SEG(X, "ss", seg[SEG_SS])                                                                                           \
-	SEG(X, "ds", seg[SEG_DS])                                                                                           \
-	SEG(X, "es", seg[SEG_ES])                                                                                           \
-	SEG(X, "fs", seg[SEG_FS])                                                                                           \
-	SEG(X, "gs", seg[SEG_GS])                                                                                           \
-	SEG(X, "tr", tr)                                                                                                    \
-	SEG(X, "ldt", ldt)                                                                                                  \
-	TABLE(X, "gdt", gdt)                                                                                                \
-	TABLE(X, "idt", idt)                                                                                                \
-	CTL(X, cr0)                                                                                                         \
-	CTL(X, cr2)                                                                                                         \
-	CTL(X, cr3) CTL(X, cr4) CTL(X, cr8) CTL(X, efer) CTL(X, xcr0) DBG(X, 0) DBG(X, 1) DBG(X, 2) DBG(X, 3) DBG(X, 6)     \
-	    DBG(X, 7) MSRV(X, star) MSRV(X, lstar) MSRV(X, cstar) MSRV(X, sfmask) MSRV(X, kernel_gs_base)                   \
-		MSRV(X, sysenter_cs) MSRV(X, sysenter_esp) MSRV(X, sysenter_eip) MSRV(X, tsc) MSRV(X, pat)                  \
-		    MSRV(X, apic_base) MSRV(X, misc_enable) MSRV(X, tsc_aux) X("fcw", FPU, 16, "fpu", fpu.fcw, U16, 0)      \
-			X("fsw", FPU, 16, "fpu", fpu.fsw, U16, 0) X("ftw", FPU, 8, "fpu", fpu.ftw, U8, 0)                   \
-			    X("fop", FPU, 16, "fpu", fpu.fop, U16, 0) X("fip", FPU, 64, "fpu", fpu.fip, U64, 0)             \
-				X("fdp", FPU, 64, "fpu", fpu.fdp, U64, 0) X("mxcsr", FPU, 32, "fpu", fpu.mxcsr, U32, 0) X(  \
-				    "pkru", FPU, 32, "fpu", pkru, U32, 0) ST(X, 0) ST(X, 1) ST(X, 2) ST(X, 3) ST(X, 4)      \
-				    ST(X, 5) ST(X, 6) ST(X, 7) XMM(X, 0) XMM(X, 1) XMM(X, 2) XMM(X, 3) XMM(X, 4) XMM(X, 5)  \
-					XMM(X, 6) XMM(X, 7) XMM(X, 8) XMM(X, 9) XMM(X, 10) XMM(X, 11) XMM(X, 12) XMM(X, 13) \
-					    XMM(X, 14) XMM(X, 15) VIEW(X, RAX, "eax", "ax", "al") HIGH(X, RAX, "ah") VIEW(  \
-						X, RBX, "ebx", "bx", "bl") HIGH(X, RBX, "bh") VIEW(X, RCX, "ecx", "cx",     \
-												   "cl")                    \
-						HIGH(X, RCX, "ch") VIEW(X, RDX, "edx", "dx", "dl") HIGH(X, RDX, "dh")       \
-						    VIEW(X, RSI, "esi", "si", "sil") VIEW(X, RDI, "edi", "di", "dil")       \
-							VIEW(X, RBP, "ebp", "bp",                                           \
-							     "bpl") X("esp", GPR, 32, "part", gpr[RSP], LOW32, 0)           \
-							    X("spl", GPR, 8, "part", gpr[RSP], U8,                          \
-							      0) VIEW(X, R8, "r8d", "r8w",                                  \
-								      "r8b") VIEW(X, R9, "r9d", "r9w", "r9b")               \
-								VIEW(X, R10, "r10d", "r10w",                                \
-								     "r10b") VIEW(X, R11, "r11d", "r11w", "r11b")           \
-								    VIEW(X, R12, "r12d", "r12w",                            \
-									 "r12b") VIEW(X, R13, "r13d", "r13w", "r13b")       \
-									VIEW(X, R14, "r14d", "r14w",                        \
-									     "r14b") VIEW(X, R15, "r15d", "r15w", "r15b")   \
-									    X("eip", GPR, 32, "part", rip, LOW32,           \
-									      0) X("ip", GPR, 16, "part", rip, U16,         \
-										   0) X("pc", GPR, 64, "part", rip, U64, 0) \
-										X("sp", GPR, 64, "part", gpr[RSP], U64,     \
-										  0) X("fp", GPR, 64, "part", gpr[RBP],     \
-										       U64, 0) X("eflags", GPR, 32, "part", \
-												 rflags, LOW32, 0)          \
-										    X("flags", GPR, 16, "part", rflags,     \
-										      U16, 0) X("fs_base", SYS, 64, "part", \
-												seg[SEG_FS].base, U64, 0)   \
-											X("gs_base", SYS, 64, "part",       \
-											  seg[SEG_GS].base, U64, 0)
+/* The formatter would pack this table until nobody can read it. */
+/* clang-format off */
+#define REGISTERS(X) \
+	GPR(X, "rax", RAX) GPR(X, "rbx", RBX) GPR(X, "rcx", RCX) GPR(X, "rdx", RDX) GPR(X, "rsi", RSI) \
+	GPR(X, "rdi", RDI) GPR(X, "rbp", RBP) GPR(X, "rsp", RSP) GPR(X, "r8", R8) GPR(X, "r9", R9) \
+	GPR(X, "r10", R10) GPR(X, "r11", R11) GPR(X, "r12", R12) GPR(X, "r13", R13) GPR(X, "r14", R14) \
+	GPR(X, "r15", R15) \
+	X("rip", GPR, 64, "general", rip, U64, 0) \
+	X("rflags", GPR, 64, "general", rflags, U64, 0) \
+	SEG(X, "cs", seg[SEG_CS]) \
+	SEG(X, "ss", seg[SEG_SS]) \
+	SEG(X, "ds", seg[SEG_DS]) \
+	SEG(X, "es", seg[SEG_ES]) \
+	SEG(X, "fs", seg[SEG_FS]) \
+	SEG(X, "gs", seg[SEG_GS]) \
+	SEG(X, "tr", tr) \
+	SEG(X, "ldt", ldt) \
+	TABLE(X, "gdt", gdt) \
+	TABLE(X, "idt", idt) \
+	CTL(X, cr0) CTL(X, cr2) CTL(X, cr3) CTL(X, cr4) CTL(X, cr8) CTL(X, efer) CTL(X, xcr0) \
+	DBG(X, 0) DBG(X, 1) DBG(X, 2) DBG(X, 3) DBG(X, 6) DBG(X, 7) \
+	MSRV(X, star) MSRV(X, lstar) MSRV(X, cstar) MSRV(X, sfmask) MSRV(X, kernel_gs_base) \
+	MSRV(X, sysenter_cs) MSRV(X, sysenter_esp) MSRV(X, sysenter_eip) MSRV(X, tsc) MSRV(X, pat) \
+	MSRV(X, apic_base) MSRV(X, misc_enable) MSRV(X, tsc_aux) \
+	X("fcw", FPU, 16, "fpu", fpu.fcw, U16, 0) \
+	X("fsw", FPU, 16, "fpu", fpu.fsw, U16, 0) \
+	X("ftw", FPU, 8, "fpu", fpu.ftw, U8, 0) \
+	X("fop", FPU, 16, "fpu", fpu.fop, U16, 0) \
+	X("fip", FPU, 64, "fpu", fpu.fip, U64, 0) \
+	X("fdp", FPU, 64, "fpu", fpu.fdp, U64, 0) \
+	X("mxcsr", FPU, 32, "fpu", fpu.mxcsr, U32, 0) \
+	X("pkru", FPU, 32, "fpu", pkru, U32, 0) \
+	ST(X, 0) ST(X, 1) ST(X, 2) ST(X, 3) ST(X, 4) ST(X, 5) ST(X, 6) ST(X, 7) \
+	XMM(X, 0) XMM(X, 1) XMM(X, 2) XMM(X, 3) XMM(X, 4) XMM(X, 5) XMM(X, 6) XMM(X, 7) XMM(X, 8) XMM(X, 9) \
+	XMM(X, 10) XMM(X, 11) XMM(X, 12) XMM(X, 13) XMM(X, 14) XMM(X, 15) \
+	VIEW(X, RAX, "eax", "ax", "al") HIGH(X, RAX, "ah") \
+	VIEW(X, RBX, "ebx", "bx", "bl") HIGH(X, RBX, "bh") \
+	VIEW(X, RCX, "ecx", "cx", "cl") HIGH(X, RCX, "ch") \
+	VIEW(X, RDX, "edx", "dx", "dl") HIGH(X, RDX, "dh") \
+	VIEW(X, RSI, "esi", "si", "sil") \
+	VIEW(X, RDI, "edi", "di", "dil") \
+	VIEW(X, RBP, "ebp", "bp", "bpl") \
+	X("esp", GPR, 32, "part", gpr[RSP], LOW32, 0) \
+	X("spl", GPR, 8, "part", gpr[RSP], U8, 0) \
+	VIEW(X, R8, "r8d", "r8w", "r8b") \
+	VIEW(X, R9, "r9d", "r9w", "r9b") \
+	VIEW(X, R10, "r10d", "r10w", "r10b") \
+	VIEW(X, R11, "r11d", "r11w", "r11b") \
+	VIEW(X, R12, "r12d", "r12w", "r12b") \
+	VIEW(X, R13, "r13d", "r13w", "r13b") \
+	VIEW(X, R14, "r14d", "r14w", "r14b") \
+	VIEW(X, R15, "r15d", "r15w", "r15b") \
+	X("eip", GPR, 32, "part", rip, LOW32, 0) \
+	X("ip", GPR, 16, "part", rip, U16, 0) \
+	X("pc", GPR, 64, "part", rip, U64, 0) \
+	X("sp", GPR, 64, "part", gpr[RSP], U64, 0) \
+	X("fp", GPR, 64, "part", gpr[RBP], U64, 0) \
+	X("eflags", GPR, 32, "part", rflags, LOW32, 0) \
+	X("flags", GPR, 16, "part", rflags, U16, 0) \
+	X("fs_base", SYS, 64, "part", seg[SEG_FS].base, U64, 0) \
+	X("gs_base", SYS, 64, "part", seg[SEG_GS].base, U64, 0)
+/* clang-format on */
 
 #define AS_NAME(name, part, bits, group, member, store, len) {name, REGS_##part, bits, group},
 #define AS_PLACE(name, part, bits, group, member, store, len) {AT(member), store, len},

@@ -191,32 +191,21 @@ enum unary_op { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT, UNARY_COUNT };
 extern uop_fn *const exec_unary[UNARY_COUNT][4][2]; /* [op][log2 of size][memory] */
 extern uop_fn *const exec_jcc[16];
 
-#define EXEC_HANDLERS(X)                                                                                                    \
-	X(nop)                                                                                                              \
-	X(load_address)                                                                                                     \
-	X(movzx)                                                                                                            \
-	X(movsx)                                                                                                            \
-	X(xchg)                                                                                                             \
-	X(xadd)                                                                                                             \
-	X(cmpxchg)                                                                                                          \
-	X(cmpxchg8b)                                                                                                        \
-	X(shift)                                                                                                            \
-	X(shiftd)                                                                                                           \
-	X(mul)                                                                                                              \
-	X(imul1)                                                                                                            \
-	X(imul2)                                                                                                            \
-	X(div)                                                                                                              \
-	X(idiv)                                                                                                             \
-	X(bit) X(bsf) X(bsr) X(popcnt) X(tzcnt) X(lzcnt) X(cmov) X(setcc) X(bswap) X(movbe) X(cwd) X(cbw) X(lahf) X(sahf)   \
-	    X(flagop) X(salc) X(xlat) X(bcd) X(push) X(pop) X(pusha) X(popa) X(pushf) X(popf) X(enter) X(leave) X(jmp)      \
-		X(jmp_indirect) X(call) X(call_indirect) X(ret) X(loop) X(jcxz) X(movs) X(stos) X(lods) X(scas) X(cmps)     \
-		    X(ins) X(outs) X(in) X(out) X(hlt) X(cli) X(sti) X(int_n) X(int3) X(into) X(int1) X(bound) X(iret)      \
-			X(retf) X(call_far) X(jmp_far) X(mov_from_seg) X(mov_to_seg) X(push_seg) X(pop_seg) X(load_far)     \
-			    X(lgdt) X(sgdt) X(lldt) X(sldt) X(ltr) X(str) X(lmsw) X(smsw) X(clts) X(mov_cr) X(mov_dr)       \
-				X(rdmsr) X(wrmsr) X(rdtsc) X(cpuid) X(invlpg) X(invd) X(syscall) X(sysret) X(sysenter)      \
-				    X(sysexit) X(swapgs) X(rsm) X(ud) X(arpl) X(lar) X(lsl) X(verr) X(fxsave) X(fxrstor)    \
-					X(ldmxcsr) X(stmxcsr) X(fninit) X(fnstcw) X(fldcw) X(fnstsw) X(fwait) X(rdfsbase)   \
-					    X(xgetbv) X(sse) X(prefetch)
+/* The formatter would pack this list until nobody can read it. */
+/* clang-format off */
+#define EXEC_HANDLERS(X) \
+	X(nop) X(load_address) X(movzx) X(movsx) X(xchg) X(xadd) X(cmpxchg) X(cmpxchg8b) X(shift) X(shiftd) \
+	X(mul) X(imul1) X(imul2) X(div) X(idiv) X(bit) X(bsf) X(bsr) X(popcnt) X(tzcnt) X(lzcnt) X(cmov) X(setcc) \
+	X(bswap) X(movbe) X(cwd) X(cbw) X(lahf) X(sahf) X(flagop) X(salc) X(xlat) X(bcd) X(push) X(pop) X(pusha) \
+	X(popa) X(pushf) X(popf) X(enter) X(leave) X(jmp) X(jmp_indirect) X(call) X(call_indirect) X(ret) X(loop) \
+	X(jcxz) X(movs) X(stos) X(lods) X(scas) X(cmps) X(ins) X(outs) X(in) X(out) X(hlt) X(cli) X(sti) X(int_n) \
+	X(int3) X(into) X(int1) X(bound) X(iret) X(retf) X(call_far) X(jmp_far) X(mov_from_seg) X(mov_to_seg) \
+	X(push_seg) X(pop_seg) X(load_far) X(lgdt) X(sgdt) X(lldt) X(sldt) X(ltr) X(str) X(lmsw) X(smsw) X(clts) \
+	X(mov_cr) X(mov_dr) X(rdmsr) X(wrmsr) X(rdtsc) X(cpuid) X(invlpg) X(invd) X(syscall) X(sysret) \
+	X(sysenter) X(sysexit) X(swapgs) X(rsm) X(ud) X(arpl) X(lar) X(lsl) X(verr) X(fxsave) X(fxrstor) \
+	X(ldmxcsr) X(stmxcsr) X(fninit) X(fnstcw) X(fldcw) X(fnstsw) X(fwait) X(rdfsbase) X(xgetbv) X(sse) \
+	X(prefetch)
+/* clang-format on */
 #define X(name) uop_fn op_##name;
 EXEC_HANDLERS(X)
 #undef X

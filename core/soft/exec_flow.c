@@ -44,10 +44,12 @@ JCC(9)
 JCC(10)
 JCC(11)
 JCC(12)
-JCC(13) JCC(14) JCC(15)
+JCC(13)
+JCC(14)
+JCC(15)
 
-    uop_fn *const exec_jcc[16] = {jcc_0, jcc_1, jcc_2,	jcc_3,	jcc_4,	jcc_5,	jcc_6,	jcc_7,
-				  jcc_8, jcc_9, jcc_10, jcc_11, jcc_12, jcc_13, jcc_14, jcc_15};
+uop_fn *const exec_jcc[16] = {jcc_0, jcc_1, jcc_2,  jcc_3,  jcc_4,  jcc_5,  jcc_6,  jcc_7,
+			      jcc_8, jcc_9, jcc_10, jcc_11, jcc_12, jcc_13, jcc_14, jcc_15};
 
 const struct uop *op_jmp(struct soft_cpu *c, const struct uop *u)
 {

@@ -147,9 +147,9 @@ agree: $(O)/agree
 	$(Q)$(O)/agree -n $(SEEDS)
 
 format:
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+	$(Q)find cli completions core kvmback views tests -name '*.[ch]' -print0 | xargs -0 clang-format -i
 format-check:
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+	$(Q)tests/checks/format.sh
 
 install: all
 	install -D -m755 $(O)/kvmscope $(DESTDIR)$(PREFIX)/bin/kvmscope

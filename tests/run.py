@@ -3,7 +3,7 @@
 
     tests/run.py [--build DIR] [--only GROUP[,GROUP]] [--jobs N] [NAME ...]
 
-checks    tests/checks/*.sh: exit status
+checks    tests/checks/*.sh: exit status, 77 for a skip
 unit      build/tests/test_*: cmocka, read by their TAP output; a skip prints `skip: REASON` first
 agree     build/agree: 2,000 generated guests on the kvm and on the soft backend, compared
 scripts   tests/pty/*.py, tests/cli/*.py: their last line is `N passed, N failed, N skipped`
@@ -80,7 +80,8 @@ def count_last_line(out, status):
 
 
 def count_status(out, status):
-    return tally(passed=int(status == 0), failed=int(status != 0))
+    """77 is a skip, for which the check has printed its reason."""
+    return tally(passed=int(status == 0), failed=int(status not in (0, 77)), skipped=int(status == 77))
 
 
 def runnable(pattern):

@@ -4,22 +4,23 @@
 set -u
 cd "$(dirname "$0")/../.."
 bad=0
-refuse() { # files-glob, pattern, words
-	found=$(git ls-files "$1" | xargs -r grep -nE "$2")
+refuse() { # folder, which files of it, pattern, words
+	found=$(find "$1" -name "$2" -print0 | xargs -0 grep -nE "$3")
 	[ -z "$found" ] && return
 	echo "$found"
-	echo "layers: $3"
+	echo "layers: $4"
 	bad=1
 }
-refuse 'core/*.[ch]' '#include "(cli|views|kvmback|tests)/' 'core includes nothing of cli, views, kvmback'
-refuse 'core/*.[ch]' '#include <(tcl|curses|ncurses|readline/|bpf/|linux/kvm)' 'core includes no Tcl, ncurses, readline, libbpf, KVM'
-refuse 'kvmback/*.[ch]' '#include "(cli|views|tests)/' 'kvmback includes core only'
-refuse 'views/*.[ch]' '#include "(cli|kvmback|tests)/' 'views include core only'
-refuse 'views/*.[ch]' '#include <(tcl|readline/|bpf/)' 'views include no Tcl, readline, libbpf'
-refuse 'kvmback/*.c' '#include "core/cpu/soft|#include <tcl' 'kvmback does not know the soft backend'
-refuse 'core/*.c' '\b(printf|puts|fprintf|perror|exit|abort)\(' 'core prints nothing and never exits'
-refuse 'kvmback/*.c' '\b(printf|puts|perror|exit|abort)\(' 'kvmback prints nothing and never exits'
-for h in $(git ls-files '*.h'); do
+refuse core '*.[ch]' '#include "(cli|views|kvmback|tests)/' 'core includes nothing of cli, views, kvmback'
+refuse core '*.[ch]' '#include <(tcl|curses|ncurses|readline/|bpf/|linux/kvm)' 'core includes no Tcl, ncurses, readline, libbpf, KVM'
+refuse kvmback '*.[ch]' '#include "(cli|views|tests)/' 'kvmback includes core only'
+refuse kvmback '*.[ch]' '#include "core/soft/|#include <(tcl|readline/|curses)' 'kvmback knows nothing of the soft backend and of screens'
+refuse views '*.[ch]' '#include "(cli|kvmback|tests)/' 'views include core only'
+refuse views '*.[ch]' '#include <(tcl|readline/|bpf/|linux/kvm)' 'views include no Tcl, readline, libbpf, KVM'
+refuse cli '*.[ch]' '#include "tests/' 'the program includes nothing of its tests'
+refuse core '*.c' '\b(printf|puts|fprintf|perror|exit|abort)\(' 'core prints nothing and never exits'
+refuse kvmback '*.c' '\b(printf|puts|perror|exit|abort)\(' 'kvmback prints nothing and never exits'
+for h in $(find cli completions core kvmback views tests -name '*.h' | sort); do
 	# shellcheck disable=SC2046
 	${CC:-gcc} -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I. -D_GNU_SOURCE -x c \
 		$(pkg-config --cflags tcl readline ncursesw libbpf capstone) "$h" || { echo "layers: $h does not compile alone"; bad=1; }

@@ -8,6 +8,7 @@
 
 #include "core/board/board.h"
 #include "core/machine.h"
+#include "core/mem/gfncache.h"
 
 /* Operations. M: mandatory. O: optional, NULL gives -ENOTSUP with cap_why()'s words. Arguments are checked already: vcpu in
  * range, slots known to slot_check(), the machine not running, not parked where the op changes it. */
@@ -82,6 +83,7 @@ struct machine {
 	struct slot_table slots;
 	struct board board;
 	struct storage_keys *keys;
+	struct gfn_cache gfn_cache; /* memop's */
 	bool running;
 	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
 	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */

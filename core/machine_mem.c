@@ -214,6 +214,7 @@ int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, stru
 	if (rc)
 		return rc;
 	ctx.smm = env.x.smm;
+	env.x.cache = &m->gfn_cache;
 	return memop_run(&env, op, regs_cpl(&r), out, e);
 }
 

@@ -10,6 +10,7 @@
 #include "core/mem/xlate.h"
 
 #include "core/board/board.h"
+#include "core/mem/gfncache.h"
 
 #include <errno.h>
 #include <string.h>
@@ -217,7 +218,8 @@ static int io_device(const struct xlate_env *env, const struct xlate_io *io, voi
 
 static void classify(const struct xlate_env *env, const struct tlb_entry *t, bool write, struct xlate_io *io)
 {
-	struct slot *s = slot_lookup(env->slots, t->gpa, env->smm, NULL);
+	struct slot *s = env->cache ? gfn_cache_slot(env->cache, env->slots, t->gpa, env->smm)
+				    : slot_lookup(env->slots, t->gpa, env->smm, NULL);
 	struct board_window *w;
 
 	io->gpa = t->gpa;

@@ -17,15 +17,17 @@
 #include "core/mem/paging.h"
 
 struct board;
+struct gfn_cache;
 
 /* Where an access is made: everything the pipeline needs, nothing else. */
 struct xlate_env {
 	struct paging pg;
 	struct paging_mem mem;
 	struct slot_table *slots;
-	bool smm;	     /* the vCPU is in system management mode */
-	bool side_effects;   /* set A/D bits, log dirty pages; false for the debugger */
-	struct board *board; /* MMIO windows of devices; NULL: none */
+	struct gfn_cache *cache; /* of the last page's slot, NULL: none is kept */
+	bool smm;		 /* the vCPU is in system management mode */
+	bool side_effects;	 /* set A/D bits, log dirty pages; false for the debugger */
+	struct board *board;	 /* MMIO windows of devices; NULL: none */
 	/* An access that leaves for user space (len 1 to 8, within a page). 0, or a negative errno that run_iolist hands on.
 	 * NULL: reads give all ones, writes are dropped. */
 	int (*mmio)(void *ctx, uint64_t gpa, unsigned len, void *data, bool write);

@@ -10,7 +10,7 @@
 #include "cli/run.h"
 #include "core/board/board.h"
 
-/* For people: what is about to be executed, and its symbol. Programs that read -j ask for that themselves. */
+/* For people: what is about to be executed, and its symbol. Programs ask for that themselves, and step by the million. */
 static void add_place(struct call *c)
 {
 	char sym[128];
@@ -19,7 +19,7 @@ static void add_place(struct call *c)
 	struct space sp;
 	struct value insn;
 
-	if (c->s->opt.json || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
+	if (!c->shown || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
 		return;
 	if (*symbols_format(&c->s->d.syms, pc, sym, sizeof(sym)))
 		v_put(c->pool, &c->result, "symbol", v_str(c->pool, sym));

@@ -24,6 +24,7 @@ struct call {
 	struct pool *pool;	 /* the result lives here */
 	struct value result;	 /* null at first */
 	const char *view;	 /* the command's; a handler may choose another */
+	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
 };
 
 enum command_flag {

@@ -129,7 +129,8 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 			struct err *e)
 {
 	struct run *r = ctx;
-	struct call c = {.s = r->s, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = r->pool};
+	struct call c = {
+	    .s = r->s, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = r->pool, .shown = !r->s->opt.json};
 	int ret = session_interrupted() ? err_set(e, -EINTR, "%s" WHY "interrupted" TRY "the line again", cmd->name)
 					: exec_command(&c, e);
 

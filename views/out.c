@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_TEXT ((size_t)4 << 20)
 
 static char no_text[1];
 
@@ -29,6 +32,16 @@ void out_deinit(struct out *o)
 	o->len = o->cap = 0;
 }
 
+/* A text of many MiB is written once, and would cost a page fault for every 4 KiB. */
+static void want_huge(char *text, size_t size)
+{
+	const uintptr_t mask = ((uintptr_t)2 << 20) - 1;
+	uintptr_t first = ((uintptr_t)text + mask) & ~mask, end = ((uintptr_t)text + size) & ~mask;
+
+	if (first < end)
+		madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
 static char *grow(struct out *o, size_t need)
 {
 	size_t cap = o->cap ? o->cap : 1024;
@@ -40,6 +53,8 @@ static char *grow(struct out *o, size_t need)
 		o->failed = true;
 		return NULL;
 	}
+	if (cap >= HUGE_TEXT)
+		want_huge(text, cap);
 	o->text = text;
 	o->cap = cap;
 	return text + o->len;

@@ -32,29 +32,31 @@ static struct value spte_gfn(struct pool *p, const struct spte_info *s)
 
 struct value record_spte(struct pool *p, const struct spte_info *s)
 {
-	struct value d = v_dict(p, 16);
+	struct field f[18] = {
+	    {"gva", spte_gva(p, s)},
+	    {"gfn", spte_gfn(p, s)},
+	    {"level", v_int(s->level)},
+	    {"spte", v_hex(s->spte)},
+	    {"pfn", s->present ? v_hex(s->pfn) : v_null()},
+	    {"present", v_bool(s->present)},
+	    {"writable", v_bool(s->writable)},
+	    {"user", v_bool(s->user)},
+	    {"exec", v_bool(s->exec)},
+	    {"accessed", v_bool(s->accessed)},
+	    {"dirty", v_bool(s->dirty)},
+	    {"host_writable", v_bool(s->host_writable)},
+	    {"mmu_writable", v_bool(s->mmu_writable)},
+	    {"mmio", v_bool(s->mmio)},
+	    {"sptep", v_hex(s->sptep)},
+	    {"source", v_lit(source_name(s->source, s->torn))},
+	};
+	uint32_t n = 16;
 
-	v_put(p, &d, "gva", spte_gva(p, s));
-	v_put(p, &d, "gfn", spte_gfn(p, s));
-	v_put(p, &d, "level", v_int(s->level));
-	v_put(p, &d, "spte", v_hex(s->spte));
-	v_put(p, &d, "pfn", s->present ? v_hex(s->pfn) : v_null());
-	v_put(p, &d, "present", v_bool(s->present));
-	v_put(p, &d, "writable", v_bool(s->writable));
-	v_put(p, &d, "user", v_bool(s->user));
-	v_put(p, &d, "exec", v_bool(s->exec));
-	v_put(p, &d, "accessed", v_bool(s->accessed));
-	v_put(p, &d, "dirty", v_bool(s->dirty));
-	v_put(p, &d, "host_writable", v_bool(s->host_writable));
-	v_put(p, &d, "mmu_writable", v_bool(s->mmu_writable));
-	v_put(p, &d, "mmio", v_bool(s->mmio));
-	v_put(p, &d, "sptep", v_hex(s->sptep));
-	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));
 	if (s->mmio)
-		v_put(p, &d, "generation", v_int((int64_t)s->mmio_gen));
+		f[n++] = (struct field){"generation", v_int((int64_t)s->mmio_gen)};
 	if (s->host_own)
-		v_put(p, &d, "host_own", v_bool(true));
-	return d;
+		f[n++] = (struct field){"host_own", v_bool(true)};
+	return v_dict_of(p, f, n);
 }
 
 struct value record_shadow_page(struct pool *p, const struct shadow_page *s)

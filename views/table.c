@@ -126,13 +126,31 @@ static void draw_cell(struct out *o, const struct column *col, const struct valu
 		out_text(o, title_of(col));
 }
 
+static uint32_t field_index(const struct value *row, const char *key)
+{
+	for (uint32_t i = 0; key && row->type == VALUE_DICT && i < row->n; i++)
+		if (!strcmp(row->fields[i].key, key))
+			return i;
+	return UINT32_MAX;
+}
+
+/* The row's value of a key that another row has at `at`: mostly it is there in this one too. */
+static const struct value *value_near(const struct value *row, uint32_t at, const char *key)
+{
+	if (row->type == VALUE_DICT && at < row->n && row->fields[at].key == key)
+		return &row->fields[at].value;
+	return v_get(row, key);
+}
+
 /* The value that all rows have in this column, or NULL. */
 static const struct value *shared(const struct column *col, const struct value *rows)
 {
 	const struct value *first = rows->n ? v_get(&rows->items[0], col->key) : NULL;
+	uint32_t at = first ? field_index(&rows->items[0], col->key) : 0;
+	const char *key = first ? rows->items[0].fields[at].key : NULL;
 
 	for (uint32_t i = 1; first && i < rows->n; i++) {
-		const struct value *v = v_get(&rows->items[i], col->key);
+		const struct value *v = value_near(&rows->items[i], at, key);
 		if (!v || (v->str != first->str && !v_equal(v, first)))
 			return NULL;
 	}
@@ -149,14 +167,6 @@ static bool wanted(const struct column *col, const struct value *rows)
 		if (says_something(v_get(&rows->items[i], col->key)))
 			return true;
 	return false;
-}
-
-static uint32_t field_index(const struct value *row, const char *key)
-{
-	for (uint32_t i = 0; key && row->type == VALUE_DICT && i < row->n; i++)
-		if (!strcmp(row->fields[i].key, key))
-			return i;
-	return UINT32_MAX;
 }
 
 static void choose_columns(struct layout *l, const struct column *cols, size_t n, const struct value *rows)

@@ -7,10 +7,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define BLOCK_MAX ((size_t)4 << 20)
+#define BLOCK_MAPPED ((size_t)2 << 20) /* from here on blocks are mappings, a multiple of this long */
 
 struct block {
 	struct block *next;
 	size_t used, size;
+	bool mapped;
 	_Alignas(16) char bytes[];
 };
 
@@ -34,13 +39,21 @@ struct pool *pool_create(void)
 	return calloc(1, sizeof(struct pool));
 }
 
+static void free_block(struct block *b)
+{
+	if (b->mapped)
+		munmap(b, sizeof(*b) + b->size);
+	else
+		free(b);
+}
+
 void pool_destroy(struct pool *p)
 {
 	if (!p)
 		return;
 	for (struct block *b = p->blocks, *next; b; b = next) {
 		next = b->next;
-		free(b);
+		free_block(b);
 	}
 	free(p);
 }
@@ -54,7 +67,7 @@ void pool_reset(struct pool *p)
 		return;
 	while (b->next) {
 		struct block *next = b->next;
-		free(b);
+		free_block(b);
 		b = next;
 	}
 	memset(b->bytes, 0, b->used);
@@ -67,20 +80,34 @@ bool pool_failed(const struct pool *p)
 	return p->failed;
 }
 
+/* A list of 100,000 rows takes tens of MiB once: most of the time would go into a page fault for every 4 KiB of them. */
+static struct block *map_block(size_t total)
+{
+	struct block *b = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (b == MAP_FAILED)
+		return NULL;
+	madvise(b, total, MADV_HUGEPAGE);
+	b->mapped = true;
+	return b;
+}
+
 static struct block *new_block(struct pool *p, size_t need)
 {
-	size_t size = p->blocks ? p->blocks->size * 2 : 4096 - sizeof(struct block);
+	size_t total = p->blocks ? (sizeof(struct block) + p->blocks->size) * 2 : 4096;
 
-	if (size > (4u << 20))
-		size = 4u << 20;
-	if (size < need)
-		size = need;
-	struct block *b = calloc(1, sizeof(*b) + size);
+	if (total > BLOCK_MAX)
+		total = BLOCK_MAX;
+	if (total < sizeof(struct block) + need)
+		total = sizeof(struct block) + need;
+	if (total >= BLOCK_MAPPED)
+		total = (total + BLOCK_MAPPED - 1) & ~(BLOCK_MAPPED - 1);
+	struct block *b = total >= BLOCK_MAPPED ? map_block(total) : calloc(1, total);
 	if (!b) {
 		p->failed = true;
 		return NULL;
 	}
-	b->size = size;
+	b->size = total - sizeof(*b);
 	b->next = p->blocks;
 	p->blocks = b;
 	return b;

@@ -113,6 +113,17 @@ static struct block *new_block(struct pool *p, size_t need)
 	return b;
 }
 
+struct pool *pool_create_sized(size_t size)
+{
+	struct pool *p = pool_create();
+
+	if (p && !new_block(p, size)) {
+		pool_destroy(p);
+		return NULL;
+	}
+	return p;
+}
+
 void *pool_alloc(struct pool *p, size_t size)
 {
 	struct block *b = p->blocks;

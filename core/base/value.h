@@ -47,6 +47,8 @@ struct field {
 /* An arena: everything is freed at once. */
 struct pool;
 struct pool *pool_create(void); /* NULL where memory is out */
+/* With room for size bytes, allocation overhead not counted, in one piece. */
+struct pool *pool_create_sized(size_t size);
 void pool_destroy(struct pool *p);
 static inline void pool_destroyp(struct pool **p)
 {

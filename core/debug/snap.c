@@ -16,13 +16,10 @@ void snap_destroy(struct snap *s)
 	if (!s)
 		return;
 	free(s->slots);
-	free(s->pages);
-	free(s->sptes);
-	free(s->rmaps);
-	free(s->sptep);
 	free(s->mmio);
 	free(s->regs);
 	free(s->mem);
+	pool_destroy(s->pool);
 	free(s);
 }
 
@@ -123,6 +120,21 @@ static size_t count_entries(const struct shadow_page_list *l)
 	return n;
 }
 
+/* Reverse maps have no more sptes than there are: their room comes with it, so that a big snapshot is one piece of memory.
+ */
+static int make_room(struct snap *s, size_t pages, size_t sptes)
+{
+	size_t each = sizeof(s->sptes[0]) + sizeof(s->rmaps[0]) + sizeof(s->sptep[0]);
+
+	s->pool = pool_create_sized(pages * sizeof(s->pages[0]) + sptes * each + 4096);
+	if (!s->pool)
+		return -ENOMEM;
+	s->pages = pool_alloc(s->pool, (pages + 1) * sizeof(s->pages[0]));
+	s->sptes = pool_alloc(s->pool, (sptes + 1) * sizeof(s->sptes[0]));
+	s->rmap_room = sptes;
+	return s->pages && s->sptes ? 0 : -ENOMEM;
+}
+
 static void keep_page(struct snap *s, const struct shadow_page *p)
 {
 	uint32_t page = (uint32_t)s->n_pages;
@@ -156,9 +168,7 @@ static int take_shadow(struct snap *s, struct machine *m, struct err *e)
 		return rc;
 	}
 	s->torn |= l.torn;
-	s->pages = array(l.n, sizeof(s->pages[0]));
-	s->sptes = array(count_entries(&l), sizeof(s->sptes[0]));
-	if (!s->pages || !s->sptes) {
+	if (make_room(s, l.n, count_entries(&l))) {
 		shadow_page_list_free(&l);
 		return err_nomem(e, "snapshot of shadow pages");
 	}
@@ -191,18 +201,21 @@ struct rmaps {
 	bool sorted;
 };
 
-/* An array with room for n more, doubled where it is full. */
-static void *more(void *array, size_t have, size_t n, size_t *cap, size_t size)
+/* An array with room for n more; where it is full, one twice as long that begins with the same. */
+static void *more(struct pool *p, void *array, size_t have, size_t n, size_t *cap, size_t size)
 {
-	size_t want = *cap ? *cap * 2 : 4096;
+	size_t want = have ? have * 2 : *cap;
 
-	if (have + n <= *cap)
+	if (array && have + n <= *cap)
 		return array;
 	if (want < have + n)
 		want = have + n;
-	void *grown = realloc(array, want * size);
-	if (grown)
-		*cap = want;
+	void *grown = pool_alloc(p, want * size);
+	if (!grown)
+		return NULL;
+	if (have)
+		memcpy(grown, array, have * size);
+	*cap = want;
 	return grown;
 }
 
@@ -214,14 +227,10 @@ static int keep_rmap(void *arg, const struct rmap_info *r)
 	s->torn |= r->torn;
 	if (r->kind == RMAP_EMPTY)
 		return 0;
-	struct snap_rmap *rmaps = more(s->rmaps, s->n_rmaps, 1, &a->cap, sizeof(*rmaps));
-	if (!rmaps)
+	s->rmaps = more(s->pool, s->rmaps, s->n_rmaps, 1, &a->cap, sizeof(s->rmaps[0]));
+	s->sptep = more(s->pool, s->sptep, s->n_sptep, r->n_sptes, &a->cap_sptep, sizeof(s->sptep[0]));
+	if (!s->rmaps || !s->sptep)
 		return -ENOMEM;
-	s->rmaps = rmaps;
-	uint64_t *sptep = more(s->sptep, s->n_sptep, r->n_sptes, &a->cap_sptep, sizeof(*sptep));
-	if (!sptep && r->n_sptes)
-		return -ENOMEM;
-	s->sptep = sptep;
 	struct snap_rmap *k = &s->rmaps[s->n_rmaps++];
 	*k = (struct snap_rmap){.gfn = r->gfn,
 				.slot = r->slot,
@@ -238,8 +247,11 @@ static int keep_rmap(void *arg, const struct rmap_info *r)
 
 static int take_rmaps(struct snap *s, struct machine *m, struct err *e)
 {
-	struct rmaps a = {.s = s, .sorted = true};
+	struct rmaps a = {.s = s, .cap = s->rmap_room, .cap_sptep = s->rmap_room, .sorted = true};
 	struct err why = {0};
+
+	if (!s->pool && make_room(s, 0, 0)) /* shadow pages could not be had */
+		return err_nomem(e, "snapshot of reverse maps");
 	int rc = machine_rmap_each(m, keep_rmap, &a, &why);
 
 	if (rc == -ENOMEM)

@@ -6,6 +6,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_SNAP_IMPL_H
 #define KVMSCOPE_CORE_DEBUG_SNAP_IMPL_H
 
+#include "core/base/value.h"
 #include "core/debug/snap.h"
 
 #define DIFF_PARTS (DIFF_MEMORY + 1)
@@ -39,6 +40,7 @@ struct snap_mem {
 };
 
 struct snap {
+	struct pool *pool;	 /* pages, sptes, rmaps, sptep live here */
 	struct slot_info *slots; /* by address space and id, without the debugger's own */
 	size_t n_slots;
 	struct snap_page *pages;
@@ -46,7 +48,7 @@ struct snap {
 	struct snap_spte *sptes;
 	size_t n_sptes;
 	struct snap_rmap *rmaps;
-	size_t n_rmaps;
+	size_t n_rmaps, rmap_room;
 	uint64_t *sptep;
 	size_t n_sptep;
 	struct mmio_info *mmio; /* by vCPU; their sptes are not kept */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HEADS_PER_READ (KMEM_CHUNK / 8)
+#define HEADS_PER_READ 16384u /* 128 KiB: little enough to stay in the cache, and few page faults in a fresh buffer */
 
 static uint64_t index_of(const struct kslot *s, uint64_t gfn, unsigned level)
 {
@@ -405,7 +405,7 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
 struct visit {
 	struct spte_info *sptes; /* of the row that is shown */
 	size_t cap;
-	struct kchain single;
+	struct rmap_info single; /* what rows of a single spte have in common is filled in already */
 	int (*fn)(void *arg, const struct rmap_info *row);
 	void *arg;
 };
@@ -465,16 +465,23 @@ static int visit_rows(struct kview *k, const struct kslot *s, unsigned level, st
 static int visit_single(const struct kslot *s, unsigned level, uint64_t index, uint64_t head, bool torn, void *arg)
 {
 	struct visit *v = arg;
+	struct rmap_info *row = &v->single;
 
-	v->single.head = v->single.one = head;
-	v->single.n = 1;
-	return show_row(v, s, level, index, &v->single, torn);
+	row->gfn = gfn_of(s, index, level);
+	row->slot = s->id;
+	row->as = s->as;
+	row->level = level;
+	row->head = head;
+	row->torn = torn;
+	row->sptes = v->sptes;
+	v->sptes[0].sptep = head;
+	return v->fn(v->arg, row);
 }
 
 int kview_rmap_each(struct kview *k, int (*fn)(void *arg, const struct rmap_info *row), void *arg, struct err *e)
 {
 	const struct kslots *s;
-	struct visit v = {.fn = fn, .arg = arg};
+	struct visit v = {.single = {.kind = RMAP_ONE, .n_sptes = 1, .source = SOURCE_KERNEL}, .fn = fn, .arg = arg};
 	int rc = kslots_get(k, &s, e);
 
 	if (!rc)

@@ -110,13 +110,15 @@ void compare_mmio_log(struct diff *d, const struct mmio_log *kvm, const struct m
 	}
 }
 
-static int compare_range(struct diff *d, struct machine *kvm, struct machine *soft, uint64_t gpa, uint64_t len,
+static int compare_range(struct diff *d, struct machine *kvm, struct machine *soft, const struct slot *in, uint64_t len,
 			 struct err *e)
 {
 	uint8_t a[4096], b[4096];
 
-	for (uint64_t at = gpa; at < gpa + len; at += sizeof(a)) {
-		if (machine_read(kvm, at, false, a, sizeof(a), e) || machine_read(soft, at, false, b, sizeof(b), e))
+	bool smm = !slot_visible(in, false);
+
+	for (uint64_t at = in->gpa; at < in->gpa + len; at += sizeof(a)) {
+		if (machine_read(kvm, at, smm, a, sizeof(a), e) || machine_read(soft, at, smm, b, sizeof(b), e))
 			return -1;
 		if (!memcmp(a, b, sizeof(a)))
 			continue;
@@ -144,7 +146,7 @@ int compare_memory(struct diff *d, struct machine *kvm, struct machine *soft, bo
 		const struct slot *s = t->by_id[i];
 		/* Of a large slot the generator aims at the first pages only. */
 		uint64_t len = everything || s->size <= RAM_SIZE ? s->size : 0x20000;
-		int rc = s->own ? 0 : compare_range(d, kvm, soft, s->gpa, len, e);
+		int rc = s->own ? 0 : compare_range(d, kvm, soft, s, len, e);
 		if (rc)
 			return rc;
 	}

@@ -68,6 +68,19 @@ static int run_seeds(const struct options *o, struct totals *t)
 	return bad;
 }
 
+static int run_demos(const struct options *o, struct totals *t)
+{
+	static const char *const name[] = {"demo:tour", "demo:rmap", "demo:remap", "demo:smm", "demo:real", "demo:threads"};
+	int bad = 0;
+
+	for (unsigned i = 0; i < sizeof(name) / sizeof(*name); i++) {
+		int rc = agree_demo(name[i], t, o->verbose);
+		bad |= rc != 0;
+		t->failed += rc != 0;
+	}
+	return bad;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.n = 2000};
@@ -112,6 +125,8 @@ int main(int argc, char **argv)
 		return 2;
 	clock_t t0 = clock();
 	int bad = run_seeds(&o, &t);
+	if (o.n > 1 && !o.first)
+		bad |= run_demos(&o, &t);
 	facts_close();
 	printf("%llu guests, %llu instructions side by side, %llu shadow comparisons, %llu ended by a rule, %.1f s of CPU\n",
 	       (unsigned long long)t.guests, (unsigned long long)t.instructions, (unsigned long long)t.shadow,

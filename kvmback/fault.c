@@ -157,21 +157,30 @@ static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 
 /* ---- userfaultfd */
 
+/* Tried once: a capability is not lost while the program runs. */
 const char *kvm_faults_why(void)
 {
 	static char why[160];
+	static bool tried, works;
+
+	if (tried)
+		return works ? NULL : why;
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_THREAD_ID};
 
-	if (fd < 0) {
+	if (fd < 0)
 		snprintf(why, sizeof(why),
 			 "userfaultfd: %s (it takes root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1)",
 			 strerror(errno));
-		return why;
-	}
-	int rc = ioctl(fd, UFFDIO_API, &api);
-	close(fd);
-	return rc ? "this kernel's userfaultfd has no minor faults on shared memory (Linux 5.14 has)" : NULL;
+	else if (ioctl(fd, UFFDIO_API, &api))
+		snprintf(why, sizeof(why),
+			 "this kernel's userfaultfd has no minor faults on shared memory (Linux 5.14 has)");
+	else
+		works = true;
+	/* Out of descriptors is no verdict on the host. */
+	tried = works || (errno != EMFILE && errno != ENFILE);
+	util_closep(&fd);
+	return works ? NULL : why;
 }
 
 static int uffd_open(struct kvm_faults *f, struct err *e)
@@ -342,21 +351,31 @@ static void park(struct kvm_faults *f, uint64_t hva, uint32_t tid)
 }
 
 /* Fill f->stop for the live stage at hand, and write it down. */
+static uint64_t parked_rip(struct kvm_faults *f)
+{
+	uint64_t rip = f->regs[f->who].rip;
+	struct kview *k;
+
+	if (!kvm_kview(f->vm, &k, NULL) && kview_rip(k, f->who, &rip, NULL))
+		rip = f->regs[f->who].rip; /* as it was let go: the best there is */
+	return rip;
+}
+
 static void tell_stage(struct kvm_faults *f)
 {
 	uint64_t gpa = 0, gfn;
 	struct slot *s = slot_of_hva(f->vm, f->page, &gpa);
 	unsigned level;
-	struct regs r;
+	uint64_t rip;
 
 	gfn = gpa >> PAGE_SHIFT;
 	take_trace(f);
 	level = s ? table_level(f, gfn) : 0;
-	kvm_faults_regs(f->vm, f->who, &r);
-	if (!f->in_fault || (r.rip != f->last_rip && !f->fresh))
+	rip = parked_rip(f);
+	if (!f->in_fault || (rip != f->last_rip && !f->fresh))
 		new_fault(f);
 	f->fresh = false;
-	f->last_rip = r.rip;
+	f->last_rip = rip;
 	struct fault_stage *st = note(f, level ? "walk" : "page", gfn, s, level, true);
 	snprintf(st->detail, sizeof(st->detail),
 		 level ? "the walk reads the table at gpa %#llx" : "the host page behind gpa %#llx",
@@ -365,7 +384,7 @@ static void tell_stage(struct kvm_faults *f)
 		f->in_fault = true;
 	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
 				.vcpu = f->who,
-				.rip = r.rip,
+				.rip = rip,
 				.stage = st->stage,
 				.fault = f->log.fault,
 				.gpa = gpa & ~PAGE_OFFSET_MASK,
@@ -555,10 +574,9 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 	if (!f || f->state != PARKED)
 		return false;
 	*out = f->regs[vcpu];
-	if (!kvm_kview(vm, &k, NULL) && !kview_regs(k, vcpu, &now, NULL)) {
-		memcpy(out->gpr, now.gpr, sizeof(out->gpr));
-		out->rip = now.rip;
-	}
+	now = *out;
+	if (!kvm_kview(vm, &k, NULL) && !kview_regs(k, vcpu, &now, NULL))
+		*out = now;
 	return true;
 }
 

@@ -88,6 +88,21 @@ static int read_system(struct kview *k, unsigned vcpu, struct regs *r, struct er
 	return rc;
 }
 
+int kview_rip(struct kview *k, unsigned vcpu, uint64_t *rip, struct err *e)
+{
+	const struct klayout *l = k->l;
+	uint64_t raw[REG_RIP + 1];
+	int rc;
+
+	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP || !k->host.pvm)
+		return err_set(e, -ENODATA, "rip of vCPU %u" WHY "this KVM does not keep it in memory" TRY "fault continue",
+			       vcpu);
+	rc = read_at(k, vcpu, &l->vcpu_regs, raw, sizeof(raw), e);
+	if (!rc)
+		*rip = raw[REG_RIP];
+	return rc;
+}
+
 int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
 {
 	const struct klayout *l = k->l;

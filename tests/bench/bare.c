@@ -71,7 +71,9 @@ bool bare_open(struct bare *b, unsigned cpl, const void *code, size_t len)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	*b = (struct bare){.vm = -1, .vcpu = -1, .run = MAP_FAILED};
-	b->mem = mmap(NULL, MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	b->fd = memfd_create("bare", MFD_CLOEXEC);
+	b->mem =
+	    b->fd < 0 || ftruncate(b->fd, MEM) ? MAP_FAILED : mmap(NULL, MEM, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
 	b->vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	struct kvm_userspace_memory_region slot = {.memory_size = MEM, .userspace_addr = (uintptr_t)b->mem};
 	b->vcpu = ioctl(b->vm, KVM_CREATE_VCPU, 0);
@@ -97,6 +99,7 @@ void bare_close(struct bare *b)
 	close(b->vcpu);
 	close(b->vm);
 	munmap(b->mem, MEM);
+	close(b->fd);
 }
 
 /* Start to a vCPU that stands at its entry, with nothing else: the floor of the program's start. */

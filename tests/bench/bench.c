@@ -152,6 +152,8 @@ int main(int argc, char **argv)
 	bench_kernel();
 	if (bench_wanted("soft"))
 		bench_soft();
+	if (bench_wanted("faults"))
+		bench_faults();
 	bench_files_remove();
 	return 0;
 }

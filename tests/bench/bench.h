@@ -53,6 +53,7 @@ bool bench_map(struct session *s, size_t n, bool scattered);
 struct bare {
 	int vm, vcpu;
 	struct kvm_run *run;
+	int fd;	      /* of its memory */
 	uint8_t *mem; /* 1 MiB at gpa 0 */
 	size_t run_size;
 };
@@ -65,6 +66,7 @@ void bench_memory(void);
 void bench_slots(void);
 void bench_kernel(void);
 void bench_soft(void);
+void bench_faults(void);
 void bench_start(const char *self, const char *program);
 /* What the bench runs itself as: a program that starts, makes a VM and says so. */
 int bench_bare_start(void);

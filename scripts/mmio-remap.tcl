@@ -15,7 +15,7 @@ story::tell mmio_remap "The MMIO cache, and a device page that moves" {
 	proc at {symbol} {
 		dbg::tbreak $symbol
 		set stop [expr {[dict get [dbg::vm] has_run] ? [dbg::c] : [dbg::run]}]
-		expect "stands at" [dict get $stop symbol] $symbol
+		expect "stands at $symbol" [dict get $stop rip] [dbg::print $symbol]
 	}
 	proc cache {} {
 		set m [lindex [dbg::info mmio] 0]

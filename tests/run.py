@@ -135,6 +135,15 @@ def jobs_of(args, group):
         yield from unit_jobs(args.build, group, VALGRIND, {"KVMSCOPE_VALGRIND": "1"})
 
 
+def cannot(group):
+    """Why the group cannot run on this host; None where it can."""
+    if group == "valgrind" and not shutil.which("valgrind"):
+        return "valgrind: it is not installed"
+    if group in ("valgrind", "sanitize") and not os.path.exists("/proc/self/maps"):
+        return f"{group}: no /proc, which it reads"
+    return None
+
+
 class Runner:
     def __init__(self, args):
         self.names = args.names
@@ -201,9 +210,10 @@ def main():
     for group in GROUPS:
         if group not in args.only.split(","):
             continue
-        if group == "valgrind" and not shutil.which("valgrind"):
+        missing = cannot(group)
+        if missing:
             runner.sums["skipped"] += 1
-            runner.reasons["valgrind is not installed"] += 1
+            runner.reasons[missing] += 1
             continue
         runner.add(jobs_of(args, group))
     workers = [threading.Thread(target=runner.work, daemon=True) for _ in range(args.jobs)]

@@ -31,7 +31,11 @@ class Session:
         environment = {**os.environ, "HOME": home, "XDG_STATE_HOME": home + "/state", "XDG_CONFIG_HOME": home + "/config",
                        "TERM": "xterm", "NO_COLOR": "1", "PAGER": "cat", **(env or {})}
         self.home = environment["HOME"]
-        self.pid, self.fd = pty.fork()
+        try:
+            self.pid, self.fd = pty.fork()
+        except OSError as e:
+            self.folder.cleanup()
+            raise Skip(f"no pseudo terminal: {e.strerror or e}") from None
         if self.pid == 0:
             try:
                 os.execve(argv[0], argv, environment)

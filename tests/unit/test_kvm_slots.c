@@ -632,10 +632,11 @@ static void test_no_address_space(void **state)
 	struct slot_spec spec = {.id = 1, .gpa = 0x100000000, .size = 4ull << 30};
 	struct rlimit was, low;
 	struct err e = {0};
-	unsigned before = open_fds();
+	unsigned before;
 	int rc;
 
 	NEED_KVM();
+	before = open_fds();
 	assert_int_equal(getrlimit(RLIMIT_AS, &was), 0);
 	low = was;
 	low.rlim_cur = 6ull << 30; /* room for one of the two mappings */

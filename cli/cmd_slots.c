@@ -74,7 +74,7 @@ static int find_slot(struct call *c, uint32_t id, struct slot_info *out, struct 
 static int result_slot(struct call *c, uint32_t id, const struct slot_steps *steps, struct err *e)
 {
 	struct slot_info info;
-	int ret = find_slot(c, id, &info, e);
+	int ret = machine_slot_info(c->s->d.m, id, &info, e);
 
 	if (!ret)
 		c->result = record_slot_changed(c->pool, &info, steps);

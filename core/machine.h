@@ -71,6 +71,9 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bits, size_t *n_words, struct err *e) MUST_USE;
 /* The slots as the machine itself has them (kernel's copy where it can be read). own ones included. */
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
+/* One slot by the debugger's table, right after a change that the machine has accepted: only the generation is read from it,
+ * so that the record of a change costs little beside the change. -ENOENT. */
+int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, struct err *e) MUST_USE;
 
 /* Guest physical memory, the debugger's own access: READONLY slots can be written, nothing faults, no bit changes.
  * write makes the backend drop what it cached of it (KVM: delete and create of a slot whose guest tables changed). smm: as

@@ -39,6 +39,8 @@ struct machine_ops {
 	 */
 	int (*slot_dirty)(struct machine *m, struct slot *s, bool restart, struct err *e);
 	int (*slot_list)(struct machine *m, struct slot_info_list *out, struct err *e); /* O: else from the table */
+	/* The generation of a slot's address space, and which space that is. O: else the table's, and 0 */
+	void (*slot_generation)(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
 	/* M. The debugger wrote [gpa, gpa+len) through the alias: drop what is cached of it. */
 	int (*wrote)(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
 	int (*hpa)(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e); /* O */

@@ -324,6 +324,32 @@ int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bi
 	return 0;
 }
 
+static struct slot_info info_of(const struct machine *m, const struct slot *s)
+{
+	return (struct slot_info){.id = s->id,
+				  .vis = s->vis,
+				  .gpa = s->gpa,
+				  .size = s->size,
+				  .hva = s->hva,
+				  .flags = s->flags,
+				  .own = s->own,
+				  .generation = m->slots.generation,
+				  .source = strcmp(m->ops->name, "kvm") ? SOURCE_SOFT : SOURCE_KVM};
+}
+
+int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, struct err *e)
+{
+	struct slot *s;
+	int rc = find_slot(m, id, "slot", -ENOENT, &s, e);
+
+	if (rc)
+		return rc;
+	*out = info_of(m, s);
+	if (m->ops->slot_generation)
+		m->ops->slot_generation(m, s, &out->generation, &out->as);
+	return 0;
+}
+
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 {
 	const struct slot_table *t = &m->slots;
@@ -334,19 +360,8 @@ int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err 
 	v = calloc(t->n ? t->n : 1, sizeof(*v));
 	if (!v)
 		return err_nomem(e, "list slots");
-	for (size_t i = 0; i < t->n; i++) {
-		const struct slot *s = t->by_id[i];
-
-		v[i] = (struct slot_info){.id = s->id,
-					  .vis = s->vis,
-					  .gpa = s->gpa,
-					  .size = s->size,
-					  .hva = s->hva,
-					  .flags = s->flags,
-					  .own = s->own,
-					  .generation = t->generation,
-					  .source = strcmp(m->ops->name, "kvm") ? SOURCE_SOFT : SOURCE_KVM};
-	}
+	for (size_t i = 0; i < t->n; i++)
+		v[i] = info_of(m, t->by_id[i]);
 	out->v = v;
 	out->n = t->n;
 	return 0;

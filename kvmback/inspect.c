@@ -104,6 +104,15 @@ int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 	return 0;
 }
 
+void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as)
+{
+	struct kview *k;
+
+	*as = kvm_of(m)->host->address_spaces > 1 && s->vis == SLOT_VIS_SMM;
+	if (!kvm_kview(kvm_of(m), &k, NULL) && kview_generation(k, *as, generation, NULL) < 0)
+		*generation = m->slots.generation;
+}
+
 /* ---- the rest is the view's */
 
 int kvm_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)

@@ -140,6 +140,7 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu);
 /* inspect.c: the inspection ops on kernel/kview.h */
 int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e) MUST_USE;
 int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e);
+void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
 int kvm_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e);
 int kvm_roots(struct machine *m, struct root_list *out, struct err *e);
 int kvm_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);

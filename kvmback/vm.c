@@ -304,6 +304,7 @@ const struct machine_ops kvm_backend = {
     .slot_release = kvm_slot_release,
     .slot_dirty = kvm_slot_dirty,
     .slot_list = kvm_slot_list,
+    .slot_generation = kvm_slot_generation,
     .wrote = kvm_wrote,
     .hpa = kvm_hpa,
     .get_regs = kvm_get_regs,

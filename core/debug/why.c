@@ -89,9 +89,13 @@ static void why_step(struct why *w)
 		why_add(w, "; set $rip behind it to go on.");
 		return;
 	}
-	why_add(w, "vCPU %u was stepped and stands at ", w->s->vcpu);
-	why_addr(w, w->s->rip);
-	why_add(w, ".");
+	if (symbols_by_addr(&w->d->syms, w->s->rip)) {
+		why_add(w, "vCPU %u was stepped and stands at ", w->s->vcpu);
+		why_addr(w, w->s->rip);
+		why_add(w, ".");
+	} else {
+		why_add(w, "vCPU %u was stepped and stands at 0x%llx.", w->s->vcpu, (unsigned long long)w->s->rip);
+	}
 }
 
 static void add_hits(struct why *w, const struct bp *b)

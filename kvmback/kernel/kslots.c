@@ -271,6 +271,37 @@ int kview_slots(struct kview *k, struct slot_info_list *out, struct err *e)
 	return 0;
 }
 
+/* An address space has two sets that take turns: where both are known, which one is active and its generation are one
+ * read. */
+static bool generation_at_once(struct kview *k, unsigned as, uint64_t *out)
+{
+	const struct klayout *l = k->l;
+	const uint64_t *known = k->known_set[as];
+	uint64_t at[3] = {k->kvm + (uint64_t)l->kvm_memslots.off + as * 8u}, word[3];
+	bool ok[3];
+
+	if (!known[0] || !known[1])
+		return false;
+	at[1] = known[0] + (uint64_t)l->slots_generation.off;
+	at[2] = known[1] + (uint64_t)l->slots_generation.off;
+	if (kmem_gather(k->mem, at, 3, sizeof(word[0]), word, ok, NULL) || !ok[0] || !ok[1] || !ok[2])
+		return false;
+	if (word[0] != known[0] && word[0] != known[1])
+		return false;
+	*out = word[word[0] == known[0] ? 1 : 2];
+	return true;
+}
+
+static void remember_set(struct kview *k, unsigned as, uint64_t set)
+{
+	uint64_t *known = k->known_set[as];
+
+	if (known[0] == set || known[1] == set)
+		return;
+	known[1] = known[0];
+	known[0] = set;
+}
+
 int kview_generation(struct kview *k, unsigned as, uint64_t *out, struct err *e)
 {
 	uint64_t set[2] = {0}, generation[2] = {0};
@@ -278,10 +309,14 @@ int kview_generation(struct kview *k, unsigned as, uint64_t *out, struct err *e)
 
 	if (as >= k->l->as_count)
 		return err_set(e, -EINVAL, "memslot generation" WHY "address space %u of %u" TRY "0", as, k->l->as_count);
+	if (generation_at_once(k, as, out))
+		return 0;
 	rc = read_sets(k, set, generation, e);
-	if (!rc)
-		*out = generation[as];
-	return rc;
+	if (rc)
+		return rc;
+	remember_set(k, as, set[as]);
+	*out = generation[as];
+	return 0;
 }
 
 int kview_dirty(struct kview *k, uint32_t slot, unsigned as, uint64_t *bits, size_t n, struct err *e)

@@ -99,9 +99,10 @@ struct kview {
 	uint64_t vcpu[64];
 	unsigned vcpus;
 	uint64_t task;
-	struct kslots slots; /* as of the last look; valid while set and generation are the same */
-	uint64_t base;	     /* of the direct map, once known */
-	bool hold, has_held; /* kview_hold() */
+	struct kslots slots;	  /* as of the last look; valid while set and generation are the same */
+	uint64_t known_set[2][2]; /* sets that were active, by address space; 0: not yet two */
+	uint64_t base;		  /* of the direct map, once known */
+	bool hold, has_held;	  /* kview_hold() */
 	struct kpages held;
 	char files_of[24];
 };

@@ -69,6 +69,32 @@ static void slots_carry_the_kernels_facts(void **state)
 	machine_destroy(m);
 }
 
+/* One slot at a time: the kernel's own generation, over more changes than there are sets to know. */
+static void one_slot_follows_the_kernels_generation(void **state)
+{
+	struct machine *m = make();
+	struct slot_info_list l;
+	struct slot_info one;
+	struct err e = {0};
+
+	(void)state;
+	if (!m)
+		skip();
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(
+		    machine_slot_flags(m, 0, i % 2 ? 0 : SLOT_LOG_DIRTY, i % 2 ? SLOT_LOG_DIRTY : 0, 0, NULL, &e), 0);
+		assert_int_equal(machine_slot_info(m, 0, &one, &e), 0);
+		assert_int_equal(machine_slot_list(m, &l, &e), 0);
+		assert_int_equal(one.generation, l.v[0].generation);
+		assert_int_equal(one.flags, i % 2 ? 0 : SLOT_LOG_DIRTY);
+		assert_int_equal(one.hva, l.v[0].hva);
+		assert_int_equal(one.source, SOURCE_KVM);
+		slot_info_list_free(&l);
+	}
+	assert_int_equal(machine_slot_info(m, 77, &one, &e), -ENOENT);
+	machine_destroy(m);
+}
+
 /* Memory that only SMM sees is in the table, though the kernel has it only while SMM lasts. */
 static void smram_is_listed(void **state)
 {
@@ -238,9 +264,13 @@ static void the_alias_knows_it_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(slots_carry_the_kernels_facts),	   cmocka_unit_test(smram_is_listed),
-	    cmocka_unit_test(operations_reach_the_kernel),	   cmocka_unit_test(a_reason_is_kept),
-	    cmocka_unit_test(a_page_is_looked_up_and_not_touched), cmocka_unit_test(the_alias_knows_it_too),
+	    cmocka_unit_test(slots_carry_the_kernels_facts),
+	    cmocka_unit_test(one_slot_follows_the_kernels_generation),
+	    cmocka_unit_test(smram_is_listed),
+	    cmocka_unit_test(operations_reach_the_kernel),
+	    cmocka_unit_test(a_reason_is_kept),
+	    cmocka_unit_test(a_page_is_looked_up_and_not_touched),
+	    cmocka_unit_test(the_alias_knows_it_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

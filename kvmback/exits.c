@@ -168,7 +168,9 @@ static bool look_again(struct kvcpu *v)
 
 	if (catch_mode && vcpu_mode_changed(v, p))
 		return io_finish(v) && vcpu_stop(v, STOP_MODE);
-	if (rs->n_exec && (p->unresolved || p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer))
+	bool moved = p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
+		     p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
+	if (rs->n_exec && (p->unresolved || moved))
 		plant_relay(v);
 	else if (catch_mode && vcpu_cpl(v) == 0)
 		plant_relay(v);
@@ -201,9 +203,12 @@ bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
 static int laid_int3(struct kvcpu *v, unsigned vector)
 {
 	struct kvm_regs *r = vcpu_regs(v);
-	uint64_t back = vector == 3 ? 1 : 0, at = vcpu_linear_rip(v) - back;
+	uint64_t here = vcpu_linear_rip(v), back = vector == 3 || (vector == 8 && plant_laid_at(v, here - 1)),
+		 at = here - back;
+	/* With a gate that is missing, or not for CPL3, what is told may be the exception that came of that. */
+	bool instead = idt_own(v) && (vector == 8 || vector == 11 || vector == 13);
 
-	if (vector != 3 && vector != v->vm->rs->st->int3_vector[vcpu_mode(v)][vcpu_cpl(v) == 3])
+	if (vector != 3 && !instead && vector != v->vm->rs->st->int3_vector[vcpu_mode(v)][vcpu_cpl(v) == 3])
 		return 0;
 	int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 	if (id) {

@@ -146,21 +146,31 @@ static int watch_bits(const struct plant *p)
 	}
 }
 
-/* Vectors at whose handlers an int3 of ours comes out, where the guest has an IDT: 0 to 2 of them. */
-static unsigned handler_vectors(struct kvcpu *v, uint8_t out[2])
+/* Vectors at whose handlers an int3 of ours comes out, where the guest has an IDT. A gate that is missing, or not for CPL3,
+ * is another exception, and then a double fault; with no handler for any of them a shutdown exit, which is recognised. */
+#define HANDLERS_MAX 3
+static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
 {
+	static const uint8_t instead[] = {11, 13, 8};
 	const struct strategy *st = v->vm->rs->st;
 	enum run_mode mode = vcpu_mode(v);
 	bool user = mode != RUN_REAL;
+	uint8_t vector = st->int3_vector[mode][user];
 	uint64_t at;
 	unsigned dpl, n = 0;
 
 	if (!idt_own(v) || st->int3[mode][user] == BREAK_INT3_EXIT)
 		return 0;
-	out[n++] = st->int3_vector[mode][user];
-	/* INT3 through a gate that CPL3 may not use is a #GP. */
-	if (out[0] == 3 && idt_handler(v, 3, &at, &dpl) && dpl < 3)
-		out[n++] = 13;
+	if (idt_handler(v, vector, &at, &dpl)) {
+		out[n++] = vector;
+		if (vector != 3 || dpl == 3)
+			return n;
+	}
+	for (size_t i = n; i < ARRAY_LEN(instead); i++)
+		if (idt_handler(v, instead[i], &at, &dpl))
+			out[n++] = instead[i];
+	if (!n && !st->shutdown_keeps_state)
+		out[n++] = vector;
 	return n;
 }
 
@@ -206,13 +216,14 @@ static void plan_int3(struct kvcpu *v, const struct plant *b)
 	uint64_t gpa;
 	uint8_t rights, *at;
 
-	if (dr && (b->kind == PLANT_EXEC_HW || hw_always(rs->st) || !paged))
+	if (dr && (b->kind == PLANT_EXEC_HW || hw_always(rs->st)))
 		return;
 	if (!gmem_translate(v, b->addr, &gpa, &rights) || !gmem_slot(v, gpa)) {
 		p->unresolved = true;
 		return;
 	}
-	if (dr && !(rights & ACCESS_USER))
+	/* Without paging nothing is known of the tables to come; what maps this byte one to one may let CPL3 have it. */
+	if (dr && paged && !(rights & ACCESS_USER))
 		return;
 	at = gmem_byte(v, gpa, true);
 	if (at && lay_byte(rs, at)) {
@@ -282,10 +293,10 @@ static void plan_vcpu(struct kvcpu *v)
 	struct run_state *rs = v->vm->rs;
 	struct run_plan *p = &v->thread->plan;
 	const struct kvm_sregs *s = vcpu_sregs(v);
-	uint8_t vectors[2];
+	uint8_t vectors[HANDLERS_MAX];
 	unsigned n;
 
-	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer};
+	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->slow_why = slow_reason(v);
 	plan_smi(v);
 	plan_watches(rs, p, vcpu_mode(v), vcpu_cpl(v) == 3);

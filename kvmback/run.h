@@ -58,6 +58,7 @@ struct run_plan {
 	int dr_id[DR_COUNT];  /* plant's id, or the vector of a handler */
 	const char *slow_why; /* not NULL: by single steps only, and why */
 	uint64_t cr0, cr3, cr4, efer;
+	struct kvm_dtable idt;
 	bool unresolved; /* some address did not translate */
 };
 

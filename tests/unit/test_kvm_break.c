@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -282,6 +283,98 @@ static void across_privileges(void **state)
 	guest_close(&g);
 }
 
+/* Planted in protected mode before there are any tables, reached at CPL3 in long mode with no exit on the way. */
+static void from_no_paging_to_user(void **state)
+{
+	/* mov eax, cr4; or eax, 0x20; mov cr4, eax; mov eax, 0x10000; mov cr3, eax; mov ecx, 0xc0000080; rdmsr;
+	 * or eax, 0x100; wrmsr; mov eax, cr0; or eax, 0x80000000; mov cr0, eax; jmp 8:next; next: iretq; user: nop; nop; ud2
+	 */
+	static const char code[] = "\x0f\x20\xe0\x83\xc8\x20\x0f\x22\xe0\xb8\x00\x00\x01\x00\x0f\x22\xd8"
+				   "\xb9\x80\x00\x00\xc0\x0f\x32\x0d\x00\x01\x00\x00\x0f\x30\x0f\x20\xc0"
+				   "\x0d\x00\x00\x00\x80\x0f\x22\xc0\xea\x31\x80\x00\x00\x08\x00"
+				   "\x48\xcf\x90\x90\x0f\x0b";
+	uint64_t user = GUEST_CODE + 0x33, frame[5] = {user, 0x23, RFLAGS_FIXED, GUEST_STACK, 0x1b};
+
+	(void)state;
+	assert_int_equal(sizeof(code) - 1, 0x37);
+	/* The page that stands in for an IDT is in the tables that the guest had when it was let go. */
+	if (getenv("KVMSCOPE_TRAP_PAGE"))
+		return;
+	for (int hw = 0; hw <= 1; hw++) {
+		OPEN(g, GUEST_PROT, 0, false, 1);
+		CODE(&g, code);
+		guest_poke(&g, GUEST_KSTACK - 40, frame, sizeof(frame));
+		guest_set(&g, 0, RSP, GUEST_KSTACK - 40);
+		if (hw) /* and back: planted at CPL3 */
+			guest_break(&g, 2, user);
+		guest_break(&g, 1, user + 1);
+		if (hw)
+			hit(&g, 2, user);
+		hit(&g, 1, user + 1);
+		assert_int_equal(guest_regs(&g, 0).seg[SEG_CS].selector, 0x23);
+		assert_int_equal(guest_continue(&g), STOP_EXCEPTION);
+		guest_close(&g);
+	}
+}
+
+/* Planted at CPL3, reached at CPL0, by the handler of a ud2. */
+static void from_user_to_kernel(void **state)
+{
+	OPEN(g, GUEST_LONG, 3, true, 1);
+
+	(void)state;
+	CODE(&g, "\x90\x0f\x0b");
+	guest_break(&g, 1, GUEST_HANDLERS + 6 * 16 + 1);
+	hit(&g, 1, GUEST_HANDLERS + 6 * 16 + 1);
+	struct regs r = guest_regs(&g, 0);
+	assert_int_equal(regs_cpl(&r), 0);
+	guest_close(&g);
+}
+
+/* An IDT with no gate for int3: nothing of it is seen by the guest, whichever handlers it has, and no single steps. */
+static void idt_without_gate_3(void **state)
+{
+	static const struct {
+		uint16_t limit;
+		int kept; /* the only gate besides that of ud2 */
+	} idt[] = {{0x1ff, 6}, {0x1ff, 11}, {0x1ff, 13}, {0x1ff, 8}, {0x2f, 6}, {0x1ff, 3}};
+	static const uint8_t none[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(idt) / sizeof(idt[0]); i++)
+		for (int early = 0; early <= 1; early++) {
+			uint64_t frame[5] = {GUEST_CODE + 0x20, 0x23, RFLAGS_FIXED, GUEST_STACK, 0x1b};
+			OPEN(g, GUEST_LONG, 0, true, 1);
+			for (int n = 0; n < 32; n++)
+				if (n != 6 && n != idt[i].kept)
+					guest_poke(&g, GUEST_IDT + (uint64_t)n * 16, none, sizeof(none));
+			uint8_t dpl0 = 0x8e;
+			if (idt[i].kept == 3)
+				guest_poke(&g, GUEST_IDT + 3 * 16 + 5, &dpl0, 1);
+			struct regs r = guest_regs(&g, 0);
+			r.idt.limit = idt[i].limit;
+			assert_int_equal(machine_set_regs(g.m, 0, REGS_SYS, &r, &g.e), 0);
+			guest_poke(&g, GUEST_KSTACK - 40, frame, sizeof(frame));
+			guest_poke(&g, GUEST_CODE + 0x20, "\x90\x90\x90\x90\xeb\xfa", 6);
+			CODE(&g, "\x90\x48\xcf");
+			guest_set(&g, 0, RSP, GUEST_KSTACK - 40);
+			if (!early)
+				assert_int_equal(guest_run(&g, RUN_STEP, 0, 2), STOP_STEP);
+			const char *how = guest_break(&g, 1, GUEST_CODE + 0x21);
+			/* Where a shutdown tells nothing there is nothing else. */
+			if (!getenv("KVMSCOPE_TRAP_PAGE"))
+				assert_string_not_equal(how, "step");
+			guest_break(&g, 2, GUEST_CODE + 0x22);
+			for (int n = 0; n < 3; n++) {
+				hit(&g, 1, GUEST_CODE + 0x21);
+				assert_int_equal(guest_reg(&g, 0, RSP), GUEST_STACK);
+				hit(&g, 2, GUEST_CODE + 0x22);
+				assert_int_equal(guest_regs(&g, 0).seg[SEG_CS].selector, 0x23);
+			}
+			guest_close(&g);
+		}
+}
+
 static void watch_writes(void **state)
 {
 	(void)state;
@@ -366,6 +459,9 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(mapped_later),
 	    cmocka_unit_test(full_speed),
 	    cmocka_unit_test(across_privileges),
+	    cmocka_unit_test(from_no_paging_to_user),
+	    cmocka_unit_test(from_user_to_kernel),
+	    cmocka_unit_test(idt_without_gate_3),
 	    cmocka_unit_test(watch_writes),
 	    cmocka_unit_test(two_vcpus),
 	    cmocka_unit_test(two_vcpus_one_breakpoint),

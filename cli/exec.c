@@ -200,13 +200,27 @@ static int run_text(struct run *r, const char *text)
 	return ret;
 }
 
+/* A copy, or, of a temporary breakpoint that its hit has deleted, what it left behind. */
+static char *pending_script(struct session *s)
+{
+	const struct bp *b = bp_find(&s->d.bps, s->pending_bp);
+	char *left = NULL;
+
+	if (b)
+		return b->commands ? strdup(b->commands) : NULL;
+	if (s->d.gone_id == s->pending_bp) {
+		left = s->d.gone_commands;
+		s->d.gone_commands = NULL;
+	}
+	return left;
+}
+
 /* Commands of a breakpoint may continue into the next one: a loop, not a recursion. */
 static void run_pending(struct session *s)
 {
 	while (s->pending_bp && !s->quit && !session_interrupted()) {
 		_cleanup_pool_ struct pool *pool = pool_create();
-		const struct bp *b = bp_find(&s->d.bps, s->pending_bp);
-		_cleanup_free_ char *script = b && b->commands ? strdup(b->commands) : NULL;
+		_cleanup_free_ char *script = pending_script(s);
 		struct run r = {.s = s, .pool = pool};
 
 		s->pending_bp = 0;

@@ -91,6 +91,7 @@ int session_init(struct session *s, const struct options *opt, struct err *e)
 		return ret;
 	s->d.condition = tcl_condition;
 	s->d.condition_ctx = s;
+	s->d.interrupted = session_interrupted;
 	ret = tcl_init(s, e);
 	if (ret)
 		session_deinit(s);
@@ -288,7 +289,8 @@ void session_result_stop(struct call *c)
 	if (s->d.m && st->vcpu < machine_vcpus(s->d.m))
 		s->vcpu = st->vcpu;
 	s->last_was_error = false;
-	s->pending_bp = b && b->commands ? b->id : 0;
+	bool gone = !b && st->breakpoint && st->breakpoint == s->d.gone_id && s->d.gone_commands;
+	s->pending_bp = (b && b->commands) || gone ? st->breakpoint : 0;
 	if (s->stopped)
 		s->stopped(s);
 }

@@ -161,16 +161,16 @@ static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
 
 	if (!idt_own(v) || st->int3[mode][user] == BREAK_INT3_EXIT)
 		return 0;
-	if (idt_handler(v, vector, &at, &dpl)) {
+	bool gate = idt_handler(v, vector, &at, &dpl);
+	if (gate || !st->shutdown_keeps_state)
 		out[n++] = vector;
-		if (vector != 3 || dpl == 3)
-			return n;
-	}
-	for (size_t i = n; i < ARRAY_LEN(instead); i++)
+	if (gate && (vector != 3 || dpl == 3))
+		return n;
+	for (size_t i = n; i < ARRAY_LEN(instead) && st->shutdown_keeps_state; i++)
 		if (idt_handler(v, instead[i], &at, &dpl))
 			out[n++] = instead[i];
-	if (!n && !st->shutdown_keeps_state)
-		out[n++] = vector;
+	if (gate && !st->shutdown_keeps_state)
+		out[n++] = 13;
 	return n;
 }
 

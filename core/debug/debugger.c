@@ -23,6 +23,8 @@ void debugger_deinit(struct debugger *d)
 {
 	bp_table_deinit(&d->bps);
 	symbols_deinit(&d->syms);
+	free(d->gone_commands);
+	d->gone_commands = NULL;
 	disas_destroy(d->disas);
 	d->disas = NULL;
 }
@@ -87,6 +89,24 @@ static bool passes(struct debugger *d, struct bp *b, struct stop *s)
 	return true;
 }
 
+/* Its hit stands and its commands are kept for who runs them; a failure leaves it planted, which costs a stop too many later
+ * on, not a lost one now. */
+static bool retire(struct debugger *d, struct bp *b)
+{
+	char *commands = b->commands;
+	int id = b->id;
+
+	b->commands = NULL;
+	if (bp_delete(&d->bps, d->m, id, NULL)) {
+		b->commands = commands;
+		return false;
+	}
+	free(d->gone_commands);
+	d->gone_commands = commands;
+	d->gone_id = id;
+	return true;
+}
+
 /* All execution breakpoints at addr: each counts its hit; true where one stops. The first that does names the stop. */
 static bool exec_hit(struct debugger *d, uint64_t addr, struct stop *s)
 {
@@ -98,8 +118,7 @@ static bool exec_hit(struct debugger *d, uint64_t addr, struct stop *s)
 			continue;
 		if (!id)
 			id = b->id;
-		/* Its hit stands; a failure leaves it planted, which costs a stop too many later on, not a lost one now. */
-		if (b->temporary && !bp_delete(&d->bps, d->m, b->id, NULL))
+		if (b->temporary && retire(d, b))
 			i--;
 	}
 	if (id) {
@@ -116,7 +135,7 @@ static bool watch_hit(struct debugger *d, struct stop *s)
 	if (!b || !b->enabled || !passes(d, b, s))
 		return !b && s->breakpoint != TEMP_ID;
 	if (b->temporary)
-		(void)!bp_delete(&d->bps, d->m, b->id, NULL);
+		(void)retire(d, b);
 	return true;
 }
 
@@ -278,8 +297,12 @@ static int resume_loop(struct debugger *d, unsigned vcpu, const struct temp_stop
 			return rc;
 		/* A user's breakpoint at the same address comes first: it has a number to be told by. */
 		bool told = s.breakpoint == TEMP_ID ? t && exec_hit(d, t->addr, &s) : worth_telling(d, &s);
-		if (!told && !*arrived)
+		if (!told && !*arrived) {
+			d->stop = s;
+			if (control_interrupted(d))
+				return 0;
 			continue;
+		}
 		if (!told) {
 			s.reason = STOP_STEP;
 			s.breakpoint = 0;
@@ -373,6 +396,15 @@ int control_step(struct debugger *d, unsigned vcpu, struct err *e)
 	return step_some(d, vcpu, 1, e);
 }
 
+bool control_interrupted(struct debugger *d)
+{
+	if (!d->interrupted || !d->interrupted())
+		return false;
+	d->stop.reason = STOP_INTERRUPTED;
+	d->stop.breakpoint = 0;
+	return true;
+}
+
 int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
 {
 	take_out_temp(d);
@@ -382,6 +414,8 @@ int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
 		int rc = step_some(d, vcpu, 1, e);
 		if (rc || d->stop.reason != STOP_STEP || d->stop.no_progress)
 			return rc;
+		if (n && control_interrupted(d))
+			return 0;
 	}
 	return 0;
 }

@@ -19,7 +19,11 @@ struct debugger {
 	/* Is b's condition true at this stop? 1, 0, or negative with e filled (then it stops, and says so). NULL: always. */
 	int (*condition)(void *ctx, const struct bp *b, const struct stop *s, struct err *e);
 	void *condition_ctx;
-	bool has_run;	/* a vCPU has executed since the image was loaded */
+	/* Has the user asked for an end? Looked at between the rounds of what takes many. NULL: never. */
+	bool (*interrupted)(void);
+	bool has_run; /* a vCPU has executed since the image was loaded */
+	int gone_id;  /* the temporary breakpoint that was deleted last by being hit, and its commands (owned; NULL: none) */
+	char *gone_commands;
 	bool temp_left; /* a temporary stop of next, until or finish could not be taken out yet (the vCPU was parked) */
 };
 

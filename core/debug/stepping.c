@@ -58,6 +58,8 @@ int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
 		int rc = next_one(d, vcpu, e);
 		if (rc || d->stop.reason != STOP_STEP || d->stop.no_progress)
 			return rc;
+		if (n && control_interrupted(d))
+			return 0;
 	}
 	return 0;
 }
@@ -193,7 +195,40 @@ static int finish_by_steps(struct debugger *d, unsigned vcpu, uint64_t start_sp,
 		rc = next_one(d, vcpu, e);
 		if (rc || returns || d->stop.reason != STOP_STEP || d->stop.no_progress)
 			return rc;
+		if (control_interrupted(d))
+			return 0;
 	}
+}
+
+/* Is there a word near the top of the stack that leads to behind a call? None at all: nothing called what runs here. Words
+ * are looked at as far as a function without a frame pointer may have gone down. */
+#define CALLER_WORDS 512
+static bool has_caller(struct debugger *d, unsigned vcpu, const struct where *w)
+{
+	struct ret_guess g;
+	uint64_t target;
+
+	for (unsigned i = 0; i < CALLER_WORDS; i++)
+		if (guess_at(d, vcpu, w, w->sp + (uint64_t)i * w->word, &g, &target))
+			return true;
+	return false;
+}
+
+static int no_caller(struct debugger *d, unsigned vcpu, const struct where *w, struct err *e)
+{
+	uint64_t top;
+
+	if (!read_word(d, vcpu, w, w->sp, &top))
+		return err_set(e, -ENOENT,
+			       "finish" WHY
+			       "no caller: the stack at %#llx, where a return address would be, cannot be read" TRY
+			       "until ADDR",
+			       (unsigned long long)w->sp);
+	return err_set(e, -ENOENT,
+		       "finish" WHY
+		       "no caller: the stack at %#llx begins with %#llx, and neither that nor the words above it "
+		       "are an address behind a call" TRY "until ADDR",
+		       (unsigned long long)w->sp, (unsigned long long)top);
 }
 
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
@@ -208,6 +243,8 @@ int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
 	if (guess_return(d, vcpu, &w, &g)) {
 		struct temp_stop t = {.addr = g.addr, .min_sp = g.slot + w.word, .vcpu = vcpu};
 		rc = control_resume(d, vcpu, &t, &arrived, e);
+	} else if (!has_caller(d, vcpu, &w)) {
+		return no_caller(d, vcpu, &w, e);
 	} else {
 		rc = finish_by_steps(d, vcpu, w.sp, e);
 	}

@@ -525,7 +525,9 @@ static void test_finish_in_recursion(void **state)
 static void test_finish_by_steps(void **state)
 {
 	(void)state;
+	code(0x10000, "\xe8\xfb\x05\x00\x00", 5); /* to elsewhere */
 	code(0x10100, "\x90\xe8\x10\x00\x00\x00\xc3", 7);
+	longguest_poke_word(d.m, 0x80008, 0x10005);
 	regs(0)->rip = 0x10100;
 	regs(0)->gpr[RSP] = sp_then = 0x80000;
 	fake_push_step(d.m, 0, 0x10101);
@@ -533,6 +535,71 @@ static void test_finish_by_steps(void **state)
 	fake_push_step(d.m, 0, 0x10005);
 	assert_int_equal(debug_finish(&d, 0, NULL), 0);
 	expect_stop(STOP_STEP, 0, 0x10005);
+}
+
+/* Nothing on the stack could lead anywhere: nothing runs. */
+static void test_finish_without_caller(void **state)
+{
+	struct err e;
+
+	(void)state;
+	regs(0)->rip = 0x10100;
+	regs(0)->gpr[RSP] = 0x80000;
+	assert_int_equal(debug_finish(&d, 0, &e), -ENOENT);
+	assert_string_equal(e.what, "finish");
+	assert_non_null(strstr(e.why, "no caller"));
+	assert_string_equal(e.next, "until ADDR");
+	regs(0)->gpr[RSP] = 0x7fffffff0000;
+	assert_int_equal(debug_finish(&d, 0, &e), -ENOENT);
+	assert_non_null(strstr(e.why, "cannot be read"));
+}
+
+static int asks_left;
+static bool asked_to_end(void)
+{
+	return --asks_left == 0;
+}
+
+/* Ctrl-C between two steps is seen, whichever loop it is. */
+static void test_loops_end_when_asked(void **state)
+{
+	(void)state;
+	test_finish_by_steps(state);
+	d.interrupted = asked_to_end;
+	asks_left = 1;
+	fake_push_step(d.m, 0, 0x10101);
+	regs(0)->rip = 0x10100;
+	regs(0)->gpr[RSP] = 0x80000;
+	assert_int_equal(debug_finish(&d, 0, NULL), 0);
+	expect_stop(STOP_INTERRUPTED, 0, 0x10101);
+	regs(0)->rip = 0x10100;
+	asks_left = 1;
+	fake_push_step(d.m, 0, 0x10101);
+	assert_int_equal(debug_next(&d, 0, 5, NULL), 0);
+	expect_stop(STOP_INTERRUPTED, 0, 0x10101);
+	breakpoint(0x99999, NULL);
+	asks_left = 2;
+	fake_push_step(d.m, 0, 0x10101);
+	fake_push_step(d.m, 0, 0x10102);
+	assert_int_equal(debug_step(&d, 0, 5, NULL), 0);
+	expect_stop(STOP_INTERRUPTED, 0, 0x10102);
+}
+
+/* What a temporary breakpoint leaves behind for who runs commands. */
+static void test_commands_of_a_temporary(void **state)
+{
+	struct bp spec = {.kind = BP_BREAK, .addr = 0x10100, .temporary = true}, *b = NULL;
+
+	(void)state;
+	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
+	assert_int_equal(bp_set_commands(b, "puts hello", NULL), 0);
+	int id = b->id;
+	push_bp(id, 0x10100);
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_BREAKPOINT, id, 0x10100);
+	assert_null(bp_find(&d.bps, id));
+	assert_int_equal(d.gone_id, id);
+	assert_string_equal(d.gone_commands, "puts hello");
 }
 
 /* 16-bit code: near calls push two bytes, and addresses are CS base plus offset. */
@@ -592,6 +659,9 @@ int main(void)
 	    T(test_finish_by_frame_pointer),
 	    T(test_finish_in_recursion),
 	    T(test_finish_by_steps),
+	    T(test_finish_without_caller),
+	    T(test_loops_end_when_asked),
+	    T(test_commands_of_a_temporary),
 	    T(test_finish_in_16_bit),
 	};
 	return cmocka_run_group_tests_name("debugger", tests, NULL, NULL);

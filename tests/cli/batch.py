@@ -210,6 +210,8 @@ def breakpoint_commands():
     status, out, err = run(commands=["b *0x20000f", "commands 1 {puts <$rip>; si; p $rip}", "run"], json_out=True)
     assert status == 0 and len(out.split("\n")) == 4 and err == "<2097167>\n", (out, err)
     # A script's own `run` is followed by them too, and keeps its value.
+    status, out, err = run(commands=["tb *0x20000f", "commands 1 {puts <$rip>; si; p $rip}", "run", "info breakpoints"], json_out=True)
+    assert status == 0 and err == "<2097167>\n" and out.split("\n")[-2] == "[]", (status, out, err)
     status, out, err = script("b *0x20000f\ncommands 1 {puts hit}\nputs [dict get [run] reason]\n")
     assert (status, out, err) == (0, "hit\nbreakpoint\n", ""), (out, err)
     # They may go on into the next hit without end of stack.

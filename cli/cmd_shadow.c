@@ -64,6 +64,17 @@ static int tree_order(const void *a, const void *b)
 	return x->level != y->level ? compare(y->level, x->level) : compare(x->sptep, y->sptep);
 }
 
+/* The kernel's tables are walked in this order already, but for what stands twice or has no gva. */
+static void sort_tree(struct spte_list *l)
+{
+	size_t i = 1;
+
+	while (i < l->n && tree_order(&l->v[i - 1], &l->v[i]) <= 0)
+		i++;
+	if (i < l->n)
+		qsort(l->v, l->n, sizeof(*l->v), tree_order);
+}
+
 static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, struct err *e)
 {
 	struct spte_list list = {0};
@@ -71,8 +82,7 @@ static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t 
 
 	if (ret)
 		return ret;
-	if (list.n)
-		qsort(list.v, list.n, sizeof(*list.v), tree_order);
+	sort_tree(&list);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
 		v_push(c->pool, &c->result, record_spte(c->pool, &list.v[i]));

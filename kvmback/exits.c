@@ -67,12 +67,20 @@ static enum board_effect answer(struct kvcpu *v)
 	return effect;
 }
 
-void vcpu_drop_db(struct kvcpu *v)
+bool vcpu_waiting(struct kvcpu *v, unsigned vector)
 {
 	struct kvm_vcpu_events ev;
 
 	vcpu_events(v, &ev);
-	if (!(ev.exception.pending || ev.exception.injected) || ev.exception.nr != 1)
+	return (ev.exception.pending || ev.exception.injected) && ev.exception.nr == vector;
+}
+
+void vcpu_drop(struct kvcpu *v, unsigned vector)
+{
+	struct kvm_vcpu_events ev;
+
+	vcpu_events(v, &ev);
+	if (!(ev.exception.pending || ev.exception.injected) || ev.exception.nr != vector)
 		return;
 	ev.exception.pending = ev.exception.injected = 0;
 	ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev);
@@ -96,7 +104,7 @@ bool io_finish(struct kvcpu *v)
 	}
 	/* A single step that ended in the access leaves its #DB waiting, where TF stepped it. */
 	if (vcpu_regs(v)->rflags & RFLAGS_TF)
-		vcpu_drop_db(v);
+		vcpu_drop(v, 1);
 	return true;
 }
 
@@ -217,6 +225,17 @@ static int laid_int3(struct kvcpu *v, unsigned vector)
 		vcpu_dirty(v, KVM_SYNC_X86_REGS);
 	}
 	return id;
+}
+
+/* Kicked after an int3 of ours and before its #BP went anywhere: the breakpoint was hit. */
+static bool exit_kicked(struct kvcpu *v)
+{
+	int id = vcpu_waiting(v, 3) ? laid_int3(v, 3) : 0;
+
+	if (!id)
+		return true;
+	vcpu_drop(v, 3);
+	return exit_breakpoint(v, id);
 }
 
 static bool exit_shutdown(struct kvcpu *v)
@@ -424,7 +443,7 @@ bool exit_halt(struct kvcpu *v)
 bool exit_free(struct kvcpu *v, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN)
-		return true;
+		return exit_kicked(v);
 	if (rc)
 		return exit_failed(v, rc);
 	switch (v->run->exit_reason) {

@@ -203,7 +203,9 @@ static inline bool vcpu_told(const struct kvcpu *v)
 	return v->vm->rs->st->shutdown_keeps_state || v->thread->trapped;
 }
 void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev);
-void vcpu_drop_db(struct kvcpu *v); /* a #DB that waits for delivery, by a TF of ours */
+/* An exception that waits for delivery: a #DB by a TF of ours, a #BP by an int3 of ours. */
+bool vcpu_waiting(struct kvcpu *v, unsigned vector);
+void vcpu_drop(struct kvcpu *v, unsigned vector);
 bool exit_breakpoint(struct kvcpu *v, int id);
 /* HLT: with interrupts off the vCPU is at its end, and that is a stop; else it waits while others run. */
 bool exit_halt(struct kvcpu *v);

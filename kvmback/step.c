@@ -177,7 +177,12 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 	if (rc == -EINTR || rc == -EAGAIN) {
 		/* Kicked between the instruction and its #DB. */
 		if (s->tf)
-			vcpu_drop_db(v);
+			vcpu_drop(v, 1);
+		if (s->laid && vcpu_linear_rip(v) - 1 == s->target && vcpu_regs(v)->rip != s->from) {
+			vcpu_drop(v, 3);
+			vcpu_regs(v)->rip--;
+			vcpu_dirty(v, KVM_SYNC_X86_REGS);
+		}
 		if (vcpu_regs(v)->rip != s->from)
 			return true;
 		undo(v, s, false);

@@ -342,6 +342,33 @@ static void threads(void **state)
 	stop(&g);
 }
 
+/* vCPU 0 is fetched out of the guest at whatever it does, an int3 of ours included, each time that vCPU 1 stops; it must
+ * not stand a byte off afterwards. */
+static void threads_stopped(void **state)
+{
+	struct guest g;
+	struct stop s;
+
+	(void)state;
+	for (unsigned i = 0; i < 12; i++) {
+		struct err e = {0};
+
+		start(&g, "demo:threads");
+		plant(&g, 1, "change");
+		for (unsigned n = 0; n < 10; n++) {
+			must(machine_run(g.m, RUN_CONTINUE, 1, 1, &s, &e), &e);
+			assert_int_equal(s.reason, STOP_BREAKPOINT);
+			assert_int_equal(s.rip, symbol(&g, "change"));
+		}
+		must(machine_unplant(g.m, 1, &e), &e);
+		s = run(&g);
+		assert_int_equal(s.reason, STOP_HLT);
+		assert_int_equal(variable(&g, "changes", 8), 201);
+		assert_int_equal(variable(&g, "strange", 8), 0);
+		stop(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +382,7 @@ int main(void)
 	    cmocka_unit_test(smm_stops_inside),
 	    cmocka_unit_test(real),
 	    cmocka_unit_test(threads),
+	    cmocka_unit_test(threads_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

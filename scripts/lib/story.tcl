@@ -8,10 +8,10 @@
 #   draw COMMAND …               what a command shows a person
 #   note TEXT                    what it means
 #   cannot LABEL WHY             this host cannot show it
-#   shadowed LABEL BODY          the body, where the host has shadow paging
+#   shadowed LABEL BODY          the body, where the host has shadow tables and can read them
 
 namespace eval story {
-	namespace export step expect refuse draw note cannot hex field leaf shadow shadowed
+	namespace export step expect refuse draw note cannot hex field leaf blind shadowed
 	variable steps 0 asserted 0 impossible 0 open 0
 
 	proc begin {title text} {
@@ -119,18 +119,19 @@ namespace eval story {
 		}
 	}
 
-	# Shadow paging, whose tables, reverse maps and cache are by guest virtual address. With TDP (EPT, NPT) they are not.
-	proc shadow {} {
-		if {[dict get [dbg::vm] backend] eq "soft"} { return 1 }
-		foreach fact [dbg::info kvm] {
-			if {[dict get $fact what] eq "paging"} { return [expr {[dict get $fact value] eq "shadow"}] }
-		}
-		return 0
+	# Why this host does not show what it has by guest virtual address (shadow pages, sptes, reverse maps, the MMIO cache);
+	# nothing where it does.
+	proc blind {} {
+		if {[dict get [dbg::vm] backend] eq "soft"} { return }
+		foreach fact [dbg::info kvm] { dict set facts [dict get $fact what] $fact }
+		set reader [dict get $facts "shadow pages"]
+		if {[dict get $reader value] ne "yes"} { return "[dict get $reader why]." }
+		if {[dict get $facts paging value] ne "shadow"} { return "This host translates by TDP and keeps no shadow tables." }
 	}
 
-	# The body where there is shadow paging; elsewhere one thing that is not possible.
+	# The body where that can be seen; elsewhere one thing that is not possible.
 	proc shadowed {label body} {
-		if {![shadow]} { return [cannot $label "This host translates by TDP and keeps no shadow tables."] }
+		if {[blind] ne ""} { return [cannot $label [blind]] }
 		uplevel 1 $body
 	}
 

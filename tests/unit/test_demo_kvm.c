@@ -350,7 +350,7 @@ static void threads_stopped(void **state)
 	struct stop s;
 
 	(void)state;
-	for (unsigned i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct err e = {0};
 
 		start(&g, "demo:threads");

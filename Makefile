@@ -98,7 +98,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
-tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/fuzz_guest
 
 # The two commands of the README. Both install what is missing first, then call make again, now that packages are there.
 run: deps
@@ -146,6 +146,17 @@ $(O)/agree: $(call obj,$(AGREE)) $(LIBS)
 agree: $(O)/agree
 	$(Q)$(O)/agree -n $(SEEDS)
 
+# ---- fuzzing: raw guest images on the soft backend, under ASan and UBSan; `make fuzz` by libFuzzer
+FUZZ_SECONDS ?= 60
+$(O)/fuzz_guest: $(O)/tests/fuzz/fuzz_guest.o $(O)/libcore.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS)
+
+fuzz:
+	$(Q)$(MAKE) --no-print-directory O=$(O)-fuzz CC=clang SANITIZE=address,undefined,fuzzer-no-link \
+	  CFLAGS="-O1 -g -DLIBFUZZER" LDFLAGS=-fsanitize=fuzzer,address,undefined $(O)-fuzz/fuzz_guest
+	$(Q)$(O)-fuzz/fuzz_guest -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -print_final_stats=1
+
 format:
 	$(Q)find cli completions core kvmback views tests -name '*.[ch]' -print0 | xargs -0 clang-format -i
 format-check:
@@ -168,6 +179,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: agree completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: fuzz agree completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

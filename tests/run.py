@@ -110,7 +110,8 @@ def sanitized_build(args):
     argv = ["make", "-s", f"O={build}", "CC=clang", "SANITIZE=address,undefined", "CFLAGS=-O1 -g", "all", "tests"]
 
     def then():
-        return [*script_jobs(build, "sanitize", ["tests/cli/*.py"], SANITIZERS), *unit_jobs(build, "sanitize", env=SANITIZERS)]
+        fuzz = Job("sanitize", "fuzz_guest, 60 s", [f"{build}/fuzz_guest", "-t", "60"], SANITIZERS, count_last_line)
+        return [fuzz, *script_jobs(build, "sanitize", ["tests/cli/*.py"], SANITIZERS), *unit_jobs(build, "sanitize", env=SANITIZERS)]
 
     return Job("sanitize", "build with clang, ASan and UBSan", argv, {"MAKEFLAGS": "", "MAKEOVERRIDES": ""}, count_status, 1800, then)
 

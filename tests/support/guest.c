@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+const struct machine_ops *guest_backend;
+
 #define MiB 0x100000ull
 
 bool guest_possible(void)
@@ -171,7 +173,7 @@ void guest_open(struct guest *g, enum guest_mode mode, unsigned cpl, bool idt, u
 	struct slot_steps steps = {0};
 
 	*g = (struct guest){.mode = mode};
-	ok(g, machine_create(&kvm_backend, &cfg, &g->m, &g->e));
+	ok(g, machine_create(guest_backend ? guest_backend : &kvm_backend, &cfg, &g->m, &g->e));
 	ok(g, machine_slot_add(g->m, &ram, &steps, &g->e));
 	ok(g, machine_slot_add(g->m, &rom, &steps, &g->e));
 	page_tables(g);

@@ -28,6 +28,9 @@ enum {
 	GUEST_ROM_SLOT = 7,
 };
 
+/* The backend of guests that are opened from now on; NULL: kvm. */
+extern const struct machine_ops *guest_backend;
+
 struct guest {
 	struct machine *m;
 	enum guest_mode mode;

@@ -91,6 +91,6 @@ void command_word_next(struct command_words *w);
 
 /* Each cli/cmd_*.c exports one table ended by an entry without a name. */
 extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
-    commands_memop[], commands_fault[], commands_session[], commands_support[];
+    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[];
 
 #endif

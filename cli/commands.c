@@ -18,7 +18,7 @@
 
 static const struct command *const tables[] = {
     commands_run,   commands_break, commands_data,    commands_slots,	commands_mmu,
-    commands_memop, commands_fault, commands_session, commands_support,
+    commands_memop, commands_fault, commands_session, commands_support, commands_history,
 };
 
 const struct command_group command_groups[COMMAND_GROUPS] = {

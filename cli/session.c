@@ -258,6 +258,7 @@ int session_load(struct session *s, const struct image_options *opt, struct err 
 		s->vcpu = 0;
 		s->x_next = 0;
 		s->d.has_run = false;
+		history_clear(&s->d.history);
 		memset(&s->d.stop, 0, sizeof(s->d.stop));
 	}
 	loaded_deinit(&l);

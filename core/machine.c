@@ -173,6 +173,7 @@ int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const str
 		rc = check_parts(parts, "write registers", e);
 	if (!rc)
 		rc = machine_check_idle(m, "write registers", e);
+	m->changes++;
 	return rc ? rc : m->ops->set_regs(m, vcpu, parts, in, e);
 }
 
@@ -185,6 +186,7 @@ int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f
 			     f->vector);
 	if (!rc)
 		rc = machine_check_idle(m, "inject an exception", e);
+	m->changes++;
 	return rc ? rc : m->ops->inject(m, vcpu, f, e);
 }
 
@@ -194,6 +196,7 @@ int machine_smi(struct machine *m, unsigned vcpu, struct err *e)
 
 	if (!rc)
 		rc = machine_check_idle(m, "smi", e);
+	m->changes++;
 	return rc ? rc : m->ops->smi(m, vcpu, e);
 }
 
@@ -208,6 +211,7 @@ int machine_reset(struct machine *m, struct err *e)
 {
 	int rc = machine_check_idle(m, "reset", e);
 
+	m->resets++;
 	if (!rc)
 		rc = m->ops->reset(m, e);
 	if (!rc)
@@ -396,6 +400,7 @@ int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct 
 		rc = machine_check_range(f->first, f->last, "catch fault", e);
 	if (!rc && m->running)
 		rc = err_set(e, -EBUSY, "catch fault" WHY "the guest is running" TRY "interrupt first");
+	m->changes += f != NULL;
 	return rc ? rc : m->ops->fault_catch(m, f, e);
 }
 

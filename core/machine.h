@@ -178,4 +178,38 @@ int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct
 
 struct board *machine_board(struct machine *m);
 
+/* ---- for checkpoints and going back (core/debug/checkpoint, reverse) */
+
+/* How often the debugger has changed what the guest runs on (memory, registers, slots, events), and reset it. */
+uint64_t machine_changes(const struct machine *m);
+uint64_t machine_resets(const struct machine *m);
+/* Pages into the slot's memory, the backend told once for each stretch. Ascending; bytes NULL: zeroes. -EROFS where the slot
+ * maps a file. */
+struct machine_page {
+	uint64_t index; /* page within the slot */
+	const uint8_t *bytes;
+};
+int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_page *v, size_t n, struct err *e) MUST_USE;
+/* The dirty log of a slot as it was: words as machine_slot_dirty() gives them, outside and inside SMM, NULL for none. */
+int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[2], struct err *e) MUST_USE;
+/* SMBASE as it was; an SMI that waits for RSM is dropped. Optional. */
+int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e) MUST_USE;
+/* State that is in neither registers, slots nor board, as ranges of host memory; maps: of use only with the same slots. */
+int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);
+bool machine_has_hidden(const struct machine *m); /* true: the ranges hold the registers too, where the backend is soft */
+void machine_hidden_drop(struct machine *m);
+void machine_hidden_restored(struct machine *m, bool maps);
+/* MACHINE_CAP_REVERSE. The position counts instructions completed and exceptions delivered on all vCPUs; 0 without it. */
+uint64_t machine_position(const struct machine *m);
+/* The position before the vCPU's last instruction that began before *position. False: none in the log. */
+bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *position);
+/* Run as recorded, console silent, until position target. stops: also stop at plants and catches; *out is then the stop
+ * (STOP_NONE: target reached). *out on entry: the stop to go on from (not told again), or STOP_NONE. STOP_INTERRUPTED: half
+ * way. -EUCLEAN: the run is not the one that was recorded. */
+int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e) MUST_USE;
+void machine_log_cut(struct machine *m, uint64_t first, uint64_t last); /* forget what ran before first and after last */
+/* fn is called between two instructions of a run, once, when position is reached, from the thread that runs the guest; it
+ * may look at the machine, and set the next mark. fn NULL: none. */
+void machine_mark(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
+
 #endif

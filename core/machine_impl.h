@@ -76,6 +76,21 @@ struct machine_ops {
 	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
 	int (*fault_step)(struct machine *m, struct stop *out, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
+
+	/* O. State that registers, slots and board do not hold, as ranges of host memory whose bytes can be copied away and
+	 * back. maps: those made from guest memory (shadow tables), of use only with the slots of then. drop: before ranges
+	 * are put back without the maps; restored: after. */
+	int (*hidden)(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);
+	void (*hidden_drop)(struct machine *m);
+	void (*hidden_restored)(struct machine *m, bool maps);
+	/* O. Set SMBASE, and drop an SMI that waits for RSM. */
+	int (*set_smbase)(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e);
+	/* O, all or none (MACHINE_CAP_REVERSE): see machine_position() and those behind it. */
+	uint64_t (*position)(const struct machine *m);
+	bool (*position_before)(const struct machine *m, unsigned vcpu, uint64_t *position);
+	int (*replay)(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e);
+	void (*log_cut)(struct machine *m, uint64_t first, uint64_t last);
+	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 };
 
 /* First member of a backend's own struct. */
@@ -87,6 +102,8 @@ struct machine {
 	struct storage_keys *keys;
 	struct gfn_cache gfn_cache; /* memop's */
 	bool running;
+	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
+	uint64_t resets;
 	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
 	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */
 	bool no_gbpages;     /* their CPUID has no 1 GiB pages */

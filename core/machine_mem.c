@@ -22,6 +22,7 @@ static int tell_written(struct machine *m, uint64_t gpa, bool smm, uint64_t len,
 {
 	int rc = 0;
 
+	m->changes++;
 	while (len && !rc) {
 		struct slot *s = slot_lookup(&m->slots, gpa, smm, NULL);
 		uint64_t run = s ? s->size - (gpa - s->gpa) : len;

@@ -28,6 +28,7 @@ static int change(struct machine *m, struct slot *s, const struct slot_change *c
 	    [SLOT_CREATE] = 1, [SLOT_DELETE] = 2, [SLOT_MOVE] = 2, [SLOT_FLAGS] = 1, [SLOT_NOTHING] = 0};
 	int rc;
 
+	m->changes++;
 	slot_table_begin(&m->slots);
 	s->invalid = c->kind == SLOT_DELETE || c->kind == SLOT_MOVE;
 	rc = m->ops->slot_change(m, s, c, steps, e);

@@ -121,6 +121,7 @@ int kvm_smm_switch(struct kvm_vm *vm, unsigned vcpu, bool smm, struct err *e) MU
 void kvm_smm_reset(struct kvcpu *v); /* SMBASE and a latched SMI; in_smm is kvm_smm_switch()'s */
 int kvm_smi(struct machine *m, unsigned vcpu, struct err *e);
 int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);
+int kvm_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e);
 
 /* run.c, step.c, plant.c */
 int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */

@@ -167,3 +167,15 @@ int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e
 	*smbase = (uint32_t)one.entry.data;
 	return 0;
 }
+
+int kvm_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e)
+{
+	struct kvcpu *v = &kvm_of(m)->vcpu[vcpu];
+	struct one_msr one = {.nmsrs = 1, .entry = {.index = MSR_SMBASE, .data = smbase}};
+
+	v->smi_latched = false;
+	if (v->vm->host->x86_smm && ioctl(v->fd, KVM_SET_MSRS, &one) != 1)
+		return err_errno(e, errno, "set SMBASE of vCPU %u" WHY "KVM_SET_MSRS" TRY "run", vcpu);
+	v->smbase = smbase;
+	return 0;
+}

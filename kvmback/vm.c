@@ -312,6 +312,7 @@ const struct machine_ops kvm_backend = {
     .inject = kvm_inject,
     .smi = kvm_smi,
     .smbase = kvm_smbase,
+    .set_smbase = kvm_set_smbase,
     .reset = vm_reset,
     .run = kvm_run,
     .interrupt = kvm_interrupt,

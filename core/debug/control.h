@@ -35,4 +35,9 @@ bool control_interrupted(struct debugger *d);
 /* One instruction; d->stop is a step, or whatever else it ended in. */
 int control_step(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 
+/* Would the user be told of this stop by one of their breakpoints? Counts no hit; s gets the breakpoint's number. */
+bool control_would_tell(struct debugger *d, struct stop *s);
+/* Take out what an earlier command could not. -EBUSY: a vCPU stands inside a fault. */
+int control_settle(struct debugger *d, struct err *e) MUST_USE;
+
 #endif

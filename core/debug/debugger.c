@@ -21,6 +21,7 @@ int debugger_init(struct debugger *d, struct err *e)
 
 void debugger_deinit(struct debugger *d)
 {
+	history_deinit(&d->history);
 	bp_table_deinit(&d->bps);
 	symbols_deinit(&d->syms);
 	free(d->gone_commands);
@@ -79,8 +80,8 @@ static bool passes(struct debugger *d, struct bp *b, struct stop *s)
 	if (yes < 0)
 		snprintf(s->note, sizeof(s->note), "the condition of breakpoint %d could not be evaluated: %.90s", b->id,
 			 why.why[0] ? why.why : why.what);
-	if (!yes)
-		return false;
+	if (!yes || d->rehearsal)
+		return yes;
 	b->hits++;
 	if (yes > 0 && b->ignore) {
 		b->ignore--;
@@ -118,7 +119,7 @@ static bool exec_hit(struct debugger *d, uint64_t addr, struct stop *s)
 			continue;
 		if (!id)
 			id = b->id;
-		if (b->temporary && retire(d, b))
+		if (b->temporary && !d->rehearsal && retire(d, b))
 			i--;
 	}
 	if (id) {
@@ -134,7 +135,7 @@ static bool watch_hit(struct debugger *d, struct stop *s)
 
 	if (!b || !b->enabled || !passes(d, b, s))
 		return !b && s->breakpoint != TEMP_ID;
-	if (b->temporary)
+	if (b->temporary && !d->rehearsal)
 		(void)retire(d, b);
 	return true;
 }
@@ -261,12 +262,28 @@ static bool worth_telling(struct debugger *d, struct stop *s)
 	return event_of(s->reason, &event) ? catch_hit(d, event, s) : true;
 }
 
+bool control_would_tell(struct debugger *d, struct stop *s)
+{
+	d->rehearsal = true;
+	bool told = worth_telling(d, s);
+	d->rehearsal = false;
+	return told && s->breakpoint > 0;
+}
+
 /* ---- resuming */
 
 static void take_out_temp(struct debugger *d)
 {
 	if (d->temp_left && machine_unplant(d->m, TEMP_ID, NULL) != -EBUSY)
 		d->temp_left = false;
+}
+
+int control_settle(struct debugger *d, struct err *e)
+{
+	take_out_temp(d);
+	return machine_parked(d->m, NULL)
+		   ? err_set(e, -EBUSY, "going back" WHY "a vCPU stands inside a fault" TRY "fault continue, or si, first")
+		   : 0;
 }
 
 /* Is the stop an arrival at t (by its own plant, or by a user's breakpoint at the same place)? */
@@ -288,6 +305,7 @@ static int resume_loop(struct debugger *d, unsigned vcpu, const struct temp_stop
 {
 	for (;;) {
 		struct stop s = {.slot = -1};
+		record_before_run(&d->history, d->m);
 		int rc = machine_run(d->m, RUN_CONTINUE, vcpu, 1, &s, e);
 		if (rc)
 			return rc;
@@ -374,6 +392,7 @@ static int step_some(struct debugger *d, unsigned vcpu, uint64_t n, struct err *
 
 	do {
 		s = (struct stop){.slot = -1};
+		record_before_run(&d->history, d->m);
 		int rc = machine_run(d->m, RUN_STEP, vcpu, n, &s, e);
 		if (rc)
 			return rc;

@@ -8,6 +8,7 @@
 
 #include "core/debug/breakpoint.h"
 #include "core/debug/disas.h"
+#include "core/debug/history.h"
 #include "core/load/symbols.h"
 
 struct debugger {
@@ -24,6 +25,8 @@ struct debugger {
 	bool has_run; /* a vCPU has executed since the image was loaded */
 	int gone_id;  /* the temporary breakpoint that was deleted last by being hit, and its commands (owned; NULL: none) */
 	char *gone_commands;
+	bool rehearsal; /* on a replay: judging a stop counts nothing and deletes nothing */
+	struct history history;
 	bool temp_left; /* a temporary stop of next, until or finish could not be taken out yet (the vCPU was parked) */
 };
 

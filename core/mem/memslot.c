@@ -31,11 +31,13 @@ void slot_table_init(struct slot_table *t)
 
 struct slot *slot_new(const struct slot_spec *spec)
 {
+	static uint64_t serial;
 	struct slot *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	s->id = spec->id;
+	s->serial = ++serial;
 	s->vis = spec->vis ? spec->vis : spec->flags & SLOT_SMRAM ? SLOT_VIS_SMM : SLOT_VIS_BOTH;
 	s->gpa = spec->gpa;
 	s->size = spec->size;

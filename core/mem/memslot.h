@@ -25,6 +25,7 @@ enum slot_vis { SLOT_VIS_BOTH = 3, SLOT_VIS_NONSMM = 1, SLOT_VIS_SMM = 2 }; /* t
 
 struct slot {
 	uint32_t id;
+	uint64_t serial; /* never the same twice: tells a slot from a later one of the same id */
 	enum slot_vis vis;
 	uint64_t gpa, size; /* bytes, page aligned */
 	uint32_t flags;	    /* enum slot_flag */

@@ -30,9 +30,14 @@ static void set_owner(const struct rmap_env *env, uint64_t *sptep, struct rmap_n
 	*env->owner(env->ctx, sptep) = n;
 }
 
+static struct rmap_node *node_make(const struct rmap_env *env)
+{
+	return env->alloc ? env->alloc(env->ctx) : calloc(1, sizeof(struct rmap_node));
+}
+
 static int one_to_many(const struct rmap_env *env, uint64_t *head, uint64_t *sptep, struct err *e)
 {
-	struct rmap_node *n = calloc(1, sizeof(*n));
+	struct rmap_node *n = node_make(env);
 	uint64_t *old = (uint64_t *)(uintptr_t)*head;
 
 	if (!n)
@@ -53,7 +58,7 @@ static int many_to_many(const struct rmap_env *env, struct rmap_node *first, uin
 	unsigned at = used(last);
 
 	if (at == RMAP_DESC_ENTRIES) {
-		struct rmap_node *n = calloc(1, sizeof(*n));
+		struct rmap_node *n = node_make(env);
 		if (!n)
 			return err_nomem(e, "reverse map");
 		n->prev = last;
@@ -80,7 +85,7 @@ int rmap_add(const struct rmap_env *env, uint64_t *head, uint64_t *sptep, struct
 }
 
 /* Take an emptied descriptor out of the chain. What the first one remembers moves to its successor. */
-static void unlink_node(uint64_t *head, struct rmap_node *n)
+static void unlink_node(const struct rmap_env *env, uint64_t *head, struct rmap_node *n)
 {
 	struct rmap_node *first = first_node(*head);
 
@@ -98,10 +103,13 @@ static void unlink_node(uint64_t *head, struct rmap_node *n)
 		else
 			first->last = n->prev;
 	}
-	free(n);
+	if (env->release)
+		env->release(env->ctx, n);
+	else
+		free(n);
 }
 
-static int remove_from(uint64_t *head, struct rmap_node *n, uint64_t *sptep, struct err *e)
+static int remove_from(const struct rmap_env *env, uint64_t *head, struct rmap_node *n, uint64_t *sptep, struct err *e)
 {
 	unsigned count = used(n), at = 0;
 
@@ -116,7 +124,7 @@ static int remove_from(uint64_t *head, struct rmap_node *n, uint64_t *sptep, str
 	n->sptep[count - 1] = NULL;
 	first_node(*head)->count--;
 	if (count == 1)
-		unlink_node(head, n);
+		unlink_node(env, head, n);
 	return 0;
 }
 
@@ -129,7 +137,7 @@ int rmap_remove(const struct rmap_env *env, uint64_t *head, uint64_t *sptep, str
 				  (void *)sptep);
 	if (*head & MANY) {
 		struct rmap_node *n = *env->owner(env->ctx, sptep);
-		int rc = n ? remove_from(head, n, sptep, e)
+		int rc = n ? remove_from(env, head, n, sptep, e)
 			   : err_set_at(e, -EUCLEAN, ERR_SPACE_HVA, (uintptr_t)sptep,
 					"reverse map" WHY "spte %p stands in no descriptor of this chain" TRY
 					"a report of how this came about: the map is corrupt",

@@ -36,6 +36,9 @@ struct rmap_node {
 struct rmap_env {
 	struct rmap_node **(*owner)(void *ctx, uint64_t *sptep);
 	void *ctx;
+	/* Where descriptors come from, zeroed; both NULL: the heap. */
+	struct rmap_node *(*alloc)(void *ctx);
+	void (*release)(void *ctx, struct rmap_node *n);
 };
 
 /* 0, or -ENOMEM with nothing changed. */

@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+_Static_assert(sizeof(struct spage) <= ARENA_BLOCK, "a shadow page is one block");
+_Static_assert(sizeof(struct rmap_node) <= ARENA_NODE, "a descriptor is one node");
 
 static struct rmap_node **owner_of(void *ctx, uint64_t *sptep)
 {
@@ -17,16 +21,34 @@ static struct rmap_node **owner_of(void *ctx, uint64_t *sptep)
 	return &sp->where[sptep - sp->spt];
 }
 
+static struct rmap_node *node_alloc(void *ctx)
+{
+	struct shadow *s = ctx;
+
+	return arena_node(s->arena, &s->mark);
+}
+
+static void node_release(void *ctx, struct rmap_node *n)
+{
+	struct shadow *s = ctx;
+
+	arena_node_free(&s->mark, n);
+}
+
 int shadow_create(const struct shadow_config *cfg, struct shadow **out, struct err *e)
 {
 	struct shadow *s = calloc(1, sizeof(*s));
 
-	if (!s)
+	if (s)
+		s->arena = calloc(1, sizeof(*s->arena));
+	if (!s || !s->arena) {
+		free(s);
 		return err_nomem(e, "shadow MMU");
+	}
 	s->cfg = *cfg;
 	if (!s->cfg.max_pages)
 		s->cfg.max_pages = SHADOW_MAX_PAGES;
-	s->env = (struct rmap_env){owner_of, s};
+	s->env = (struct rmap_env){.owner = owner_of, .ctx = s, .alloc = node_alloc, .release = node_release};
 	*out = s;
 	return 0;
 }
@@ -35,7 +57,7 @@ static void free_doomed(struct shadow *s)
 {
 	for (struct spage *sp = s->doomed, *next; sp; sp = next) {
 		next = sp->hash_next;
-		free(sp);
+		arena_block_free(&s->mark, sp);
 	}
 	s->doomed = NULL;
 }
@@ -53,6 +75,8 @@ void shadow_destroy(struct shadow *s)
 			next = h->next;
 			free(h);
 		}
+	arena_deinit(s->arena);
+	free(s->arena);
 	free(s);
 }
 
@@ -71,15 +95,21 @@ void shadow_flush(struct shadow *s, uint64_t gva_page)
 
 /* ---- reverse map heads */
 
+static size_t rmap_bytes(const struct slot_mmu *mmu)
+{
+	return (size_t)mmu->pages * sizeof(*mmu->rmap);
+}
+
 int shadow_slot_created(struct shadow *s, struct slot *slot, struct err *e)
 {
 	struct slot_mmu *mmu = calloc(1, sizeof(*mmu));
 
 	if (mmu) {
 		mmu->pages = slot->size >> PAGE_SHIFT;
-		mmu->rmap = calloc(mmu->pages, sizeof(*mmu->rmap));
+		mmu->rmap =
+		    mmap(NULL, rmap_bytes(mmu), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	}
-	if (!mmu || !mmu->rmap) {
+	if (!mmu || mmu->rmap == MAP_FAILED) {
 		free(mmu);
 		return err_nomem(e, "reverse map of a slot");
 	}
@@ -96,7 +126,7 @@ void shadow_slot_gone(struct shadow *s, struct slot *slot)
 	(void)s;
 	if (!mmu)
 		return;
-	free(mmu->rmap);
+	munmap(mmu->rmap, rmap_bytes(mmu));
 	free(mmu);
 	slot->mmu = NULL;
 }
@@ -251,12 +281,11 @@ struct spage *spage_get(struct shadow *s, uint64_t gfn, const struct shadow_role
 	*made = !sp;
 	if (sp)
 		return sp;
-	sp = aligned_alloc(PAGE_SIZE_4K, (sizeof(*sp) + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK);
+	sp = arena_block(s->arena, &s->mark);
 	if (!sp) {
 		err_nomem(e, "shadow page");
 		return NULL;
 	}
-	memset(sp, 0, sizeof(*sp));
 	for (unsigned i = 0; i < SPT_ENTRIES; i++)
 		sp->spt[i] = SPTE_EMPTY;
 	sp->gfn = gfn;
@@ -312,7 +341,7 @@ void spage_zap(struct shadow *s, struct spage *sp)
 	hash_remove(s, sp);
 	list_remove(s, sp);
 	if (!sp->roots) {
-		free(sp);
+		arena_block_free(&s->mark, sp);
 		return;
 	}
 	sp->invalid = true;
@@ -358,7 +387,7 @@ static void root_put(struct shadow *s, struct spage *sp)
 		at = &(*at)->hash_next;
 	if (*at)
 		*at = sp->hash_next;
-	free(sp);
+	arena_block_free(&s->mark, sp);
 }
 
 void shadow_vcpu_init(struct shadow_vcpu *v)
@@ -445,6 +474,19 @@ struct spage *shadow_root(struct shadow *s, struct shadow_vcpu *v, const struct 
 	if (sp && !made)
 		refresh_root(s, sp, pg, mem);
 	return sp;
+}
+
+int shadow_each_range(struct shadow *s, int (*fn)(void *ctx, void *at, size_t len), void *ctx)
+{
+	int rc = fn(ctx, s, sizeof(*s));
+
+	if (!rc)
+		rc = arena_each(s->arena, &s->mark, fn, ctx);
+	for (size_t i = 0; !rc && i < s->cfg.slots->n; i++) {
+		const struct slot_mmu *mmu = s->cfg.slots->by_gfn[i]->mmu;
+		rc = mmu ? fn(ctx, mmu->rmap, rmap_bytes(mmu)) : 0;
+	}
+	return rc;
 }
 
 void shadow_load_cr3(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,

@@ -10,6 +10,7 @@
 #ifndef KVMSCOPE_CORE_MEM_SHADOW_IMPL_H
 #define KVMSCOPE_CORE_MEM_SHADOW_IMPL_H
 
+#include "core/mem/arena.h"
 #include "core/mem/shadow.h"
 
 #define SPT_ENTRIES 512
@@ -54,6 +55,8 @@ struct shadow {
 	struct spage *unsync; /* list of unsync pages */
 	struct spage *doomed; /* invalid roots, freed when the last reference goes */
 	size_t n_pages;
+	struct arena_mark mark;
+	struct arena *arena; /* of shadow pages and descriptors */
 	struct host_head *host_hash[SHADOW_HASH_SIZE];
 	struct rmap_env env;
 };

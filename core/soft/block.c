@@ -350,6 +350,7 @@ static void trap_after(struct soft_cpu *c)
 	if (c->inhibit && c->inhibit_rip == c->rip)
 		return;
 	c->r.dr[6] |= 1ull << 14;
+	c->trap_behind = true;
 	soft_raise(c, 1);
 }
 

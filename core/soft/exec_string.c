@@ -47,7 +47,7 @@ static bool done(const struct soft_cpu *c, const struct uop *u)
 }
 
 /* How many iterations may run at once from these two addresses: within the pages, forward, on plain memory, and within the
- * budget. */
+ * budget, of which the rest of a block (48 at most) is kept back: a run ends exactly where it is told to. */
 static uint64_t burst(const struct soft_cpu *c, const struct uop *u, uint64_t a, uint64_t b)
 {
 	uint64_t n = count_of(c, u), room_a = (PAGE_SIZE_4K - (a & PAGE_OFFSET_MASK)) / u->opsize;
@@ -57,7 +57,8 @@ static uint64_t burst(const struct soft_cpu *c, const struct uop *u, uint64_t a,
 		return 1;
 	n = n < room_a ? n : room_a;
 	n = n < room_b ? n : room_b;
-	n = n < c->budget ? n : c->budget;
+	uint64_t room = c->budget > 64 ? c->budget - 64 : 1;
+	n = n < room ? n : room;
 	return n ? n : 1;
 }
 
@@ -88,6 +89,7 @@ const struct uop *op_movs(struct soft_cpu *c, const struct uop *u)
 	advance(c, u, RSI, step_of(c, u->opsize) * (int64_t)n);
 	advance(c, u, RDI, step_of(c, u->opsize) * (int64_t)n);
 	c->icount += n - 1;
+	c->budget -= n - 1;
 	return again(c, u, n);
 }
 
@@ -108,6 +110,7 @@ const struct uop *op_stos(struct soft_cpu *c, const struct uop *u)
 	}
 	advance(c, u, RDI, step_of(c, u->opsize) * (int64_t)n);
 	c->icount += n - 1;
+	c->budget -= n - 1;
 	return again(c, u, n);
 }
 

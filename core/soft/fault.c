@@ -291,6 +291,11 @@ static void watch_stages(struct soft_machine *m, bool on)
 	}
 }
 
+void soft_faults_rearm(struct soft_machine *m)
+{
+	watch_stages(m, m->faults && m->faults->armed);
+}
+
 /* What is mapped already would not fault: its sptes go, and that is shown too. */
 static void zap_armed(struct soft_faults *f)
 {

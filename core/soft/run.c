@@ -12,8 +12,6 @@
 #include "core/soft/fault.h"
 #include "core/soft/soft_impl.h"
 
-#define TURN 10000u
-
 void soft_interrupt(struct machine *m)
 {
 	atomic_store(&soft_of(m)->interrupted, true);
@@ -103,7 +101,11 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 	soft_deliver(c);
 	if (c->event == EVENT_SHUTDOWN)
 		return stop_because(c, STOP_SHUTDOWN, out);
-	return c->event == EVENT_STOP && stop_with(c, &c->stop, out);
+	if (c->event == EVENT_STOP)
+		return stop_with(c, &c->stop, out);
+	if (!c->trap_behind)
+		c->m->sched.position++;
+	return false;
 }
 
 static bool on_yield(struct soft_cpu *c, struct stop *out)
@@ -135,6 +137,7 @@ static bool on_watch(struct soft_cpu *c, struct stop *out)
 
 	c->stop_soon = false;
 	if (c->db_pending) {
+		c->trap_behind = true;
 		c->r.dr[6] |= c->db_pending;
 		c->db_pending = 0;
 		soft_raise(c, 1);
@@ -190,11 +193,10 @@ static enum cpu_mode mode_of(struct soft_cpu *c)
 	return regs_mode(&c->r);
 }
 
-/* Up to n instructions of one vCPU. True where the machine is to stop. */
-static bool go(struct soft_cpu *c, uint64_t n, struct stop *out)
+/* Exceptions that are delivered count in after(). */
+static bool execute(struct soft_cpu *c, uint64_t n, struct stop *out)
 {
-	enum cpu_mode mode = mode_of(c);
-
+	c->trap_behind = false;
 	if (c->injected.present) {
 		deliver_injected(c);
 	} else {
@@ -204,10 +206,37 @@ static bool go(struct soft_cpu *c, uint64_t n, struct stop *out)
 		soft_execute(c);
 		if (seen && c->icount != before)
 			c->mmio_seen = false;
+		c->m->sched.position += c->icount - before;
 	}
-	if (after(c, out))
+	return after(c, out);
+}
+
+bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
+{
+	struct soft_machine *m = c->m;
+	enum cpu_mode mode = mode_of(c);
+	uint64_t before = m->sched.position, done;
+	bool stop = execute(c, n, out);
+
+	done = m->sched.position - before;
+	m->sched.left -= done < m->sched.left ? (unsigned)done : m->sched.left;
+	if (stop)
 		return true;
 	return (c->m->catches & CATCH_MODE) && mode_of(c) != mode && stop_because(c, STOP_MODE, out);
+}
+
+static void take_turn(struct soft_machine *m, unsigned vcpu)
+{
+	if (m->sched.turn != vcpu || !m->sched.left)
+		m->sched.left = SOFT_TURN;
+	m->sched.turn = vcpu;
+	soft_log_switch(m, vcpu, false);
+}
+
+static void at_mark(struct soft_machine *m)
+{
+	if (m->log.fn && m->sched.position >= m->log.mark)
+		m->log.fn(m->log.ctx);
 }
 
 static bool interrupted(struct soft_machine *m, struct soft_cpu *c, struct stop *out)
@@ -222,7 +251,9 @@ static void step(struct soft_machine *m, struct soft_cpu *c, uint64_t count, str
 {
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t rip = c->rip, before = c->icount;
-		if (interrupted(m, c, out) || go(c, 1, out))
+		at_mark(m);
+		take_turn(m, c->index);
+		if (interrupted(m, c, out) || soft_go(c, 1, out))
 			return;
 		if (c->halted) {
 			stop_because(c, STOP_HLT, out);
@@ -246,18 +277,33 @@ static bool all_halted(const struct soft_machine *m)
 	return true;
 }
 
+/* Up to the end of the turn, or to the mark that somebody waits for. */
+static uint64_t turn_left(const struct soft_machine *m)
+{
+	uint64_t to_mark = m->log.mark - m->sched.position;
+
+	return m->log.fn && m->log.mark > m->sched.position && to_mark < m->sched.left ? to_mark : m->sched.left;
+}
+
 static void cont(struct soft_machine *m, struct stop *out)
 {
-	for (;; m->turn = (m->turn + 1) % m->m.vcpus) {
-		struct soft_cpu *c = m->cpu[m->turn];
+	for (;;) {
+		struct soft_cpu *c = m->cpu[m->sched.turn];
 		if (interrupted(m, c, out))
-			return;
-		if (!c->halted && go(c, TURN, out))
 			return;
 		if (all_halted(m)) {
 			stop_because(c, STOP_HLT, out);
 			return;
 		}
+		if (c->halted || !m->sched.left) {
+			m->sched.turn = (m->sched.turn + 1) % m->m.vcpus;
+			m->sched.left = SOFT_TURN;
+			continue;
+		}
+		at_mark(m);
+		soft_log_switch(m, c->index, false);
+		if (soft_go(c, turn_left(m), out))
+			return;
 	}
 }
 
@@ -271,6 +317,8 @@ void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, ui
 		if (all || (kind == RUN_STEP && i == vcpu))
 			m->cpu[i]->halted = false;
 	}
+	if (all)
+		soft_log_switch(m, kind == RUN_STEP ? vcpu : m->sched.turn, true);
 	if (kind == RUN_STEP)
 		step(m, m->cpu[vcpu], count, out);
 	else

@@ -14,6 +14,7 @@
 #include "core/cpu/smm.h"
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
+#include "core/soft/replay.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"
 
@@ -84,6 +85,7 @@ static void destroy(struct machine *base)
 		free(m->cpu[i]);
 	block_cache_destroy(m->blocks);
 	decoder_destroy(m->decoder);
+	soft_log_free(m);
 	for (struct soft_plant *p = m->plants, *next; p; p = next) {
 		next = p->next;
 		free(p);
@@ -102,6 +104,7 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	shadow.slots = &m->m.slots;
 	m->m.maxphyaddr = 40;
 	m->m.slots.limits.gpa_limit = 1ull << 40;
+	m->sched.left = SOFT_TURN;
 	m->emulated_kernel = cfg->emulated_kernel;
 	m->mmio_sptes = cfg->mmio_sptes;
 	rc = shadow_create(&shadow, &m->shadow, e);
@@ -127,6 +130,8 @@ static int reset(struct machine *base, struct err *e)
 	(void)e;
 	for (unsigned i = 0; i < base->vcpus; i++)
 		cpu_reset(m->cpu[i]);
+	m->sched.turn = 0;
+	m->sched.left = SOFT_TURN;
 	return 0;
 }
 
@@ -428,7 +433,8 @@ static int mmio(struct machine *base, struct mmio_info_list *out, struct err *e)
 static const char *cap_why(const struct machine *m, enum machine_cap cap)
 {
 	(void)m;
-	return cap == MACHINE_CAP_REVERSE ? "nothing is recorded" : NULL;
+	(void)cap;
+	return NULL;
 }
 
 static int facts(struct machine *base, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
@@ -476,4 +482,12 @@ const struct machine_ops soft_backend = {
     .fault_catch = soft_fault_catch,
     .fault_step = soft_fault_step,
     .fault_stages = soft_fault_stages,
+    .hidden = soft_hidden,
+    .hidden_drop = soft_hidden_drop,
+    .hidden_restored = soft_hidden_restored,
+    .position = soft_position,
+    .position_before = soft_position_before,
+    .replay = soft_replay,
+    .log_cut = soft_log_cut,
+    .mark = soft_mark,
 };

@@ -16,6 +16,30 @@ struct soft_plant {
 	struct soft_plant *next;
 };
 
+/* Whose turn it is, and how many instructions have run: with the guest's state this says all that comes. */
+struct soft_schedule {
+	uint64_t position; /* instructions completed and exceptions delivered, on all vCPUs together: what `si` counts */
+	unsigned turn;	   /* the vCPU */
+	unsigned left;	   /* instructions left in its turn */
+};
+
+/* Which vCPU ran from which position on, so that a replay is the same run whatever stops and steps came between. */
+struct soft_switch {
+	uint64_t position;
+	unsigned vcpu;
+	bool wake; /* all were halted and the debugger said go on */
+};
+
+struct soft_log {
+	struct soft_switch *v;
+	size_t n, cap;
+	bool failed; /* memory was out: positions before its end cannot be reached any more */
+	/* Called between two instructions once position is at least mark. */
+	uint64_t mark;
+	void (*fn)(void *ctx);
+	void *ctx;
+};
+
 struct soft_machine {
 	struct machine m;
 	struct soft_cpu *cpu[64];
@@ -28,7 +52,8 @@ struct soft_machine {
 	atomic_bool interrupted;
 	bool mmio_sptes;
 	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
-	unsigned turn;	      /* whose turn it is */
+	struct soft_schedule sched;
+	struct soft_log log;
 	struct soft_faults *faults; /* fault.c; NULL until something is caught */
 	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
 };
@@ -38,6 +63,13 @@ static inline struct soft_machine *soft_of(const struct machine *m)
 	return CONTAINER_OF(m, struct soft_machine, m);
 }
 
+/* run.c: up to n instructions of one vCPU; true where the machine is to stop. */
+bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out);
+#define SOFT_TURN 10000u
+
+/* replay.c: note that this vCPU goes on from here. */
+void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake);
+
 /* run.c: run on the calling thread. */
 void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out);
 
@@ -45,6 +77,9 @@ void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, ui
 void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem);
 /* Drop decoded code and shadow state of guest memory that was written by other means than this CPU's stores. */
 void soft_memory_written(struct soft_machine *m, const struct slot *s, uint64_t gpa, uint64_t len);
+
+/* watch.c: m->plants is another list now. */
+void soft_plants_changed(struct soft_machine *m);
 
 /* watch.c: does an access touch a watched range? Fills m->watch_hit once; the bytes before a write are read by it. */
 void soft_watch(struct soft_cpu *c, uint64_t lin, uint64_t gpa, unsigned len, bool write, const void *data);

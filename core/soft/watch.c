@@ -53,7 +53,7 @@ void soft_debug_changed(struct soft_cpu *c)
 
 /* ---- plants */
 
-static void plants_changed(struct soft_machine *m)
+void soft_plants_changed(struct soft_machine *m)
 {
 	m->n_exec = m->n_watch = 0;
 	for (const struct soft_plant *p = m->plants; p; p = p->next)
@@ -76,7 +76,7 @@ int soft_plant(struct machine *base, struct plant *p, struct err *e)
 	n->p = *p;
 	n->next = m->plants;
 	m->plants = n;
-	plants_changed(m);
+	soft_plants_changed(m);
 	return 0;
 }
 
@@ -89,7 +89,7 @@ int soft_unplant(struct machine *base, int id, struct err *e)
 			struct soft_plant *gone = *at;
 			*at = gone->next;
 			free(gone);
-			plants_changed(m);
+			soft_plants_changed(m);
 			return 0;
 		}
 	return err_set(e, -ENOENT, "remove breakpoint %d" WHY "it is not planted" TRY "info breakpoints", id);

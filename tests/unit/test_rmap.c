@@ -23,7 +23,7 @@ static struct rmap_node **owner(void *ctx, uint64_t *sptep)
 	return &word[sptep - spte];
 }
 
-static const struct rmap_env env = {owner, NULL};
+static const struct rmap_env env = {.owner = owner};
 
 static void add(uint64_t *head, unsigned i)
 {

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Stepping and continuing backwards: restore the last point before, replay, and leave a few more points close to where that
+ * ended, since who goes one step back often goes another.
+ */
+#include "core/debug/reverse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/debug/control.h"
+
+#define SLICE 10000000u /* positions between two reports of progress */
+
+/* One way back: what has to be put back where it is given up, and how far it has come. */
+struct way {
+	struct debugger *d;
+	struct history *h;
+	struct checkpoint *now;
+	uint64_t position; /* of now */
+	uint64_t done, total;
+	bool interrupted;
+};
+
+static int way_begin(struct way *w, struct debugger *d, const char *what, struct err *e)
+{
+	int rc = 0;
+
+	*w = (struct way){.d = d, .h = &d->history, .position = machine_position(d->m)};
+	const char *why = NULL;
+	if (!machine_can(d->m, MACHINE_CAP_REVERSE, &why))
+		return err_set(e, -ENOTSUP,
+			       "%s" WHY "this backend (%s) cannot run backwards: %s" TRY
+			       "checkpoint and restart, or -b soft",
+			       what, machine_backend(d->m), why);
+	if (w->h->off)
+		return err_set(e, -ENODATA, "%s" WHY "the record is off%s%s" TRY "record on, then run", what,
+			       w->h->record.off_why[0] ? ": " : "", w->h->record.off_why);
+	/* A change since the last run: the state of now is behind it, and the point before is reached all the same. */
+	if (!w->h->record.n || w->h->m != d->m || w->h->record.resets != machine_resets(d->m))
+		return err_set(e, -ENODATA, "%s" WHY "nothing has run since the record began" TRY "run, or si", what);
+	rc = control_settle(d, e);
+	if (!rc)
+		rc = checkpoint_take(w->h->store, d->m, w->h->record.v[w->h->record.n - 1].c, &w->now, e);
+	return rc;
+}
+
+static int way_end(struct way *w, int rc, struct err *e)
+{
+	if (w->now && (rc || w->interrupted)) {
+		struct err again;
+		int back = checkpoint_restore(w->d->m, w->now, &again);
+		if (back && !rc && e)
+			*e = again;
+		rc = rc ? rc : back;
+		w->h->record.changes = machine_changes(w->d->m);
+		/* Points that the replay left stay: they are of the same run. */
+		if (!rc)
+			w->d->stop = (struct stop){.reason = STOP_INTERRUPTED,
+						   .vcpu = w->d->stop.vcpu,
+						   .rip = checkpoint_rip(w->now, w->d->stop.vcpu),
+						   .slot = -1,
+						   .note = "going back was given up; the VM is where it was"};
+	} else if (!rc) {
+		record_cut(w->h, w->d->m);
+	}
+	checkpoint_drop(w->now);
+	return rc;
+}
+
+/* Towards target, with progress told. *stop as for machine_replay(). */
+static int go(struct way *w, uint64_t target, bool stops, struct stop *stop, struct err *e)
+{
+	uint64_t at = machine_position(w->d->m);
+
+	do {
+		uint64_t end = target - at > SLICE ? at + SLICE : target;
+		int rc = machine_replay(w->d->m, end, stops, stop, e);
+		uint64_t now = machine_position(w->d->m);
+		if (rc)
+			return rc;
+		w->done += now - at;
+		at = now;
+		if (w->h->progress && w->total > SLICE)
+			w->h->progress(w->h->progress_ctx, w->done, w->total);
+		w->interrupted = stop->reason == STOP_INTERRUPTED;
+	} while (stop->reason == STOP_NONE && at < target);
+	return 0;
+}
+
+static int restore_point(struct way *w, int i, struct err *e)
+{
+	return checkpoint_restore(w->d->m, w->h->record.v[i].c, e);
+}
+
+/* ---- to a position */
+
+static int go_to(struct way *w, uint64_t target, struct err *e)
+{
+	static const uint64_t before[] = {1 << 20, 1 << 15, 1 << 10, 0};
+	int i = record_point_at(w->h, target), rc;
+	struct stop stop = {.slot = -1};
+
+	if (i < 0)
+		return err_set(e, -ENODATA, "going back" WHY "the record begins later" TRY "record limit");
+	rc = restore_point(w, i, e);
+	w->total = target - machine_position(w->d->m);
+	for (size_t k = 0; !rc && !w->interrupted && k < ARRAY_LEN(before); k++) {
+		uint64_t at = machine_position(w->d->m);
+		if (at >= target || target - at <= before[k])
+			continue;
+		rc = go(w, target - before[k], false, &stop, e);
+		if (!rc && !w->interrupted && before[k])
+			record_keep_point(w->h, w->d->m);
+	}
+	return rc;
+}
+
+static int stopped_here(struct debugger *d, unsigned vcpu, const char *note, struct err *e)
+{
+	struct regs r;
+	int rc = machine_get_regs(d->m, vcpu, REGS_GPR, &r, e);
+
+	if (rc)
+		return rc;
+	d->stop = (struct stop){.reason = STOP_STEP, .vcpu = vcpu, .rip = r.rip, .slot = -1};
+	snprintf(d->stop.note, sizeof(d->stop.note), "%s", note);
+	d->has_run = true;
+	return 0;
+}
+
+static const char start_note[] = "the record begins here; there is nothing before it";
+
+int debug_reverse_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
+{
+	struct way w;
+	int rc = way_begin(&w, d, "reverse-stepi", e);
+
+	if (rc)
+		return rc;
+	uint64_t target = w.position, start = record_start(w.h);
+	bool all = true;
+	while (n-- && all) {
+		uint64_t next = target;
+		all = machine_position_before(d->m, vcpu, &next) && next >= start;
+		target = all ? next : start;
+	}
+	rc = go_to(&w, target, e);
+	if (!rc && !w.interrupted)
+		rc = stopped_here(d, vcpu, all ? "" : start_note, e);
+	return way_end(&w, rc, e);
+}
+
+/* ---- to a stop */
+
+/* Replay from where the machine stands to end; the most'th stop that the user would have been told ends it. *n is how many
+ * there were before now. */
+static int scan(struct way *w, uint64_t end, unsigned most, unsigned *n, struct stop *last, struct err *e)
+{
+	struct stop stop = {.slot = -1};
+
+	*n = 0;
+	for (;;) {
+		int rc = go(w, end, true, &stop, e);
+		if (rc || w->interrupted || stop.reason == STOP_NONE)
+			return rc;
+		struct stop told = stop;
+		if (machine_position(w->d->m) >= w->position)
+			return 0;
+		if (!control_would_tell(w->d, &told))
+			continue;
+		*last = told;
+		if (++*n == most)
+			return 0;
+	}
+}
+
+/* The last stop between point i and end, if any: twice over the same way, first to count, then to it. */
+static int last_stop(struct way *w, int i, uint64_t end, bool *found, struct err *e)
+{
+	struct stop stop;
+	unsigned n = 0, again;
+	int rc = restore_point(w, i, e);
+
+	*found = false;
+	if (!rc)
+		rc = scan(w, end, 0, &n, &stop, e);
+	if (rc || w->interrupted || !n)
+		return rc;
+	rc = restore_point(w, i, e);
+	if (!rc)
+		rc = scan(w, end, n, &again, &stop, e);
+	if (rc || w->interrupted)
+		return rc;
+	if (again != n)
+		return err_set(e, -EUCLEAN,
+			       "reverse-continue" WHY "%u stops were found on the way, then %u" TRY
+			       "record off, record on, run",
+			       n, again);
+	*found = true;
+	w->d->stop = stop;
+	w->d->has_run = true;
+	return 0;
+}
+
+int debug_reverse_continue(struct debugger *d, struct err *e)
+{
+	bool found = false;
+	struct way w;
+	unsigned vcpu = d->stop.vcpu;
+	int rc = way_begin(&w, d, "reverse-continue", e);
+
+	if (rc)
+		return rc;
+	int i = record_point_at(w.h, w.position);
+	uint64_t end = w.position;
+	w.total = w.position - record_start(w.h);
+	for (; !rc && !found && !w.interrupted && i >= 0; i--) {
+		uint64_t from = checkpoint_position(w.h->record.v[i].c);
+		if (from == w.position)
+			continue;
+		rc = last_stop(&w, i, end, &found, e);
+		end = from;
+	}
+	if (!rc && !w.interrupted && !found) {
+		rc = restore_point(&w, 0, e);
+		if (!rc)
+			rc = stopped_here(d, vcpu, start_note, e);
+	}
+	return way_end(&w, rc, e);
+}

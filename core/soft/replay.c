@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Running what has run before. The machine is deterministic but for the debugger's own doings: which vCPU it stepped, where
+ * it woke halted ones. Those are in a log of switches, which a replay follows instead of the turns; so from a state that was
+ * saved any later position is reached exactly, whatever breakpoints and steps there were. The debugger's changes to memory
+ * and registers are not in it: who records saves the state behind each of them (core/debug/reverse.c).
+ */
+#include "core/soft/replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/soft/exec.h"
+#include "core/soft/fault.h"
+#include "core/soft/soft_impl.h"
+
+/* Without progress so often the run is not the one that was recorded. */
+#define STUCK_MAX 8
+
+/* ---- the log */
+
+void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake)
+{
+	struct soft_log *l = &m->log;
+	struct soft_switch *last = l->n ? &l->v[l->n - 1] : NULL;
+
+	if (last && last->vcpu == vcpu && !wake)
+		return;
+	if (last && last->position == m->sched.position) {
+		last->vcpu = vcpu;
+		last->wake |= wake;
+		return;
+	}
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		struct soft_switch *grown = realloc(l->v, cap * sizeof(*grown));
+		if (!grown) {
+			l->failed = true;
+			return;
+		}
+		l->v = grown;
+		l->cap = cap;
+	}
+	l->v[l->n++] = (struct soft_switch){.position = m->sched.position, .vcpu = vcpu, .wake = wake};
+}
+
+/* The entry in force at a position: the last one at or before it. The log's first entry where there is none. */
+static size_t log_at(const struct soft_log *l, uint64_t position)
+{
+	size_t low = 0, high = l->n;
+
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+		if (l->v[mid].position <= position)
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static uint64_t entry_end(const struct soft_log *l, size_t i)
+{
+	return i + 1 < l->n ? l->v[i + 1].position : UINT64_MAX;
+}
+
+uint64_t soft_position(const struct machine *m)
+{
+	return soft_of(m)->sched.position;
+}
+
+bool soft_position_before(const struct machine *base, unsigned vcpu, uint64_t *position)
+{
+	const struct soft_log *l = &soft_of(base)->log;
+
+	for (size_t i = l->n; i--;) {
+		uint64_t end = entry_end(l, i);
+		end = end < *position ? end : *position;
+		if (l->v[i].vcpu != vcpu || l->v[i].position >= end)
+			continue;
+		*position = end - 1;
+		return true;
+	}
+	return false;
+}
+
+void soft_log_cut(struct machine *base, uint64_t first, uint64_t last)
+{
+	struct soft_log *l = &soft_of(base)->log;
+	size_t from = log_at(l, first);
+
+	while (l->n && l->v[l->n - 1].position > last)
+		l->n--;
+	if (from >= l->n) {
+		l->n = 0;
+		return;
+	}
+	memmove(l->v, l->v + from, (l->n - from) * sizeof(*l->v));
+	l->n -= from;
+}
+
+void soft_mark(struct machine *base, uint64_t position, void (*fn)(void *ctx), void *ctx)
+{
+	struct soft_log *l = &soft_of(base)->log;
+
+	l->mark = position;
+	l->fn = fn;
+	l->ctx = ctx;
+}
+
+void soft_log_free(struct soft_machine *m)
+{
+	free(m->log.v);
+}
+
+/* ---- replay */
+
+/* What the user wants to stop at, taken out for the time of a silent replay. */
+struct silenced {
+	struct soft_plant *plants;
+	uint32_t catches;
+	shadow_stage_fn *stage[64];
+	void (*mark)(void *ctx);
+};
+
+static void silence(struct soft_machine *m, bool stops, struct silenced *was)
+{
+	was->plants = m->plants;
+	was->catches = m->catches;
+	was->mark = m->log.fn;
+	m->log.fn = NULL;
+	for (unsigned i = 0; i < m->m.vcpus; i++) {
+		was->stage[i] = m->cpu[i]->shadow.stage;
+		m->cpu[i]->shadow.stage = NULL;
+	}
+	if (stops)
+		return;
+	m->plants = NULL;
+	m->catches = 0;
+	for (unsigned i = 0; i < m->m.vcpus; i++)
+		m->cpu[i]->mmio_seen = m->cpu[i]->caught = false;
+	soft_plants_changed(m);
+}
+
+static void restore_voices(struct soft_machine *m, bool stops, const struct silenced *was)
+{
+	m->log.fn = was->mark;
+	for (unsigned i = 0; i < m->m.vcpus; i++)
+		m->cpu[i]->shadow.stage = was->stage[i];
+	if (stops)
+		return;
+	m->plants = was->plants;
+	m->catches = was->catches;
+	soft_plants_changed(m);
+}
+
+static void wake(struct soft_machine *m, const struct soft_switch *s)
+{
+	for (unsigned i = 0; s->wake && i < m->m.vcpus; i++)
+		m->cpu[i]->halted = false;
+	m->cpu[s->vcpu]->halted = false;
+}
+
+/* One stretch of one vCPU. True where something stopped it. */
+static bool stretch(struct soft_machine *m, uint64_t target, size_t *at, struct stop *out)
+{
+	while (entry_end(&m->log, *at) <= m->sched.position)
+		(*at)++;
+	const struct soft_switch *s = &m->log.v[*at];
+	uint64_t end = entry_end(&m->log, *at), n;
+
+	if (m->sched.turn != s->vcpu || !m->sched.left)
+		m->sched.left = SOFT_TURN;
+	m->sched.turn = s->vcpu;
+	wake(m, &(struct soft_switch){.vcpu = s->vcpu, .wake = s->wake && s->position == m->sched.position});
+	n = (target < end ? target : end) - m->sched.position;
+	return soft_go(m->cpu[s->vcpu], n < m->sched.left ? n : m->sched.left, out);
+}
+
+static bool wanted(enum stop_reason r)
+{
+	return r != STOP_EXIT && r != STOP_SHUTDOWN && r != STOP_ERROR;
+}
+
+static int diverged(const struct soft_machine *m, uint64_t target, struct err *e)
+{
+	return err_set(e, -EUCLEAN,
+		       "replay" WHY "at position %llu on the way to %llu the run stands still, which the recorded one did "
+		       "not" TRY "run, which records anew",
+		       (unsigned long long)m->sched.position, (unsigned long long)target);
+}
+
+static int replay(struct soft_machine *m, uint64_t target, bool stops, struct stop *out, struct err *e)
+{
+	size_t at = log_at(&m->log, m->sched.position);
+	unsigned stuck = 0;
+
+	while (m->sched.position < target) {
+		struct stop s = {.slot = -1};
+		uint64_t before = m->sched.position;
+		if (atomic_exchange(&m->interrupted, false)) {
+			*out = (struct stop){.reason = STOP_INTERRUPTED, .slot = -1, .vcpu = m->sched.turn};
+			return 0;
+		}
+		bool stop = stretch(m, target, &at, &s);
+		stuck = m->sched.position == before ? stuck + 1 : 0;
+		if (stop && stops && wanted(s.reason)) {
+			*out = s;
+			return 0;
+		}
+		if (stuck > STUCK_MAX)
+			return diverged(m, target, e);
+	}
+	return 0;
+}
+
+int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(base);
+	struct silenced was;
+	bool go_on = out->reason != STOP_NONE;
+	unsigned vcpu = out->vcpu;
+	int rc;
+
+	if (!m->log.n || m->log.failed)
+		return err_set(e, -ENODATA, "replay" WHY "%s" TRY "run, which records anew",
+			       m->log.n ? "memory for the record was out" : "nothing is recorded");
+	silence(m, stops, &was);
+	for (unsigned i = 0; i < base->vcpus; i++)
+		m->cpu[i]->skip_plant = go_on && i == vcpu;
+	*out = (struct stop){.reason = STOP_NONE, .slot = -1};
+	rc = replay(m, target, stops, out, e);
+	restore_voices(m, stops, &was);
+	return rc;
+}
+
+/* ---- hidden state */
+
+/* Of a vCPU everything but its TLB, which may always be empty. */
+static int cpu_ranges(struct soft_cpu *c, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx)
+{
+	size_t from = offsetof(struct soft_cpu, tlb_of), to = from + sizeof(c->tlb_of);
+
+	return fn(ctx, c, from, false) ?: fn(ctx, (char *)c + to, sizeof(*c) - to, false);
+}
+
+struct map_ranges {
+	int (*fn)(void *ctx, void *at, size_t len, bool maps);
+	void *ctx;
+};
+
+static int map_range(void *ctx, void *at, size_t len)
+{
+	const struct map_ranges *r = ctx;
+
+	return r->fn(r->ctx, at, len, true);
+}
+
+int soft_hidden(struct machine *base, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx)
+{
+	struct soft_machine *m = soft_of(base);
+	struct map_ranges maps = {fn, ctx};
+	int rc = fn(ctx, &m->sched, sizeof(m->sched), false);
+
+	for (unsigned i = 0; !rc && i < base->vcpus; i++)
+		rc = cpu_ranges(m->cpu[i], fn, ctx);
+	if (!rc)
+		rc = fn(ctx, &base->slots.generation, sizeof(base->slots.generation), true);
+	return rc ? rc : shadow_each_range(m->shadow, map_range, &maps);
+}
+
+void soft_hidden_drop(struct machine *base)
+{
+	struct soft_machine *m = soft_of(base);
+
+	for (unsigned i = 0; i < base->vcpus; i++)
+		shadow_vcpu_deinit(m->shadow, &m->cpu[i]->shadow);
+	shadow_zap_all(m->shadow);
+}
+
+static void cpu_restored(struct soft_machine *m, struct soft_cpu *c, bool maps)
+{
+	if (!maps)
+		shadow_vcpu_init(&c->shadow);
+	c->stop_soon = false;
+	c->db_pending = 0;
+	soft_tlb_flush(c);
+	c->any_plants = m->n_exec || c->dr_exec;
+	c->tlb = c->tlb_of[c->cpl == 3];
+	if (!maps)
+		soft_mode_changed(c, true);
+}
+
+void soft_hidden_restored(struct machine *base, bool maps)
+{
+	struct soft_machine *m = soft_of(base);
+
+	block_cache_flush(m->blocks);
+	memset(&m->watch_hit, 0, sizeof(m->watch_hit));
+	for (unsigned i = 0; i < base->vcpus; i++)
+		cpu_restored(m, m->cpu[i], maps);
+	soft_faults_rearm(m);
+}

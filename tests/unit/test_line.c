@@ -55,6 +55,7 @@ const struct command commands_data[] = {
     COMMAND("bt"),
     END,
 };
+const struct command commands_history[] = {END};
 const struct command commands_slots[] = {
     COMMAND("info slots"),
     COMMAND("slot add"),

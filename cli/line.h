@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What a line means: a debugger's command or Tcl. The rules are those of docs/COMMANDS.md, "The line"; this file only
+ * What a line means: a debugger's command or Tcl. The rules are those of docs/kvmscope.1, "The line"; this file only
  * decides and substitutes, who runs it is in struct line_ops.
  */
 #ifndef KVMSCOPE_CLI_LINE_H

@@ -12,6 +12,7 @@
 
 void history_clear(struct history *h)
 {
+	h->m = NULL; /* may be gone already */
 	record_clear(h);
 	for (size_t i = 0; i < h->n; i++)
 		checkpoint_drop(h->v[i].c);
@@ -19,7 +20,6 @@ void history_clear(struct history *h)
 	h->v = NULL;
 	h->n = 0;
 	h->last_id = 0;
-	h->m = NULL;
 }
 
 void history_deinit(struct history *h)

@@ -53,8 +53,9 @@ struct history {
 };
 #define RECORD_MEMORY (256ull << 20)
 
+/* Neither touches the machine, which may be gone; where it is not, it must not run any more. */
 void history_deinit(struct history *h);
-void history_clear(struct history *h); /* the machine is another one now; settings stay */
+void history_clear(struct history *h); /* the machine is another one from now on; settings stay */
 
 /* The user's checkpoints. restart: d->stop and has_run as they were; the record begins anew. -ENOENT. */
 int history_checkpoint(struct debugger *d, unsigned vcpu, int *id, struct err *e) MUST_USE;

@@ -128,7 +128,7 @@ struct soft_cpu {
 	bool not_canonical; /* the exception raised is that of an address that is none: through SS it is #SS */
 	bool rmw_emulated;  /* the emulator reads what it will write: a fault says write */
 	bool exit_pending, left_smm, caught;
-	bool trap_behind; /* the exception raised comes behind an instruction that is done */
+	bool trap_behind;      /* the exception raised comes behind an instruction that is done */
 	bool dr_exec, dr_data; /* the guest's debug registers watch code, data */
 	uint64_t db_pending;   /* bits of DR6 for a #DB behind this instruction */
 	struct guest_fault injected;

@@ -95,7 +95,8 @@ def completes_registers():
 
 def completes_ids():
     completes("slot flags 7", "slot flags 77 ", "slot add 77 0x10000000 0x1000")
-    completes("delete ", "delete 1 ", "b *0x200033")
+    completes("disable ", "disable 1 ", "b *0x200033")
+    completes("delete 1", "delete 1 ", "b *0x200033")
 
 
 def completes_symbols():

@@ -41,6 +41,7 @@ UNIT := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(UNIT))
 
 all: $(O)/kvmscope
+	@:
 
 # ---- packages: `make deps` installs what is missing when root, else says the one line that does
 DEBS := gcc make pkg-config nasm libreadline-dev libcapstone-dev libncurses-dev tcl-dev libbpf-dev libelf-dev \
@@ -100,14 +101,17 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 
 tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/fuzz_guest
 
+# As many jobs as there are processors, unless the caller said how many.
+PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # The two commands of the README. Both install what is missing first, then call make again, now that packages are there.
 run: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(PARALLEL) all
 	$(Q)if [ -t 0 ] && [ -t 1 ]; then exec $(O)/kvmscope -x scripts/tour.tcl demo:tour; \
 	else exec $(O)/kvmscope --batch -x scripts/tour.tcl demo:tour </dev/null; fi
 
 check: deps-check
-	$(Q)$(MAKE) --no-print-directory -j2 all tests
+	$(Q)$(MAKE) --no-print-directory $(PARALLEL) all tests
 	$(Q)tests/run.py --build $(O)
 
 unit: tests

@@ -99,6 +99,8 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
+$(O)/tests/test_core_oom: override LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
+
 tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/fuzz_guest
 
 # As many jobs as there are processors, unless the caller said how many.

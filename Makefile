@@ -101,7 +101,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 
 $(O)/tests/test_core_oom: override LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 
-tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/fuzz_guest
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/fuzz_guest $(O)/bench
 
 # As many jobs as there are processors, unless the caller said how many.
 PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))

@@ -134,7 +134,7 @@ static struct rmap_node **chain_owner(void *ctx, uint64_t *sptep)
 
 static double chain_round(void *arg)
 {
-	const struct rmap_env env = {chain_owner, NULL};
+	const struct rmap_env env = {.owner = chain_owner};
 	unsigned n = *(unsigned *)arg;
 	uint64_t head = 0;
 	bool ok = true;

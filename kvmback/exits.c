@@ -178,7 +178,7 @@ static bool look_again(struct kvcpu *v)
 		return io_finish(v) && vcpu_stop(v, STOP_MODE);
 	bool moved = p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
 		     p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
-	if (rs->n_exec && (p->unresolved || moved))
+	if (rs->n_plants && (p->unresolved || moved))
 		plant_relay(v);
 	else if (catch_mode && vcpu_cpl(v) == 0)
 		plant_relay(v);

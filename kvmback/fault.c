@@ -17,19 +17,15 @@
 #include "kvmback/fault.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "core/fault_log.h"
 #include "kvmback/kernel/kview.h"
-#include "kvmback/run.h"
+#include "kvmback/pages.h"
 #include "kvmback/trace.h"
 
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
@@ -38,7 +34,6 @@ enum state { IDLE, GOING, PARKED };
 
 struct kvm_faults {
 	struct kvm_vm *vm;
-	int uffd;
 	struct fault_filter filter;
 	bool armed;
 	enum state state;
@@ -157,51 +152,16 @@ static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 
 /* ---- userfaultfd */
 
-/* Tried once: a capability is not lost while the program runs. */
 const char *kvm_faults_why(void)
 {
-	static char why[160];
-	static bool tried, works;
-
-	if (tried)
-		return works ? NULL : why;
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_THREAD_ID};
-
-	if (fd < 0)
-		snprintf(why, sizeof(why),
-			 "userfaultfd: %s (it takes root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1)",
-			 strerror(errno));
-	else if (ioctl(fd, UFFDIO_API, &api))
-		snprintf(why, sizeof(why),
-			 "this kernel's userfaultfd has no minor faults on shared memory (Linux 5.14 has)");
-	else
-		works = true;
-	/* Out of descriptors is no verdict on the host. */
-	tried = works || (errno != EMFILE && errno != ENFILE);
-	util_closep(&fd);
-	return works ? NULL : why;
+	return uffd_why();
 }
 
-static int uffd_open(struct kvm_faults *f, struct err *e)
-{
-	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_THREAD_ID};
-
-	f->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (f->uffd < 0 || ioctl(f->uffd, UFFDIO_API, &api))
-		return err_errno(e, errno, "catch fault" WHY "userfaultfd with minor faults" TRY "info kvm");
-	return 0;
-}
-
-/* Continue the page at hva (or wake whoever waits for it, where it is mapped meanwhile). */
 static void page_continue(struct kvm_faults *f, uint64_t hva)
 {
-	struct uffdio_continue c = {.range = {.start = hva & ~PAGE_OFFSET_MASK, .len = PAGE_SIZE_4K}};
+	struct pages *p = f->vm->pages;
 
-	if (ioctl(f->uffd, UFFDIO_CONTINUE, &c) && errno == EEXIST) {
-		struct uffdio_range r = c.range;
-		(void)ioctl(f->uffd, UFFDIO_WAKE, &r);
-	}
+	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
 
 /* Drop [first, last] of a slot from the guest's view. The pages must exist, or the fault would be one of a missing page: the
@@ -209,14 +169,14 @@ static void page_continue(struct kvm_faults *f, uint64_t hva)
 static int arm_range(struct kvm_faults *f, struct slot *s, uint64_t first, uint64_t last, struct err *e)
 {
 	uint64_t off = first - s->gpa, len = last - first + 1;
-	struct uffdio_register reg = {.range = {.start = s->hva + off, .len = len}, .mode = UFFDIO_REGISTER_MODE_MINOR};
 	volatile uint8_t sum = 0;
 
 	for (uint64_t at = off; at < off + len; at += PAGE_SIZE_4K)
 		sum = (uint8_t)(sum + s->alias[at]);
-	if (ioctl(f->uffd, UFFDIO_REGISTER, &reg))
-		return err_errno(e, errno,
-				 "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory", s->id);
+	int rc = uffd_register(pages_uffd(f->vm->pages), s->hva + off, len, true);
+	if (rc)
+		return err_errno(e, -rc, "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory",
+				 s->id);
 	if (madvise((void *)(uintptr_t)(s->hva + off), len, MADV_DONTNEED))
 		return err_errno(e, errno,
 				 "catch fault" WHY "the guest's view of slot %u cannot be dropped" TRY "info slots", s->id);
@@ -336,12 +296,12 @@ static int runner_start(struct kvm_faults *f, struct err *e)
 
 /* ---- parking */
 
-static void park(struct kvm_faults *f, uint64_t hva, uint32_t tid)
+static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 {
 	f->page = hva;
 	f->who = f->vcpu;
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == (pid_t)tid)
+		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == tid)
 			f->who = i;
 	f->state = PARKED;
 	/* All-stop: the others come out; the parked one cannot. */
@@ -394,20 +354,6 @@ static void tell_stage(struct kvm_faults *f)
 	snprintf(f->stop.note, sizeof(f->stop.note), "%s", st->detail);
 }
 
-/* Is this stage one that is wanted? A filter by gfn or gva armed nothing else. */
-static bool next_message(struct kvm_faults *f, uint64_t *hva, uint32_t *tid)
-{
-	struct uffd_msg m;
-
-	while (read(f->uffd, &m, sizeof(m)) == sizeof(m))
-		if (m.event == UFFD_EVENT_PAGEFAULT) {
-			*hva = m.arg.pagefault.address;
-			*tid = m.arg.pagefault.feat.ptid;
-			return true;
-		}
-	return false;
-}
-
 static bool run_is_over(struct kvm_faults *f)
 {
 	uint64_t n;
@@ -418,29 +364,29 @@ static bool run_is_over(struct kvm_faults *f)
 /* Wait until a vCPU parks or the run is over. pass: nobody is to park, every page is continued at once. */
 static void wait_for_guest(struct kvm_faults *f, bool pass)
 {
-	struct pollfd p[2] = {{.fd = f->uffd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
-	uint64_t hva;
-	uint32_t tid;
+	struct pollfd p[2] = {{.fd = pages_uffd(f->vm->pages)->fd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
+	struct uffd_fault at;
 
 	f->state = GOING;
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return;
-		while (next_message(f, &hva, &tid)) {
+		while (pages_next(f->vm, &at)) {
 			if (!pass) {
-				park(f, hva, tid);
+				park(f, at.hva, at.tid);
 				tell_stage(f);
 				return;
 			}
-			page_continue(f, hva);
+			page_continue(f, at.hva);
 		}
 		if (run_is_over(f)) {
 			f->state = IDLE;
 			f->who = f->stop.vcpu;
 			take_trace(f);
 			f->in_fault = false;
+			pages_direct(f->vm->pages, false);
 			return;
 		}
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return;
 	}
 }
 
@@ -500,6 +446,7 @@ static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64
 	f->vcpu = f->who = vcpu;
 	f->count = count;
 	err_clear(&f->err);
+	pages_direct(f->vm->pages, true);
 	gate_post(&f->go);
 	wait_for_guest(f, pass);
 	return 0;
@@ -599,7 +546,6 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 		return rc;
 	}
 	f->vm = vm;
-	f->uffd = -1;
 	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->done < 0) {
 		fault_log_deinit(&f->log);
@@ -618,8 +564,8 @@ static void disarm(struct kvm_faults *f)
 {
 	if (f->state == PARKED)
 		give_up(f);
-	util_closep(&f->uffd);
-	f->uffd = -1;
+	if (f->armed && f->vm->pages)
+		pages_close(f->vm->pages);
 	f->armed = false;
 }
 
@@ -637,14 +583,14 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 	if (!filter)
 		return 0;
 	vm->faults->filter = *filter;
-	rc = uffd_open(vm->faults, e);
+	rc = pages_get(vm, "catch fault", &(struct pages *){NULL}, e);
+	vm->faults->armed = !rc;
 	if (!rc)
 		rc = filter->gva ? arm_gvas(vm->faults, e) : arm_gfns(vm->faults, e);
 	if (rc) {
 		disarm(vm->faults);
 		return rc;
 	}
-	vm->faults->armed = true;
 	struct fault_stage *s =
 	    note(vm->faults, "zap", filter->gva || filter->all ? 0 : filter->first, !filter->gva && !filter->all, 0, false);
 	snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");

@@ -82,6 +82,7 @@ struct kvm_vm {
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
 	struct run_state *rs;	   /* run.c, plant.c */
+	struct pages *pages;	   /* pages.c; NULL until a page is armed */
 	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };

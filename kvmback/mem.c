@@ -5,6 +5,7 @@
  * space 1 (seen inside). On a host with one space only the slots of the current view are set, and kvm_slots_view() swaps.
  */
 #include "kvmback/fault.h"
+#include "kvmback/pages.h"
 #include "kvmback/backing.h"
 #include "kvmback/kernel/kview.h"
 
@@ -267,7 +268,7 @@ int kvm_slot_change(struct machine *m, struct slot *s, const struct slot_change 
 
 void kvm_slot_release(struct machine *m, struct slot *s)
 {
-	(void)m;
+	pages_forget(kvm_of(m));
 	backing_free(s);
 }
 

@@ -6,7 +6,8 @@
  * them if it reads its own code. An address is looked up in the tables of each vCPU as they stand at resume and whenever an
  * exit shows other control registers; tables that change without either are not noticed.
  */
-#include "kvmback/run.h"
+#include "kvmback/fault.h"
+#include "kvmback/pages.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>
@@ -174,15 +175,24 @@ static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
 	return n;
 }
 
-static void plan_watches(struct run_state *rs, struct run_plan *p, enum run_mode mode, bool user)
+/* A debug register where that hits, else its pages, else single steps. */
+static void plan_watches(struct kvcpu *v, bool user)
 {
+	struct run_state *rs = v->vm->rs;
+	struct run_plan *p = &v->thread->plan;
+	enum run_mode mode = vcpu_mode(v);
+
+	pages_begin(v);
 	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
 		const struct plant *w = &rs->plant[i].p;
-		int bits = watch_bits(w);
+		int bits = rs->st->watch[mode][user] ? watch_bits(w) : -1;
 
-		if (bits < 0 || !rs->st->watch[mode][user] ||
-		    take_dr(p, DR_WATCH, w->id, w->addr, (unsigned)bits) == DR_COUNT)
-			p->slow_why = "a watchpoint that debug registers cannot do";
+		if (bits >= 0 && take_dr(p, DR_WATCH, w->id, w->addr, (unsigned)bits) < DR_COUNT)
+			continue;
+		if (pages_want(v, w))
+			continue;
+		p->slow_why = "a watchpoint whose pages cannot be armed";
+		p->unresolved = true;
 	}
 }
 
@@ -299,7 +309,7 @@ static void plan_vcpu(struct kvcpu *v)
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->slow_why = slow_reason(v);
 	plan_smi(v);
-	plan_watches(rs, p, vcpu_mode(v), vcpu_cpl(v) == 3);
+	plan_watches(v, vcpu_cpl(v) == 3);
 	n = rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0;
 	plan_drs(rs, p, n);
 	/* All of them in debug registers, and those enough: no int3, no handlers. */
@@ -318,6 +328,9 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 	pthread_mutex_lock(&vm->rs->lay_lock);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		plan_vcpu(&vm->vcpu[i]);
+	if (!pages_apply(vm))
+		for (unsigned i = 0; i < vm->m.vcpus; i++)
+			vm->vcpu[i].thread->plan.slow_why = "a watchpoint whose pages cannot be armed";
 	pthread_mutex_unlock(&vm->rs->lay_lock);
 	return 0;
 }
@@ -326,54 +339,9 @@ void plant_relay(struct kvcpu *v)
 {
 	pthread_mutex_lock(&v->vm->rs->lay_lock);
 	plan_vcpu(v);
+	if (!pages_apply(v->vm))
+		v->thread->plan.slow_why = "a watchpoint whose pages cannot be armed";
 	pthread_mutex_unlock(&v->vm->rs->lay_lock);
-}
-
-/* ---- watches by steps */
-
-static bool watched(struct kvcpu *v, const struct plant *w, uint8_t now[8])
-{
-	uint8_t *at;
-
-	memset(now, 0, 8);
-	if (!w->phys)
-		return gmem_read(v, w->addr, now, w->len) == w->len;
-	for (uint64_t i = 0; i < w->len; i++) {
-		at = gmem_byte(v, w->addr + i, false);
-		if (!at)
-			return false;
-		now[i] = *at;
-	}
-	return true;
-}
-
-bool plant_watch(struct kvcpu *v)
-{
-	struct run_state *rs = v->vm->rs;
-	struct stop *s = &v->thread->stop;
-
-	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
-		struct plant_rec *w = &rs->plant[i];
-		uint8_t now[8];
-		uint64_t gpa;
-		uint8_t rights;
-		bool had = w->has_old, has = watched(v, &w->p, now);
-
-		bool same = has && had && !memcmp(now, w->old, sizeof(now));
-		memcpy(s->old_data, w->old, sizeof(s->old_data));
-		memcpy(w->old, now, sizeof(now));
-		w->has_old = has;
-		if (same || !has || !had)
-			continue;
-		memcpy(s->data, now, sizeof(s->data));
-		s->has_old = s->write = true;
-		s->breakpoint = w->p.id;
-		s->gva = w->p.phys ? 0 : w->p.addr;
-		s->gpa = w->p.phys || !gmem_translate(v, w->p.addr, &gpa, &rights) ? w->p.addr : gpa;
-		s->len = (uint32_t)w->p.len;
-		return vcpu_stop(v, STOP_WATCHPOINT);
-	}
-	return true;
 }
 
 /* ---- the operations */
@@ -386,25 +354,41 @@ static struct plant_rec *find_plant(struct run_state *rs, int id)
 	return NULL;
 }
 
-static int check_watch(struct kvcpu *v, const struct plant *p, const char **how, struct err *e)
+/* The first byte of the range that a device answers; false where there is none. */
+static bool find_mmio(struct kvcpu *v, const struct plant *p, uint64_t *gpa)
 {
-	const struct strategy *st = v->vm->rs->st;
+	for (uint64_t at = p->addr, left = p->len; left;) {
+		uint64_t part = PAGE_SIZE_4K - (at & PAGE_OFFSET_MASK);
+		const struct slot *s = NULL;
+		uint8_t rights;
 
-	if (p->len == 0 || p->len > 8)
-		return err_set(e, -EINVAL, "watch %#" PRIx64 WHY "%" PRIu64 " bytes" TRY "1 to 8 bytes", p->addr, p->len);
-	if (st->watch[vcpu_mode(v)][vcpu_cpl(v) == 3] && watch_bits(p) >= 0) {
-		*how = "hw";
-		return 0;
+		*gpa = at;
+		if (p->phys || gmem_translate(v, at, gpa, &rights)) {
+			for (size_t i = 0; !s && i < v->vm->m.slots.n; i++)
+				if (slot_contains(v->vm->m.slots.by_gfn[i], *gpa))
+					s = v->vm->m.slots.by_gfn[i];
+			if (!s)
+				return true;
+		}
+		if (p->phys)
+			part = s->size - (at - s->gpa);
+		part = part < left ? part : left;
+		at += part;
+		left -= part;
 	}
-	*how = "step";
-	if (p->kind != PLANT_WRITE)
-		return err_set(
-		    e, -ENOTSUP,
-		    "watch reads of %#" PRIx64 WHY
-		    "data watchpoints in debug registers do not hit on this host, and single steps see changes only" TRY
-		    "watch, or -b soft",
-		    p->addr);
-	return 0;
+	return false;
+}
+
+static int check_watch(struct kvcpu *v, const struct plant *p, struct err *e)
+{
+	uint64_t gpa;
+
+	if (!find_mmio(v, p, &gpa))
+		return 0;
+	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, gpa,
+			  "watch on MMIO: %#" PRIx64 WHY "no slot has gpa %#" PRIx64
+			  ", so that every access there goes to a device" TRY "catch mmio %#" PRIx64,
+			  p->addr, gpa, gpa);
 }
 
 static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
@@ -425,18 +409,26 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 	return 0;
 }
 
-/* What will stand for it with vCPU 0 as it is. */
-static const char *exec_how(struct kvcpu *v, const struct plant *p)
+/* What will stand for it with vCPU 0 as it is. While a vCPU is parked inside a run, that run's own bytes stay. */
+static const char *plant_how(struct kvcpu *v, const struct plant *p)
 {
 	struct run_plan *plan = &v->thread->plan;
-	bool user = vcpu_cpl(v) == 3;
+	bool user = vcpu_cpl(v) == 3, parked = kvm_parked(&v->vm->m, &(unsigned){0});
 
 	pthread_mutex_lock(&v->vm->rs->lay_lock);
 	plan_vcpu(v);
-	plant_lift(v->vm);
+	if (parked)
+		(void)pages_apply(v->vm);
+	else
+		plant_lift(v->vm);
 	pthread_mutex_unlock(&v->vm->rs->lay_lock);
 	if (plan->slow_why)
 		return "step";
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		if (plan->dr[i] == DR_WATCH && plan->dr_id[i] == p->id)
+			return "hw";
+	if (!is_exec(p))
+		return "page";
 	return has_dr(plan, p->id) && v->vm->rs->st->hw[vcpu_mode(v)][user] ? "hw" : "int3";
 }
 
@@ -475,19 +467,19 @@ int kvm_plant(struct machine *m, struct plant *p, struct err *e)
 		return rc;
 	if (find_plant(rs, p->id))
 		return err_set(e, -EEXIST, "breakpoint %d" WHY "it is planted already" TRY "delete %d", p->id, p->id);
-	const char *how = "hw";
 	if (!is_exec(p))
-		rc = check_watch(v, p, &how, e);
+		rc = check_watch(v, p, e);
 	else if (p->kind == PLANT_EXEC_HW)
 		rc = check_hw(v, p, e);
 	if (!rc)
 		rc = insert(rs, p, e);
 	if (rc)
 		return rc;
-	p->how = is_exec(p) ? exec_how(v, p) : how;
+	/* Only the kernel's own copy of the registers tells where KVM's emulator began. */
+	if (!is_exec(p) && !rs->st->tdp)
+		(void)!kvm_kview(vm, &(struct kview *){NULL}, NULL);
+	p->how = plant_how(v, p);
 	find_plant(rs, p->id)->p.how = p->how;
-	if (!is_exec(p))
-		find_plant(rs, p->id)->has_old = watched(v, p, find_plant(rs, p->id)->old);
 	return 0;
 }
 
@@ -501,7 +493,11 @@ int kvm_unplant(struct machine *m, int id, struct err *e)
 	rs->n_exec -= is_exec(&r->p);
 	rs->n_plants--;
 	memmove(r, r + 1, (size_t)(rs->plant + rs->n_plants - r) * sizeof(*r));
-	return 0;
+	if (!kvm_parked(m, &(unsigned){0}))
+		return 0;
+	/* In the middle of a run: what stands for it now must not. */
+	plant_lift(kvm_of(m));
+	return plant_lay(kvm_of(m), e);
 }
 
 int kvm_set_catch(struct machine *m, uint32_t events, struct err *e)

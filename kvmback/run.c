@@ -5,7 +5,9 @@
  * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
  */
 #include "kvmback/fault.h"
-#include "kvmback/run.h"
+#include "kvmback/pages.h"
+
+#include "core/debug/access.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,11 +89,33 @@ static void step_stuck(struct kvcpu *v, struct stop *out)
 	tell(v, &t->stop, out);
 }
 
+/* An armed page was touched while several ran: now that the others are out, the instruction. 1: go on. */
+static int service_touch(struct kvcpu *v, struct stop *out)
+{
+	struct kvcpu_run *t = v->thread;
+
+	t->pending = false;
+	vcpu_give(v, JOB_TOUCH, 0);
+	if (!wait_step(v)) {
+		step_stuck(v, out);
+		return 0;
+	}
+	if (t->out == OUT_STOP) {
+		tell(v, &t->stop, out);
+		return 0;
+	}
+	t->pending = t->out == OUT_SMI || t->out == OUT_RSM;
+	return 1;
+}
+
 /* The vCPU came back for something that the debugger's thread does: an SMI, an RSM. 1: it went into or out of SMM and may
  * run on. 0: *out is the stop. */
 static int service(struct kvcpu *v, struct stop *out, struct err *e)
 {
 	struct kvcpu_run *t = v->thread;
+	if (t->out == OUT_TOUCH)
+		return service_touch(v, out);
+
 	bool in = t->out == OUT_SMI, native = v->vm->host->x86_smm;
 	int rc = !in	  ? kvm_smm_leave(v->vm, v->index, e)
 		 : native ? kvm_smi(&v->vm->m, v->index, e)
@@ -131,7 +155,7 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 {
 	struct kvcpu_run *t = v->thread;
 
-	if (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT)
+	if (t->out == OUT_TOUCH || (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT))
 		t->pending = false;
 	while (count) {
 		atomic_store(&t->steps, 0);
@@ -222,6 +246,7 @@ static void let_go(struct kvm_vm *vm, unsigned vcpu, bool first)
 {
 	bool wake = first && all_halted(vm);
 
+	atomic_store(&vm->rs->letting, true);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
@@ -231,6 +256,7 @@ static void let_go(struct kvm_vm *vm, unsigned vcpu, bool first)
 		if (may_run(v))
 			vcpu_give(v, JOB_RUN, 0);
 	}
+	atomic_store(&vm->rs->letting, false);
 }
 
 /* Has somebody come back with something to tell, or can nobody go on? */
@@ -267,7 +293,7 @@ static bool must_keep(const struct kvcpu_run *t)
 {
 	enum stop_reason r = t->stop.reason;
 
-	return t->out == OUT_SMI ||
+	return t->out == OUT_SMI || t->out == OUT_TOUCH ||
 	       (t->out == OUT_STOP && (r == STOP_EXIT || r == STOP_MMIO || r == STOP_PIO || r == STOP_BREAKPOINT));
 }
 
@@ -302,7 +328,7 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 		v = &vm->vcpu[vcpu];
 		vcpu_stop(v, STOP_HLT);
 	}
-	if (v->thread->out == OUT_SMI || v->thread->out == OUT_RSM)
+	if (v->thread->out != OUT_STOP)
 		return service(v, out, e);
 	tell(v, &v->thread->stop, out);
 	return 0;
@@ -330,7 +356,7 @@ static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, stru
 				v = &vm->vcpu[i];
 		if (!v)
 			rc = round_of(vm, vcpu, first, out, e);
-		else if (v->thread->out == OUT_SMI)
+		else if (v->thread->out != OUT_STOP)
 			rc = service(v, out, e);
 		else {
 			tell(v, &v->thread->stop, out);
@@ -435,9 +461,11 @@ void kvm_run_deinit(struct kvm_vm *vm)
 			gate_post(&v->thread->go);
 			pthread_join(v->thread->thread, NULL);
 		}
+		access_decoder_destroy(v->thread ? v->thread->accesses : NULL);
 		free(v->thread);
 		v->thread = NULL;
 	}
+	pages_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
 	pthread_mutex_destroy(&vm->rs->board_lock);

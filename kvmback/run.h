@@ -32,7 +32,7 @@ void gate_post(struct gate *g);
 /* Until value is not `seen` any more, or for timeout_ns (0: for ever). False at the timeout. */
 bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns);
 
-enum job { JOB_NONE, JOB_RUN, JOB_STEP, JOB_FORGET, JOB_QUIT };
+enum job { JOB_NONE, JOB_RUN, JOB_STEP, JOB_TOUCH, JOB_FORGET, JOB_QUIT };
 
 /* Why a vCPU's thread came back. */
 enum outcome {
@@ -40,6 +40,7 @@ enum outcome {
 	OUT_STOP,   /* t->stop says */
 	OUT_SMI,    /* the board raised an SMI; the access is complete */
 	OUT_RSM,    /* in emulated SMM, an RSM stands at rip */
+	OUT_TOUCH,  /* an armed page was touched: watch_touched() with the others out */
 	OUT_HALT,   /* HLT with interrupts on: the others may go on */
 };
 
@@ -94,7 +95,15 @@ struct kvcpu_run {
 	bool idt_saved;
 	struct kvm_dtable idt; /* the guest's, while an empty one stands in */
 	bool io_tf;	       /* the access that was caught began with TF set by us */
-	bool rep;	       /* a REP iteration is under way with rcx 1 */
+	/* watchpoints by pages: set by whoever answers the fault, see pages.c */
+	atomic_bool touched; /* an armed page was: watch_touched() before the next KVM_RUN */
+	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway */
+	atomic_uint entries; /* calls of KVM_RUN */
+	unsigned at_entry;   /* the one in which it was */
+	bool at_known;	     /* the registers when it was touched */
+	uint64_t at_gpr[16], at_rip;
+	struct access_decoder *accesses;
+	bool rep; /* a REP iteration is under way with rcx 1 */
 	bool rep_repne, rep_compares;
 	uint64_t rep_count, rep_mask, rep_rip, rep_next;
 };
@@ -105,10 +114,11 @@ struct laid {
 	uint8_t under;
 };
 
+#define WATCH_OLD 64
 struct plant_rec {
 	struct plant p;
-	uint8_t old[8]; /* of a watched range, when last looked at */
-	bool has_old;
+	uint8_t old[WATCH_OLD]; /* the beginning of a watched range, before an instruction whose accesses are not known */
+	size_t n_old;
 };
 
 /* Who looks after steps that the debugger's thread does itself (watch.c). */
@@ -129,7 +139,8 @@ struct run_state {
 	size_t n_laid, cap_laid;
 	uint32_t catch;
 	atomic_bool interrupt;
-	struct gate done; /* raised by a vCPU's thread whenever it has come back */
+	atomic_bool letting; /* vCPUs are being given their jobs: one that is not busy may be in a moment */
+	struct gate done;    /* raised by a vCPU's thread whenever it has come back */
 	pthread_mutex_t board_lock, lay_lock;
 	struct trap_page *trap; /* NULL where shutdown exits keep the state */
 };
@@ -249,9 +260,21 @@ void plant_relay(struct kvcpu *v);			  /* from the vCPU's thread: after tables c
 void plant_lift(struct kvm_vm *vm);
 int plant_exec_at(const struct run_state *rs, uint64_t linear); /* id, or 0 */
 bool plant_laid_at(struct kvcpu *v, uint64_t linear);		/* an int3 of ours is there now */
-bool plant_watch(struct kvcpu *v);				/* after a step: false where a watched value changed */
 bool plant_watching(const struct run_state *rs);
 void plant_free(struct run_state *rs);
+
+/* watchpoint.c. look: what the instruction at rip will touch of what is watched. judge: it has been executed; false where
+ * that was a hit. touched: an armed page was touched in a free run; step the instruction, unless KVM has done it. */
+struct watch_look {
+	int id; /* 0: nothing that is watched */
+	bool known, rep, write;
+	uint64_t rip, linear, gpa;
+	unsigned len;
+	uint8_t old[8];
+};
+void watch_look(struct kvcpu *v, struct watch_look *l);
+bool watch_judge(struct kvcpu *v, struct watch_look *l);
+bool watch_touched(struct kvcpu *v);
 
 /* gmem.c: from any thread, while slots stand still. */
 enum run_mode vcpu_mode(struct kvcpu *v);

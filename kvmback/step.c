@@ -8,6 +8,7 @@
  * syscall, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
  * and RSM are recognised before they run.
  */
+#include "kvmback/pages.h"
 #include "kvmback/step.h"
 
 #include <errno.h>
@@ -236,7 +237,7 @@ static bool special(struct kvcpu *v, const struct step *s)
 	return s->kind == INSN_RSM && v->in_smm ? vcpu_out(v, OUT_RSM) : true;
 }
 
-bool step_one(struct kvcpu *v)
+static bool execute(struct kvcpu *v)
 {
 	struct kvcpu_run *t = v->thread;
 	struct step s = {0};
@@ -278,6 +279,25 @@ bool step_one(struct kvcpu *v)
 	return false;
 }
 
+bool step_one(struct kvcpu *v)
+{
+	struct watch_look l;
+	bool ok;
+
+	if (!plant_watching(v->vm->rs)) {
+		ok = execute(v);
+		pages_rearm(v);
+		return ok;
+	}
+	watch_look(v, &l);
+	atomic_store(&v->thread->quiet, true);
+	ok = execute(v);
+	atomic_store(&v->thread->quiet, false);
+	ok = ok && watch_judge(v, &l);
+	pages_rearm(v);
+	return ok;
+}
+
 /* ---- a job of steps, and a free run by steps */
 
 bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before)
@@ -305,8 +325,6 @@ static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was
 
 	if (rs->catch & CATCH_SMI && was_smm != vcpu_native_smm(v))
 		return vcpu_stop(v, was_smm ? STOP_RSM : STOP_SMI);
-	if (plant_watching(rs) && !plant_watch(v))
-		return false;
 	return rs->catch & CATCH_MODE && vcpu_mode_changed(v, before) ? vcpu_stop(v, STOP_MODE) : true;
 }
 
@@ -362,7 +380,7 @@ bool step_slow(struct kvcpu *v)
 	if (!step_one(v) || !check_after(v, &was, was_smm))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
-	if (vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
+	if (v->thread->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
 		plant_relay(v);
 	return true;
 }

@@ -6,7 +6,7 @@
  * No kick is lost: the kicker sets `kick`, then immediate_exit, then sends the signal; the vCPU's thread clears
  * immediate_exit before it looks at `kick`, so either it sees the flag or KVM_RUN sees immediate_exit or the signal.
  */
-#include "kvmback/run.h"
+#include "kvmback/pages.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -44,6 +44,7 @@ int vcpu_enter(struct kvcpu *v)
 	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		t->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&t->entries, 1, memory_order_relaxed);
 	bool trap = v->vm->rs->trap && trap_page_in(v);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
@@ -114,7 +115,7 @@ bool vcpu_error(struct kvcpu *v, const char *fmt, ...)
 /* Off the breakpoint that the run begins on, with no second handover. */
 static bool step_off(struct kvcpu *v)
 {
-	if (!step_one(v) || (plant_watching(v->vm->rs) && !plant_watch(v)))
+	if (!step_one(v))
 		return false;
 	v->thread->step_first = false;
 	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
@@ -127,11 +128,17 @@ static bool step_off(struct kvcpu *v)
 static void free_run(struct kvcpu *v)
 {
 	struct kvcpu_run *t = v->thread;
+
+	pages_rearm(v);
 	bool on = t->step_first ? step_off(v) : t->io != IO_CAUGHT || io_resume(v);
 
 	t->step_first = false;
 
 	while (on) {
+		if (atomic_load_explicit(&t->touched, memory_order_relaxed)) {
+			on = vcpu_runs_here(v) ? watch_touched(v) : vcpu_out(v, OUT_TOUCH);
+			continue;
+		}
 		if (vcpu_kicked(v)) {
 			if (io_finish(v))
 				vcpu_out(v, OUT_KICKED);
@@ -181,6 +188,8 @@ static void do_job(struct kvcpu *v, enum job job)
 		free_run(v);
 	else if (job == JOB_STEP)
 		step_run(v, t->count);
+	else if (job == JOB_TOUCH)
+		(void)watch_touched(v);
 	else if (job == JOB_FORGET)
 		forget_io(v);
 }

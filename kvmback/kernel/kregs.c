@@ -132,3 +132,19 @@ int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
 		*out = r;
 	return rc;
 }
+
+int kview_gprs(struct kview *k, unsigned vcpu, uint64_t gpr[16], uint64_t *rip)
+{
+	const struct klayout *l = k->l;
+	uint64_t raw[REG_RIP + 1];
+	int rc;
+
+	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP || !k->host.pvm)
+		return -ENODATA;
+	rc = read_at(k, vcpu, &l->vcpu_regs, raw, sizeof(raw), NULL);
+	if (rc)
+		return rc;
+	memcpy(gpr, raw, 16 * sizeof(raw[0]));
+	*rip = raw[REG_RIP];
+	return 0;
+}

@@ -43,6 +43,8 @@ struct regs;
 int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e) MUST_USE;
 /* Its rip alone, by one read: -ENODATA where this KVM keeps it in the processor. */
 int kview_rip(struct kview *k, unsigned vcpu, uint64_t *rip, struct err *e) MUST_USE;
+/* The sixteen general registers and rip alone, in one read, as kview_regs() has them. */
+int kview_gprs(struct kview *k, unsigned vcpu, uint64_t gpr[16], uint64_t *rip) MUST_USE;
 /* The kernel's dirty bitmap of a slot as it is (no log ioctl): n words of 64 pages. */
 int kview_dirty(struct kview *k, uint32_t slot, unsigned as, uint64_t *bits, size_t n, struct err *e) MUST_USE;
 /* True where gfn is shadowed as a guest table now (some non-direct shadow page has it). */

@@ -143,12 +143,11 @@ def run_again(b):
 
 def watch(b):
     v = ok("watch 0x240000", "run", "c", "delete", "watch 0x40000 8 -phys", "run", backend=b)
-    for stop, rip, value in ((v[1], 0x200012, "8877665544332211"), (v[2], 0x200021, "8977665544332211")):
-        if rip == 0x200021 and b == "soft":    # by the other alias: soft watches the linear address, steps see bytes change
-            assert stop["reason"] == "exception", stop
-            continue
-        assert stop["reason"] == "watchpoint" and num(stop["rip"]) == rip and stop["data"] == value, stop
-        assert num(stop["gva"]) == 0x240000 and num(stop["gpa"]) == 0x40000 and "slot 0" in stop["why"], stop
+    stop = v[1]
+    assert stop["reason"] == "watchpoint" and num(stop["rip"]) == 0x200012 and stop["data"] == "8877665544332211", stop
+    assert num(stop["gva"]) == 0x240000 and num(stop["gpa"]) == 0x40000 and "slot 0" in stop["why"], stop
+    # the write by the other alias is another linear address, which a debug register would not see either
+    assert v[2]["reason"] == "exception", v[2]
     assert v[5]["reason"] == "watchpoint" and num(v[5]["gpa"]) == 0x40000 and "gva 0x0" not in v[5]["why"], v[5]
 
 

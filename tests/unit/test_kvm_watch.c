@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Watchpoints on the real kernel by pages of the guest's view: what is a hit and what is not, at CPL0 (where KVM may
+ * emulate) and at CPL3, with breakpoints, fault stepping and other vCPUs beside them.
+ */
+#include "tests/support/guest.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kvmback/uffd.h"
+
+static bool possible(void)
+{
+	const char *why;
+
+	if (!guest_possible())
+		return false;
+	why = uffd_why();
+	if (why)
+		printf("skip: %s\n", why);
+	return !why;
+}
+
+#define OPEN(g, mode, cpl, vcpus)                                                                                           \
+	struct guest g;                                                                                                     \
+	if (!possible())                                                                                                    \
+		skip();                                                                                                     \
+	guest_open(&g, mode, cpl, false, vcpus)
+#define CODE(g, s) guest_code(g, s, sizeof(s) - 1)
+#define EACH_CPL(cpl) for (unsigned cpl = 0; cpl <= 3; cpl += 3)
+
+static struct plant watch(struct guest *g, int id, enum plant_kind kind, uint64_t addr, uint64_t len, bool phys)
+{
+	struct plant p = {.id = id, .kind = kind, .addr = addr, .len = len, .phys = phys};
+
+	if (machine_plant(g->m, &p, &g->e))
+		fail_msg("%s: %s", g->e.what, g->e.why);
+	return p;
+}
+
+static void hit(struct guest *g, int id, uint64_t rip, uint64_t gva, unsigned len, bool write)
+{
+	assert_int_equal(guest_continue(g), STOP_WATCHPOINT);
+	assert_int_equal(g->stop.breakpoint, id);
+	assert_int_equal(g->stop.rip, rip);
+	assert_int_equal(guest_regs(g, g->stop.vcpu).rip, rip);
+	assert_int_equal(g->stop.gva, gva);
+	assert_int_equal(g->stop.gpa, gva);
+	assert_int_equal(g->stop.len, len);
+	assert_int_equal(g->stop.write, write);
+	assert_true(g->stop.has_old && g->stop.has_by);
+	assert_int_equal(g->stop.slot, 0);
+}
+
+/* The guest's end is a hlt, which CPL3 may not execute. */
+static void ended(struct guest *g, unsigned cpl)
+{
+	assert_int_equal(guest_continue(g), cpl ? STOP_EXCEPTION : STOP_HLT);
+	assert_int_equal(g->stop.vector, cpl ? 13 : 0);
+}
+
+/* mov dword [0x5000], 1; mov eax, [0x5004]; inc dword [0x5004]; mov dword [0x5008], 2 */
+#define FOUR                                                                                                                \
+	"\xc7\x04\x25\x00\x50\x00\x00\x01\x00\x00\x00\x8b\x04\x25\x04\x50\x00\x00\xff\x04\x25\x04\x50\x00\x00"              \
+	"\xc7\x04\x25\x08\x50\x00\x00\x02\x00\x00\x00"
+
+static void writes_reads_accesses(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	for (int phys = 0; phys <= 1; phys++) {
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, FOUR);
+		assert_string_equal(watch(&g, 1, PLANT_WRITE, 0x5004, 4, phys).how, "page");
+		hit(&g, 1, GUEST_CODE + 25, 0x5004, 4, true);
+		assert_int_equal(g.stop.by, GUEST_CODE + 18);
+		assert_memory_equal(g.stop.old_data, "\0\0\0\0", 4);
+		assert_memory_equal(g.stop.data, "\1\0\0\0", 4);
+		ended(&g, cpl);
+
+		assert_int_equal(machine_unplant(g.m, 1, &g.e), 0);
+		assert_string_equal(watch(&g, 2, PLANT_READ, 0x5004, 4, phys).how, "page");
+		guest_set_rip(&g, 0, GUEST_CODE);
+		hit(&g, 2, GUEST_CODE + 18, 0x5004, 4, false);
+		assert_memory_equal(g.stop.data, "\1\0\0\0", 4);
+		hit(&g, 2, GUEST_CODE + 25, 0x5004, 4, false);
+		ended(&g, cpl);
+
+		assert_int_equal(machine_unplant(g.m, 2, &g.e), 0);
+		watch(&g, 3, PLANT_ACCESS, 0x5004, 8, phys);
+		guest_set_rip(&g, 0, GUEST_CODE);
+		hit(&g, 3, GUEST_CODE + 18, 0x5004, 4, false);
+		hit(&g, 3, GUEST_CODE + 25, 0x5004, 4, true);
+		hit(&g, 3, GUEST_CODE + 36, 0x5008, 4, true);
+		ended(&g, cpl);
+		guest_close(&g);
+	}
+}
+
+/* Beside the watched bytes, in the same page: none of these stops, and all of them happen. */
+static void sub_page(void **state)
+{
+	uint32_t now[3];
+
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, FOUR);
+		watch(&g, 1, PLANT_ACCESS, 0x500c, 4, true);
+		watch(&g, 2, PLANT_ACCESS, 0x4ffc, 4, false);
+		ended(&g, cpl);
+		guest_peek(&g, 0x5000, now, sizeof(now));
+		assert_int_equal(now[0], 1);
+		assert_int_equal(now[1], 1);
+		assert_int_equal(now[2], 2);
+		guest_close(&g);
+	}
+}
+
+/* The same value again is a write like any other. */
+static void value_unchanged(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, "\xc7\x04\x25\x00\x50\x00\x00\x00\x00\x00\x00\x90");
+		watch(&g, 1, PLANT_WRITE, 0x5000, 1, false);
+		hit(&g, 1, GUEST_CODE + 11, 0x5000, 4, true);
+		assert_memory_equal(g.stop.data, g.stop.old_data, 4);
+		ended(&g, cpl);
+		guest_close(&g);
+	}
+}
+
+/* One in each of a hundred pages, and a loop that stores to every page in turn. */
+static void hundred(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		/* mov [rbx], eax; add rbx, 0x1000; jmp back */
+		CODE(&g, "\x89\x03\x48\x81\xc3\x00\x10\x00\x00\xeb\xf5");
+		guest_set(&g, 0, RBX, 0x20000);
+		for (int i = 0; i < 100; i++)
+			watch(&g, i + 1, PLANT_WRITE, 0x20000 + 0x1000 * (uint64_t)i, 8, i & 1);
+		for (int i = 0; i < 100; i++)
+			hit(&g, i + 1, GUEST_CODE + 2, 0x20000 + 0x1000 * (uint64_t)i, 4, true);
+		for (int i = 0; i < 100; i++)
+			assert_int_equal(machine_unplant(g.m, i + 1, &g.e), 0);
+		guest_close(&g);
+	}
+}
+
+/* A store across a page's end is a hit of a watch on either page. */
+static void page_crossing(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	for (int second = 0; second <= 1; second++) {
+		OPEN(g, GUEST_LONG, cpl, 1);
+		/* mov dword [0x5ffe], 0x04030201 */
+		CODE(&g, "\xc7\x04\x25\xfe\x5f\x00\x00\x01\x02\x03\x04\x90");
+		watch(&g, 1, PLANT_WRITE, second ? 0x6001 : 0x5fff, 1, second);
+		assert_int_equal(guest_continue(&g), STOP_WATCHPOINT);
+		assert_int_equal(g.stop.rip, GUEST_CODE + 11);
+		/* Done by KVM's emulator: what was in the page before, which is not watched, nobody knows. */
+		unsigned len = g.stop.len, cut = second && len == 2 ? 2 : 0;
+		assert_true(len == 4 || (len == 2 && cpl == 0));
+		assert_int_equal(g.stop.gva, 0x5ffe + cut);
+		assert_int_equal(g.stop.gpa, 0x5ffe + cut);
+		assert_memory_equal(g.stop.data, "\1\2\3\4" + cut, len);
+		assert_memory_equal(g.stop.old_data, "\0\0\0\0", len);
+		guest_close(&g);
+	}
+}
+
+/* movsq between two watched pages: both are armed, one step opens both. */
+static void two_pages(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, "\x48\xa5\x48\xa5\x90");
+		guest_poke(&g, 0x5000, "abcdefghijklmnop", 16);
+		guest_set(&g, 0, RSI, 0x5000);
+		guest_set(&g, 0, RDI, 0x6000);
+		watch(&g, 1, PLANT_READ, 0x5008, 8, false);
+		watch(&g, 2, PLANT_WRITE, 0x6000, 8, true);
+		hit(&g, 2, GUEST_CODE + 2, 0x6000, 8, true);
+		assert_memory_equal(g.stop.data, "abcdefgh", 8);
+		hit(&g, 1, GUEST_CODE + 4, 0x5008, 8, false);
+		assert_memory_equal(g.stop.data, "ijklmnop", 8);
+		guest_close(&g);
+	}
+}
+
+/* A range of several pages. */
+static void long_range(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, "\x89\x03\x90");
+		watch(&g, 1, PLANT_WRITE, 0x20010, 0x2fff0, cpl == 3);
+		guest_set(&g, 0, RBX, 0x2000c);
+		ended(&g, cpl);
+		guest_set_rip(&g, 0, GUEST_CODE);
+		guest_set(&g, 0, RBX, 0x4fffc);
+		hit(&g, 1, GUEST_CODE + 2, 0x4fffc, 4, true);
+		guest_close(&g);
+	}
+}
+
+/* Every iteration that is stepped stops; without stepping KVM's emulator may do several before it looks up. */
+static void rep_stos(void **state)
+{
+	uint8_t now[0x1100];
+
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, "\xf3\xaa\x90");
+		guest_set(&g, 0, RAX, 0x5a);
+		guest_set(&g, 0, RDI, 0x20f80);
+		guest_set(&g, 0, RCX, 0x100);
+		watch(&g, 1, PLANT_WRITE, 0x21010, 1, true);
+		assert_int_equal(guest_continue(&g), STOP_WATCHPOINT);
+		assert_int_equal(g.stop.breakpoint, 1);
+		if (cpl == 3) {
+			assert_int_equal(g.stop.gva, 0x21010);
+			assert_int_equal(guest_reg(&g, 0, RDI), 0x21011);
+			assert_int_equal(guest_reg(&g, 0, RCX), 0x6f);
+			assert_int_equal(g.stop.rip, GUEST_CODE);
+		}
+		guest_peek(&g, 0x21010, now, 1);
+		assert_int_equal(now[0], 0x5a);
+		ended(&g, cpl);
+		guest_peek(&g, 0x20f80, now, 0x100);
+		for (unsigned i = 0; i < 0x100; i++)
+			assert_int_equal(now[i], 0x5a);
+		guest_close(&g);
+	}
+}
+
+static void with_breakpoints(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, FOUR);
+		guest_break(&g, 1, GUEST_CODE);
+		guest_break(&g, 2, GUEST_CODE + 18);
+		guest_break(&g, 3, GUEST_CODE + 25);
+		guest_break(&g, 4, GUEST_CODE + 36);
+		watch(&g, 5, PLANT_WRITE, 0x5004, 4, false);
+		watch(&g, 6, PLANT_WRITE, 0x5800, 4, false);
+		assert_int_equal(guest_continue(&g), STOP_BREAKPOINT);
+		assert_int_equal(g.stop.breakpoint, 2);
+		/* the step off the breakpoint is the store */
+		hit(&g, 5, GUEST_CODE + 25, 0x5004, 4, true);
+		/* a store next to the watched bytes, and a breakpoint behind it */
+		assert_int_equal(guest_continue(&g), STOP_BREAKPOINT);
+		assert_int_equal(g.stop.breakpoint, 4);
+		ended(&g, cpl);
+		guest_close(&g);
+	}
+}
+
+static void single_steps(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, FOUR);
+		watch(&g, 1, PLANT_ACCESS, 0x5004, 4, false);
+		assert_int_equal(guest_step(&g), STOP_STEP);
+		assert_int_equal(guest_step(&g), STOP_WATCHPOINT);
+		assert_int_equal(g.stop.rip, GUEST_CODE + 18);
+		assert_int_equal(guest_run(&g, RUN_STEP, 0, 10), STOP_WATCHPOINT);
+		assert_int_equal(g.stop.rip, GUEST_CODE + 25);
+		guest_close(&g);
+	}
+}
+
+/* The debugger's own writes are no hits, and are what is there before. */
+static void own_writes(void **state)
+{
+	OPEN(g, GUEST_LONG, 3, 1);
+
+	(void)state;
+	CODE(&g, FOUR);
+	watch(&g, 1, PLANT_WRITE, 0x5004, 4, false);
+	assert_int_equal(guest_step(&g), STOP_STEP);
+	guest_poke(&g, 0x5004, "\x10\x20\x30\x40", 4);
+	hit(&g, 1, GUEST_CODE + 25, 0x5004, 4, true);
+	assert_memory_equal(g.stop.old_data, "\x10\x20\x30\x40", 4);
+	assert_memory_equal(g.stop.data, "\x11\x20\x30\x40", 4);
+	guest_close(&g);
+}
+
+static void other_modes(void **state)
+{
+	(void)state;
+	{
+		OPEN(g, GUEST_REAL, 0, 1);
+		/* mov word [0x5000], 0x1234 */
+		CODE(&g, "\xc7\x06\x00\x50\x34\x12\x90");
+		watch(&g, 1, PLANT_WRITE, 0x5000, 2, false);
+		hit(&g, 1, GUEST_CODE + 6, 0x5000, 2, true);
+		guest_close(&g);
+	}
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_PROT, cpl, 1);
+		/* mov dword [0x5000], 0x1234; push eax */
+		CODE(&g, "\xc7\x05\x00\x50\x00\x00\x34\x12\x00\x00\x50\x90");
+		watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
+		uint64_t pushed = guest_reg(&g, 0, RSP) - 4;
+		watch(&g, 2, PLANT_WRITE, pushed, 4, false);
+		hit(&g, 1, GUEST_CODE + 10, 0x5000, 4, true);
+		hit(&g, 2, GUEST_CODE + 11, pushed, 4, true);
+		guest_close(&g);
+	}
+}
+
+static void refusals(void **state)
+{
+	OPEN(g, GUEST_LONG, 3, 1);
+	struct plant p = {.id = 1, .kind = PLANT_WRITE, .addr = 0xd0000000, .len = 4, .phys = true};
+
+	(void)state;
+	assert_int_equal(machine_plant(g.m, &p, &g.e), -EINVAL);
+	assert_non_null(strstr(g.e.next, "catch mmio"));
+	p = (struct plant){.id = 1, .kind = PLANT_READ, .addr = GUEST_DEVICE + 8, .len = 4};
+	assert_int_equal(machine_plant(g.m, &p, &g.e), -EINVAL);
+	/* its end is in no slot */
+	p = (struct plant){.id = 1, .kind = PLANT_WRITE, .addr = 0xffff8, .len = 16, .phys = true};
+	assert_int_equal(machine_plant(g.m, &p, &g.e), -EINVAL);
+	/* not mapped now: by steps */
+	p = (struct plant){.id = 1, .kind = PLANT_WRITE, .addr = 0x180000, .len = 4};
+	assert_int_equal(machine_plant(g.m, &p, &g.e), 0);
+	assert_string_equal(p.how, "step");
+	guest_close(&g);
+}
+
+/* ---- together with fault stepping */
+
+static void while_catching_faults(void **state)
+{
+	const struct fault_filter here = {.first = 6, .last = 6};
+	OPEN(g, GUEST_LONG, 3, 1);
+
+	(void)state;
+	/* mov dword [0x5000], 1; mov dword [0x6000], 2; mov dword [0x5000], 3 */
+	CODE(&g, "\xc7\x04\x25\x00\x50\x00\x00\x01\x00\x00\x00\xc7\x04\x25\x00\x60\x00\x00\x02\x00\x00\x00"
+		 "\xc7\x04\x25\x00\x50\x00\x00\x03\x00\x00\x00");
+	watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
+	watch(&g, 2, PLANT_WRITE, 0x6000, 4, true);
+	assert_int_equal(machine_fault_catch(g.m, &here, &g.e), 0);
+	hit(&g, 1, GUEST_CODE + 11, 0x5000, 4, true);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	assert_int_equal(g.stop.gpa, 0x6000);
+	assert_true(machine_parked(g.m, NULL));
+	hit(&g, 2, GUEST_CODE + 22, 0x6000, 4, true);
+	assert_false(machine_parked(g.m, NULL));
+	assert_int_equal(machine_fault_catch(g.m, NULL, &g.e), 0);
+	hit(&g, 1, GUEST_CODE + 33, 0x5000, 4, true);
+	assert_memory_equal(g.stop.old_data, "\1\0\0\0", 4);
+	ended(&g, 3);
+	guest_close(&g);
+}
+
+/* ---- a watched guest table: KVM's walks and its writes of A and D are no accesses of an instruction */
+
+static void watched_table(void **state)
+{
+	uint64_t pte;
+
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, FOUR);
+		watch(&g, 1, PLANT_ACCESS, GUEST_CR3 + 0x3000, 0x1000, true);
+		ended(&g, cpl);
+		guest_peek(&g, GUEST_CR3 + 0x3000 + 5 * 8, &pte, 8);
+		assert_int_equal(pte, 0x5067);
+		guest_close(&g);
+	}
+}
+
+/* ---- interrupts, and leaving in the middle */
+
+static void *interrupter(void *arg)
+{
+	struct guest *g = arg;
+
+	while (!machine_running(g->m))
+		;
+	machine_interrupt(g->m);
+	return NULL;
+}
+
+/* A loop that touches the armed page all the time, next to what is watched. */
+static void interrupt(void **state)
+{
+	uint64_t before, now;
+
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		/* inc qword [0x5000]; jmp back */
+		CODE(&g, "\x48\xff\x04\x25\x00\x50\x00\x00\xeb\xf6");
+		watch(&g, 1, PLANT_WRITE, 0x5100, 8, true);
+		for (int i = 0; i < 20; i++) {
+			pthread_t t;
+
+			guest_peek(&g, 0x5000, &before, 8);
+			pthread_create(&t, NULL, interrupter, &g);
+			assert_int_equal(guest_continue(&g), STOP_INTERRUPTED);
+			pthread_join(t, NULL);
+			assert_true(g.stop.rip == GUEST_CODE || g.stop.rip == GUEST_CODE + 8);
+			guest_peek(&g, 0x5000, &now, 8);
+			assert_true(now >= before);
+		}
+		/* no turn is lost or made twice by what interrupts it */
+		guest_peek(&g, 0x5000, &before, 8);
+		assert_int_equal(guest_run(&g, RUN_STEP, 0, 10), STOP_STEP);
+		guest_peek(&g, 0x5000, &now, 8);
+		assert_int_equal(now - before, 5);
+		guest_close(&g);
+	}
+}
+
+/* ---- several vCPUs: nobody runs past a page that is open for another */
+
+static void two_vcpus(void **state)
+{
+	unsigned hits[2] = {0};
+	OPEN(g, GUEST_LONG, 3, 2);
+
+	(void)state;
+	/* inc dword [0x5000 + rbx * 4]; jmp back */
+	CODE(&g, "\xff\x04\x9d\x00\x50\x00\x00\xeb\xf7");
+	guest_set(&g, 1, RBX, 1);
+	watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
+	watch(&g, 2, PLANT_WRITE, 0x5004, 4, true);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(guest_run(&g, RUN_CONTINUE, i & 1, 1), STOP_WATCHPOINT);
+		unsigned who = g.stop.vcpu;
+		assert_int_equal(g.stop.breakpoint, who + 1);
+		assert_int_equal(g.stop.rip, GUEST_CODE + 7);
+		uint32_t now;
+		hits[who]++;
+		memcpy(&now, g.stop.data, 4);
+		assert_int_equal(now, hits[who]);
+	}
+	uint32_t turns[2];
+	guest_peek(&g, 0x5000, turns, sizeof(turns));
+	for (int i = 0; i < 2; i++)
+		assert_in_range(turns[i], hits[i], hits[i] + 1);
+	assert_int_equal(hits[0] + hits[1], 100);
+	guest_close(&g);
+}
+
+/* ---- slots that change under a watch */
+
+static void slot_flip(void **state)
+{
+	OPEN(g, GUEST_LONG, 3, 1);
+	struct slot_steps steps;
+
+	(void)state;
+	/* mov eax, [GUEST_ROM]; jmp back */
+	CODE(&g, "\x8b\x04\x25\x00\x00\x1e\x00\xeb\xf7");
+	watch(&g, 1, PLANT_READ, GUEST_ROM_GPA, 4, true);
+	assert_int_equal(guest_continue(&g), STOP_WATCHPOINT);
+	assert_int_equal(machine_slot_flags(g.m, GUEST_ROM_SLOT, 0, SLOT_READONLY, 0, &steps, &g.e), 0);
+	assert_int_equal(guest_continue(&g), STOP_WATCHPOINT);
+	assert_int_equal(g.stop.slot, GUEST_ROM_SLOT);
+	assert_int_equal(machine_slot_delete(g.m, GUEST_ROM_SLOT, &steps, &g.e), 0);
+	const struct slot_spec spec = {.id = GUEST_ROM_SLOT, .gpa = GUEST_ROM_GPA, .size = 0x1000, .vis = SLOT_VIS_BOTH};
+	assert_int_equal(machine_slot_add(g.m, &spec, &steps, &g.e), 0);
+	assert_int_equal(guest_continue(&g), STOP_WATCHPOINT);
+	assert_int_equal(g.stop.rip, GUEST_CODE + 7);
+	guest_close(&g);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(writes_reads_accesses),
+	    cmocka_unit_test(sub_page),
+	    cmocka_unit_test(value_unchanged),
+	    cmocka_unit_test(hundred),
+	    cmocka_unit_test(page_crossing),
+	    cmocka_unit_test(two_pages),
+	    cmocka_unit_test(long_range),
+	    cmocka_unit_test(rep_stos),
+	    cmocka_unit_test(with_breakpoints),
+	    cmocka_unit_test(single_steps),
+	    cmocka_unit_test(own_writes),
+	    cmocka_unit_test(other_modes),
+	    cmocka_unit_test(refusals),
+	    cmocka_unit_test(while_catching_faults),
+	    cmocka_unit_test(watched_table),
+	    cmocka_unit_test(interrupt),
+	    cmocka_unit_test(two_vcpus),
+	    cmocka_unit_test(slot_flip),
+	};
+
+	(void)argc;
+	return guest_once_more(argv, cmocka_run_group_tests(tests, NULL, NULL));
+}

@@ -173,7 +173,8 @@ static int arm_range(struct kvm_faults *f, struct slot *s, uint64_t first, uint6
 
 	for (uint64_t at = off; at < off + len; at += PAGE_SIZE_4K)
 		sum = (uint8_t)(sum + s->alias[at]);
-	int rc = uffd_register(pages_uffd(f->vm->pages), s->hva + off, len, true);
+	unsigned protect = pages_armed(f->vm->pages) ? UFFD_PROTECT : 0;
+	int rc = uffd_register(pages_uffd(f->vm->pages), s->hva + off, len, UFFD_MINOR | protect);
 	if (rc)
 		return err_errno(e, -rc, "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory",
 				 s->id);

@@ -108,7 +108,8 @@ static int drop(struct pages *p, uint64_t hva, uint64_t len)
 
 static int arm(struct pages *p, const struct armed *a)
 {
-	int rc = uffd_register(&p->uffd, a->hva, a->len, a->drop || p->vm->faults);
+	unsigned minor = a->drop || p->vm->faults ? UFFD_MINOR : 0;
+	int rc = uffd_register(&p->uffd, a->hva, a->len, minor | UFFD_PROTECT);
 
 	if (rc)
 		return rc;
@@ -332,6 +333,11 @@ bool pages_protected(struct pages *p, uint64_t hva)
 	bool yes = a && !a->drop;
 	pthread_mutex_unlock(&p->lock);
 	return yes;
+}
+
+bool pages_armed(const struct pages *p)
+{
+	return p->n_armed && p->armed_gen == p->uffd.gen;
 }
 
 /* ---- opened pages */

@@ -23,6 +23,8 @@ void pages_close(struct pages *p);
 void pages_direct(struct pages *p, bool on);
 /* The next fault for fault stepping; those that watchpoints are behind are dealt with on the way. */
 bool pages_next(struct kvm_vm *vm, struct uffd_fault *out);
+/* Is anything armed for watchpoints? */
+bool pages_armed(const struct pages *p);
 /* Must this page be write-protected when it is mapped? */
 bool pages_protected(struct pages *p, uint64_t hva);
 

@@ -91,10 +91,11 @@ void uffd_close(struct uffd *u)
 	u->gen++;
 }
 
-int uffd_register(struct uffd *u, uint64_t hva, uint64_t len, bool minor)
+int uffd_register(struct uffd *u, uint64_t hva, uint64_t len, unsigned modes)
 {
 	struct uffdio_register reg = {.range = {.start = hva, .len = len},
-				      .mode = UFFDIO_REGISTER_MODE_WP | (minor ? UFFDIO_REGISTER_MODE_MINOR : 0)};
+				      .mode = (modes & UFFD_PROTECT ? UFFDIO_REGISTER_MODE_WP : 0) |
+					      (modes & UFFD_MINOR ? UFFDIO_REGISTER_MODE_MINOR : 0)};
 
 	return ioctl(u->fd, UFFDIO_REGISTER, &reg) ? -errno : 0;
 }

@@ -25,8 +25,11 @@ void uffd_init(struct uffd *u);
 int uffd_open(struct uffd *u, const char *what, struct err *e) MUST_USE;
 void uffd_close(struct uffd *u);
 
-/* Register [hva, hva+len), whole pages, for write protection, and for minor faults too. */
-int uffd_register(struct uffd *u, uint64_t hva, uint64_t len, bool minor) MUST_USE; /* 0 or a negative errno */
+/* Register [hva, hva+len), whole pages, for these and for nothing else: 0 or a negative errno. Ending a registration for
+ * write protection takes every page of it out of the shadow tables; that for minor faults does not. */
+#define UFFD_PROTECT 1u
+#define UFFD_MINOR 2u
+int uffd_register(struct uffd *u, uint64_t hva, uint64_t len, unsigned modes) MUST_USE;
 /* Write-protect pages, or allow writes and wake who waits. Pages that are not there are protected as well. */
 int uffd_protect(struct uffd *u, uint64_t hva, uint64_t len, bool on) MUST_USE;
 /* Map the page that exists but is missing here, protected or not, and wake who waits. */

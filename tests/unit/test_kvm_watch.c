@@ -178,7 +178,7 @@ static void page_crossing(void **state)
 		assert_true(len == 4 || (len == 2 && cpl == 0));
 		assert_int_equal(g.stop.gva, 0x5ffe + cut);
 		assert_int_equal(g.stop.gpa, 0x5ffe + cut);
-		assert_memory_equal(g.stop.data, "\1\2\3\4" + cut, len);
+		assert_memory_equal(g.stop.data, &"\1\2\3\4"[cut], len);
 		assert_memory_equal(g.stop.old_data, "\0\0\0\0", len);
 		guest_close(&g);
 	}

@@ -36,7 +36,7 @@ struct value number_value(struct pool *p, uint64_t v, char format, unsigned unit
 struct value display_value(struct call *c, const struct display *d);
 struct value display_list(struct call *c); /* of all displays */
 
-/* cmd_memory.c */
+/* cmd_memory.c, cmd_memfile.c */
 int cmd_x(struct call *c, struct err *e);
 int cmd_xp(struct call *c, struct err *e);
 int cmd_mem_read(struct call *c, struct err *e);

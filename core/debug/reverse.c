@@ -11,6 +11,7 @@
 
 #include "core/debug/control.h"
 
+#define NEAR 1024u
 #define SLICE 10000000u /* positions between two reports of progress */
 
 /* One way back: what has to be put back where it is given up, and how far it has come. */
@@ -105,7 +106,8 @@ static int go_to(struct way *w, uint64_t target, struct err *e)
 	if (i < 0)
 		return err_set(e, -ENODATA, "going back" WHY "the record begins later" TRY "record limit");
 	rc = restore_point(w, i, e);
-	w->total = target - machine_position(w->d->m);
+	if (!w->total)
+		w->total = target - machine_position(w->d->m);
 	for (size_t k = 0; !rc && !w->interrupted && k < ARRAY_LEN(before); k++) {
 		uint64_t at = machine_position(w->d->m);
 		if (at >= target || target - at <= before[k])
@@ -154,54 +156,73 @@ int debug_reverse_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err
 
 /* ---- to a stop */
 
-/* Replay from where the machine stands to end; the most'th stop that the user would have been told ends it. *n is how many
- * there were before now. */
-static int scan(struct way *w, uint64_t end, unsigned most, unsigned *n, struct stop *last, struct err *e)
+/* The last stop that a scan met: where, and how many of that position it had told before it ended. */
+struct met {
+	struct stop stop;
+	uint64_t position;
+	unsigned n; /* 0: none */
+};
+
+static void meet(struct met *last, const struct stop *s, uint64_t position)
+{
+	last->n = last->n && last->position == position ? last->n + 1 : 1;
+	last->position = position;
+	last->stop = *s;
+}
+
+/* Replay from where the machine stands to end, noting the stops that the user would have been told before now. until: end at
+ * this one (NULL: the last one is wanted). */
+static int scan(struct way *w, uint64_t end, const struct met *until, struct met *last, struct err *e)
 {
 	struct stop stop = {.slot = -1};
 
-	*n = 0;
+	last->n = 0;
 	for (;;) {
 		int rc = go(w, end, true, &stop, e);
-		if (rc || w->interrupted || stop.reason == STOP_NONE)
+		uint64_t at = machine_position(w->d->m);
+		if (rc || w->interrupted || stop.reason == STOP_NONE || at >= w->position)
 			return rc;
 		struct stop told = stop;
-		if (machine_position(w->d->m) >= w->position)
-			return 0;
 		if (!control_would_tell(w->d, &told))
 			continue;
-		*last = told;
-		if (++*n == most)
+		meet(last, &told, at);
+		if (until && at == until->position && last->n == until->n)
 			return 0;
 	}
 }
 
-/* The last stop between point i and end, if any: twice over the same way, first to count, then to it. */
-static int last_stop(struct way *w, int i, uint64_t end, bool *found, struct err *e)
+/* To a stop that a scan has met. Silently up to a little before it: stops cost time. */
+static int go_to_stop(struct way *w, const struct met *wanted, uint64_t first, struct err *e)
 {
-	struct stop stop;
-	unsigned n = 0, again;
-	int rc = restore_point(w, i, e);
+	uint64_t near = wanted->position - first > NEAR ? wanted->position - NEAR : first;
+	struct met last = {.n = 0};
+	int rc = go_to(w, near, e);
 
-	*found = false;
-	if (!rc)
-		rc = scan(w, end, 0, &n, &stop, e);
-	if (rc || w->interrupted || !n)
-		return rc;
-	rc = restore_point(w, i, e);
-	if (!rc)
-		rc = scan(w, end, n, &again, &stop, e);
+	if (!rc && !w->interrupted)
+		rc = scan(w, wanted->position + 1, wanted, &last, e);
 	if (rc || w->interrupted)
 		return rc;
-	if (again != n)
+	if (last.n != wanted->n || last.position != wanted->position)
 		return err_set(e, -EUCLEAN,
-			       "reverse-continue" WHY "%u stops were found on the way, then %u" TRY
+			       "reverse-continue" WHY "the stop at position %llu was met once and not again" TRY
 			       "record off, record on, run",
-			       n, again);
-	*found = true;
-	w->d->stop = stop;
+			       (unsigned long long)wanted->position);
+	w->d->stop = last.stop;
 	w->d->has_run = true;
 	return 0;
+}
+
+/* The last stop between point i and end, if any. */
+static int last_stop(struct way *w, int i, uint64_t end, bool *found, struct err *e)
+{
+	uint64_t first = checkpoint_position(w->h->record.v[i].c);
+	struct met last = {.n = 0};
+	int rc = restore_point(w, i, e);
+
+	if (!rc)
+		rc = scan(w, end, NULL, &last, e);
+	*found = !rc && !w->interrupted && last.n;
+	return *found ? go_to_stop(w, &last, first, e) : rc;
 }
 
 int debug_reverse_continue(struct debugger *d, struct err *e)

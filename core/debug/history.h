@@ -47,7 +47,8 @@ struct history {
 	bool off;
 	uint64_t limit;	     /* positions that are kept at least; 0: as many as memory allows */
 	uint64_t max_memory; /* bytes; 0: RECORD_MEMORY */
-	/* How far a replay is, once in a while; NULL for none. */
+	uint64_t spacing;    /* positions between two points; 0: as many as make their cost small */
+	/* How far a replay is, several times a second; NULL for none. */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void *progress_ctx;
 };

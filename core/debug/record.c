@@ -162,12 +162,14 @@ static void give_up(struct history *h, const struct err *e)
 }
 
 /* The next one when the cost of this one is a small part of the time. */
-static void set_interval(struct record *r, uint64_t began, uint64_t ran)
+static void set_interval(struct history *h, uint64_t began)
 {
+	struct record *r = &h->record;
 	uint64_t now = cpu_ns(), cost = now - began, since = began - r->last_cpu_ns;
-	double per_ns = since ? (double)ran / (double)since : 0, next = per_ns * (double)cost * COST_SHARE;
+	double per_ns = since ? (double)r->interval / (double)since : 0, next = per_ns * (double)cost * COST_SHARE;
 
-	r->interval = next < INTERVAL_MIN ? INTERVAL_MIN : next > INTERVAL_MAX ? INTERVAL_MAX : (uint64_t)next;
+	if (!h->spacing)
+		r->interval = next < INTERVAL_MIN ? INTERVAL_MIN : next > INTERVAL_MAX ? INTERVAL_MAX : (uint64_t)next;
 	r->last_cpu_ns = now;
 }
 
@@ -181,7 +183,7 @@ static void on_mark(void *ctx)
 		give_up(h, &e);
 		return;
 	}
-	set_interval(&h->record, began, h->record.interval);
+	set_interval(h, began);
 	keep_within(h, now);
 	machine_mark(h->m, now + h->record.interval, on_mark, h);
 }
@@ -207,7 +209,7 @@ void record_before_run(struct history *h, struct machine *m)
 	if (machine_parked(m, NULL))
 		return;
 	if (!r->n) {
-		r->interval = INTERVAL_MIN;
+		r->interval = h->spacing ? h->spacing : INTERVAL_MIN;
 		machine_log_cut(m, machine_position(m), machine_position(m));
 	}
 	r->resets = machine_resets(m);

@@ -12,7 +12,7 @@
 #include "core/debug/control.h"
 
 #define NEAR 1024u
-#define SLICE 10000000u /* positions between two reports of progress */
+#define SLICE 250000u /* positions between two reports of progress */
 
 /* One way back: what has to be put back where it is given up, and how far it has come. */
 struct way {
@@ -83,7 +83,7 @@ static int go(struct way *w, uint64_t target, bool stops, struct stop *stop, str
 			return rc;
 		w->done += now - at;
 		at = now;
-		if (w->h->progress && w->total > SLICE)
+		if (w->h->progress)
 			w->h->progress(w->h->progress_ctx, w->done, w->total);
 		w->interrupted = stop->reason == STOP_INTERRUPTED;
 	} while (stop->reason == STOP_NONE && at < target);

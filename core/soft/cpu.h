@@ -70,6 +70,8 @@ enum soft_event {
 };
 
 #define SOFT_TLB_SIZE 1024
+/* Entries that a flush looks at one by one; with more than these in use it goes over all of them. */
+#define SOFT_TLB_FEW 64
 struct soft_tlb_entry {
 	uint64_t read, write, fetch; /* gva of the page where that access may go straight, else ~0 */
 	uint8_t *host;		     /* of the page */
@@ -96,6 +98,8 @@ struct soft_cpu {
 	struct regs r;
 	struct paging pg;				/* of the registers now; soft_mode_changed() keeps it */
 	struct soft_tlb_entry tlb_of[2][SOFT_TLB_SIZE]; /* supervisor, user */
+	struct soft_tlb_entry *tlb_used[SOFT_TLB_FEW];	/* filled since the last flush, the first few */
+	unsigned tlb_n_used;				/* may be more than SOFT_TLB_FEW */
 	struct shadow_vcpu shadow;
 	struct soft_machine *m;
 	unsigned index;
@@ -161,6 +165,7 @@ int soft_probe_rmw(struct soft_cpu *c, uint64_t lin, unsigned size);
  * fetch's fault is raised. fetch_more adds those of the next page, once the decoder has found that it needs them. */
 int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa);
 int soft_fetch_more(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n);
+void soft_tlb_init(struct soft_cpu *c); /* empty, whatever it holds */
 void soft_tlb_flush(struct soft_cpu *c);
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page);
 

@@ -25,12 +25,24 @@ static bool watching(const struct soft_cpu *c)
 
 /* ---- the TLB */
 
+static const struct soft_tlb_entry no_entry = {.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
+
+void soft_tlb_init(struct soft_cpu *c)
+{
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+			c->tlb_of[k][i] = no_entry;
+	c->tlb_n_used = 0;
+}
+
+/* A guest that loads CR3 often has few entries each time. */
 void soft_tlb_flush(struct soft_cpu *c)
 {
 	c->flushes++;
-	for (unsigned k = 0; k < 2; k++)
-		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
-			c->tlb_of[k][i] = (struct soft_tlb_entry){.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
+	if (c->tlb_n_used > SOFT_TLB_FEW)
+		soft_tlb_init(c);
+	while (c->tlb_n_used)
+		*c->tlb_used[--c->tlb_n_used] = no_entry;
 }
 
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page)
@@ -39,7 +51,18 @@ void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page)
 
 	c->flushes++;
 	for (unsigned k = 0; k < 2; k++)
-		c->tlb_of[k][i] = (struct soft_tlb_entry){.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
+		c->tlb_of[k][i] = no_entry;
+}
+
+static struct soft_tlb_entry *tlb_take(struct soft_cpu *c, bool user, uint64_t lin)
+{
+	struct soft_tlb_entry *t = &c->tlb_of[user][lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+
+	if (c->tlb_n_used < SOFT_TLB_FEW)
+		c->tlb_used[c->tlb_n_used] = t;
+	if (c->tlb_n_used <= SOFT_TLB_FEW)
+		c->tlb_n_used++;
+	return t;
 }
 
 /* Remember what the spte allows at this privilege. Supervisor accesses to user pages depend on SMEP, SMAP and AC, so only
@@ -48,7 +71,7 @@ static void tlb_fill(struct soft_cpu *c, const struct mem_access *a, uint64_t li
 {
 	bool user = a->kind & ACCESS_USER, upage = r->rights & ACCESS_USER;
 	uint64_t page = lin & ~PAGE_OFFSET_MASK;
-	struct soft_tlb_entry *t = &c->tlb_of[user][lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
+	struct soft_tlb_entry *t = tlb_take(c, user, lin);
 	bool data = user || !upage || !(c->pg.cr4 & CR4_SMAP);
 	bool code = (r->rights & ACCESS_FETCH) && (user || !upage || !(c->pg.cr4 & CR4_SMEP));
 

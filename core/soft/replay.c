@@ -240,7 +240,7 @@ int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *
 /* Of a vCPU everything but its TLB, which may always be empty. */
 static int cpu_ranges(struct soft_cpu *c, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx)
 {
-	size_t from = offsetof(struct soft_cpu, tlb_of), to = from + sizeof(c->tlb_of);
+	size_t from = offsetof(struct soft_cpu, tlb_of), to = offsetof(struct soft_cpu, shadow);
 
 	return fn(ctx, c, from, false) ?: fn(ctx, (char *)c + to, sizeof(*c) - to, false);
 }

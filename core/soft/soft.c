@@ -48,6 +48,7 @@ static int cpu_create(struct soft_machine *m, unsigned i, struct err *e)
 	c->blocks = m->blocks;
 	c->decoder = m->decoder;
 	shadow_vcpu_init(&c->shadow);
+	soft_tlb_init(c);
 	m->cpu[i] = c;
 	cpu_reset(c);
 	return 0;

@@ -96,6 +96,21 @@ static uint64_t here(void)
 	return machine_position(d.m);
 }
 
+/* Of the tour's spin loop, two instructions a pass; gone through twice. */
+#define SPIN 0x20002eull
+#define AGAIN 0x200033ull
+#define PASSES 200000u
+
+/* The tour with a shorter spin loop, and points close enough together that it has several. */
+static void open_tour(void)
+{
+	const uint32_t passes = PASSES;
+
+	open_demo("demo:tour", 1);
+	ok(machine_write_gva(d.m, 0, SPIN + 1, &passes, sizeof(passes), &e));
+	d.history.spacing = PASSES / 2;
+}
+
 /* ---- what a position looks like */
 
 static uint64_t mix(uint64_t h, const void *bytes, size_t n)
@@ -302,7 +317,10 @@ static void turns_again(void **state)
 	unsigned n = 0;
 
 	(void)state;
+	const uint64_t rounds = 3;
 	open_demo("demo:threads", 2);
+	ok(machine_write_gva(d.m, 0, symbol("rounds"), &rounds, sizeof(rounds), &e));
+	d.history.spacing = 10000;
 	int id = add_break(symbol("flush"), NULL);
 	for (; n < 6; n++) {
 		ok(debug_continue(&d, 0, &e));
@@ -315,6 +333,7 @@ static void turns_again(void **state)
 	assert_int_equal(d.stop.reason, STOP_HLT);
 	end = here();
 	uint64_t last = fingerprint();
+	assert_true(d.history.record.n > 3);
 	early = at[5];
 	d.condition = is_early;
 	add_break(symbol("flush"), "early");
@@ -337,35 +356,32 @@ static void turns_again(void **state)
 
 /* ---- reverse-continue */
 
-#define SPIN 0x20002eull
-#define AGAIN 0x200033ull
-
 static int is_third(void *ctx, const struct bp *b, const struct stop *s, struct err *err)
 {
 	(void)ctx;
 	(void)s;
 	(void)err;
-	return !b->condition || regs_of(0).gpr[RCX] == 10000000 - 2;
+	return !b->condition || regs_of(0).gpr[RCX] == PASSES - 2;
 }
 
 static void breakpoints_backwards(void **state)
 {
 	(void)state;
-	open_demo("demo:tour", 1);
+	open_tour();
 	int spin = add_break(SPIN, NULL), again = add_break(AGAIN, NULL);
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(d.stop.rip, SPIN);
 	uint64_t at_spin = here(), print = fingerprint();
 	for (unsigned i = 0; i < 3; i++)
 		ok(debug_continue(&d, 0, &e));
-	assert_int_equal(regs_of(0).gpr[RCX], 10000000 - 2);
+	assert_int_equal(regs_of(0).gpr[RCX], PASSES - 2);
 	uint64_t hits = bp_find(&d.bps, again)->hits;
 	ok(debug_reverse_continue(&d, &e));
 	assert_int_equal(d.stop.reason, STOP_BREAKPOINT);
 	assert_int_equal(d.stop.breakpoint, again);
-	assert_int_equal(regs_of(0).gpr[RCX], 10000000 - 1);
+	assert_int_equal(regs_of(0).gpr[RCX], PASSES - 1);
 	ok(debug_reverse_continue(&d, &e));
-	assert_int_equal(regs_of(0).gpr[RCX], 10000000);
+	assert_int_equal(regs_of(0).gpr[RCX], PASSES);
 	ok(debug_reverse_continue(&d, &e));
 	assert_int_equal(d.stop.breakpoint, spin);
 	assert_int_equal(here(), at_spin);
@@ -381,15 +397,15 @@ static void breakpoints_backwards(void **state)
 	close_demo();
 }
 
-/* From behind 20 million instructions, the condition true once. */
+/* From behind both spin loops, the condition true once. */
 static void conditions_backwards(void **state)
 {
 	(void)state;
-	open_demo("demo:tour", 1);
+	open_tour();
 	d.condition = is_third;
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(d.stop.reason, STOP_EXCEPTION);
-	assert_true(here() > 20000000);
+	assert_true(here() > 2 * PASSES);
 	assert_true(d.history.record.n > 2);
 	struct bp spec = {.kind = BP_WATCH, .addr = 0x250000, .len = 8}, *b;
 	ok(bp_add(&d.bps, d.m, &spec, &b, &e));
@@ -411,15 +427,15 @@ static void conditions_backwards(void **state)
 static void steps_back_from_far(void **state)
 {
 	(void)state;
-	open_demo("demo:tour", 1);
+	open_tour();
 	ok(debug_continue(&d, 0, &e));
 	uint64_t end = here();
 	for (unsigned i = 1; i <= 8; i++) {
 		ok(debug_reverse_step(&d, 0, 1, &e));
 		assert_int_equal(here(), end - i);
 	}
-	ok(debug_reverse_step(&d, 0, 10000001, &e));
-	assert_int_equal(here(), end - 10000009);
+	ok(debug_reverse_step(&d, 0, PASSES + 1, &e));
+	assert_int_equal(here(), end - (PASSES + 9));
 	uint64_t print = fingerprint(), rip = regs_of(0).rip;
 	assert_true(rip == AGAIN || rip == AGAIN + 2);
 	ok(debug_step(&d, 0, 1000, &e));
@@ -495,11 +511,11 @@ static void console_is_silent(void **state)
 static void record_limits(void **state)
 {
 	(void)state;
-	open_demo("demo:tour", 1);
-	d.history.limit = 3000000;
+	open_tour();
+	d.history.limit = PASSES;
 	ok(debug_continue(&d, 0, &e));
 	uint64_t end = here(), start = record_start(&d.history);
-	assert_true(start > 0 && end - start >= 3000000);
+	assert_true(start > 0 && end - start >= PASSES);
 	ok(debug_reverse_step(&d, 0, 100000000, &e));
 	assert_int_equal(here(), start);
 	d.history.off = true;
@@ -527,7 +543,7 @@ static void given_up(void **state)
 	uint64_t done = 0;
 
 	(void)state;
-	open_demo("demo:tour", 1);
+	open_tour();
 	ok(debug_step(&d, 0, 1, &e));
 	machine_mark(d.m, 0, NULL, NULL); /* one point: everything is replayed */
 	ok(debug_continue(&d, 0, &e));
@@ -535,7 +551,7 @@ static void given_up(void **state)
 	d.history.progress = stop_it;
 	d.history.progress_ctx = &done;
 	ok(debug_reverse_continue(&d, &e));
-	assert_int_equal(done, 10000000);
+	assert_true(done > 0 && done < end);
 	assert_int_equal(d.stop.reason, STOP_INTERRUPTED);
 	assert_int_equal(here(), end);
 	assert_true(fingerprint() == print);

@@ -650,6 +650,37 @@ static void test_long_instructions(void **state)
 	close_cpu(&c);
 }
 
+/* A CR3 load lets go of every translation, however many were in use: the last page of n is another one behind it. */
+static void flushed_behind(uint64_t n)
+{
+	const uint64_t last = 0x20 + n - 1;
+	struct cpu c;
+
+	open_cpu(&c, LONG, 0);
+	poke64(&c, last << 12, 0x1111);
+	poke64(&c, 0xf0000, 0x2222);
+	c.r.gpr[RSI] = 0x20000;
+	c.r.gpr[RCX] = n;
+	c.r.gpr[RDI] = CR3 + 0x3000 + last * 8;
+	c.r.gpr[RDX] = 0xf0000 | 7;
+	set(&c, REGS_GPR);
+	/* again: mov rbx, [rsi]; add rsi, 0x1000; dec ecx; jnz again; mov [rdi], rdx; mov rax, cr3; mov cr3, rax;
+	 * mov rax, [rsi - 0x1000] */
+	assert_int_equal(RUN(&c, "\x48\x8b\x1e\x48\x81\xc6\x00\x10\x00\x00\xff\xc9\x75\xf2\x48\x89\x17\x0f\x20\xd8"
+				 "\x0f\x22\xd8\x48\x8b\x86\x00\xf0\xff\xff"),
+			 STOP_HLT);
+	assert_int_equal(c.r.gpr[RBX], 0x1111);
+	assert_int_equal(c.r.gpr[RAX], 0x2222);
+	close_cpu(&c);
+}
+
+static void test_flush(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1; n < 150; n += n < 56 || n > 70 ? 11 : 1)
+		flushed_behind(n);
+}
+
 /* A burst of REP MOVS must not read on in host memory where the guest's next page is another one. */
 static void test_rep_across_pages(void **state)
 {
@@ -752,6 +783,7 @@ int main(void)
 	    cmocka_unit_test(test_self_modifying),
 	    cmocka_unit_test(test_code_across_pages),
 	    cmocka_unit_test(test_long_instructions),
+	    cmocka_unit_test(test_flush),
 	    cmocka_unit_test(test_rep_across_pages),
 	    cmocka_unit_test(test_stack_not_canonical),
 	    cmocka_unit_test(test_lacking),

@@ -229,6 +229,17 @@ static struct spage *spage_find(struct shadow *s, uint64_t gfn, const struct sha
 	return NULL;
 }
 
+/* A page of a table above the leaves: those of its gfn as a leaf table that are unsync go, for the gfn may not be written
+ * unseen any more. */
+static void zap_unsync_of(struct shadow *s, uint64_t gfn)
+{
+	for (struct spage *sp = s->hash[spage_hash(gfn)], *next; sp; sp = next) {
+		next = sp->hash_next;
+		if (sp->gfn == gfn && sp->unsync)
+			spage_zap(s, sp);
+	}
+}
+
 static void list_append(struct shadow *s, struct spage *sp)
 {
 	sp->older = s->newest;
@@ -281,6 +292,8 @@ struct spage *spage_get(struct shadow *s, uint64_t gfn, const struct shadow_role
 	*made = !sp;
 	if (sp)
 		return sp;
+	if (role->level > 1 && !role->direct && !pae_root)
+		zap_unsync_of(s, gfn);
 	sp = arena_block(s->arena, &s->mark);
 	if (!sp) {
 		err_nomem(e, "shadow page");

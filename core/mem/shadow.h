@@ -119,6 +119,9 @@ void shadow_invlpg(struct shadow *s, struct shadow_vcpu *v, const struct paging 
 		   uint64_t gva);
 /* Guest memory [gpa, gpa+len) was written by other means than an spte: zap or sync what shadows it. */
 void shadow_wrote(struct shadow *s, uint64_t gpa, uint64_t len, bool smm);
+/* The same for one write of an emulated instruction, within a page. A table that is written across its entries, or above the
+ * leaves three times without a fault that used it, is taken for one no more: its pages are zapped. */
+void shadow_emulated_write(struct shadow *s, uint64_t gpa, uint64_t len);
 void shadow_zap_slot(struct shadow *s, struct slot *slot);			      /* deleted or moved: everything */
 int shadow_slot_created(struct shadow *s, struct slot *slot, struct err *e) MUST_USE; /* its rmap array */
 void shadow_slot_gone(struct shadow *s, struct slot *slot);			      /* frees its rmap array */

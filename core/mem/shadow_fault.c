@@ -281,7 +281,7 @@ static int step_down(struct way *w, struct spage *sp, struct spage **down, struc
 	if (!*down)
 		return -ENOMEM;
 	if (!made)
-		shadow_sync_below(w->s, *down, w->pg, w->mem);
+		shadow_refresh(w->s, *down, w->pg, w->mem);
 	return spte_link(w->s, sp, index, *down, e);
 }
 
@@ -313,7 +313,7 @@ static int install(struct way *w, struct spage *sp, struct err *e)
 	uint64_t gfn = w->walk.gpa >> PAGE_SHIFT;
 	unsigned index = spt_index(w->gva, 1), acc = guest_rights(w);
 	bool protected;
-	uint64_t spte = spte_make(w->s, w->slot, gfn, acc, w->access & ACCESS_WRITE, &protected);
+	uint64_t spte = spte_make(w->s, w->slot, gfn, acc, true, &protected);
 	uint64_t *head = rmap_head(w->s, gfn, w->smm, spte & SPTE_PFN_MASK, true);
 	uint64_t old = sp->spt[index];
 	int rc = stage(w, "spte", gfn, 1, "%#llx%s", (unsigned long long)spte,
@@ -340,6 +340,7 @@ static int build(struct way *w, struct spage *root, struct err *e)
 	struct spage *sp = root;
 
 	while (sp->role.level > 1) {
+		sp->writes = 0;
 		int rc = step_down(w, sp, &sp, e);
 		if (rc)
 			return rc;

@@ -33,6 +33,7 @@ struct spage {
 	struct shadow_role role;
 	uint64_t parents; /* an rmap head over the upper sptes that point here */
 	unsigned roots;
+	unsigned writes; /* emulated ones to this table above the leaves, since a fault last went through it */
 	bool unsync, invalid, pae_root;
 };
 
@@ -105,10 +106,13 @@ uint64_t spte_make(struct shadow *s, const struct slot *slot, uint64_t gfn, unsi
 		   bool *protected);
 
 /* shadow_sync.c */
-/* True where gfn may be mapped writable: no table, or only leaf tables, which become unsync. */
+/* True where gfn may be mapped writable: no table, or, with may_unsync, only leaf tables, which become unsync. */
 bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync);
 /* Bring every unsync page at or below sp up to date. */
 void shadow_sync_below(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem);
+/* A page that was there is about to be linked: a processor must not find what its guest table no longer says. An unsync leaf
+ * table itself stays unsync and writable, until a flush by the guest. */
+void shadow_refresh(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem);
 void spage_unsync_remove(struct shadow *s, struct spage *sp);
 uint64_t spage_gpte_gpa(const struct spage *sp, unsigned index);
 unsigned gpte_access(const struct paging *pg, uint64_t gpte, bool gpte4);

@@ -3,6 +3,7 @@
  * What keeps shadow pages true to guest tables that change: write-protection, leaf tables gone unsync and their sync, writes
  * that come by other ways than an spte, INVLPG.
  */
+#include "core/mem/paging_bits.h"
 #include "core/mem/shadow_impl.h"
 
 #include <string.h>
@@ -120,8 +121,7 @@ bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync)
 	struct spage *sp;
 
 	for (sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
-		if (sp->gfn == gfn && !sp->role.direct && !sp->pae_root &&
-		    (sp->role.level > 1 || (!sp->unsync && !may_unsync)))
+		if (sp->gfn == gfn && !sp->role.direct && !sp->pae_root && (sp->role.level > 1 || !may_unsync))
 			return false;
 	for (sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
 		if (sp->gfn == gfn && !sp->role.direct && !sp->pae_root && !sp->unsync) {
@@ -161,7 +161,7 @@ static bool sync_entry(struct shadow *s, struct spage *sp, unsigned i, const str
 	if (old == SPTE_EMPTY)
 		return false;
 	if (mem->read(mem->ctx, spage_gpte_gpa(sp, i), sp->role.gpte4 ? 4 : 8, &gpte) || !(gpte & PTE_P) ||
-	    !(gpte & PTE_A)) {
+	    !(gpte & PTE_A) || gpte & paging_reserved(pg, 1, true)) {
 		spte_drop(s, sp, i);
 		return true;
 	}
@@ -179,7 +179,8 @@ static bool sync_entry(struct shadow *s, struct spage *sp, unsigned i, const str
 	}
 	if ((sp->shadowed[i] & ACC_ALL) == acc)
 		return false;
-	if (spte_set(s, sp, i, spte_make(s, slot, gfn, acc, false, &protected), gfn, acc, NULL))
+	/* What was writable has made its table unsync, if it maps one, and may stay so. */
+	if (spte_set(s, sp, i, spte_make(s, slot, gfn, acc, old & SPTE_W, &protected), gfn, acc, NULL))
 		return true;
 	return true;
 }
@@ -207,15 +208,31 @@ static bool is_below(const struct spage *sp, const struct spage *top, unsigned d
 	return depth && rmap_each(sp->parents, ~0ull, climb_parent, &c) == 1;
 }
 
+static bool sync_entries(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
+{
+	bool changed = false;
+
+	for (unsigned i = 0; i < SPT_ENTRIES; i++)
+		changed |= sync_entry(s, sp, i, pg, mem);
+	return changed;
+}
+
 static void sync_page(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
 {
 	struct slot *slot = slot_lookup(s->cfg.slots, sp->gfn << PAGE_SHIFT, sp->role.smm, NULL);
 
-	spage_unsync_remove(s, sp);
 	if (slot)
 		shadow_write_protect_gfn(s, slot, sp->gfn);
-	for (unsigned i = 0; i < SPT_ENTRIES; i++)
-		sync_entry(s, sp, i, pg, mem);
+	spage_unsync_remove(s, sp);
+	sync_entries(s, sp, pg, mem);
+}
+
+void shadow_refresh(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
+{
+	if (!sp->unsync)
+		shadow_sync_below(s, sp, pg, mem);
+	else if (sync_entries(s, sp, pg, mem))
+		shadow_flush(s, ~0ull);
 }
 
 void shadow_sync_below(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
@@ -262,6 +279,39 @@ void shadow_wrote(struct shadow *s, uint64_t gpa, uint64_t len, bool smm)
 			for (struct spage *sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
 				if (sp->gfn == gfn && !sp->role.direct)
 					page_written(s, sp, gpa, len), any = true;
+	}
+	if (any)
+		shadow_flush(s, ~0ull);
+}
+
+#define FLOOD 3
+
+/* Is this no write to a table any more? Guests clear and set bits of an entry by a write of its first byte alone. */
+static bool no_table_any_more(struct spage *sp, uint64_t gpa, uint64_t len)
+{
+	uint64_t size = sp->role.gpte4 ? 4 : 8, offset = gpa & PAGE_OFFSET_MASK;
+
+	if (sp->role.level > 1 && ++sp->writes >= FLOOD)
+		return true;
+	if (len == 1 && !(offset & (size - 1)))
+		return false;
+	return len < 4 || ((offset ^ (offset + len - 1)) & ~(size - 1));
+}
+
+void shadow_emulated_write(struct shadow *s, uint64_t gpa, uint64_t len)
+{
+	uint64_t gfn = gpa >> PAGE_SHIFT;
+	bool any = false;
+
+	for (struct spage *sp = s->hash[spage_hash(gfn)], *next; sp; sp = next) {
+		next = sp->hash_next;
+		if (sp->gfn != gfn || sp->role.direct || sp->pae_root)
+			continue;
+		if (no_table_any_more(sp, gpa, len))
+			spage_zap(s, sp);
+		else
+			page_written(s, sp, gpa, len);
+		any = true;
 	}
 	if (any)
 		shadow_flush(s, ~0ull);

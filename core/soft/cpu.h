@@ -129,6 +129,7 @@ struct soft_cpu {
 	/* KVM emulates an instruction from its first access to MMIO or to a shadowed table on: what it accesses then goes
 	 * by the emulator, which maps nothing. Handlers with two operands in memory tell where the first one ends. */
 	bool emulated, in_emulator;
+	bool rep_emulated;  /* as is the REP under way, from that iteration on: its emulator goes on with the next ones */
 	bool not_canonical; /* the exception raised is that of an address that is none: through SS it is #SS */
 	bool rmw_emulated;  /* the emulator reads what it will write: a fault says write */
 	bool exit_pending, left_smm, caught;

@@ -31,14 +31,47 @@ static int dst_linear(struct soft_cpu *c, const struct uop *u, bool write, uint6
 	return exec_linear(c, SEG_ES, reg_read(c, 8 * RDI, u->addrsize), u->opsize, write, lin);
 }
 
+/* An iteration begins where the last one was. In the emulator the tables are walked anew. */
+static void begin(struct soft_cpu *c)
+{
+	c->emulated = c->in_emulator = c->rep_emulated;
+}
+
+static const struct uop *failed(struct soft_cpu *c)
+{
+	c->in_emulator = c->rep_emulated = false;
+	return NULL;
+}
+
+static int string_read(struct soft_cpu *c, uint64_t lin, unsigned size, void *out)
+{
+	return c->in_emulator ? soft_read_slow(c, lin, size, out, ACCESS_READ) : soft_read(c, lin, size, out);
+}
+
+static int string_write(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in)
+{
+	return c->in_emulator ? soft_write_slow(c, lin, size, in, ACCESS_WRITE) : soft_write(c, lin, size, in);
+}
+
+/* Come back for the rest of a REP. The emulator enters the guest anew after each 1024 iterations, and with a trap behind
+ * each. */
+static const struct uop *next_of_rep(struct soft_cpu *c, const struct uop *u, uint64_t left)
+{
+	c->rep_emulated = left & 0x3ff && c->emulated && !(c->eflags & RFLAGS_TF);
+	c->in_emulator = false;
+	return left ? exec_jump(c, uop_rip(c, u)) : u + 1;
+}
+
 /* After an iteration: without REP go on; with it count down n iterations and come back while any are left. */
 static const struct uop *again(struct soft_cpu *c, const struct uop *u, uint64_t n)
 {
-	if (!u->rep)
+	if (!u->rep) {
+		c->in_emulator = false;
 		return u + 1;
+	}
 	uint64_t left = (count_of(c, u) - n) & size_mask(u->addrsize);
 	reg_write(c, 8 * RCX, u->addrsize, left);
-	return left ? exec_jump(c, uop_rip(c, u)) : u + 1;
+	return next_of_rep(c, u, left);
 }
 
 static bool done(const struct soft_cpu *c, const struct uop *u)
@@ -68,16 +101,17 @@ const struct uop *op_movs(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	exec_first(c);
-	if (src_linear(c, u, &from) || dst_linear(c, u, true, &to) || soft_read(c, from, u->opsize, &v))
-		return NULL;
+	begin(c);
+	if (src_linear(c, u, &from) || dst_linear(c, u, true, &to) || string_read(c, from, u->opsize, &v))
+		return failed(c);
 	exec_second(c);
-	if (exec_done(c, soft_write(c, to, u->opsize, &v)))
-		return NULL;
+	if (string_write(c, to, u->opsize, &v))
+		return failed(c);
 	const struct soft_tlb_entry *r = &c->tlb[from >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	const struct soft_tlb_entry *w = &c->tlb[to >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	bool flat = (c->flat_read >> u->seg & 1) && (c->flat_write >> SEG_ES & 1);
-	if (flat && soft_tlb_hit(c, from, u->opsize, r->read) && soft_tlb_hit(c, to, u->opsize, w->write)) {
+	if (flat && !c->in_emulator && soft_tlb_hit(c, from, u->opsize, r->read) &&
+	    soft_tlb_hit(c, to, u->opsize, w->write)) {
 		uint8_t *d = w->host + (to & PAGE_OFFSET_MASK);
 		const uint8_t *s = r->host + (from & PAGE_OFFSET_MASK);
 		n = burst(c, u, from, to);
@@ -99,10 +133,11 @@ const struct uop *op_stos(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (dst_linear(c, u, true, &to) || soft_write(c, to, u->opsize, &v))
-		return NULL;
+	begin(c);
+	if (dst_linear(c, u, true, &to) || string_write(c, to, u->opsize, &v))
+		return failed(c);
 	const struct soft_tlb_entry *w = &c->tlb[to >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
-	if ((c->flat_write >> SEG_ES & 1) && soft_tlb_hit(c, to, 1, w->write)) {
+	if ((c->flat_write >> SEG_ES & 1) && !c->in_emulator && soft_tlb_hit(c, to, 1, w->write)) {
 		uint8_t *d = w->host + (to & PAGE_OFFSET_MASK);
 		n = burst(c, u, to, to);
 		for (uint64_t i = 1; i < n; i++)
@@ -120,8 +155,9 @@ const struct uop *op_lods(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (src_linear(c, u, &from) || soft_read(c, from, u->opsize, &v))
-		return NULL;
+	begin(c);
+	if (src_linear(c, u, &from) || string_read(c, from, u->opsize, &v))
+		return failed(c);
 	reg_write(c, 8 * RAX, u->opsize, v);
 	advance(c, u, RSI, step_of(c, u->opsize));
 	return again(c, u, 1);
@@ -130,11 +166,13 @@ const struct uop *op_lods(struct soft_cpu *c, const struct uop *u)
 /* REPE goes on while equal, REPNE while not. */
 static const struct uop *again_compared(struct soft_cpu *c, const struct uop *u)
 {
-	if (!u->rep)
+	if (!u->rep) {
+		c->in_emulator = false;
 		return u + 1;
+	}
 	uint64_t left = (count_of(c, u) - 1) & size_mask(u->addrsize);
 	reg_write(c, 8 * RCX, u->addrsize, left);
-	return left && flag_zf(c) == (u->rep == 0xf3) ? exec_jump(c, uop_rip(c, u)) : u + 1;
+	return next_of_rep(c, u, flag_zf(c) == (u->rep == 0xf3) ? left : 0);
 }
 
 const struct uop *op_scas(struct soft_cpu *c, const struct uop *u)
@@ -143,8 +181,9 @@ const struct uop *op_scas(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
-	if (dst_linear(c, u, false, &at) || soft_read(c, at, u->opsize, &v))
-		return NULL;
+	begin(c);
+	if (dst_linear(c, u, false, &at) || string_read(c, at, u->opsize, &v))
+		return failed(c);
 	flags_set(c, FLAGS_SUB, u->opsize, a, v, a - v, false);
 	advance(c, u, RDI, step_of(c, u->opsize));
 	return again_compared(c, u);
@@ -157,12 +196,13 @@ const struct uop *op_cmps(struct soft_cpu *c, const struct uop *u)
 	if (done(c, u))
 		return u + 1;
 	/* Processors look at ES:DI first, emulators at the source: which of two faults comes tells it. */
-	exec_first(c);
-	if (src_linear(c, u, &from) || dst_linear(c, u, false, &to) || soft_probe_read(c, to, u->opsize))
-		return NULL;
+	begin(c);
+	if (src_linear(c, u, &from) || dst_linear(c, u, false, &to) ||
+	    (!c->in_emulator && soft_probe_read(c, to, u->opsize)))
+		return failed(c);
 	exec_second(c);
-	if (exec_done(c, soft_read(c, from, u->opsize, &a) || soft_read(c, to, u->opsize, &b)))
-		return NULL;
+	if (string_read(c, from, u->opsize, &a) || string_read(c, to, u->opsize, &b))
+		return failed(c);
 	flags_set(c, FLAGS_SUB, u->opsize, a, b, a - b, false);
 	advance(c, u, RSI, step_of(c, u->opsize));
 	advance(c, u, RDI, step_of(c, u->opsize));
@@ -176,10 +216,11 @@ const struct uop *op_ins(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
+	begin(c);
 	if (!soft_pio_allowed(c, (uint16_t)c->gpr[RDX], u->opsize) || dst_linear(c, u, true, &to) ||
 	    soft_probe_write(c, to, u->opsize) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, false) ||
-	    soft_write(c, to, u->opsize, &v))
-		return NULL;
+	    string_write(c, to, u->opsize, &v))
+		return failed(c);
 	advance(c, u, RDI, step_of(c, u->opsize));
 	return again(c, u, 1);
 }
@@ -190,9 +231,10 @@ const struct uop *op_outs(struct soft_cpu *c, const struct uop *u)
 
 	if (done(c, u))
 		return u + 1;
+	begin(c);
 	if (!soft_pio_allowed(c, (uint16_t)c->gpr[RDX], u->opsize) || src_linear(c, u, &from) ||
-	    soft_read(c, from, u->opsize, &v) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, true))
-		return NULL;
+	    string_read(c, from, u->opsize, &v) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, true))
+		return failed(c);
 	advance(c, u, RSI, step_of(c, u->opsize));
 	const struct uop *n = again(c, u, 1);
 	return n && c->event ? exec_jump(c, exec_next_rip(c, u)) : n; /* the board may have asked for something */

@@ -31,7 +31,7 @@ const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector)
 {
 	c->event = EVENT_EXCEPTION;
 	c->vector = vector;
-	c->not_canonical = false;
+	c->not_canonical = c->rep_emulated = false;
 	c->has_error = false;
 	c->error_code = 0;
 	c->soft_int_len = 0;

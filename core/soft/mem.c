@@ -196,7 +196,7 @@ static int translate(struct soft_cpu *c, struct mem_access *a)
 	uint64_t lin = a->lin;
 	unsigned left = a->size;
 
-	c->emulated = false;
+	c->emulated = c->in_emulator;
 	bool emulator = c->in_emulator || (c->m->emulated_kernel && !(a->kind & ACCESS_USER));
 
 	c->pg.ac = c->eflags & RFLAGS_AC;
@@ -272,7 +272,7 @@ static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool wr
 			continue;
 		block_cache_written(c->blocks, io.io[i].slot->alias + (io.io[i].gpa - io.io[i].slot->gpa));
 		if (a->emulate[i])
-			shadow_wrote(c->m->shadow, io.io[i].gpa, io.io[i].len, c->r.smm);
+			shadow_emulated_write(c->m->shadow, io.io[i].gpa, io.io[i].len);
 	}
 	return 0;
 }

@@ -180,7 +180,7 @@ void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in)
 		memcpy(c->gpr, in->gpr, sizeof(c->gpr));
 		c->rip = in->rip;
 		c->eflags = in->rflags | RFLAGS_FIXED;
-		c->inhibit = c->mmio_seen = false;
+		c->inhibit = c->mmio_seen = c->rep_emulated = false;
 	}
 	if (parts & REGS_DEBUG)
 		memcpy(c->r.dr, in->dr, sizeof(c->r.dr));

@@ -6,6 +6,7 @@
  *   insn.c     which flags an instruction leaves undefined rules.c    where the host is known to differ, and why
  *   compare.c  registers, memory, MMIO                    shadow.c   shadow tables and reverse maps
  *   run.c      both machines, step by step                main.c     seeds, demos, options
+ *   events.c   what the kernel's tracepoints say
  */
 #ifndef KVMSCOPE_TESTS_AGREE_H
 #define KVMSCOPE_TESTS_AGREE_H
@@ -194,6 +195,15 @@ void regs_print(FILE *f, const char *name, const struct regs *r);
 
 /* shadow.c */
 int compare_shadow(struct diff *d, struct machine *kvm, struct machine *soft, struct err *e) MUST_USE;
+
+/* ---- events.c: the kernel's tracepoints of this thread, where one vCPU runs. */
+int events_open(struct err *e) MUST_USE;
+void events_close(void);
+bool events_there(void);
+/* What was traced so far is forgotten: another guest begins. */
+void events_reset(void);
+/* Take what came in since the last call; printed where show. Returns how many instructions the emulator executed. */
+unsigned events_take(bool show);
 
 /* ---- run.c */
 struct totals {

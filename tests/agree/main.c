@@ -123,11 +123,14 @@ int main(int argc, char **argv)
 	}
 	if (facts_open())
 		return 2;
+	if (events_open(&e))
+		printf("no tracepoints: %s\n", e.why);
 	clock_t t0 = clock();
 	int bad = run_seeds(&o, &t);
 	if (o.n > 1 && !o.first)
 		bad |= run_demos(&o, &t);
 	facts_close();
+	events_close();
 	printf("%llu guests, %llu instructions side by side, %llu shadow comparisons, %llu ended by a rule, %.1f s of CPU\n",
 	       (unsigned long long)t.guests, (unsigned long long)t.instructions, (unsigned long long)t.shadow,
 	       (unsigned long long)t.ruled, (double)(clock() - t0) / CLOCKS_PER_SEC);

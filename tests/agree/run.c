@@ -155,10 +155,11 @@ static int step(struct side *s, struct err *e)
 	return machine_run(s->m, RUN_STEP, 0, 1, &s->stop, e);
 }
 
-/* Undefined flags: soft goes on with what the host has. */
-static int settle_flags(struct side *k, struct side *s, uint64_t undefined, struct err *e)
+/* Undefined flags: soft goes on with what the host has. Within a REP its registers are set in any case: a trap behind each
+ * iteration brings the host out of its emulator, which soft would stay in. */
+static int settle(struct side *k, struct side *s, uint64_t undefined, bool in_rep, struct err *e)
 {
-	if (!((k->r.rflags ^ s->r.rflags) & undefined))
+	if (!in_rep && !((k->r.rflags ^ s->r.rflags) & undefined))
 		return 0;
 	s->r.rflags = (s->r.rflags & ~undefined) | (k->r.rflags & undefined);
 	return machine_set_regs(s->m, 0, REGS_GPR, &s->r, e);
@@ -183,6 +184,7 @@ static int step_both(const struct plan *p, struct side *k, struct side *s, unsig
 	if (why)
 		return 3;
 	int rc = step(k, &e);
+	(void)events_take(verbose > 2);
 	if (!rc)
 		rc = step(s, &e);
 	uint32_t parts = REGS_GPR | (strstr(f.text, "xmm") ? REGS_FPU : 0);
@@ -221,7 +223,7 @@ static int step_both(const struct plan *p, struct side *k, struct side *s, unsig
 	}
 	if (k->stop.reason != STOP_STEP)
 		return 2;
-	return settle_flags(k, s, f.undefined, &e);
+	return settle(k, s, f.undefined, s->r.rip == before, &e);
 }
 
 static int run_stepping(const struct plan *p, struct side *k, struct side *s, int verbose, struct totals *t)
@@ -238,11 +240,12 @@ static int run_stepping(const struct plan *p, struct side *k, struct side *s, in
 	return rc == 3 ? 0 : end_compare(p, k, s, !p->cpl0, t);
 }
 
-static int run_whole(const struct plan *p, struct side *k, struct side *s, struct totals *t)
+static int run_whole(const struct plan *p, struct side *k, struct side *s, int verbose, struct totals *t)
 {
 	struct err e = {0};
 	struct diff d = {0};
 	int rc = machine_run(k->m, RUN_CONTINUE, 0, 1, &k->stop, &e);
+	events_take(verbose > 2);
 
 	if (!rc)
 		rc = machine_run(s->m, RUN_CONTINUE, 0, 1, &s->stop, &e);
@@ -276,7 +279,7 @@ int agree_seed(const struct plan *p, struct totals *t, int verbose)
 	if (rc)
 		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
 	else
-		rc = p->stepping ? run_stepping(p, &k, &s, verbose, t) : run_whole(p, &k, &s, t);
+		rc = p->stepping ? run_stepping(p, &k, &s, verbose, t) : run_whole(p, &k, &s, verbose, t);
 	t->guests++;
 	if (k.m)
 		machine_destroy(k.m);

@@ -280,6 +280,159 @@ static void tables_written(void **state)
 	teardown(&t);
 }
 
+static bool page_is_unsync(struct env *t, uint64_t gfn)
+{
+	struct shadow_page_list l;
+	bool unsync = false;
+
+	assert_int_equal(shadow_pages_list(t->s, 0, &l, NULL), 0);
+	for (size_t i = 0; i < l.n; i++)
+		unsync |= l.v[i].gfn == gfn && l.v[i].unsync;
+	shadow_page_list_free(&l);
+	return unsync;
+}
+
+/* An unsync table that gets another parent is brought up to date, and stays unsync and writable: its guest has flushed
+ * nothing. A flush protects it. */
+static void unsync_linked_again(void **state)
+{
+	struct env t;
+	struct shadow_result r;
+	(void)state;
+
+	setup(&t, NULL);
+	table(&t, 0x13000)[0xa0] = 0x13000 | U_RW;
+	table(&t, 0x12000)[3] = 0x13000 | U_RW;
+	access_gva(&t, GVA + 0x40000, ACCESS_READ);
+	access_gva(&t, GVA + 0xa0000, ACCESS_WRITE);
+	assert_true(page_is_unsync(&t, 0x13));
+	table(&t, 0x13000)[0x40] = 0x41000 | U_RW | PTE_A;
+	r = access_gva(&t, 0x600000 + 0x50000, ACCESS_READ);
+	assert_int_equal(r.kind, SHADOW_MAPPED);
+	assert_true(page_is_unsync(&t, 0x13));
+	assert_true(spte_at(&t, GVA + 0xa0000) & SPTE_W);
+	assert_int_equal(spte_at(&t, GVA + 0x40000), 0);
+	assert_int_equal(count_rmap(&t, 0x40), 1); /* of entry 0x50, by either gva */
+	shadow_load_cr3(t.s, &t.v, &t.x.pg, &t.x.mem, false);
+	assert_false(page_is_unsync(&t, 0x13));
+	assert_int_equal(spte_at(&t, GVA + 0xa0000) & SPTE_W, 0);
+	teardown(&t);
+}
+
+/* A read of a leaf table through an entry that is writable and dirty makes it unsync as a write would; a sync does not. */
+static void unsync_by_a_read(void **state)
+{
+	struct env t;
+	(void)state;
+
+	setup(&t, NULL);
+	table(&t, 0x13000)[0xa0] = 0x13000 | U_RW | PTE_D;
+	access_gva(&t, GVA + 0x40000, ACCESS_READ);
+	access_gva(&t, GVA + 0xa0000, ACCESS_READ);
+	assert_true(page_is_unsync(&t, 0x13));
+	assert_int_equal(spte_at(&t, GVA + 0xa0000) & 0xfff, 0xe67);
+	/* Synced while it is a table: without W; its rights changed, so its spte is made anew. */
+	shadow_load_cr3(t.s, &t.v, &t.x.pg, &t.x.mem, false);
+	assert_int_equal(spte_at(&t, GVA + 0xa0000) & SPTE_W, 0);
+	access_gva(&t, GVA + 0x50000, ACCESS_WRITE);
+	access_gva(&t, GVA + 0xa0000, ACCESS_WRITE);
+	assert_true(page_is_unsync(&t, 0x13));
+	table(&t, 0x13000)[0xa0] &= ~PTE_D;
+	shadow_invlpg(t.s, &t.v, &t.x.pg, &t.x.mem, GVA + 0xa0000);
+	assert_int_equal(spte_at(&t, GVA + 0xa0000) & SPTE_W, 0);
+	table(&t, 0x13000)[0xa0] |= PTE_D;
+	shadow_invlpg(t.s, &t.v, &t.x.pg, &t.x.mem, GVA + 0xa0000);
+	assert_int_equal(spte_at(&t, GVA + 0xa0000) & SPTE_W, 0);
+	teardown(&t);
+}
+
+/* An entry that got reserved bits translates no more after a flush. */
+static void unsync_reserved_bits(void **state)
+{
+	struct env t;
+	(void)state;
+
+	setup(&t, NULL);
+	t.x.pg.efer &= ~EFER_NXE;
+	shadow_load_cr3(t.s, &t.v, &t.x.pg, &t.x.mem, false);
+	table(&t, 0x13000)[0xa0] = 0x13000 | U_RW;
+	access_gva(&t, GVA + 0x40000, ACCESS_READ);
+	access_gva(&t, GVA + 0xa0000, ACCESS_WRITE);
+	table(&t, 0x13000)[0x40] |= PTE_NX;
+	shadow_invlpg(t.s, &t.v, &t.x.pg, &t.x.mem, GVA + 0x40000);
+	assert_int_equal(count_rmap(&t, 0x40), 0);
+	teardown(&t);
+}
+
+/* A leaf table that becomes a directory too may not be written unseen any more: its unsync pages go. */
+static void unsync_becomes_a_directory(void **state)
+{
+	struct env t;
+	struct shadow_result r;
+	(void)state;
+
+	setup(&t, NULL);
+	table(&t, 0x13000)[0xa0] = 0x13000 | U_RW;
+	access_gva(&t, GVA + 0x40000, ACCESS_READ);
+	access_gva(&t, GVA + 0xa0000, ACCESS_WRITE);
+	assert_true(page_is_unsync(&t, 0x13));
+	table(&t, 0x13000)[0] = 0x14000 | U_RW;
+	table(&t, 0x14000)[1] = 0x42000 | U_RW;
+	table(&t, 0x11000)[1] = 0x13000 | U_RW;
+	r = access_gva(&t, 0x40001000, ACCESS_READ);
+	assert_ptr_equal(r.host, t.bytes + 0x42000);
+	assert_false(page_is_unsync(&t, 0x13));
+	assert_int_equal(count_rmap(&t, 0x40), 0);
+	assert_int_equal(access_gva(&t, GVA + 0xa0000, ACCESS_WRITE).kind, SHADOW_EMULATE);
+	teardown(&t);
+}
+
+static unsigned pages_of(struct env *t, uint64_t gfn)
+{
+	struct shadow_page_list l;
+	unsigned n = 0;
+
+	assert_int_equal(shadow_pages_list(t->s, 0, &l, NULL), 0);
+	for (size_t i = 0; i < l.n; i++)
+		n += l.v[i].gfn == gfn && !l.v[i].direct;
+	shadow_page_list_free(&l);
+	return n;
+}
+
+/* Emulated writes drop the entries they hit. What does not look like a write of an entry, and the third one to a directory
+ * that nobody faults through, zaps the page. */
+static void emulated_writes(void **state)
+{
+	struct env t;
+	(void)state;
+
+	setup(&t, NULL);
+	access_gva(&t, GVA + 0x40000, ACCESS_READ);
+	access_gva(&t, GVA + 0x50000, ACCESS_READ);
+	shadow_emulated_write(t.s, 0x13000 + 8 * 0x40, 8);
+	assert_int_equal(count_rmap(&t, 0x40), 1);
+	for (unsigned i = 0; i < 5; i++) /* a leaf table may be written as often as one likes */
+		shadow_emulated_write(t.s, 0x13000 + 8 * 0x40 + 4, 4);
+	shadow_emulated_write(t.s, 0x13000 + 8 * 0x40, 1);
+	assert_int_equal(pages_of(&t, 0x13), 1);
+	shadow_emulated_write(t.s, 0x13000 + 8 * 0x40 + 1, 1);
+	assert_int_equal(pages_of(&t, 0x13), 0);
+	assert_int_equal(count_rmap(&t, 0x40), 0);
+	access_gva(&t, GVA + 0x40000, ACCESS_READ);
+	shadow_emulated_write(t.s, 0x13000 + 8 * 0x40 + 4, 8); /* across two entries */
+	assert_int_equal(pages_of(&t, 0x13), 0);
+	shadow_emulated_write(t.s, 0x12000 + 8 * 9, 8);
+	shadow_emulated_write(t.s, 0x12000 + 8 * 9, 8);
+	access_gva(&t, GVA + 0x40000, ACCESS_READ); /* the count starts anew */
+	shadow_emulated_write(t.s, 0x12000 + 8 * 9, 8);
+	shadow_emulated_write(t.s, 0x12000 + 8 * 9, 8);
+	assert_int_equal(pages_of(&t, 0x12), 1);
+	shadow_emulated_write(t.s, 0x12000 + 8 * 9, 8);
+	assert_int_equal(pages_of(&t, 0x12), 0);
+	assert_int_equal(access_gva(&t, GVA + 0x40000, ACCESS_READ).kind, SHADOW_MAPPED);
+	teardown(&t);
+}
+
 static void large_pages_and_no_paging(void **state)
 {
 	struct env t;
@@ -474,11 +627,14 @@ static void seed_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(reads_and_writes),	  cmocka_unit_test(pages_made),
-	    cmocka_unit_test(mmio_and_its_cache), cmocka_unit_test(mmio_sptes),
-	    cmocka_unit_test(tables_written),	  cmocka_unit_test(large_pages_and_no_paging),
-	    cmocka_unit_test(slots_come_and_go),  cmocka_unit_test(stages_in_order),
-	    cmocka_unit_test(random_steps),	  cmocka_unit_test(seed_rules),
+	    cmocka_unit_test(reads_and_writes),	    cmocka_unit_test(pages_made),
+	    cmocka_unit_test(mmio_and_its_cache),   cmocka_unit_test(mmio_sptes),
+	    cmocka_unit_test(tables_written),	    cmocka_unit_test(large_pages_and_no_paging),
+	    cmocka_unit_test(slots_come_and_go),    cmocka_unit_test(stages_in_order),
+	    cmocka_unit_test(random_steps),	    cmocka_unit_test(seed_rules),
+	    cmocka_unit_test(unsync_linked_again),  cmocka_unit_test(unsync_by_a_read),
+	    cmocka_unit_test(unsync_reserved_bits), cmocka_unit_test(unsync_becomes_a_directory),
+	    cmocka_unit_test(emulated_writes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

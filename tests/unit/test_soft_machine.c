@@ -142,6 +142,47 @@ static void test_catch_mmio(void **state)
 }
 
 /* The guest's write is dropped, the debugger's is not. */
+static bool is_mapped(struct guest *g, uint64_t gva)
+{
+	struct spte_list l;
+	bool leaf = false;
+
+	assert_int_equal(machine_sptes(g->m, 0, gva, gva, &l, &g->e), 0);
+	for (size_t i = 0; i < l.n; i++)
+		leaf |= l.v[i].leaf && l.v[i].present;
+	spte_list_free(&l);
+	return leaf;
+}
+
+/* A REP whose one iteration hits a device is the emulator's from there on: what its other iterations read is not mapped. */
+static void test_rep_behind_a_device(void **state)
+{
+	struct guest *g = open_user(state, false);
+	uint64_t entry = 0x50000 | PTE_P | PTE_W | PTE_U;
+	const char *why;
+
+	if (!machine_can(g->m, MACHINE_CAP_SHADOW, &why)) {
+		printf("skip: %s\n", why);
+		guest_close(g);
+		skip();
+	}
+	guest_poke(g, GUEST_CR3 + 0x3000 + 8 * ((GUEST_DEVICE >> PAGE_SHIFT) + 1), &entry, 8);
+	CODE(g,
+	     "\xbe\xff\x0f\x1d\x00\xb9\x03\x00\x00\x00\xf3\xac\x0f\x0b"); /* rsi at its last byte, rcx 3; rep lodsb; ud2 */
+	assert_int_equal(guest_continue(g), STOP_EXCEPTION);
+	assert_int_equal(g->stop.vector, 6);
+	assert_true(guest_reg(g, 0, RSI) == GUEST_DEVICE + 0x1002);
+	assert_false(is_mapped(g, GUEST_DEVICE + 0x1000));
+	guest_peek(g, GUEST_CR3 + 0x3000 + 8 * ((GUEST_DEVICE >> PAGE_SHIFT) + 1), &entry, 8);
+	assert_true(entry & PTE_A);
+	/* The next instruction is nobody's emulator's. */
+	CODE(g, "\x8a\x04\x25\x00\x10\x1d\x00\x0f\x0b");
+	guest_set_rip(g, 0, GUEST_CODE);
+	assert_int_equal(guest_continue(g), STOP_EXCEPTION);
+	assert_true(is_mapped(g, GUEST_DEVICE + 0x1000));
+	guest_close(g);
+}
+
 static void test_readonly(void **state)
 {
 	struct guest *g = open_user(state, false);
@@ -210,8 +251,8 @@ static int run_over(const struct machine_ops *b, const char *name)
 #define TEST(F) cmocka_unit_test_setup(F, setup)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_step),	   TEST(test_registers), TEST(test_exception),	TEST(test_handler),
-	    TEST(test_breakpoint), TEST(test_interrupt), TEST(test_catch_mmio), TEST(test_readonly),
-	    TEST(test_memory),	   TEST(test_inject),	 TEST(test_dirty),
+	    TEST(test_breakpoint), TEST(test_interrupt), TEST(test_catch_mmio), TEST(test_rep_behind_a_device),
+	    TEST(test_readonly),   TEST(test_memory),	 TEST(test_inject),	TEST(test_dirty),
 	};
 
 	backend = b;

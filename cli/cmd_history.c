@@ -281,6 +281,7 @@ const struct command commands_history[] = {
      .summary = "the checkpoints that were taken",
      .help = "id, vcpu, rip, symbol, pages; position (instructions since the VM was made) on the soft backend.",
      .flags = CMD_NEEDS_VM,
+     .view = "checkpoints",
      .run = cmd_info_checkpoints},
     {.name = "delete checkpoint",
      .aliases = NULL,

@@ -161,6 +161,8 @@ struct value record_stop(struct pool *p, const struct stop *s, const char *why)
 	put_by_reason(p, &d, s);
 	if (s->no_progress)
 		v_put(p, &d, "no_progress", v_bool(true));
+	if (s->note[0])
+		v_put(p, &d, "note", v_str(p, s->note));
 	v_put(p, &d, "why", v_str(p, why && why[0] ? why : s->note));
 	return d;
 }

@@ -16,6 +16,7 @@ static const struct named_view {
     {"breakpoint", view_breakpoint, VALUE_DICT},
     {"display", view_display, VALUE_DICT},
     {"displays", view_displays, VALUE_LIST},
+    {"checkpoints", view_checkpoints, VALUE_LIST},
     {"slots", view_slots, VALUE_LIST},
     {"slot", view_slot, VALUE_DICT},
     {"shadow", view_shadow, VALUE_LIST},

@@ -4,6 +4,7 @@
  */
 #include "views/draw.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void draw_safe(struct out *o, const char *s)
@@ -50,10 +51,37 @@ void view_displays(struct out *o, const struct value *v)
 		view_display(o, &v->items[i]);
 }
 
+void view_checkpoints(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "id", .style = STYLE_BOLD},	 {.key = "vcpu"},  {.key = "rip", .style = STYLE_ADDR},
+	    {.key = "symbol", .optional = true}, {.key = "pages"}, {.key = "position", .optional = true},
+	};
+
+	if (!v->n)
+		out_nothing(o, "no checkpoint has been taken");
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+}
+
+/* A step needs no sentence, but where something is to be said of it. */
+static void draw_why(struct out *o, const struct value *v)
+{
+	const char *why = get_str(v, "why"), *note = get_str(v, "note");
+	char text[200];
+
+	if (strcmp(get_str(v, "reason"), "step")) {
+		if (why[0])
+			out_wrapped(o, why, 0);
+	} else if (note[0]) {
+		snprintf(text, sizeof(text), "Note: %s.", note);
+		out_wrapped(o, text, 0);
+	}
+}
+
 /* "step  rip 0x20000a", then the sentence. */
 void view_stop(struct out *o, const struct value *v)
 {
-	const char *reason = get_str(v, "reason"), *why = get_str(v, "why");
+	const char *reason = get_str(v, "reason");
 
 	out_styled(o, reason_style(reason), "%s", reason);
 	if (get_num(v, "breakpoint"))
@@ -66,8 +94,7 @@ void view_stop(struct out *o, const struct value *v)
 		out_text(o, ">");
 	}
 	out_text(o, "\n");
-	if (why[0] && strcmp(reason, "step"))
-		out_wrapped(o, why, 0);
+	draw_why(o, v);
 	if (v_get(v, "next") && v_get(v, "next")->type == VALUE_LIST)
 		view_disas(o, v_get(v, "next"));
 	if (v_get(v, "displays") && v_get(v, "displays")->type == VALUE_LIST)

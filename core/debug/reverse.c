@@ -40,7 +40,7 @@ static int way_begin(struct way *w, struct debugger *d, const char *what, struct
 			       w->h->record.off_why[0] ? ": " : "", w->h->record.off_why);
 	/* A change since the last run: the state of now is behind it, and the point before is reached all the same. */
 	if (!w->h->record.n || w->h->m != d->m || w->h->record.resets != machine_resets(d->m))
-		return err_set(e, -ENODATA, "%s" WHY "nothing has run since the record began" TRY "run, or si", what);
+		return err_set(e, -ENODATA, "%s" WHY "nothing has run since the record began" TRY "c, or si", what);
 	rc = control_settle(d, e);
 	if (!rc)
 		rc = checkpoint_take(w->h->store, d->m, w->h->record.v[w->h->record.n - 1].c, &w->now, e);

@@ -332,6 +332,14 @@ struct value sample_stop_mmio(struct pool *p)
 	return record_stop(p, &s, "a write of 4 bytes to gpa 0xd0000000, device scratch");
 }
 
+struct value sample_stop_note(struct pool *p)
+{
+	const struct stop s = {
+	    .reason = STOP_STEP, .rip = 0x200000, .slot = -1, .note = "the record begins here; there is nothing before it"};
+
+	return record_stop(p, &s, "vCPU 0 has executed one instruction.");
+}
+
 struct value sample_stages(struct pool *p)
 {
 	static const struct fault_stage s[] = {

@@ -74,6 +74,7 @@ static const struct {
      "status:i at:h len:i data:0 vector:i error_code:h address:h protection:b"},
     {"stop", sample_stop_exception, -1, NULL, "reason:s vcpu:i rip:h vector:i error_code:h cr2:h why:s"},
     {"mmio stop", sample_stop_mmio, -1, NULL, "reason:s vcpu:i rip:h breakpoint:i gpa:h len:i write:b data:s slot:0 why:s"},
+    {"noted step", sample_stop_note, -1, NULL, "reason:s vcpu:i rip:h note:s why:s"},
     {"stage", sample_stages, 0, NULL, "n:i fault:i stage:s gfn:h level:i detail:s live:b vcpu:i"},
     {"stage without gfn", sample_stages, 3, NULL, "n:i fault:i stage:s gfn:0 level:0 detail:s live:b vcpu:i"},
     {"change", sample_diff, 1, NULL, "part:s kind:s what:s before:s after:s"},

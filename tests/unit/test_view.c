@@ -71,6 +71,7 @@ static const struct golden {
     {"memop-fault", "memop", sample_memop_fault, 0, 0},
     {"stop-exception", "stop", sample_stop_exception, 0, 0},
     {"stop-mmio", "stop", sample_stop_mmio, 0, 0},
+    {"stop-note", "stop", sample_stop_note, 0, 0},
     {"stages", "stages", sample_stages, 0, 0},
     {"diff", "diff", sample_diff, 0, 0},
     {"diff-color", "diff", sample_diff, 1, 0},
@@ -193,8 +194,9 @@ static void test_scalars(void **state)
 
 static void test_empty_tables_say_so(void **state)
 {
-	static const char *const views[] = {"slots", "shadow", "shadow-tree", "sptes", "rmap",	      "rmaps", "mmio",
-					    "tlb",   "mem",    "stages",      "diff",  "breakpoints", "vcpus"};
+	static const char *const views[] = {"slots", "shadow",	    "shadow-tree", "sptes",	 "rmap",
+					    "rmaps", "mmio",	    "tlb",	   "mem",	 "stages",
+					    "diff",  "breakpoints", "vcpus",	   "checkpoints"};
 	struct value none = {.type = VALUE_LIST};
 
 	(void)state;

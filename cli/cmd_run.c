@@ -191,7 +191,8 @@ const struct command commands_run[] = {
      .summary = "let the guest go on",
      .help =
 	 "Gives the next stop: reason, vcpu, rip, why, and by reason breakpoint; vector, error_code, cr2; gpa, len, write, "
-	 "data, slot; port; stage. With N the breakpoint of the last stop is passed N - 1 times more.",
+	 "data, slot; port; stage. With N the breakpoint of the last stop is passed N - 1 times more. Inside a fault it "
+	 "finishes the fault and goes on, as `fault continue`.",
      .flags = RUNS | CMD_REPEATS | CMD_SHADOWS_TCL,
      .view = "stop",
      .run = cmd_continue},
@@ -202,8 +203,10 @@ const struct command commands_run[] = {
      .summary = "execute one instruction, or N",
      .help =
 	 "The current vCPU alone executes; an instruction with a REP prefix counts once for each round. A breakpoint, an "
-	 "exception or an exit ends it early.",
-     .flags = RUNS | CMD_REPEATS | CMD_NEEDS_STOPPED,
+	 "exception or an exit ends it early. Inside a fault (`catch fault`) the fault is given up where it stands, then "
+	 "the "
+	 "instruction is executed from its start without stopping at this fault's stages.",
+     .flags = RUNS | CMD_REPEATS,
      .view = "stop",
      .run = cmd_stepi},
     {.name = "nexti",
@@ -213,8 +216,8 @@ const struct command commands_run[] = {
      .summary = "execute one instruction, calls and REP as a whole",
      .help =
 	 "As stepi, but a call, int, syscall or REP instruction runs until it comes back to the instruction behind it, with "
-	 "the stack no deeper than before.",
-     .flags = RUNS | CMD_REPEATS | CMD_NEEDS_STOPPED,
+	 "the stack no deeper than before. Inside a fault it leaves the fault as stepi does.",
+     .flags = RUNS | CMD_REPEATS,
      .view = "stop",
      .run = cmd_nexti},
     {.name = "until",
@@ -222,8 +225,10 @@ const struct command commands_run[] = {
      .group = "running",
      .usage = "A",
      .summary = "go on until the current vCPU reaches an address",
-     .help = "The stop's reason is step where it got there; a breakpoint or anything else on the way stops as well.",
-     .flags = RUNS | CMD_NEEDS_STOPPED,
+     .help =
+	 "The stop's reason is step where it got there; a breakpoint or anything else on the way stops as well. Inside a "
+	 "fault the instruction at hand is stepped first, as stepi does.",
+     .flags = RUNS,
      .complete = COMPLETE_ADDRESS,
      .view = "stop",
      .run = cmd_until},
@@ -234,8 +239,10 @@ const struct command commands_run[] = {
      .summary = "go on until the current function has returned",
      .help =
 	 "The return address is taken from the stack or the frame pointer where the bytes before it are a call; otherwise "
-	 "the function is stepped through, over its calls, until it returns (slower).",
-     .flags = RUNS | CMD_NEEDS_STOPPED,
+	 "the function is stepped through, over its calls, until it returns (slower). Inside a fault the instruction at "
+	 "hand "
+	 "is stepped first, as stepi does.",
+     .flags = RUNS,
      .view = "stop",
      .run = cmd_finish},
     {.name = "interrupt",

@@ -277,7 +277,9 @@ static int check_state(struct session *s, const struct command *cmd, struct err 
 	if (!s->d.m)
 		return err_set(e, -ENODEV, "%s" WHY "there is no VM" TRY "load IMAGE", cmd->name);
 	if ((cmd->flags & CMD_NEEDS_STOPPED) && machine_parked(s->d.m, &vcpu))
-		return err_set(e, -EBUSY, "%s" WHY "vCPU %u stands inside a fault" TRY "fault continue, or fault step",
+		return err_set(e, -EBUSY,
+			       "%s" WHY "vCPU %u stands inside a fault" TRY
+			       "fault continue, or si to leave the fault and take its instruction once more",
 			       cmd->name, vcpu);
 	return 0;
 }

@@ -79,6 +79,7 @@ Tcl_Obj *tcl_from_value(const struct value *v)
 	case VALUE_HEX:
 		return tcl_from_u64(v->hex);
 	case VALUE_STR:
+	case VALUE_REAL:
 		return Tcl_NewStringObj(v->str, (int)v->n);
 	case VALUE_NA:
 		return Tcl_ObjPrintf("n/a (%s)", v->str);
@@ -143,6 +144,35 @@ static bool integer_value(const char *s, struct value *out)
 	return true;
 }
 
+/* A number with a fraction as JSON writes it. Without a point an exponent alone is text ("12e4" is hex of memory), unless
+ * Tcl itself made the number. */
+static bool is_real(const char *s, bool computed)
+{
+	const char *digits = s + (*s == '-');
+	size_t whole = strspn(digits, "0123456789"), part = 0;
+	const char *at = digits + whole;
+
+	if (!whole || (whole > 1 && *digits == '0'))
+		return false;
+	if (*at == '.') {
+		part = strspn(++at, "0123456789");
+		at += part;
+		if (!part)
+			return false;
+	}
+	if (!part && !computed)
+		return false;
+	if (*at == 'e' || *at == 'E') {
+		at++;
+		at += *at == '+' || *at == '-';
+		size_t exponent = strspn(at, "0123456789");
+		at += exponent;
+		if (!exponent)
+			return false;
+	}
+	return !*at;
+}
+
 struct value value_from_tcl(struct pool *p, Tcl_Obj *o)
 {
 	const char *type = o->typePtr ? o->typePtr->name : "";
@@ -159,5 +189,7 @@ struct value value_from_tcl(struct pool *p, Tcl_Obj *o)
 	if (integer_value(text, &v))
 		return v;
 	v = v_str(p, text);
+	if (is_real(text, !strcmp(type, "double")))
+		v.type = VALUE_REAL;
 	return v;
 }

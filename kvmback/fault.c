@@ -419,6 +419,24 @@ static void give_up(struct kvm_faults *f)
 	atomic_store(&f->vm->rs->interrupt, false);
 }
 
+/* The same before a step. An instruction that KVM emulates may have run to its end before the signal was looked at, or have
+ * left as an access to a device: then that was the step, and f->stop says so. */
+static bool give_up_unless_done(struct kvm_faults *f, unsigned vcpu)
+{
+	struct regs before, after = {0};
+	unsigned who = f->who;
+	bool known = kvm_faults_regs(f->vm, who, &before) && before.valid & REGS_GPR;
+
+	give_up(f);
+	if (f->rc || f->stop.reason != STOP_INTERRUPTED)
+		return true;
+	if (who != vcpu || !known || kvm_get_regs(&f->vm->m, who, REGS_GPR, &after, NULL) ||
+	    (before.rip == after.rip && !memcmp(before.gpr, after.gpr, sizeof(after.gpr))))
+		return false;
+	f->stop.reason = STOP_STEP;
+	return true;
+}
+
 static int remember_regs(struct kvm_faults *f, struct err *e)
 {
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
@@ -475,8 +493,8 @@ int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_
 	bool step_first = f->state == PARKED && kind == RUN_STEP;
 	int rc = 0;
 
-	if (step_first)
-		give_up(f);
+	if (step_first && give_up_unless_done(f, vcpu))
+		return result(f, out, e);
 	if (f->state == PARKED) {
 		/* Finish this fault, then go on. */
 		unsigned this_one = f->log.fault;

@@ -140,6 +140,9 @@ static void write_value(struct out *o, const struct value *v, unsigned depth)
 	case VALUE_STR:
 		write_string(o, v->str, v->n);
 		return;
+	case VALUE_REAL:
+		out_bytes(o, v->str, v->n);
+		return;
 	case VALUE_NA:
 		write_na(o, v);
 		return;

@@ -4,6 +4,26 @@
  */
 #include "views/record.h"
 
+/* What a catchpoint's numbers were taken for: one of `catch fault` is a gfn, two are gvas. */
+static struct value catch_means(struct pool *p, const struct bp *b)
+{
+	unsigned long long first = b->arg_first, last = b->arg_last;
+	const char *unit = b->event == CATCH_MMIO   ? "gpa"
+			   : b->event == CATCH_PIO  ? "port"
+			   : b->event == CATCH_SLOT ? "slot"
+						    : "";
+
+	if (b->event == CATCH_EXCEPTION)
+		return first == last ? v_strf(p, "vector %llu", first) : v_strf(p, "vectors %llu to %llu", first, last);
+	if (b->event == CATCH_MODE)
+		return v_strf(p, "into %s mode", cpu_mode_name((enum cpu_mode)first));
+	if (!b->event && b->fault.gva)
+		return v_strf(p, "gva 0x%llx to 0x%llx", first, last);
+	if (!b->event)
+		unit = "gfn";
+	return first == last ? v_strf(p, "%s 0x%llx", unit, first) : v_strf(p, "%s 0x%llx to 0x%llx", unit, first, last);
+}
+
 struct value record_bp(struct pool *p, const struct bp *b)
 {
 	struct value d = v_dict(p, 16);
@@ -22,6 +42,8 @@ struct value record_bp(struct pool *p, const struct bp *b)
 			v_put(p, &d, "phys", v_bool(b->phys));
 		}
 	}
+	if (b->kind == BP_CATCH && b->has_arg)
+		v_put(p, &d, "means", catch_means(p, b));
 	if (b->ignore)
 		v_put(p, &d, "ignore", v_int((int64_t)b->ignore));
 	if (b->condition)

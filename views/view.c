@@ -105,6 +105,7 @@ void out_inline(struct out *o, const struct value *v)
 		out_hex(o, v->hex);
 		return;
 	case VALUE_STR:
+	case VALUE_REAL:
 		out_safe(o, v->str, v->n, false);
 		return;
 	case VALUE_NA:

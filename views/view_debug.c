@@ -172,6 +172,8 @@ static void cell_enabled(struct out *o, const struct value *row)
 static void cell_place(struct out *o, const struct value *row)
 {
 	draw_safe(o, get_str(row, "at"));
+	if (get_str(row, "means")[0])
+		out_textf(o, " (%s)", get_str(row, "means"));
 	if (has_num(row, "len"))
 		out_textf(o, " %u byte%s", (unsigned)get_num(row, "len"), get_num(row, "len") == 1 ? "" : "s");
 	if (get_truth(row, "phys"))

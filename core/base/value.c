@@ -299,6 +299,7 @@ bool v_equal(const struct value *a, const struct value *b)
 	case VALUE_HEX:
 		return a->hex == b->hex;
 	case VALUE_STR:
+	case VALUE_REAL:
 	case VALUE_NA:
 		return a->n == b->n && !memcmp(a->str, b->str, a->n);
 	case VALUE_LIST:

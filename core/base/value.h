@@ -18,6 +18,7 @@ enum value_type {
 	VALUE_INT,  /* shown in decimal everywhere */
 	VALUE_HEX,  /* an address or flags word: a number in Tcl, "0x…" in JSON, hex for people */
 	VALUE_STR,  /* bytes, NUL-terminated */
+	VALUE_REAL, /* a script's number with a fraction; .str is its text, as JSON has it too */
 	VALUE_NA,   /* cannot be known; .str is the reason. "n/a (reason)" everywhere */
 	VALUE_LIST, /* items[n] */
 	VALUE_DICT, /* fields[n] in insertion order */

@@ -330,18 +330,48 @@ static int resume_loop(struct debugger *d, unsigned vcpu, const struct temp_stop
 	}
 }
 
+/* Has the step that was just made ended where t waits? */
+static int stepped_to(struct debugger *d, const struct temp_stop *t, bool *yes, struct err *e)
+{
+	struct where w;
+	int rc = control_where(d, t->vcpu, &w, e);
+
+	*yes = !rc && w.pc == t->addr && w.sp >= t->min_sp;
+	return rc;
+}
+
+/* Out of a fault first: nothing can be planted while a vCPU stands inside one. *done: the step ended it all. */
+static int leave_fault(struct debugger *d, const struct temp_stop *t, bool *arrived, bool *done, struct err *e)
+{
+	int rc = control_step(d, t->vcpu, e);
+
+	*done = true;
+	if (rc || d->stop.reason != STOP_STEP || d->stop.no_progress)
+		return rc;
+	rc = stepped_to(d, t, arrived, e);
+	*done = *arrived;
+	return rc;
+}
+
 int control_resume(struct debugger *d, unsigned vcpu, const struct temp_stop *t, bool *arrived, struct err *e)
 {
+	bool done = false;
+	int rc = 0;
+
 	*arrived = false;
 	take_out_temp(d);
+	if (t && machine_parked(d->m, NULL))
+		rc = leave_fault(d, t, arrived, &done, e);
+	if (rc || done)
+		return rc;
 	if (t) {
 		struct plant p = {.id = TEMP_ID, .kind = PLANT_EXEC, .addr = t->addr, .len = 1};
-		int rc = machine_plant(d->m, &p, e);
+		rc = machine_plant(d->m, &p, e);
 		if (rc)
 			return rc;
 		d->temp_left = true;
 	}
-	int rc = resume_loop(d, vcpu, t, arrived, e);
+	rc = resume_loop(d, vcpu, t, arrived, e);
 	take_out_temp(d);
 	return rc;
 }

@@ -39,6 +39,10 @@ def one_line_of_json_each():
     assert len(v[5]) == 2 and v[6] is None and v[7] == [1, 2] and v[8]["verdict"] == "ok" and v[9]["rip"] == "0x20000f", v
 
 
+def fractions_are_numbers():
+    assert values("expr 1/4.0", "list 0.5 -1e20 a 8.6.13", "string cat 12e4") == [0.25, [0.5, "-1e20", "a", "8.6.13"], "12e4"]
+
+
 def puts_goes_to_stderr_with_json():
     status, out, err = run(commands=["puts hello"], json_out=True)
     assert (status, out, err) == (0, "null\n", "hello\n")
@@ -291,7 +295,7 @@ def term_ends_a_batch():
         p.stdout.close()
 
 
-TESTS = [one_line_of_json_each, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
+TESTS = [one_line_of_json_each, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
          bad_options, help_and_version, options_in_every_spelling, scripts_print_what_they_put, scripts_see_tcl, the_library_comes_when_it_is_needed,
          script_errors_name_the_line, exit_in_scripts, order_of_scripts_and_commands, init_file, lines_from_a_pipe,
          output_that_goes_away, registers_and_variables, conditions, breakpoint_commands, help_of_every_command,

@@ -221,7 +221,7 @@ static void flags_are_enforced(void **state)
 	assert_non_null(strstr(e.why, "no VM"));
 	s.d.m = fake_create(1);
 	fake_of(s.d.m)->is_parked = true;
-	c.cmd = find("si", true, &used, &format, &e);
+	c.cmd = find("run", true, &used, &format, &e);
 	assert_true(c.cmd->flags & CMD_NEEDS_STOPPED);
 	assert_int_equal(command_run(&c, &e), -EBUSY);
 	assert_non_null(strstr(e.why, "stands inside a fault"));

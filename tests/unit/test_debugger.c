@@ -466,6 +466,40 @@ static void test_until(void **state)
 	assert_string_equal(d.stop.note, "`until` arrived at 0x10040");
 }
 
+static void unpark(struct machine *m, void *arg)
+{
+	assert_int_equal(fake_of(m)->last_kind, RUN_STEP);
+	assert_null(fake_plant(m, TEMP));
+	fake_of(m)->is_parked = false;
+	(void)arg;
+}
+
+static void push_unpark(enum stop_reason reason, uint64_t rip)
+{
+	struct fake_event ev = {.stop = {.reason = reason, .rip = rip, .slot = -1}, .fn = unpark};
+
+	fake_of(d.m)->is_parked = true;
+	fake_push_event(d.m, &ev);
+}
+
+/* Inside a fault nothing can be planted: the instruction is stepped first, and may have arrived by that. */
+static void test_until_from_inside_a_fault(void **state)
+{
+	(void)state;
+	push_unpark(STOP_STEP, 0x10003);
+	push_temp(0, 0x10040);
+	assert_int_equal(debug_until(&d, 0, 0x10040, NULL), 0);
+	expect_stop(STOP_STEP, 0, 0x10040);
+	push_unpark(STOP_STEP, 0x10044);
+	assert_int_equal(debug_until(&d, 0, 0x10044, NULL), 0);
+	expect_stop(STOP_STEP, 0, 0x10044);
+	assert_string_equal(d.stop.note, "`until` arrived at 0x10044");
+	push_unpark(STOP_MMIO, 0x10044);
+	assert_int_equal(debug_until(&d, 0, 0x10050, NULL), 0);
+	expect_stop(STOP_MMIO, 0, 0x10044);
+	assert_null(fake_plant(d.m, TEMP));
+}
+
 /* At a function's first instruction the return address is on top of the stack. */
 static void test_finish_at_entry(void **state)
 {
@@ -655,6 +689,7 @@ int main(void)
 	    T(test_next_lands_on_breakpoint),
 	    T(test_temp_left_behind),
 	    T(test_until),
+	    T(test_until_from_inside_a_fault),
 	    T(test_finish_at_entry),
 	    T(test_finish_by_frame_pointer),
 	    T(test_finish_in_recursion),

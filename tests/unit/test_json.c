@@ -38,6 +38,7 @@ static void test_scalars(void **state)
 	assert_json(&(struct value){.type = VALUE_HEX, .hex = 0}, "\"0x0\"");
 	assert_json(&(struct value){.type = VALUE_HEX, .hex = UINT64_MAX}, "\"0xffffffffffffffff\"");
 	assert_json(&(struct value){.type = VALUE_HEX, .hex = 0x240000}, "\"0x240000\"");
+	assert_json(&(struct value){.type = VALUE_REAL, .n = 7, .str = "1.5e+20"}, "1.5e+20");
 	struct value na = {.type = VALUE_NA, .n = 6, .str = "no BTF"};
 	assert_json(&na, "\"n/a (no BTF)\"");
 }
@@ -196,6 +197,9 @@ static void assert_same(const struct value *v, const json_t *j)
 	case VALUE_HEX:
 		snprintf(text, sizeof(text), "0x%llx", (unsigned long long)v->hex);
 		assert_string_equal(json_string_value(j), text);
+		return;
+	case VALUE_REAL:
+		assert_true(json_is_real(j));
 		return;
 	case VALUE_STR:
 		assert_true(json_is_string(j));

@@ -122,6 +122,34 @@ static void back_from_tcl(void **state)
 	assert_int_equal(result_of("string cat a b").type, VALUE_STR);
 }
 
+static void expect_real(const char *expression, const char *text)
+{
+	struct value v = result_of(expression);
+
+	assert_int_equal(v.type, VALUE_REAL);
+	assert_string_equal(v.str, text);
+	assert_string_equal(script(v, "set v"), text);
+}
+
+/* What looks like a number to JSON is one; hex of memory, versions and what JSON has no word for stay text. */
+static void reals_from_tcl(void **state)
+{
+	(void)state;
+	expect_real("expr {1 / 4.0}", "0.25");
+	expect_real("expr {0 - 2.0 ** 70 * 8}", "-9.44473296573929e+21");
+	expect_real("expr {1e20}", "1e+20");
+	expect_real("string cat 2 .50", "2.50");
+	assert_int_equal(result_of("list 0.5 a").items[0].type, VALUE_REAL);
+	assert_int_equal(result_of("expr {Inf}").type, VALUE_STR);
+	assert_int_equal(result_of("expr {-Inf}").type, VALUE_STR);
+	assert_int_equal(result_of("string cat 12 e4").type, VALUE_STR);
+	assert_int_equal(result_of("string cat 00. 5").type, VALUE_STR);
+	assert_int_equal(result_of("string cat .5 {}").type, VALUE_STR);
+	assert_int_equal(result_of("string cat 5 .").type, VALUE_STR);
+	assert_int_equal(result_of("string cat 8.6 .13").type, VALUE_STR);
+	assert_int_equal(result_of("string cat 1.5e {}").type, VALUE_STR);
+}
+
 static void there_and_back(void **state)
 {
 	struct value row = v_dict(pool, 2), list = v_list(pool, 1);
@@ -141,7 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(scalars),	     cmocka_unit_test(containers),     cmocka_unit_test(keys_by_content),
-	    cmocka_unit_test(back_from_tcl), cmocka_unit_test(there_and_back),
+	    cmocka_unit_test(back_from_tcl), cmocka_unit_test(there_and_back), cmocka_unit_test(reals_from_tcl),
 	};
 
 	Tcl_FindExecutable("test_tclvalue");

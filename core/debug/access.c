@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Memory accesses of one instruction, by capstone's detail mode. What capstone gets wrong or leaves out is put right here:
- * operands that are addresses only (LEA, NOP, prefetch), the stack of PUSH, CALL, RET and their like, operands of unknown
- * direction (taken as both).
+ * operands that are addresses only (LEA, NOP, prefetch), the stack of PUSH, CALL, RET and their like, directions and sizes.
  */
 #include "core/debug/access.h"
 
@@ -174,6 +173,7 @@ static bool touches_nothing(unsigned id)
 	case X86_INS_PREFETCHT2:
 	case X86_INS_CLFLUSH:
 	case X86_INS_CLFLUSHOPT:
+	case X86_INS_CLWB:
 	case X86_INS_INVLPG:
 	case X86_INS_MONITOR:
 		return true;
@@ -182,34 +182,46 @@ static bool touches_nothing(unsigned id)
 	}
 }
 
-static bool only_stores(unsigned id)
+/* Capstone's own word on the direction of a first operand is wrong for dozens of instructions (stores of FPU and SSE state,
+ * SETcc, rotations, CMPXCHG, TEST): by name, then. */
+static bool modifies(unsigned id)
 {
 	switch (id) {
-	case X86_INS_MOV:
-	case X86_INS_MOVABS:
-	case X86_INS_MOVNTI:
-	case X86_INS_MOVNTQ:
-	case X86_INS_MOVNTDQ:
-	case X86_INS_MOVAPS:
-	case X86_INS_MOVUPS:
-	case X86_INS_MOVAPD:
-	case X86_INS_MOVUPD:
-	case X86_INS_MOVDQA:
-	case X86_INS_MOVDQU:
-	case X86_INS_MOVD:
-	case X86_INS_MOVQ:
-	case X86_INS_MOVSS:
-	case X86_INS_MOVSD:
-	case X86_INS_POP:
-	case X86_INS_FXSAVE:
-	case X86_INS_FXSAVE64:
+	case X86_INS_ADC:
+	case X86_INS_ADD:
+	case X86_INS_AND:
+	case X86_INS_BTC:
+	case X86_INS_BTR:
+	case X86_INS_BTS:
+	case X86_INS_CMPXCHG:
+	case X86_INS_CMPXCHG8B:
+	case X86_INS_CMPXCHG16B:
+	case X86_INS_DEC:
+	case X86_INS_INC:
+	case X86_INS_NEG:
+	case X86_INS_NOT:
+	case X86_INS_OR:
+	case X86_INS_RCL:
+	case X86_INS_RCR:
+	case X86_INS_ROL:
+	case X86_INS_ROR:
+	case X86_INS_SAL:
+	case X86_INS_SAR:
+	case X86_INS_SHL:
+	case X86_INS_SHR:
+	case X86_INS_SBB:
+	case X86_INS_SHLD:
+	case X86_INS_SHRD:
+	case X86_INS_SUB:
+	case X86_INS_XADD:
+	case X86_INS_XCHG:
+	case X86_INS_XOR:
 		return true;
 	default:
 		return false;
 	}
 }
 
-/* Instructions whose first operand is looked at only. */
 static bool only_reads(unsigned id)
 {
 	switch (id) {
@@ -219,35 +231,95 @@ static bool only_reads(unsigned id)
 	case X86_INS_PUSH:
 	case X86_INS_CALL:
 	case X86_INS_JMP:
+	case X86_INS_LCALL:
+	case X86_INS_LJMP:
 	case X86_INS_MUL:
 	case X86_INS_IMUL:
 	case X86_INS_DIV:
 	case X86_INS_IDIV:
+	case X86_INS_CMPSB:
+	case X86_INS_CMPSW:
+	case X86_INS_CMPSD:
+	case X86_INS_CMPSQ:
+	case X86_INS_FADD:
+	case X86_INS_FSUB:
+	case X86_INS_FSUBR:
+	case X86_INS_FMUL:
+	case X86_INS_FDIV:
+	case X86_INS_FDIVR:
+	case X86_INS_FCOM:
+	case X86_INS_FCOMP:
+	case X86_INS_FIADD:
+	case X86_INS_FISUB:
+	case X86_INS_FISUBR:
+	case X86_INS_FIMUL:
+	case X86_INS_FIDIV:
+	case X86_INS_FIDIVR:
+	case X86_INS_FICOM:
+	case X86_INS_FICOMP:
 	case X86_INS_FLD:
-	case X86_INS_LGDT:
-	case X86_INS_LIDT:
+	case X86_INS_FILD:
+	case X86_INS_FBLD:
+	case X86_INS_FLDCW:
+	case X86_INS_FLDENV:
+	case X86_INS_FRSTOR:
 	case X86_INS_FXRSTOR:
 	case X86_INS_FXRSTOR64:
+	case X86_INS_LDMXCSR:
+	case X86_INS_LGDT:
+	case X86_INS_LIDT:
+	case X86_INS_LLDT:
+	case X86_INS_LMSW:
+	case X86_INS_LTR:
+	case X86_INS_VERR:
+	case X86_INS_VERW:
 		return true;
 	default:
 		return false;
 	}
 }
 
-static void direction(const cs_insn *in, unsigned index, const cs_x86_op *op, struct insn_access *a)
+/* A memory operand that is not the first is read; one that is, is a store unless it is known for another. */
+static void direction(const cs_insn *in, unsigned index, struct insn_access *a)
 {
-	bool first = index == 0;
+	bool rmw = index == 0 && modifies(in->id), reads = index || only_reads(in->id) || rmw;
 
-	a->read = op->access & CS_AC_READ;
-	a->write = op->access & CS_AC_WRITE;
-	if (first && only_stores(in->id)) {
-		a->read = false;
-		a->write = true;
-	} else if ((first && only_reads(in->id)) || (!first && !op->access)) {
-		a->read = true;
-		a->write = false;
-	} else if (!op->access) {
-		a->read = a->write = true;
+	/* XADD and XCHG with the memory operand second are written the other way round. */
+	if (in->id == X86_INS_XCHG || in->id == X86_INS_XADD)
+		rmw = reads = true;
+	a->read = reads;
+	a->write = rmw || !reads;
+}
+
+/* Bytes of the operand; 0: nobody knows. */
+static unsigned operand_size(const cs_insn *in, const cs_x86_op *op)
+{
+	switch (in->id) {
+	case X86_INS_FXSAVE:
+	case X86_INS_FXSAVE64:
+	case X86_INS_FXRSTOR:
+	case X86_INS_FXRSTOR64:
+		return 512;
+	case X86_INS_FNSAVE:
+	case X86_INS_FRSTOR:
+		return 108;
+	case X86_INS_FNSTSW:
+		return 2;
+	case X86_INS_XSAVE:
+	case X86_INS_XSAVE64:
+	case X86_INS_XSAVEC:
+	case X86_INS_XSAVEC64:
+	case X86_INS_XSAVEOPT:
+	case X86_INS_XSAVEOPT64:
+	case X86_INS_XSAVES:
+	case X86_INS_XSAVES64:
+	case X86_INS_XRSTOR:
+	case X86_INS_XRSTOR64:
+	case X86_INS_XRSTORS:
+	case X86_INS_XRSTORS64:
+		return 0;
+	default:
+		return op->size;
 	}
 }
 
@@ -282,7 +354,6 @@ static int stack_bytes(const struct access_regs *r, const cs_insn *in, bool *fro
 	case X86_INS_PUSHF:
 	case X86_INS_PUSHFD:
 	case X86_INS_PUSHFQ:
-	case X86_INS_ENTER:
 		return -w;
 	case X86_INS_LCALL:
 		return -2 * w;
@@ -331,10 +402,71 @@ static int stack_access(const struct access_regs *r, const cs_insn *in, struct i
 
 /* ---- all of it */
 
+/* Instructions whose accesses are no operands: frames, descriptors, what the displays of ENTER hold. */
+static bool hides_accesses(unsigned id)
+{
+	switch (id) {
+	case X86_INS_INT:
+	case X86_INS_INT1:
+	case X86_INS_INT3:
+	case X86_INS_INTO:
+	case X86_INS_ENTER:
+	case X86_INS_MASKMOVQ:
+	case X86_INS_MASKMOVDQU:
+	case X86_INS_VMASKMOVDQU:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static x86_reg segment_prefix(uint8_t prefix)
+{
+	switch (prefix) {
+	case 0x26:
+		return X86_REG_ES;
+	case 0x2e:
+		return X86_REG_CS;
+	case 0x36:
+		return X86_REG_SS;
+	case 0x64:
+		return X86_REG_FS;
+	case 0x65:
+		return X86_REG_GS;
+	default:
+		return X86_REG_DS;
+	}
+}
+
+static struct insn_access table_byte(const struct access_regs *r, const cs_insn *in)
+{
+	uint64_t at = (r->gpr[RBX] + (r->gpr[RAX] & 0xff)) & address_mask(in->detail->x86.addr_size);
+	const x86_op_mem m = {.segment = in->detail->x86.prefix[1] ? segment_prefix(in->detail->x86.prefix[1]) : 0};
+
+	return (struct insn_access){.linear = linear(r, segment_of(&m, false), at), .len = 1, .read = true};
+}
+
+/* In the order in which a processor makes them. */
+static void writes_last(struct insn_access *a, int n)
+{
+	for (int i = 0; i + 1 < n; i++)
+		if (!a[i].read && a[i + 1].read) {
+			struct insn_access first = a[i];
+
+			a[i] = a[i + 1];
+			a[i + 1] = first;
+		}
+}
+
 static int collect(const struct access_regs *r, const cs_insn *in, struct insn_access out[ACCESSES_MAX])
 {
 	const cs_x86 *x = &in->detail->x86;
 	int n = 0;
+
+	if (hides_accesses(in->id))
+		return -1;
+	if (in->id == X86_INS_XLATB)
+		out[n++] = table_byte(r, in);
 
 	for (unsigned i = 0; i < x->op_count && n < ACCESSES_MAX - 1 && !touches_nothing(in->id); i++) {
 		const cs_x86_op *op = &x->operands[i];
@@ -342,12 +474,15 @@ static int collect(const struct access_regs *r, const cs_insn *in, struct insn_a
 		if (op->type != X86_OP_MEM)
 			continue;
 		/* A vector of addresses, or a state whose size the operand does not have. */
-		if (!op->size || (op->mem.index >= X86_REG_XMM0 && op->mem.index <= X86_REG_ZMM31) || bit_string(in))
+		unsigned size = operand_size(in, op);
+		if (!size || (op->mem.index >= X86_REG_XMM0 && op->mem.index <= X86_REG_ZMM31) || bit_string(in))
 			return -1;
-		out[n] = (struct insn_access){.linear = operand_linear(r, in, &op->mem), .len = op->size};
-		direction(in, i, op, &out[n++]);
+		out[n] = (struct insn_access){.linear = operand_linear(r, in, &op->mem), .len = size};
+		direction(in, i, &out[n++]);
 	}
-	return n + stack_access(r, in, &out[n]);
+	n += stack_access(r, in, &out[n]);
+	writes_last(out, n);
+	return n;
 }
 
 int access_decode(struct access_decoder *d, const struct access_regs *r, const uint8_t *code, size_t n,

@@ -29,8 +29,8 @@ struct insn_access {
 	bool read, write;
 };
 
-/* How many accesses the instruction makes (a string instruction: one iteration), filled into out; -1 where the bytes are no
- * instruction, or one whose accesses do not follow from them. */
+/* How many accesses the instruction makes (a string instruction: one iteration), filled into out, reads before writes; -1
+ * where the bytes are no instruction, or one whose accesses do not follow from them. */
 int access_decode(struct access_decoder *d, const struct access_regs *r, const uint8_t *code, size_t n,
 		  struct insn_access out[ACCESSES_MAX]);
 

@@ -99,6 +99,18 @@ int cmd_hbreak(struct call *c, struct err *e)
 	return set_break(c, BP_HBREAK, false, e);
 }
 
+static int check_watched(struct call *c, const struct bp *b, struct err *e)
+{
+	const struct plant p = {.kind = b->kind == BP_WATCH    ? PLANT_WRITE
+					: b->kind == BP_RWATCH ? PLANT_READ
+							       : PLANT_ACCESS,
+				.addr = b->addr,
+				.len = b->len,
+				.phys = b->phys};
+
+	return c->s->d.m ? machine_check_watch(c->s->d.m, c->s->vcpu, &p, e) : 0;
+}
+
 static int set_watch(struct call *c, enum bp_kind kind, struct err *e)
 {
 	struct bp spec = {.kind = kind};
@@ -127,6 +139,8 @@ static int set_watch(struct call *c, enum bp_kind kind, struct err *e)
 	if (!rc && range_wraps(spec.addr, spec.len))
 		rc = err_set(e, -EINVAL, "watch" WHY "0x%llx and %llu bytes wrap past the last address" TRY "a shorter LEN",
 			     (unsigned long long)spec.addr, (unsigned long long)spec.len);
+	if (!rc)
+		rc = check_watched(c, &spec, e);
 	spec.condition = (char *)(uintptr_t)condition;
 	return rc ? rc : add(c, &spec, e);
 }

@@ -270,6 +270,59 @@ static int check_plant(const struct machine *m, const struct plant *p, struct er
 	return machine_check_cap(m, MACHINE_CAP_WATCH, true, "watchpoint", e);
 }
 
+static int check_watched_gpa(const struct machine *m, const struct plant *p, uint64_t gpa, const struct slot **out,
+			     struct err *e)
+{
+	const struct slot *s = NULL;
+
+	for (size_t i = 0; !s && i < m->slots.n; i++)
+		if (slot_contains(m->slots.by_gfn[i], gpa))
+			s = m->slots.by_gfn[i];
+	*out = s;
+	if (!s)
+		return err_set_at(e, -EINVAL, ERR_SPACE_GPA, gpa,
+				  "watch on MMIO: %#llx" WHY
+				  "no slot has gpa %#llx, so that every access there goes to a device" TRY
+				  "catch mmio %#llx",
+				  (unsigned long long)p->addr, (unsigned long long)gpa, (unsigned long long)gpa);
+	if (s->own)
+		return err_set_at(e, -EPERM, ERR_SPACE_GPA, gpa,
+				  "watch %#llx" WHY "gpa %#llx is memory that the debugger keeps for itself" TRY
+				  "info slots",
+				  (unsigned long long)p->addr, (unsigned long long)gpa);
+	if (p->kind == PLANT_WRITE && s->flags & SLOT_READONLY)
+		return err_set_at(
+		    e, -EINVAL, ERR_SPACE_GPA, gpa,
+		    "watch %#llx" WHY "slot %u is READONLY: a write to gpa %#llx leaves as MMIO and changes nothing" TRY
+		    "catch mmio %#llx, rwatch, or slot flags %u -readonly",
+		    (unsigned long long)p->addr, s->id, (unsigned long long)gpa, (unsigned long long)gpa, s->id);
+	return 0;
+}
+
+int machine_check_watch(struct machine *m, unsigned vcpu, const struct plant *p, struct err *e)
+{
+	struct xlate_env env;
+	int rc = check_plant(m, p, e);
+
+	if (!rc && !p->phys)
+		rc = machine_env(m, vcpu, &env, e);
+	for (uint64_t at = p->addr, left = p->len, part; !rc && left; at += part, left -= part) {
+		const struct slot *s = NULL;
+		struct walk w = {.gpa = at};
+
+		part = PAGE_SIZE_4K - (at & PAGE_OFFSET_MASK);
+		if (!p->phys)
+			paging_walk(&env.pg, &env.mem, at, ACCESS_READ | ACCESS_IMPLICIT, false, &w);
+		/* What is not mapped now may be later. */
+		if (!w.fault.present)
+			rc = check_watched_gpa(m, p, w.gpa, &s, e);
+		if (s && p->phys)
+			part = s->size - (at - s->gpa);
+		part = part < left ? part : left;
+	}
+	return rc;
+}
+
 int machine_plant(struct machine *m, struct plant *p, struct err *e)
 {
 	int rc = check_plant(m, p, e);

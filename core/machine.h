@@ -128,7 +128,13 @@ struct plant {
 	uint64_t len;
 	bool phys;
 	const char *how;
+	const char
+	    *why; /* where how is step: what keeps it from anything faster; NULL otherwise. Lives as long as the machine */
 };
+/* Is there memory behind a range that somebody wants watched, as this vCPU's tables and the slots are now? -EINVAL: a device
+ * answers there, or a READONLY slot does and writes alone are asked for; -EPERM: the debugger's own memory. Planting does
+ * not ask this: tables and slots change. */
+int machine_check_watch(struct machine *m, unsigned vcpu, const struct plant *p, struct err *e) MUST_USE;
 int machine_plant(struct machine *m, struct plant *p, struct err *e) MUST_USE;
 int machine_unplant(struct machine *m, int id, struct err *e) MUST_USE;
 

@@ -44,7 +44,7 @@ struct stop {
 	bool write;
 	uint8_t data[8], old_data[8];
 	bool has_old;
-	uint64_t by; /* WATCHPOINT: rip of the instruction that did it, which has been executed */
+	uint64_t by; /* WATCHPOINT: rip of the instruction that did it; it has been executed, so .rip is the next one's */
 	bool has_by;
 	int slot; /* of gpa; -1 for none */
 	uint16_t port;

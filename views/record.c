@@ -86,6 +86,8 @@ static void put_access(struct pool *p, struct value *d, const struct stop *s)
 
 static void put_watchpoint(struct pool *p, struct value *d, const struct stop *s)
 {
+	if (s->has_by)
+		v_put(p, d, "instruction", v_hex(s->by));
 	if (s->gva)
 		v_put(p, d, "gva", v_hex(s->gva));
 	v_put(p, d, "gpa", v_hex(s->gpa));

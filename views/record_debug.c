@@ -34,6 +34,8 @@ struct value record_bp(struct pool *p, const struct bp *b)
 	v_put(p, &d, "enabled", v_bool(b->enabled));
 	v_put(p, &d, "hits", v_int((int64_t)b->hits));
 	v_put(p, &d, "how", b->how ? v_str(p, b->how) : v_null());
+	if (b->why)
+		v_put(p, &d, "why", v_str(p, b->why));
 	v_put(p, &d, "temporary", v_bool(b->temporary));
 	if (b->kind != BP_CATCH) {
 		v_put(p, &d, "address", v_hex(b->addr));

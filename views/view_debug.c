@@ -200,6 +200,14 @@ void view_breakpoints(struct out *o, const struct value *v)
 	}
 	table_draw(o, columns, ARRAY_LEN(columns), v);
 	for (uint32_t i = 0; i < v->n; i++) {
+		const char *why = get_str(&v->items[i], "why");
+		if (!why[0])
+			continue;
+		out_styled(o, STYLE_DIM, "%u by step: ", (unsigned)get_num(&v->items[i], "id"));
+		draw_safe(o, why);
+		out_text(o, "\n");
+	}
+	for (uint32_t i = 0; i < v->n; i++) {
 		const char *script = get_str(&v->items[i], "commands");
 		if (!script[0])
 			continue;
@@ -223,6 +231,10 @@ void view_breakpoint(struct out *o, const struct value *v)
 	}
 	if (how[0])
 		out_textf(o, ", by %s", how);
+	if (get_str(v, "why")[0]) {
+		out_text(o, ": ");
+		draw_safe(o, get_str(v, "why"));
+	}
 	if (get_truth(v, "temporary"))
 		out_text(o, ", once");
 	if (!get_truth(v, "enabled"))

@@ -73,8 +73,10 @@ static int plant(struct machine *m, struct bp *b, struct err *e)
 		return 0;
 	struct plant p = {.id = b->id, .kind = plant_kind(b->kind), .addr = b->addr, .len = b->len, .phys = b->phys};
 	int rc = machine_plant(m, &p, e);
-	if (!rc)
+	if (!rc) {
 		b->how = p.how;
+		b->why = p.why;
+	}
 	return rc;
 }
 

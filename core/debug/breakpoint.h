@@ -26,6 +26,7 @@ struct bp {
 	char *condition; /* text, evaluated by the caller's hook; NULL for none */
 	char *commands;	 /* script to run on a stop; NULL for none */
 	const char *how; /* mechanism chosen by the machine */
+	const char *why; /* where that is step: what keeps it from anything faster; NULL otherwise */
 };
 
 struct bp_table {

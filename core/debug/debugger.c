@@ -129,15 +129,35 @@ static bool exec_hit(struct debugger *d, uint64_t addr, struct stop *s)
 	return id != 0;
 }
 
+/* The machine names one of those that an access hits; another may be the one whose condition holds. */
+static bool watch_covers(const struct bp *b, const struct stop *s)
+{
+	bool way = b->kind == BP_AWATCH || (b->kind == BP_WATCH && s->write) || (b->kind == BP_RWATCH && !s->write);
+
+	return b->enabled &&
+	       (b->id == s->breakpoint || (way && ranges_overlap(b->addr, b->len, b->phys ? s->gpa : s->gva, s->len)));
+}
+
+/* All watchpoints that the access hits: each counts it; true where one stops. The first that does names the stop. */
 static bool watch_hit(struct debugger *d, struct stop *s)
 {
-	struct bp *b = bp_find(&d->bps, s->breakpoint);
+	int id = 0;
 
-	if (!b || !b->enabled || !passes(d, b, s))
-		return !b && s->breakpoint != TEMP_ID;
-	if (b->temporary && !d->rehearsal)
-		(void)retire(d, b);
-	return true;
+	if (!bp_find(&d->bps, s->breakpoint))
+		return s->breakpoint != TEMP_ID;
+	for (size_t i = 0; i < d->bps.n; i++) {
+		struct bp *b = d->bps.v[i];
+
+		if (b->kind < BP_WATCH || b->kind > BP_AWATCH || !watch_covers(b, s) || !passes(d, b, s))
+			continue;
+		if (!id)
+			id = b->id;
+		if (b->temporary && !d->rehearsal && retire(d, b))
+			i--;
+	}
+	if (id)
+		s->breakpoint = id;
+	return id != 0;
 }
 
 /* The catch event behind a reason; 0 for faults. False where the reason is none that catchpoints are about. */

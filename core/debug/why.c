@@ -146,6 +146,10 @@ static void why_watchpoint(struct why *w)
 		why_add(w, ", 0x%llx before and 0x%llx now", data_of(s->old_data, s->len), data_of(s->data, s->len));
 	else
 		why_add(w, ", value 0x%llx", data_of(s->data, s->len));
+	if (s->has_by) {
+		why_add(w, ", by the instruction at ");
+		why_addr(w, s->by);
+	}
 	why_add(w, "; rip is ");
 	why_addr(w, s->rip);
 	why_add(w, ".");

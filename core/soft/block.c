@@ -76,6 +76,7 @@ bool block_page_has_code(const struct block_cache *b, const uint8_t *host_page)
 static const struct uop *op_look_again(struct soft_cpu *c, const struct uop *u)
 {
 	c->rip = uop_rip(c, u);
+	c->looked_again = true;
 	return NULL;
 }
 
@@ -305,6 +306,9 @@ static void account(struct soft_cpu *c, const struct uop *last)
 			c->vector = 12;
 		done -= last->fn != op_end && last->fn != op_look_again;
 	}
+	if (c->stop_soon)
+		c->by = uop_rip(c, c->looked_again && last->done ? last - 1 : last);
+	c->looked_again = false;
 	c->icount += done;
 	c->budget -= done < c->budget ? done : c->budget;
 }
@@ -333,6 +337,7 @@ static void run_one(struct soft_cpu *c, const struct block *k)
 {
 	const struct uop *u = k->uop, *next = u->fn(c, u);
 
+	c->by = uop_rip(c, u);
 	if (next) {
 		c->rip = wrap_rip(c, uop_rip(c, next));
 		c->icount++;

@@ -117,8 +117,9 @@ struct soft_cpu {
 	struct stop stop;
 	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
 
-	const struct uop *cur; /* the instruction under way, for uop_rip() in slow paths */
-	uint64_t block_rip;    /* rip of the current block's first byte */
+	bool looked_again;  /* block.c: the last handler was that of a block that is dead */
+	uint64_t by;	    /* rip of the instruction that hit a watchpoint */
+	uint64_t block_rip; /* rip of the current block's first byte */
 	struct block_cache *blocks;
 	struct decoder *decoder; /* the machine's */
 	uint64_t icount;	 /* instructions completed */

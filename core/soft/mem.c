@@ -262,7 +262,7 @@ static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool wr
 	int rc = tlb_to_io(&env, &a->tlb, a->kind, false, &io, &e);
 
 	if (!rc && watching(c))
-		soft_watch(c, a->lin, a->tlb.entry[0].gpa, a->size, write, data);
+		soft_watch(c, a->lin, &io, write, data);
 	if (!rc)
 		rc = run_iolist(&env, &io, data, &e);
 	if (rc)

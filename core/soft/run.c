@@ -144,6 +144,7 @@ static bool on_watch(struct soft_cpu *c, struct stop *out)
 		if (on_exception(c, out))
 			return true;
 	}
+	hit.by = c->by;
 	memset(&c->m->watch_hit, 0, sizeof(c->m->watch_hit));
 	return hit.reason && stop_with(c, &hit, out);
 }

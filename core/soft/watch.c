@@ -151,30 +151,44 @@ bool soft_watched_page(const struct soft_machine *m, uint64_t gva_page, uint64_t
 	return false;
 }
 
-static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, uint64_t gpa, unsigned len, bool write,
+/* The bytes that are there, by the parts of the access. */
+static void read_parts(const struct soft_cpu *c, const struct xlate_iolist *io, uint8_t *out, unsigned max)
+{
+	for (unsigned i = 0; i < io->n && max; i++) {
+		unsigned n = io->io[i].len < max ? io->io[i].len : max;
+
+		if (io->io[i].slot)
+			(void)!slots_read(&c->m->m.slots, io->io[i].gpa, c->r.smm, out, n, NULL);
+		out += n;
+		max -= n;
+	}
+}
+
+static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, const struct xlate_iolist *io, bool write,
 		   const void *data)
 {
 	struct stop *s = &c->m->watch_hit;
-	unsigned n = len < 8 ? len : 8;
+	unsigned len = io->io[0].len + (io->n > 1 ? io->io[1].len : 0);
+	const struct slot *slot = slot_lookup(&c->m->m.slots, io->io[0].gpa, c->r.smm, NULL);
 
 	*s = (struct stop){.reason = STOP_WATCHPOINT,
 			   .vcpu = c->index,
 			   .breakpoint = p->id,
 			   .gva = lin,
-			   .gpa = gpa,
+			   .gpa = io->io[0].gpa,
 			   .len = len,
 			   .write = write,
-			   .slot = -1};
-	s->has_old = !slots_read(&c->m->m.slots, gpa, c->r.smm, s->old_data, n, NULL);
-	memcpy(s->data, write ? data : s->old_data, n);
-	struct slot *slot = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
-	if (slot)
-		s->slot = (int)slot->id;
+			   .has_old = true,
+			   .has_by = true,
+			   .slot = slot ? (int)slot->id : -1};
+	read_parts(c, io, s->old_data, sizeof(s->old_data));
+	memcpy(s->data, write ? data : s->old_data, len < 8 ? len : 8);
+	c->by = c->rip; /* of an exception's frame; an instruction's is known when its block has ended */
 	c->stop_soon = true;
 	block_cache_flush(c->blocks); /* the block under way ends behind this instruction */
 }
 
-void soft_watch(struct soft_cpu *c, uint64_t lin, uint64_t gpa, unsigned len, bool write, const void *data)
+static void watch_drs(struct soft_cpu *c, uint64_t lin, unsigned len, bool write)
 {
 	for (unsigned n = 0; c->dr_data && n < 4; n++)
 		if (dr_enabled(c, n) && (dr_kind(c, n) == 3 || (dr_kind(c, n) == 1 && write)) &&
@@ -183,11 +197,24 @@ void soft_watch(struct soft_cpu *c, uint64_t lin, uint64_t gpa, unsigned len, bo
 			c->stop_soon = true;
 			block_cache_flush(c->blocks);
 		}
-	if (c->m->watch_hit.reason)
-		return;
-	for (const struct soft_plant *p = c->m->plants; p; p = p->next)
-		if (plant_hits(&p->p, lin, gpa, len, write)) {
-			report(c, &p->p, lin, gpa, len, write, data);
-			return;
-		}
+}
+
+/* What a device answers, a write to READONLY memory too, touches nothing that is watched. */
+static bool in_memory(const struct xlate_io *io, bool write)
+{
+	return io->kind == IO_RAM || (io->kind == IO_ROM && !write);
+}
+
+void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io, bool write, const void *data)
+{
+	uint64_t at = lin;
+
+	for (unsigned i = 0; i < io->n; at += io->io[i++].len)
+		watch_drs(c, at, io->io[i].len, write);
+	for (const struct soft_plant *p = c->m->plants; p && !c->m->watch_hit.reason; p = p->next) {
+		at = lin;
+		for (unsigned i = 0; i < io->n && !c->m->watch_hit.reason; at += io->io[i++].len)
+			if (in_memory(&io->io[i], write) && plant_hits(&p->p, at, io->io[i].gpa, io->io[i].len, write))
+				report(c, &p->p, lin, io, write, data);
+	}
 }

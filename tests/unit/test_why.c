@@ -117,7 +117,12 @@ static void test_watchpoint(void **state)
 	expect(&s,
 	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 wrote 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "
 	       "0x1fffff), 0x1 before and 0x12345678 now; rip is 0x10004 (main+0x4).");
-	s.write = s.has_old = false;
+	s.by = 0x10000;
+	s.has_by = true;
+	expect(&s,
+	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 wrote 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "
+	       "0x1fffff), 0x1 before and 0x12345678 now, by the instruction at 0x10000 (main); rip is 0x10004 (main+0x4).");
+	s.write = s.has_old = s.has_by = false;
 	s.len = 1;
 	expect(&s,
 	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 read 1 byte at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "

@@ -295,21 +295,25 @@ static bool at_handler(struct kvcpu *v, unsigned vector)
 	return id ? exit_breakpoint(v, id) : step_one(v);
 }
 
-static bool watch_hit(struct kvcpu *v, int id)
+/* The instruction is done, and its own address not known: rip stands behind it. */
+static bool watch_hit(struct kvcpu *v, unsigned dr)
 {
 	struct stop *s = &v->thread->stop;
-	const struct run_state *rs = v->vm->rs;
+	const struct run_plan *p = &v->thread->plan;
+	const struct slot *slot;
 	uint8_t rights;
 
-	for (size_t i = 0; i < rs->n_plants; i++)
-		if (rs->plant[i].p.id == id) {
-			s->gva = rs->plant[i].p.addr;
-			if (!gmem_translate(v, s->gva, &s->gpa, &rights))
-				s->gpa = s->gva;
-			s->len = (uint32_t)rs->plant[i].p.len;
-			s->write = rs->plant[i].p.kind == PLANT_WRITE;
-		}
-	s->breakpoint = id;
+	s->breakpoint = p->dr_id[dr];
+	s->gva = p->dbg.arch.debugreg[dr];
+	if (!gmem_translate(v, s->gva, &s->gpa, &rights))
+		s->gpa = s->gva;
+	slot = gmem_slot(v, s->gpa);
+	s->slot = slot ? (int)slot->id : -1;
+	s->len = p->dr_old_len[dr];
+	s->has_old = s->len;
+	memcpy(s->old_data, p->dr_old[dr], sizeof(s->old_data));
+	(void)gmem_read(v, s->gva, s->data, s->len);
+	s->write = (p->dbg.arch.debugreg[7] >> (16 + 4 * dr) & 3) == 1 || memcmp(s->data, s->old_data, s->len) != 0;
 	return vcpu_stop(v, STOP_WATCHPOINT);
 }
 
@@ -326,7 +330,7 @@ static bool exit_debug(struct kvcpu *v)
 	}
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_WATCH && d->dr6 & 1ull << i)
-			return watch_hit(v, p->dr_id[i]);
+			return watch_hit(v, i);
 	/* A handler first: a breakpoint may stand there as well. */
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)

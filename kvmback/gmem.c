@@ -82,24 +82,29 @@ static int read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 	return read_slot(s, gpa, entry, size);
 }
 
-bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights)
+bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct paging_mem mem = {.ctx = v, .read = read_entry};
 	struct regs r = {.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer};
 	struct paging pg;
-	struct walk w;
 
 	if (!(s->cr0 & CR0_PG)) {
-		*gpa = linear;
-		*rights = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER;
+		*out = (struct walk){.gpa = linear, .rights = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER};
 		return true;
 	}
 	paging_from_regs(&pg, &r);
 	if (v->vm->m.maxphyaddr)
 		pg.maxphyaddr = v->vm->m.maxphyaddr;
-	paging_walk(&pg, &mem, linear, ACCESS_READ | ACCESS_IMPLICIT, false, &w);
-	if (w.fault.present)
+	paging_walk(&pg, &mem, linear, ACCESS_READ | ACCESS_IMPLICIT, false, out);
+	return !out->fault.present;
+}
+
+bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights)
+{
+	struct walk w;
+
+	if (!gmem_walk(v, linear, &w))
 		return false;
 	*gpa = w.gpa;
 	*rights = w.rights;

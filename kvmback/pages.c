@@ -1,72 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Arming pages for watchpoints, and the thread that answers their faults.
- *
- * The order in which a fault is answered is what makes it exact: first the signal, then the page. A fault of the guest's own
- * access is given up by the signal (KVM_RUN: EINTR, nothing executed); a copy by KVM's emulator cannot be, it waits for the
- * page, completes the instruction and finds the signal before the next. With several vCPUs the others come out first, so
- * that nobody runs past an open page.
+ * Which pages are armed for watchpoints, and what was in those that are open. A watched range is cut into pieces, each
+ * contiguous in a slot's memory; the pages of all pieces are what is armed. Virtual addresses bring the entries of the
+ * guest's tables with them by which they are reached, as far as those are present: whoever writes one of them has the plan
+ * made anew, so that a watch follows its address to another page, or to the first that it gets.
  */
-#include "kvmback/pages.h"
+#include "kvmback/pages_impl.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-
-#include "kvmback/kernel/kview.h"
 
 #define GVA_MAX (16ull << 20)  /* a longer range of virtual addresses is not looked up page by page */
 #define READ_MAX (64ull << 20) /* every page of a range whose reads are watched must exist */
-#define LATE_NS 50000
 
-/* A part of a watched range that is contiguous in a slot's memory. */
-struct piece {
-	uint64_t hva, len, gva, gpa;
-	int id;
-	unsigned vcpu;
-	bool drop; /* reads are watched */
-	bool write;
-	const uint8_t *alias; /* of hva */
-};
-
-struct armed {
-	uint64_t hva, len; /* whole pages */
-	bool drop;
-};
-
-struct opened {
-	uint64_t hva;
-	const uint8_t *alias;
-	uint8_t before[PAGE_SIZE_4K];
-};
-
-struct pages {
-	struct kvm_vm *vm;
-	struct uffd uffd;
-	pthread_mutex_t lock;	/* armed, opened */
-	pthread_mutex_t reader; /* who reads faults */
-	bool direct;
-	pthread_t thread;
-	bool has_thread, quit;
-	bool polling, hold; /* the thread is in poll() on the userfaultfd; it is not to be */
-	pthread_cond_t out;
-	int wake; /* eventfd */
-	struct piece *piece;
-	size_t n_pieces, cap_pieces;
-	struct armed *armed; /* ascending, apart from each other */
-	size_t n_armed;
-	unsigned armed_gen; /* of uffd; another: nothing is armed */
-	struct opened **opened;
-	size_t n_opened, cap_opened;
-	struct uffd_fault *kept; /* faults read while waiting for others, for whoever reads next */
-	size_t n_kept, cap_kept;
-};
-
-/* Room for one more of size bytes. */
-static bool grow(void *array, size_t n, size_t *cap, size_t size)
+bool pages_grow(void *array, size_t n, size_t *cap, size_t size)
 {
 	size_t to = *cap ? *cap * 2 : 16;
 	void **at = array, *bigger;
@@ -83,7 +31,7 @@ static bool grow(void *array, size_t n, size_t *cap, size_t size)
 
 /* ---- what is armed */
 
-static const struct armed *find_armed(const struct pages *p, uint64_t hva)
+const struct armed *pages_find_armed(const struct pages *p, uint64_t hva)
 {
 	size_t lo = 0, hi = p->uffd.gen == p->armed_gen ? p->n_armed : 0;
 
@@ -196,73 +144,114 @@ void pages_begin(struct kvcpu *v)
 		p->n_pieces = out;
 }
 
-static bool add_piece(struct kvcpu *v, const struct plant *w, const struct slot *s, uint64_t gpa, uint64_t len, uint64_t gva)
+#define NO_ROOM "no memory left to note its pages"
+
+static const char *add_piece(struct kvcpu *v, const struct slot *s, uint64_t gpa, const struct piece *c)
 {
 	struct pages *p = v->vm->pages;
 
-	if (s->file_backed || !s->alias || !grow(&p->piece, p->n_pieces, &p->cap_pieces, sizeof(*p->piece)))
-		return false;
-	p->piece[p->n_pieces++] = (struct piece){.hva = s->hva + (gpa - s->gpa),
-						 .len = len,
-						 .gva = gva,
-						 .gpa = gpa,
-						 .id = w->id,
-						 .vcpu = v->index,
-						 .drop = w->kind != PLANT_WRITE,
-						 .write = w->kind != PLANT_READ,
-						 .alias = s->alias + (gpa - s->gpa)};
-	return true;
+	if (s->file_backed || !s->alias)
+		return "its memory is a file's, mapped for reading only, whose pages cannot be armed";
+	if (!pages_grow(&p->piece, p->n_pieces, &p->cap_pieces, sizeof(*p->piece)))
+		return NO_ROOM;
+	p->piece[p->n_pieces] = *c;
+	p->piece[p->n_pieces].hva = s->hva + (gpa - s->gpa);
+	p->piece[p->n_pieces].gpa = gpa;
+	p->piece[p->n_pieces].alias = s->alias + (gpa - s->gpa);
+	p->piece[p->n_pieces++].vcpu = v->index;
+	return NULL;
+}
+
+static const char *add_watched(struct kvcpu *v, const struct plant *w, const struct slot *s, uint64_t gpa, uint64_t len,
+			       uint64_t gva)
+{
+	const struct piece c = {
+	    .len = len, .gva = gva, .id = w->id, .drop = w->kind != PLANT_WRITE, .write = w->kind != PLANT_READ};
+
+	return add_piece(v, s, gpa, &c);
 }
 
 /* Every slot with a part of it, whoever sees that. */
-static bool want_phys(struct kvcpu *v, const struct plant *w)
+static const char *want_phys(struct kvcpu *v, const struct plant *w)
 {
 	const struct slot_table *t = &v->vm->m.slots;
-	bool any = false;
+	const char *why = NULL;
 
-	for (size_t i = 0; i < t->n; i++) {
+	for (size_t i = 0; i < t->n && !why; i++) {
 		const struct slot *s = t->by_gfn[i];
 		uint64_t first = w->addr > s->gpa ? w->addr : s->gpa;
 		uint64_t last = w->addr + w->len - 1, end = s->gpa + s->size - 1;
 
 		last = last < end ? last : end;
-		if (first > last)
-			continue;
-		if (!add_piece(v, w, s, first, last - first + 1, 0))
-			return false;
-		any = true;
+		if (first <= last)
+			why = add_watched(v, w, s, first, last - first + 1, 0);
 	}
-	return any;
+	return why;
 }
 
-static bool want_gva(struct kvcpu *v, const struct plant *w)
+/* The entries of a walk; seen: by level, the last that was added, with its piece. */
+struct seen {
+	uint64_t gpa;
+	size_t piece;
+};
+#define LEVELS 6
+
+static const char *want_entries(struct kvcpu *v, const struct walk *w, struct seen seen[LEVELS])
 {
+	const char *why = NULL;
+
+	for (unsigned i = 0; i < w->n && !why; i++) {
+		const struct walk_step *step = &w->step[i];
+		const struct slot *s = gmem_slot(v, step->gpa);
+		struct seen *last = &seen[step->level % LEVELS];
+		struct piece c = {.len = step->size, .table = true};
+
+		if (!s || last->gpa == step->gpa)
+			continue;
+		bool next = last->gpa && last->gpa + step->size == step->gpa && step->gpa & PAGE_OFFSET_MASK;
+		if (next)
+			v->vm->pages->piece[last->piece].len += step->size;
+		else
+			why = add_piece(v, s, step->gpa, &c);
+		*last = (struct seen){step->gpa, next ? last->piece : v->vm->pages->n_pieces - 1};
+	}
+	return why;
+}
+
+static const char *want_gva(struct kvcpu *v, const struct plant *w)
+{
+	struct seen seen[LEVELS] = {0};
+	const char *why = NULL;
+
 	if (w->len > GVA_MAX)
-		return false;
-	for (uint64_t at = w->addr, end = w->addr + w->len; at != end;) {
-		uint64_t next = (at | PAGE_OFFSET_MASK) + 1, gpa;
-		uint8_t rights;
+		return "it is longer than 16 MiB of virtual addresses (-phys has no such limit)";
+	for (uint64_t at = w->addr, end = w->addr + w->len; at != end && !why;) {
+		uint64_t next = (at | PAGE_OFFSET_MASK) + 1;
+		const struct slot *s;
+		struct walk walk;
 
 		if (next > end || !next)
 			next = end;
-		if (!gmem_translate(v, at, &gpa, &rights))
-			return false;
-		const struct slot *s = gmem_slot(v, gpa);
-		if (!s || !add_piece(v, w, s, gpa, next - at, at))
-			return false;
+		bool mapped = gmem_walk(v, at, &walk);
+		why = want_entries(v, &walk, seen);
+		s = mapped ? gmem_slot(v, walk.gpa) : NULL;
+		if (s && !why)
+			why = add_watched(v, w, s, walk.gpa, next - at, at);
 		at = next;
 	}
-	return true;
+	return why;
 }
 
-bool pages_want(struct kvcpu *v, const struct plant *w)
+const char *pages_want(struct kvcpu *v, const struct plant *w)
 {
 	struct pages *p;
 
+	if (uffd_why())
+		return uffd_why();
 	if (w->kind != PLANT_WRITE && w->len > READ_MAX)
-		return false;
+		return "reads are watched in more than 64 MiB, all of which would have to be in memory";
 	if (pages_get(v->vm, "watch", &p, NULL))
-		return false;
+		return "there is no file descriptor or thread left for userfaultfd";
 	return w->phys ? want_phys(v, w) : want_gva(v, w);
 }
 
@@ -329,7 +318,7 @@ void pages_forget(struct kvm_vm *vm)
 bool pages_protected(struct pages *p, uint64_t hva)
 {
 	pthread_mutex_lock(&p->lock);
-	const struct armed *a = find_armed(p, hva);
+	const struct armed *a = pages_find_armed(p, hva);
 	bool yes = a && !a->drop;
 	pthread_mutex_unlock(&p->lock);
 	return yes;
@@ -353,7 +342,7 @@ static const uint8_t *alias_of(const struct kvm_vm *vm, uint64_t hva)
 	return NULL;
 }
 
-static void keep_before(struct pages *p, uint64_t hva)
+void pages_keep_before(struct pages *p, uint64_t hva)
 {
 	const uint8_t *alias = alias_of(p->vm, hva);
 	struct opened *o;
@@ -361,7 +350,7 @@ static void keep_before(struct pages *p, uint64_t hva)
 	for (size_t i = 0; i < p->n_opened; i++)
 		if (p->opened[i]->hva == hva)
 			return;
-	if (!alias || !grow(&p->opened, p->n_opened, &p->cap_opened, sizeof(*p->opened)))
+	if (!alias || !pages_grow(&p->opened, p->n_opened, &p->cap_opened, sizeof(*p->opened)))
 		return;
 	o = malloc(sizeof(*o));
 	if (!o)
@@ -372,6 +361,20 @@ static void keep_before(struct pages *p, uint64_t hva)
 	p->opened[p->n_opened++] = o;
 }
 
+/* Has a guest table been written by which a watched address is reached? */
+static bool tables_changed(const struct pages *p)
+{
+	for (size_t o = 0; o < p->n_opened; o++)
+		for (size_t i = 0; i < p->n_pieces; i++) {
+			const struct piece *c = &p->piece[i];
+			uint64_t off = c->hva - p->opened[o]->hva;
+
+			if (c->table && off < PAGE_SIZE_4K && memcmp(p->opened[o]->before + off, c->alias, c->len) != 0)
+				return true;
+		}
+	return false;
+}
+
 void pages_rearm(struct kvcpu *v)
 {
 	struct pages *p = v->vm->pages;
@@ -379,8 +382,10 @@ void pages_rearm(struct kvcpu *v)
 	if (!p)
 		return;
 	pthread_mutex_lock(&p->lock);
+	if (tables_changed(p))
+		v->thread->moved = true;
 	for (size_t i = 0; i < p->n_opened; i++) {
-		const struct armed *a = find_armed(p, p->opened[i]->hva);
+		const struct armed *a = pages_find_armed(p, p->opened[i]->hva);
 
 		if (a && a->drop)
 			(void)!drop(p, p->opened[i]->hva, PAGE_SIZE_4K);
@@ -433,342 +438,4 @@ bool pages_changed(struct kvcpu *v, struct page_change *out)
 			if (piece_changed(&p->piece[i], p->opened[o], out))
 				return true;
 	return false;
-}
-
-/* ---- faults */
-
-static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
-{
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (vm->vcpu[i].thread && vm->vcpu[i].thread->tid == tid)
-			return &vm->vcpu[i];
-	return NULL;
-}
-
-/* Where the instruction began, for an access of KVM's emulator that will be done when the vCPU comes out. */
-static void note_regs(struct kvcpu *v)
-{
-	struct kvcpu_run *t = v->thread;
-	unsigned entry = atomic_load(&t->entries);
-
-	t->at_known =
-	    v->vm->kview && !kview_gprs(v->vm->kview, v->index, t->at_gpr, &t->at_rip) && entry == atomic_load(&t->entries);
-	t->at_entry = entry;
-}
-
-static void keep_fault(struct pages *p, const struct uffd_fault *f)
-{
-	if (grow(&p->kept, p->n_kept, &p->cap_kept, sizeof(*p->kept)))
-		p->kept[p->n_kept++] = *f;
-}
-
-static bool take_kept(struct pages *p, struct uffd_fault *out)
-{
-	if (!p->n_kept)
-		return false;
-	*out = p->kept[0];
-	p->n_kept--;
-	memmove(p->kept, p->kept + 1, p->n_kept * sizeof(*p->kept));
-	return true;
-}
-
-/* Does this vCPU wait for a page of whoever armed it? */
-static bool waits(const struct pages *p, const struct kvcpu *v)
-{
-	for (size_t i = 0; i < p->n_kept; i++)
-		if (p->kept[i].tid == v->thread->tid)
-			return true;
-	return false;
-}
-
-static void others_out(struct pages *p, const struct kvcpu *me)
-{
-	struct kvm_vm *vm = p->vm;
-	struct uffd_fault f;
-
-	/* Nobody begins to run behind our back. */
-	while (atomic_load(&vm->rs->letting))
-		sched_yield();
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]))
-			vcpu_kick(&vm->vcpu[i]);
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		while (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]) && !waits(p, &vm->vcpu[i])) {
-			struct pollfd pfd = {.fd = p->uffd.fd, .events = POLLIN};
-			struct timespec t = {.tv_nsec = LATE_NS};
-
-			(void)ppoll(&pfd, 1, &t, NULL);
-			while (uffd_next(&p->uffd, &f))
-				keep_fault(p, &f);
-		}
-}
-
-static void open_page(struct pages *p, const struct uffd_fault *f)
-{
-	if (f->protect)
-		(void)!uffd_protect(&p->uffd, f->hva, PAGE_SIZE_4K, false);
-	else
-		uffd_continue(&p->uffd, f->hva, false);
-}
-
-/* Opened and noted at once, so that whoever arms again finds all that is open. */
-static void open_noted(struct pages *p, const struct uffd_fault *f)
-{
-	pthread_mutex_lock(&p->lock);
-	keep_before(p, f->hva);
-	open_page(p, f);
-	pthread_mutex_unlock(&p->lock);
-}
-
-static bool is_mine(struct pages *p, const struct uffd_fault *f)
-{
-	pthread_mutex_lock(&p->lock);
-	const struct armed *a = find_armed(p, f->hva);
-	bool mine = a && (f->protect || a->drop);
-	pthread_mutex_unlock(&p->lock);
-	return mine;
-}
-
-static void touched(struct kvcpu *v)
-{
-	note_regs(v);
-	atomic_store(&v->thread->touched, true);
-	pthread_kill(v->thread->thread, KICK_SIGNAL);
-}
-
-/* Others that came to an armed page meanwhile: all of them are out when the first is. */
-static void answer_others(struct pages *p)
-{
-	size_t out = 0;
-
-	for (size_t i = 0; i < p->n_kept; i++) {
-		const struct uffd_fault f = p->kept[i];
-		struct kvcpu *v = vcpu_of(p->vm, f.tid);
-
-		if (!v || !is_mine(p, &f)) {
-			p->kept[out++] = f;
-		} else if (vcpu_busy(v)) {
-			touched(v);
-			open_noted(p, &f);
-		}
-	}
-	p->n_kept = out;
-}
-
-static void answer_vcpu(struct pages *p, const struct uffd_fault *f, struct kvcpu *v)
-{
-	if (!atomic_load(&v->thread->quiet)) {
-		if (p->vm->m.vcpus > 1)
-			others_out(p, v);
-		touched(v);
-		answer_others(p);
-	}
-	open_noted(p, f);
-}
-
-/* The watchpoints' part in a fault; false where they have none. */
-static bool answer(struct pages *p, const struct uffd_fault *f)
-{
-	struct kvcpu *v = vcpu_of(p->vm, f->tid);
-	bool mine = is_mine(p, f);
-
-	/* A page that is protected and missing: missing comes first, and is fault stepping's. */
-	if (!mine && !f->protect)
-		return false;
-	if (!mine)
-		open_page(p, f);
-	else if (v && vcpu_busy(v))
-		answer_vcpu(p, f, v);
-	else if (!v || p->vm->m.vcpus == 1)
-		/* Not an access of the guest's own: an ioctl of the debugger's, or one that was given up before it was
-		 * answered. The page is armed again when a vCPU starts. A vCPU's own thread does nothing but run it. */
-		open_noted(p, f);
-	return true;
-}
-
-bool pages_next(struct kvm_vm *vm, struct uffd_fault *out)
-{
-	struct pages *p = vm->pages;
-
-	while (p && (take_kept(p, out) || uffd_next(&p->uffd, out)))
-		if (!answer(p, out))
-			return true;
-	return false;
-}
-
-static void answer_all(struct pages *p)
-{
-	struct uffd_fault f;
-
-	pthread_mutex_lock(&p->reader);
-	/* Nobody steps through faults now: a page that is missing for that is simply given. */
-	while (!p->direct && pages_next(p->vm, &f))
-		uffd_continue(&p->uffd, f.hva, pages_protected(p, f.hva));
-	pthread_mutex_unlock(&p->reader);
-}
-
-/* What to wait for; false: quit. */
-static bool poll_begin(struct pages *p, struct pollfd pfd[2])
-{
-	pthread_mutex_lock(&p->reader);
-	bool on = !p->quit;
-	p->polling = on && !p->direct && !p->hold && p->uffd.fd >= 0;
-	pfd[0] = (struct pollfd){.fd = p->wake, .events = POLLIN};
-	pfd[1] = (struct pollfd){.fd = p->polling ? p->uffd.fd : -1, .events = POLLIN};
-	pthread_mutex_unlock(&p->reader);
-	return on;
-}
-
-static void poll_end(struct pages *p)
-{
-	pthread_mutex_lock(&p->reader);
-	p->polling = false;
-	pthread_cond_broadcast(&p->out);
-	pthread_mutex_unlock(&p->reader);
-}
-
-static void *pages_main(void *arg)
-{
-	struct pages *p = arg;
-	struct pollfd pfd[2];
-
-	while (poll_begin(p, pfd)) {
-		uint64_t n;
-
-		(void)poll(pfd, 2, -1);
-		poll_end(p);
-		if (pfd[0].revents && read(p->wake, &n, sizeof(n)) < 0)
-			continue; /* somebody else has emptied it: an eventfd does not fail otherwise */
-		if (pfd[1].revents)
-			answer_all(p);
-	}
-	return NULL;
-}
-
-/* Let the thread see what has changed. */
-static void wake(struct pages *p)
-{
-	uint64_t one = 1;
-
-	if (write(p->wake, &one, sizeof(one)) < 0)
-		return; /* full: then it is awake anyway */
-}
-
-void pages_direct(struct pages *p, bool on)
-{
-	bool was;
-
-	pthread_mutex_lock(&p->reader);
-	was = p->direct;
-	p->direct = on;
-	pthread_mutex_unlock(&p->reader);
-	if (was != on)
-		wake(p);
-}
-
-/* ---- life */
-
-static int start_thread(struct pages *p, const char *what, struct err *e)
-{
-	sigset_t all, old;
-
-	if (p->has_thread)
-		return 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int rc = pthread_create(&p->thread, NULL, pages_main, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_errno(e, rc, "%s" WHY "no thread to answer page faults" TRY "fewer processes", what);
-	p->has_thread = true;
-	return 0;
-}
-
-static int create(struct kvm_vm *vm, const char *what, struct err *e)
-{
-	struct pages *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return err_nomem(e, what);
-	p->vm = vm;
-	uffd_init(&p->uffd);
-	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->wake < 0) {
-		int saved = errno;
-
-		free(p);
-		return err_errno(e, saved, "%s" WHY "eventfd" TRY "a higher ulimit -n", what);
-	}
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_mutex_init(&p->reader, NULL);
-	pthread_cond_init(&p->out, NULL);
-	vm->pages = p;
-	return 0;
-}
-
-int pages_get(struct kvm_vm *vm, const char *what, struct pages **out, struct err *e)
-{
-	int rc = vm->pages ? 0 : create(vm, what, e);
-	bool closed = !rc && vm->pages->uffd.fd < 0;
-
-	if (closed) {
-		pthread_mutex_lock(&vm->pages->reader);
-		rc = uffd_open(&vm->pages->uffd, what, e);
-		pthread_mutex_unlock(&vm->pages->reader);
-	}
-	if (!rc)
-		rc = start_thread(vm->pages, what, e);
-	if (!rc && closed)
-		wake(vm->pages);
-	if (!rc)
-		*out = vm->pages;
-	return rc;
-}
-
-struct uffd *pages_uffd(struct pages *p)
-{
-	return &p->uffd;
-}
-
-void pages_close(struct pages *p)
-{
-	pthread_mutex_lock(&p->reader);
-	/* A poll under way would keep the file, and with it all registrations. */
-	p->hold = true;
-	wake(p);
-	while (p->polling)
-		pthread_cond_wait(&p->out, &p->reader);
-	pthread_mutex_lock(&p->lock);
-	uffd_close(&p->uffd);
-	p->n_kept = 0;
-	pthread_mutex_unlock(&p->lock);
-	p->hold = false;
-	pthread_mutex_unlock(&p->reader);
-}
-
-void pages_destroy(struct kvm_vm *vm)
-{
-	struct pages *p = vm->pages;
-
-	if (!p)
-		return;
-	pages_forget(vm);
-	pages_close(p);
-	if (p->has_thread) {
-		pthread_mutex_lock(&p->reader);
-		p->quit = true;
-		pthread_mutex_unlock(&p->reader);
-		wake(p);
-		pthread_join(p->thread, NULL);
-	}
-	close(p->wake);
-	pthread_mutex_destroy(&p->lock);
-	pthread_mutex_destroy(&p->reader);
-	pthread_cond_destroy(&p->out);
-	free(p->piece);
-	free(p->armed);
-	free(p->opened);
-	free(p->kept);
-	free(p);
-	vm->pages = NULL;
 }

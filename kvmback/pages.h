@@ -28,15 +28,16 @@ bool pages_armed(const struct pages *p);
 /* Must this page be write-protected when it is mapped? */
 bool pages_protected(struct pages *p, uint64_t hva);
 
-/* What watchpoints want armed, from plant.c under lay_lock: begin for a vCPU, want each, then apply. want: false where it
- * cannot be armed (no userfaultfd, memory of a file, an address that is not mapped now). */
+/* What watchpoints want armed, from plant.c under lay_lock: begin for a vCPU, want each, then apply. want: NULL, or why it
+ * cannot be armed. What is not mapped, or no memory, needs nothing now: the tables that say so are armed. */
 void pages_begin(struct kvcpu *v);
-bool pages_want(struct kvcpu *v, const struct plant *w);
+const char *pages_want(struct kvcpu *v, const struct plant *w);
 bool pages_apply(struct kvm_vm *vm); /* false: some could not be armed */
 /* A slot's memory goes. */
 void pages_forget(struct kvm_vm *vm);
 
-/* After an instruction, and before a free run: arm again what was opened. */
+/* After an instruction, and before a free run: arm again what was opened. v->thread->moved is set where a guest table was
+ * written by which a watched address is reached. */
 void pages_rearm(struct kvcpu *v);
 /* The byte of guest memory behind an alias pointer as it was before its page was opened; NULL where it was not opened. */
 const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define INT3 0xcc
+#define REFUSED "userfaultfd refuses a watched page"
 
 static bool is_exec(const struct plant *p)
 {
@@ -126,12 +127,12 @@ static bool has_dr(const struct run_plan *p, int id)
 	return false;
 }
 
-/* R/W and LEN of DR7 for a watch; -1 where debug registers cannot do it. */
+/* R/W and LEN of DR7 for a watch; -1 where debug registers cannot do it: none tells reads from writes. */
 static int watch_bits(const struct plant *p)
 {
 	int rw = p->kind == PLANT_WRITE ? 1 : 3;
 
-	if (p->phys || p->addr % p->len)
+	if (p->phys || p->kind == PLANT_READ || p->addr % p->len)
 		return -1;
 	switch (p->len) {
 	case 1:
@@ -187,12 +188,14 @@ static void plan_watches(struct kvcpu *v, bool user)
 		const struct plant *w = &rs->plant[i].p;
 		int bits = rs->st->watch[mode][user] ? watch_bits(w) : -1;
 
-		if (bits >= 0 && take_dr(p, DR_WATCH, w->id, w->addr, (unsigned)bits) < DR_COUNT)
+		unsigned dr = bits >= 0 ? take_dr(p, DR_WATCH, w->id, w->addr, (unsigned)bits) : DR_COUNT;
+		if (dr < DR_COUNT) {
+			p->dr_old_len[dr] = (uint8_t)gmem_read(v, w->addr, p->dr_old[dr], w->len);
 			continue;
-		if (pages_want(v, w))
-			continue;
-		p->slow_why = "a watchpoint whose pages cannot be armed";
-		p->unresolved = true;
+		}
+		const char *why = pages_want(v, w);
+		if (why)
+			p->slow_why = why;
 	}
 }
 
@@ -330,7 +333,7 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 		plan_vcpu(&vm->vcpu[i]);
 	if (!pages_apply(vm))
 		for (unsigned i = 0; i < vm->m.vcpus; i++)
-			vm->vcpu[i].thread->plan.slow_why = "a watchpoint whose pages cannot be armed";
+			vm->vcpu[i].thread->plan.slow_why = REFUSED;
 	pthread_mutex_unlock(&vm->rs->lay_lock);
 	return 0;
 }
@@ -338,9 +341,10 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 void plant_relay(struct kvcpu *v)
 {
 	pthread_mutex_lock(&v->vm->rs->lay_lock);
+	v->thread->moved = false;
 	plan_vcpu(v);
 	if (!pages_apply(v->vm))
-		v->thread->plan.slow_why = "a watchpoint whose pages cannot be armed";
+		v->thread->plan.slow_why = REFUSED;
 	pthread_mutex_unlock(&v->vm->rs->lay_lock);
 }
 
@@ -352,43 +356,6 @@ static struct plant_rec *find_plant(struct run_state *rs, int id)
 		if (rs->plant[i].p.id == id)
 			return &rs->plant[i];
 	return NULL;
-}
-
-/* The first byte of the range that a device answers; false where there is none. */
-static bool find_mmio(struct kvcpu *v, const struct plant *p, uint64_t *gpa)
-{
-	for (uint64_t at = p->addr, left = p->len; left;) {
-		uint64_t part = PAGE_SIZE_4K - (at & PAGE_OFFSET_MASK);
-		const struct slot *s = NULL;
-		uint8_t rights;
-
-		*gpa = at;
-		if (p->phys || gmem_translate(v, at, gpa, &rights)) {
-			for (size_t i = 0; !s && i < v->vm->m.slots.n; i++)
-				if (slot_contains(v->vm->m.slots.by_gfn[i], *gpa))
-					s = v->vm->m.slots.by_gfn[i];
-			if (!s)
-				return true;
-		}
-		if (p->phys)
-			part = s->size - (at - s->gpa);
-		part = part < left ? part : left;
-		at += part;
-		left -= part;
-	}
-	return false;
-}
-
-static int check_watch(struct kvcpu *v, const struct plant *p, struct err *e)
-{
-	uint64_t gpa;
-
-	if (!find_mmio(v, p, &gpa))
-		return 0;
-	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, gpa,
-			  "watch on MMIO: %#" PRIx64 WHY "no slot has gpa %#" PRIx64
-			  ", so that every access there goes to a device" TRY "catch mmio %#" PRIx64,
-			  p->addr, gpa, gpa);
 }
 
 static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
@@ -410,18 +377,19 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 }
 
 /* What will stand for it with vCPU 0 as it is. While a vCPU is parked inside a run, that run's own bytes stay. */
-static const char *plant_how(struct kvcpu *v, const struct plant *p)
+static const char *plant_how(struct kvcpu *v, const struct plant *p, const char **why)
 {
 	struct run_plan *plan = &v->thread->plan;
 	bool user = vcpu_cpl(v) == 3, parked = kvm_parked(&v->vm->m, &(unsigned){0});
 
 	pthread_mutex_lock(&v->vm->rs->lay_lock);
 	plan_vcpu(v);
-	if (parked)
-		(void)pages_apply(v->vm);
-	else
+	if (!pages_apply(v->vm))
+		plan->slow_why = REFUSED;
+	if (!parked)
 		plant_lift(v->vm);
 	pthread_mutex_unlock(&v->vm->rs->lay_lock);
+	*why = plan->slow_why;
 	if (plan->slow_why)
 		return "step";
 	for (unsigned i = 0; i < DR_COUNT; i++)
@@ -467,9 +435,7 @@ int kvm_plant(struct machine *m, struct plant *p, struct err *e)
 		return rc;
 	if (find_plant(rs, p->id))
 		return err_set(e, -EEXIST, "breakpoint %d" WHY "it is planted already" TRY "delete %d", p->id, p->id);
-	if (!is_exec(p))
-		rc = check_watch(v, p, e);
-	else if (p->kind == PLANT_EXEC_HW)
+	if (p->kind == PLANT_EXEC_HW)
 		rc = check_hw(v, p, e);
 	if (!rc)
 		rc = insert(rs, p, e);
@@ -478,8 +444,7 @@ int kvm_plant(struct machine *m, struct plant *p, struct err *e)
 	/* Only the kernel's own copy of the registers tells where KVM's emulator began. */
 	if (!is_exec(p) && !rs->st->tdp)
 		(void)!kvm_kview(vm, &(struct kview *){NULL}, NULL);
-	p->how = plant_how(v, p);
-	find_plant(rs, p->id)->p.how = p->how;
+	p->how = plant_how(v, p, &p->why);
 	return 0;
 }
 

@@ -56,8 +56,9 @@ enum dr_use { DR_FREE, DR_PLANT, DR_WATCH, DR_HANDLER, DR_NO_HANDLER, DR_SMI };
 struct run_plan {
 	struct kvm_guest_debug dbg;
 	enum dr_use dr[DR_COUNT];
-	int dr_id[DR_COUNT];  /* plant's id, or the vector of a handler */
-	const char *slow_why; /* not NULL: by single steps only, and why */
+	int dr_id[DR_COUNT];				   /* plant's id, or the vector of a handler */
+	uint8_t dr_old[DR_COUNT][8], dr_old_len[DR_COUNT]; /* DR_WATCH: what is there */
+	const char *slow_why;				   /* not NULL: by single steps only, and why */
 	uint64_t cr0, cr3, cr4, efer;
 	struct kvm_dtable idt;
 	bool unresolved; /* some address did not translate */
@@ -100,6 +101,7 @@ struct kvcpu_run {
 	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway */
 	atomic_uint entries; /* calls of KVM_RUN */
 	unsigned at_entry;   /* the one in which it was */
+	bool moved;	     /* a watched address may be somewhere else now: plant_relay() */
 	bool at_known;	     /* the registers when it was touched */
 	uint64_t at_gpr[16], at_rip;
 	struct access_decoder *accesses;
@@ -282,6 +284,8 @@ unsigned vcpu_cpl(struct kvcpu *v);
 unsigned vcpu_bits(struct kvcpu *v);
 uint64_t vcpu_linear(struct kvcpu *v, const struct kvm_segment *seg, uint64_t offset);
 uint64_t vcpu_linear_rip(struct kvcpu *v);
+/* The walk of the vCPU's tables, n 0 where paging is off; false where it ends in a fault. */
+bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out);
 bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights);
 struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa);
 /* The debugger's view of one byte; NULL where there is no memory, or where write and it is a file's. */

@@ -139,6 +139,11 @@ static void free_run(struct kvcpu *v)
 			on = vcpu_runs_here(v) ? watch_touched(v) : vcpu_out(v, OUT_TOUCH);
 			continue;
 		}
+		if (t->moved) {
+			on = vcpu_runs_here(v) || vcpu_out(v, OUT_TOUCH);
+			plant_relay(v);
+			continue;
+		}
 		if (vcpu_kicked(v)) {
 			if (io_finish(v))
 				vcpu_out(v, OUT_KICKED);

@@ -53,24 +53,28 @@ static int decode(struct kvcpu *v, const struct access_regs *r, struct insn_acce
 
 /* ---- is it watched */
 
-static bool kind_matches(const struct plant *p, const struct insn_access *a)
+static bool kind_matches(const struct plant *p, bool read, bool write)
 {
-	return p->kind == PLANT_WRITE ? a->write : p->kind == PLANT_READ ? a->read : true;
+	return p->kind == PLANT_WRITE ? write : p->kind == PLANT_READ ? read : read || write;
 }
 
-/* How far into the access the first watched byte is; -1: none is. */
-static int offset_of(struct kvcpu *v, const struct plant *p, const struct insn_access *a)
+/* How far into the access the first watched byte of memory is, and whether it is written there; -1: none is. What a device
+ * answers is no memory, and a write to READONLY memory leaves as MMIO. */
+static int offset_of(struct kvcpu *v, const struct plant *p, const struct insn_access *a, bool *write)
 {
 	unsigned part;
 
 	for (unsigned off = 0; off < a->len; off += part) {
-		uint64_t at = a->linear + off, left = PAGE_SIZE_4K - (at & PAGE_OFFSET_MASK);
+		uint64_t lin = a->linear + off, left = PAGE_SIZE_4K - (lin & PAGE_OFFSET_MASK), gpa, at;
 		uint8_t rights;
 
 		part = left < a->len - off ? (unsigned)left : a->len - off;
-		if (p->phys && !gmem_translate(v, at, &at, &rights))
+		if ((!p->phys && !ranges_overlap(p->addr, p->len, lin, part)) || !gmem_translate(v, lin, &gpa, &rights))
 			continue;
-		if (ranges_overlap(p->addr, p->len, at, part))
+		const struct slot *s = gmem_slot(v, gpa);
+		at = p->phys ? gpa : lin;
+		*write = a->write && s && !(s->flags & SLOT_READONLY);
+		if (s && kind_matches(p, a->read, *write) && ranges_overlap(p->addr, p->len, at, part))
 			return (int)(off + (p->addr > at ? p->addr - at : 0));
 	}
 	return -1;
@@ -82,7 +86,8 @@ static bool watched(struct kvcpu *v, const struct insn_access *a, struct watch_l
 
 	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
 		const struct plant *p = &rs->plant[i].p;
-		int off = kind_matches(p, a) ? offset_of(v, p, a) : -1;
+		bool write = false;
+		int off = kind_matches(p, a->read, a->write) ? offset_of(v, p, a, &write) : -1;
 		uint8_t rights;
 
 		if (off < 0)
@@ -92,7 +97,7 @@ static bool watched(struct kvcpu *v, const struct insn_access *a, struct watch_l
 		l->id = p->id;
 		l->linear = a->linear + (small ? 0 : (unsigned)off);
 		l->len = small ? a->len : a->len - (unsigned)off < 8 ? a->len - (unsigned)off : 8;
-		l->write = a->write && p->kind != PLANT_READ;
+		l->write = write && p->kind != PLANT_READ;
 		if (!gmem_translate(v, l->linear, &l->gpa, &rights))
 			l->gpa = 0;
 		return true;

@@ -338,26 +338,6 @@ static void other_modes(void **state)
 	}
 }
 
-static void refusals(void **state)
-{
-	OPEN(g, GUEST_LONG, 3, 1);
-	struct plant p = {.id = 1, .kind = PLANT_WRITE, .addr = 0xd0000000, .len = 4, .phys = true};
-
-	(void)state;
-	assert_int_equal(machine_plant(g.m, &p, &g.e), -EINVAL);
-	assert_non_null(strstr(g.e.next, "catch mmio"));
-	p = (struct plant){.id = 1, .kind = PLANT_READ, .addr = GUEST_DEVICE + 8, .len = 4};
-	assert_int_equal(machine_plant(g.m, &p, &g.e), -EINVAL);
-	/* its end is in no slot */
-	p = (struct plant){.id = 1, .kind = PLANT_WRITE, .addr = 0xffff8, .len = 16, .phys = true};
-	assert_int_equal(machine_plant(g.m, &p, &g.e), -EINVAL);
-	/* not mapped now: by steps */
-	p = (struct plant){.id = 1, .kind = PLANT_WRITE, .addr = 0x180000, .len = 4};
-	assert_int_equal(machine_plant(g.m, &p, &g.e), 0);
-	assert_string_equal(p.how, "step");
-	guest_close(&g);
-}
-
 /* ---- together with fault stepping */
 
 static void while_catching_faults(void **state)
@@ -517,7 +497,6 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(single_steps),
 	    cmocka_unit_test(own_writes),
 	    cmocka_unit_test(other_modes),
-	    cmocka_unit_test(refusals),
 	    cmocka_unit_test(while_catching_faults),
 	    cmocka_unit_test(watched_table),
 	    cmocka_unit_test(interrupt),

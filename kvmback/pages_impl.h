@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What pages.c (which pages are armed and opened) and pagefault.c (who answers their faults) share. Nobody else includes
+ * this.
+ */
+#ifndef KVMSCOPE_KVMBACK_PAGES_IMPL_H
+#define KVMSCOPE_KVMBACK_PAGES_IMPL_H
+
+#include "kvmback/pages.h"
+
+/* A part of a watched range that is contiguous in a slot's memory. */
+struct piece {
+	uint64_t hva, len, gva, gpa;
+	int id;
+	unsigned vcpu;
+	bool drop; /* reads are watched */
+	bool write;
+	bool table;	      /* an entry of a guest table by which a watched address is reached; id 0, len its size */
+	const uint8_t *alias; /* of hva */
+};
+
+struct armed {
+	uint64_t hva, len; /* whole pages */
+	bool drop;
+};
+
+struct opened {
+	uint64_t hva;
+	const uint8_t *alias;
+	uint8_t before[PAGE_SIZE_4K];
+};
+
+struct pages {
+	struct kvm_vm *vm;
+	struct uffd uffd;
+	pthread_mutex_t lock;	/* armed, opened */
+	pthread_mutex_t reader; /* who reads faults */
+	bool direct;
+	pthread_t thread;
+	bool has_thread, quit;
+	bool polling, hold; /* the thread is in poll() on the userfaultfd; it is not to be */
+	pthread_cond_t out;
+	int wake; /* eventfd */
+	struct piece *piece;
+	size_t n_pieces, cap_pieces;
+	struct armed *armed; /* ascending, apart from each other */
+	size_t n_armed;
+	unsigned armed_gen; /* of uffd; another: nothing is armed */
+	struct opened **opened;
+	size_t n_opened, cap_opened;
+	struct uffd_fault *kept; /* faults read while waiting for others, for whoever reads next */
+	size_t n_kept, cap_kept;
+};
+
+/* Room for one more of size bytes in an array of n. */
+bool pages_grow(void *array, size_t n, size_t *cap, size_t size);
+/* With lock held: what is armed at this page, NULL for nothing. */
+const struct armed *pages_find_armed(const struct pages *p, uint64_t hva);
+/* With lock held: remember what is in the page, which is about to be opened. */
+void pages_keep_before(struct pages *p, uint64_t hva);
+
+#endif

@@ -85,8 +85,9 @@ enum shadow_result_kind {
 	SHADOW_MAPPED,	    /* an spte allows it now: host, rights */
 	SHADOW_GUEST_FAULT, /* fault is to be delivered */
 	SHADOW_MMIO,	    /* no slot, or a write to READONLY memory: emulate it as an access of gpa */
-	SHADOW_EMULATE,	    /* memory, but it may not be mapped writable (a shadowed guest table): do the access through the
-			       pipeline, then shadow_wrote() */
+	SHADOW_EMULATE,	    /* memory, but it may not be mapped writable (a shadowed guest table, or a user's page that a
+			       supervisor writes with WP clear under SMAP): do the access through the pipeline, then
+			       shadow_wrote() */
 };
 struct shadow_result {
 	enum shadow_result_kind kind;
@@ -99,6 +100,10 @@ struct shadow_result {
 	bool from_cache; /* MMIO answered by the cache or an MMIO spte, without a walk */
 	struct slot *slot;
 };
+
+/* Does the MMIO cache answer for this access (enum access)? Its rights, and SMAP. */
+bool shadow_mmio_match(const struct mmio_cache *c, const struct paging *pg, uint64_t gva, unsigned access,
+		       uint64_t generation);
 
 /* As the MMU does on a TLB miss: look in the shadow tables, and only where they do not allow it take the fault: guest walk
  * (A/D bits set through mem), slot, shadow pages, spte, rmap, MMIO cache. emulator: the access begins in the emulator, which

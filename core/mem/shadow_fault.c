@@ -100,6 +100,16 @@ static int mmio(struct way *w, uint64_t gpa, bool from_cache)
 	return 0;
 }
 
+bool shadow_mmio_match(const struct mmio_cache *c, const struct paging *pg, uint64_t gva, unsigned access,
+		       uint64_t generation)
+{
+	bool user = access & ACCESS_USER;
+
+	if (!mmio_cache_match_gva(c, gva, user, access & ACCESS_WRITE, generation))
+		return false;
+	return user || !(c->access & ACC_USER) || !(pg->cr4 & CR4_SMAP) || (pg->ac && !(access & ACCESS_IMPLICIT));
+}
+
 /* An MMIO spte answers while its generation is current; it fills the vCPU's cache, and the emulator checks its access. */
 static bool mmio_from_spte(struct way *w, uint64_t *sptep)
 {
@@ -111,8 +121,7 @@ static bool mmio_from_spte(struct way *w, uint64_t *sptep)
 		return false;
 	}
 	mmio_cache_fill(&w->v->mmio, w->gva, mmio_spte_gfn(spte), acc, gen);
-	return mmio_cache_match_gva(&w->v->mmio, w->gva, w->access & ACCESS_USER, w->access & ACCESS_WRITE, gen) &&
-	       !(w->access & ACCESS_FETCH);
+	return shadow_mmio_match(&w->v->mmio, w->pg, w->gva, w->access, gen) && !(w->access & ACCESS_FETCH);
 }
 
 /* 1 where the shadow tables answer, 0 where the fault has to be taken, or -EINTR. */
@@ -187,7 +196,8 @@ static int walk_guest(struct way *w)
 
 /* Rights of the guest's tables for this access. A clean page is not mapped writable, so that the first write is seen. With
  * CR0.WP clear a supervisor's write to a page without W is allowed: then the page is mapped writable for the supervisor
- * only. */
+ * only. Not so a user's page under SMAP, which the supervisor's accesses without AC must go on to miss: it stays as it is,
+ * and each such write is done by itself. */
 static unsigned guest_rights(const struct way *w)
 {
 	const struct walk *k = &w->walk;
@@ -197,6 +207,8 @@ static unsigned guest_rights(const struct way *w)
 	if (w->pg->mode == PAGING_NONE)
 		return ACC_ALL;
 	if ((w->access & ACCESS_WRITE) && !(acc & ACC_WRITE)) {
+		if ((acc & ACC_USER) && (w->pg->cr4 & CR4_SMAP))
+			return acc;
 		acc = (acc | ACC_WRITE) & ~ACC_USER;
 		if (w->pg->cr4 & CR4_SMEP)
 			acc &= ~ACC_EXEC;
@@ -330,7 +342,7 @@ static int install(struct way *w, struct spage *sp, struct err *e)
 		shadow_flush(w->s, w->gva & ~PAGE_OFFSET_MASK);
 	mapped(w, sp, spte, index);
 	w->out->slot = w->slot;
-	if (protected && (w->access & ACCESS_WRITE))
+	if ((protected || !(acc & ACC_WRITE)) && (w->access & ACCESS_WRITE))
 		w->out->kind = SHADOW_EMULATE;
 	return stage(w, "rmap", gfn, 1, "%llu sptes in the chain", head ? (unsigned long long)rmap_count(*head) : 0ull);
 }
@@ -427,8 +439,7 @@ int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *
 	rc = from_tables(&w, root);
 	if (rc)
 		return rc < 0 ? rc : 0;
-	if (emulator &&
-	    mmio_cache_match_gva(&v->mmio, gva, access & ACCESS_USER, access & ACCESS_WRITE, s->cfg.slots->generation)) {
+	if (emulator && shadow_mmio_match(&v->mmio, pg, gva, access, s->cfg.slots->generation)) {
 		rc = stage(&w, "mmio-match", v->mmio.gfn, 0, "cached for gva %#llx", (unsigned long long)v->mmio.gva);
 		return rc ? rc : mmio(&w, v->mmio.gfn << PAGE_SHIFT | (gva & PAGE_OFFSET_MASK), true);
 	}

@@ -222,6 +222,8 @@ int soft_load_seg(struct soft_cpu *c, enum seg_index seg, uint16_t selector);
 /* After control registers, EFER, CS, SS or SMM changed: recompute cpl, code_bits, bases, paging; flush what the change
  * flushes. */
 void soft_mode_changed(struct soft_cpu *c, bool flush);
+/* The four entries that CR3 points to in PAE mode; all ones where there is no memory. */
+void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4]);
 void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
 /* DR7 or an address changed: which addresses to look at. soft.c. */
 void soft_debug_changed(struct soft_cpu *c);

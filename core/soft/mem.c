@@ -155,7 +155,7 @@ static int emulator_page(struct soft_cpu *c, uint64_t lin, unsigned kind, uint64
 	struct paging_mem mem;
 	struct walk w;
 
-	if (mmio_cache_match_gva(cache, lin, kind & ACCESS_USER, kind & ACCESS_WRITE, c->m->m.slots.generation)) {
+	if (shadow_mmio_match(cache, &c->pg, lin, kind, c->m->m.slots.generation)) {
 		*gpa = cache->gfn << PAGE_SHIFT | (lin & PAGE_OFFSET_MASK);
 		return 0;
 	}

@@ -47,6 +47,16 @@ static bool paging_differs(const struct paging *a, const struct paging *b)
 	       ((a->efer ^ b->efer) & EFER_NXE);
 }
 
+void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4])
+{
+	struct paging_mem mem;
+
+	soft_mem_init(c, &mem);
+	for (unsigned i = 0; i < 4; i++)
+		if (mem.read(mem.ctx, (c->r.cr3 & 0xffffffe0ull) + 8 * i, 8, &pdpte[i]))
+			pdpte[i] = ~0ull;
+}
+
 void soft_mode_changed(struct soft_cpu *c, bool flush)
 {
 	struct paging old = c->pg;
@@ -57,14 +67,12 @@ void soft_mode_changed(struct soft_cpu *c, bool flush)
 	paging_from_regs(&c->pg, &c->r);
 	c->pg.maxphyaddr = c->m->m.maxphyaddr ? c->m->m.maxphyaddr : 40;
 	memcpy(c->pg.pdpte, old.pdpte, sizeof(old.pdpte));
-	c->pg.pdpte_valid = old.pdpte_valid && c->pg.mode == PAGING_PAE && !flush;
+	c->pg.pdpte_valid = old.pdpte_valid && old.mode == PAGING_PAE && c->pg.mode == PAGING_PAE && old.cr3 == c->pg.cr3;
 	if (!flush && !paging_differs(&old, &c->pg))
 		return;
 	soft_mem_init(c, &mem);
 	if (c->pg.mode == PAGING_PAE && !c->pg.pdpte_valid) {
-		for (unsigned i = 0; i < 4; i++)
-			if (mem.read(mem.ctx, (c->pg.cr3 & 0xffffffe0ull) + 8 * i, 8, &c->pg.pdpte[i]))
-				c->pg.pdpte[i] = ~0ull;
+		soft_read_pdptes(c, c->pg.pdpte);
 		c->pg.pdpte_valid = true;
 	}
 	shadow_load_cr3(c->m->shadow, &c->shadow, &c->pg, &mem, c->r.smm);

@@ -3,6 +3,7 @@
  * Instructions on the system's own registers: control and debug registers, MSRs, descriptor-table registers, CPUID, time,
  * INVLPG, interrupt flag, HLT, ports, RSM. Intel SDM vol. 2 for each, vol. 3A chapter 2 for the registers' reserved bits.
  */
+#include "core/mem/paging_bits.h"
 #include "core/soft/segment.h"
 
 #include "core/soft/soft_impl.h"
@@ -96,8 +97,30 @@ static uint64_t read_cr(const struct soft_cpu *c, unsigned cr)
 	return cr == 0 ? c->r.cr0 : cr == 2 ? c->r.cr2 : cr == 3 ? c->r.cr3 : cr == 4 ? c->r.cr4 : c->r.cr8;
 }
 
+/* Does this change load the registers of PAE's top table? SDM vol. 3A 4.4.1. */
+static bool loads_pdptes(const struct soft_cpu *c, unsigned cr, uint64_t old0, uint64_t old4)
+{
+	if (!(c->r.cr0 & CR0_PG) || !(c->r.cr4 & CR4_PAE) || (c->r.efer & EFER_LMA))
+		return false;
+	return cr == 3 || (cr == 0 && ((old0 ^ c->r.cr0) & (CR0_PG | CR0_CD | CR0_NW))) ||
+	       (cr == 4 && ((old4 ^ c->r.cr4) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)));
+}
+
+/* One that is present and has a reserved bit set makes the whole load a #GP. */
+static bool pdptes_wrong(struct soft_cpu *c)
+{
+	uint64_t pdpte[4], reserved = bits_mask(63, paging_maxphyaddr(&c->pg)) | bits_mask(8, 5) | bits_mask(2, 1);
+	bool wrong = false;
+
+	soft_read_pdptes(c, pdpte);
+	for (unsigned i = 0; i < 4; i++)
+		wrong |= (pdpte[i] & PTE_P) && (pdpte[i] & reserved);
+	return wrong;
+}
+
 const struct uop *op_mov_cr(struct soft_cpu *c, const struct uop *u)
 {
+	uint64_t old0 = c->r.cr0, old3 = c->r.cr3, old4 = c->r.cr4, efer = c->r.efer;
 	bool flush = false;
 
 	if (u->cond == 1 || (u->cond > 4 && u->cond != 8) || (u->cond == 8 && c->code_bits != 64))
@@ -110,6 +133,14 @@ const struct uop *op_mov_cr(struct soft_cpu *c, const struct uop *u)
 	}
 	if (!load_cr(c, u->cond, reg_read(c, u->src, u->opsize), &flush))
 		return gp0(c);
+	if (loads_pdptes(c, u->cond, old0, old4)) {
+		if (pdptes_wrong(c)) {
+			c->r.cr0 = old0, c->r.cr3 = old3, c->r.cr4 = old4, c->r.efer = efer;
+			return gp0(c);
+		}
+		c->pg.pdpte_valid = false;
+		flush = true;
+	}
 	soft_mode_changed(c, flush);
 	return next(c, u);
 }

@@ -47,11 +47,14 @@ all: $(O)/kvmscope
 DEBS := gcc make pkg-config nasm libreadline-dev libcapstone-dev libncurses-dev tcl-dev libbpf-dev libelf-dev \
 	libtraceevent-dev zlib1g-dev
 TEST_DEBS := libcmocka-dev libjansson-dev clang clang-format libclang-rt-14-dev valgrind python3 tmux man-db util-linux less
+# The second oracle of tests/qemu: where it cannot be had, that test skips and says so.
+OPTIONAL_DEBS := qemu-system-x86
 
 deps:
 	$(Q)tests/checks/deps.sh $(DEBS)
 deps-check:
 	$(Q)tests/checks/deps.sh $(DEBS) $(TEST_DEBS)
+	$(Q)tests/checks/deps.sh --optional $(OPTIONAL_DEBS)
 
 $(O)/pkg.mk: Makefile
 	$(Q)mkdir -p $(O)
@@ -101,7 +104,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 
 $(O)/tests/test_core_oom: override LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 
-tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/fuzz_guest $(O)/bench
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/agree_qemu $(O)/fuzz_guest $(O)/bench
 
 # As many jobs as there are processors, unless the caller said how many.
 PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -152,6 +155,23 @@ $(O)/agree: $(call obj,$(AGREE)) $(LIBS)
 agree: $(O)/agree
 	$(Q)$(O)/agree -n $(SEEDS)
 
+# ... and with QEMU's TCG, where it is installed: tests/qemu.
+QEMU_SEEDS ?= 512
+QEMU_AGREE := $(wildcard tests/qemu/*.c) $(filter-out tests/agree/main.c,$(AGREE))
+$(O)/tests/qemu/guest.bin: tests/qemu/guest.asm
+	$(SAY) NASM $<
+	$(Q)mkdir -p $(@D)
+	$(Q)nasm -f bin -o $@ $<
+$(O)/tests/qemu/guest.blob.o: $(O)/tests/qemu/guest.bin
+	$(Q)printf '.section .rodata\n.global qemu_guest\n.global qemu_guest_end\nqemu_guest:\n.incbin "%s"\nqemu_guest_end:\n.section .note.GNU-stack,"",@progbits\n' \
+	  $< | $(CC) -x assembler -c -o $@ -
+$(O)/agree_qemu: $(call obj,$(QEMU_AGREE)) $(O)/tests/qemu/guest.blob.o $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS)
+
+agree-qemu: $(O)/agree_qemu
+	$(Q)$(O)/agree_qemu -n $(QEMU_SEEDS)
+
 # ---- fuzzing: raw guest images on the soft backend, under ASan and UBSan; `make fuzz` by libFuzzer
 FUZZ_SECONDS ?= 60
 $(O)/fuzz_guest: $(O)/tests/fuzz/fuzz_guest.o $(O)/libcore.a
@@ -185,6 +205,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: fuzz agree completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: fuzz agree agree-qemu completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -3,10 +3,10 @@
  * The machine: the one interface to a virtual machine, whoever runs it. Callers' header; backends include
  * core/machine_impl.h.
  *
- * All functions are called from one thread (the debugger's), except machine_interrupt(). The wrapper checks arguments, run
- * state and capability once for every backend; a missing optional operation becomes one error: "not supported by this
- * backend, because …". The vCPU is always an argument. While machine_run() is not running, every vCPU is out of the guest
- * (all-stop), or parked inside a fault (machine_parked()).
+ * All functions are called from one thread (the debugger's), except machine_interrupt() and machine_memop(). The wrapper
+ * checks arguments, run state and capability once for every backend; a missing optional operation becomes one error: "not
+ * supported by this backend, because …". The vCPU is always an argument. While machine_run() is not running, every vCPU is
+ * out of the guest (all-stop), or parked inside a fault (machine_parked()).
  */
 #ifndef KVMSCOPE_CORE_MACHINE_H
 #define KVMSCOPE_CORE_MACHINE_H
@@ -88,6 +88,8 @@ int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, 
 int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *buf, size_t len, struct err *e) MUST_USE;
 /* The pipeline's environment for this vCPU as it stands, without side effects. */
 int machine_env(struct machine *m, unsigned vcpu, struct xlate_env *out, struct err *e) MUST_USE;
+/* Under the walk lock: what changes nothing (a read, a check, without INJECT) may come from another thread while the machine
+ * runs, where the backend runs guest code under that lock (soft); else -EBUSY then. */
 int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out,
 		  struct err *e) MUST_USE;
 struct storage_keys *machine_keys(struct machine *m);

@@ -6,6 +6,8 @@
 #ifndef KVMSCOPE_CORE_MACHINE_IMPL_H
 #define KVMSCOPE_CORE_MACHINE_IMPL_H
 
+#include <stdatomic.h>
+
 #include "core/board/board.h"
 #include "core/machine.h"
 #include "core/mem/gfncache.h"
@@ -51,7 +53,9 @@ struct machine_ops {
 	int (*smi)(struct machine *m, unsigned vcpu, struct err *e);						 /* M */
 	int (*smbase)(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);			 /* M */
 	int (*reset)(struct machine *m, struct err *e);								 /* M */
-	void (*walk_lock)(struct machine *m);	/* O: memop's walk lock, where vCPUs may run meanwhile */
+	/* O: memop's walk lock, taken before registers are read and given back behind the copy. With it, memops that change
+	 * nothing may come from any thread while the machine runs. */
+	void (*walk_lock)(struct machine *m);
 	void (*walk_unlock)(struct machine *m); /* O */
 
 	int (*run)(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
@@ -101,7 +105,7 @@ struct machine {
 	struct board board;
 	struct storage_keys *keys;
 	struct gfn_cache gfn_cache; /* memop's */
-	bool running;
+	atomic_bool running;
 	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
 	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */

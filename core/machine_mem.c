@@ -164,22 +164,6 @@ struct memop_ctx {
 	bool smm;
 };
 
-static void memop_lock(void *ctx)
-{
-	struct memop_ctx *c = ctx;
-
-	if (c->m->ops->walk_lock)
-		c->m->ops->walk_lock(c->m);
-}
-
-static void memop_unlock(void *ctx)
-{
-	struct memop_ctx *c = ctx;
-
-	if (c->m->ops->walk_unlock)
-		c->m->ops->walk_unlock(c->m);
-}
-
 static int memop_inject(void *ctx, const struct guest_fault *f, struct err *e)
 {
 	struct memop_ctx *c = ctx;
@@ -194,29 +178,37 @@ static int memop_wrote(void *ctx, uint64_t gpa, uint64_t len, struct err *e)
 	return tell_written(c->m, gpa, c->smm, len, e);
 }
 
-int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out, struct err *e)
+/* Under the walk lock, which the registers that the walk begins with are under too. */
+static int memop_locked(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out, struct err *e)
 {
 	struct memop_ctx ctx = {.m = m, .vcpu = vcpu};
-	struct memop_env env = {.keys = m->keys,
-				.ctx = &ctx,
-				.lock = memop_lock,
-				.unlock = memop_unlock,
-				.inject = memop_inject,
-				.wrote = memop_wrote};
-	bool changes = op->op == MEMOP_LOGICAL_WRITE || op->op == MEMOP_ABSOLUTE_WRITE || op->op == MEMOP_ABSOLUTE_CMPXCHG ||
-		       (op->flags & MEMOP_INJECT);
+	struct memop_env env = {.keys = m->keys, .ctx = &ctx, .inject = memop_inject, .wrote = memop_wrote};
 	struct regs r = {0};
 	int rc = machine_env(m, vcpu, &env.x, e);
 
 	if (!rc)
 		rc = machine_get_regs(m, vcpu, REGS_GPR | REGS_SYS, &r, e);
-	if (!rc && changes && !(op->flags & MEMOP_CHECK_ONLY))
-		rc = machine_check_idle(m, "memop", e);
 	if (rc)
 		return rc;
 	ctx.smm = env.x.smm;
 	env.x.cache = &m->gfn_cache;
 	return memop_run(&env, op, regs_cpl(&r), out, e);
+}
+
+int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out, struct err *e)
+{
+	bool writes = op->op == MEMOP_LOGICAL_WRITE || op->op == MEMOP_ABSOLUTE_WRITE || op->op == MEMOP_ABSOLUTE_CMPXCHG;
+	bool changes = (writes && !(op->flags & MEMOP_CHECK_ONLY)) || (op->flags & MEMOP_INJECT);
+	int rc = changes || (m->running && !m->ops->walk_lock) ? machine_check_idle(m, "memop", e) : 0;
+
+	if (rc)
+		return rc;
+	if (m->ops->walk_lock)
+		m->ops->walk_lock(m);
+	rc = memop_locked(m, vcpu, op, out, e);
+	if (m->ops->walk_unlock)
+		m->ops->walk_unlock(m);
+	return rc;
 }
 
 /* ---- host addresses */

@@ -2,7 +2,7 @@
  *
  * Standing still inside a fault on the soft backend. While faults are caught the guest runs on a thread of its own; each
  * stage that core/mem/shadow_fault.c tells of parks that thread before the stage takes effect, and the debugger looks around
- * meanwhile. Only one of the two threads ever runs, so nothing else needs a lock.
+ * meanwhile. Only one of the two threads ever runs, so nothing else needs a lock but what a third thread may ask for.
  *
  * Going on by a continue finishes the fault without further stops; a step gives the fault up (nothing of the stage at hand
  * has happened yet) and takes the instruction again with nobody watching.
@@ -101,12 +101,14 @@ static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_
 	struct slot *s = st->gfn_known ? slot_lookup(&f->m->m.slots, st->gfn << PAGE_SHIFT, c->r.smm, NULL) : NULL;
 	if (s)
 		f->stop.slot = (int)s->id;
+	walk_lock_give(&f->m->walk); /* the tables are whole, and the debugger may want to walk them */
 	pthread_mutex_lock(&f->lock);
 	f->state = PARKED;
 	pthread_cond_broadcast(&f->changed);
 	while (f->state == PARKED)
 		pthread_cond_wait(&f->changed, &f->lock);
 	pthread_mutex_unlock(&f->lock);
+	walk_lock_take(&f->m->walk);
 }
 
 static int on_stage(void *ctx, const struct shadow_stage *st)
@@ -250,12 +252,17 @@ int soft_fault_step(struct machine *base, struct stop *out, struct err *e)
 
 bool soft_parked(const struct machine *base, unsigned *vcpu)
 {
-	const struct soft_faults *f = CONTAINER_OF(base, struct soft_machine, m)->faults;
+	struct soft_faults *f = soft_of(base)->faults;
+	bool parked;
 
-	if (!f || f->state != PARKED)
+	if (!f)
 		return false;
-	*vcpu = f->cpu->index;
-	return true;
+	pthread_mutex_lock(&f->lock);
+	parked = f->state == PARKED;
+	if (parked)
+		*vcpu = f->cpu->index;
+	pthread_mutex_unlock(&f->lock);
+	return parked;
 }
 
 int soft_fault_stages(struct machine *base, struct fault_stage_list *out, struct err *e)

@@ -203,6 +203,7 @@ static int replay(struct soft_machine *m, uint64_t target, bool stops, struct st
 			*out = (struct stop){.reason = STOP_INTERRUPTED, .slot = -1, .vcpu = m->sched.turn};
 			return 0;
 		}
+		walk_lock_yield(&m->walk);
 		bool stop = stretch(m, target, &at, &s);
 		stuck = m->sched.position == before ? stuck + 1 : 0;
 		if (stop && stops && wanted(s.reason)) {
@@ -230,7 +231,9 @@ int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *
 	for (unsigned i = 0; i < base->vcpus; i++)
 		m->cpu[i]->skip_plant = go_on && i == vcpu;
 	*out = (struct stop){.reason = STOP_NONE, .slot = -1};
+	walk_lock_take(&m->walk);
 	rc = replay(m, target, stops, out, e);
+	walk_lock_give(&m->walk);
 	restore_voices(m, stops, &was);
 	return rc;
 }

@@ -253,6 +253,7 @@ static void step(struct soft_machine *m, struct soft_cpu *c, uint64_t count, str
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t rip = c->rip, before = c->icount;
 		at_mark(m);
+		walk_lock_yield(&m->walk);
 		take_turn(m, c->index);
 		if (interrupted(m, c, out) || soft_go(c, 1, out))
 			return;
@@ -302,6 +303,7 @@ static void cont(struct soft_machine *m, struct stop *out)
 			continue;
 		}
 		at_mark(m);
+		walk_lock_yield(&m->walk);
 		soft_log_switch(m, c->index, false);
 		if (soft_go(c, turn_left(m), out))
 			return;
@@ -310,6 +312,7 @@ static void cont(struct soft_machine *m, struct stop *out)
 
 void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out)
 {
+	walk_lock_take(&m->walk);
 	bool all = all_halted(m);
 
 	for (unsigned i = 0; i < m->m.vcpus; i++) {
@@ -324,6 +327,7 @@ void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, ui
 		step(m, m->cpu[vcpu], count, out);
 	else
 		cont(m, out);
+	walk_lock_give(&m->walk);
 }
 
 int soft_run(struct machine *base, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)

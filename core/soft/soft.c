@@ -87,6 +87,7 @@ static void destroy(struct machine *base)
 	block_cache_destroy(m->blocks);
 	decoder_destroy(m->decoder);
 	soft_log_free(m);
+	walk_lock_deinit(&m->walk);
 	for (struct soft_plant *p = m->plants, *next; p; p = next) {
 		next = p->next;
 		free(p);
@@ -103,6 +104,7 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	if (!m)
 		return err_nomem(e, "create a soft VM");
 	shadow.slots = &m->m.slots;
+	walk_lock_init(&m->walk);
 	m->m.maxphyaddr = 40;
 	m->m.slots.limits.gpa_limit = 1ull << 40;
 	m->sched.left = SOFT_TURN;
@@ -122,6 +124,16 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	}
 	*out = &m->m;
 	return 0;
+}
+
+static void walk_lock(struct machine *base)
+{
+	walk_lock_take(&soft_of(base)->walk);
+}
+
+static void walk_unlock(struct machine *base)
+{
+	walk_lock_give(&soft_of(base)->walk);
 }
 
 static int reset(struct machine *base, struct err *e)
@@ -467,6 +479,8 @@ const struct machine_ops soft_backend = {
     .smi = soft_smi,
     .smbase = soft_smbase,
     .reset = reset,
+    .walk_lock = walk_lock,
+    .walk_unlock = walk_unlock,
     .run = soft_run,
     .interrupt = soft_interrupt,
     .plant = soft_plant,

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "core/machine_impl.h"
+#include "core/mem/walklock.h"
 #include "core/soft/cpu.h"
 #include "core/soft/decode.h"
 
@@ -50,6 +51,7 @@ struct soft_machine {
 	unsigned n_exec, n_watch; /* plants of either kind */
 	uint32_t catches;	  /* enum catch_event */
 	atomic_bool interrupted;
+	struct walk_lock walk; /* held while guest code runs */
 	bool mmio_sptes;
 	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
 	struct soft_schedule sched;

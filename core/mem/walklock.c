@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The walk lock, by tickets.
+ */
+#include "core/mem/walklock.h"
+
+void walk_lock_init(struct walk_lock *l)
+{
+	pthread_mutex_init(&l->mutex, NULL);
+	pthread_cond_init(&l->turn, NULL);
+	atomic_init(&l->next, 0);
+	l->serving = 0;
+}
+
+void walk_lock_deinit(struct walk_lock *l)
+{
+	pthread_cond_destroy(&l->turn);
+	pthread_mutex_destroy(&l->mutex);
+}
+
+void walk_lock_take(struct walk_lock *l)
+{
+	pthread_mutex_lock(&l->mutex);
+	unsigned ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
+	while (l->serving != ticket)
+		pthread_cond_wait(&l->turn, &l->mutex);
+	pthread_mutex_unlock(&l->mutex);
+}
+
+void walk_lock_give(struct walk_lock *l)
+{
+	pthread_mutex_lock(&l->mutex);
+	l->serving++;
+	pthread_cond_broadcast(&l->turn);
+	pthread_mutex_unlock(&l->mutex);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The walk lock: who translates a guest address and then uses what came of it holds it over both, and so does a vCPU while
+ * it runs guest code that may change or flush a mapping. One holder at a time, in the order in which they came, so that
+ * neither a guest that never stops nor a stream of memops keeps the other out.
+ *
+ * Rules: a vCPU lets go between two instructions only, or where it stands still inside a fault (nothing of the stage at hand
+ * has happened). What is not guest memory but found by a walk (slot lookups, the gfn cache, dirty logs) is under it too.
+ */
+#ifndef KVMSCOPE_CORE_MEM_WALKLOCK_H
+#define KVMSCOPE_CORE_MEM_WALKLOCK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct walk_lock {
+	pthread_mutex_t mutex;
+	pthread_cond_t turn;
+	atomic_uint next; /* ticket of who comes next */
+	unsigned serving; /* of who holds it; where it is next, nobody does */
+};
+
+void walk_lock_init(struct walk_lock *l);
+void walk_lock_deinit(struct walk_lock *l);
+void walk_lock_take(struct walk_lock *l);
+void walk_lock_give(struct walk_lock *l);
+
+/* The holder's, between two instructions: let those go first who wait by now. */
+static inline void walk_lock_yield(struct walk_lock *l)
+{
+	if (__builtin_expect(atomic_load_explicit(&l->next, memory_order_relaxed) == l->serving + 1, 1))
+		return;
+	walk_lock_give(l);
+	walk_lock_take(l);
+}
+
+#endif

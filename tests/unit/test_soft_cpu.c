@@ -10,183 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/machine.h"
-#include "core/mem/paging.h"
-#include "core/soft/soft.h"
-
-#define MiB 0x100000ull
-enum {
-	GDT = 0x500,
-	TSS = 0x600,
-	IDT = 0x4000,
-	CODE = 0x8000,
-	HANDLERS = 0x9000, /* 16 bytes a vector: hlt */
-	STACK = 0xb000,
-	KSTACK = 0xd000,
-	CR3 = 0x10000,
-};
-enum mode { REAL, PROT, LONG };
-
-struct cpu {
-	struct machine *m;
-	enum mode mode;
-	struct stop stop;
-	struct regs r;
-};
-
-static void ok(int rc, const struct err *e)
-{
-	if (rc)
-		fail_msg("%s: %s", e->what, e->why);
-}
-
-static void poke(struct cpu *c, uint64_t gpa, const void *bytes, size_t n)
-{
-	struct err e = {0};
-
-	ok(machine_write(c->m, gpa, false, bytes, n, &e), &e);
-}
-
-static void poke64(struct cpu *c, uint64_t gpa, uint64_t v)
-{
-	poke(c, gpa, &v, 8);
-}
-
-static uint64_t peek(struct cpu *c, uint64_t gpa, unsigned n)
-{
-	struct err e = {0};
-	uint64_t v = 0;
-
-	ok(machine_read(c->m, gpa, false, &v, n, &e), &e);
-	return v;
-}
-
-static void get(struct cpu *c)
-{
-	struct err e = {0};
-
-	ok(machine_get_regs(c->m, 0, REGS_ALL, &c->r, &e), &e);
-}
-
-static void set(struct cpu *c, uint32_t parts)
-{
-	struct err e = {0};
-
-	ok(machine_set_regs(c->m, 0, parts, &c->r, &e), &e);
-}
-
-static enum stop_reason run(struct cpu *c, enum run_kind kind, uint64_t n)
-{
-	struct err e = {0};
-
-	ok(machine_run(c->m, kind, 0, n, &c->stop, &e), &e);
-	get(c);
-	return c->stop.reason;
-}
-
-static struct seg segment(uint16_t selector, uint8_t type, uint8_t dpl, bool l)
-{
-	return (struct seg){.limit = 0xffffffff,
-			    .selector = selector,
-			    .type = type,
-			    .s = true,
-			    .present = true,
-			    .l = l,
-			    .db = !l,
-			    .g = true,
-			    .dpl = dpl};
-}
-
-/* 8, 0x10: 64-bit code, data; 0x1b, 0x23: user data, code; 0x28 TSS; 0x38, 0x43: 32-bit code; 0x48: not present data;
- * 0x50: data of 4 KiB. */
-static void tables(struct cpu *c)
-{
-	static const uint64_t gdt[] = {0,
-				       0x00209a0000000000,
-				       0x00cf92000000ffff,
-				       0x00cff2000000ffff,
-				       0x0020fa0000000000,
-				       0x67 | (uint64_t)TSS << 16 | 0x8bull << 40,
-				       0,
-				       0x00cf9a000000ffff,
-				       0x00cffa000000ffff,
-				       0x00cf12000000ffff,
-				       0x0040920000000fff};
-	uint16_t ss0 = 0x10;
-
-	poke(c, GDT, gdt, sizeof(gdt));
-	poke64(c, TSS + 4, KSTACK);
-	if (c->mode == PROT)
-		poke(c, TSS + 8, &ss0, 2);
-	poke64(c, CR3, (CR3 + 0x1000) | 7);
-	poke64(c, CR3 + 0x1000, (CR3 + 0x2000) | 7);
-	poke64(c, CR3 + 0x2000, (CR3 + 0x3000) | 7);
-	for (uint64_t i = 0; i < MiB >> 12; i++)
-		poke64(c, CR3 + 0x3000 + i * 8, i << 12 | 7);
-}
-
-static void gate(struct cpu *c, unsigned v, uint64_t at)
-{
-	uint64_t access = v == 3 || v == 0x40 ? 0xee : 0x8e;
-
-	poke(c, at, "\xf4", 1);
-	if (c->mode == REAL) {
-		uint16_t entry[2] = {(uint16_t)at, 0};
-		poke(c, v * 4, entry, 4);
-	} else {
-		uint64_t sel = c->mode == LONG ? 8 : 0x38;
-		poke64(c, IDT + v * (c->mode == LONG ? 16 : 8), (at & 0xffff) | sel << 16 | access << 40 | (at >> 16) << 48);
-	}
-}
-
-static void enter(struct cpu *c, unsigned cpl)
-{
-	get(c);
-	c->r.rip = CODE;
-	c->r.rflags = RFLAGS_FIXED;
-	c->r.gpr[RSP] = cpl ? STACK : KSTACK;
-	c->r.idt = c->mode == REAL ? (struct desc_table){0, 0x3ff} : (struct desc_table){IDT, 0x7ff};
-	if (c->mode == REAL) {
-		c->r.seg[SEG_CS].base = c->r.seg[SEG_CS].selector = 0;
-	} else {
-		bool l = c->mode == LONG;
-		c->r.seg[SEG_CS] = segment(l ? (cpl ? 0x23 : 8) : (cpl ? 0x43 : 0x38), 11, (uint8_t)cpl, l);
-		c->r.seg[SEG_SS] = segment(cpl ? 0x1b : 0x10, 3, (uint8_t)cpl, false);
-		c->r.seg[SEG_DS] = c->r.seg[SEG_ES] = c->r.seg[SEG_FS] = c->r.seg[SEG_GS] = c->r.seg[SEG_SS];
-		c->r.tr = (struct seg){.base = TSS, .limit = 0x67, .selector = 0x28, .type = 11, .present = true};
-		c->r.gdt = (struct desc_table){GDT, 0x57};
-		c->r.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | (l ? CR0_PG : 0);
-		c->r.cr3 = l ? CR3 : 0;
-		c->r.cr4 = CR4_OSFXSR | (l ? CR4_PAE : 0);
-		c->r.efer = l ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : 0;
-	}
-	set(c, REGS_GPR | REGS_SYS);
-}
-
-static void open_cpu(struct cpu *c, enum mode mode, unsigned cpl)
-{
-	const struct machine_config cfg = {.vcpus = 1};
-	const struct slot_spec ram = {.size = MiB};
-	struct err e = {0};
-
-	memset(c, 0, sizeof(*c));
-	c->mode = mode;
-	ok(machine_create(&soft_backend, &cfg, &c->m, &e), &e);
-	ok(machine_slot_add(c->m, &ram, NULL, &e), &e);
-	tables(c);
-	for (unsigned v = 0; v < 32; v++)
-		gate(c, v, HANDLERS + v * 16);
-	gate(c, 0x40, HANDLERS + 0x400);
-	enter(c, cpl);
-}
-
-static void close_cpu(struct cpu *c)
-{
-	machine_destroy(c->m);
-}
-
-#define CODE_AT(C, AT, BYTES) poke(C, AT, BYTES, sizeof(BYTES) - 1)
-#define RUN(C, BYTES) (CODE_AT(C, CODE, BYTES "\xf4"), run(C, RUN_CONTINUE, 1))
+#include "tests/support/softguest.h"
 
 /* ---- the table: one instruction, rax rcx rdx and flags before and after */
 
@@ -268,21 +92,21 @@ static void one(unsigned i)
 {
 	struct cpu c;
 
-	open_cpu(&c, table[i].mode, 0);
-	poke(&c, CODE, table[i].bytes, table[i].n);
+	cpu_open(&c, table[i].mode, 0);
+	cpu_poke(&c, CODE, table[i].bytes, table[i].n);
 	c.r.gpr[RAX] = table[i].rax;
 	c.r.gpr[RCX] = table[i].rcx;
 	c.r.gpr[RDX] = table[i].rdx;
 	c.r.rflags |= table[i].flags;
-	set(&c, REGS_GPR);
-	enum stop_reason why = run(&c, RUN_STEP, 1);
+	cpu_set(&c, REGS_GPR);
+	enum stop_reason why = cpu_run(&c, RUN_STEP, 1);
 	if (why != STOP_STEP || c.r.gpr[RAX] != table[i].rax2 || c.r.gpr[RCX] != table[i].rcx2 ||
 	    c.r.gpr[RDX] != table[i].rdx2 || (c.r.rflags & table[i].mask) != (table[i].flags2 & table[i].mask) ||
 	    c.r.rip != CODE + table[i].n)
 		fail_msg("%s: %s, rax %#llx rcx %#llx rdx %#llx flags %#llx rip %#llx", table[i].what, stop_reason_name(why),
 			 (unsigned long long)c.r.gpr[RAX], (unsigned long long)c.r.gpr[RCX],
 			 (unsigned long long)c.r.gpr[RDX], (unsigned long long)c.r.rflags, (unsigned long long)c.r.rip);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_table(void **state)
@@ -294,33 +118,23 @@ static void test_table(void **state)
 
 /* ---- exceptions */
 
-/* In the handler of which vector did it halt? */
-static int handler(const struct cpu *c)
-{
-	uint64_t at = c->r.rip - 1;
-
-	if (c->stop.reason != STOP_HLT || at < HANDLERS || at >= HANDLERS + 0x200)
-		return -1;
-	return (int)((at - HANDLERS) / 16);
-}
-
 static void expect_vector(enum mode mode, unsigned cpl, const char *bytes, size_t n, int vector, int64_t error)
 {
 	struct cpu c;
 
-	open_cpu(&c, mode, cpl);
-	poke(&c, CODE, bytes, n);
-	run(&c, RUN_CONTINUE, 1);
-	if (handler(&c) != vector)
+	cpu_open(&c, mode, cpl);
+	cpu_poke(&c, CODE, bytes, n);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	if (cpu_handler(&c) != vector)
 		fail_msg("mode %d cpl %u %02x %02x: handler %d, not %d (%s at %#llx)", mode, cpl, (uint8_t)bytes[0],
-			 (uint8_t)bytes[1], handler(&c), vector, stop_reason_name(c.stop.reason),
+			 (uint8_t)bytes[1], cpu_handler(&c), vector, stop_reason_name(c.stop.reason),
 			 (unsigned long long)c.r.rip);
 	if (error >= 0)
-		assert_int_equal(peek(&c, c.r.gpr[RSP], 4), error);
+		assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 4), error);
 	/* The pushed rip is the faulting instruction's. */
 	unsigned word = mode == LONG ? 8 : mode == PROT ? 4 : 2;
-	assert_int_equal(peek(&c, c.r.gpr[RSP] + (error >= 0 ? word : 0), word), CODE);
-	close_cpu(&c);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP] + (error >= 0 ? word : 0), word), CODE);
+	cpu_close(&c);
 }
 #define VECTOR(MODE, CPL, BYTES, V, E) expect_vector(MODE, CPL, BYTES, sizeof(BYTES) - 1, V, E)
 
@@ -352,19 +166,19 @@ static void load_ds(enum mode mode, unsigned cpl, uint16_t selector, int vector,
 {
 	struct cpu c;
 
-	open_cpu(&c, mode, cpl);
+	cpu_open(&c, mode, cpl);
 	CODE_AT(&c, CODE, "\x8e\xd8");
 	c.r.gpr[RAX] = selector;
-	set(&c, REGS_GPR);
-	run(&c, vector < 0 ? RUN_STEP : RUN_CONTINUE, 1);
+	cpu_set(&c, REGS_GPR);
+	cpu_run(&c, vector < 0 ? RUN_STEP : RUN_CONTINUE, 1);
 	if (vector < 0) {
 		assert_int_equal(c.stop.reason, STOP_STEP);
 		assert_int_equal(c.r.seg[SEG_DS].selector, selector);
 	} else {
-		assert_int_equal(handler(&c), vector);
-		assert_int_equal(peek(&c, c.r.gpr[RSP], 4), error);
+		assert_int_equal(cpu_handler(&c), vector);
+		assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 4), error);
 	}
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_segment_loads(void **state)
@@ -386,13 +200,13 @@ static void test_limit(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, PROT, 0);
+	cpu_open(&c, PROT, 0);
 	/* mov ax, 0x50; mov ds, ax; mov eax, [0xffc]; mov eax, [0xffd] */
 	CODE_AT(&c, CODE, "\x66\xb8\x50\x00\x8e\xd8\xa1\xfc\x0f\x00\x00\xa1\xfd\x0f\x00\x00");
-	run(&c, RUN_CONTINUE, 1);
-	assert_int_equal(handler(&c), 13);
-	assert_int_equal(peek(&c, c.r.gpr[RSP] + 4, 4), CODE + 11);
-	close_cpu(&c);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	assert_int_equal(cpu_handler(&c), 13);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP] + 4, 4), CODE + 11);
+	cpu_close(&c);
 }
 
 static void test_double_fault(void **state)
@@ -400,21 +214,21 @@ static void test_double_fault(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
-	poke64(&c, IDT + 14 * 16, 0); /* #PF has no gate: #NP? no, a type that is none is #GP, and #PF then #GP is #DF */
+	cpu_open(&c, LONG, 0);
+	cpu_poke64(&c, IDT + 14 * 16, 0); /* #PF has no gate: #NP? no, a type that is none is #GP, and #PF then #GP is #DF */
 	CODE_AT(&c, CODE, "\xa1\x00\x00\x20\x00\x00\x00\x00\x00");
-	run(&c, RUN_CONTINUE, 1);
-	assert_int_equal(handler(&c), 8);
-	assert_int_equal(peek(&c, c.r.gpr[RSP], 8), 0);
-	close_cpu(&c);
-	open_cpu(&c, LONG, 0);
-	poke64(&c, IDT + 14 * 16, 0);
-	poke64(&c, IDT + 8 * 16, 0);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	assert_int_equal(cpu_handler(&c), 8);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), 0);
+	cpu_close(&c);
+	cpu_open(&c, LONG, 0);
+	cpu_poke64(&c, IDT + 14 * 16, 0);
+	cpu_poke64(&c, IDT + 8 * 16, 0);
 	CODE_AT(&c, CODE, "\xa1\x00\x00\x20\x00\x00\x00\x00\x00");
-	assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_SHUTDOWN);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_SHUTDOWN);
 	assert_int_equal(c.r.rip, CODE);
 	assert_int_equal(c.r.cr2, 0x200000);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_empty_idt(void **state)
@@ -422,16 +236,16 @@ static void test_empty_idt(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 3);
+	cpu_open(&c, LONG, 3);
 	c.r.idt.limit = 0;
-	set(&c, REGS_SYS);
+	cpu_set(&c, REGS_SYS);
 	CODE_AT(&c, CODE, "\x48\x89\x04\x25\x78\x56\x34\x00"); /* mov [0x345678], rax */
-	assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_EXCEPTION);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_EXCEPTION);
 	assert_int_equal(c.stop.vector, 14);
 	assert_int_equal(c.stop.error_code, 6);
 	assert_int_equal(c.stop.cr2, 0x345678);
 	assert_int_equal(c.r.rip, CODE);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 /* ---- frames there and back */
@@ -443,17 +257,17 @@ static void test_int_and_iret(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		struct cpu c;
-		open_cpu(&c, modes[i], 0);
+		cpu_open(&c, modes[i], 0);
 		CODE_AT(&c, HANDLERS + 0x400, "\x41\x48\xcf"); /* inc cx, dec ax, iret; in 64 bit: rex.b rex.w iretq */
 		if (modes[i] == LONG)
 			CODE_AT(&c, HANDLERS + 0x400, "\xff\xc1\x48\xcf");
 		CODE_AT(&c, CODE, "\xcd\x40\xf4");
 		uint64_t sp = c.r.gpr[RSP];
-		assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_HLT);
+		assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_HLT);
 		assert_int_equal(c.r.rip, CODE + 3);
 		assert_int_equal(c.r.gpr[RSP], sp);
 		assert_int_equal(c.r.gpr[RCX], 1);
-		close_cpu(&c);
+		cpu_close(&c);
 	}
 }
 
@@ -464,24 +278,24 @@ static void test_inner_and_outer(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
 		struct cpu c;
-		open_cpu(&c, modes[i], 3);
+		cpu_open(&c, modes[i], 3);
 		CODE_AT(&c, HANDLERS + 0x400, "\x90\x48\xcf");
 		if (modes[i] == PROT)
 			CODE_AT(&c, HANDLERS + 0x400, "\x90\x90\xcf");
 		CODE_AT(&c, CODE, "\xcd\x40\x0f\x0b");
-		run(&c, RUN_STEP, 1);
+		cpu_run(&c, RUN_STEP, 1);
 		assert_int_equal(regs_cpl(&c.r), 0);
 		assert_int_equal(c.r.rip, HANDLERS + 0x400);
 		unsigned word = modes[i] == LONG ? 8 : 4;
 		assert_int_equal(c.r.gpr[RSP], KSTACK - 5 * word);
-		assert_int_equal(peek(&c, KSTACK - word, word), 0x1b);
-		assert_int_equal(peek(&c, KSTACK - 2 * word, word), STACK);
-		run(&c, RUN_STEP, modes[i] == LONG ? 2 : 3);
+		assert_int_equal(cpu_peek(&c, KSTACK - word, word), 0x1b);
+		assert_int_equal(cpu_peek(&c, KSTACK - 2 * word, word), STACK);
+		cpu_run(&c, RUN_STEP, modes[i] == LONG ? 2 : 3);
 		assert_int_equal(regs_cpl(&c.r), 3);
 		assert_int_equal(c.r.rip, CODE + 2);
 		assert_int_equal(c.r.gpr[RSP], STACK);
 		assert_int_equal(c.r.seg[SEG_SS].selector, 0x1b);
-		close_cpu(&c);
+		cpu_close(&c);
 	}
 }
 
@@ -490,26 +304,26 @@ static void test_syscall(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 3);
+	cpu_open(&c, LONG, 3);
 	c.r.msr.star = 0x0010000800000000ull | 0x0010ull << 48; /* SYSCALL 8, 0x10; SYSRET 0x10 + 16 = 0x20, SS 0x18 */
 	c.r.msr.lstar = HANDLERS + 0x500;
 	c.r.msr.sfmask = RFLAGS_CF;
 	c.r.rflags |= RFLAGS_CF | RFLAGS_ZF;
-	set(&c, REGS_MSR | REGS_GPR);
+	cpu_set(&c, REGS_MSR | REGS_GPR);
 	CODE_AT(&c, CODE, "\x0f\x05\x90");
 	CODE_AT(&c, HANDLERS + 0x500, "\x48\x0f\x07");
-	run(&c, RUN_STEP, 1);
+	cpu_run(&c, RUN_STEP, 1);
 	assert_int_equal(c.r.rip, HANDLERS + 0x500);
 	assert_int_equal(regs_cpl(&c.r), 0);
 	assert_int_equal(c.r.gpr[RCX], CODE + 2);
 	assert_int_equal(c.r.gpr[R11] & (RFLAGS_CF | RFLAGS_ZF), RFLAGS_CF | RFLAGS_ZF);
 	assert_int_equal(c.r.rflags & (RFLAGS_CF | RFLAGS_ZF), RFLAGS_ZF);
-	run(&c, RUN_STEP, 1);
+	cpu_run(&c, RUN_STEP, 1);
 	assert_int_equal(c.r.rip, CODE + 2);
 	assert_int_equal(regs_cpl(&c.r), 3);
 	assert_int_equal(c.r.seg[SEG_CS].selector, 0x23);
 	assert_int_equal(c.r.rflags & RFLAGS_CF, RFLAGS_CF);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 /* ---- traps */
@@ -519,14 +333,14 @@ static void test_trap_flag(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	c.r.rflags |= RFLAGS_TF;
-	set(&c, REGS_GPR);
+	cpu_set(&c, REGS_GPR);
 	assert_int_equal(RUN(&c, "\x90\x90"), STOP_HLT);
-	assert_int_equal(handler(&c), 1);
-	assert_int_equal(peek(&c, c.r.gpr[RSP], 8), CODE + 1);
+	assert_int_equal(cpu_handler(&c), 1);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), CODE + 1);
 	assert_true(c.r.dr[6] >> 14 & 1);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_mov_ss_shadow(void **state)
@@ -534,14 +348,14 @@ static void test_mov_ss_shadow(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, PROT, 0);
+	cpu_open(&c, PROT, 0);
 	c.r.rflags |= RFLAGS_TF;
 	c.r.gpr[RAX] = 0x10;
-	set(&c, REGS_GPR);
+	cpu_set(&c, REGS_GPR);
 	assert_int_equal(RUN(&c, "\x8e\xd0\x90\x90"), STOP_HLT); /* mov ss, eax; nop; nop */
-	assert_int_equal(handler(&c), 1);
-	assert_int_equal(peek(&c, c.r.gpr[RSP], 4), CODE + 3);
-	close_cpu(&c);
+	assert_int_equal(cpu_handler(&c), 1);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 4), CODE + 3);
+	cpu_close(&c);
 }
 
 static void test_sti_shadow(void **state)
@@ -549,14 +363,14 @@ static void test_sti_shadow(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, CODE, "\xfb\x90\xf4");
-	run(&c, RUN_STEP, 1);
+	cpu_run(&c, RUN_STEP, 1);
 	assert_true(c.r.sti_shadow);
 	assert_true(c.r.rflags & RFLAGS_IF);
-	run(&c, RUN_STEP, 1);
+	cpu_run(&c, RUN_STEP, 1);
 	assert_false(c.r.sti_shadow);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_debug_registers(void **state)
@@ -564,25 +378,25 @@ static void test_debug_registers(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	c.r.dr[0] = CODE + 2;
 	c.r.dr[7] = 0x401; /* execute */
-	set(&c, REGS_DEBUG);
+	cpu_set(&c, REGS_DEBUG);
 	assert_int_equal(RUN(&c, "\x90\x90\x90"), STOP_HLT);
-	assert_int_equal(handler(&c), 1);
-	assert_int_equal(peek(&c, c.r.gpr[RSP], 8), CODE + 2);
+	assert_int_equal(cpu_handler(&c), 1);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), CODE + 2);
 	assert_true(c.r.dr[6] & 1);
-	close_cpu(&c);
-	open_cpu(&c, LONG, 0);
+	cpu_close(&c);
+	cpu_open(&c, LONG, 0);
 	c.r.dr[1] = 0x5000;
 	c.r.dr[7] = 0x400 | 4 | 1u << 20 | 3u << 22; /* write of 4 bytes */
-	set(&c, REGS_DEBUG);
+	cpu_set(&c, REGS_DEBUG);
 	/* mov eax, [0x5000]; mov [0x5002], al; nop */
 	assert_int_equal(RUN(&c, "\x8b\x04\x25\x00\x50\x00\x00\x88\x04\x25\x02\x50\x00\x00\x90"), STOP_HLT);
-	assert_int_equal(handler(&c), 1);
-	assert_int_equal(peek(&c, c.r.gpr[RSP], 8), CODE + 14);
+	assert_int_equal(cpu_handler(&c), 1);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), CODE + 14);
 	assert_true(c.r.dr[6] & 2);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 /* ---- code */
@@ -592,11 +406,11 @@ static void test_self_modifying(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	/* mov byte [rip+1], 0xc3: the next instruction, mov al, 1, becomes mov bl-ish; here its immediate changes */
 	assert_int_equal(RUN(&c, "\xc6\x05\x01\x00\x00\x00\x55\xb0\x01"), STOP_HLT);
 	assert_int_equal(c.r.gpr[RAX] & 0xff, 0x55);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_code_across_pages(void **state)
@@ -604,32 +418,32 @@ static void test_code_across_pages(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, 0x8ffd, "\x48\xb8\x88\x77\x66\x55\x44\x33\x22\x11\xf4"); /* mov rax, imm64 */
 	c.r.rip = 0x8ffd;
-	set(&c, REGS_GPR);
-	assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_HLT);
+	cpu_set(&c, REGS_GPR);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_HLT);
 	assert_true(c.r.gpr[RAX] == 0x1122334455667788);
-	close_cpu(&c);
+	cpu_close(&c);
 	/* The page behind is missing: its fault, with the address of the page's first byte. */
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, 0xe000 - 3, "\x48\xb8\x88");
-	poke64(&c, CR3 + 0x3000 + 0xe * 8, 0);
+	cpu_poke64(&c, CR3 + 0x3000 + 0xe * 8, 0);
 	c.r.rip = 0xe000 - 3;
-	set(&c, REGS_GPR);
-	run(&c, RUN_CONTINUE, 1);
-	assert_int_equal(handler(&c), 14);
+	cpu_set(&c, REGS_GPR);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	assert_int_equal(cpu_handler(&c), 14);
 	assert_int_equal(c.r.cr2, 0xe000);
-	close_cpu(&c);
+	cpu_close(&c);
 	/* What is no instruction whatever follows does not need the page behind. */
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, 0xe000 - 2, "\x0f\x0b");
-	poke64(&c, CR3 + 0x3000 + 0xe * 8, 0);
+	cpu_poke64(&c, CR3 + 0x3000 + 0xe * 8, 0);
 	c.r.rip = 0xe000 - 2;
-	set(&c, REGS_GPR);
-	run(&c, RUN_CONTINUE, 1);
-	assert_int_equal(handler(&c), 6);
-	close_cpu(&c);
+	cpu_set(&c, REGS_GPR);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	assert_int_equal(cpu_handler(&c), 6);
+	cpu_close(&c);
 }
 
 static void test_long_instructions(void **state)
@@ -638,16 +452,16 @@ static void test_long_instructions(void **state)
 
 	(void)state;
 	/* 15 bytes are one, 16 are #GP. */
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, CODE, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90\xf4");
-	assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_HLT);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_HLT);
 	assert_int_equal(c.r.rip, CODE + 16);
-	close_cpu(&c);
-	open_cpu(&c, LONG, 0);
+	cpu_close(&c);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, CODE, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90\xf4");
-	run(&c, RUN_CONTINUE, 1);
-	assert_int_equal(handler(&c), 13);
-	close_cpu(&c);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	assert_int_equal(cpu_handler(&c), 13);
+	cpu_close(&c);
 }
 
 /* A CR3 load lets go of every translation, however many were in use: the last page of n is another one behind it. */
@@ -656,14 +470,14 @@ static void flushed_behind(uint64_t n)
 	const uint64_t last = 0x20 + n - 1;
 	struct cpu c;
 
-	open_cpu(&c, LONG, 0);
-	poke64(&c, last << 12, 0x1111);
-	poke64(&c, 0xf0000, 0x2222);
+	cpu_open(&c, LONG, 0);
+	cpu_poke64(&c, last << 12, 0x1111);
+	cpu_poke64(&c, 0xf0000, 0x2222);
 	c.r.gpr[RSI] = 0x20000;
 	c.r.gpr[RCX] = n;
 	c.r.gpr[RDI] = CR3 + 0x3000 + last * 8;
 	c.r.gpr[RDX] = 0xf0000 | 7;
-	set(&c, REGS_GPR);
+	cpu_set(&c, REGS_GPR);
 	/* again: mov rbx, [rsi]; add rsi, 0x1000; dec ecx; jnz again; mov [rdi], rdx; mov rax, cr3; mov cr3, rax;
 	 * mov rax, [rsi - 0x1000] */
 	assert_int_equal(RUN(&c, "\x48\x8b\x1e\x48\x81\xc6\x00\x10\x00\x00\xff\xc9\x75\xf2\x48\x89\x17\x0f\x20\xd8"
@@ -671,7 +485,7 @@ static void flushed_behind(uint64_t n)
 			 STOP_HLT);
 	assert_int_equal(c.r.gpr[RBX], 0x1111);
 	assert_int_equal(c.r.gpr[RAX], 0x2222);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_flush(void **state)
@@ -687,26 +501,26 @@ static void test_rep_across_pages(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
-	poke64(&c, CR3 + 0x3000 + 0x31 * 8, 0x50000 | 7);
-	poke64(&c, 0x30ff8, 0x1111111111111111);
-	poke64(&c, 0x31000, 0x2222222222222222);
-	poke64(&c, 0x50000, 0x3333333333333333);
+	cpu_open(&c, LONG, 0);
+	cpu_poke64(&c, CR3 + 0x3000 + 0x31 * 8, 0x50000 | 7);
+	cpu_poke64(&c, 0x30ff8, 0x1111111111111111);
+	cpu_poke64(&c, 0x31000, 0x2222222222222222);
+	cpu_poke64(&c, 0x50000, 0x3333333333333333);
 	c.r.gpr[RSI] = 0x30ffc;
 	c.r.gpr[RDI] = 0x40000;
 	c.r.gpr[RCX] = 1;
-	set(&c, REGS_GPR);
+	cpu_set(&c, REGS_GPR);
 	assert_int_equal(RUN(&c, "\xf3\x48\xa5"), STOP_HLT);
-	assert_true(peek(&c, 0x40000, 8) == 0x3333333311111111);
-	close_cpu(&c);
+	assert_true(cpu_peek(&c, 0x40000, 8) == 0x3333333311111111);
+	cpu_close(&c);
 	/* F2 counts too, and a count of 0 does nothing. */
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	c.r.gpr[RSI] = 0x30000;
 	c.r.gpr[RDI] = 0x40000;
-	set(&c, REGS_GPR);
+	cpu_set(&c, REGS_GPR);
 	assert_int_equal(RUN(&c, "\xf2\xa5"), STOP_HLT);
 	assert_int_equal(c.r.gpr[RSI], 0x30000);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_stack_not_canonical(void **state)
@@ -714,14 +528,14 @@ static void test_stack_not_canonical(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	c.r.idt.limit = 0;
 	c.r.gpr[RBP] = 1ull << 63;
-	set(&c, REGS_GPR | REGS_SYS);
+	cpu_set(&c, REGS_GPR | REGS_SYS);
 	CODE_AT(&c, CODE, "\x8b\x45\x00"); /* mov eax, [rbp] */
-	assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_EXCEPTION);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_EXCEPTION);
 	assert_int_equal(c.stop.vector, 12);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_lacking(void **state)
@@ -729,13 +543,13 @@ static void test_lacking(void **state)
 	struct cpu c;
 
 	(void)state;
-	open_cpu(&c, LONG, 0);
+	cpu_open(&c, LONG, 0);
 	CODE_AT(&c, CODE, "\xd8\xc1"); /* fadd */
-	assert_int_equal(run(&c, RUN_CONTINUE, 1), STOP_ERROR);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_ERROR);
 	assert_non_null(strstr(c.stop.error, "fadd"));
 	assert_int_equal(c.r.rip, CODE);
 	assert_int_equal(c.stop.n_insn, 2);
-	close_cpu(&c);
+	cpu_close(&c);
 }
 
 static void test_smm(void **state)
@@ -744,22 +558,22 @@ static void test_smm(void **state)
 	struct err e = {0};
 
 	(void)state;
-	open_cpu(&c, LONG, 3);
+	cpu_open(&c, LONG, 3);
 	CODE_AT(&c, 0x38000, "\x0f\xaa"); /* rsm, at SMBASE + 0x8000 */
 	CODE_AT(&c, CODE, "\x90\x90");
 	c.r.gpr[RAX] = 0x1234567890abcdef;
-	set(&c, REGS_GPR);
-	ok(machine_smi(c.m, 0, &e), &e);
-	get(&c);
+	cpu_set(&c, REGS_GPR);
+	cpu_ok(machine_smi(c.m, 0, &e), &e);
+	cpu_get(&c);
 	assert_true(c.r.smm);
 	assert_int_equal(c.r.rip, 0x8000);
 	assert_int_equal(machine_smi(c.m, 0, &e) < 0, 1);
-	run(&c, RUN_STEP, 1);
+	cpu_run(&c, RUN_STEP, 1);
 	assert_false(c.r.smm);
 	assert_int_equal(c.r.rip, CODE);
 	assert_int_equal(regs_cpl(&c.r), 3);
 	assert_true(c.r.gpr[RAX] == 0x1234567890abcdef);
-	close_cpu(&c);
+	cpu_close(&c);
 	/* Outside SMM it is #UD. */
 	VECTOR(LONG, 0, "\x0f\xaa", 6, -1);
 }

@@ -181,15 +181,27 @@ static uint64_t wrap_rip(const struct soft_cpu *c, uint64_t rip)
 	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
 }
 
-/* An instruction that is none, or longer than 15 bytes: #UD, #GP. */
-static void bad_code(const uint8_t *code, unsigned n, struct uop *u)
+/* Would it be an instruction but for its length? That is so where it is one without the prefixes that are there more than
+ * once or have no say in its length; what follows the 15 bytes may be anything. */
+static bool too_long(struct soft_cpu *c, uint64_t at, const uint8_t *code, unsigned n)
 {
-	unsigned prefixes = 0;
+	uint8_t brief[32] = {0};
+	unsigned from = 0, to = 0;
+	struct uop u;
 
-	while (prefixes < n && (memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", code[prefixes], 11) ||
-				(code[prefixes] >= 0x40 && code[prefixes] <= 0x4f && prefixes)))
-		prefixes++;
-	*u = (struct uop){.fn = op_ud, .len = 1, .last = true, .cond = prefixes >= 14};
+	for (; from < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", code[from], 11); from++)
+		if ((code[from] == 0x66 || code[from] == 0x67) && !memchr(brief, code[from], to))
+			brief[to++] = code[from];
+	if (from >= 14)
+		return true;
+	memcpy(brief + to, code + from, n - from);
+	return soft_decode(c, at, brief, 15, &u) && u.len + from - to > 15;
+}
+
+/* An instruction that is none, or longer than 15 bytes: #UD, #GP. */
+static void bad_code(struct soft_cpu *c, uint64_t at, const uint8_t *code, unsigned n, struct uop *u)
+{
+	*u = (struct uop){.fn = op_ud, .len = 1, .last = true, .cond = n == 15 && too_long(c, at, code, n)};
 }
 
 /* Could what stands at the page's end be the beginning of an instruction? What is none whatever follows is #UD, and the
@@ -231,7 +243,7 @@ static unsigned decode_run(struct soft_cpu *c, uint64_t rip, struct uop *uop, co
 			if (have < 15 && may_go_on(c, at, code, have) && soft_fetch_more(c, lin, code, &have))
 				return n; /* the page behind is missing: its fault is the instruction's */
 			if (!soft_decode(c, at, code, have, &uop[n]))
-				bad_code(code, have, &uop[n]);
+				bad_code(c, at, code, have, &uop[n]);
 		}
 		uop[n].off = (uint8_t)off;
 		off += uop[n].len;
@@ -330,7 +342,7 @@ static void run_blocks(struct soft_cpu *c, const struct block *k)
 		} while (likely(u != NULL));
 		account(c, last);
 	} while (again && c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
-		 c->flushes == flushes && !c->stop_soon && !(c->eflags & RFLAGS_TF));
+		 c->flushes == flushes && !c->stop_soon && !(c->eflags & (RFLAGS_TF | RFLAGS_RF)));
 }
 
 static void run_one(struct soft_cpu *c, const struct block *k)
@@ -347,16 +359,42 @@ static void run_one(struct soft_cpu *c, const struct block *k)
 	}
 }
 
-/* The trap flag's #DB comes behind the instruction, unless it raised something itself or loaded SS. */
-static void trap_after(struct soft_cpu *c)
+/* The #DB of the trap flag and of data and port breakpoints comes behind the instruction, unless that raised something
+ * itself. A load of SS holds it back: then a breakpoint's comes behind the next one, the trap flag's does not come. */
+static void trap_after(struct soft_cpu *c, bool tf)
 {
-	if (c->event != EVENT_NONE && c->event != EVENT_YIELD)
+	uint64_t bits = c->db_pending | (tf ? 1ull << 14 : 0);
+
+	if (c->event != EVENT_NONE && c->event != EVENT_YIELD) {
+		c->db_pending = 0;
 		return;
-	if (c->inhibit && c->inhibit_rip == c->rip)
+	}
+	if (!bits || soft_ss_shadow(c))
 		return;
-	c->r.dr[6] |= 1ull << 14;
+	c->db_pending = 0;
+	c->r.dr[6] |= bits;
 	c->trap_behind = true;
 	soft_raise(c, 1);
+}
+
+/* SYSCALL and SYSRET look at TF when they are done, everything else before it begins. */
+static bool traps(const struct soft_cpu *c, const struct uop *u, uint64_t flags_before)
+{
+	bool after = u->fn == op_syscall || u->fn == op_sysret;
+
+	return (after ? c->eflags : flags_before) & RFLAGS_TF;
+}
+
+/* One instruction with what only some of them meet: RF, which ends with it unless it is what sets it, and traps. */
+static void run_with_traps(struct soft_cpu *c, const struct block *k)
+{
+	uint64_t flags = c->eflags, rip = c->rip;
+	struct uop u = k->uop[0];
+
+	run_one(c, k);
+	if ((c->event == EVENT_NONE || c->event == EVENT_YIELD) && u.fn != op_iret && !(u.rep && c->rip == rip))
+		c->eflags &= ~RFLAGS_RF;
+	trap_after(c, traps(c, &u, flags));
 }
 
 static bool within_limit(const struct soft_cpu *c, const struct block *k)
@@ -379,22 +417,24 @@ void soft_execute(struct soft_cpu *c)
 	while (c->budget && c->event == EVENT_NONE && !c->stop_soon) {
 		if (unlikely(c->blocks->graveyard))
 			free_graveyard(c->blocks);
-		if (unlikely(c->any_plants) && !c->skip_plant && soft_stop_at_plant(c))
+		if (unlikely(c->any_plants) && soft_stop_at_plant(c))
 			return;
 		c->skip_plant = false;
 		struct block *k = find(c);
 		if (unlikely(!k))
 			return;
-		bool tf = c->eflags & RFLAGS_TF, whole = within_limit(c, k);
+		bool alone = c->eflags & (RFLAGS_TF | RFLAGS_RF) || c->db_pending, whole = within_limit(c, k);
 		if (!whole && !first_within_limit(c, k))
 			return;
 		c->block_rip = c->rip;
 		/* While stages are watched each instruction goes alone: a vCPU that stands still has an exact rip. */
-		if (likely(!tf && whole && c->budget >= k->n && !c->shadow.stage))
+		if (likely(!alone && whole && c->budget >= k->n && !c->shadow.stage))
 			run_blocks(c, k);
+		else if (alone)
+			run_with_traps(c, k);
 		else
 			run_one(c, k);
-		if (tf)
-			trap_after(c);
+		if (unlikely(c->db_pending))
+			trap_after(c, false);
 	}
 }

@@ -105,7 +105,8 @@ struct soft_cpu {
 	unsigned index;
 	uint32_t smbase;
 	bool smi_pending, smi_blocked, nmi_pending, nmi_blocked;
-	bool inhibit; /* the last instruction was STI or a load of SS: no interrupt and no #DB before the next */
+	bool inhibit;	 /* the last instruction was STI, MOV or POP to SS: no interrupt before the next, … */
+	bool inhibit_ss; /* … and of those to SS no #DB either */
 	uint64_t inhibit_rip;
 
 	/* the event */
@@ -114,6 +115,7 @@ struct soft_cpu {
 	uint32_t error_code;
 	uint64_t cr2;
 	uint8_t soft_int_len; /* of an INT n: rip to push is behind it; 0 for faults */
+	bool int1;	      /* it is INT1, which counts as an exception */
 	struct stop stop;
 	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
 
@@ -134,13 +136,21 @@ struct soft_cpu {
 	bool not_canonical; /* the exception raised is that of an address that is none: through SS it is #SS */
 	bool rmw_emulated;  /* the emulator reads what it will write: a fault says write */
 	bool exit_pending, left_smm, caught;
-	bool trap_behind;      /* the exception raised comes behind an instruction that is done */
-	bool dr_exec, dr_data; /* the guest's debug registers watch code, data */
-	uint64_t db_pending;   /* bits of DR6 for a #DB behind this instruction */
+	bool trap_behind;		 /* the exception raised comes behind an instruction that is done */
+	bool trap_caught;		 /* the injected one did so too: it was caught before it was delivered */
+	bool dr_exec, dr_data, dr_ports; /* the guest's debug registers watch code, data, ports */
+	bool checks_alignment;		 /* CPL 3 with CR0.AM and EFLAGS.AC: its TLB lets no data access pass unseen */
+	uint64_t db_pending;		 /* bits of DR6 for a #DB behind this instruction */
 	struct guest_fault injected;
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
 	bool skip_plant; /* not at the first instruction of this run */
 };
+
+/* Between a load of SS and the next instruction. */
+static inline bool soft_ss_shadow(const struct soft_cpu *c)
+{
+	return c->inhibit && c->inhibit_ss && c->inhibit_rip == c->rip;
+}
 
 /* The address of the instruction under way. */
 static inline uint64_t uop_rip(const struct soft_cpu *c, const struct uop *u)
@@ -225,6 +235,7 @@ void soft_mode_changed(struct soft_cpu *c, bool flush);
 /* The four entries that CR3 points to in PAE mode; all ones where there is no memory. */
 void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4]);
 void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
+void soft_ac_changed(struct soft_cpu *c);   /* EFLAGS.AC, CR0.AM or the CPL may have */
 /* DR7 or an address changed: which addresses to look at. soft.c. */
 void soft_debug_changed(struct soft_cpu *c);
 /* RSM: registers from the save area; EVENT_YIELD, or EVENT_SHUTDOWN where the area is not one to return to. soft.c. */

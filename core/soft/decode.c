@@ -85,6 +85,7 @@ static void scan_prefixes(struct decoding *d, unsigned n)
 {
 	for (unsigned i = 0; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", d->code[i], 11); i++) {
 		d->prefix16 |= d->code[i] == 0x66;
+		d->u->lock |= d->code[i] == 0xf0;
 		if (d->code[i] == 0xf2 || d->code[i] == 0xf3)
 			d->rep = d->code[i];
 	}
@@ -102,7 +103,6 @@ bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned
 		return decode_nop(c, code, n, u);
 	struct decoding d = {
 	    .c = c, .x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = c->code_bits, .u = u};
-	scan_prefixes(&d, n);
 	*u = (struct uop){.insn = (uint16_t)dec->insn->id,
 			  .len = (uint8_t)dec->insn->size,
 			  .dst = UOP_NO_REG,
@@ -110,8 +110,8 @@ bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned
 			  .base = UOP_NO_REG,
 			  .index = UOP_NO_REG,
 			  .seg = SEG_DS,
-			  .addrsize = d.x->addr_size,
-			  .lock = d.x->prefix[0] == X86_PREFIX_LOCK};
+			  .addrsize = d.x->addr_size};
+	scan_prefixes(&d, n);
 	if (u->lock && !decode_lock_ok(&d)) {
 		u->fn = op_ud;
 		u->last = true;

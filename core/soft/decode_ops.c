@@ -637,8 +637,11 @@ static bool by_odds(struct decoding *d)
 	case X86_INS_PREFETCHT2:
 	case X86_INS_PREFETCHW:
 	case X86_INS_PREFETCH:
-	case X86_INS_CLFLUSH:
 		return plain(d, op_prefetch, false);
+	case X86_INS_CLFLUSH:
+		decode_mem(d, 0);
+		d->u->mem_src = true;
+		return plain(d, op_clflush, false);
 	case X86_INS_CWD:
 	case X86_INS_CDQ:
 	case X86_INS_CQO:
@@ -734,6 +737,9 @@ static bool by_system(struct decoding *d)
 		return take_two(d, op_lsl);
 	case X86_INS_ARPL:
 		return take_two(d, op_arpl);
+	case X86_INS_STAC:
+	case X86_INS_CLAC:
+		return with_cond(d, op_stac, d->id == X86_INS_STAC);
 	case X86_INS_CLTS:
 		return plain(d, op_clts, true);
 	case X86_INS_RDMSR:

@@ -204,7 +204,7 @@ extern uop_fn *const exec_jcc[16];
 	X(mov_cr) X(mov_dr) X(rdmsr) X(wrmsr) X(rdtsc) X(cpuid) X(invlpg) X(invd) X(syscall) X(sysret) \
 	X(sysenter) X(sysexit) X(swapgs) X(rsm) X(ud) X(arpl) X(lar) X(lsl) X(verr) X(fxsave) X(fxrstor) \
 	X(ldmxcsr) X(stmxcsr) X(fninit) X(fnstcw) X(fldcw) X(fnstsw) X(fwait) X(rdfsbase) X(xgetbv) X(sse) \
-	X(prefetch)
+	X(prefetch) X(clflush) X(stac)
 /* clang-format on */
 #define X(name) uop_fn op_##name;
 EXEC_HANDLERS(X)

@@ -17,6 +17,14 @@ const struct uop *op_prefetch(struct soft_cpu *c, const struct uop *u)
 	return op_nop(c, u);
 }
 
+/* Flushes nothing here, but asks for its byte as a load does. */
+const struct uop *op_clflush(struct soft_cpu *c, const struct uop *u)
+{
+	uint64_t lin;
+
+	return exec_lea(c, u, 1, false, &lin) || soft_probe_read(c, lin, 1) ? NULL : u + 1;
+}
+
 const struct uop *op_load_address(struct soft_cpu *c, const struct uop *u)
 {
 	reg_write(c, u->dst, u->opsize, exec_offset(c, u));

@@ -158,6 +158,7 @@ const struct uop *op_popf(struct soft_cpu *c, const struct uop *u)
 	flags_write(c, mask, v);
 	if (u->opsize > 2)
 		c->eflags &= ~RFLAGS_RF;
+	soft_ac_changed(c);
 	return exec_jump(c, exec_next_rip(c, u)); /* TF, IF or AC may have changed */
 }
 

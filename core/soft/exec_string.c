@@ -86,7 +86,7 @@ static uint64_t burst(const struct soft_cpu *c, const struct uop *u, uint64_t a,
 	uint64_t n = count_of(c, u), room_a = (PAGE_SIZE_4K - (a & PAGE_OFFSET_MASK)) / u->opsize;
 	uint64_t room_b = (PAGE_SIZE_4K - (b & PAGE_OFFSET_MASK)) / u->opsize;
 
-	if (!u->rep || (c->eflags & (RFLAGS_DF | RFLAGS_TF)))
+	if (!u->rep || u->addrsize == 2 || (c->eflags & (RFLAGS_DF | RFLAGS_TF | RFLAGS_RF)))
 		return 1;
 	n = n < room_a ? n : room_a;
 	n = n < room_b ? n : room_b;

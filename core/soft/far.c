@@ -90,8 +90,11 @@ const struct uop *op_call_far(struct soft_cpu *c, const struct uop *u)
 
 	if (far_pointer(c, u, &selector, &to))
 		return NULL;
-	if (!soft_protected(c))
+	if (!soft_protected(c)) {
+		if (to > c->r.seg[SEG_CS].limit)
+			return soft_raise_error(c, VEC_GP, 0);
 		return exec_push_n(c, u->opsize, frame, 2) ? NULL : real_far(c, selector, to);
+	}
 	int rc = far_code(c, selector, &d);
 	if (rc)
 		return rc > 0 ? soft_unsupported(c, u) : NULL;
@@ -361,6 +364,8 @@ const struct uop *op_sysexit(struct soft_cpu *c, const struct uop *u)
 	bool to64 = u->opsize == 8;
 
 	if (!(c->r.cr0 & CR0_PE) || !sel || c->cpl)
+		return soft_raise_error(c, VEC_GP, 0);
+	if (to64 && !(paging_canonical(&c->pg, c->gpr[RCX]) && paging_canonical(&c->pg, c->gpr[RDX])))
 		return soft_raise_error(c, VEC_GP, 0);
 	flat_seg(&c->r.seg[SEG_CS], (uint16_t)((sel + (to64 ? 32 : 16)) | 3), true, 3, to64);
 	flat_seg(&c->r.seg[SEG_SS], (uint16_t)((sel + (to64 ? 40 : 24)) | 3), false, 3, false);

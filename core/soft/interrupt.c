@@ -3,8 +3,8 @@
  * Exceptions and interrupts: through the vector table of real mode, the IDT of protected and of long mode; double and triple
  * faults. Intel SDM vol. 3A chapter 6; the classes that make a double fault: table 6-5.
  *
- * A vector beyond the IDT's limit is no handler of the guest's own: then the machine stops and says so, instead of the
- * cascade to a triple fault that hardware goes through and that would leave nothing to look at.
+ * Where the IDT's limit leaves out the vector and all that would come of it (#GP, #DF), the machine stops and says so,
+ * instead of the cascade to a triple fault that hardware goes through and that would leave nothing to look at.
  */
 #include "core/soft/segment.h"
 
@@ -15,7 +15,7 @@
 /* What is on its way into a handler. */
 struct delivery {
 	uint8_t vector;
-	bool has_error, soft; /* soft: INT n and its kin, checked against the gate's DPL */
+	bool has_error, soft; /* soft: INT n, INT3, INTO: checked against the gate's DPL, never part of a double fault */
 	uint32_t error;
 	uint64_t rip; /* to be pushed */
 };
@@ -35,6 +35,7 @@ const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector)
 	c->has_error = false;
 	c->error_code = 0;
 	c->soft_int_len = 0;
+	c->int1 = false;
 	return NULL;
 }
 
@@ -63,6 +64,10 @@ static int deliver_real(struct soft_cpu *c, const struct delivery *d)
 	uint64_t frame[3] = {c->eflags, c->r.seg[SEG_CS].selector, d->rip};
 	uint16_t to[2];
 
+	if (4u * d->vector + 3 > c->r.idt.limit) {
+		soft_raise_error(c, VEC_GP, 0);
+		return -1;
+	}
 	if (soft_read_sys(c, c->r.idt.base + 4ull * d->vector, 4, to) || exec_push_n(c, 2, frame, 3))
 		return -1;
 	c->eflags &= ~(RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
@@ -223,6 +228,9 @@ static int deliver_gate(struct soft_cpu *c, const struct delivery *d)
 	if (handler_code(c, &g, &cs, &cpl) || choose_stack(c, &g, cpl, &st))
 		return -1;
 	unsigned size = c->long_mode ? 8 : g.type & 8 ? 4 : 2;
+	uint64_t to = size == 2 ? g.offset & 0xffff : g.offset;
+	if (c->long_mode ? !paging_canonical(&c->pg, to) : to > cs.seg.limit)
+		return refuse(c, VEC_GP, 0);
 	unsigned n = build_frame(c, d, st.fresh, v);
 	if (desc_mark_accessed(c, &cs) || (st.fresh && !c->long_mode && desc_mark_accessed(c, &st.ss)) ||
 	    write_frame(c, &st, size, v, n, &sp))
@@ -239,7 +247,7 @@ static int deliver_gate(struct soft_cpu *c, const struct delivery *d)
 		c->r.seg[SEG_SS] = (struct seg){.selector = (uint16_t)cpl, .unusable = true, .dpl = (uint8_t)cpl};
 	c->gpr[RSP] = sp;
 	seg_set_code(c, &cs, g.selector, cpl);
-	c->rip = size == 2 ? g.offset & 0xffff : g.offset;
+	c->rip = to;
 	soft_segs_changed(c);
 	return 0;
 }
@@ -251,7 +259,8 @@ static bool contributory(uint8_t vector)
 	return vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
 }
 
-/* The first exception was being delivered when the second came up: both one after the other, or a double fault. */
+/* The first exception was being delivered when the second came up: both one after the other, or a double fault. INT n is
+ * none of those that double, whatever its vector. */
 static bool doubles(uint8_t first, uint8_t second)
 {
 	return (contributory(first) && contributory(second)) ||
@@ -274,15 +283,29 @@ static int deliver_once(struct soft_cpu *c, const struct delivery *d)
 	if (rc) {
 		c->eflags = flags;
 		c->gpr[RSP] = rsp;
+		if (c->event == EVENT_EXCEPTION && c->vector == VEC_PF)
+			c->r.cr2 = c->cr2;
+		return rc;
 	}
-	return rc;
+	if (d->vector == VEC_DB && !d->soft)
+		c->r.dr[7] &= ~(1ull << 13); /* a handler may look at the debug registers */
+	c->halted = false;
+	return 0;
 }
 
-static bool no_handler(const struct soft_cpu *c, uint8_t vector)
+static bool beyond_idt(const struct soft_cpu *c, uint8_t vector)
 {
 	unsigned size = !(c->r.cr0 & CR0_PE) ? 4 : c->long_mode ? 16 : 8;
 
 	return size * (vector + 1u) - 1 > c->r.idt.limit;
+}
+
+/* Beyond the IDT's limit comes #GP, or a double fault; with those beyond it too nothing of the guest's would run. */
+static bool no_handler(const struct soft_cpu *c, const struct delivery *d)
+{
+	bool twice = !d->soft && doubles(d->vector, VEC_GP);
+
+	return beyond_idt(c, d->vector) && beyond_idt(c, VEC_DF) && (twice || beyond_idt(c, VEC_GP));
 }
 
 static void stop_with_exception(struct soft_cpu *c)
@@ -304,34 +327,32 @@ void soft_deliver(struct soft_cpu *c)
 	struct delivery d = {.vector = c->vector,
 			     .has_error = c->has_error && (c->r.cr0 & CR0_PE),
 			     .error = c->error_code,
-			     .soft = c->soft_int_len,
+			     .soft = c->soft_int_len && !c->int1,
 			     .rip = c->rip + c->soft_int_len};
 
-	if (no_handler(c, d.vector)) {
+	if (no_handler(c, &d)) {
 		stop_with_exception(c);
 		return;
 	}
-	for (unsigned depth = 0; depth < 3; depth++) {
+	for (unsigned depth = 0; depth < 5; depth++) { /* INT n, #GP, #PF, #DF, nothing */
 		if (!deliver_once(c, &d))
 			return;
 		if (c->event != EVENT_EXCEPTION) {
 			/* A stop, or a fault given up at a stage: then a fault's instruction raises it again, a trap is
 			 * kept. */
-			if (c->event == EVENT_RESTART && d.vector == VEC_DB)
+			if (c->event == EVENT_RESTART && d.vector == VEC_DB && d.rip == c->rip)
 				c->injected = (struct guest_fault){.present = true, .vector = VEC_DB};
 			return;
 		}
 		uint8_t second = c->vector;
 		if (d.vector == VEC_DF)
 			break;
-		bool twice = doubles(d.vector, second);
+		bool twice = !d.soft && doubles(d.vector, second);
 		d = (struct delivery){.vector = twice ? VEC_DF : second,
 				      .has_error = true,
 				      .error = twice ? 0 : c->error_code | (second == VEC_PF ? 0 : !d.soft),
 				      .rip = c->rip};
 		d.has_error = d.has_error && (c->r.cr0 & CR0_PE);
-		if (no_handler(c, d.vector))
-			break;
 	}
 	c->event = EVENT_SHUTDOWN;
 }
@@ -359,7 +380,9 @@ const struct uop *op_int3(struct soft_cpu *c, const struct uop *u)
 
 const struct uop *op_int1(struct soft_cpu *c, const struct uop *u)
 {
-	return soft_interrupt(c, u, VEC_DB);
+	soft_interrupt(c, u, VEC_DB);
+	c->int1 = true;
+	return NULL;
 }
 
 const struct uop *op_into(struct soft_cpu *c, const struct uop *u)

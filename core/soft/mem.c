@@ -75,6 +75,8 @@ static void tlb_fill(struct soft_cpu *c, const struct mem_access *a, uint64_t li
 	bool data = user || !upage || !(c->pg.cr4 & CR4_SMAP);
 	bool code = (r->rights & ACCESS_FETCH) && (user || !upage || !(c->pg.cr4 & CR4_SMEP));
 
+	if (user && c->checks_alignment)
+		data = false;
 	if (watching(c) && (c->dr_data || soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK)))
 		data = false;
 	t->host = r->host;
@@ -284,6 +286,15 @@ static int full_access(struct soft_cpu *c, uint64_t lin, unsigned size, void *da
 	return translate(c, &a) ? -1 : perform(c, &a, data, kind & ACCESS_WRITE);
 }
 
+/* #AC; 16 bytes have checks of their own. */
+static int aligned(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	if (!c->checks_alignment || c->cpl != 3 || size > 8 || !(lin & (size - 1)))
+		return 0;
+	soft_raise_error(c, 17, 0);
+	return -1;
+}
+
 static unsigned with_cpl(const struct soft_cpu *c, unsigned access)
 {
 	return access | (c->cpl == 3 ? ACCESS_USER : 0);
@@ -291,13 +302,15 @@ static unsigned with_cpl(const struct soft_cpu *c, unsigned access)
 
 int soft_read_slow(struct soft_cpu *c, uint64_t lin, unsigned size, void *out, unsigned access)
 {
-	return full_access(c, lin, size, out, with_cpl(c, access));
+	return aligned(c, lin, size) ? -1 : full_access(c, lin, size, out, with_cpl(c, access));
 }
 
 int soft_write_slow(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in, unsigned access)
 {
 	uint8_t copy[16];
 
+	if (aligned(c, lin, size))
+		return -1;
 	memcpy(copy, in, size);
 	return full_access(c, lin, size, copy, with_cpl(c, access));
 }

@@ -287,7 +287,6 @@ static void cpu_restored(struct soft_machine *m, struct soft_cpu *c, bool maps)
 	if (!maps)
 		shadow_vcpu_init(&c->shadow);
 	c->stop_soon = false;
-	c->db_pending = 0;
 	soft_tlb_flush(c);
 	c->any_plants = m->n_exec || c->dr_exec;
 	c->tlb = c->tlb_of[c->cpl == 3];

@@ -94,6 +94,10 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 					 .slot = -1,
 					 .note = "caught before it is delivered"};
 			c->caught = true;
+			if (c->trap_behind) { /* nothing would raise it again */
+				c->injected = (struct guest_fault){.present = true, .vector = c->vector};
+				c->trap_caught = true;
+			}
 			return stop_with(c, &s, out);
 		}
 		c->caught = false;
@@ -136,17 +140,21 @@ static bool on_watch(struct soft_cpu *c, struct stop *out)
 	struct stop hit = c->m->watch_hit;
 
 	c->stop_soon = false;
-	if (c->db_pending) {
-		c->trap_behind = true;
-		c->r.dr[6] |= c->db_pending;
-		c->db_pending = 0;
-		soft_raise(c, 1);
-		if (on_exception(c, out))
-			return true;
-	}
 	hit.by = c->by;
 	memset(&c->m->watch_hit, 0, sizeof(c->m->watch_hit));
 	return hit.reason && stop_with(c, &hit, out);
+}
+
+/* A frame that was pushed onto what the guest's debug registers watch is a trap before the handler's first instruction. */
+static bool trap_of_frame(struct soft_cpu *c, struct stop *out)
+{
+	if (!c->db_pending)
+		return false;
+	c->trap_behind = true;
+	c->r.dr[6] |= c->db_pending;
+	c->db_pending = 0;
+	soft_raise(c, 1);
+	return on_exception(c, out);
 }
 
 static bool after(struct soft_cpu *c, struct stop *out)
@@ -155,7 +163,8 @@ static bool after(struct soft_cpu *c, struct stop *out)
 
 	switch ((enum soft_event)c->event) {
 	case EVENT_EXCEPTION:
-		stop = on_exception(c, out);
+		/* A trap behind an access that asked the board for something keeps neither from coming. */
+		stop = on_exception(c, out) || trap_of_frame(c, out) || on_yield(c, out);
 		break;
 	case EVENT_STOP:
 	case EVENT_STOP_DONE:
@@ -182,6 +191,8 @@ static void deliver_injected(struct soft_cpu *c)
 	if (!c->injected.present)
 		return;
 	c->cr2 = c->injected.address;
+	c->trap_behind = c->trap_caught;
+	c->trap_caught = false;
 	soft_raise(c, c->injected.vector);
 	c->has_error = c->injected.has_error;
 	c->error_code = c->injected.error_code;

@@ -36,6 +36,18 @@ void soft_segs_changed(struct soft_cpu *c)
 		c->flat_write |= (uint8_t)((wide || seg_flat(c, &c->r.seg[i], true)) << i);
 	}
 	c->tlb = c->tlb_of[c->cpl == 3];
+	soft_ac_changed(c);
+}
+
+/* While alignment is checked the TLB of CPL 3 allows no data access, so that each comes by soft_read_slow() and its like. */
+void soft_ac_changed(struct soft_cpu *c)
+{
+	bool now = (c->eflags & RFLAGS_AC) && (c->r.cr0 & CR0_AM);
+
+	if (c->cpl != 3 || now == c->checks_alignment)
+		return;
+	c->checks_alignment = now;
+	soft_tlb_flush(c);
 }
 
 /* Does the shadow role or the meaning of the tables differ? */
@@ -318,7 +330,7 @@ static const struct uop *loaded(struct soft_cpu *c, const struct uop *u, enum se
 
 	if (seg ==
 	    SEG_SS) { /* no interrupt and no trap before the next instruction, which is expected to load the stack pointer */
-		c->inhibit = true;
+		c->inhibit = c->inhibit_ss = true;
 		c->inhibit_rip = next;
 	}
 	return exec_jump(c, next);
@@ -366,5 +378,5 @@ const struct uop *op_load_far(struct soft_cpu *c, const struct uop *u)
 	    soft_read(c, lin + u->opsize, 2, &selector) || soft_load_seg(c, (enum seg_index)u->cond, (uint16_t)selector))
 		return NULL;
 	reg_write(c, u->dst, u->opsize, offset);
-	return loaded(c, u, (enum seg_index)u->cond);
+	return exec_jump(c, exec_next_rip(c, u)); /* LSS loads the pointer too, so it holds nothing back */
 }

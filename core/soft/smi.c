@@ -30,8 +30,7 @@ int soft_enter_smm(struct soft_cpu *c, struct err *e)
 		soft_memory_written(c->m, s, at, sizeof(area));
 	smm_enter(&r, c->smbase);
 	c->smi_pending = false;
-	c->halted = false;
-	soft_regs_in(c, REGS_ALL & ~REGS_EVENTS, &r);
+	soft_regs_in(c, REGS_ALL, &r);
 	return 0;
 }
 
@@ -50,7 +49,7 @@ void soft_leave_smm(struct soft_cpu *c)
 	}
 	r.smm = false;
 	c->smbase = smbase;
-	soft_regs_in(c, REGS_ALL & ~(REGS_EVENTS | REGS_FPU), &r);
+	soft_regs_in(c, REGS_ALL & ~REGS_FPU, &r);
 	c->left_smm = true;
 	c->event = EVENT_YIELD;
 }

@@ -159,7 +159,8 @@ void soft_regs_out(struct soft_cpu *c, struct regs *out)
 	out->rflags = c->eflags;
 	out->msr.tsc = c->r.msr.tsc + c->icount;
 	out->halted = c->halted;
-	out->sti_shadow = c->inhibit && c->inhibit_rip == c->rip;
+	out->mov_ss_shadow = soft_ss_shadow(c);
+	out->sti_shadow = c->inhibit && c->inhibit_rip == c->rip && !c->inhibit_ss;
 	out->nmi_masked = c->nmi_blocked;
 	out->exception_pending = false;
 	out->valid = REGS_ALL;
@@ -205,6 +206,9 @@ void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in)
 	if (parts & REGS_EVENTS) {
 		c->halted = in->halted;
 		c->nmi_blocked = in->nmi_masked;
+		c->inhibit = in->sti_shadow || in->mov_ss_shadow;
+		c->inhibit_ss = in->mov_ss_shadow;
+		c->inhibit_rip = c->rip;
 	}
 	soft_mode_changed(c, smm != c->r.smm);
 	soft_debug_changed(c);

@@ -85,6 +85,7 @@ void soft_plants_changed(struct soft_machine *m);
 
 /* watch.c: does an access touch a watched range? Fills m->watch_hit once; the bytes before a write are read by it. */
 void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io, bool write, const void *data);
+void soft_watch_port(struct soft_cpu *c, uint16_t port, unsigned size); /* for the guest's debug registers */
 /* Is any byte of this page watched? Then its TLB entries allow nothing directly. */
 bool soft_watched_page(const struct soft_machine *m, uint64_t gva_page, uint64_t gpa_page);
 

@@ -30,8 +30,8 @@ static const struct uop *next(struct soft_cpu *c, const struct uop *u)
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define CR4_DEFINED                                                                                                         \
-	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |              \
-	 CR4_OSXMMEXCPT | CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
+	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP |      \
+	 CR4_LA57 | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
 
 static bool load_cr0(struct soft_cpu *c, uint64_t v)
 {
@@ -186,7 +186,6 @@ const struct uop *op_mov_dr(struct soft_cpu *c, const struct uop *u)
 		return NULL;
 	if (c->r.dr[7] & (1u << 13)) { /* general detect */
 		c->r.dr[6] |= 1u << 13;
-		c->r.dr[7] &= ~(1ull << 13);
 		return soft_raise(c, VEC_DB);
 	}
 	if (u->rep) {
@@ -267,6 +266,15 @@ static bool address_msr(uint32_t msr)
 	       (msr >= 0xc0000100 && msr <= 0xc0000102);
 }
 
+/* Each byte of the PAT is a memory type; 2, 3 and what is above 7 are none. */
+static bool pat_ok(uint64_t v)
+{
+	for (; v; v >>= 8)
+		if ((v & 0xff) > 7 || (v & 0xfe) == 2)
+			return false;
+	return true;
+}
+
 static bool efer_ok(struct soft_cpu *c, uint64_t *v)
 {
 	if (*v & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
@@ -288,7 +296,8 @@ const struct uop *op_wrmsr(struct soft_cpu *c, const struct uop *u)
 		c->r.msr.tsc = v - c->icount;
 		return next(c, u);
 	}
-	if (!at || (address_msr(msr) && !paging_canonical(&c->pg, v)) || (msr == 0xc0000080 && !efer_ok(c, &v)))
+	if (!at || (address_msr(msr) && !paging_canonical(&c->pg, v)) || (msr == 0xc0000080 && !efer_ok(c, &v)) ||
+	    (msr == 0x277 && !pat_ok(v)) || (msr == 0xc0000103 && v >> 32))
 		return gp0(c);
 	*at = v;
 	soft_mode_changed(c, false);
@@ -654,10 +663,20 @@ const struct uop *op_sti(struct soft_cpu *c, const struct uop *u)
 		return NULL;
 	if (!(c->eflags & RFLAGS_IF)) { /* its effect waits for the next instruction */
 		c->inhibit = true;
+		c->inhibit_ss = false;
 		c->inhibit_rip = exec_next_rip(c, u);
 	}
 	c->eflags |= RFLAGS_IF;
 	return next(c, u);
+}
+
+/* Any CPL but 0, and real mode's way of having none, is #UD and not #GP. */
+const struct uop *op_stac(struct soft_cpu *c, const struct uop *u)
+{
+	if (c->cpl)
+		return soft_raise(c, VEC_UD);
+	c->eflags = u->cond ? c->eflags | RFLAGS_AC : c->eflags & ~RFLAGS_AC;
+	return u + 1;
 }
 
 const struct uop *op_hlt(struct soft_cpu *c, const struct uop *u)
@@ -731,5 +750,6 @@ int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool
 	if (stop_at_port(c, port, size, v, write))
 		return -1;
 	soft_board_effect(c, board_pio(&c->m->m.board, port, size, v, write));
+	soft_watch_port(c, port, size);
 	return 0;
 }

@@ -37,10 +37,12 @@ void soft_debug_changed(struct soft_cpu *c)
 {
 	bool exec = false, data = false;
 
+	c->dr_ports = false;
 	for (unsigned n = 0; n < 4; n++)
 		if (dr_enabled(c, n)) {
 			exec |= dr_kind(c, n) == 0;
 			data |= dr_kind(c, n) & 1;
+			c->dr_ports |= dr_kind(c, n) == 2;
 		}
 	if (exec != c->dr_exec || data != c->dr_data || exec || data) {
 		block_cache_flush(c->blocks);
@@ -119,8 +121,8 @@ bool soft_planted(const struct soft_cpu *c, uint64_t lin)
 bool soft_stop_at_plant(struct soft_cpu *c)
 {
 	uint64_t lin = c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
-	const struct plant *p = exec_plant(c, lin);
-	int dr = c->eflags & RFLAGS_RF ? -1 : dr_exec_at(c, lin);
+	const struct plant *p = c->skip_plant ? NULL : exec_plant(c, lin);
+	int dr = c->eflags & RFLAGS_RF || soft_ss_shadow(c) ? -1 : dr_exec_at(c, lin);
 
 	if (p) {
 		c->event = EVENT_STOP;
@@ -188,15 +190,30 @@ static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, cons
 	block_cache_flush(c->blocks); /* the block under way ends behind this instruction */
 }
 
+static bool dr_meets(const struct soft_cpu *c, unsigned n, uint64_t at, unsigned len)
+{
+	return dr_enabled(c, n) && ranges_overlap(c->r.dr[n] & ~(uint64_t)(dr_len(c, n) - 1), dr_len(c, n), at, len);
+}
+
+/* The block under way ends behind this instruction. */
+static void dr_hit(struct soft_cpu *c, unsigned n)
+{
+	c->db_pending |= 1ull << n;
+	block_cache_flush(c->blocks);
+}
+
+void soft_watch_port(struct soft_cpu *c, uint16_t port, unsigned size)
+{
+	for (unsigned n = 0; c->dr_ports && (c->r.cr4 & CR4_DE) && n < 4; n++)
+		if (dr_kind(c, n) == 2 && dr_meets(c, n, port, size))
+			dr_hit(c, n);
+}
+
 static void watch_drs(struct soft_cpu *c, uint64_t lin, unsigned len, bool write)
 {
 	for (unsigned n = 0; c->dr_data && n < 4; n++)
-		if (dr_enabled(c, n) && (dr_kind(c, n) == 3 || (dr_kind(c, n) == 1 && write)) &&
-		    ranges_overlap(c->r.dr[n] & ~(uint64_t)(dr_len(c, n) - 1), dr_len(c, n), lin, len)) {
-			c->db_pending |= 1ull << n;
-			c->stop_soon = true;
-			block_cache_flush(c->blocks);
-		}
+		if ((dr_kind(c, n) == 3 || (dr_kind(c, n) == 1 && write)) && dr_meets(c, n, lin, len))
+			dr_hit(c, n);
 }
 
 /* What a device answers, a write to READONLY memory too, touches nothing that is watched. */

@@ -166,6 +166,27 @@ static void test_trap_behind_hlt(void **state)
 	cpu_close(&c);
 }
 
+/* Caught before it is delivered, a trap is delivered afterwards: nothing would raise it again. */
+static void test_a_caught_trap_is_delivered(void **state)
+{
+	struct err e = {0};
+	struct cpu c;
+
+	(void)state;
+	cpu_open(&c, LONG, 0);
+	c.r.rflags |= RFLAGS_TF;
+	cpu_set(&c, REGS_GPR);
+	cpu_ok(machine_catch(c.m, CATCH_EXCEPTION, &e), &e);
+	CODE_AT(&c, CODE, "\x90\x90\xf4");
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_EXCEPTION);
+	assert_int_equal(c.stop.vector, 1);
+	assert_int_equal(c.r.rip, CODE + 1);
+	assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_HLT);
+	assert_int_equal(cpu_handler(&c), 1);
+	assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), CODE + 1);
+	cpu_close(&c);
+}
+
 /* SYSCALL looks at TF when it is done: a mask over it lets the kernel start in peace. */
 static void test_syscall_masks_the_trap(void **state)
 {
@@ -489,6 +510,7 @@ int main(void)
 	    cmocka_unit_test(test_general_detect),
 	    cmocka_unit_test(test_what_holds_a_trap_back),
 	    cmocka_unit_test(test_trap_behind_hlt),
+	    cmocka_unit_test(test_a_caught_trap_is_delivered),
 	    cmocka_unit_test(test_syscall_masks_the_trap),
 	    cmocka_unit_test(test_trap_and_smi),
 	    cmocka_unit_test(test_int1),

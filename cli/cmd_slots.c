@@ -219,13 +219,14 @@ static int slot_del(struct call *c, struct err *e)
 	return 0;
 }
 
-static struct value dirty_gfns(struct pool *p, const struct slot_info *s, const uint64_t *bits, size_t n_words)
+/* Of either bitmap; NULL has none. */
+static struct value dirty_gfns(struct pool *p, const struct slot_info *s, const uint64_t *a, const uint64_t *b, size_t n)
 {
 	struct value list = v_list(p, 0);
 	uint64_t pages = s->size >> PAGE_SHIFT;
 
-	for (size_t w = 0; w < n_words; w++)
-		for (uint64_t word = bits[w]; word; word &= word - 1) {
+	for (size_t w = 0; w < n; w++)
+		for (uint64_t word = (a ? a[w] : 0) | (b ? b[w] : 0); word; word &= word - 1) {
 			uint64_t page = w * 64 + (unsigned)__builtin_ctzll(word);
 			if (page < pages)
 				v_push(p, &list, v_hex((s->gpa >> PAGE_SHIFT) + page));
@@ -235,8 +236,8 @@ static struct value dirty_gfns(struct pool *p, const struct slot_info *s, const 
 
 static int slot_dirty(struct call *c, struct err *e)
 {
-	_cleanup_free_ uint64_t *bits = NULL;
-	size_t n_words = 0;
+	uint64_t *bits[2] = {NULL, NULL};
+	size_t n = 0;
 	struct slot_info info;
 	uint32_t id;
 	struct args a;
@@ -246,10 +247,16 @@ static int slot_dirty(struct call *c, struct err *e)
 		return ret;
 	bool clear = args_flag(&a, "-clear");
 	if ((ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, &info, e)) ||
-	    (ret = machine_slot_dirty(c->s->d.m, id, clear, &bits, &n_words, e)))
+	    (ret = machine_slot_dirty_views(c->s->d.m, id, clear, bits, &n, e)))
 		return ret;
 	c->result = record_slot(c->pool, &info);
-	v_put(c->pool, &c->result, "dirty", dirty_gfns(c->pool, &info, bits, n_words));
+	v_put(c->pool, &c->result, "dirty", dirty_gfns(c->pool, &info, bits[0], bits[1], n));
+	if (bits[0] && bits[1]) {
+		v_put(c->pool, &c->result, "dirty_non_smm", dirty_gfns(c->pool, &info, bits[0], NULL, n));
+		v_put(c->pool, &c->result, "dirty_smm", dirty_gfns(c->pool, &info, NULL, bits[1], n));
+	}
+	free(bits[0]);
+	free(bits[1]);
 	return 0;
 }
 
@@ -299,7 +306,8 @@ const struct command commands_slots[] = {
      .usage = "ID [-clear]",
      .summary = "pages of a slot that the guest has written",
      .help = "Gives the slot with dirty: the gfns written since the last -clear. The slot must log dirty pages "
-	     "(slot flags ID +log-dirty).",
+	     "(slot flags ID +log-dirty).\n\nA slot that is seen inside SMM and outside logs each apart: dirty_smm and "
+	     "dirty_non_smm, of which dirty is the union.",
      .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
      .complete = COMPLETE_SLOT,
      .words = "-clear",

@@ -69,6 +69,10 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 /* Bring slot->dirty up to date with what the guest has written since the last clear; clear: then start anew. The bitmap that
  * the caller reads is the one before the clear: copied to *bits (n words, caller frees), the OR of both visibilities. */
 int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bits, size_t *n_words, struct err *e) MUST_USE;
+/* The same, what was written outside SMM and inside it apart: bits[1] is the latter's; NULL for a side that does not see the
+ * slot. The caller frees both. */
+int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_t *bits[2], size_t *n_words,
+			     struct err *e) MUST_USE;
 /* The slots as the machine itself has them (kernel's copy where it can be read). own ones included. */
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
 /* One slot by the debugger's table, right after a change that the machine has accepted: only the generation is read from it,

@@ -291,11 +291,23 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 	return flip(m, s, &c.to, steps_or(steps, &own), e);
 }
 
-int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bits, size_t *n_words, struct err *e)
+static int copy_views(const struct slot *s, size_t n, uint64_t *copy[2], struct err *e)
 {
+	for (int smm = 0; smm < 2; smm++) {
+		if (!s->dirty[smm])
+			continue;
+		copy[smm] = calloc(n, sizeof(uint64_t));
+		if (!copy[smm])
+			return err_nomem(e, "slot dirty");
+	}
+	return 0;
+}
+
+int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_t *bits[2], size_t *n_words, struct err *e)
+{
+	uint64_t *copy[2] = {NULL, NULL};
 	struct slot *s;
-	uint64_t *copy;
-	size_t n;
+	size_t n = 0;
 	/* Looking is allowed while a vCPU is parked; the backend knows how. */
 	int rc = clear || m->running ? machine_check_idle(m, "slot dirty", e) : 0;
 
@@ -306,22 +318,40 @@ int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bi
 	if (rc)
 		return rc;
 	n = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);
-	copy = calloc(n, sizeof(*copy));
-	if (!copy)
-		return err_nomem(e, "slot dirty");
-	rc = m->ops->slot_dirty(m, s, clear, e);
+	rc = copy_views(s, n, copy, e);
+	if (!rc)
+		rc = m->ops->slot_dirty(m, s, clear, e);
 	if (rc) {
-		free(copy);
+		free(copy[0]);
+		free(copy[1]);
 		return rc;
 	}
 	for (int smm = 0; smm < 2; smm++) {
-		for (size_t i = 0; s->dirty[smm] && i < n; i++)
-			copy[i] |= s->dirty[smm][i];
-		if (s->dirty[smm] && clear)
+		bits[smm] = copy[smm];
+		if (!copy[smm])
+			continue;
+		memcpy(copy[smm], s->dirty[smm], n * sizeof(uint64_t));
+		if (clear)
 			memset(s->dirty[smm], 0, n * sizeof(uint64_t));
 	}
-	*bits = copy;
 	*n_words = n;
+	return 0;
+}
+
+int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bits, size_t *n_words, struct err *e)
+{
+	uint64_t *view[2];
+	size_t n;
+	int rc = machine_slot_dirty_views(m, id, clear, view, &n, e);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; view[0] && view[1] && i < n; i++)
+		view[0][i] |= view[1][i];
+	*bits = view[0] ? view[0] : view[1];
+	*n_words = n;
+	if (view[0])
+		free(view[1]);
 	return 0;
 }
 

@@ -42,9 +42,9 @@ static void draw_steps(struct out *o, const struct value *steps)
 }
 
 /* Dirty gfns as ranges: "0x40-0x43". */
-static void draw_dirty(struct out *o, const struct value *dirty)
+static void draw_dirty(struct out *o, const char *what, const struct value *dirty)
 {
-	out_styled(o, STYLE_BOLD, "dirty: ");
+	out_styled(o, STYLE_BOLD, "%s: ", what);
 	out_plural(o, dirty->n, "page", "pages");
 	for (uint32_t i = 0, j; i < dirty->n; i = j) {
 		uint64_t first = dirty->items[i].hex;
@@ -67,7 +67,11 @@ void view_slot(struct out *o, const struct value *v)
 	table_draw(o, slot_columns, ARRAY_LEN(slot_columns), &list);
 	draw_steps(o, get_list(v, "steps"));
 	if (v_get(v, "dirty"))
-		draw_dirty(o, get_list(v, "dirty"));
+		draw_dirty(o, "dirty", get_list(v, "dirty"));
+	if (v_get(v, "dirty_smm") && get_list(v, "dirty_smm")->n) {
+		draw_dirty(o, "outside SMM", get_list(v, "dirty_non_smm"));
+		draw_dirty(o, "inside SMM", get_list(v, "dirty_smm"));
+	}
 	if (get_truth(v, "deleted"))
 		out_nothing(o, "deleted");
 }

@@ -126,6 +126,9 @@ def smm(b):
     assert v[2]["smm"] is True and num(v[2]["smbase"]) == 0x30000, v[2]
     assert {s["id"]: s["visible"] for s in v[2]["slots"]}[2] == "smm", v[2]["slots"]
     assert word(v[9]) == 2, "the handler left its mark twice"
+    v = ok("slot flags 0 +log-dirty", "run", "slot dirty 0", image="demo:smm", backend=b)[2]
+    inside, outside = ({num(x) for x in v[k]} for k in ("dirty_smm", "dirty_non_smm"))
+    assert inside == {1} and {num(x) for x in v["dirty"]} == inside | outside, v
 
 
 def threads(b):

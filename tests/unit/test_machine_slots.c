@@ -192,6 +192,14 @@ static void test_log(void **state)
 	fake_guest_write(m, 0x3ffe, "abcd", 4);
 	fake_guest_write(m, 0x7f000, "x", 1);
 	slot_mark_dirty(slot(m, 0), 0x9000, 1, true); /* from inside SMM */
+	uint64_t *view[2];
+	assert_int_equal(machine_slot_dirty_views(m, 0, false, view, &n, &e), 0);
+	assert_int_equal(view[0][0], 1 << 3 | 1 << 4);
+	assert_int_equal(view[0][1], 1ull << 63);
+	assert_int_equal(view[1][0], 1 << 9);
+	assert_int_equal(view[1][1], 0);
+	free(view[0]);
+	free(view[1]);
 	assert_int_equal(machine_slot_dirty(m, 0, true, &bits, &n, &e), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(bits[0], 1 << 3 | 1 << 4 | 1 << 9);

@@ -234,6 +234,8 @@ int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t c
 	if (m->running)
 		return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
 	m->running = true;
+	if (m->interrupted && m->interrupted())
+		m->ops->interrupt(m);
 	rc = m->ops->run(m, kind, vcpu, count, &stop, e);
 	m->running = false;
 	if (!rc)
@@ -244,6 +246,11 @@ int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t c
 void machine_interrupt(struct machine *m)
 {
 	m->ops->interrupt(m);
+}
+
+void machine_ask_interrupted(struct machine *m, bool (*interrupted)(void))
+{
+	m->interrupted = interrupted;
 }
 
 bool machine_running(const struct machine *m)

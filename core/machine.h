@@ -123,6 +123,9 @@ int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t c
 /* Make a running machine_run() stop with STOP_INTERRUPTED (or not start). From any thread or a signal handler. */
 void machine_interrupt(struct machine *m);
 bool machine_running(const struct machine *m);
+/* Asked at the start of each machine_run(), when machine_running() is true already: true stops it as machine_interrupt()
+ * does. What came between the caller's last look and that moment is not lost so. NULL, as at first: nobody is asked. */
+void machine_ask_interrupted(struct machine *m, bool (*interrupted)(void));
 
 /* Things to stop at. id is the caller's, unique; how is filled with the mechanism chosen: hw, int3, trap, page, step, soft.
  */

@@ -106,7 +106,8 @@ struct machine {
 	struct storage_keys *keys;
 	struct gfn_cache gfn_cache; /* memop's */
 	atomic_bool running;
-	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
+	bool (*interrupted)(void); /* machine_ask_interrupted() */
+	uint64_t changes;	   /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
 	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
 	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */

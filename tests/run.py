@@ -22,7 +22,7 @@ VALGRIND = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--sho
             "--errors-for-leak-kinds=definite")
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 # Memcheck does not follow a guest's writes through KVM, and finds nothing more in what drives it.
-RUNS_A_VM = re.compile(r"test_(kvm_|kview_live|demo_kvm|agree|soft_machine|slot_kernel)")
+RUNS_A_VM = re.compile(r"test_(kvm_|watch_memory|kview_live|demo_kvm|agree|soft_machine|slot_kernel)")
 
 # then: called in the runner's thread when the job has passed; gives the jobs that come after it.
 Job = collections.namedtuple("Job", "group name argv env count timeout then", defaults=(600, None))

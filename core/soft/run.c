@@ -345,8 +345,12 @@ int soft_run(struct machine *base, enum run_kind kind, unsigned vcpu, uint64_t c
 {
 	struct soft_machine *m = soft_of(base);
 
+	int rc = 0;
+
 	if (soft_faults_take_run(m))
-		return soft_faults_run(m, kind, vcpu, count, out, e);
-	soft_run_here(m, kind, vcpu, count, out);
-	return 0;
+		rc = soft_faults_run(m, kind, vcpu, count, out, e);
+	else
+		soft_run_here(m, kind, vcpu, count, out);
+	atomic_store(&m->interrupted, false); /* what came when it had stopped already is not the next run's */
+	return rc;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The program by its command line: what goes to standard output and error, exit statuses, scripts, and every command in every
 state: no VM, a stopped guest, bad words."""
-import json, os, re, signal, subprocess, sys, tempfile
+import json, os, re, signal, subprocess, sys, tempfile, time
 
 BIN = os.environ.get("KVMSCOPE", "build/kvmscope")
 # Each test runs on every backend that this host has; what is tested here is the same on all.
@@ -284,15 +284,21 @@ def every_command_after_a_run():
 
 
 def term_ends_a_batch():
+    """At any moment of a guest that never ends: before it starts, while it starts, when it runs."""
     with tempfile.NamedTemporaryFile(suffix=".bin") as f:
         f.write(b"\xeb\xfe")
         f.flush()
-        p = subprocess.Popen([BIN, "-b", backend, "-q", "--nx", "--batch", "-c", "puts ready", "-c", "run", "--mode", "long", f.name], stdout=subprocess.PIPE,
-                             stderr=subprocess.DEVNULL, text=True)
-        assert p.stdout.readline() == "ready\n"
-        p.send_signal(signal.SIGTERM)
-        assert p.wait(timeout=30) == 128 + signal.SIGTERM
-        p.stdout.close()
+        for ms in (0, 0, 0, 0.2, 0.5, 1, 2, 4, 8, 30):
+            p = subprocess.Popen([BIN, "-b", backend, "-q", "--nx", "--batch", "-c", "puts ready", "-c", "run", "--mode", "long", f.name],
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            assert p.stdout.readline() == "ready\n"
+            time.sleep(ms / 1000)  # no waiting for anything: another moment for the signal
+            p.send_signal(signal.SIGTERM)
+            try:
+                assert p.wait(timeout=120) == 128 + signal.SIGTERM
+            finally:
+                p.kill()
+                p.stdout.close()
 
 
 TESTS = [one_line_of_json_each, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,

@@ -222,6 +222,28 @@ static void test_run(void **state)
 	assert_false(machine_running(m)); /* after an error too */
 }
 
+static struct machine *asker;
+
+static bool yes_when_running(void)
+{
+	return machine_running(asker);
+}
+
+/* Who interrupts just before the guest starts is asked once more when machine_running() says so. */
+static void test_asks_before_it_runs(void **state)
+{
+	struct machine *m = asker = *state;
+	struct stop stop = {0};
+
+	fake_push_event(m, &(struct fake_event){.stop = {.reason = STOP_STEP, .rip = 5}});
+	machine_ask_interrupted(m, yes_when_running);
+	assert_int_equal(machine_run(m, RUN_CONTINUE, 0, 0, &stop, &e), 0);
+	assert_int_equal(stop.reason, STOP_INTERRUPTED);
+	machine_ask_interrupted(m, NULL);
+	assert_int_equal(machine_run(m, RUN_CONTINUE, 0, 0, &stop, &e), 0);
+	assert_int_equal(stop.rip, 5);
+}
+
 static void test_parked(void **state)
 {
 	struct machine *m = *state;
@@ -625,6 +647,7 @@ int main(void)
 	    T(test_regs),
 	    T(test_inject),
 	    T(test_run),
+	    T(test_asks_before_it_runs),
 	    T(test_parked),
 	    T(test_capabilities),
 	    cmocka_unit_test(test_optional_operations),

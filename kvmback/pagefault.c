@@ -116,8 +116,9 @@ static bool is_mine(struct pages *p, const struct uffd_fault *f)
 static void touched(struct kvcpu *v)
 {
 	note_regs(v);
+	atomic_store(&v->thread->opening, true);
 	atomic_store(&v->thread->touched, true);
-	pthread_kill(v->thread->thread, KICK_SIGNAL);
+	(void)tgkill(getpid(), v->thread->tid, KICK_SIGNAL);
 }
 
 /* Others that came to an armed page meanwhile: all of them are out when the first is. */
@@ -134,6 +135,7 @@ static void answer_others(struct pages *p)
 		} else if (vcpu_busy(v)) {
 			touched(v);
 			open_noted(p, &f);
+			atomic_store(&v->thread->opening, false);
 		}
 	}
 	p->n_kept = out;
@@ -148,6 +150,7 @@ static void answer_vcpu(struct pages *p, const struct uffd_fault *f, struct kvcp
 		answer_others(p);
 	}
 	open_noted(p, f);
+	atomic_store(&v->thread->opening, false);
 }
 
 /* The watchpoints' part in a fault; false where they have none. */

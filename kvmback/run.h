@@ -98,6 +98,7 @@ struct kvcpu_run {
 	bool io_tf;	       /* the access that was caught began with TF set by us */
 	/* watchpoints by pages: set by whoever answers the fault, see pages.c */
 	atomic_bool touched; /* an armed page was: watch_touched() before the next KVM_RUN */
+	atomic_bool opening; /* and is about to be opened */
 	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway */
 	atomic_uint entries; /* calls of KVM_RUN */
 	unsigned at_entry;   /* the one in which it was */

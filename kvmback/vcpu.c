@@ -154,6 +154,9 @@ static void free_run(struct kvcpu *v)
 			continue;
 		}
 		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+		/* Looked at whenever a signal brings the vCPU out, which is how it comes out of an armed page. */
+		if (plant_watching(v->vm->rs))
+			v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
 		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
 	}
 }

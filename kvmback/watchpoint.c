@@ -6,6 +6,7 @@
  */
 #include "kvmback/pages.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "core/debug/access.h"
@@ -300,6 +301,9 @@ bool watch_touched(struct kvcpu *v)
 	bool on;
 
 	atomic_store(&v->thread->touched, false);
+	/* The signal comes before the page: the step would only fault once more. */
+	while (atomic_load(&v->thread->opening))
+		sched_yield();
 	if (!io_finish(v))
 		return false;
 	if (executed(v, &r)) {

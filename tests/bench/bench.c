@@ -95,9 +95,9 @@ static void print_line(const struct figure *f, double ours, double floor, double
 		snprintf(r, sizeof(r), "%.2f", ratio);
 	}
 	if (f->aim && f->aim_abs)
-		snprintf(aim, sizeof(aim), "<= %.1fx, %.0f %s", f->aim, f->aim_abs, f->unit);
+		snprintf(aim, sizeof(aim), "<= %.3gx, %.0f %s", f->aim, f->aim_abs, f->unit);
 	else if (f->aim)
-		snprintf(aim, sizeof(aim), "<= %.1fx", f->aim);
+		snprintf(aim, sizeof(aim), "<= %.3gx", f->aim);
 	else if (f->aim_abs)
 		snprintf(aim, sizeof(aim), "%s %.0f %s", strcmp(f->unit, "/s") ? "<=" : ">=", f->aim_abs, f->unit);
 	printf("%-44s %14s %14s %7s  %-16s %s\n", f->name, a, b, r, aim, verdict(f, ours, ratio));
@@ -154,6 +154,8 @@ int main(int argc, char **argv)
 		bench_soft();
 	if (bench_wanted("faults"))
 		bench_faults();
+	if (bench_wanted("watch"))
+		bench_watch();
 	bench_files_remove();
 	return 0;
 }

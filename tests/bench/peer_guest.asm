@@ -90,3 +90,6 @@ gdtr:	dw gdtr - gdt - 1
 	times 0x200 - ($ - $$) db 0x90
 ready:	inc rax				; 0x100200
 	jmp ready
+	times 0x240 - ($ - $$) db 0x90
+store:	inc dword [FRAMES]		; 0x100240, for whoever sets rip here
+	jmp store

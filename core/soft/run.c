@@ -262,7 +262,7 @@ static bool interrupted(struct soft_machine *m, struct soft_cpu *c, struct stop 
 static void step(struct soft_machine *m, struct soft_cpu *c, uint64_t count, struct stop *out)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t rip = c->rip, before = c->icount;
+		uint64_t rip = c->rip, before = c->icount, position = m->sched.position;
 		at_mark(m);
 		walk_lock_yield(&m->walk);
 		take_turn(m, c->index);
@@ -272,7 +272,7 @@ static void step(struct soft_machine *m, struct soft_cpu *c, uint64_t count, str
 			stop_because(c, STOP_HLT, out);
 			return;
 		}
-		if (c->icount == before && c->rip == rip)
+		if (c->icount == before && c->rip == rip && m->sched.position == position)
 			i--; /* the fault was given up, or only a catch was passed: the instruction is still to come */
 		if (i + 1 < count && c->any_plants && soft_stop_at_plant(c)) {
 			after(c, out);

@@ -285,6 +285,21 @@ static void test_short_idt(void **state)
 	cpu_close(&c);
 }
 
+/* A handler may begin at the very instruction that faults: each delivery is a step all the same. */
+static void test_a_handler_that_is_the_fault(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	cpu_open(&c, LONG, 0);
+	cpu_poke64(&c, IDT + 6 * 16, CODE | 8 << 16 | 0x8eull << 40);
+	CODE_AT(&c, CODE, "\x0f\x0b");
+	assert_int_equal(cpu_run(&c, RUN_STEP, 3), STOP_STEP);
+	assert_int_equal(c.r.rip, CODE);
+	assert_int_equal(c.r.gpr[RSP], KSTACK - 40 - 48 - 48) /* each begins on 16 bytes */;
+	cpu_close(&c);
+}
+
 /* A gate into nowhere is refused before anything is pushed. */
 static void test_gate_not_canonical(void **state)
 {
@@ -516,6 +531,7 @@ int main(void)
 	    cmocka_unit_test(test_int1),
 	    cmocka_unit_test(test_a_software_interrupt_does_not_double),
 	    cmocka_unit_test(test_short_idt),
+	    cmocka_unit_test(test_a_handler_that_is_the_fault),
 	    cmocka_unit_test(test_gate_not_canonical),
 	    cmocka_unit_test(test_cr2_of_a_double_fault),
 	    cmocka_unit_test(test_avx_is_lacking),

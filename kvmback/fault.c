@@ -14,7 +14,7 @@
  *
  * Nothing stays behind: closing the userfaultfd, which the kernel does for a killed process, lets everybody go.
  */
-#include "kvmback/fault.h"
+#include "kvmback/fault_impl.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -23,41 +23,10 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-#include "core/fault_log.h"
 #include "kvmback/kernel/kview.h"
-#include "kvmback/pages.h"
 #include "kvmback/trace.h"
 
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
-
-enum state { IDLE, GOING, PARKED };
-
-struct kvm_faults {
-	struct kvm_vm *vm;
-	struct fault_filter filter;
-	bool armed;
-	enum state state;
-	/* the runner */
-	pthread_t thread;
-	bool has_thread;
-	struct gate go;
-	int done; /* eventfd: the run is over */
-	enum run_kind kind;
-	unsigned vcpu;
-	uint64_t count;
-	bool quit;
-	int rc;
-	struct stop stop;
-	struct err err;
-	/* where the parked vCPU stands */
-	unsigned who;
-	uint64_t page; /* hva */
-	struct regs regs[KVM_MAX_VCPUS_HERE];
-	uint64_t last_rip;
-	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
-	struct trace *trace;
-	struct fault_log log;
-};
 
 /* ---- what was seen */
 
@@ -77,6 +46,14 @@ static void new_fault(struct kvm_faults *f)
 	f->in_fault = true;
 }
 
+unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
+{
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
+		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == tid)
+			return i;
+	return f->vcpu;
+}
+
 /* Zaps and syncs come with CR3 loads and the debugger's own doing as well: outside of a fault they are told with fault 0.
  * What else comes late (a prefetched spte, a device's answer) belongs to the fault before. */
 static bool of_no_fault(const struct trace_event *t)
@@ -84,15 +61,23 @@ static bool of_no_fault(const struct trace_event *t)
 	return !strcmp(t->stage, "zap") || !strcmp(t->stage, "sync") || !strcmp(t->stage, "unsync");
 }
 
-/* One event of the vCPU's thread between two live stages. The emulator's fetch of the instruction is part of the fault that
- * it emulates. */
+/* The emulator's fetch of the instruction is part of the fault that it emulates, and so is its own walk to the address. */
+static bool of_same_fault(const struct kvm_faults *f, const struct trace_event *t)
+{
+	return f->in_fault && (f->log.stages <= 1 || (f->emulating ? !t->fetch && t->gva == f->gva : t->fetch));
+}
+
+/* One event of the vCPU's thread between two live stages. */
 static void on_trace(void *arg, const struct trace_event *t)
 {
 	struct kvm_faults *f = arg;
 	unsigned fault = f->log.fault;
 
-	if (t->begins && !(f->in_fault && (f->log.stages <= 1 || t->fetch))) {
+	if (f->range && !gva_range_event(f->range, faults_vcpu_of(f, t->tid), t))
+		return;
+	if (t->begins && !of_same_fault(f, t)) {
 		new_fault(f);
+		f->gva = t->gva;
 		f->fresh = true;
 		fault = f->log.fault;
 	} else if (!f->in_fault && of_no_fault(t)) {
@@ -101,6 +86,7 @@ static void on_trace(void *arg, const struct trace_event *t)
 	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);
 	s->fault = fault;
 	snprintf(s->detail, sizeof(s->detail), "%s", t->detail);
+	f->emulating = !strcmp(t->stage, "emulate") || (f->emulating && !t->ends);
 	if (t->ends)
 		f->in_fault = false;
 }
@@ -157,106 +143,27 @@ const char *kvm_faults_why(void)
 	return uffd_why();
 }
 
-static void page_continue(struct kvm_faults *f, uint64_t hva)
+void faults_continue(struct kvm_faults *f, uint64_t hva)
 {
 	struct pages *p = f->vm->pages;
 
-	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva & ~PAGE_OFFSET_MASK));
-}
-
-/* Drop [first, last] of a slot from the guest's view. The pages must exist, or the fault would be one of a missing page: the
- * alias is read once a page, which makes a hole a page of zeroes and changes nothing that the guest sees. */
-static int arm_range(struct kvm_faults *f, struct slot *s, uint64_t first, uint64_t last, struct err *e)
-{
-	uint64_t off = first - s->gpa, len = last - first + 1;
-	volatile uint8_t sum = 0;
-
-	for (uint64_t at = off; at < off + len; at += PAGE_SIZE_4K)
-		sum = (uint8_t)(sum + s->alias[at]);
-	unsigned protect = pages_armed(f->vm->pages) ? UFFD_PROTECT : 0;
-	int rc = uffd_register(pages_uffd(f->vm->pages), s->hva + off, len, UFFD_MINOR | protect);
-	if (rc)
-		return err_errno(e, -rc, "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory",
-				 s->id);
-	if (madvise((void *)(uintptr_t)(s->hva + off), len, MADV_DONTNEED))
-		return err_errno(e, errno,
-				 "catch fault" WHY "the guest's view of slot %u cannot be dropped" TRY "info slots", s->id);
-	return 0;
-}
-
-/* What a filter by gva comes to now: the frames of those of its pages that translate. */
-struct gva_arm {
-	struct kvm_faults *f;
-	struct err *e;
-	unsigned armed;
-};
-
-static int arm_gpa(struct kvm_faults *f, uint64_t gpa, struct err *e)
-{
-	struct slot *s = slot_lookup(&f->vm->m.slots, gpa, false, NULL);
-
-	gpa &= ~PAGE_OFFSET_MASK;
-	return s && !s->file_backed ? arm_range(f, s, gpa, gpa + PAGE_OFFSET_MASK, e) : 0;
-}
-
-static int arm_mapping(void *arg, const struct guest_mapping *m)
-{
-	struct gva_arm *a = arg;
-	uint64_t first = m->gva > a->f->filter.first ? m->gva : a->f->filter.first & ~PAGE_OFFSET_MASK;
-	uint64_t last = m->gva + m->page_size - 1 < a->f->filter.last ? m->gva + m->page_size - 1 : a->f->filter.last;
-
-	for (uint64_t at = first; at <= last && at >= first; at += PAGE_SIZE_4K) {
-		int rc = arm_gpa(a->f, m->gpa + (at - m->gva), a->e);
-		if (rc)
-			return rc;
-		a->armed++;
-	}
-	return 0;
-}
-
-static int arm_gvas(struct kvm_faults *f, struct err *e)
-{
-	struct gva_arm a = {f, e, 0};
-	struct xlate_env env;
-	int rc = machine_env(&f->vm->m, 0, &env, e);
-
-	if (!rc)
-		rc = paging_enumerate(&env.pg, &env.mem, f->filter.first, f->filter.last, arm_mapping, &a, NULL);
-	if (!rc && !a.armed)
-		return err_set(e, -EFAULT,
-			       "catch fault %#llx %#llx" WHY
-			       "none of these addresses is mapped now, so that no page can be armed" TRY
-			       "catch fault, or a gfn",
-			       (unsigned long long)f->filter.first, (unsigned long long)f->filter.last);
-	return rc;
-}
-
-static int arm_gfns(struct kvm_faults *f, struct err *e)
-{
-	uint64_t first = f->filter.all ? 0 : f->filter.first << PAGE_SHIFT;
-	uint64_t last = f->filter.all ? ~0ull : (f->filter.last << PAGE_SHIFT) | PAGE_OFFSET_MASK;
-	unsigned armed = 0, own = 0;
-	int rc = 0;
-
-	for (size_t i = 0; !rc && i < f->vm->m.slots.n; i++) {
-		struct slot *s = f->vm->m.slots.by_gfn[i];
-		uint64_t a = s->gpa > first ? s->gpa : first, end = s->gpa + s->size - 1, b = end < last ? end : last;
-		if (a > b)
-			continue;
-		own += s->own;
-		if (s->own || s->file_backed || !s->alias)
-			continue;
-		rc = arm_range(f, s, a, b, e);
-		armed++;
-	}
-	if (!rc && !armed)
-		return err_set(e, own ? -EPERM : -EFAULT, "catch fault %#llx" WHY "%s" TRY "info slots",
-			       (unsigned long long)f->filter.first,
-			       own ? "the debugger itself built that page" : "no slot of plain memory is there");
-	return rc;
+	if (f->range)
+		gva_range_open(f->range, hva);
+	else
+		uffd_continue(pages_uffd(p), hva, pages_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
 
 /* ---- the runner */
+
+int faults_remember_regs(struct kvm_faults *f, struct err *e)
+{
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
+		int rc = kvm_get_regs(&f->vm->m, i, REGS_ALL, &f->regs[i], e);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
 
 static void *runner(void *arg)
 {
@@ -300,15 +207,10 @@ static int runner_start(struct kvm_faults *f, struct err *e)
 static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 {
 	f->page = hva;
-	f->who = f->vcpu;
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == tid)
-			f->who = i;
+	f->who = faults_vcpu_of(f, tid);
 	f->state = PARKED;
-	/* All-stop: the others come out; the parked one cannot. */
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		if (i != f->who && vcpu_busy(&f->vm->vcpu[i]))
-			vcpu_kick(&f->vm->vcpu[i]);
+	if (f->vm->m.vcpus > 1)
+		faults_others_out(f);
 }
 
 /* Fill f->stop for the live stage at hand, and write it down. */
@@ -331,7 +233,11 @@ static void tell_stage(struct kvm_faults *f)
 
 	gfn = gpa >> PAGE_SHIFT;
 	take_trace(f);
-	level = s ? table_level(f, gfn) : 0;
+	uint64_t gva = 0;
+	if (f->range)
+		level = gva_range_stage(f->range, f->who, f->page, &gva);
+	else
+		level = s ? table_level(f, gfn) : 0;
 	rip = parked_rip(f);
 	if (!f->in_fault || (rip != f->last_rip && !f->fresh))
 		new_fault(f);
@@ -348,6 +254,7 @@ static void tell_stage(struct kvm_faults *f)
 				.rip = rip,
 				.stage = st->stage,
 				.fault = f->log.fault,
+				.gva = gva,
 				.gpa = gpa & ~PAGE_OFFSET_MASK,
 				.has_fault_gfn = !level && s,
 				.fault_gfn = gfn,
@@ -362,6 +269,24 @@ static bool run_is_over(struct kvm_faults *f)
 	return read(f->done, &n, sizeof(n)) == sizeof(n);
 }
 
+/* A fault on an address that is not asked for goes on at once. */
+static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
+{
+	unsigned who = faults_vcpu_of(f, at->tid);
+
+	if (!f->range)
+		return true;
+	if (gva_range_stale(f->range, who, at->hva)) {
+		uffd_wake(pages_uffd(f->vm->pages), at->hva);
+		return false;
+	}
+	take_trace(f);
+	if (gva_range_wants(f->range, who))
+		return true;
+	gva_range_pass(f->range, who, at->hva);
+	return false;
+}
+
 /* Wait until a vCPU parks or the run is over. pass: nobody is to park, every page is continued at once. */
 static void wait_for_guest(struct kvm_faults *f, bool pass)
 {
@@ -370,13 +295,14 @@ static void wait_for_guest(struct kvm_faults *f, bool pass)
 
 	f->state = GOING;
 	for (;;) {
-		while (pages_next(f->vm, &at)) {
-			if (!pass) {
+		while (faults_next(f, &at)) {
+			if (!pass && concerns(f, &at)) {
 				park(f, at.hva, at.tid);
 				tell_stage(f);
 				return;
 			}
-			page_continue(f, at.hva);
+			if (pass || !f->range)
+				faults_continue(f, at.hva);
 		}
 		if (run_is_over(f)) {
 			f->state = IDLE;
@@ -406,7 +332,9 @@ static void release(struct kvm_faults *f, bool pass)
 {
 	if (f->vm->m.vcpus > 1)
 		others_go(f);
-	page_continue(f, f->page);
+	if (f->range && !pass)
+		gva_range_end_stage(f->range, f->who, f->page);
+	faults_continue(f, f->page);
 	wait_for_guest(f, pass);
 }
 
@@ -437,25 +365,17 @@ static bool give_up_unless_done(struct kvm_faults *f, unsigned vcpu)
 	return true;
 }
 
-static int remember_regs(struct kvm_faults *f, struct err *e)
-{
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
-		int rc = kvm_get_regs(&f->vm->m, i, REGS_ALL, &f->regs[i], e);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
 static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64_t count, bool pass, struct err *e)
 {
-	int rc = remember_regs(f, e);
+	int rc = faults_remember_regs(f, e);
 
 	/* The runner's tracepoints are to tell of this VM, not of the scratch ones that a first run tries things on. */
 	if (!rc && !f->vm->rs->st)
 		rc = kvm_strategy_get(&f->vm->rs->st, e);
 	if (!rc)
 		rc = runner_start(f, e);
+	if (!rc)
+		rc = faults_arm_roots(f, e);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
@@ -586,6 +506,24 @@ static void disarm(struct kvm_faults *f)
 	if (f->armed && f->vm->pages)
 		pages_close(f->vm->pages);
 	f->armed = false;
+	f->n_kept = 0;
+	memset(f->waits, 0, sizeof(f->waits));
+	gva_range_destroy(f->range);
+	f->range = NULL;
+}
+
+void kvm_faults_thread(struct kvcpu *v)
+{
+	if (v->vm->faults && v->vm->faults->trace)
+		trace_thread(v->vm->faults->trace, gettid());
+}
+
+void kvm_faults_enter(struct kvcpu *v)
+{
+	struct kvm_faults *f = v->vm->faults;
+
+	if (f && f->range)
+		gva_range_again(f->range, v);
 }
 
 int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
@@ -605,7 +543,7 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 	rc = pages_get(vm, "catch fault", &(struct pages *){NULL}, e);
 	vm->faults->armed = !rc;
 	if (!rc)
-		rc = filter->gva ? arm_gvas(vm->faults, e) : arm_gfns(vm->faults, e);
+		rc = faults_arm(vm->faults, e);
 	if (rc) {
 		disarm(vm->faults);
 		return rc;

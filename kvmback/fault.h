@@ -22,6 +22,11 @@ int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_
 /* The registers of a vCPU while any is parked: as they were when it was let go, the general ones out of the kernel's own
  * copy. False: not parked, ask the vCPU. */
 bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out);
+/* When a vCPU's thread begins, in it; and before each KVM_RUN. */
+void kvm_faults_thread(struct kvcpu *v);
+void kvm_faults_enter(struct kvcpu *v);
+/* Drop [first, last], whole pages of a slot with memory of its own, from the guest's view: the next access parks. */
+int kvm_faults_arm(struct kvm_vm *vm, struct slot *s, uint64_t first, uint64_t last, struct err *e) MUST_USE;
 void kvm_faults_destroy(struct kvm_vm *vm); /* lets a parked vCPU go */
 
 #endif

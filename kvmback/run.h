@@ -99,6 +99,7 @@ struct kvcpu_run {
 	/* watchpoints by pages: set by whoever answers the fault, see pages.c */
 	atomic_bool touched; /* an armed page was: watch_touched() before the next KVM_RUN */
 	atomic_bool opening; /* and is about to be opened */
+	atomic_bool rearm;   /* a fault opens pages of fault stepping: armed again before KVM_RUN */
 	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway */
 	atomic_uint entries; /* calls of KVM_RUN */
 	unsigned at_entry;   /* the one in which it was */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/mount.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
@@ -253,6 +254,17 @@ static void describe(struct tep_event *ev, const struct meaning *m, struct tep_r
 	}
 }
 
+static void decode_walk(struct tep_event *ev, const struct meaning *m, struct tep_record *rec, struct trace_event *out)
+{
+	if (m->begins) {
+		out->gva = number(ev, "addr", 4, rec, &out->gva_known);
+		out->error = number(ev, "pferr", 5, rec, &(bool){false});
+		out->fetch = out->error & 0x10;
+	} else {
+		out->pte = number(ev, "pte", 3, rec, &out->element);
+	}
+}
+
 static bool decode(const struct trace *t, const struct sample *s, struct trace_event *out)
 {
 	struct tep_record rec = {.data = (void *)(uintptr_t)s->raw, .size = (int)s->size};
@@ -265,13 +277,16 @@ static bool decode(const struct trace *t, const struct sample *s, struct trace_e
 		struct tep_event *ev = t->event[i];
 		if (!ev || ev->id != id)
 			continue;
-		*out = (struct trace_event){.time = s->time, .stage = m->stage, .begins = m->begins, .ends = m->ends};
+		*out = (struct trace_event){
+		    .time = s->time, .stage = m->stage, .begins = m->begins, .ends = m->ends, .tid = (pid_t)s->tid};
 		if (m->gfn)
 			out->gfn = number(ev, m->gfn, strlen(m->gfn), &rec, &out->gfn_known) >> m->shift;
 		if (m->level)
 			out->level = (unsigned)number(ev, m->level, strlen(m->level), &rec, &ok) & 15;
-		if (m->begins && !strcmp(m->stage, "walk"))
-			out->fetch = number(ev, "pferr", 5, &rec, &ok) & 0x10;
+		if (!strcmp(m->stage, "walk"))
+			decode_walk(ev, m, &rec, out);
+		if (!strcmp(m->stage, "exit"))
+			out->interrupted = number(ev, "reason", 6, &rec, &ok) == KVM_EXIT_INTR;
 		describe(ev, m, &rec, out);
 		return true;
 	}

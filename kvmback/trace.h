@@ -26,9 +26,15 @@ struct trace_event {
 	uint64_t gfn;
 	bool gfn_known;
 	unsigned level; /* 0 where it has none */
-	bool fetch;	/* a walk for an instruction fetch: the emulator's, when inside a fault */
-	bool begins;	/* a fault's first event: kvm_page_fault, a walk */
-	bool ends;	/* a fault's last: emulation done, userspace exit */
+	pid_t tid;	/* the thread that it is of */
+	bool gva_known; /* the beginning of a walk: for gva, an access with this error code */
+	uint64_t gva, error;
+	bool element; /* the entry that a walk has read at level: pte */
+	uint64_t pte;
+	bool interrupted; /* an exit that a signal made */
+	bool fetch;	  /* a walk for an instruction fetch: the emulator's, when inside a fault */
+	bool begins;	  /* a fault's first event: kvm_page_fault, a walk */
+	bool ends;	  /* a fault's last: emulation done, userspace exit */
 	char detail[160];
 };
 /* Hand out what came in since the last call, in order of time over all threads. From the debugger's thread. */

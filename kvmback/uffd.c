@@ -126,6 +126,13 @@ void uffd_continue(struct uffd *u, uint64_t hva, bool protect)
 		(void)ioctl(u->fd, UFFDIO_WAKE, &r);
 }
 
+void uffd_wake(struct uffd *u, uint64_t hva)
+{
+	struct uffdio_range r = {.start = hva & ~(PAGE - 1), .len = PAGE};
+
+	(void)ioctl(u->fd, UFFDIO_WAKE, &r);
+}
+
 bool uffd_next(struct uffd *u, struct uffd_fault *out)
 {
 	struct uffd_msg m;

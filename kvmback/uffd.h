@@ -40,6 +40,8 @@ struct uffd_fault {
 	pid_t tid;
 	bool protect; /* a write to a protected page; else the page is missing */
 };
+/* Whoever waits for the page looks again. */
+void uffd_wake(struct uffd *u, uint64_t hva);
 /* The next fault that waits; false where there is none. Never blocks. */
 bool uffd_next(struct uffd *u, struct uffd_fault *out);
 

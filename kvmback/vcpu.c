@@ -6,6 +6,7 @@
  * No kick is lost: the kicker sets `kick`, then immediate_exit, then sends the signal; the vCPU's thread clears
  * immediate_exit before it looks at `kick`, so either it sees the flag or KVM_RUN sees immediate_exit or the signal.
  */
+#include "kvmback/fault.h"
 #include "kvmback/pages.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ int vcpu_enter(struct kvcpu *v)
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->entries, 1, memory_order_relaxed);
 	bool trap = v->vm->rs->trap && trap_page_in(v);
+	kvm_faults_enter(v);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
 	if (rc == -EINTR && take_shutdown(v))
@@ -209,6 +211,7 @@ static void *vcpu_main(void *arg)
 	unsigned seen = 0;
 
 	run_kick_unblock();
+	kvm_faults_thread(v);
 	for (;;) {
 		gate_wait(&t->go, seen, 0);
 		seen = atomic_load(&t->go.value);

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Faults on a range of virtual addresses of the real kernel's guest, mapped or not: which stages are live, that faults on
+ * other addresses are not told, that each fault is caught anew and every one gets through.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/load/image.h"
+#include "kvmback/kvmback.h"
+#include "kvmback/trace.h"
+#include "kvmback/uffd.h"
+
+struct guest {
+	struct image *img;
+	struct machine *m;
+	struct symbols syms;
+	struct stop stop;
+};
+
+static void must(int rc, const struct err *e)
+{
+	char text[1024];
+
+	if (!rc)
+		return;
+	err_format(e, text, sizeof(text));
+	fail_msg("%s", text);
+}
+
+/* What faults are told by: userfaultfd, the tracepoints, the kernel's own tables (and so no two-dimensional paging). */
+static bool possible(struct guest *g)
+{
+	struct trace *t = NULL;
+	struct err e = {0};
+	struct rmap_list l = {0};
+	const char *why = uffd_why();
+
+	if (!why && trace_open(&t, &e))
+		why = e.why;
+	trace_close(t);
+	if (!why && machine_rmap(g->m, 0x40, &l, &e))
+		why = e.why;
+	rmap_list_free(&l);
+	if (why)
+		printf("skip: %s\n", why);
+	return !why;
+}
+
+static bool start(struct guest *g, const char *name)
+{
+	struct image_options opt = {.name = name};
+	struct machine_config cfg = {0};
+	struct err e = {0};
+
+	memset(g, 0, sizeof(*g));
+	if (kvmback_available(&e) < 0) {
+		printf("skip: %s\n", e.why);
+		return false;
+	}
+	must(image_open(&opt, &g->img, &e), &e);
+	cfg.vcpus = image_vcpus(g->img);
+	must(machine_create(&kvm_backend, &cfg, &g->m, &e), &e);
+	must(image_make_slots(g->img, g->m, &e), &e);
+	must(image_load(g->img, g->m, &e), &e);
+	symbols_init(&g->syms);
+	must(image_symbols(g->img, &g->syms, &e), &e);
+	must(symbols_sort(&g->syms, &e), &e);
+	return possible(g);
+}
+
+#define START(g, name)                                                                                                      \
+	struct guest g;                                                                                                     \
+	if (!start(&g, name))                                                                                               \
+	skip()
+
+static void stop(struct guest *g)
+{
+	symbols_deinit(&g->syms);
+	machine_destroy(g->m);
+	image_close(g->img);
+}
+
+static void catch_gvas(struct guest *g, uint64_t first, uint64_t last)
+{
+	struct fault_filter f = {.gva = true, .first = first, .last = last};
+	struct err e = {0};
+
+	must(machine_fault_catch(g->m, &f, &e), &e);
+}
+
+static void go(struct guest *g)
+{
+	struct err e = {0};
+
+	must(machine_run(g->m, RUN_CONTINUE, 0, 1, &g->stop, &e), &e);
+}
+
+static void next_stage(struct guest *g)
+{
+	struct err e = {0};
+
+	must(machine_fault_step(g->m, &g->stop, &e), &e);
+}
+
+static void at_stage(const struct guest *g, const char *stage, uint64_t gfn, uint64_t gva)
+{
+	assert_int_equal(g->stop.reason, STOP_FAULT_STAGE);
+	assert_string_equal(g->stop.stage, stage);
+	assert_int_equal(g->stop.gpa >> PAGE_SHIFT, gfn);
+	assert_int_equal(g->stop.gva, gva);
+}
+
+/* The vCPU stands at the top level's table; on to the last of these, which are at gfn 0x10 and following. */
+static void walk_down(struct guest *g, uint64_t gva, unsigned tables)
+{
+	for (unsigned i = 0; i < tables; i++) {
+		if (i)
+			next_stage(g);
+		at_stage(g, "walk", 0x10 + i, gva);
+	}
+}
+
+static size_t chain(struct guest *g, uint64_t gfn)
+{
+	struct rmap_list l = {0};
+	struct err e = {0};
+	size_t n = 0;
+
+	must(machine_rmap(g->m, gfn, &l, &e), &e);
+	for (size_t i = 0; i < l.n; i++)
+		n += l.v[i].n_sptes;
+	rmap_list_free(&l);
+	return n;
+}
+
+static void page_fault_at(const struct guest *g, uint64_t gva)
+{
+	assert_int_equal(g->stop.reason, STOP_EXCEPTION);
+	assert_int_equal(g->stop.vector, 14);
+	assert_int_equal(g->stop.cr2, gva);
+}
+
+/* Nothing is mapped there: the tables, as far as they exist, then the guest's exception. Nothing else stops. */
+static void unmapped(void **state)
+{
+	(void)state;
+	START(g, "demo:tour");
+	catch_gvas(&g, 0x300000, 0x300fff);
+	go(&g);
+	walk_down(&g, 0x300000, 4);
+	assert_int_equal(g.stop.fault, 1);
+	next_stage(&g);
+	page_fault_at(&g, 0x300000);
+	/* The same instruction once more is another fault. */
+	go(&g);
+	walk_down(&g, 0x300000, 1);
+	assert_int_equal(g.stop.fault, 2);
+	go(&g);
+	page_fault_at(&g, 0x300000);
+	stop(&g);
+}
+
+/* Two addresses of one page, of which one is asked for; the recorded stages are of that fault alone. */
+static void one_of_two_aliases(void **state)
+{
+	struct fault_stage_list l = {0};
+	struct err e = {0};
+	unsigned live = 0;
+	bool spte = false;
+
+	(void)state;
+	START(g, "demo:tour");
+	catch_gvas(&g, 0x240000, 0x240fff);
+	go(&g);
+	walk_down(&g, 0x240000, 4);
+	assert_int_equal(chain(&g, 0x40), 0);
+	next_stage(&g);
+	at_stage(&g, "page", 0x40, 0x240000);
+	assert_int_equal(chain(&g, 0x40), 0);
+	go(&g);
+	page_fault_at(&g, 0x300000);
+	assert_int_equal(chain(&g, 0x40), 2);
+	must(machine_fault_stages(g.m, &l, &e), &e);
+	for (size_t i = 0; i < l.n; i++) {
+		live += l.v[i].live;
+		assert_true(l.v[i].fault <= 1);
+		spte |= !strcmp(l.v[i].stage, "spte") && l.v[i].gfn == 0x40 && !l.v[i].live;
+	}
+	assert_int_equal(live, 5);
+	assert_true(spte);
+	fault_stage_list_free(&l);
+	stop(&g);
+}
+
+/* A read and a write of one page fault separately, and the page that is mapped already by the other alias is left alone. */
+static void read_then_write(void **state)
+{
+	(void)state;
+	START(g, "demo:tour");
+	catch_gvas(&g, 0x250000, 0x250fff);
+	go(&g);
+	walk_down(&g, 0x250000, 4);
+	assert_int_equal(chain(&g, 0x40), 1);
+	next_stage(&g);
+	walk_down(&g, 0x250000, 4);
+	assert_int_equal(g.stop.fault, 2);
+	assert_int_equal(chain(&g, 0x40), 2);
+	next_stage(&g);
+	page_fault_at(&g, 0x300000);
+	stop(&g);
+}
+
+/* To a device, through READONLY memory: every access that faults is caught, at its first table. */
+static void every_fault(void **state)
+{
+	static const uint64_t wanted[] = {0x260000, 0x260004, 0x260008, 0x280000, 0x280000, 0x290000};
+
+	(void)state;
+	START(g, "demo:tour");
+	catch_gvas(&g, 0x260000, 0x290fff);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		go(&g);
+		walk_down(&g, wanted[i], 1);
+		assert_int_equal(g.stop.fault, i + 1);
+	}
+	go(&g);
+	page_fault_at(&g, 0x300000);
+	stop(&g);
+}
+
+/* The table of the last level is made while the vCPU stands before the instruction, then walked. */
+static void tables_made_later(void **state)
+{
+	static const uint64_t entry = 0x14000 | 7, leaf = 0x44000 | 7;
+	struct regs r;
+	struct err e = {0};
+
+	(void)state;
+	START(g, "demo:tour");
+	catch_gvas(&g, 0x600000, 0x600fff);
+	must(machine_get_regs(g.m, 0, REGS_GPR, &r, &e), &e);
+	r.rip = symbols_by_name(&g.syms, "write_alias")->addr + 5;
+	r.gpr[RBX] = 0x600000;
+	must(machine_set_regs(g.m, 0, REGS_GPR, &r, &e), &e);
+	go(&g);
+	walk_down(&g, 0x600000, 3);
+	next_stage(&g);
+	page_fault_at(&g, 0x600000);
+	must(machine_write(g.m, 0x14000, false, &leaf, sizeof(leaf), &e), &e);
+	must(machine_write(g.m, 0x12018, false, &entry, sizeof(entry), &e), &e);
+	go(&g);
+	walk_down(&g, 0x600000, 3);
+	next_stage(&g);
+	at_stage(&g, "walk", 0x14, 0x600000);
+	next_stage(&g);
+	at_stage(&g, "page", 0x44, 0x600000);
+	go(&g);
+	page_fault_at(&g, 0x300000);
+	stop(&g);
+}
+
+/* Fault by fault the chain of one page grows: each stands at its first table before its own entry is there. */
+static void chain_by_faults(void **state)
+{
+	(void)state;
+	START(g, "demo:rmap");
+	catch_gvas(&g, 0x400000, 0x427fff);
+	for (unsigned i = 0; i < 40; i++) {
+		go(&g);
+		at_stage(&g, "walk", 0x10, 0x400000 + i * 0x1000ull);
+		assert_int_equal(chain(&g, 0x40), i);
+	}
+	/* The addresses are unmapped by a handler that invalidates them: no faults any more. */
+	go(&g);
+	assert_int_equal(g.stop.reason, STOP_HLT);
+	assert_int_equal(chain(&g, 0x40), 0);
+	stop(&g);
+}
+
+/* A step gives the fault up and takes the instruction. */
+static void step_out(void **state)
+{
+	struct err e = {0};
+	struct regs r;
+
+	(void)state;
+	START(g, "demo:tour");
+	catch_gvas(&g, 0x240000, 0x240fff);
+	go(&g);
+	walk_down(&g, 0x240000, 2);
+	uint64_t rip = g.stop.rip;
+	must(machine_run(g.m, RUN_STEP, 0, 1, &g.stop, &e), &e);
+	assert_int_equal(g.stop.reason, STOP_STEP);
+	must(machine_get_regs(g.m, 0, REGS_GPR, &r, &e), &e);
+	assert_int_equal(r.rip, rip + 3);
+	assert_int_equal(chain(&g, 0x40), 1);
+	/* It is taken out of the guest's tables' way: all of it runs to its end. */
+	must(machine_fault_catch(g.m, NULL, &e), &e);
+	go(&g);
+	page_fault_at(&g, 0x300000);
+	stop(&g);
+}
+
+/* Two vCPUs over the same tables, one in the range all the time: neither starves, and both counts come out exact. */
+static void two_vcpus(void **state)
+{
+	uint64_t changes = 0, strange = 1, rounds = 20;
+	struct err e = {0};
+	unsigned seen = 0;
+
+	(void)state;
+	START(g, "demo:threads");
+	must(machine_write_gva(g.m, 0, symbols_by_name(&g.syms, "rounds")->addr, &rounds, 8, &e), &e);
+	catch_gvas(&g, 0x600000, 0x600fff);
+	for (go(&g); g.stop.reason == STOP_FAULT_STAGE; go(&g)) {
+		assert_int_equal(g.stop.gva, 0x600000);
+		seen++;
+	}
+	assert_int_equal(g.stop.reason, STOP_HLT);
+	go(&g);
+	assert_int_equal(g.stop.reason, STOP_HLT);
+	assert_true(seen >= rounds);
+	must(machine_read_gva(g.m, 0, symbols_by_name(&g.syms, "changes")->addr, &changes, 8, &e), &e);
+	must(machine_read_gva(g.m, 0, symbols_by_name(&g.syms, "strange")->addr, &strange, 8, &e), &e);
+	assert_int_equal(changes, rounds + 1);
+	assert_int_equal(strange, 0);
+	stop(&g);
+}
+
+/* Before there are tables an address that has no memory cannot be followed anywhere. */
+static void no_tables(void **state)
+{
+	const struct fault_filter f = {.gva = true, .first = 0xd0000000, .last = 0xd0000fff};
+	struct err e = {0};
+
+	(void)state;
+	START(g, "demo:real");
+	assert_int_equal(machine_fault_catch(g.m, &f, &e), -EFAULT);
+	assert_non_null(strstr(e.why, "only long mode's tables"));
+	go(&g);
+	assert_int_not_equal(g.stop.reason, STOP_FAULT_STAGE);
+	stop(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(unmapped),	   cmocka_unit_test(one_of_two_aliases), cmocka_unit_test(read_then_write),
+	    cmocka_unit_test(every_fault), cmocka_unit_test(tables_made_later),	 cmocka_unit_test(chain_by_faults),
+	    cmocka_unit_test(step_out),	   cmocka_unit_test(two_vcpus),		 cmocka_unit_test(no_tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

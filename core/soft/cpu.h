@@ -222,8 +222,8 @@ const struct uop *soft_raise_error(struct soft_cpu *c, uint8_t vector, uint32_t 
 /* Stop and name the instruction: not something that this CPU executes. */
 const struct uop *soft_unsupported(struct soft_cpu *c, const struct uop *u);
 /* interrupt.c: deliver the raised exception (or an interrupt, INT n with soft_int_len set) at c->rip. Escalates to double
- * and triple faults by itself; EVENT_SHUTDOWN where none is left; where the IDT's limit is below the vector the machine
- * stops with STOP_EXCEPTION (the guest has no handler of its own) unless it is a fault within a delivery. */
+ * and triple faults by itself; EVENT_SHUTDOWN where none is left; where the IDT's limit leaves out the vector and what would
+ * come of it (#GP, #DF) the machine stops with STOP_EXCEPTION: the guest has no handler of its own. */
 void soft_deliver(struct soft_cpu *c);
 
 /* ---- segment.c, system.c */

@@ -45,7 +45,7 @@ static bool take_unary(struct decoding *d, enum unary_op op)
 }
 
 /* Destination and source of any kind, size of the first. */
-static bool take_two(struct decoding *d, uop_fn *fn)
+bool decode_two(struct decoding *d, uop_fn *fn)
 {
 	decode_dst(d, 0);
 	if (d->x->op_count > 1)
@@ -66,7 +66,7 @@ static bool take_one_src(struct decoding *d, uop_fn *fn, uint8_t size)
 static bool take_extend(struct decoding *d, uop_fn *fn)
 {
 	d->u->cond = (uint8_t)decode_size(d, 1);
-	return take_two(d, fn);
+	return decode_two(d, fn);
 }
 
 /* Without REX.W it is a plain move of 32 or 16 bits. */
@@ -93,7 +93,7 @@ static bool take_shift(struct decoding *d, uint8_t how)
 
 static bool take_shiftd(struct decoding *d, uint8_t how)
 {
-	take_two(d, op_shiftd);
+	decode_two(d, op_shiftd);
 	d->u->cond = how;
 	d->u->rep = decode_is_reg(d, 2);
 	d->u->imm = decode_is_imm(d, 2) ? (uint64_t)d->x->operands[2].imm : 0;
@@ -118,7 +118,7 @@ static bool take_imul(struct decoding *d)
 static bool take_bit(struct decoding *d, uint8_t how)
 {
 	d->u->cond = how;
-	return take_two(d, op_bit);
+	return decode_two(d, op_bit);
 }
 
 static uint64_t branch_target(const struct decoding *d, unsigned i)
@@ -174,7 +174,7 @@ static bool take_port(struct decoding *d, uop_fn *fn, unsigned port, unsigned da
 }
 
 /* ends: what may change the mode, privilege or mapping ends the block. */
-static bool plain(struct decoding *d, uop_fn *fn, bool ends)
+bool decode_plain(struct decoding *d, uop_fn *fn, bool ends)
 {
 	d->u->fn = fn;
 	d->u->opsize = decode_data_size(d);
@@ -182,10 +182,10 @@ static bool plain(struct decoding *d, uop_fn *fn, bool ends)
 	return true;
 }
 
-static bool with_cond(struct decoding *d, uop_fn *fn, uint8_t cond)
+bool decode_with_cond(struct decoding *d, uop_fn *fn, uint8_t cond)
 {
 	d->u->cond = cond;
-	return plain(d, fn, false);
+	return decode_plain(d, fn, false);
 }
 
 static bool take_mov(struct decoding *d)
@@ -268,31 +268,6 @@ static bool take_far(struct decoding *d, uop_fn *fn)
 	return true;
 }
 
-static bool take_load_far(struct decoding *d, enum seg_index seg)
-{
-	d->u->dst = decode_gpr(d, 0);
-	decode_mem(d, 1);
-	d->u->mem_src = true;
-	d->u->cond = (uint8_t)seg;
-	d->u->opsize = (uint8_t)decode_size(d, 0);
-	d->u->fn = op_load_far;
-	d->u->last = true;
-	return true;
-}
-
-/* One memory or register operand for a system instruction; which of its kind in cond. */
-static bool take_system(struct decoding *d, uop_fn *fn, uint8_t which, bool ends)
-{
-	decode_dst(d, 0);
-	d->u->mem_src = d->u->mem_dst;
-	d->u->src = d->u->dst;
-	d->u->cond = which;
-	d->u->opsize = decode_is_reg(d, 0) ? (uint8_t)decode_size(d, 0) : decode_data_size(d);
-	d->u->fn = fn;
-	d->u->last = ends;
-	return true;
-}
-
 /* ---- the choice */
 
 /* mov, add, … with lock: those whose destination may be locked. */
@@ -346,7 +321,7 @@ static bool take_xchg(struct decoding *d)
 
 static bool take_movbe(struct decoding *d)
 {
-	return take_two(d, op_movbe);
+	return decode_two(d, op_movbe);
 }
 
 static bool by_arithmetic(struct decoding *d)
@@ -425,11 +400,11 @@ static bool by_bits_and_moves(struct decoding *d)
 	case X86_INS_BTC:
 		return take_bit(d, 3);
 	case X86_INS_BSF:
-		return take_two(d, op_bsf);
+		return decode_two(d, op_bsf);
 	case X86_INS_BSR:
-		return take_two(d, op_bsr);
+		return decode_two(d, op_bsr);
 	case X86_INS_POPCNT:
-		return take_two(d, op_popcnt);
+		return decode_two(d, op_popcnt);
 	case X86_INS_LEA:
 		decode_mem(d, 1);
 		d->u->dst = decode_gpr(d, 0);
@@ -445,9 +420,9 @@ static bool by_bits_and_moves(struct decoding *d)
 	case X86_INS_XCHG:
 		return take_xchg(d);
 	case X86_INS_XADD:
-		return take_two(d, op_xadd);
+		return decode_two(d, op_xadd);
 	case X86_INS_CMPXCHG:
-		return take_two(d, op_cmpxchg);
+		return decode_two(d, op_cmpxchg);
 	case X86_INS_CMPXCHG8B:
 	case X86_INS_CMPXCHG16B:
 		decode_dst(d, 0);
@@ -455,13 +430,13 @@ static bool by_bits_and_moves(struct decoding *d)
 		d->u->fn = op_cmpxchg8b;
 		return true;
 	case X86_INS_BSWAP:
-		return take_two(d, op_bswap);
+		return decode_two(d, op_bswap);
 	case X86_INS_MOVBE:
 		return take_movbe(d);
 	case X86_INS_TZCNT:
-		return take_two(d, op_tzcnt);
+		return decode_two(d, op_tzcnt);
 	case X86_INS_LZCNT:
-		return take_two(d, op_lzcnt);
+		return decode_two(d, op_lzcnt);
 	default:
 		return false;
 	}
@@ -488,7 +463,7 @@ static bool by_condition(struct decoding *d)
 	if (b1 < 0x40 || b1 > 0x4f)
 		return false;
 	d->u->cond = condition(d);
-	return take_two(d, op_cmov);
+	return decode_two(d, op_cmov);
 }
 
 static bool by_flow(struct decoding *d)
@@ -506,7 +481,7 @@ static bool by_flow(struct decoding *d)
 	case X86_INS_RETF:
 	case X86_INS_RETFQ:
 		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 0;
-		return plain(d, op_retf, true);
+		return decode_plain(d, op_retf, true);
 	case X86_INS_LOOPNE:
 	case X86_INS_LOOPE:
 	case X86_INS_LOOP:
@@ -524,32 +499,32 @@ static bool by_flow(struct decoding *d)
 	case X86_INS_IRET:
 	case X86_INS_IRETD:
 	case X86_INS_IRETQ:
-		return plain(d, op_iret, true);
+		return decode_plain(d, op_iret, true);
 	case X86_INS_INT:
 		d->u->imm = (uint64_t)d->x->operands[0].imm & 0xff;
-		return plain(d, op_int_n, true);
+		return decode_plain(d, op_int_n, true);
 	case X86_INS_INT3:
-		return plain(d, op_int3, true);
+		return decode_plain(d, op_int3, true);
 	case X86_INS_INT1:
-		return plain(d, op_int1, true);
+		return decode_plain(d, op_int1, true);
 	case X86_INS_INTO:
-		return plain(d, op_into, true);
+		return decode_plain(d, op_into, true);
 	case X86_INS_BOUND:
 		d->u->dst = decode_gpr(d, 0);
 		decode_mem(d, 1);
-		return plain(d, op_bound, false);
+		return decode_plain(d, op_bound, false);
 	case X86_INS_SYSCALL:
-		return plain(d, op_syscall, true);
+		return decode_plain(d, op_syscall, true);
 	case X86_INS_SYSRET:
-		return plain(d, op_sysret, true);
+		return decode_plain(d, op_sysret, true);
 	case X86_INS_SYSENTER:
-		return plain(d, op_sysenter, true);
+		return decode_plain(d, op_sysenter, true);
 	case X86_INS_SYSEXIT:
-		return plain(d, op_sysexit, true);
+		return decode_plain(d, op_sysexit, true);
 	case X86_INS_UD2:
 	case X86_INS_UD2B:
 	case X86_INS_UD0:
-		return plain(d, op_ud, true);
+		return decode_plain(d, op_ud, true);
 	default:
 		return false;
 	}
@@ -564,10 +539,10 @@ static bool by_stack(struct decoding *d)
 		return take_pop(d);
 	case X86_INS_PUSHAW:
 	case X86_INS_PUSHAL:
-		return plain(d, op_pusha, false);
+		return decode_plain(d, op_pusha, false);
 	case X86_INS_POPAW:
 	case X86_INS_POPAL:
-		return plain(d, op_popa, false);
+		return decode_plain(d, op_popa, false);
 	case X86_INS_PUSHF:
 	case X86_INS_PUSHFD:
 	case X86_INS_PUSHFQ:
@@ -630,58 +605,58 @@ static bool by_odds(struct decoding *d)
 	case X86_INS_LFENCE:
 	case X86_INS_MFENCE:
 	case X86_INS_SFENCE:
-		return plain(d, op_nop, false);
+		return decode_plain(d, op_nop, false);
 	case X86_INS_PREFETCHNTA:
 	case X86_INS_PREFETCHT0:
 	case X86_INS_PREFETCHT1:
 	case X86_INS_PREFETCHT2:
 	case X86_INS_PREFETCHW:
 	case X86_INS_PREFETCH:
-		return plain(d, op_prefetch, false);
+		return decode_plain(d, op_prefetch, false);
 	case X86_INS_CLFLUSH:
 		decode_mem(d, 0);
 		d->u->mem_src = true;
-		return plain(d, op_clflush, false);
+		return decode_plain(d, op_clflush, false);
 	case X86_INS_CWD:
 	case X86_INS_CDQ:
 	case X86_INS_CQO:
-		return plain(d, op_cwd, false);
+		return decode_plain(d, op_cwd, false);
 	case X86_INS_CBW:
 	case X86_INS_CWDE:
 	case X86_INS_CDQE:
-		return plain(d, op_cbw, false);
+		return decode_plain(d, op_cbw, false);
 	case X86_INS_LAHF:
-		return plain(d, op_lahf, false);
+		return decode_plain(d, op_lahf, false);
 	case X86_INS_SAHF:
-		return plain(d, op_sahf, false);
+		return decode_plain(d, op_sahf, false);
 	case X86_INS_CLC:
-		return with_cond(d, op_flagop, 0);
+		return decode_with_cond(d, op_flagop, 0);
 	case X86_INS_STC:
-		return with_cond(d, op_flagop, 1);
+		return decode_with_cond(d, op_flagop, 1);
 	case X86_INS_CMC:
-		return with_cond(d, op_flagop, 2);
+		return decode_with_cond(d, op_flagop, 2);
 	case X86_INS_CLD:
-		return with_cond(d, op_flagop, 3);
+		return decode_with_cond(d, op_flagop, 3);
 	case X86_INS_STD:
-		return with_cond(d, op_flagop, 4);
+		return decode_with_cond(d, op_flagop, 4);
 	case X86_INS_SALC:
-		return plain(d, op_salc, false);
+		return decode_plain(d, op_salc, false);
 	case X86_INS_XLATB:
 		if (d->x->prefix[1] && decode_is_mem(d, 0))
 			decode_mem(d, 0);
-		return plain(d, op_xlat, false);
+		return decode_plain(d, op_xlat, false);
 	case X86_INS_DAA:
-		return with_cond(d, op_bcd, 0);
+		return decode_with_cond(d, op_bcd, 0);
 	case X86_INS_DAS:
-		return with_cond(d, op_bcd, 1);
+		return decode_with_cond(d, op_bcd, 1);
 	case X86_INS_AAA:
-		return with_cond(d, op_bcd, 2);
+		return decode_with_cond(d, op_bcd, 2);
 	case X86_INS_AAS:
-		return with_cond(d, op_bcd, 3);
+		return decode_with_cond(d, op_bcd, 3);
 	case X86_INS_AAM:
 	case X86_INS_AAD:
 		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 10;
-		return with_cond(d, op_bcd, d->id == X86_INS_AAM ? 4 : 5);
+		return decode_with_cond(d, op_bcd, d->id == X86_INS_AAM ? 4 : 5);
 	case X86_INS_IN:
 		return take_port(d, op_in, 1, 0);
 	case X86_INS_OUT:
@@ -691,126 +666,8 @@ static bool by_odds(struct decoding *d)
 	}
 }
 
-static bool by_system(struct decoding *d)
-{
-	switch (d->id) {
-	case X86_INS_HLT:
-		return plain(d, op_hlt, true);
-	case X86_INS_CLI:
-		return plain(d, op_cli, true);
-	case X86_INS_STI:
-		return plain(d, op_sti, true);
-	case X86_INS_LDS:
-		return take_load_far(d, SEG_DS);
-	case X86_INS_LES:
-		return take_load_far(d, SEG_ES);
-	case X86_INS_LSS:
-		return take_load_far(d, SEG_SS);
-	case X86_INS_LFS:
-		return take_load_far(d, SEG_FS);
-	case X86_INS_LGS:
-		return take_load_far(d, SEG_GS);
-	case X86_INS_LGDT:
-	case X86_INS_LIDT:
-		return take_system(d, op_lgdt, d->id == X86_INS_LIDT, true);
-	case X86_INS_SGDT:
-	case X86_INS_SIDT:
-		return take_system(d, op_sgdt, d->id == X86_INS_SIDT, false);
-	case X86_INS_LLDT:
-		return take_system(d, op_lldt, 0, true);
-	case X86_INS_SLDT:
-		return take_system(d, op_sldt, 0, false);
-	case X86_INS_LTR:
-		return take_system(d, op_ltr, 0, true);
-	case X86_INS_STR:
-		return take_system(d, op_str, 0, false);
-	case X86_INS_LMSW:
-		return take_system(d, op_lmsw, 0, true);
-	case X86_INS_SMSW:
-		return take_system(d, op_smsw, 0, false);
-	case X86_INS_VERR:
-	case X86_INS_VERW:
-		return take_system(d, op_verr, d->id == X86_INS_VERW, false);
-	case X86_INS_LAR:
-		return take_two(d, op_lar);
-	case X86_INS_LSL:
-		return take_two(d, op_lsl);
-	case X86_INS_ARPL:
-		return take_two(d, op_arpl);
-	case X86_INS_STAC:
-	case X86_INS_CLAC:
-		return with_cond(d, op_stac, d->id == X86_INS_STAC);
-	case X86_INS_CLTS:
-		return plain(d, op_clts, true);
-	case X86_INS_RDMSR:
-		return plain(d, op_rdmsr, false);
-	case X86_INS_WRMSR:
-		return plain(d, op_wrmsr, true);
-	case X86_INS_RDTSC:
-	case X86_INS_RDTSCP:
-		d->u->cond = d->id == X86_INS_RDTSCP;
-		return plain(d, op_rdtsc, false);
-	case X86_INS_CPUID:
-		return plain(d, op_cpuid, false);
-	case X86_INS_INVLPG:
-		decode_mem(d, 0);
-		return plain(d, op_invlpg, true);
-	case X86_INS_INVD:
-	case X86_INS_WBINVD:
-		return plain(d, op_invd, false);
-	case X86_INS_SWAPGS:
-		return plain(d, op_swapgs, true);
-	case X86_INS_RSM:
-		return plain(d, op_rsm, true);
-	case X86_INS_XGETBV:
-		return plain(d, op_xgetbv, false);
-	case X86_INS_RDFSBASE:
-	case X86_INS_RDGSBASE:
-	case X86_INS_WRFSBASE:
-	case X86_INS_WRGSBASE:
-		/* rep 1: a write; cond: the segment */
-		d->u->rep = d->id == X86_INS_WRFSBASE || d->id == X86_INS_WRGSBASE;
-		d->u->cond = d->id == X86_INS_RDFSBASE || d->id == X86_INS_WRFSBASE ? SEG_FS : SEG_GS;
-		d->u->src = d->u->dst = decode_gpr(d, 0);
-		d->u->fn = op_rdfsbase;
-		d->u->opsize = (uint8_t)decode_size(d, 0);
-		return d->u->last = true;
-	default:
-		return false;
-	}
-}
-
-/* FXSAVE and what little of the x87 a kernel's start needs. */
-static bool by_fpu(struct decoding *d)
-{
-	switch (d->id) {
-	case X86_INS_FXSAVE:
-	case X86_INS_FXSAVE64:
-		return take_system(d, op_fxsave, d->id == X86_INS_FXSAVE64, false);
-	case X86_INS_FXRSTOR:
-	case X86_INS_FXRSTOR64:
-		return take_system(d, op_fxrstor, d->id == X86_INS_FXRSTOR64, false);
-	case X86_INS_LDMXCSR:
-		return take_system(d, op_ldmxcsr, 0, false);
-	case X86_INS_STMXCSR:
-		return take_system(d, op_stmxcsr, 0, false);
-	case X86_INS_FNINIT:
-		return plain(d, op_fninit, false);
-	case X86_INS_FNSTCW:
-		return take_system(d, op_fnstcw, 0, false);
-	case X86_INS_FLDCW:
-		return take_system(d, op_fldcw, 0, false);
-	case X86_INS_FNSTSW:
-		return take_system(d, op_fnstsw, 0, false);
-	case X86_INS_WAIT:
-		return plain(d, op_fwait, false);
-	default:
-		return false;
-	}
-}
-
 bool decode_by_id(struct decoding *d)
 {
 	return by_arithmetic(d) || by_bits_and_moves(d) || by_condition(d) || by_flow(d) || by_stack(d) || by_string(d) ||
-	       by_odds(d) || by_system(d) || by_fpu(d) || decode_sse(d);
+	       by_odds(d) || decode_system(d) || decode_sse(d);
 }

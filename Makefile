@@ -104,7 +104,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 
 $(O)/tests/test_core_oom: override LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 
-tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/agree_qemu $(O)/fuzz_guest $(O)/bench
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/agree_qemu $(O)/fuzz_guest $(O)/fuzz $(O)/bench
 
 # As many jobs as there are processors, unless the caller said how many.
 PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -172,16 +172,24 @@ $(O)/agree_qemu: $(call obj,$(QEMU_AGREE)) $(O)/tests/qemu/guest.blob.o $(LIBS)
 agree-qemu: $(O)/agree_qemu
 	$(Q)$(O)/agree_qemu -n $(QEMU_SEEDS)
 
-# ---- fuzzing: raw guest images on the soft backend, under ASan and UBSan; `make fuzz` by libFuzzer
+# ---- fuzzing under ASan and UBSan; `make fuzz`: raw guest images by libFuzzer, then each target with new seeds
 FUZZ_SECONDS ?= 60
 $(O)/fuzz_guest: $(O)/tests/fuzz/fuzz_guest.o $(O)/libcore.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS)
 
+# Targets that make their own inputs of seeds: structured guests, images, expressions, command lines, BTF.
+FUZZ := $(filter-out tests/fuzz/fuzz_guest.c,$(wildcard tests/fuzz/*.c))
+$(O)/fuzz: $(call obj,$(FUZZ)) $(O)/libtest.a $(O)/libcli.a $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(FUZZ)) $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka
+
 fuzz:
 	$(Q)$(MAKE) --no-print-directory O=$(O)-fuzz CC=clang SANITIZE=address,undefined,fuzzer-no-link \
 	  CFLAGS="-O1 -g -DLIBFUZZER" LDFLAGS=-fsanitize=fuzzer,address,undefined $(O)-fuzz/fuzz_guest
 	$(Q)$(O)-fuzz/fuzz_guest -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -print_final_stats=1
+	$(Q)$(MAKE) --no-print-directory O=$(O)-san CC=clang SANITIZE=address,undefined CFLAGS="-O1 -g" $(O)-san/fuzz
+	$(Q)$(O)-san/fuzz -t $(FUZZ_SECONDS) -s $$(date +%s)
 
 format:
 	$(Q)find cli completions core kvmback views tests -name '*.[ch]' -print0 | xargs -0 clang-format -i

@@ -164,10 +164,12 @@ int mmu_info_rmap(struct call *c, struct err *e)
 	if (ret || (ret = args_addr(&a, "gfn", &gfn, e)) || (ret = args_end(&a, e)) ||
 	    (ret = machine_rmap(c->s->d.m, gfn, &list, e)))
 		return ret;
-	if (!list.n)
+	if (!list.n) {
+		rmap_list_free(&list); /* room for none is memory too */
 		return err_set_at(e, -ENOENT, ERR_SPACE_GPA, gfn << PAGE_SHIFT,
 				  "info rmap 0x%llx" WHY "no slot covers gfn 0x%llx, so it has no rmap" TRY "info slots",
 				  (unsigned long long)gfn, (unsigned long long)gfn);
+	}
 	qsort(list.v, list.n, sizeof(*list.v), compare_rmaps);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)

@@ -390,7 +390,13 @@ int machine_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct 
 {
 	int rc = machine_check_cap(m, MACHINE_CAP_RMAP, m->ops->rmap, "read an rmap", e);
 
-	return rc ? rc : m->ops->rmap(m, gfn, out, e);
+	if (rc)
+		return rc;
+	if (gfn > UINT64_MAX >> PAGE_SHIFT) { /* its address would be another page's */
+		*out = (struct rmap_list){0};
+		return 0;
+	}
+	return m->ops->rmap(m, gfn, out, e);
 }
 
 int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)

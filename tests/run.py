@@ -112,7 +112,9 @@ def sanitized_build(args):
 
     def then():
         fuzz = Job("sanitize", "fuzz_guest, 60 s", [f"{build}/fuzz_guest", "-t", "60"], SANITIZERS, count_last_line)
-        return [fuzz, *script_jobs(build, "sanitize", ["tests/cli/*.py"], SANITIZERS), *unit_jobs(build, "sanitize", env=SANITIZERS)]
+        made = [Job("sanitize", f"fuzz {t}, {s} s", [f"{build}/fuzz", "-t", str(s), t], SANITIZERS, count_last_line)
+                for t, s in (("machine", 20), ("image", 3), ("expr", 3), ("btf", 3), ("line", 5))]
+        return [fuzz, *made, *script_jobs(build, "sanitize", ["tests/cli/*.py"], SANITIZERS), *unit_jobs(build, "sanitize", env=SANITIZERS)]
 
     return Job("sanitize", "build with clang, ASan and UBSan", argv, {"MAKEFLAGS": "", "MAKEOVERRIDES": ""}, count_status, 1800, then)
 

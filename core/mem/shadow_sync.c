@@ -255,7 +255,15 @@ void shadow_sync_below(struct shadow *s, struct spage *sp, const struct paging *
 
 static void page_written(struct shadow *s, struct spage *sp, uint64_t gpa, uint64_t len)
 {
-	for (unsigned i = 0; i < SPT_ENTRIES; i++) {
+	uint64_t base = sp->gfn << PAGE_SHIFT, from = gpa > base ? gpa - base : 0, end = gpa + len - base;
+	unsigned first = 0, past = SPT_ENTRIES;
+
+	/* Of 8-byte entries it is plain which; small ones are shared out over several pages, and asked for one by one. */
+	if (!sp->role.gpte4) {
+		first = (unsigned)(from / 8);
+		past = end / 8 < SPT_ENTRIES ? (unsigned)((end + 7) / 8) : SPT_ENTRIES;
+	}
+	for (unsigned i = first; i < past; i++) {
 		uint64_t at = spage_gpte_gpa(sp, i), size = sp->role.gpte4 ? 4 : 8;
 		if (sp->spt[i] != SPTE_EMPTY && ranges_overlap(at, size, gpa, len))
 			spte_drop(s, sp, i);

@@ -13,7 +13,7 @@ LINES = [
     ("slot add 5 0x1000000 0x1000 -visible purple", "purple"), ("slot add 5 0x1000000 0x1000 -file /none-such", "/none-such"),
     ("slot add 5 0x1000000 0x1000 -file /etc/passwd -huge", "-huge"), ("slot add 5 0x1000000 0x100000 -file /etc/passwd", "file"),
     ("slot flags 1 +nonsense", "nonsense"), ("slot flags 1 readonly", "readonly"), ("slot flags 77 +readonly", "77"),
-    ("slot del 77", "77"), ("slot move 1 0x1", "4 KiB"), ("slot move 1 0x40000", "overlap"), ("slot dirty 1", "log"),
+    ("slot del 77", "77"), ("slot move 1 0x1", "4 KiB"), ("slot move 1 0x40000", "overlap"), ("slot dirty 1", "log"), ("info rmap 0x40000", "no slot"), ("info rmap 0x10000000000040", "no slot"),
     ("x/8gx 0xdead000000000000", "0xdead000000000000"), ("xp/8gx 0x90000000", "0x90000000"), ("x/gx 0x300000", "0x300000"),
     ("mem read 0x300000 8", "0x300000"), ("mem write 0x300000 00", "0x300000"), ("mem write 0x240000 0g", "hex digit"),
     ("mem read 0x240000 0x1000000000000", ""), ("gva2gpa 0x300000", "0x300000"), ("gpa2hva 0x90000000", "0x90000000"),

@@ -14,7 +14,7 @@ sanitize  unit tests and tests/cli again, built by clang with ASan and UBSan
 Two jobs at a time. Output of what passed is not shown; of what failed, all of it. Last come the processor seconds of
 each group, the reasons of what was skipped, and the sums.
 """
-import argparse, collections, glob, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
+import argparse, collections, contextlib, glob, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 GROUPS = ("sanitize", "agree", "checks", "unit", "scripts", "valgrind")
@@ -49,6 +49,8 @@ def run(job):
         _, status, usage = os.wait4(p.pid, 0)
         living.discard(p.pid)
         clock.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(p.pid, signal.SIGKILL)  # what a failed test leaves running
         p.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         text = out.read().decode(errors="replace")

@@ -76,18 +76,30 @@ const struct command commands_break[] = {
     {.name = "catch",
      .aliases = NULL,
      .group = "breakpoints",
-     .usage = "fault|mmio|pio|exception|smi|mode|slot [ARG [LAST]] [if COND]",
+     .usage = "fault|mmio|pio|exception|smi|mode|slot|mmu [ARG [LAST]] [if COND]",
      .summary = "stop at an event",
      .help =
 	 "catch fault [GFN | FIRST LAST]: inside guest faults, of one gfn or of a range of gvas (end inclusive). catch mmio "
 	 "[GPA [LAST]], pio [PORT [LAST]]: before the device sees the access. catch exception [VECTOR|PF|GP...]: delivered "
 	 "or "
-	 "not. catch smi: at the handler's first instruction and after RSM. catch mode [real|prot32|long...]. catch slot "
-	 "[ID]. "
-	 "Gives the breakpoint.",
+	 "not. catch smi: at the handler's first instruction and after RSM. catch mode [real|prot32|long...]: paging, width "
+	 "or "
+	 "privilege changed. catch slot [ID]: a slot was added, deleted, moved, flipped or hidden; told before the guest "
+	 "runs "
+	 "on.\n"
+	 "\ncatch mmu [zap|unsync|sync|spte...] [GFN | FIRST LAST]: KVM took the shadow page of a guest table apart, let it "
+	 "go "
+	 "unsync, brought it up to date, or set an spte for the gfn. On kvm the kernel's tracepoints tell; they cannot stop "
+	 "a "
+	 "vCPU where it stands, so a signal fetches it out of KVM_RUN before it enters the guest again (why says how long "
+	 "that "
+	 "took). The stop has event, gfn, level, role or spte and sptep; events lists all that happened until the vCPU "
+	 "stood, "
+	 "in order.\n"
+	 "\nGives the breakpoint; means says what the numbers were taken for.",
      .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
      .complete = COMPLETE_WORDS,
-     .words = "fault mmio pio exception smi mode slot",
+     .words = "fault mmio pio exception smi mode slot mmu zap unsync sync spte",
      .view = "breakpoint",
      .run = cmd_catch},
     {.name = "delete",

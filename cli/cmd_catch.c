@@ -23,6 +23,8 @@ static const char *catch_mechanism(const struct machine *m, uint32_t event)
 	case CATCH_SMI:
 	case CATCH_MODE:
 		return "step";
+	case CATCH_MMU:
+		return "trace";
 	default:
 		return "exit";
 	}
@@ -33,7 +35,7 @@ static const struct {
 	uint32_t event;
 } events[] = {
     {"fault", 0},	{"mmio", CATCH_MMIO}, {"pio", CATCH_PIO},   {"exception", CATCH_EXCEPTION},
-    {"smi", CATCH_SMI}, {"mode", CATCH_MODE}, {"slot", CATCH_SLOT},
+    {"smi", CATCH_SMI}, {"mode", CATCH_MODE}, {"slot", CATCH_SLOT}, {"mmu", CATCH_MMU},
 };
 
 static int parse_event(struct args *a, struct bp *spec, struct err *e)
@@ -50,7 +52,7 @@ static int parse_event(struct args *a, struct bp *spec, struct err *e)
 		return 0;
 	}
 	return err_set(e, -EINVAL, "catch %.40s" WHY "there is no such event" TRY "%s", word,
-		       "catch fault, mmio, pio, exception, smi, mode or slot");
+		       "catch fault, mmio, pio, exception, smi, mode, slot or mmu");
 }
 
 /* FIRST [LAST]: one number, or an inclusive range. */
@@ -85,6 +87,10 @@ static bool vector_of(const char *word, uint64_t *vector)
 
 static int mode_of(const char *word, uint64_t *mode, struct err *e)
 {
+	if (!strcmp(word, "cpl")) {
+		*mode = CATCH_MODE_CPL;
+		return 0;
+	}
 	for (int i = CPU_REAL; i <= CPU_LONG64; i++) {
 		if (strcmp(word, cpu_mode_name((enum cpu_mode)i)) == 0) {
 			*mode = (uint64_t)i;
@@ -92,7 +98,8 @@ static int mode_of(const char *word, uint64_t *mode, struct err *e)
 		}
 	}
 	return err_set(e, -EINVAL,
-		       "catch mode %.20s" WHY "there is no such mode" TRY "real, vm86, prot16, prot32, compat, long", word);
+		       "catch mode %.20s" WHY "there is no such mode" TRY "real, vm86, prot16, prot32, compat, long, or cpl",
+		       word);
 }
 
 static int parse_catch_arg(struct args *a, struct bp *spec, struct err *e)
@@ -126,6 +133,35 @@ static int parse_fault_arg(struct args *a, struct bp *spec, struct err *e)
 	return rc;
 }
 
+/* Words for what is to happen, any number of them, then a gfn or a range of gfns. */
+static int parse_mmu_arg(struct args *a, struct bp *spec, struct err *e)
+{
+	const char *word;
+	int rc = 0;
+
+	spec->mmu = (struct mmu_filter){.last = ~0ull};
+	while (!rc && args_more(a)) {
+		uint32_t found = 0;
+		word = args_peek(a);
+		for (uint32_t k = 1; k <= MMU_ALL; k <<= 1)
+			if (!strcmp(word, mmu_kind_name((enum mmu_kind)k)))
+				found = k;
+		if (!found)
+			break;
+		spec->mmu.kinds |= found;
+		rc = args_word(a, "EVENT", &word, e);
+	}
+	if (!spec->mmu.kinds)
+		spec->mmu.kinds = MMU_ALL;
+	if (rc || !args_more(a))
+		return rc;
+	spec->has_arg = true;
+	rc = parse_range(a, &spec->mmu.first, &spec->mmu.last, e);
+	spec->arg_first = spec->mmu.first;
+	spec->arg_last = spec->mmu.last;
+	return rc;
+}
+
 int cmd_catch(struct call *c, struct err *e)
 {
 	struct bp spec = {.kind = BP_CATCH};
@@ -143,6 +179,8 @@ int cmd_catch(struct call *c, struct err *e)
 	rc = parse_event(&a, &spec, e);
 	if (!rc && !spec.event)
 		rc = parse_fault_arg(&a, &spec, e);
+	else if (!rc && spec.event == CATCH_MMU)
+		rc = parse_mmu_arg(&a, &spec, e);
 	else if (!rc && args_more(&a))
 		rc = parse_catch_arg(&a, &spec, e);
 	if (!rc)

@@ -279,6 +279,17 @@ struct expr_env session_expr(struct session *s)
 	return (struct expr_env){.m = s->d.m, .vcpu = s->vcpu, .syms = &s->d.syms};
 }
 
+static void put_mmu_events(struct call *c)
+{
+	_cleanup_(mmu_event_list_free) struct mmu_event_list l = {.v = NULL};
+
+	if (machine_mmu_events(c->s->d.m, &l, NULL))
+		return;
+	v_put(c->pool, &c->result, "events", record_mmu_events(c->pool, &l));
+	if (l.lost)
+		v_put(c->pool, &c->result, "lost", v_int((int64_t)l.lost));
+}
+
 void session_result_stop(struct call *c)
 {
 	struct session *s = c->s;
@@ -288,6 +299,8 @@ void session_result_stop(struct call *c)
 
 	debug_why(&s->d, st, why, sizeof(why));
 	c->result = record_stop(c->pool, st, why);
+	if (st->reason == STOP_MMU)
+		put_mmu_events(c);
 	if (s->d.m && st->vcpu < machine_vcpus(s->d.m))
 		s->vcpu = st->vcpu;
 	s->last_was_error = false;

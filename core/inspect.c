@@ -34,6 +34,12 @@ unsigned rmap_bucket(uint64_t sptes)
 	return log2 + 1 < RMAP_BUCKETS ? log2 + 1 : RMAP_BUCKETS - 1;
 }
 
+void mmu_event_list_free(struct mmu_event_list *l)
+{
+	free(l->v);
+	*l = (struct mmu_event_list){.v = NULL};
+}
+
 void slot_info_list_free(struct slot_info_list *l)
 {
 	free(l->v);

@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/mem/memslot.h"
 #include "core/mem/paging.h"
+#include "core/stop.h"
 
 /* Where a value came from. */
 enum source { SOURCE_KVM, SOURCE_KERNEL, SOURCE_SOFT };
@@ -169,6 +170,13 @@ struct fault_stage_list {
 	size_t n;
 };
 
+struct mmu_event_list {
+	struct mmu_event *v;
+	size_t n;
+	uint64_t lost; /* more came than could be kept */
+};
+
+void mmu_event_list_free(struct mmu_event_list *l);
 void slot_info_list_free(struct slot_info_list *l);
 void spte_list_free(struct spte_list *l);
 void shadow_page_list_free(struct shadow_page_list *l);

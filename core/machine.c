@@ -221,6 +221,15 @@ int machine_reset(struct machine *m, struct err *e)
 
 /* ---- running */
 
+/* A slot changed while the guest stood: told before it runs on. */
+static bool slot_told(struct machine *m, unsigned vcpu, struct stop *out)
+{
+	struct regs r = {0};
+
+	return m->n_news && !machine_parked(m, NULL) && !m->ops->get_regs(m, vcpu, REGS_GPR, &r, NULL) &&
+	       machine_slot_stop(m, vcpu, r.rip, out);
+}
+
 int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
 {
 	const char *what = kind == RUN_STEP ? "step" : "continue";
@@ -233,6 +242,8 @@ int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t c
 		return err_set(e, -EINVAL, "step" WHY "0 instructions were asked for" TRY "1 or more");
 	if (m->running)
 		return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
+	if (slot_told(m, vcpu, out))
+		return 0;
 	m->running = true;
 	if (m->interrupted && m->interrupted())
 		m->ops->interrupt(m);
@@ -353,7 +364,58 @@ int machine_catch(struct machine *m, uint32_t events, struct err *e)
 	if (events & ~all)
 		return err_set(e, -EINVAL, "catch" WHY "%#x are no events" TRY "mmio, pio, exception, smi, mode or slot",
 			       events & ~all);
-	return m->ops->set_catch(m, events, e);
+	int rc = m->ops->set_catch(m, events, e);
+	if (rc)
+		return rc;
+	m->catches = events;
+	if (!(events & CATCH_SLOT))
+		machine_slot_forget_news(m);
+	return 0;
+}
+
+static int check_mmu_filters(const struct mmu_filter *v, size_t n, struct err *e)
+{
+	int rc = 0;
+
+	if (n > MMU_FILTERS_MAX)
+		return err_set(e, -ENOSPC, "catch mmu" WHY "%zu filters, at most %u fit" TRY "wider ranges of gfns", n,
+			       MMU_FILTERS_MAX);
+	for (size_t i = 0; !rc && i < n; i++) {
+		if (!v[i].kinds || v[i].kinds & ~MMU_ALL)
+			return err_set(e, -EINVAL, "catch mmu" WHY "%#x are no events" TRY "zap, unsync, sync or spte",
+				       v[i].kinds);
+		rc = machine_check_range(v[i].first, v[i].last, "catch mmu", e);
+	}
+	return rc;
+}
+
+int machine_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e)
+{
+	int rc = check_mmu_filters(v, n, e);
+
+	if (!rc && !n && !m->ops->mmu_catch)
+		return 0;
+	if (!rc)
+		rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->mmu_catch, "catch mmu", e);
+	if (!rc && m->running)
+		rc = err_set(e, -EBUSY, "catch mmu" WHY "the guest is running" TRY "interrupt first");
+	return rc ? rc : m->ops->mmu_catch(m, v, n, e);
+}
+
+bool mmu_filter_matches(const struct mmu_filter *v, size_t n, const struct mmu_event *ev)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].kinds & ev->kind && ev->gfn >= v[i].first && ev->gfn <= v[i].last)
+			return true;
+	return false;
+}
+
+int machine_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
+{
+	if (m->ops->mmu_events)
+		return m->ops->mmu_events(m, out, e);
+	*out = (struct mmu_event_list){.v = NULL};
+	return 0;
 }
 
 /* ---- inspection */

@@ -154,9 +154,24 @@ enum catch_event {
 	CATCH_EXCEPTION = 1 << 2, /* any that the machine can see, delivered or not */
 	CATCH_SMI = 1 << 3,	  /* at the handler's first instruction, and after RSM */
 	CATCH_MODE = 1 << 4,
-	CATCH_SLOT = 1 << 5,
+	CATCH_SLOT = 1 << 5, /* changed by the debugger: before the guest runs on; by SMI and RSM: behind them */
+	CATCH_MMU = 1 << 6,  /* a catchpoint's name for it; told by machine_mmu_catch(), not by machine_catch() */
 };
 int machine_catch(struct machine *m, uint32_t events, struct err *e) MUST_USE;
+/* Changes of slots that CATCH_SLOT has not told of are of no interest any more. */
+void machine_slot_forget_news(struct machine *m);
+
+/* Stop after the MMU has done one of these to a gfn (inclusive). n 0: to none any more. The filters are copied. On kvm a
+ * tracepoint cannot stop a vCPU where it stands: a signal makes it leave KVM_RUN, before it enters the guest again. */
+#define MMU_FILTERS_MAX 32
+struct mmu_filter {
+	uint32_t kinds; /* MMU_ZAP | … */
+	uint64_t first, last;
+};
+int machine_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e) MUST_USE;
+bool mmu_filter_matches(const struct mmu_filter *v, size_t n, const struct mmu_event *ev);
+/* What the last STOP_MMU is about, in the order in which it happened; empty after any other stop. */
+int machine_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e) MUST_USE;
 
 /* Inspection: changes nothing that it looks at. gfn filters with first..last inclusive. */
 int machine_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;

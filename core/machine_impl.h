@@ -65,6 +65,10 @@ struct machine_ops {
 	int (*unplant)(struct machine *m, int id, struct err *e);	     /* M */
 	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
 
+	/* O. */
+	int (*mmu_catch)(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);
+	int (*mmu_events)(struct machine *m, struct mmu_event_list *out, struct err *e);
+
 	int (*shadow_pages)(struct machine *m, unsigned flags, struct shadow_page_list *out,
 			    struct err *e); /* O, all below */
 	int (*roots)(struct machine *m, struct root_list *out, struct err *e);
@@ -97,6 +101,14 @@ struct machine_ops {
 	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 };
 
+/* machine_news.c: what CATCH_SLOT waits for, one entry a slot, the oldest first. */
+#define SLOT_NEWS_MAX 64
+struct slot_news {
+	uint32_t id;
+	unsigned times;
+	char text[160]; /* "was added", "became hidden, because …" */
+};
+
 /* First member of a backend's own struct. */
 struct machine {
 	const struct machine_ops *ops;
@@ -109,9 +121,19 @@ struct machine {
 	bool (*interrupted)(void); /* machine_ask_interrupted() */
 	uint64_t changes;	   /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
+	uint32_t catches; /* what machine_catch() was told last */
+	struct slot_news news[SLOT_NEWS_MAX];
+	unsigned n_news;
 	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
 	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */
 	bool no_gbpages;     /* their CPUID has no 1 GiB pages */
 };
+
+/* A slot changed; nothing is kept unless CATCH_SLOT is on. smm: the whole VM's view changed, told of each slot that only one
+ * side sees. */
+void machine_slot_note(struct machine *m, uint32_t id, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void machine_slot_note_smm(struct machine *m, bool in);
+/* Take the oldest one and make a stop of it. False: there is none. */
+bool machine_slot_stop(struct machine *m, unsigned vcpu, uint64_t rip, struct stop *out);
 
 #endif

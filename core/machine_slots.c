@@ -79,6 +79,21 @@ static void log_after(struct slot *s)
 		}
 }
 
+/* What of a slot's flags and visibility is different from before. */
+static void note_flags(struct machine *m, const struct slot *s, const struct slot_spec *was)
+{
+	static const char *const vis[] = {"nobody", "code outside SMM", "SMM only", "both"};
+
+	if (s->own)
+		return;
+	if ((was->flags ^ s->flags) & SLOT_READONLY)
+		machine_slot_note(m, s->id, "became %s", s->flags & SLOT_READONLY ? "READONLY" : "writable");
+	if ((was->flags ^ s->flags) & SLOT_LOG_DIRTY)
+		machine_slot_note(m, s->id, "%s its dirty log", s->flags & SLOT_LOG_DIRTY ? "began" : "ended");
+	if (was->vis != s->vis)
+		machine_slot_note(m, s->id, "became visible to %s, before to %s", vis[s->vis & 3], vis[was->vis & 3]);
+}
+
 static int update(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	struct slot *s = c->old;
@@ -96,14 +111,37 @@ static int update(struct machine *m, const struct slot_change *c, struct slot_st
 	return rc;
 }
 
+static int updated(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+{
+	const struct slot_spec was = spec_of(c->old);
+	int rc = update(m, c, steps, e);
+
+	if (!rc && !c->old->own && was.gpa != c->old->gpa)
+		machine_slot_note(m, c->old->id, "was moved from gpa 0x%llx to 0x%llx", (unsigned long long)was.gpa,
+				  (unsigned long long)c->old->gpa);
+	if (!rc)
+		note_flags(m, c->old, &was);
+	return rc;
+}
+
+static int created(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+{
+	int rc = create(m, c, steps, e);
+
+	if (!rc && !c->to.own)
+		machine_slot_note(m, c->to.id, "was added at gpa 0x%llx, 0x%llx bytes", (unsigned long long)c->to.gpa,
+				  (unsigned long long)c->to.size);
+	return rc;
+}
+
 static int apply(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	switch (c->kind) {
 	case SLOT_CREATE:
-		return create(m, c, steps, e);
+		return created(m, c, steps, e);
 	case SLOT_MOVE:
 	case SLOT_FLAGS:
-		return update(m, c, steps, e);
+		return updated(m, c, steps, e);
 	case SLOT_DELETE:
 	case SLOT_NOTHING:
 		break;
@@ -169,6 +207,9 @@ int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps
 	rc = change(m, c.old, &c, steps_or(steps, &own), e);
 	if (rc)
 		return rc;
+	if (!c.old->own)
+		machine_slot_note(m, id, "was deleted (gpa 0x%llx, 0x%llx bytes)", (unsigned long long)c.old->gpa,
+				  (unsigned long long)c.old->size);
 	slot_table_remove(&m->slots, c.old);
 	m->ops->slot_release(m, c.old);
 	slot_free(c.old);
@@ -241,6 +282,7 @@ static int flip(struct machine *m, struct slot *s, const struct slot_spec *to, s
 	}
 	slot_table_resort(&m->slots);
 	log_after(s);
+	note_flags(m, s, &was);
 	return 0;
 }
 

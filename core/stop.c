@@ -21,10 +21,16 @@ const char *stop_reason_name(enum stop_reason r)
 	    [STOP_RSM] = "rsm",
 	    [STOP_MODE] = "mode",
 	    [STOP_SLOT] = "slot",
+	    [STOP_MMU] = "mmu",
 	    [STOP_INTERRUPTED] = "interrupted",
 	    [STOP_EXIT] = "exit",
 	    [STOP_ERROR] = "error",
 	};
 
 	return (size_t)r < ARRAY_LEN(name) && name[r] ? name[r] : "error";
+}
+
+const char *mmu_kind_name(enum mmu_kind k)
+{
+	return k == MMU_ZAP ? "zap" : k == MMU_UNSYNC ? "unsync" : k == MMU_SYNC ? "sync" : "spte";
 }

@@ -20,13 +20,33 @@ enum stop_reason {
 	STOP_SHUTDOWN,
 	STOP_SMI,
 	STOP_RSM,
-	STOP_MODE,	  /* catch mode: paging or width changed */
+	STOP_MODE,	  /* catch mode: paging, width or privilege changed */
 	STOP_SLOT,	  /* catch slot */
+	STOP_MMU,	  /* catch mmu: .mmu says what happened to the tables */
 	STOP_INTERRUPTED, /* Ctrl-C, or machine_interrupt() */
 	STOP_EXIT,	  /* the guest asked the board to end: .exit_code */
 	STOP_ERROR,	  /* the host could not go on: .error says */
 };
 const char *stop_reason_name(enum stop_reason r); /* as in commands.md: "step", "fault-stage", … */
+
+/* What the MMU did to its own tables: on kvm a tracepoint's record, on soft told by the model itself. */
+enum mmu_kind {
+	MMU_ZAP = 1 << 0,    /* a shadow page is taken apart */
+	MMU_UNSYNC = 1 << 1, /* a shadowed guest table may be written without being seen */
+	MMU_SYNC = 1 << 2,   /* it is brought up to date again */
+	MMU_SPTE = 1 << 3,   /* an spte is set */
+};
+#define MMU_ALL 15u
+const char *mmu_kind_name(enum mmu_kind k); /* "zap", "unsync", "sync", "spte" */
+struct mmu_event {
+	enum mmu_kind kind;
+	unsigned vcpu;
+	uint64_t gfn; /* of the shadow page; of what the spte maps */
+	unsigned level;
+	uint32_t role;	      /* ZAP, UNSYNC, SYNC: of the shadow page, as the kernel packs it */
+	uint64_t spte, sptep; /* SPTE: its value, and where it stands */
+	uint64_t time;	      /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
+};
 
 struct stop {
 	enum stop_reason reason;
@@ -54,6 +74,11 @@ struct stop {
 	unsigned fault;
 	bool has_fault_gfn;
 	uint64_t fault_gfn; /* the page that the access comes to, where that is known already; gpa is the stage's own */
+	/* MODE */
+	bool cpl_only; /* nothing but the privilege level changed */
+	uint8_t old_cpl;
+	/* MMU: the first event; machine_mmu_events() has all of them */
+	struct mmu_event mmu;
 	/* EXIT, ERROR */
 	uint64_t exit_code;
 	uint32_t kvm_exit, suberror;

@@ -105,6 +105,7 @@ static void unblock_kick(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
+	sigaddset(&set, SIGIO); /* mmucatch.c */
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

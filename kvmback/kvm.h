@@ -83,6 +83,7 @@ struct kvm_vm {
 	struct err kview_err;
 	struct run_state *rs;	   /* run.c, plant.c */
 	struct pages *pages;	   /* pages.c; NULL until a page is armed */
+	struct kvm_mmu *mmu;	   /* mmucatch.c; NULL until something is caught */
 	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };

@@ -5,6 +5,7 @@
  * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
  */
 #include "kvmback/fault.h"
+#include "kvmback/mmucatch.h"
 #include "kvmback/pages.h"
 
 #include "core/debug/access.h"
@@ -136,9 +137,15 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 	if (rc)
 		return rc;
 	/* What KVM does itself begins with the next KVM_RUN. */
-	if (native || !(v->vm->rs->catch & CATCH_SMI))
+	if (native)
 		return 1;
-	vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
+	machine_slot_note_smm(&v->vm->m, in);
+	if (v->vm->rs->catch & CATCH_SMI)
+		vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
+	else if (machine_slot_stop(&v->vm->m, v->index, vcpu_regs(v)->rip, &t->stop))
+		vcpu_out(v, OUT_STOP);
+	else
+		return 1;
 	tell(v, &t->stop, out);
 	return 0;
 }
@@ -392,6 +399,7 @@ int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t 
 			     vcpu);
 	if (rc)
 		return rc;
+	mmu_run_begin(vm);
 	if (atomic_load(&vm->rs->interrupt))
 		tell_interrupted(&vm->vcpu[vcpu], &s);
 	else if (kind == RUN_STEP)
@@ -399,9 +407,11 @@ int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t 
 	else
 		rc = run_continue(vm, vcpu, &s, e);
 	atomic_store(&vm->rs->interrupt, false);
-	if (!rc)
-		*out = s;
-	return rc;
+	if (rc)
+		return rc;
+	mmu_run_end(vm, &s);
+	*out = s;
+	return 0;
 }
 
 int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
@@ -466,6 +476,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		v->thread = NULL;
 	}
 	pages_destroy(vm);
+	kvm_mmu_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
 	pthread_mutex_destroy(&vm->rs->board_lock);

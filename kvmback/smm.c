@@ -130,7 +130,10 @@ int kvm_smi(struct machine *m, unsigned vcpu, struct err *e)
 	if (r.exception_pending)
 		return err_set(e, -EBUSY, "SMI to vCPU %u" WHY "exception %u waits for delivery" TRY "si first", vcpu,
 			       r.exception_vector);
-	return kvm_smm_enter(vm, vcpu, e);
+	rc = kvm_smm_enter(vm, vcpu, e);
+	if (!rc)
+		machine_slot_note_smm(m, true);
+	return rc;
 }
 
 /* One MSR in struct kvm_msrs' layout, with its array's length known. */

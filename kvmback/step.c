@@ -8,6 +8,7 @@
  * syscall, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
  * and RSM are recognised before they run.
  */
+#include "kvmback/mmucatch.h"
 #include "kvmback/pages.h"
 #include "kvmback/step.h"
 
@@ -308,7 +309,7 @@ bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before)
 	       ((before->cr4 ^ s->cr4) & (CR4_PAE | CR4_LA57));
 }
 
-static void remember_mode(const struct kvcpu *v, struct run_plan *p)
+void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p)
 {
 	const struct kvm_sregs *s = &v->run->s.regs.sregs;
 
@@ -316,6 +317,18 @@ static void remember_mode(const struct kvcpu *v, struct run_plan *p)
 	p->cr3 = s->cr3;
 	p->cr4 = s->cr4;
 	p->efer = s->efer;
+	p->cpl = vcpu_cpl(v);
+}
+
+bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before)
+{
+	bool mode = vcpu_mode_changed(v, before);
+
+	if (!mode && vcpu_cpl(v) == before->cpl)
+		return true;
+	v->thread->stop.cpl_only = !mode;
+	v->thread->stop.old_cpl = (uint8_t)before->cpl;
+	return vcpu_stop(v, STOP_MODE);
 }
 
 /* What may stop after a step besides a breakpoint. */
@@ -325,7 +338,9 @@ static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was
 
 	if (rs->catch & CATCH_SMI && was_smm != vcpu_native_smm(v))
 		return vcpu_stop(v, was_smm ? STOP_RSM : STOP_SMI);
-	return rs->catch & CATCH_MODE && vcpu_mode_changed(v, before) ? vcpu_stop(v, STOP_MODE) : true;
+	if (rs->catch & CATCH_MODE && !vcpu_look_at_mode(v, before))
+		return false;
+	return v->vm->mmu ? mmu_look(v) : true;
 }
 
 static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
@@ -351,7 +366,7 @@ void step_run(struct kvcpu *v, uint64_t count)
 			return;
 		}
 		before = *vcpu_regs(v);
-		remember_mode(v, &was);
+		vcpu_remember_mode(v, &was);
 		bool was_smm = vcpu_native_smm(v), ok = step_one(v);
 		if (ok || t->out == OUT_SMI)
 			atomic_fetch_add_explicit(&t->steps, 1, memory_order_relaxed);
@@ -376,7 +391,7 @@ bool step_slow(struct kvcpu *v)
 		return exit_breakpoint(v, id);
 	bool was_smm = vcpu_native_smm(v);
 
-	remember_mode(v, &was);
+	vcpu_remember_mode(v, &was);
 	if (!step_one(v) || !check_after(v, &was, was_smm))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */

@@ -63,6 +63,10 @@ struct recorded {
 
 struct trace {
 	struct tep_handle *tep;
+	const char *const *stages; /* NULL: all; else n_stages of kvmmmu's */
+	size_t n_stages;
+	char *filter;
+	bool wake;
 	struct tep_event *event[ARRAY_LEN(meanings)];
 	pthread_mutex_t lock;
 	struct recorded thread[THREADS_MAX];
@@ -104,12 +108,24 @@ static ssize_t read_format(int dir, const struct meaning *m, char *buf)
 	return n;
 }
 
+static bool asked_for(const struct trace *t, const struct meaning *m)
+{
+	if (!t->stages)
+		return true;
+	for (size_t i = 0; i < t->n_stages; i++)
+		if (!strcmp(m->system, "kvmmmu") && !strcmp(m->stage, t->stages[i]))
+			return true;
+	return false;
+}
+
 static unsigned parse_formats(struct trace *t, int dir)
 {
 	_cleanup_free_ char *buf = malloc(FORMAT_MAX);
 	unsigned known = 0;
 
 	for (unsigned i = 0; buf && i < ARRAY_LEN(meanings); i++) {
+		if (!asked_for(t, &meanings[i]))
+			continue;
 		ssize_t n = read_format(dir, &meanings[i], buf);
 		/* What libtraceevent cannot print it can still take apart: only the fields are used. */
 		if (n > 0)
@@ -122,6 +138,11 @@ static unsigned parse_formats(struct trace *t, int dir)
 
 int trace_open(struct trace **out, struct err *e)
 {
+	return trace_open_some(out, NULL, 0, NULL, false, e);
+}
+
+int trace_open_some(struct trace **out, const char *const *stages, size_t n, const char *filter, bool wake, struct err *e)
+{
 	_cleanup_close_ int dir = tracefs_open(e);
 	struct trace *t;
 
@@ -130,10 +151,17 @@ int trace_open(struct trace **out, struct err *e)
 	t = calloc(1, sizeof(*t));
 	if (t)
 		t->tep = tep_alloc();
-	if (!t || !t->tep) {
+	if (t && filter)
+		t->filter = strdup(filter);
+	if (!t || !t->tep || (filter && !t->filter)) {
+		if (t)
+			tep_free(t->tep);
 		free(t);
 		return err_nomem(e, "tracepoints");
 	}
+	t->stages = stages;
+	t->n_stages = n;
+	t->wake = wake;
 	tep_set_loglevel(TEP_LOG_NONE);
 	pthread_mutex_init(&t->lock, NULL);
 	if (!parse_formats(t, dir)) {
@@ -146,6 +174,27 @@ int trace_open(struct trace **out, struct err *e)
 }
 
 /* ---- threads */
+
+/* Where the recording thread itself is to come out of the guest: SIGIO does not queue, however many events there are. */
+static bool event_wakes(int fd, pid_t tid)
+{
+	struct f_owner_ex owner = {F_OWNER_TID, tid};
+
+	return !fcntl(fd, F_SETOWN_EX, &owner) && !fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK);
+}
+
+static int event_prepare(const struct trace *t, int fd, pid_t tid)
+{
+	if (fd < 0)
+		return fd;
+	if ((t->filter && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, t->filter)) || (t->wake && !event_wakes(fd, tid))) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
 
 static int event_open(const struct tep_event *ev, pid_t tid)
 {
@@ -176,7 +225,7 @@ static bool recorded_open(const struct trace *t, struct recorded *r, pid_t tid)
 
 	*r = (struct recorded){.tid = tid, .size = (RING_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE)};
 	for (unsigned i = 0; i < ARRAY_LEN(meanings); i++) {
-		r->fd[i] = t->event[i] ? event_open(t->event[i], tid) : -1;
+		r->fd[i] = t->event[i] ? event_prepare(t, event_open(t->event[i], tid), tid) : -1;
 		if (r->fd[i] < 0)
 			continue;
 		if (owner >= 0) {
@@ -190,21 +239,41 @@ static bool recorded_open(const struct trace *t, struct recorded *r, pid_t tid)
 	return r->ring;
 }
 
-void trace_thread(struct trace *t, pid_t tid)
+struct recorded *trace_ring(struct trace *t, pid_t tid, int *error)
 {
-	bool known = false;
+	struct recorded *found = NULL;
 
+	errno = ENOSPC;
 	pthread_mutex_lock(&t->lock);
 	for (unsigned i = 0; i < t->n_threads; i++)
-		known |= t->thread[i].tid == tid;
-	if (!known && t->n_threads < THREADS_MAX) {
+		if (t->thread[i].tid == tid)
+			found = &t->thread[i];
+	if (!found && t->n_threads < THREADS_MAX) {
 		struct recorded *r = &t->thread[t->n_threads];
-		if (recorded_open(t, r, tid))
+		errno = ENOENT;
+		if (recorded_open(t, r, tid)) {
 			t->n_threads++;
-		else
+			found = r;
+		}
+		int why = errno;
+		if (!found)
 			recorded_close(r);
+		errno = why;
 	}
+	if (error)
+		*error = found ? 0 : errno;
 	pthread_mutex_unlock(&t->lock);
+	return found;
+}
+
+void trace_thread(struct trace *t, pid_t tid)
+{
+	(void)trace_ring(t, tid, NULL);
+}
+
+bool trace_news(const struct recorded *r)
+{
+	return __atomic_load_n(&r->ring->data_head, __ATOMIC_RELAXED) != r->ring->data_tail;
 }
 
 void trace_close(struct trace *t)
@@ -214,6 +283,7 @@ void trace_close(struct trace *t)
 	for (unsigned i = 0; i < t->n_threads; i++)
 		recorded_close(&t->thread[i]);
 	tep_free(t->tep);
+	free(t->filter);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
@@ -287,6 +357,12 @@ static bool decode(const struct trace *t, const struct sample *s, struct trace_e
 			decode_walk(ev, m, &rec, out);
 		if (!strcmp(m->stage, "exit"))
 			out->interrupted = number(ev, "reason", 6, &rec, &ok) == KVM_EXIT_INTR;
+		if (m->level && !strcmp(m->level, "role"))
+			out->role = (uint32_t)number(ev, "role", 4, &rec, &ok);
+		if (!strcmp(m->stage, "spte")) {
+			out->spte = number(ev, "spte", 4, &rec, &ok);
+			out->sptep = number(ev, "sptep", 5, &rec, &ok);
+		}
 		describe(ev, m, &rec, out);
 		return true;
 	}
@@ -365,6 +441,20 @@ static void read_thread(struct trace *t, struct recorded *r, struct batch *b)
 		if (decode(t, &s, &ev))
 			batch_push(b, &ev);
 	__atomic_store_n(&r->ring->data_tail, pos, __ATOMIC_RELEASE);
+}
+
+void trace_read_ring(struct trace *t, struct recorded *r, void (*fn)(void *arg, const struct trace_event *e), void *arg)
+{
+	struct batch b = {0};
+
+	if (fn)
+		read_thread(t, r, &b);
+	else
+		__atomic_store_n(&r->ring->data_tail, __atomic_load_n(&r->ring->data_head, __ATOMIC_ACQUIRE),
+				 __ATOMIC_RELEASE);
+	for (size_t i = 0; i < b.n; i++)
+		fn(arg, &b.v[i]);
+	free(b.v);
 }
 
 static int by_time(const void *a, const void *b)

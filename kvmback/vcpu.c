@@ -7,6 +7,7 @@
  * immediate_exit before it looks at `kick`, so either it sees the flag or KVM_RUN sees immediate_exit or the signal.
  */
 #include "kvmback/fault.h"
+#include "kvmback/mmucatch.h"
 #include "kvmback/pages.h"
 
 #include <errno.h>
@@ -127,9 +128,20 @@ static bool step_off(struct kvcpu *v)
 	return true;
 }
 
+/* CPL3 runs freely: what it went through before this exit cannot be seen, where it is now can. */
+static bool look_at_mode(struct kvcpu *v, const struct run_plan *before)
+{
+	if (vcpu_look_at_mode(v, before))
+		return true;
+	snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
+		 "code of CPL%u ran freely; the change is seen at the first exit behind it", before->cpl);
+	return io_finish(v) && vcpu_stop(v, STOP_MODE);
+}
+
 static void free_run(struct kvcpu *v)
 {
 	struct kvcpu_run *t = v->thread;
+	struct run_plan was = {0};
 
 	pages_rearm(v);
 	bool on = t->step_first ? step_off(v) : t->io != IO_CAUGHT || io_resume(v);
@@ -159,7 +171,12 @@ static void free_run(struct kvcpu *v)
 		/* Looked at whenever a signal brings the vCPU out, which is how it comes out of an armed page. */
 		if (plant_watching(v->vm->rs))
 			v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
+		vcpu_remember_mode(v, &was);
 		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
+		if (on && v->vm->rs->catch & CATCH_MODE)
+			on = look_at_mode(v, &was);
+		if (on && v->vm->mmu)
+			on = mmu_look(v);
 	}
 }
 
@@ -194,7 +211,12 @@ static void do_job(struct kvcpu *v, enum job job)
 	t->out = OUT_KICKED;
 	t->tid = own_tid();
 	vcpu_immediate_exit(v, false);
-	if (job == JOB_RUN)
+	if (v->vm->mmu)
+		mmu_job_begin(v);
+	/* What another stop came before is told first. */
+	if (job == JOB_RUN && mmu_pending(v->vm))
+		(void)mmu_look(v);
+	else if (job == JOB_RUN)
 		free_run(v);
 	else if (job == JOB_STEP)
 		step_run(v, t->count);
@@ -202,6 +224,8 @@ static void do_job(struct kvcpu *v, enum job job)
 		(void)watch_touched(v);
 	else if (job == JOB_FORGET)
 		forget_io(v);
+	if (v->vm->mmu)
+		mmu_job_end(v);
 }
 
 static void *vcpu_main(void *arg)

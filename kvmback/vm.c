@@ -8,6 +8,7 @@
 #include "kvmback/fault.h"
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
+#include "kvmback/mmucatch.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>
@@ -319,6 +320,8 @@ const struct machine_ops kvm_backend = {
     .plant = kvm_plant,
     .unplant = kvm_unplant,
     .set_catch = kvm_set_catch,
+    .mmu_catch = kvm_mmu_catch,
+    .mmu_events = kvm_mmu_events,
     .shadow_pages = kvm_shadow_pages,
     .roots = kvm_roots,
     .sptes = kvm_sptes,

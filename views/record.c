@@ -117,6 +117,32 @@ static void put_stage(struct pool *p, struct value *d, const struct stop *s)
 		v_put(p, d, "gpa", v_hex(s->gpa));
 }
 
+static void put_mmu(struct pool *p, struct value *d, const struct mmu_event *ev)
+{
+	v_put(p, d, "event", v_lit(mmu_kind_name(ev->kind)));
+	v_put(p, d, "gfn", v_hex(ev->gfn));
+	v_put(p, d, "level", v_int(ev->level));
+	if (ev->kind == MMU_SPTE) {
+		v_put(p, d, "spte", v_hex(ev->spte));
+		v_put(p, d, "sptep", v_hex(ev->sptep));
+	} else {
+		v_put(p, d, "role", v_hex(ev->role));
+	}
+}
+
+struct value record_mmu_events(struct pool *p, const struct mmu_event_list *l)
+{
+	struct value list = v_list(p, l->n);
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct value d = v_dict(p, 8);
+		put_mmu(p, &d, &l->v[i]);
+		v_put(p, &d, "vcpu", v_int(l->v[i].vcpu));
+		v_push(p, &list, d);
+	}
+	return list;
+}
+
 /* What a stop says besides reason, vcpu and rip. */
 static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
 {
@@ -139,6 +165,16 @@ static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
 		return;
 	case STOP_FAULT_STAGE:
 		put_stage(p, d, s);
+		return;
+	case STOP_SLOT:
+		put_slot(p, d, s->slot);
+		return;
+	case STOP_MODE:
+		if (s->cpl_only)
+			v_put(p, d, "old_cpl", v_int(s->old_cpl));
+		return;
+	case STOP_MMU:
+		put_mmu(p, d, &s->mmu);
 		return;
 	case STOP_EXIT:
 		v_put(p, d, "exit_code", v_int((int64_t)s->exit_code));

@@ -14,6 +14,8 @@
 #include "core/machine.h"
 
 struct value record_stop(struct pool *p, const struct stop *s, const char *why);
+/* What a stop by catch mmu is about: a list of event, vcpu, gfn, level, and role, or spte and sptep. */
+struct value record_mmu_events(struct pool *p, const struct mmu_event_list *l);
 struct value record_slot(struct pool *p, const struct slot_info *s);
 /* A slot after a change, with the steps that ran. */
 struct value record_slot_changed(struct pool *p, const struct slot_info *s, const struct slot_steps *steps);

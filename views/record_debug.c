@@ -15,11 +15,13 @@ static struct value catch_means(struct pool *p, const struct bp *b)
 
 	if (b->event == CATCH_EXCEPTION)
 		return first == last ? v_strf(p, "vector %llu", first) : v_strf(p, "vectors %llu to %llu", first, last);
+	if (b->event == CATCH_MODE && first == CATCH_MODE_CPL)
+		return v_lit("another privilege level");
 	if (b->event == CATCH_MODE)
 		return v_strf(p, "into %s mode", cpu_mode_name((enum cpu_mode)first));
 	if (!b->event && b->fault.gva)
 		return v_strf(p, "gva 0x%llx to 0x%llx", first, last);
-	if (!b->event)
+	if (!b->event || b->event == CATCH_MMU)
 		unit = "gfn";
 	return first == last ? v_strf(p, "%s 0x%llx", unit, first) : v_strf(p, "%s 0x%llx to 0x%llx", unit, first, last);
 }

@@ -8,6 +8,7 @@
 
 #include "core/machine.h"
 
+#define CATCH_MODE_CPL 256 /* catch mode cpl: in place of an enum cpu_mode */
 enum bp_kind { BP_BREAK, BP_HBREAK, BP_WATCH, BP_RWATCH, BP_AWATCH, BP_CATCH };
 const char *bp_kind_name(enum bp_kind k); /* "breakpoint", "hw-breakpoint", "watch", "rwatch", "awatch", "catch" */
 
@@ -21,6 +22,7 @@ struct bp {
 	uint64_t arg_first, arg_last; /* BP_CATCH: a filter (port, gpa, vector range); has_arg */
 	bool has_arg;
 	struct fault_filter fault; /* BP_CATCH of faults */
+	struct mmu_filter mmu;	   /* BP_CATCH of what the MMU does */
 	bool enabled, temporary;
 	uint64_t hits, ignore;
 	char *condition; /* text, evaluated by the caller's hook; NULL for none */

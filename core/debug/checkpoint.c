@@ -414,5 +414,6 @@ int checkpoint_restore(struct machine *m, const struct checkpoint *c, struct err
 		return rc;
 	}
 	restore_board(m, c);
+	machine_slot_forget_news(m);
 	return 0;
 }

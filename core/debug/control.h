@@ -35,6 +35,10 @@ bool control_interrupted(struct debugger *d);
 /* One instruction; d->stop is a step, or whatever else it ended in. */
 int control_step(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 
+/* Does b let the stop through? Counts the hit, unless this is a rehearsal. */
+bool control_passes(struct debugger *d, struct bp *b, struct stop *s);
+/* catch.c: is the event worth telling? By whom it was asked for is then in s->breakpoint. True for what is no event. */
+bool control_catch(struct debugger *d, struct stop *s);
 /* Would the user be told of this stop by one of their breakpoints? Counts no hit; s gets the breakpoint's number. */
 bool control_would_tell(struct debugger *d, struct stop *s);
 /* Take out what an earlier command could not. -EBUSY: a vCPU stands inside a fault. */

@@ -71,8 +71,7 @@ static bool is_exec(const struct bp *b)
 	return b->kind == BP_BREAK || b->kind == BP_HBREAK;
 }
 
-/* Does b let the stop through? Counts the hit. */
-static bool passes(struct debugger *d, struct bp *b, struct stop *s)
+bool control_passes(struct debugger *d, struct bp *b, struct stop *s)
 {
 	struct err why = {0};
 	int yes = b->condition && d->condition ? d->condition(d->condition_ctx, b, s, &why) : 1;
@@ -115,7 +114,7 @@ static bool exec_hit(struct debugger *d, uint64_t addr, struct stop *s)
 
 	for (size_t i = 0; i < d->bps.n; i++) {
 		struct bp *b = d->bps.v[i];
-		if (!is_exec(b) || !b->enabled || b->addr != addr || !passes(d, b, s))
+		if (!is_exec(b) || !b->enabled || b->addr != addr || !control_passes(d, b, s))
 			continue;
 		if (!id)
 			id = b->id;
@@ -148,7 +147,7 @@ static bool watch_hit(struct debugger *d, struct stop *s)
 	for (size_t i = 0; i < d->bps.n; i++) {
 		struct bp *b = d->bps.v[i];
 
-		if (b->kind < BP_WATCH || b->kind > BP_AWATCH || !watch_covers(b, s) || !passes(d, b, s))
+		if (b->kind < BP_WATCH || b->kind > BP_AWATCH || !watch_covers(b, s) || !control_passes(d, b, s))
 			continue;
 		if (!id)
 			id = b->id;
@@ -160,126 +159,15 @@ static bool watch_hit(struct debugger *d, struct stop *s)
 	return id != 0;
 }
 
-/* The catch event behind a reason; 0 for faults. False where the reason is none that catchpoints are about. */
-static bool event_of(enum stop_reason r, uint32_t *event)
-{
-	switch (r) {
-	case STOP_FAULT_STAGE:
-		*event = 0;
-		return true;
-	case STOP_EXCEPTION:
-		*event = CATCH_EXCEPTION;
-		return true;
-	case STOP_MMIO:
-		*event = CATCH_MMIO;
-		return true;
-	case STOP_PIO:
-		*event = CATCH_PIO;
-		return true;
-	case STOP_SMI:
-	case STOP_RSM:
-		*event = CATCH_SMI;
-		return true;
-	case STOP_MODE:
-		*event = CATCH_MODE;
-		return true;
-	case STOP_SLOT:
-		*event = CATCH_SLOT;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool in_arg(const struct bp *b, uint64_t first, uint64_t last)
-{
-	return !b->has_arg || (first <= b->arg_last && last >= b->arg_first);
-}
-
-static bool mode_matches(struct debugger *d, const struct bp *b, const struct stop *s)
-{
-	struct regs r;
-
-	if (!b->has_arg || machine_get_regs(d->m, s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
-		return true;
-	return in_arg(b, regs_mode(&r), regs_mode(&r));
-}
-
-static bool fault_matches(const struct bp *b, const struct stop *s)
-{
-	uint64_t page = (b->fault.gva ? s->gva : s->gpa) >> PAGE_SHIFT;
-
-	if (b->fault.all)
-		return true;
-	if (b->fault.gva)
-		return page >= b->fault.first >> PAGE_SHIFT && page <= b->fault.last >> PAGE_SHIFT;
-	return (page >= b->fault.first && page <= b->fault.last) ||
-	       (s->has_fault_gfn && s->fault_gfn >= b->fault.first && s->fault_gfn <= b->fault.last);
-}
-
-static bool catch_matches(struct debugger *d, const struct bp *b, const struct stop *s)
-{
-	switch (s->reason) {
-	case STOP_FAULT_STAGE:
-		return fault_matches(b, s);
-	case STOP_EXCEPTION:
-		return in_arg(b, s->vector, s->vector);
-	case STOP_MMIO:
-		return in_arg(b, s->gpa, s->gpa + (s->len ? s->len - 1 : 0));
-	case STOP_PIO:
-		return in_arg(b, s->port, s->port);
-	case STOP_MODE:
-		return mode_matches(d, b, s);
-	case STOP_SLOT:
-		return in_arg(b, (uint64_t)s->slot, (uint64_t)s->slot);
-	default:
-		return true;
-	}
-}
-
-/* An exception whose vector the guest's own IDT has an entry for: without a catchpoint it is the guest's affair. */
-static bool guest_handles(struct debugger *d, const struct stop *s)
-{
-	struct regs r;
-
-	if (s->reason != STOP_EXCEPTION || machine_get_regs(d->m, s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
-		return false;
-	unsigned size = !(r.cr0 & CR0_PE) ? 4 : r.efer & EFER_LMA ? 16 : 8;
-	return r.idt.limit >= s->vector * size + size - 1;
-}
-
-/* An event stops where one of its catchpoints lets it through, or where there is none that asked for the event at all: then
- * the machine stopped by itself. With a filter that only one of several catch faults has, the machine was told their hull.
- */
-static bool catch_hit(struct debugger *d, uint32_t event, struct stop *s)
-{
-	size_t asked = 0;
-
-	for (size_t i = 0; i < d->bps.n; i++)
-		asked += d->bps.v[i]->kind == BP_CATCH && d->bps.v[i]->enabled && d->bps.v[i]->event == event;
-	bool lone = event == 0 && asked == 1;
-	for (size_t i = 0; i < d->bps.n; i++) {
-		struct bp *b = d->bps.v[i];
-		if (b->kind != BP_CATCH || !b->enabled || b->event != event || !(lone || catch_matches(d, b, s)))
-			continue;
-		if (!passes(d, b, s))
-			continue;
-		s->breakpoint = b->id;
-		return true;
-	}
-	return !asked || (event == CATCH_EXCEPTION && !guest_handles(d, s));
-}
-
 static bool worth_telling(struct debugger *d, struct stop *s)
 {
 	const struct bp *b = bp_find(&d->bps, s->breakpoint);
-	uint32_t event;
 
 	if (s->reason == STOP_BREAKPOINT)
 		return b ? exec_hit(d, b->addr, s) : s->breakpoint != TEMP_ID;
 	if (s->reason == STOP_WATCHPOINT)
 		return watch_hit(d, s);
-	return event_of(s->reason, &event) ? catch_hit(d, event, s) : true;
+	return control_catch(d, s);
 }
 
 bool control_would_tell(struct debugger *d, struct stop *s)
@@ -419,10 +307,10 @@ int debug_fault_step(struct debugger *d, struct err *e)
 }
 
 /* Nobody wants this stop: has the instruction run all the same, so that the step is over? Else it is still to come (a device
- * access before the device sees it, an exception before its delivery, a fault's stage). */
+ * access before the device sees it, an exception before its delivery, a fault's stage, a slot changed before it ran). */
 static bool step_is_over(enum stop_reason r)
 {
-	return r != STOP_MMIO && r != STOP_PIO && r != STOP_EXCEPTION && r != STOP_FAULT_STAGE;
+	return r != STOP_MMIO && r != STOP_PIO && r != STOP_EXCEPTION && r != STOP_FAULT_STAGE && r != STOP_SLOT;
 }
 
 static bool any_enabled(const struct debugger *d)
@@ -487,41 +375,4 @@ int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
 			return 0;
 	}
 	return 0;
-}
-
-/* ---- catchpoints */
-
-static void widen(struct fault_filter *sum, const struct fault_filter *f, bool first)
-{
-	if (first) {
-		*sum = *f;
-	} else if (sum->all || f->all || sum->gva != f->gva) {
-		*sum = (struct fault_filter){.all = true};
-	} else {
-		sum->first = f->first < sum->first ? f->first : sum->first;
-		sum->last = f->last > sum->last ? f->last : sum->last;
-	}
-}
-
-int debug_apply_catches(struct debugger *d, struct err *e)
-{
-	struct fault_filter sum = {0};
-	uint32_t events = 0;
-	size_t faults = 0;
-
-	for (size_t i = 0; i < d->bps.n; i++) {
-		const struct bp *b = d->bps.v[i];
-		if (b->kind != BP_CATCH || !b->enabled)
-			continue;
-		events |= b->event;
-		if (!b->event)
-			widen(&sum, &b->fault, faults++ == 0);
-	}
-	int rc = machine_catch(d->m, events, e);
-	if (rc)
-		return rc;
-	/* A machine without fault stepping has none to drop. */
-	if (!faults && !machine_can(d->m, MACHINE_CAP_FAULT_STEP, NULL))
-		return 0;
-	return machine_fault_catch(d->m, faults ? &sum : NULL, e);
 }

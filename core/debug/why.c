@@ -281,7 +281,10 @@ static void why_mode(struct why *w)
 {
 	struct regs r;
 
-	why_add(w, "vCPU %u changed its mode", w->s->vcpu);
+	if (w->s->cpl_only)
+		why_add(w, "vCPU %u left privilege level %u", w->s->vcpu, w->s->old_cpl);
+	else
+		why_add(w, "vCPU %u changed its mode", w->s->vcpu);
 	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
 		why_add(w, " and is now in %s mode at CPL %u (cr0 0x%llx, cr4 0x%llx, efer 0x%llx)",
 			cpu_mode_name(regs_mode(&r)), regs_cpl(&r), (unsigned long long)r.cr0, (unsigned long long)r.cr4,
@@ -293,8 +296,13 @@ static void why_mode(struct why *w)
 
 static void why_slot(struct why *w)
 {
-	why_add(w, "Slot %d changed; vCPU %u stands at ", w->s->slot, w->s->vcpu);
-	why_addr(w, w->s->rip);
+	const struct stop *s = w->s;
+
+	if (s->breakpoint > 0)
+		why_add(w, "Catchpoint %d: ", s->breakpoint);
+	why_add(w, "%s %d %s; vCPU %u stands at ", s->breakpoint > 0 ? "slot" : "Slot", s->slot,
+		s->note[0] ? s->note : "changed", s->vcpu);
+	why_addr(w, s->rip);
 	why_add(w, ".");
 }
 
@@ -357,6 +365,7 @@ void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
 	    [STOP_RSM] = why_rsm,
 	    [STOP_MODE] = why_mode,
 	    [STOP_SLOT] = why_slot,
+	    [STOP_MMU] = why_mmu,
 	    [STOP_INTERRUPTED] = why_interrupted,
 	    [STOP_EXIT] = why_exit,
 	    [STOP_ERROR] = why_error,
@@ -368,6 +377,6 @@ void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
 	*buf = 0;
 	if ((size_t)s->reason < ARRAY_LEN(by_reason))
 		by_reason[s->reason](&w);
-	if (s->note[0] && s->reason != STOP_FAULT_STAGE)
+	if (s->note[0] && s->reason != STOP_FAULT_STAGE && s->reason != STOP_SLOT)
 		why_add(&w, " Note: %s.", s->note);
 }

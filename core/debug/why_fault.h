@@ -23,6 +23,7 @@ void why_addr(struct why *w, uint64_t addr);
  * there is none. */
 unsigned why_insn(struct why *w, uint64_t rip, const uint8_t *code, size_t n);
 void why_exception(struct why *w);
+void why_mmu(struct why *w);
 /* "page fault" (#PF), …; "reserved" beyond those that the architecture names. */
 const char *exception_name(uint8_t vector);
 const char *exception_mnemonic(uint8_t vector); /* "#PF"; "" for none */

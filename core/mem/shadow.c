@@ -189,6 +189,7 @@ int spte_set(struct shadow *s, struct spage *sp, unsigned index, uint64_t new_sp
 	}
 	*sptep = new_spte;
 	sp->shadowed[index] = gfn << PAGE_SHIFT | (access & ACC_ALL);
+	spte_event(s, sp, sptep, gfn);
 	return 0;
 }
 
@@ -345,6 +346,7 @@ static void drop_parents(struct shadow *s, struct spage *sp)
 
 void spage_zap(struct shadow *s, struct spage *sp)
 {
+	spage_event(s, sp, MMU_ZAP);
 	for (unsigned i = 0; i < SPT_ENTRIES; i++)
 		if (sp->spt[i] != SPTE_EMPTY)
 			spte_drop(s, sp, i);

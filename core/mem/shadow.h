@@ -16,6 +16,7 @@
 #include "core/mem/mmio.h"
 #include "core/mem/paging.h"
 #include "core/mem/rmap.h"
+#include "core/stop.h"
 
 #define SPTE_P (1ull << 0)
 #define SPTE_W (1ull << 1)
@@ -65,6 +66,10 @@ struct shadow_config {
 	 * page. */
 	void (*flush)(void *ctx, uint64_t gva_page);
 	void *flush_ctx;
+	/* Told of each zap, unsync, sync and present leaf spte as it happens (vcpu and time are left 0). NULL: nobody asks.
+	 */
+	void (*event)(void *ctx, const struct mmu_event *ev);
+	void *event_ctx;
 };
 int shadow_create(const struct shadow_config *cfg, struct shadow **out, struct err *e) MUST_USE;
 void shadow_destroy(struct shadow *s);

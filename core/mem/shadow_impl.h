@@ -62,6 +62,9 @@ struct shadow {
 	struct rmap_env env;
 };
 
+/* shadow_event.c: tell of what happens to a shadow page, and of an spte that was set. */
+void spage_event(const struct shadow *s, const struct spage *sp, enum mmu_kind kind);
+void spte_event(const struct shadow *s, const struct spage *sp, const uint64_t *sptep, uint64_t gfn);
 static inline struct spage *spage_of(const uint64_t *sptep)
 {
 	return (struct spage *)((uintptr_t)sptep & ~(uintptr_t)PAGE_OFFSET_MASK);

@@ -128,6 +128,7 @@ bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync)
 			sp->unsync = true;
 			sp->unsync_next = s->unsync;
 			s->unsync = sp;
+			spage_event(s, sp, MMU_UNSYNC);
 		}
 	return true;
 }
@@ -142,6 +143,7 @@ void spage_unsync_remove(struct shadow *s, struct spage *sp)
 		*at = sp->unsync_next;
 	sp->unsync_next = NULL;
 	sp->unsync = false;
+	spage_event(s, sp, MMU_SYNC);
 }
 
 /* An MMIO spte stays while the guest's entry still names its gfn and rights. */

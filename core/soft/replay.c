@@ -13,6 +13,7 @@
 
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
+#include "core/soft/mmucatch.h"
 #include "core/soft/soft_impl.h"
 
 /* Without progress so often the run is not the one that was recorded. */
@@ -122,6 +123,7 @@ struct silenced {
 	uint32_t catches;
 	shadow_stage_fn *stage[64];
 	void (*mark)(void *ctx);
+	bool mmu;
 };
 
 static void silence(struct soft_machine *m, bool stops, struct silenced *was)
@@ -134,8 +136,10 @@ static void silence(struct soft_machine *m, bool stops, struct silenced *was)
 		was->stage[i] = m->cpu[i]->shadow.stage;
 		m->cpu[i]->shadow.stage = NULL;
 	}
+	soft_mmu_go(m);
 	if (stops)
 		return;
+	was->mmu = soft_mmu_silence(m, true);
 	m->plants = NULL;
 	m->catches = 0;
 	for (unsigned i = 0; i < m->m.vcpus; i++)
@@ -150,6 +154,7 @@ static void restore_voices(struct soft_machine *m, bool stops, const struct sile
 		m->cpu[i]->shadow.stage = was->stage[i];
 	if (stops)
 		return;
+	soft_mmu_silence(m, was->mmu);
 	m->plants = was->plants;
 	m->catches = was->catches;
 	soft_plants_changed(m);
@@ -219,7 +224,7 @@ static int replay(struct soft_machine *m, uint64_t target, bool stops, struct st
 int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *out, struct err *e)
 {
 	struct soft_machine *m = soft_of(base);
-	struct silenced was;
+	struct silenced was = {.mmu = false};
 	bool go_on = out->reason != STOP_NONE;
 	unsigned vcpu = out->vcpu;
 	int rc;

@@ -10,6 +10,7 @@
 
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
+#include "core/soft/mmucatch.h"
 #include "core/soft/soft_impl.h"
 
 void soft_interrupt(struct machine *m)
@@ -112,6 +113,16 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 	return false;
 }
 
+/* Into or out of SMM: a stop of its own, and other slots are visible. */
+static bool smm_seen(struct soft_cpu *c, bool in, enum stop_reason reason, struct stop *out)
+{
+	if (c->m->catches & CATCH_SLOT)
+		machine_slot_note_smm(&c->m->m, in);
+	if (c->m->catches & CATCH_SMI)
+		return stop_because(c, reason, out);
+	return (c->m->catches & CATCH_SLOT) && machine_slot_stop(&c->m->m, c->index, c->rip, out);
+}
+
 static bool on_yield(struct soft_cpu *c, struct stop *out)
 {
 	struct err e = {0};
@@ -123,14 +134,13 @@ static bool on_yield(struct soft_cpu *c, struct stop *out)
 	}
 	if (c->left_smm) {
 		c->left_smm = false;
-		if (c->m->catches & CATCH_SMI)
-			return stop_because(c, STOP_RSM, out);
+		if (smm_seen(c, false, STOP_RSM, out))
+			return true;
 	}
 	if (c->smi_pending && !c->r.smm) {
 		if (soft_enter_smm(c, &e))
 			return stop_error(c, &e, out);
-		if (c->m->catches & CATCH_SMI)
-			return stop_because(c, STOP_SMI, out);
+		return smm_seen(c, true, STOP_SMI, out);
 	}
 	return false;
 }
@@ -212,7 +222,8 @@ static bool execute(struct soft_cpu *c, uint64_t n, struct stop *out)
 	if (c->injected.present) {
 		deliver_injected(c);
 	} else {
-		c->budget = c->mmio_seen ? 1 : n;
+		/* What was seen while code was fetched is told behind the next instruction. */
+		c->budget = c->mmio_seen || soft_mmu_pending(c->m) ? 1 : n;
 		bool seen = c->mmio_seen;
 		uint64_t before = c->icount;
 		soft_execute(c);
@@ -227,6 +238,7 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 {
 	struct soft_machine *m = c->m;
 	enum cpu_mode mode = mode_of(c);
+	unsigned cpl = c->cpl;
 	uint64_t before = m->sched.position, done;
 	bool stop = execute(c, n, out);
 
@@ -234,7 +246,11 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 	m->sched.left -= done < m->sched.left ? (unsigned)done : m->sched.left;
 	if (stop)
 		return true;
-	return (c->m->catches & CATCH_MODE) && mode_of(c) != mode && stop_because(c, STOP_MODE, out);
+	if ((c->m->catches & CATCH_MODE) && (mode_of(c) != mode || c->cpl != cpl)) {
+		struct stop s = {.reason = STOP_MODE, .cpl_only = mode_of(c) == mode, .old_cpl = (uint8_t)cpl, .slot = -1};
+		return stop_with(c, &s, out);
+	}
+	return done && soft_mmu_stop(c, out);
 }
 
 static void take_turn(struct soft_machine *m, unsigned vcpu)
@@ -326,6 +342,9 @@ void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, ui
 	walk_lock_take(&m->walk);
 	bool all = all_halted(m);
 
+	soft_mmu_go(m);
+	if (kind == RUN_CONTINUE && soft_mmu_stop(m->cpu[vcpu], out))
+		return; /* the stop before came first */
 	for (unsigned i = 0; i < m->m.vcpus; i++) {
 		m->cpu[i]->skip_plant = true;
 		/* Halted all of them, and told to go on: there is nothing to wake them but the debugger. */

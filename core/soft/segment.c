@@ -23,7 +23,10 @@ void soft_segs_changed(struct soft_cpu *c)
 	bool vm = c->eflags & RFLAGS_VM, pe = c->r.cr0 & CR0_PE;
 
 	c->long_mode = c->r.efer & EFER_LMA;
-	c->cpl = vm ? 3 : pe ? c->r.seg[SEG_SS].dpl : 0;
+	unsigned cpl = vm ? 3 : pe ? c->r.seg[SEG_SS].dpl : 0;
+	if (cpl != c->cpl && c->m->catches & CATCH_MODE)
+		c->stop_soon = true; /* soft_go() looks */
+	c->cpl = (uint8_t)cpl;
 	c->code_bits = c->long_mode && cs->l ? 64 : pe && !vm && cs->db ? 32 : 16;
 	if (!pe && cs->db)
 		c->code_bits = 32; /* big real mode, as SMM entry and some firmware leave it */

@@ -14,6 +14,7 @@
 #include "core/cpu/smm.h"
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
+#include "core/soft/mmucatch.h"
 #include "core/soft/replay.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"
@@ -88,6 +89,7 @@ static void destroy(struct machine *base)
 	decoder_destroy(m->decoder);
 	soft_log_free(m);
 	walk_lock_deinit(&m->walk);
+	soft_mmu_destroy(m);
 	for (struct soft_plant *p = m->plants, *next; p; p = next) {
 		next = p->next;
 		free(p);
@@ -98,7 +100,8 @@ static void destroy(struct machine *base)
 static int create(const struct machine_config *cfg, struct machine **out, struct err *e)
 {
 	struct soft_machine *m = calloc(1, sizeof(*m));
-	struct shadow_config shadow = {.mmio_sptes = cfg->mmio_sptes, .flush = on_flush, .flush_ctx = m};
+	struct shadow_config shadow = {
+	    .mmio_sptes = cfg->mmio_sptes, .flush = on_flush, .flush_ctx = m, .event = soft_mmu_event, .event_ctx = m};
 	int rc;
 
 	if (!m)
@@ -490,6 +493,8 @@ const struct machine_ops soft_backend = {
     .plant = soft_plant,
     .unplant = soft_unplant,
     .set_catch = soft_set_catch,
+    .mmu_catch = soft_mmu_catch,
+    .mmu_events = soft_mmu_events,
     .shadow_pages = shadow_pages,
     .roots = roots,
     .sptes = sptes,

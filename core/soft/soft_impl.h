@@ -56,6 +56,7 @@ struct soft_machine {
 	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
 	struct soft_schedule sched;
 	struct soft_log log;
+	struct soft_mmu *mmu;	    /* mmucatch.c; NULL until something is caught */
 	struct soft_faults *faults; /* fault.c; NULL until something is caught */
 	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
 };

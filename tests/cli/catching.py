@@ -44,10 +44,36 @@ def words_inside_a_fault(b):
     assert status == 1 and "stands inside a fault" in err and "fault continue, or si" in err, err
 
 
+def mmu(b):
+    """What KVM (or the model) does to its tables: each spte of gfn 0x40 in its turn, and nothing else."""
+    if b == "kvm" and not can_read_kernel():
+        raise Skip("tracepoints take root")
+    v = ok("catch mmu spte 0x40", "run", "c", "why", "info breakpoints", "delete", "c", backend=b)
+    assert v[0]["means"] == "gfn 0x40" and v[0]["how"] == ("trace" if b == "kvm" else "soft"), v[0]
+    for stop in v[1:3]:
+        assert stop["reason"] == "mmu" and stop["event"] == "spte" and num(stop["gfn"]) == 0x40 and stop["level"] == 1, stop
+        assert num(stop["spte"]) & 1 and stop["breakpoint"] == 1 and stop["events"][0]["spte"] == stop["spte"], stop
+        assert "spte for gfn 0x40 was set to" in stop["why"], stop
+        assert ("before the guest executed anything more" in stop["why"]) == (b == "kvm"), stop
+    assert v[3] == v[2]["why"] and v[4][0]["hits"] == 2 and v[6]["reason"] == "exception", v[3:]
+
+
+def slots(b):
+    """A slot's change by a script is told before the guest runs on; SMRAM as it comes and goes."""
+    v = ok("catch slot", "slot flags 1 -readonly", "slot add 5 0x1000000 0x1000", "run", "why", "c", "c", backend=b)
+    assert v[3]["reason"] == "slot" and v[3]["slot"] == 1 and num(v[3]["rip"]) == 0x200000, v[3]
+    assert "slot 1 became writable" in v[4] and v[5]["slot"] == 5 and "was added at gpa 0x1000000" in v[5]["why"], v[4:6]
+    assert v[6]["reason"] == "exception", v[6]
+    v = ok("catch slot 5", "slot flags 1 -readonly", "run", backend=b)
+    assert v[2]["reason"] == "exception", v[2]
+    v = ok("catch slot", "run", "c", backend=b, image="demo:smm")
+    assert [x["slot"] for x in v[1:]] == [2, 2] and "visible, because an SMI" in v[1]["why"] and "hidden, because RSM" in v[2]["why"], v
+
+
 def meanings(b):
     v = ok("catch pio 0x3f8", "catch fault 0x200000 0x200fff", "delete", "catch fault 0x40", backend=b)
     assert v[1]["means"] == "gva 0x200000 to 0x200fff" and v[3]["means"] == "gfn 0x40", v
 
 
 if __name__ == "__main__":
-    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, meanings]))
+    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings]))

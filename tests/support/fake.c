@@ -420,6 +420,33 @@ static int op_fault_step(struct machine *m, struct stop *out, struct err *e)
 	return 0;
 }
 
+static int op_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e)
+{
+	struct fake *f = fake_of(m);
+	int rc = fake_failing(m, "mmu_catch", e);
+
+	if (rc)
+		return rc;
+	if (n)
+		memcpy(f->mmu, v, n * sizeof(*v));
+	f->n_mmu = n;
+	return 0;
+}
+
+static int op_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
+{
+	const struct fake *f = fake_of(m);
+	size_t n = f->mmu_events.n;
+
+	(void)e;
+	*out = (struct mmu_event_list){.v = calloc(n + 1, sizeof(*out->v)), .n = n, .lost = f->mmu_events.lost};
+	if (!out->v)
+		abort();
+	if (n)
+		memcpy(out->v, f->mmu_events.v, n * sizeof(*out->v));
+	return 0;
+}
+
 const struct machine_ops fake_ops = {
     .name = "fake",
     .create = op_create,
@@ -451,6 +478,8 @@ const struct machine_ops fake_ops = {
     .rmap_all = fake_rmap_all,
     .rmap_histogram = fake_rmap_histogram,
     .mmio = fake_mmio,
+    .mmu_catch = op_mmu_catch,
+    .mmu_events = op_mmu_events,
     .parked = op_parked,
     .fault_catch = op_fault_catch,
     .fault_step = op_fault_step,

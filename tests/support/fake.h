@@ -67,6 +67,10 @@ struct fake {
 	struct fault_stage_list stages;
 	uint64_t hpa_base; /* hpa = hpa_base + gpa */
 
+	struct mmu_filter mmu[MMU_FILTERS_MAX]; /* as machine_mmu_catch() was told */
+	size_t n_mmu;
+	struct mmu_event_list mmu_events; /* the test's own, copied out */
+
 	bool is_parked;
 	unsigned parked_vcpu;
 	struct fault_filter filter;

@@ -95,6 +95,8 @@ static void test_catch_events(void **state)
 	run_line("catch exception 13");
 	run_line("catch mode prot32");
 	run_line("catch smi");
+	assert_non_null(strstr(run_line("catch mode cpl"), "\"means\":\"another privilege level\""));
+	run_line("delete 7");
 	assert_int_equal(fake_of(m())->catch_events, CATCH_MMIO | CATCH_PIO | CATCH_EXCEPTION | CATCH_MODE | CATCH_SMI);
 	assert_false(bp(1)->has_arg);
 	assert_int_equal(bp(2)->arg_first, 0x3f8);
@@ -142,6 +144,52 @@ static void test_catch_means(void **state)
 	assert_non_null(strstr(run_line("catch exception 0 31"), "\"means\":\"vectors 0 to 31\""));
 	assert_non_null(strstr(run_line("catch mode long"), "\"means\":\"into long mode\""));
 	assert_non_null(strstr(run_line("catch slot 1"), "\"means\":\"slot 0x1\""));
+}
+
+static void test_catch_mmu(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(run_line("catch mmu"), "\"at\":\"mmu\""));
+	assert_int_equal(bp(1)->mmu.kinds, MMU_ALL);
+	assert_true(bp(1)->mmu.first == 0 && bp(1)->mmu.last == ~0ull);
+	assert_non_null(strstr(run_line("catch mmu zap unsync 0x13"), "\"means\":\"gfn 0x13\""));
+	assert_int_equal(bp(2)->mmu.kinds, MMU_ZAP | MMU_UNSYNC);
+	assert_int_equal(bp(2)->mmu.last, 0x13);
+	assert_non_null(strstr(run_line("catch mmu spte 0x40 0x4f if $rax"), "\"means\":\"gfn 0x40 to 0x4f\""));
+	assert_int_equal(bp(3)->mmu.kinds, MMU_SPTE);
+	run_line("catch mmu 0x40");
+	assert_int_equal(bp(4)->mmu.kinds, MMU_ALL);
+	assert_int_equal(fake_of(m())->n_mmu, 4);
+	run_line("disable 1");
+	run_line("delete 2 4");
+	assert_int_equal(fake_of(m())->n_mmu, 1);
+	assert_int_equal(fake_of(m())->mmu[0].last, 0x4f);
+	assert_int_equal(refused_line("catch mmu sptes 0x40"), -EINVAL);
+	assert_int_equal(refused_line("catch mmu zap 0x40 0x30"), -EINVAL);
+	assert_int_equal(refused_line("catch mmu zap 1 2 3"), -EINVAL);
+	fake_of(m())->fail_op = "mmu_catch";
+	fake_of(m())->fail_code = -EACCES;
+	assert_int_equal(refused_line("catch mmu"), -EACCES);
+	assert_int_equal(handlers_session.d.bps.n, 2);
+}
+
+/* The stop's record has what happened first and all of it. */
+static void test_mmu_stop(void **state)
+{
+	struct mmu_event ev[] = {{.kind = MMU_ZAP, .vcpu = 1, .gfn = 0x13, .level = 1, .role = 0x701},
+				 {.kind = MMU_SPTE, .vcpu = 1, .gfn = 0x40, .level = 1, .spte = 0xe67, .sptep = 0x1200}};
+
+	(void)state;
+	run_line("catch mmu");
+	fake_of(m())->mmu_events = (struct mmu_event_list){.v = ev, .n = 2, .lost = 1};
+	fake_push_stop(m(), &(struct stop){.reason = STOP_MMU, .rip = 0x10, .slot = -1, .mmu = ev[0]});
+	const char *said = run_line("c");
+	assert_non_null(strstr(said, "\"event\":\"zap\",\"gfn\":\"0x13\",\"level\":1,\"role\":\"0x701\""));
+	assert_non_null(strstr(
+	    said, "\"events\":[{\"event\":\"zap\",\"gfn\":\"0x13\",\"level\":1,\"role\":\"0x701\",\"vcpu\":1},"
+		  "{\"event\":\"spte\",\"gfn\":\"0x40\",\"level\":1,\"spte\":\"0xe67\",\"sptep\":\"0x1200\",\"vcpu\":1}],"
+		  "\"lost\":1"));
+	fake_of(m())->mmu_events = (struct mmu_event_list){.v = NULL};
 }
 
 static void test_catch_refused(void **state)
@@ -343,6 +391,7 @@ int main(void)
 	    T(test_break),	   T(test_break_if),
 	    T(test_watch),	   T(test_catch_events),
 	    T(test_catch_fault),   T(test_catch_means),
+	    T(test_catch_mmu),	   T(test_mmu_stop),
 	    T(test_catch_refused), T(test_delete),
 	    T(test_enable),	   T(test_attach),
 	    T(test_info),	   T(test_continue),

@@ -200,6 +200,88 @@ static void test_catch_filter(void **state)
 	assert_int_equal(b->hits, 1);
 }
 
+static struct bp *mmu_catchpoint(uint32_t kinds, uint64_t first, uint64_t last)
+{
+	struct bp spec = {.kind = BP_CATCH, .event = CATCH_MMU, .mmu = {kinds, first, last}}, *b = NULL;
+
+	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
+	return b;
+}
+
+/* Several things happened before the vCPU stood: the first that a catchpoint asks for names the stop, each is asked once. */
+static void test_mmu_events(void **state)
+{
+	struct mmu_event ev[] = {{.kind = MMU_SPTE, .gfn = 0x41},
+				 {.kind = MMU_ZAP, .gfn = 0x13},
+				 {.kind = MMU_ZAP, .gfn = 0x12},
+				 {.kind = MMU_ZAP, .gfn = 0x12}};
+	struct stop s = {.reason = STOP_MMU, .rip = 0x10005, .slot = -1, .mmu = ev[0]};
+	struct bp *late = mmu_catchpoint(MMU_ZAP, 0x12, 0x12), *early = mmu_catchpoint(MMU_ZAP | MMU_UNSYNC, 0x13, 0x13),
+		  *none = mmu_catchpoint(MMU_SPTE, 0x50, 0x60);
+
+	(void)state;
+	assert_int_equal(debug_apply_catches(&d, NULL), 0);
+	assert_int_equal(fake_of(d.m)->n_mmu, 3);
+	assert_int_equal(fake_of(d.m)->mmu[1].kinds, MMU_ZAP | MMU_UNSYNC);
+	assert_int_equal(fake_of(d.m)->catch_events, 0);
+	fake_of(d.m)->mmu_events = (struct mmu_event_list){.v = ev, .n = 4};
+	fake_push_stop(d.m, &s);
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_MMU, 2, 0x10005);
+	assert_int_equal(d.stop.mmu.gfn, 0x13);
+	assert_int_equal(early->hits, 1);
+	assert_int_equal(late->hits + none->hits, 0);
+	early->ignore = 1;
+	fake_push_stop(d.m, &s);
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_MMU, 1, 0x10005);
+	assert_int_equal(d.stop.mmu.gfn, 0x12);
+	assert_int_equal(late->hits, 1);
+	/* Nobody's: the guest goes on. */
+	late->enabled = early->enabled = false;
+	assert_int_equal(debug_apply_catches(&d, NULL), 0);
+	assert_int_equal(fake_of(d.m)->n_mmu, 1);
+	fake_push_stop(d.m, &s);
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_HLT, .rip = 0x10020});
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_HLT, 0, 0x10020);
+	fake_of(d.m)->mmu_events = (struct mmu_event_list){.v = NULL};
+}
+
+/* `catch mode MODE` is not about privilege, `catch mode cpl` about nothing else. */
+static void test_mode_or_privilege(void **state)
+{
+	struct stop s = {.reason = STOP_MODE, .rip = 0x10005, .slot = -1};
+
+	(void)state;
+	catchpoint(CATCH_MODE, true, CATCH_MODE_CPL);
+	fake_push_stop(d.m, &s);
+	s.cpl_only = true;
+	s.rip = 0x10006;
+	fake_push_stop(d.m, &s);
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_MODE, 1, 0x10006);
+	catchpoint(CATCH_MODE, true, CPU_LONG64);
+	d.bps.v[0]->enabled = false;
+	fake_push_stop(d.m, &s);
+	s.cpl_only = false;
+	s.rip = 0x10007;
+	fake_push_stop(d.m, &s);
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_MODE, 2, 0x10007);
+}
+
+/* A slot's change comes before the step, not instead of it. */
+static void test_step_past_an_unwanted_slot(void **state)
+{
+	(void)state;
+	catchpoint(CATCH_SLOT, true, 7);
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_SLOT, .rip = 0x10000, .slot = 3});
+	fake_push_step(d.m, 0, 0x10003);
+	assert_int_equal(debug_step(&d, 0, 1, NULL), 0);
+	expect_stop(STOP_STEP, 0, 0x10003);
+}
+
 static void test_event_without_catchpoint_stops(void **state)
 {
 	(void)state;
@@ -672,6 +754,9 @@ int main(void)
 	    T(test_two_at_one_address),
 	    T(test_run_error_keeps_last_stop),
 	    T(test_catch_filter),
+	    T(test_mmu_events),
+	    T(test_mode_or_privilege),
+	    T(test_step_past_an_unwanted_slot),
 	    T(test_event_without_catchpoint_stops),
 	    T(test_other_exception),
 	    T(test_apply_catches),

@@ -362,6 +362,57 @@ static void test_mode(void **state)
 		   "(main+0x4).");
 }
 
+static void test_privilege(void **state)
+{
+	struct stop s = {.reason = STOP_MODE, .rip = 0x10004, .cpl_only = true, .old_cpl = 0};
+
+	(void)state;
+	expect(
+	    &s,
+	    "vCPU 0 left privilege level 0 and is now in long mode at CPL 3 (cr0 0x80010033, cr4 0x20, efer 0xd01); rip is "
+	    "0x10004 (main+0x4).");
+}
+
+static void test_mmu(void **state)
+{
+	struct mmu_event two[2] = {{.kind = MMU_ZAP}, {.kind = MMU_SPTE}};
+	struct stop s = {.reason = STOP_MMU,
+			 .breakpoint = 2,
+			 .rip = 0x10004,
+			 .mmu = {.kind = MMU_ZAP, .gfn = 0x13, .level = 1, .role = 0x701}};
+
+	(void)state;
+	expect(&s,
+	       "Catchpoint 2: the level-1 shadow page of gfn 0x13 was zapped (role 0x701: rights user, write, execute), on "
+	       "vCPU 0. vCPU 0 stands at 0x10004 (main+0x4).");
+	s.breakpoint = 0;
+	s.mmu.kind = MMU_UNSYNC;
+	s.mmu.role = 0x481;
+	expect(&s, "the level-1 shadow page of gfn 0x13 went unsync: its guest table may now be written unseen (role 0x481: "
+		   "direct, rights user), on vCPU 0. vCPU 0 stands at 0x10004 (main+0x4).");
+	s.mmu.kind = MMU_SYNC;
+	s.mmu.role = 1;
+	expect(
+	    &s,
+	    "the level-1 shadow page of gfn 0x13 was taken off the unsync list: its guest table counts again as read (role "
+	    "0x1: rights none), on vCPU 0. vCPU 0 stands at 0x10004 (main+0x4).");
+	s.mmu = (struct mmu_event){.kind = MMU_SPTE, .vcpu = 1, .gfn = 0x40, .level = 1, .spte = 0x1e67, .sptep = 0x5200};
+	fake_of(d.m)->mmu_events = (struct mmu_event_list){.v = two, .n = 2, .lost = 3};
+	snprintf(s.note, sizeof(s.note), "it took 9 us");
+	expect(&s,
+	       "a level-1 spte for gfn 0x40 was set to 0x1e67, at 0x5200, on vCPU 1; 2 such events came before it stood (3 "
+	       "more were lost). vCPU 0 stands at 0x10004 (main+0x4). Note: it took 9 us.");
+	fake_of(d.m)->mmu_events = (struct mmu_event_list){.v = NULL};
+}
+
+static void test_slot_words(void **state)
+{
+	struct stop s = {.reason = STOP_SLOT, .slot = 3, .breakpoint = 1, .rip = 0x10004, .note = "became writable"};
+
+	(void)state;
+	expect(&s, "Catchpoint 1: slot 3 became writable; vCPU 0 stands at 0x10004 (main+0x4).");
+}
+
 static void test_short_ones(void **state)
 {
 	struct stop s = {.reason = STOP_SLOT, .slot = 3, .rip = 0x10004};
@@ -466,6 +517,9 @@ int main(void)
 	    T(test_shutdown),
 	    T(test_smm),
 	    T(test_mode),
+	    T(test_privilege),
+	    T(test_mmu),
+	    T(test_slot_words),
 	    T(test_short_ones),
 	    T(test_error),
 	    T(test_small_buffers),

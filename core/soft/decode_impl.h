@@ -33,14 +33,13 @@ uint8_t decode_data_size(const struct decoding *d);
 uint8_t decode_stack_size(const struct decoding *d);
 uint8_t decode_branch_size(const struct decoding *d);
 
-/* decode_ops.c: choose the handler; false where the CPU has none. */
 /* decode_ops.c. two: destination and source of any kind, size of the first. plain: no operands; ends: what may change the
  * mode, privilege or mapping ends the block. with_cond: the same with a word for the handler. */
 bool decode_two(struct decoding *d, uop_fn *fn);
 bool decode_plain(struct decoding *d, uop_fn *fn, bool ends);
 bool decode_with_cond(struct decoding *d, uop_fn *fn, uint8_t cond);
-/* decode_system.c */
-bool decode_system(struct decoding *d);
+bool decode_system(struct decoding *d); /* decode_system.c */
+/* decode_ops.c: choose the handler; false where the CPU has none. */
 bool decode_by_id(struct decoding *d);
 /* exec_sse.c: the SSE2 moves and integer operations. */
 bool decode_sse(struct decoding *d);

@@ -366,6 +366,13 @@ static void lacks(const char *code, size_t n, const char *name)
 static void test_avx_is_lacking(void **state)
 {
 	(void)state;
+	LACKS("\x62\xf1\xfd\x48\x6f\xc1", "vmovdqa64");
+	LACKS("\x8f\xe8\x78\xa2\xc1\x20", "vpcmov");
+	LACKS("\xc4\xe2\x79\x78\xc0", "vpbroadcastb");
+	LACKS("\xc4\xe3\x79\x0f\xc1\x04", "vpalignr");
+	LACKS("\xc4\xe2\xf1\xac\xc2", "vfnmadd213pd");
+	LACKS("\x0f\x7f\x07", "movq");
+	LACKS("\x0f\x6f\x07", "movq");
 	LACKS("\xc5\xf8\x77\xf4", "vzeroupper");
 	LACKS("\xc5\xf9\x74\xc1\xf4", "vpcmpeqb");
 	LACKS("\xc5\xf9\x6f\xc1\xf4", "vmovdqa");

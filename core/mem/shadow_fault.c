@@ -393,6 +393,8 @@ static int no_slot(struct way *w, struct spage *root, struct err *e)
 
 static int take_fault(struct way *w, struct spage *root, struct err *e)
 {
+	/* What is remembered of this page is learned anew. */
+	mmio_cache_invlpg(&w->v->mmio, w->gva);
 	int rc = walk_guest(w);
 
 	if (rc)

@@ -129,12 +129,14 @@ struct soft_cpu {
 	bool mmio_seen;	  /* this instruction's MMIO or port access was reported: now it goes through */
 	bool stop_soon;	  /* a watchpoint was hit: the run loop ends behind this instruction */
 	uint32_t flushes; /* of the TLB: what was looked up before the last one may not hold any more */
+	uint32_t flushes_of_all;
 	/* KVM emulates an instruction from its first access to MMIO or to a shadowed table on: what it accesses then goes
 	 * by the emulator, which maps nothing. Handlers with two operands in memory tell where the first one ends. */
 	bool emulated, in_emulator;
 	bool rep_emulated;  /* as is the REP under way, from that iteration on: its emulator goes on with the next ones */
 	bool not_canonical; /* the exception raised is that of an address that is none: through SS it is #SS */
 	bool rmw_emulated;  /* the emulator reads what it will write: a fault says write */
+	bool rmw_probe;	    /* a read-modify-write's first look at its operand */
 	bool exit_pending, left_smm, caught;
 	bool trap_behind;		 /* the exception raised comes behind an instruction that is done */
 	bool trap_caught;		 /* the injected one did so too: it was caught before it was delivered */
@@ -173,6 +175,9 @@ int soft_probe_write(struct soft_cpu *c, uint64_t lin, unsigned size);
 int soft_probe_read(struct soft_cpu *c, uint64_t lin, unsigned size);  /* of what is read before another operand is */
 int soft_probe_frame(struct soft_cpu *c, uint64_t lin, unsigned size); /* ENTER's; the emulator looks at nothing */
 int soft_probe_rmw(struct soft_cpu *c, uint64_t lin, unsigned size);
+/* What an instruction has read already is read once more, because the fault of its other operand took the mapping away: a
+ * processor starts the instruction again behind each fault. Raises nothing. */
+void soft_touch(struct soft_cpu *c, uint64_t lin);
 /* Up to 15 bytes of code at lin for the decoder, to the page's end: *n is how many. host: their host address. -1: the
  * fetch's fault is raised. fetch_more adds those of the next page, once the decoder has found that it needs them. */
 int soft_fetch(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned *n, uint8_t **host, uint64_t *gpa);

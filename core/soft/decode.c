@@ -81,9 +81,14 @@ static bool decode_nop(const struct soft_cpu *c, const uint8_t *code, unsigned n
 	return true;
 }
 
+/* A REX prefix counts directly before the opcode only. */
 static void scan_prefixes(struct decoding *d, unsigned n)
 {
-	for (unsigned i = 0; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", d->code[i], 11); i++) {
+	for (unsigned i = 0; i < n; i++) {
+		bool rex = d->bits == 64 && d->code[i] >> 4 == 4;
+		if (!rex && !memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", d->code[i], 11))
+			break;
+		d->rex = rex ? d->code[i] : 0;
 		d->prefix16 |= d->code[i] == 0x66;
 		d->u->lock |= d->code[i] == 0xf0;
 		if (d->code[i] == 0xf2 || d->code[i] == 0xf3)

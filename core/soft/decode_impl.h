@@ -14,6 +14,7 @@ struct decoding {
 	const cs_x86 *x;
 	const uint8_t *code;
 	unsigned id, bits;
+	uint8_t rex;
 	bool prefix16; /* operand size prefix */
 	uint8_t rep;   /* the last of F2 and F3, 0 for none: capstone does not tell it of every instruction */
 	struct uop *u;

@@ -114,7 +114,7 @@ void decode_src(struct decoding *d, unsigned i)
 
 uint8_t decode_data_size(const struct decoding *d)
 {
-	if (d->bits == 64 && (d->x->rex & 8))
+	if (d->bits == 64 && (d->rex & 8))
 		return 8;
 	return (d->bits == 16) != d->prefix16 ? 2 : 4;
 }

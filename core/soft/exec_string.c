@@ -105,8 +105,11 @@ const struct uop *op_movs(struct soft_cpu *c, const struct uop *u)
 	if (src_linear(c, u, &from) || dst_linear(c, u, true, &to) || string_read(c, from, u->opsize, &v))
 		return failed(c);
 	exec_second(c);
+	uint32_t flushes = c->flushes_of_all;
 	if (string_write(c, to, u->opsize, &v))
 		return failed(c);
+	if (c->flushes_of_all != flushes)
+		soft_touch(c, from);
 	const struct soft_tlb_entry *r = &c->tlb[from >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	const struct soft_tlb_entry *w = &c->tlb[to >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	bool flat = (c->flat_read >> u->seg & 1) && (c->flat_write >> SEG_ES & 1);

@@ -39,6 +39,7 @@ void soft_tlb_init(struct soft_cpu *c)
 void soft_tlb_flush(struct soft_cpu *c)
 {
 	c->flushes++;
+	c->flushes_of_all++;
 	if (c->tlb_n_used > SOFT_TLB_FEW)
 		soft_tlb_init(c);
 	while (c->tlb_n_used)
@@ -128,8 +129,14 @@ void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem)
 
 static int raise_fault(struct soft_cpu *c, const struct guest_fault *f)
 {
+	struct paging_mem mem;
+
 	if (f->vector == 14)
 		c->cr2 = f->address;
+	/* A page fault invalidates what is cached for its address. */
+	soft_mem_init(c, &mem);
+	if (f->vector == 14 && (f->error_code & (PFERR_PRESENT | PFERR_RSVD)) == PFERR_PRESENT)
+		shadow_invlpg(c->m->shadow, &c->shadow, &c->pg, &mem, f->address);
 	if (f->has_error)
 		soft_raise_error(c, f->vector, f->error_code | (f->vector == 14 && c->rmw_emulated ? PFERR_WRITE : 0));
 	else
@@ -193,6 +200,17 @@ static int shadow_page(struct soft_cpu *c, struct mem_access *a, uint64_t lin, u
 	return 0;
 }
 
+/* The emulator reads all of what it will write before it writes any of it. */
+static int read_first(struct soft_cpu *c, uint64_t lin, unsigned kind)
+{
+	uint64_t gpa;
+
+	c->rmw_emulated = true;
+	int rc = emulator_page(c, lin, kind & ~(unsigned)ACCESS_WRITE, &gpa);
+	c->rmw_emulated = false;
+	return rc;
+}
+
 static int translate(struct soft_cpu *c, struct mem_access *a)
 {
 	uint64_t lin = a->lin;
@@ -207,6 +225,8 @@ static int translate(struct soft_cpu *c, struct mem_access *a)
 		uint64_t gpa;
 
 		bool by_emulator = emulator || (i && c->emulated);
+		if (by_emulator && c->rmw_probe && read_first(c, lin, a->kind))
+			return -1;
 		if (by_emulator ? emulator_page(c, lin, a->kind, &gpa) : shadow_page(c, a, lin, i, &gpa))
 			return -1;
 		if (by_emulator)
@@ -345,6 +365,18 @@ int soft_probe_read(struct soft_cpu *c, uint64_t lin, unsigned size)
 	return translate(c, &a);
 }
 
+void soft_touch(struct soft_cpu *c, uint64_t lin)
+{
+	struct shadow_result r;
+	struct paging_mem mem;
+
+	if (c->emulated || c->shadow.stage || (c->m->emulated_kernel && c->cpl != 3))
+		return;
+	soft_mem_init(c, &mem);
+	if (shadow_access(c->m->shadow, &c->shadow, &c->pg, &mem, lin, with_cpl(c, ACCESS_READ), c->r.smm, false, &r, NULL))
+		soft_tlb_flush(c);
+}
+
 int soft_probe_frame(struct soft_cpu *c, uint64_t lin, unsigned size)
 {
 	return c->m->emulated_kernel && c->cpl != 3 ? 0 : soft_probe_write(c, lin, size);
@@ -354,7 +386,12 @@ int soft_probe_rmw(struct soft_cpu *c, uint64_t lin, unsigned size)
 {
 	c->emulated = false;
 	c->rmw_emulated = c->m->emulated_kernel && c->cpl != 3;
-	return c->rmw_emulated ? 0 : soft_probe_write(c, lin, size);
+	if (c->rmw_emulated)
+		return 0;
+	c->rmw_probe = true;
+	int rc = soft_probe_write(c, lin, size);
+	c->rmw_probe = false;
+	return rc;
 }
 
 /* ---- fetching */

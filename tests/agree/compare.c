@@ -80,7 +80,8 @@ void compare_stop(struct diff *d, const struct stop *kvm, const struct stop *sof
 		return;
 	}
 	differ(d, "vector", kvm->vector, soft->vector);
-	differ(d, "error code", kvm->error_code, soft->error_code);
+	if (!rule_no_table(kvm->error_code, soft->error_code))
+		differ(d, "error code", kvm->error_code, soft->error_code);
 	differ(d, "has error", kvm->has_error, soft->has_error);
 	if (kvm->vector == 14 || soft->vector == 14)
 		differ(d, "cr2", kvm->cr2, soft->cr2);
@@ -127,9 +128,13 @@ static int compare_range(struct diff *d, struct machine *kvm, struct machine *so
 				uint64_t k, s;
 				memcpy(&k, a + i, 8);
 				memcpy(&s, b + i, 8);
-				/* The emulator fetches 15 bytes, of the page behind too; a processor may mark as accessed
-				 * what it looked at ahead of a fault. */
-				if (at >= GPA_PML4 && at <= GPA_PT_B && k == (s | PTE_A))
+				/* The emulator fetches 15 bytes, of the page behind too. */
+				if (k == (s | PTE_A) && events_accessed_by_fetch(at + i))
+					continue;
+				/* RF in the frame of an exception that was stepped into; flags that may be undefined. */
+				if (at + i == GPA_FRAME_FLAGS && !((k ^ s) & ~(RFLAGS_RF | UNDEFINED_ANY)))
+					continue;
+				if (at + i == GPA_FRAME_ERROR && rule_no_table(k, s))
 					continue;
 				diff_add(d, "  memory at gpa %#llx: kvm %#llx soft %#llx\n", ULL(at + i), ULL(k), ULL(s));
 				break;
@@ -153,7 +158,7 @@ int compare_memory(struct diff *d, struct machine *kvm, struct machine *soft, bo
 	return 0;
 }
 
-int compare_mmio_cache(struct diff *d, struct machine *kvm, struct machine *soft, struct err *e)
+int compare_mmio_cache(struct diff *d, struct machine *kvm, struct machine *soft, bool kept, struct err *e)
 {
 	struct mmio_info_list k = {0}, s = {0};
 	int rc = machine_mmio(kvm, &k, e);
@@ -161,7 +166,8 @@ int compare_mmio_cache(struct diff *d, struct machine *kvm, struct machine *soft
 	if (!rc)
 		rc = machine_mmio(soft, &s, e);
 	for (size_t i = 0; !rc && i < k.n && i < s.n; i++) {
-		differ(d, "MMIO cache valid", k.v[i].valid, s.v[i].valid);
+		if (!kept || s.v[i].valid)
+			differ(d, "MMIO cache valid", k.v[i].valid, s.v[i].valid);
 		if (!k.v[i].valid || !s.v[i].valid)
 			continue;
 		differ(d, "MMIO cache gva", k.v[i].gva, s.v[i].gva);

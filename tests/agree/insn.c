@@ -94,6 +94,17 @@ static uint64_t undefined_of(uint64_t rcx)
 	}
 }
 
+static bool is_vector(void)
+{
+	static const uint8_t groups[] = {X86_GRP_FPU,  X86_GRP_MMX,   X86_GRP_SSE1,  X86_GRP_SSE2,
+					 X86_GRP_SSE3, X86_GRP_SSSE3, X86_GRP_SSE41, X86_GRP_SSE42};
+
+	for (unsigned i = 0; i < sizeof(groups); i++)
+		if (cs_insn_group(handle, insn, groups[i]))
+			return true;
+	return strstr(insn->op_str, "xmm");
+}
+
 void facts_of(const uint8_t *code, size_t n, uint64_t rip, uint64_t rcx, struct insn_facts *out)
 {
 	const uint8_t *at = code;
@@ -110,6 +121,7 @@ void facts_of(const uint8_t *code, size_t n, uint64_t rip, uint64_t rcx, struct 
 	}
 	out->id = insn->id;
 	out->len = insn->size;
+	out->vector = is_vector();
 	out->undefined = undefined_of(rcx);
 	size_t used = (size_t)snprintf(out->text, sizeof(out->text), "%s %.60s ;", insn->mnemonic, insn->op_str);
 	for (size_t i = 0; i < out->len && used < sizeof(out->text) - 3; i++)

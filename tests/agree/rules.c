@@ -5,8 +5,9 @@
 #include "tests/agree/agree.h"
 
 #include <capstone/capstone.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "core/mem/paging.h"
 
 enum rule {
 	RULE_TIME,
@@ -17,6 +18,8 @@ enum rule {
 	RULE_BSF,
 	RULE_PAGE,
 	RULE_CMPXCHG,
+	RULE_NO_TABLE,
+	RULE_STALE,
 	RULE_COUNT,
 };
 
@@ -33,6 +36,9 @@ static struct {
     [RULE_PAGE] = {"KVM's emulator writes the first page before the second one faults", 0},
     [RULE_CMPXCHG] = {"KVM's emulator zero-extends a 32-bit register that cmpxchg leaves as it is, the processor does not",
 		      0},
+    [RULE_NO_TABLE] = {"a table where no memory is: KVM says not present, a bus reads all ones, which are reserved bits", 0},
+    [RULE_STALE] = {"KVM used a leaf that it had fetched ahead and that the guest's entry has left since, without a flush",
+		    0},
 };
 
 static const char *use(enum rule r)
@@ -71,39 +77,102 @@ const char *rule_before(const struct rule_input *in)
 	}
 }
 
+/* What KVM's emulator has no entry for, of what the generator makes on purpose. */
+static bool emulator_lacks(const struct rule_input *in)
+{
+	switch (in->insn->id) {
+	case X86_INS_MOVBE:
+	case X86_INS_CMPXCHG16B:
+	case X86_INS_POPCNT:
+		return true;
+	case X86_INS_ENTER:
+		return !strstr(in->insn->text, ", 0 ;"); /* nested */
+	default:
+		return in->raw || in->insn->vector;
+	}
+}
+
+static bool raised_ud(const struct stop *stop, const struct regs *r)
+{
+	return (stop->reason == STOP_EXCEPTION && stop->vector == 6) || r->rip == GVA_UD_HANDLER || r->rip == GVA_UD_END;
+}
+
+bool rule_passes_over(const struct rule_input *in)
+{
+	return in->cpl0 && !in->raw && in->insn->known && emulator_lacks(in) && use(RULE_EMULATOR);
+}
+
 const char *rule_after(const struct rule_input *in)
 {
-	if (in->soft->reason == STOP_ERROR && in->soft->suberror == 1) {
-		if (getenv("AGREE_LACKS"))
-			printf("lacks: %s\n", in->insn ? in->insn->text : in->soft->error);
+	bool ud = raised_ud(in->kvm, in->kvm_regs), soft_ud = raised_ud(in->soft, in->soft_regs);
+
+	if (in->raw && in->soft->reason == STOP_ERROR && in->soft->suberror == 1)
 		return use(RULE_LACKS);
-	}
-	if (in->kvm->reason == STOP_ERROR && (in->cpl0 || in->mmio_exits || in->kvm->suberror == 1))
-		return use(RULE_EMULATOR);
-	bool emulated = in->cpl0 || in->mmio_exits;
-	if (emulated && in->insn && (in->insn->id == X86_INS_TZCNT || in->insn->id == X86_INS_LZCNT))
-		return use(RULE_BSF);
-	if (in->cpl0 && in->insn && in->insn->id == X86_INS_CMPXCHG && (in->code[0] & 0xf8) != 0xf0 &&
-	    !strchr(in->insn->text, '['))
-		return use(RULE_CMPXCHG);
-	/* #UD of the emulator when the read is done already: the exception waits, the step seems to go nowhere. */
-	if (in->mmio_exits && !in->moved && in->insn && in->insn->id == X86_INS_MOVBE)
-		return use(RULE_EMULATOR);
-	if (emulated && in->kvm->reason == STOP_EXCEPTION && in->kvm->vector == 14 && in->kvm->error_code & 2 &&
-	    !(in->kvm->cr2 & 0xfff))
+	bool into_pf = in->kvm_regs->rip == GVA_PF_HANDLER || in->kvm_regs->rip == GVA_PF_END;
+	if (in->emulated && into_pf && !(in->kvm_cr2 & 0xfff))
 		return use(RULE_PAGE);
-	/* CPL3 runs on the processor, which has all of SSE2 and MOVBE: only the emulator makes #UD of one that soft
-	 * executes. */
-	if (in->kvm->reason == STOP_EXCEPTION && in->kvm->vector == 6 &&
-	    !(in->soft->reason == STOP_EXCEPTION && in->soft->vector == 6))
+	if (!in->emulated || !emulator_lacks(in))
+		return NULL;
+	if (in->kvm->reason == STOP_ERROR && in->kvm->suberror == 1)
 		return use(RULE_EMULATOR);
-	return NULL;
+	/* Or it makes #UD of it; where the read is done already that waits, and the step seems to go nowhere. */
+	return (ud && !soft_ud) || !in->moved ? use(RULE_EMULATOR) : NULL;
+}
+
+/* The one general register in which both differ; -1 for none, -2 for several. */
+static int only_difference(const struct regs *k, const struct regs *s)
+{
+	int at = -1;
+
+	for (int i = 0; i < 16; i++)
+		if (k->gpr[i] != s->gpr[i])
+			at = at == -1 ? i : -2;
+	return at;
+}
+
+bool rule_adopts(const struct rule_input *in)
+{
+	bool count = in->insn->id == X86_INS_TZCNT || in->insn->id == X86_INS_LZCNT;
+	int at = only_difference(in->kvm_regs, in->soft_regs);
+	struct regs *s = in->soft_regs;
+
+	if (!in->emulated)
+		return false;
+	if (count && at >= -1) {
+		if (at >= 0)
+			s->gpr[at] = in->kvm_regs->gpr[at];
+		s->rflags = in->kvm_regs->rflags;
+		return use(RULE_BSF);
+	}
+	if (in->insn->id != X86_INS_CMPXCHG || at < 0 || in->kvm_regs->gpr[at] != (uint32_t)s->gpr[at])
+		return false;
+	s->gpr[at] = in->kvm_regs->gpr[at];
+	return use(RULE_CMPXCHG);
+}
+
+unsigned rule_half_write(const struct rule_input *in)
+{
+	const struct stop *k = in->kvm;
+
+	if (!in->emulated || k->reason != STOP_EXCEPTION || k->vector != 14 || !(k->error_code & 2) || k->cr2 & 0xfff)
+		return 0;
+	(void)use(RULE_PAGE);
+	return 15;
+}
+
+bool rule_no_table(uint64_t kvm, uint64_t soft)
+{
+	return soft == (kvm | PFERR_PRESENT | PFERR_RSVD) && !(kvm & (PFERR_PRESENT | PFERR_RSVD)) && use(RULE_NO_TABLE);
+}
+
+const char *rule_stale(void)
+{
+	return use(RULE_STALE);
 }
 
 void rules_report(FILE *f)
 {
 	for (unsigned i = 0; i < RULE_COUNT; i++)
 		if (rules[i].used)
-			fprintf(f, "  %6llu guests ended by a rule: %s\n", (unsigned long long)rules[i].used,
-				rules[i].reason);
+			fprintf(f, "  %6llu by a rule: %s\n", (unsigned long long)rules[i].used, rules[i].reason);
 }

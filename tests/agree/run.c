@@ -6,13 +6,13 @@
 
 #include <string.h>
 
+#include "core/machine_impl.h"
 #include "core/soft/soft.h"
 #include "kvmback/kvmback.h"
 
 #define STEPS_MAX 400
-/* A guest that was not stepped may end behind any instruction. */
-#define UNDEFINED_ANY (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
-
+#define SCOUT_MAX 20000
+#define SKIPS_MAX 12
 /* A device that answers with a function of the address and logs everything. */
 static void log_access(struct board *b, struct board_window *w, uint64_t offset, unsigned len, void *data, bool write)
 {
@@ -121,7 +121,12 @@ static int fetch(struct side *s, struct insn_facts *out, uint8_t code[16])
 	return 0;
 }
 
-static int end_compare(const struct plan *p, struct side *k, struct side *s, bool shadow, struct totals *t)
+static bool in_handler(uint64_t rip)
+{
+	return rip >= GVA_SYS && rip < GVA_SYS + 0x4000;
+}
+
+static int end_compare(const struct plan *p, struct side *k, struct side *s, struct totals *t)
 {
 	struct err e = {0};
 	struct diff d = {0};
@@ -135,10 +140,10 @@ static int end_compare(const struct plan *p, struct side *k, struct side *s, boo
 	if (!rc)
 		rc = compare_memory(&d, k->m, s->m, p->seed % 16 == 0, &e);
 	if (!rc)
-		rc = compare_mmio_cache(&d, k->m, s->m, &e);
-	if (!rc && shadow) {
+		rc = compare_mmio_cache(&d, k->m, s->m, p->same_cr3, &e);
+	if (!rc && !p->cpl0 && !events_lost()) {
 		t->shadow++;
-		rc = compare_shadow(&d, k->m, s->m, &e);
+		rc = compare_shadow(&d, k->m, s->m, &t->counts, &e);
 	}
 	if (rc) {
 		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
@@ -165,110 +170,209 @@ static int settle(struct side *k, struct side *s, uint64_t undefined, bool in_re
 	return machine_set_regs(s->m, 0, REGS_GPR, &s->r, e);
 }
 
-/* 0 stepped, 1 disagreed, 2 the guest ended, 3 by a rule, negative: an error. */
-static int step_both(const struct plan *p, struct side *k, struct side *s, unsigned n, int verbose, struct totals *t)
+/* Behind an instruction that faulted alike on both. */
+static int skip(struct side *k, struct side *s, unsigned len, struct totals *t, struct err *e)
+{
+	t->skipped++;
+	k->r.rip += len;
+	s->r.rip += len;
+	return machine_set_regs(k->m, 0, REGS_GPR, &k->r, e) ?: machine_set_regs(s->m, 0, REGS_GPR, &s->r, e);
+}
+
+/* The emulator's half of a write that faults in its second page is soft's too from now on. */
+static int take_half_write(struct side *k, struct side *s, const struct rule_input *in, struct err *e)
+{
+	unsigned n = rule_half_write(in);
+	uint8_t bytes[16];
+
+	if (!n || machine_read_gva(k->m, 0, in->kvm->cr2 - n, bytes, n, e))
+		return 0;
+	return machine_write_gva(s->m, 0, in->kvm->cr2 - n, bytes, n, e);
+}
+
+static bool used_stale_leaf(struct side *k, struct side *s, struct err *e)
+{
+	struct shadow_counts counts = {0};
+	struct diff ignored = {0};
+
+	return !compare_shadow(&ignored, k->m, s->m, &counts, e) && counts.stale_used;
+}
+
+enum outcome { WENT, DISAGREED, ENDED, RULED };
+
+/* Both have stopped at kvm's instruction f: what of it is the host's own, and is the rest equal? */
+static int judge(const struct plan *p, struct side *k, struct side *s, struct rule_input *in, uint64_t undefined,
+		 uint32_t parts, struct diff *d, struct err *e)
+{
+	in->kvm = &k->stop;
+	in->soft = &s->stop;
+	in->kvm_regs = &k->r;
+	in->soft_regs = &s->r;
+	in->raw = p->classes & CLASS_RAW;
+	struct regs sys;
+	if (p->handlers && !machine_get_regs(k->m, 0, REGS_SYS, &sys, e))
+		in->kvm_cr2 = sys.cr2;
+	if (rule_after(in))
+		return RULED;
+	int rc = 0;
+	if (rule_adopts(in))
+		rc = machine_set_regs(s->m, 0, REGS_GPR, &s->r, e);
+	if (!rc)
+		rc = take_half_write(k, s, in, e);
+	compare_stop(d, &k->stop, &s->stop);
+	compare_regs(d, &k->r, &s->r, undefined, parts & REGS_FPU);
+	compare_mmio_log(d, &k->log, &s->log);
+	if (!rc && d->n && used_stale_leaf(k, s, e) && rule_stale())
+		return RULED;
+	return rc ? rc : d->n ? DISAGREED : k->stop.reason == STOP_STEP ? WENT : ENDED;
+}
+
+/* To find the instruction behind a difference at the end. */
+static int compare_behind(const struct plan *p, struct side *k, struct side *s, struct diff *d, struct err *e)
+{
+	struct shadow_counts counts = {0};
+	int rc = compare_memory(d, k->m, s->m, false, e);
+
+	if (!rc && !p->cpl0)
+		rc = compare_shadow(d, k->m, s->m, &counts, e);
+	return rc ? rc : compare_mmio_cache(d, k->m, s->m, p->same_cr3, e);
+}
+
+static bool goes_on(const struct plan *p, const struct side *k, const struct insn_facts *f, unsigned skipped)
+{
+	return k->stop.reason == STOP_EXCEPTION && !p->handlers && f->known && skipped < SKIPS_MAX &&
+	       k->r.rip < p->start + p->len - 4;
+}
+
+/* WENT: stepped, or skipped what faulted. */
+static int step_both(const struct plan *p, struct side *k, struct side *s, unsigned n, unsigned *skipped, int verbose,
+		     struct totals *t)
 {
 	struct insn_facts f;
 	struct err e = {0};
 	struct diff d = {0};
 	uint8_t code[16] = {0};
-	struct rule_input in = {.insn = &f, .cpl0 = p->cpl0, .code = code};
-	unsigned log = k->log.n;
-	const char *why;
-
 	uint64_t before = s->r.rip;
+	struct rule_input in = {.insn = &f, .cpl0 = p->cpl0 || in_handler(before)};
+
 	fetch(s, &f, code);
 	if (verbose)
-		printf("%4u %#llx %s\n", n, (unsigned long long)s->r.rip, f.text);
-	why = rule_before(&in);
-	if (why)
-		return 3;
+		printf("%4u %#llx %s\n", n, (unsigned long long)before, f.text);
+	in.raw = p->classes & CLASS_RAW;
+	if (rule_before(&in))
+		return RULED;
+	if (rule_passes_over(&in))
+		return get(k, REGS_GPR, &e) ?: get(s, REGS_GPR, &e) ?: skip(k, s, f.len, t, &e);
 	int rc = step(k, &e);
-	(void)events_take(verbose > 2);
+	in.emulated = events_take(verbose > 2) || in.cpl0;
 	if (!rc)
 		rc = step(s, &e);
+	history_note(s->m);
 	uint32_t parts = REGS_GPR | (strstr(f.text, "xmm") ? REGS_FPU : 0);
 	if (!rc)
-		rc = get(k, parts, &e);
-	if (!rc)
-		rc = get(s, parts, &e);
-	if (rc) {
-		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
-		return rc;
-	}
-	in.kvm = &k->stop;
-	in.soft = &s->stop;
-	in.mmio_exits = k->log.n - log;
+		rc = get(k, parts, &e) ?: get(s, parts, &e);
 	in.moved = k->r.rip != before;
-	if (rule_after(&in))
-		return 3;
+	if (!rc)
+		rc = judge(p, k, s, &in, f.undefined, parts, &d, &e);
+	if (rc == RULED)
+		return rc;
 	t->instructions++;
-	compare_stop(&d, &k->stop, &s->stop);
-	compare_regs(&d, &k->r, &s->r, f.undefined, parts & REGS_FPU);
-	compare_mmio_log(&d, &k->log, &s->log);
-	if (d.n) {
+	if (rc >= 0 && rc != DISAGREED && verbose > 1 && !in_handler(k->r.rip)) {
+		int behind = compare_behind(p, k, s, &d, &e);
+		rc = behind ? behind : d.n ? DISAGREED : rc;
+	}
+	if (rc == DISAGREED)
 		fail_text(stdout, p, "at", &f, n, &d, k, s);
-		return 1;
-	}
-	if (verbose > 1) { /* to find the instruction behind a difference at the end */
-		rc = compare_memory(&d, k->m, s->m, false, &e);
-		if (!rc && !p->cpl0)
-			rc = compare_shadow(&d, k->m, s->m, &e);
-		if (!rc)
-			rc = compare_mmio_cache(&d, k->m, s->m, &e);
-		if (rc || d.n) {
-			fail_text(stdout, p, "behind", &f, n, &d, k, s);
-			return rc ? rc : 1;
-		}
-	}
-	if (k->stop.reason != STOP_STEP)
-		return 2;
-	return settle(k, s, f.undefined, s->r.rip == before, &e);
+	if (rc == ENDED && goes_on(p, k, &f, (*skipped)++))
+		rc = skip(k, s, f.len, t, &e);
+	else if (rc == WENT)
+		rc = settle(k, s, f.undefined, s->r.rip == before, &e);
+	if (rc < 0)
+		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
+	return rc;
 }
 
 static int run_stepping(const struct plan *p, struct side *k, struct side *s, int verbose, struct totals *t)
 {
 	struct err e = {0};
+	unsigned skipped = 0;
 	int rc = get(s, REGS_GPR, &e);
 
-	for (unsigned n = 0; !rc && n < STEPS_MAX; n++)
-		rc = step_both(p, k, s, n, verbose, t);
-	if (rc == 3)
-		t->ruled++;
-	if (rc == 1 || rc < 0)
-		return rc;
-	return rc == 3 ? 0 : end_compare(p, k, s, !p->cpl0, t);
+	for (unsigned n = 0; rc == WENT && n < STEPS_MAX; n++)
+		rc = step_both(p, k, s, n, &skipped, verbose, t);
+	t->ruled += rc == RULED;
+	return rc == DISAGREED || rc < 0 ? rc : rc == RULED ? 0 : end_compare(p, k, s, t);
+}
+
+/* The entries' history of a guest that is not stepped: soft once more, step by step. */
+static int scout(const struct plan *p, struct err *e)
+{
+	struct insn_facts f;
+	uint8_t code[16] = {0};
+	unsigned skipped = 0;
+	struct side s;
+	int rc = side_open(&s, p, true, e);
+
+	for (unsigned n = 0; !rc && n < SCOUT_MAX; n++) {
+		rc = step(&s, e);
+		history_note(s.m);
+		if (rc || s.stop.reason == STOP_STEP)
+			continue;
+		rc = get(&s, REGS_GPR, e);
+		fetch(&s, &f, code);
+		if (rc || !goes_on(p, &s, &f, skipped++))
+			break;
+		s.r.rip += f.len;
+		rc = machine_set_regs(s.m, 0, REGS_GPR, &s.r, e);
+	}
+	if (s.m)
+		machine_destroy(s.m);
+	return rc;
+}
+
+/* To the next stop. */
+static int run_on(const struct plan *p, struct side *k, struct side *s, unsigned *skipped, int verbose, struct totals *t)
+{
+	struct insn_facts f;
+	struct err e = {0};
+	struct diff d = {0};
+	uint8_t code[16] = {0};
+	struct rule_input in = {.insn = &f, .cpl0 = p->cpl0, .moved = true};
+	int rc = machine_run(k->m, RUN_CONTINUE, 0, 1, &k->stop, &e);
+
+	in.emulated = events_take(verbose > 2) || in.cpl0;
+	if (!rc)
+		rc = machine_run(s->m, RUN_CONTINUE, 0, 1, &s->stop, &e) ?: get(k, REGS_GPR, &e) ?: get(s, REGS_GPR, &e);
+	/* In the handler of #UD: the instruction that it came from. */
+	uint64_t rip = k->r.rip, from;
+	if (rip == GVA_UD_END && !machine_read(k->m, GPA_FRAME_RIP, false, &from, 8, &e))
+		k->r.rip = from;
+	fetch(k, &f, code);
+	k->r.rip = rip;
+	if (!rc)
+		rc = judge(p, k, s, &in, UNDEFINED_ANY, REGS_GPR, &d, &e);
+	if (rc == DISAGREED)
+		fail_text(stdout, p, "at the stop", &f, 0, &d, k, s);
+	if (rc == ENDED && goes_on(p, k, &f, (*skipped)++))
+		rc = skip(k, s, f.len, t, &e);
+	if (rc < 0)
+		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
+	return rc;
 }
 
 static int run_whole(const struct plan *p, struct side *k, struct side *s, int verbose, struct totals *t)
 {
 	struct err e = {0};
-	struct diff d = {0};
-	int rc = machine_run(k->m, RUN_CONTINUE, 0, 1, &k->stop, &e);
-	events_take(verbose > 2);
+	unsigned skipped = 0;
+	int rc = scout(p, &e);
 
-	if (!rc)
-		rc = machine_run(s->m, RUN_CONTINUE, 0, 1, &s->stop, &e);
-	if (!rc)
-		rc = get(k, REGS_GPR, &e);
-	if (!rc)
-		rc = get(s, REGS_GPR, &e);
-	if (rc)
-		return rc;
-	struct rule_input in = {.cpl0 = p->cpl0, .kvm = &k->stop, .soft = &s->stop, .mmio_exits = k->log.n};
-	if (rule_after(&in)) {
-		t->ruled++;
-		return 0;
-	}
-	compare_stop(&d, &k->stop, &s->stop);
-	if (d.n) {
-		fail_text(stdout, p, "at the stop", NULL, 0, &d, k, s);
-		return 1;
-	}
-	return end_compare(p, k, s, !p->cpl0, t);
+	while (rc == WENT)
+		rc = run_on(p, k, s, &skipped, verbose, t);
+	t->ruled += rc == RULED;
+	return rc == DISAGREED || rc < 0 ? rc : rc == RULED ? 0 : end_compare(p, k, s, t);
 }
 
-int agree_seed(const struct plan *p, struct totals *t, int verbose)
+int agree_seed(struct plan *p, struct totals *t, int verbose)
 {
 	struct side k = {0}, s = {0};
 	struct err e = {0};
@@ -276,11 +380,18 @@ int agree_seed(const struct plan *p, struct totals *t, int verbose)
 
 	if (!rc)
 		rc = side_open(&s, p, true, &e);
+	if (!rc)
+		s.m->maxphyaddr = k.m->maxphyaddr;
 	if (rc)
 		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
-	else
+	events_reset();
+	history_begin(p->ram);
+	if (!rc)
 		rc = p->stepping ? run_stepping(p, &k, &s, verbose, t) : run_whole(p, &k, &s, verbose, t);
 	t->guests++;
+	p->features |= events_met();
+	for (unsigned i = 0; i < FEATURE_COUNT; i++)
+		t->feature[i] += p->features >> i & 1;
 	if (k.m)
 		machine_destroy(k.m);
 	if (s.m)

@@ -5,6 +5,8 @@
  */
 #include "tests/agree/agree.h"
 
+#include <string.h>
+
 void emit_string(struct plan *p)
 {
 	static const uint8_t ops[] = {0xa4, 0xaa, 0xac, 0xae, 0xa6};
@@ -186,18 +188,82 @@ void emit_segment(struct plan *p)
 	emit_byte(p, (uint8_t)(0xc0 | s << 3 | RAX));
 }
 
-/* A PTE of the random window changes: another page, other rights; then the page is used. */
+/* INVLPG of rdi, or a CR3 load: at CPL 3 the handler of #UD does it. */
+static void emit_flush(struct plan *p)
+{
+	unsigned what = rng_below(&p->rng, 10);
+
+	what = what < 5 ? 1 : what == 5 && p->same_cr3 ? 2 : 3;
+	p->features |= HAS_FLUSHES;
+	if (!p->cpl0) {
+		emit_bytes(p, "\x0f\x0b", 2);
+		emit_byte(p, (uint8_t)what);
+	} else if (what == 1) {
+		emit_bytes(p, "\x0f\x01\x3f", 3);
+	} else { /* mov rax, cr3; xor rax, …; mov cr3, rax */
+		emit_bytes(p, "\x0f\x20\xd8", 3);
+		if (what == 3)
+			emit_bytes(p, "\x48\x35\x00\x80\x00\x00", 6);
+		emit_bytes(p, "\x0f\x22\xd8", 3);
+	}
+}
+
+/* Use the page that entry i of a table maps, at any of the addresses that go through it. */
+static void emit_use(struct plan *p, uint64_t gva)
+{
+	uint64_t at = gva + rng_below(&p->rng, 0xff0);
+
+	emit_byte(p, 0x48);
+	emit_byte(p, rng_percent(&p->rng, 60) ? 0x8b : 0x89); /* mov rdx, [at] or back */
+	emit_byte(p, 4 | RDX << 3);
+	emit_byte(p, 0x25);
+	emit_le(p, at, 4);
+	emit_mov_imm(p, RDI, at);
+}
+
+/* A write of rax to [rdi], of the whole entry or of a part. */
+static void emit_entry_write(struct plan *p, bool directory)
+{
+	static const char *const how[] = {"\x48\x89\x07", "\x48\xab", "\x48\x87\x07",	     "\x48\x31\x07",
+					  "\x89\x07",	  "\x88\x07", "\xf0\x48\x0f\xb1\x07"};
+	/* Of a directory by instructions only that KVM takes for writes of tables: others make it zap the directory and try
+	 * again. */
+	static const char *const of_directory[] = {"\x48\x89\x07", "\x48\x87\x07",	   "\x48\x09\x07",
+						   "\x89\x07",	   "\xf0\x48\x0f\xb1\x07", "\x48\x21\x07"};
+	unsigned k = rng_below(&p->rng, 20);
+	const char *w = directory ? of_directory[k < 10 ? 0 : k % 6] : how[k < 8 ? 0 : k < 13 ? 1 : k - 13];
+
+	emit_bytes(p, w, strlen(w));
+}
+
+/* An entry of the guest's own tables changes: another page, other rights, a bit. Before it and behind it the page is used,
+ * sometimes with a flush between. */
 void emit_tables(struct plan *p)
 {
-	/* GVA_GAP's own entries: tables mapped as data, by gen.c, at the gap's first pages. */
-	unsigned i = rng_below(&p->rng, 512);
-	uint64_t entry = (GPA_DATA + (uint64_t)rng_below(&p->rng, DATA_PAGES) * 0x1000) | PTE_P | PTE_U |
-			 (rng_percent(&p->rng, 70) ? PTE_W : 0);
+	unsigned which = rng_below(&p->rng, 8), i = rng_below(&p->rng, 512);
+	uint64_t use = (which < 5 ? GVA_A : GVA_B) + 0x1000ull * i;
+	uint64_t entry = GVA_GAP + (which < 5 ? 0 : 0x1000) + i * 8u, value = plan_entry(p);
 
-	emit_mov_imm(p, RDI, GVA_GAP + i * 8u);
-	emit_mov_imm(p, RAX, entry);
-	emit_byte(p, 0x48);
-	emit_byte(p, 0xab); /* stosq */
+	if (which == 7) { /* of the directory */
+		i = rng_below(&p->rng, C_REGIONS);
+		use = GVA_C + 0x200000ull * i + 0x1000ull * rng_below(&p->rng, 512);
+		entry = GVA_GAP + 0x2000 + ((GVA_C >> 21 & 511) + i) * 8u;
+		value = plan_directory_entry(p);
+	}
+	if (rng_percent(&p->rng, 40))
+		emit_use(p, use);
+	if (rng_percent(&p->rng, 3))
+		entry += rng_below(&p->rng, 8);
+	emit_mov_imm(p, RDI, entry);
+	emit_mov_imm(p, RAX, rng_percent(&p->rng, 15) ? 1ull << rng_below(&p->rng, 9) : value);
+	emit_entry_write(p, which == 7);
+	bool flush = (p->handlers || p->cpl0) && rng_percent(&p->rng, 50);
+	if (flush && rng_percent(&p->rng, 80))
+		emit_mov_imm(p, RDI, use);
+	if (flush)
+		emit_flush(p);
+	if (rng_percent(&p->rng, 60))
+		emit_use(p, use);
 }
 
 void emit_raw(struct plan *p)

@@ -140,21 +140,25 @@ static void enter(struct cpu *c, unsigned cpl)
 	cpu_set(c, REGS_GPR | REGS_SYS);
 }
 
-void cpu_open(struct cpu *c, enum mode mode, unsigned cpl)
+void cpu_open_as(struct cpu *c, enum mode mode, unsigned cpl, const struct machine_config *cfg)
 {
-	const struct machine_config cfg = {.vcpus = 1};
 	const struct slot_spec ram = {.size = MiB};
 	struct err e = {0};
 
 	memset(c, 0, sizeof(*c));
 	c->mode = mode;
-	cpu_ok(machine_create(&soft_backend, &cfg, &c->m, &e), &e);
+	cpu_ok(machine_create(&soft_backend, cfg, &c->m, &e), &e);
 	cpu_ok(machine_slot_add(c->m, &ram, NULL, &e), &e);
 	tables(c);
 	for (unsigned v = 0; v < 32; v++)
 		gate(c, v, HANDLERS + v * 16);
 	gate(c, 0x40, HANDLERS + 0x400);
 	enter(c, cpl);
+}
+
+void cpu_open(struct cpu *c, enum mode mode, unsigned cpl)
+{
+	cpu_open_as(c, mode, cpl, &(const struct machine_config){.vcpus = 1});
 }
 
 void cpu_close(struct cpu *c)

@@ -30,7 +30,8 @@ struct cpu {
 	struct regs r;
 };
 
-void cpu_open(struct cpu *c, enum mode mode, unsigned cpl); /* rip at CODE */
+void cpu_open(struct cpu *c, enum mode mode, unsigned cpl);					 /* rip at CODE */
+void cpu_open_as(struct cpu *c, enum mode mode, unsigned cpl, const struct machine_config *cfg); /* one vCPU */
 void cpu_close(struct cpu *c);
 void cpu_ok(int rc, const struct err *e); /* fails the test in the error's words */
 void cpu_poke(struct cpu *c, uint64_t gpa, const void *bytes, size_t n);

@@ -173,6 +173,25 @@ static bool take_port(struct decoding *d, uop_fn *fn, unsigned port, unsigned da
 	return true;
 }
 
+/* XLAT: capstone gives no operand that would name the segment. 64-bit code heeds FS and GS alone. */
+static uint8_t xlat_seg(const struct decoding *d)
+{
+	switch (d->x->prefix[1]) {
+	case X86_PREFIX_FS:
+		return SEG_FS;
+	case X86_PREFIX_GS:
+		return SEG_GS;
+	case X86_PREFIX_ES:
+		return d->bits == 64 ? SEG_DS : SEG_ES;
+	case X86_PREFIX_CS:
+		return d->bits == 64 ? SEG_DS : SEG_CS;
+	case X86_PREFIX_SS:
+		return d->bits == 64 ? SEG_DS : SEG_SS;
+	default:
+		return SEG_DS;
+	}
+}
+
 /* ends: what may change the mode, privilege or mapping ends the block. */
 bool decode_plain(struct decoding *d, uop_fn *fn, bool ends)
 {
@@ -490,7 +509,10 @@ static bool by_flow(struct decoding *d)
 	case X86_INS_JCXZ:
 	case X86_INS_JECXZ:
 	case X86_INS_JRCXZ:
-		d->u->addrsize = d->id == X86_INS_JCXZ ? 2 : d->id == X86_INS_JECXZ ? 4 : 8;
+		/* With an operand-size prefix too, capstone names the wrong one of them. */
+		d->u->addrsize = d->bits == 64				     ? (d->x->prefix[3] ? 4 : 8)
+				 : (d->bits == 32) != (d->x->prefix[3] != 0) ? 4
+									     : 2;
 		return take_branch(d, op_jcxz);
 	case X86_INS_LCALL:
 		return take_far(d, op_call_far);
@@ -642,8 +664,7 @@ static bool by_odds(struct decoding *d)
 	case X86_INS_SALC:
 		return decode_plain(d, op_salc, false);
 	case X86_INS_XLATB:
-		if (d->x->prefix[1] && decode_is_mem(d, 0))
-			decode_mem(d, 0);
+		d->u->seg = xlat_seg(d);
 		return decode_plain(d, op_xlat, false);
 	case X86_INS_DAA:
 		return decode_with_cond(d, op_bcd, 0);

@@ -33,7 +33,16 @@ static int far_pointer(struct soft_cpu *c, const struct uop *u, uint16_t *select
 	return 0;
 }
 
-/* The code descriptor of a direct far jump or call. 1: a system descriptor, which is not handled here. */
+/* Of the system descriptors only these are something to jump to; in long mode call gates alone. */
+static bool far_gate(const struct soft_cpu *c, const struct seg *d)
+{
+	if (c->long_mode)
+		return d->type == DESC_CALL;
+	return d->type == DESC_CALL || d->type == DESC_CALL16 || d->type == DESC_TASK || d->type == DESC_TSS ||
+	       d->type == DESC_TSS16;
+}
+
+/* The code descriptor of a direct far jump or call. 1: a gate or a task, which is not handled here. */
 static int far_code(struct soft_cpu *c, uint16_t selector, struct descriptor *d)
 {
 	if (!(selector & 0xfffc))
@@ -41,7 +50,7 @@ static int far_code(struct soft_cpu *c, uint16_t selector, struct descriptor *d)
 	if (desc_read(c, selector, VEC_GP, false, d))
 		return -1;
 	if (!d->seg.s)
-		return 1;
+		return far_gate(c, &d->seg) ? 1 : (gp(c, selector), -1);
 	bool conforming = desc_conforming(&d->seg), wrong = c->long_mode && d->seg.l && d->seg.db;
 	if (!desc_is_code(&d->seg) || wrong ||
 	    (conforming ? d->seg.dpl > c->cpl : (selector & 3u) > c->cpl || d->seg.dpl != c->cpl))

@@ -345,8 +345,9 @@ void soft_deliver(struct soft_cpu *c)
 			return;
 		}
 		uint8_t second = c->vector;
-		if (d.vector == VEC_DF)
+		if (d.vector == VEC_DF && !d.soft)
 			break;
+		/* INT n is benign, whatever exception's vector it names. */
 		bool twice = !d.soft && doubles(d.vector, second);
 		d = (struct delivery){.vector = twice ? VEC_DF : second,
 				      .has_error = true,

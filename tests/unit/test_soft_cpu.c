@@ -120,6 +120,42 @@ static void test_table(void **state)
 		one(i);
 }
 
+/* Prefixes that capstone does not hand on in an operand. */
+static void test_prefixes(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	cpu_open(&c, REAL, 0);
+	c.r.gpr[RCX] = 0x10000;
+	c.r.gpr[RAX] = 0;
+	cpu_set(&c, REGS_GPR);
+	RUN(&c, "\x67\x66\xe3\x01\x40"); /* jecxz over inc ax */
+	assert_int_equal(c.r.gpr[RAX], 1);
+	c.r.rip = CODE;
+	cpu_set(&c, REGS_GPR);
+	RUN(&c, "\x66\xe3\x01\x40"); /* jcxz */
+	assert_int_equal(c.r.gpr[RAX], 1);
+	CODE_AT(&c, 0x6010, "\x11");
+	CODE_AT(&c, 0x7010, "\x22");
+	CODE_AT(&c, 0x5010, "\x33");
+	c.r.seg[SEG_SS].base = 0x5000, c.r.seg[SEG_DS].base = 0x6000, c.r.seg[SEG_ES].base = 0x7000;
+	cpu_set(&c, REGS_SYS);
+	static const struct {
+		const char *bytes;
+		uint8_t al;
+	} xlat[] = {{"\x90\xd7\xf4", 0x11}, {"\x26\xd7\xf4", 0x22}, {"\x36\xd7\xf4", 0x33}, {"\x3e\xd7\xf4", 0x11}};
+	for (unsigned i = 0; i < ARRAY_LEN(xlat); i++) {
+		cpu_poke(&c, CODE, xlat[i].bytes, 3);
+		c.r.rip = CODE;
+		c.r.gpr[RBX] = 8, c.r.gpr[RAX] = 8;
+		cpu_set(&c, REGS_GPR);
+		cpu_run(&c, RUN_CONTINUE, 1);
+		assert_int_equal(c.r.gpr[RAX], xlat[i].al);
+	}
+	cpu_close(&c);
+}
+
 /* ---- exceptions */
 
 static void expect_vector(enum mode mode, unsigned cpl, const char *bytes, size_t n, int vector, int64_t error)
@@ -161,9 +197,14 @@ static void test_exceptions(void **state)
 	VECTOR(LONG, 0, "\xa1\x00\x00\x00\x00\x00\x00\x00\x80", 13, 0); /* not canonical */
 	VECTOR(LONG, 0, "\xcd\x50", 13, 0x50 * 8 + 2);			/* beyond what is present: no gate there */
 	VECTOR(LONG, 3, "\xcd\x06", 13, 6 * 8 + 2);			/* the gate's DPL */
-	VECTOR(LONG, 0, "\x0f\xff\xc0", 6, -1);				/* ud0 */
-	VECTOR(LONG, 0, "\xd6", 6, -1);					/* salc is none in 64-bit code */
-	VECTOR(LONG, 0, "\xf0\x90", 6, -1);				/* lock nop */
+	/* INT n that the gate's DPL refuses is no double fault, whichever exception has that vector. */
+	VECTOR(LONG, 3, "\xcd\x0e", 13, 14 * 8 + 2);
+	VECTOR(PROT, 3, "\xcd\x0b", 13, 11 * 8 + 2);
+	VECTOR(PROT, 3, "\xcd\x08", 13, 8 * 8 + 2);
+	VECTOR(PROT, 0, "\xea\x00\x80\x00\x00\x30\x00", 13, 0x30); /* a descriptor that is nothing to jump to */
+	VECTOR(LONG, 0, "\x0f\xff\xc0", 6, -1);			   /* ud0 */
+	VECTOR(LONG, 0, "\xd6", 6, -1);				   /* salc is none in 64-bit code */
+	VECTOR(LONG, 0, "\xf0\x90", 6, -1);			   /* lock nop */
 }
 
 static void load_ds(enum mode mode, unsigned cpl, uint16_t selector, int vector, int64_t error)
@@ -586,6 +627,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_prefixes),
 	    cmocka_unit_test(test_exceptions),
 	    cmocka_unit_test(test_segment_loads),
 	    cmocka_unit_test(test_limit),

@@ -157,6 +157,7 @@ agree: $(O)/agree
 
 # ... and with QEMU's TCG, where it is installed: tests/qemu.
 QEMU_SEEDS ?= 512
+QEMU_LISTS ?= 24
 QEMU_AGREE := $(wildcard tests/qemu/*.c) $(filter-out tests/agree/main.c,$(AGREE))
 $(O)/tests/qemu/guest.bin: tests/qemu/guest.asm
 	$(SAY) NASM $<
@@ -171,6 +172,7 @@ $(O)/agree_qemu: $(call obj,$(QEMU_AGREE)) $(O)/tests/qemu/guest.blob.o $(LIBS)
 
 agree-qemu: $(O)/agree_qemu
 	$(Q)$(O)/agree_qemu -n $(QEMU_SEEDS)
+	$(Q)$(O)/agree_qemu -i -n $(QEMU_LISTS)
 
 # ---- fuzzing under ASan and UBSan; `make fuzz`: raw guest images by libFuzzer, then each target with new seeds
 FUZZ_SECONDS ?= 60

@@ -12,6 +12,7 @@
 %define VAR_JOBS 0x20104
 %define VAR_CUR	 0x20108
 %define VAR_LEFT 0x2010c
+%define VAR_WIDE 0x20110
 %define KSTACK	 0x7000
 %define USTACK	 0x1f000
 
@@ -24,6 +25,9 @@
 %define J_COUNT 28
 %define J_LIST	32
 %define JOB_SIZE 64
+
+%define WIDE_INSN 2		; instructions, in protected or virtual-8086 mode; and in real mode:
+%define WIDE_REAL 3
 
 %define A_GVA	0
 %define A_VALUE 8
@@ -39,6 +43,32 @@
 
 %define OP_FETCH 8
 
+; An instruction: what it begins with, how it ended.
+%define I_GPR	0		; eax ecx edx ebx esp ebp esi edi
+%define I_FLAGS 32
+%define I_IP	36
+%define I_CS	40
+%define I_SS	44
+%define I_DS	48
+%define I_ES	52
+%define I_FS	56
+%define I_GS	60
+%define O_GPR	64		; edi esi ebp - ebx edx ecx eax, as PUSHAD leaves them
+%define O_VECTOR 96
+%define O_ERROR 100
+%define O_IP	104
+%define O_CS	108
+%define O_FLAGS 112
+%define O_SP	116
+%define O_SS	120
+%define O_DS	124
+%define O_ES	128
+%define O_FS	132
+%define O_GS	136
+%define INSN_SIZE 256
+%define INSN_AT	 0x30000
+%define INSN_BYTES 0x60000	; instructions, then data
+
 %define CODE32	0x08
 %define DATA0	0x10
 %define CODE64	0x18
@@ -47,6 +77,8 @@
 %define UCODE64 0x33
 %define TSS32	0x38
 %define TSS64	0x40
+%define CODE16	0x50
+%define DATA16	0x58
 
 org 0x8000
 bits 16
@@ -70,12 +102,32 @@ gdt:	dq 0
 	dw 0x67, tss32, 0x8900, 0
 	dw 0x67, tss64, 0x8900, 0
 	dq 0
+	dq 0x00009b000000ffff	; 0x50 CODE16
+	dq 0x000093000000ffff	; 0x58 DATA16
+	; for the instructions: base 0x70000 and above, nothing that could reach the program
+	dq 0x0040f3070000ffff	; 0x63 data, 64 KiB
+	dq 0x0040f30780007fff	; 0x6b data, 32 KiB
+	dq 0x0000f70700003fff	; 0x73 data, expands down from 0xffff
+	dq 0x0040f1070000ffff	; 0x7b data, to be read only
+	dq 0x0040f3080000ffff	; 0x83 stack, 32 bits
+	dq 0x0000f3080000ffff	; 0x8b stack, 16 bits
+	dq 0x0040f70800003fff	; 0x93 stack, expands down from 4 GiB
+	dq 0x0000fb030000ffff	; 0x9b code, 16 bits
+	dq 0x0000fb040000ffff	; 0xa3
+	dq 0x0000fb050000ffff	; 0xab
+	dq 0x0000fb060000ffff	; 0xb3
+	dq 0x004073070000ffff	; 0xbb data, not present
+	dq 0x0040f9030000ffff	; 0xc3 code, to be executed only
+	dq 0x0040ff030000ffff	; 0xcb code, conforming
+	dq 0x004093070000ffff	; 0xd0 data, the supervisor's
+	dq 0x00cf9f000000ffff	; 0xd8 code, conforming, the supervisor's
 gdt_end:
 gdtr:	dw gdt_end - gdt - 1
 	dd gdt
 align 16
 tss32:	dd 0, KSTACK, DATA0
-	times 23 dd 0
+	times 22 dd 0
+	dd 0x680000		; no I/O bitmap
 tss64:	dd 0, KSTACK, 0
 	times 23 dd 0
 idtr32:	dw 0x82 * 8 - 1
@@ -84,7 +136,11 @@ idtr64:	dw 0x82 * 16 - 1
 	dq idt64
 
 %macro GATE32 1
+  %if %1 == 3 || %1 == 4	; int3 and into are CPL 3's to use
+	dw stub32_%1, CODE32, 0xee00, 0
+  %else
 	dw stub32_%1, CODE32, 0x8e00, 0
+  %endif
 %endmacro
 %macro GATE64 1
 	dw stub64_%1, CODE64, 0x8e00, 0
@@ -134,6 +190,9 @@ start32:
 	mov es, ax
 	mov ax, DATA0
 	mov ss, ax
+	mov al, 0xff		; no interrupts
+	out 0x21, al
+	out 0xa1, al
 batch:
 	mov esp, KSTACK
 	mov eax, [PARAMS]
@@ -157,6 +216,10 @@ next_job:
 	mov cr4, eax
 	mov eax, [ebx + J_CR3]
 	mov cr3, eax
+	mov eax, [ebx + J_WIDE]
+	mov [VAR_WIDE], eax
+	cmp eax, WIDE_INSN
+	jae insn_start
 	mov eax, [ebx + J_CR0]
 	mov cr0, eax
 	jmp paging_on
@@ -302,6 +365,8 @@ stub32_%1:
 	STUB32 129
 
 common32:
+	cmp dword [ss:VAR_WIDE], WIDE_INSN
+	je insn_common
 	mov esi, [VAR_CUR]
 	mov [esi + A_DATA], eax
 	pop eax
@@ -335,13 +400,211 @@ leave:
 	wrmsr
 	mov eax, 0x11		; PE, ET
 	mov cr0, eax
+job_done:
 	mov ax, DATA0		; 64-bit code had a null one
 	mov ss, ax
 	add dword [VAR_JOB], JOB_SIZE
 	mov esp, KSTACK
 	jmp next_job
 
-; ---- the same in 64-bit code
+; ---- single instructions: registers from the list, IRET to them, INT 0x80 or what they raise back, registers to the list
+
+insn_start:
+	mov esi, [VAR_CUR]	; copied here by the guest, so that no stale translation of it is left
+	mov edi, INSN_AT
+	mov [VAR_CUR], edi
+	mov ecx, INSN_BYTES / 4
+	cld
+	rep movsd
+	cmp dword [VAR_WIDE], WIDE_REAL
+	je real_start
+	lidt [idtr32]
+	and byte [gdt + TSS32 + 5], 0xfd
+	mov ax, TSS32
+	ltr ax
+
+insn_next:
+	mov ax, UDATA
+	mov ds, ax
+	mov es, ax
+	mov esp, KSTACK
+	cmp dword [VAR_LEFT], 0
+	je insn_done
+	dec dword [VAR_LEFT]
+	mov esi, [VAR_CUR]
+	test dword [esi + I_FLAGS], 1 << 17
+	jz .protected
+	push dword [esi + I_GS]
+	push dword [esi + I_FS]
+	push dword [esi + I_DS]
+	push dword [esi + I_ES]
+.protected:
+	push dword [esi + I_SS]
+	push dword [esi + I_GPR + 16]
+	push dword [esi + I_FLAGS]
+	push dword [esi + I_CS]
+	push dword [esi + I_IP]
+	jnz .registers		; PUSH leaves the flags alone
+	mov es, [esi + I_ES]
+	mov fs, [esi + I_FS]
+	mov gs, [esi + I_GS]
+	mov ds, [esi + I_DS]
+.registers:
+	mov eax, [ss:esi + I_GPR]
+	mov ecx, [ss:esi + I_GPR + 4]
+	mov edx, [ss:esi + I_GPR + 8]
+	mov ebx, [ss:esi + I_GPR + 12]
+	mov ebp, [ss:esi + I_GPR + 20]
+	mov edi, [ss:esi + I_GPR + 28]
+	mov esi, [ss:esi + I_GPR + 24]
+	iretd
+
+insn_common:
+	pushad
+	mov esi, [ss:VAR_CUR]
+	mov [ss:esi + O_DS], ds
+	mov [ss:esi + O_ES], es
+	mov [ss:esi + O_FS], fs
+	mov [ss:esi + O_GS], gs
+	mov ax, UDATA
+	mov ds, ax
+	mov es, ax
+	lea edi, [esi + O_GPR]
+	mov ebx, esi
+	mov esi, esp
+	mov ecx, 8 + 7		; PUSHAD's, then vector to SS
+	cld
+	rep movsd
+	test dword [ebx + O_FLAGS], 1 << 17
+	jz .protected
+	mov eax, [esi]
+	mov [ebx + O_ES], eax
+	mov eax, [esi + 4]
+	mov [ebx + O_DS], eax
+	mov eax, [esi + 8]
+	mov [ebx + O_FS], eax
+	mov eax, [esi + 12]
+	mov [ebx + O_GS], eax
+.protected:
+	add dword [VAR_CUR], INSN_SIZE
+	jmp insn_next
+
+insn_done:
+	SIGNAL
+	jmp job_done
+
+real_start:
+	lidt [idtr_real]
+	jmp CODE16:.sixteen
+bits 16
+.sixteen:
+	mov ax, DATA16
+	mov ds, ax
+	mov es, ax
+	mov fs, ax
+	mov gs, ax
+	mov ss, ax
+	mov eax, cr0
+	and al, 0xfe
+	mov cr0, eax
+	jmp 0:real_next
+real_next:
+	mov ax, VAR_JOB >> 4 & 0xf000
+	mov ds, ax
+	cmp dword [VAR_LEFT & 0xffff], 0
+	je real_done
+	dec dword [VAR_LEFT & 0xffff]
+	mov eax, [VAR_CUR & 0xffff]
+	shr eax, 4
+	mov ds, ax
+	mov ss, [I_SS]
+	mov esp, [I_GPR + 16]
+	push word [I_FLAGS]
+	push word [I_CS]
+	push word [I_IP]
+	mov es, [I_ES]
+	mov fs, [I_FS]
+	mov gs, [I_GS]
+	mov eax, [I_GPR]
+	mov ecx, [I_GPR + 4]
+	mov edx, [I_GPR + 8]
+	mov ebx, [I_GPR + 12]
+	mov ebp, [I_GPR + 20]
+	mov esi, [I_GPR + 24]
+	mov edi, [I_GPR + 28]
+	mov ds, [I_DS]
+	iret
+
+%assign v 0
+%rep 256
+real_%[v]:
+	push word v
+	jmp real_common
+%assign v v + 1
+%endrep
+
+real_common:
+	push ds
+	push es
+	push eax
+	mov ax, VAR_JOB >> 4 & 0xf000
+	mov ds, ax
+	mov eax, [VAR_CUR & 0xffff]
+	add dword [VAR_CUR & 0xffff], INSN_SIZE
+	shr eax, 4
+	mov ds, ax
+	pop eax
+	mov [O_GPR + 28], eax
+	mov [O_GPR + 24], ecx
+	mov [O_GPR + 20], edx
+	mov [O_GPR + 16], ebx
+	mov [O_GPR + 8], ebp
+	mov [O_GPR + 4], esi
+	mov [O_GPR], edi
+	pop word [O_ES]
+	pop word [O_DS]
+	pop word [O_VECTOR]
+	pop word [O_IP]
+	pop word [O_CS]
+	pop word [O_FLAGS]
+	mov [O_SP], esp
+	mov [O_SS], ss
+	mov [O_FS], fs
+	mov [O_GS], gs
+	xor ax, ax
+	mov ss, ax
+	mov esp, KSTACK
+	jmp real_next
+real_done:
+	mov eax, cr0
+	or al, 1
+	mov cr0, eax
+	jmp dword CODE32:real_back
+bits 32
+real_back:
+	mov ax, UDATA
+	mov ds, ax
+	mov es, ax
+	xor ax, ax
+	mov fs, ax
+	mov gs, ax
+	mov ax, DATA0
+	mov ss, ax
+	mov esp, KSTACK
+	jmp insn_done
+
+align 4
+idtr_real:
+	dw 256 * 4 - 1
+	dd ivt
+ivt:
+%assign v 0
+%rep 256
+	dw real_%[v], 0
+%assign v v + 1
+%endrep
+
+; ---- the accesses in 64-bit code
 
 bits 64
 default abs

@@ -4,6 +4,7 @@
  * One guest program (guest.asm) runs a batch of jobs on both; its notes, the tables and all memory are compared.
  *
  *   tables.c    a job from a seed: page tables and the accesses through them
+ *   insns.c     single instructions, which KVM cannot run beside soft in 16 and 32 bits
  *   process.c   QEMU as a child: its monitor over pipes, its memory mapped here
  *   run.c       a batch on both, compared; compare.c what may differ
  *   monitor.c   `info tlb`, `info mem`, `gva2gpa` against core/mem/paging
@@ -96,6 +97,32 @@ void job_paging(const struct plan_job *p, struct paging *pg);
 /* What stands in each page of the pool, page counting from 0 over both pieces. */
 void pool_fill(uint8_t *page, unsigned number);
 
+/* ---- single instructions: in 16- and 32-bit protected mode and virtual-8086 mode at CPL 3, and in real mode */
+enum { WIDE_INSN = 2, WIDE_REAL = 3 }; /* of struct job */
+enum {
+	INSN_AT = 0x30000, /* where the guest copies a list to */
+	INSN_DATA = 0x70000,
+	INSN_END = 0x90000,
+	INSN_BYTES = INSN_END - INSN_AT,
+	INSNS = (INSN_DATA - INSN_AT) / 256,
+	INSN_STAGE = 0x2800000,
+};
+
+struct insn_note {
+	uint32_t gpr[8], flags, ip, cs, ss, ds, es, fs, gs;
+	/* by the guest; registers as PUSHAD stores them */
+	uint32_t out[8], vector, error, out_ip, out_cs, out_flags, out_sp, out_seg[5], pad[5];
+	uint8_t code[32];
+	/* of no interest to the guest */
+	uint32_t undefined; /* flags */
+	uint32_t length, bits, spare[13];
+};
+
+/* insns.c: a list of INSNS instructions and the data that they work on, INSN_BYTES. */
+void insns_make(uint8_t *image, uint64_t seed, bool real);
+/* insns_compare.c */
+void compare_insns(uint64_t seed, bool real, const uint8_t *qemu, const uint8_t *soft, struct diff *d);
+
 /* process.c */
 struct qemu {
 	int pid, to, from;
@@ -114,7 +141,7 @@ int qemu_monitor(struct qemu *q, const char *command, char **out, struct err *e)
 
 /* monitor.c: with both stopped in the job's paging. */
 struct tally {
-	uint64_t jobs, failed, accesses, faults, monitor, early_a;
+	uint64_t jobs, failed, accesses, faults, monitor, early_a, insns;
 };
 int compare_monitor(struct qemu *q, struct machine *m, const struct plan_job *p, struct tally *t, struct diff *d,
 		    struct err *e) MUST_USE;
@@ -124,6 +151,7 @@ void compare_job(const struct plan_job *p, const struct access_note *qemu, const
 		 const uint8_t *qemu_tables, const uint8_t *soft_tables, struct tally *t, struct diff *d);
 
 /* run.c */
-int run_batch(struct qemu *q, uint64_t first, unsigned n, bool monitor, struct tally *t, int verbose);
+int run_insns(struct qemu *q, uint64_t seed, struct tally *t);
+int run_batch(struct qemu *q, uint64_t first, unsigned n, bool monitor, struct tally *t);
 
 #endif

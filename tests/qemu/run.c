@@ -17,7 +17,6 @@ struct batch {
 	struct plan_job *jobs;
 	unsigned n;
 	struct tally *t;
-	int verbose;
 };
 
 static void fill_memory(struct batch *b)
@@ -30,7 +29,8 @@ static void fill_memory(struct batch *b)
 	memcpy(low + GUEST_PARAMS, &count, sizeof(count));
 	for (unsigned i = 0; i < b->n; i++) {
 		memcpy(low + GUEST_JOBS + i * sizeof(struct job), &b->jobs[i].job, sizeof(struct job));
-		memcpy(low + b->jobs[i].job.list, b->jobs[i].list, sizeof(b->jobs[i].list));
+		if (b->jobs[i].job.wide < WIDE_INSN)
+			memcpy(low + b->jobs[i].job.list, b->jobs[i].list, sizeof(b->jobs[i].list));
 		memcpy(low + GUEST_TABLES + i * JOB_BYTES, b->jobs[i].tables, JOB_BYTES);
 	}
 	for (unsigned i = 0; i < POOL_SIZE >> 12; i++)
@@ -153,9 +153,63 @@ static int run_jobs(struct batch *b, struct err *e)
 	return rc ? rc : run_both(b, e);
 }
 
-int run_batch(struct qemu *q, uint64_t first, unsigned n, bool monitor, struct tally *t, int verbose)
+/* Two lists of instructions, compared when each is through. */
+static int run_lists(struct batch *b, uint64_t seed, struct err *e)
 {
-	struct batch b = {.q = q, .n = n, .t = t, .verbose = verbose};
+	struct diff d = {0};
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < 2; i++) {
+		rc = run_both(b, e);
+		if (rc)
+			break;
+		d.n = 0, d.text[0] = '\0';
+		compare_insns(seed, i, b->q->low + INSN_AT, soft_at(b, INSN_AT), &d);
+		b->t->insns += INSNS;
+		b->t->failed += d.n != 0;
+		if (d.n)
+			printf("DISAGREE %s", d.text);
+	}
+	return rc ? rc : run_both(b, e);
+}
+
+int run_insns(struct qemu *q, uint64_t seed, struct tally *t)
+{
+	struct batch b = {.q = q, .t = t, .n = 2};
+	struct err e = {0};
+	char text[1024];
+
+	b.jobs = calloc(2, sizeof(*b.jobs));
+	if (!b.jobs)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < 2; i++)
+		b.jobs[i].job = (struct job){.wide = WIDE_INSN + i, .count = INSNS, .list = INSN_STAGE + i * INSN_BYTES};
+	fill_memory(&b);
+	for (uint32_t i = 0; i < 2; i++)
+		insns_make(q->low + INSN_STAGE + i * INSN_BYTES, seed, i);
+	int rc = soft_open(&b, &e);
+	if (!rc)
+		rc = copy_to_soft(&b, INSN_STAGE, 2 * INSN_BYTES, &e);
+	if (!rc)
+		rc = run_lists(&b, seed, &e);
+	if (rc) {
+		uint32_t cur = 0;
+		err_format(&e, text, sizeof(text));
+		if (b.m && soft_at(&b, GUEST_PARAMS + 0x108))
+			memcpy(&cur, soft_at(&b, GUEST_PARAMS + 0x108), 4);
+		printf("instructions of seed %llu, about number %u: %s\n", (unsigned long long)seed, (cur - INSN_AT) / 256,
+		       text);
+		t->failed++;
+	}
+	t->jobs += 2;
+	machine_destroy(b.m);
+	free(b.jobs);
+	return rc;
+}
+
+int run_batch(struct qemu *q, uint64_t first, unsigned n, bool monitor, struct tally *t)
+{
+	struct batch b = {.q = q, .n = n, .t = t};
 	struct err e = {0};
 	char text[1024];
 	int rc = -ENOMEM;

@@ -99,6 +99,20 @@ const struct command commands_data[] = {
      .words = "-bits -phys",
      .view = "disas",
      .run = cmd_disas},
+    {.name = "backtrace",
+     .aliases = "bt where",
+     .group = "data",
+     .usage = "[N]",
+     .summary = "who called what runs now, the innermost N frames",
+     .help =
+	 "Follows the chain of frame pointers in the current vCPU's mode. Only addresses behind a call count, and frames "
+	 "that ascend; where that ends is said, for code without frame pointers is the rule in small guests.\n"
+	 "\nGives a list, the innermost first: level, rip (where it stands or will go on), symbol, frame (where the saved "
+	 "frame pointer stands; null where the function has none); the last has end, why there are no more. N is 64 by "
+	 "default.",
+     .flags = CMD_NEEDS_VM,
+     .view = "backtrace",
+     .run = cmd_backtrace},
     {.name = "info registers",
      .aliases = "i_r",
      .group = "data",

@@ -46,6 +46,8 @@ int cmd_dump(struct call *c, struct err *e);
 int cmd_restore(struct call *c, struct err *e);
 /* cmd_disas.c */
 int cmd_disas(struct call *c, struct err *e);
+/* cmd_backtrace.c */
+int cmd_backtrace(struct call *c, struct err *e);
 /* cmd_regs.c */
 int cmd_info_registers(struct call *c, struct err *e);
 int cmd_reg(struct call *c, struct err *e);

@@ -95,7 +95,8 @@ void view_by_shape(struct out *o, const struct value *v);
 typedef void view_fn(struct out *o, const struct value *v);
 view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoints, view_slots, view_slot, view_shadow,
     view_shadow_tree, view_sptes, view_rmap, view_rmaps, view_mmio, view_walk, view_xlate, view_memop, view_tlb, view_mem,
-    view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_facts;
+    view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_backtrace,
+    view_facts;
 view_fn view_commands, view_help, view_help_command; /* view_support.c */
 
 #endif

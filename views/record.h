@@ -8,6 +8,7 @@
 
 #include "core/base/value.h"
 #include "core/board/board.h"
+#include "core/debug/backtrace.h"
 #include "core/debug/breakpoint.h"
 #include "core/debug/disas.h"
 #include "core/debug/snap.h"
@@ -25,6 +26,7 @@ struct value record_rmap(struct pool *p, const struct rmap_info *r);
 struct value record_rmap_histogram(struct pool *p, const struct rmap_histogram *h);
 struct value record_mmio(struct pool *p, const struct mmio_info *m);
 struct value record_fault_stage(struct pool *p, const struct fault_stage *f);
+struct value record_backtrace(struct pool *p, const struct backtrace *b, const struct symbols *syms);
 struct value record_bp(struct pool *p, const struct bp *b);
 struct value record_xlate(struct pool *p, const struct xlate_tlb *tlb, const struct xlate_iolist *io);
 struct value record_memop(struct pool *p, const struct memop *op, const struct memop_result *r);

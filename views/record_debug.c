@@ -57,6 +57,25 @@ struct value record_bp(struct pool *p, const struct bp *b)
 	return d;
 }
 
+struct value record_backtrace(struct pool *p, const struct backtrace *b, const struct symbols *syms)
+{
+	struct value list = v_list(p, b->n);
+	char sym[128];
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct value d = v_dict(p, 5);
+		symbols_format(syms, b->v[i].pc, sym, sizeof(sym));
+		v_put(p, &d, "level", v_int((int64_t)i));
+		v_put(p, &d, "rip", v_hex(b->v[i].pc));
+		v_put(p, &d, "symbol", *sym ? v_str(p, sym) : v_null());
+		v_put(p, &d, "frame", b->v[i].has_frame ? v_hex(b->v[i].frame) : v_null());
+		if (i + 1 == b->n && b->end[0])
+			v_put(p, &d, "end", v_str(p, b->end));
+		v_push(p, &list, d);
+	}
+	return list;
+}
+
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol)
 {
 	struct value d = v_dict(p, 8);

@@ -38,6 +38,7 @@ static const struct named_view {
     {"diff", view_diff, VALUE_LIST},
     {"breakpoints", view_breakpoints, VALUE_LIST},
     {"vcpus", view_vcpus, VALUE_LIST},
+    {"backtrace", view_backtrace, VALUE_LIST},
     {"facts", view_facts, VALUE_LIST},
     {"commands", view_commands, VALUE_LIST},
     {"help", view_help, VALUE_DICT},

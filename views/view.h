@@ -41,6 +41,7 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *                record_insn), symbol and symbols (of each value; both optional)
  *   bytes        dict: address, data (hex without 0x)
  *   vcpus        list of id, mode, cpl, rip, smm, state, current (optional)
+ *   backtrace    list of level, rip, symbol, frame; the last may have end
  *   facts        list of what, value, why
  *   display      dict: id, expr, format, value (a dump's dict for memory); displays: a list of them. A stop may have its own
  *   commands     list of command, what; help: dict of titles, each such a list

@@ -248,6 +248,32 @@ void view_breakpoint(struct out *o, const struct value *v)
 	out_text(o, "\n");
 }
 
+/* "#1  0x200031 <fib+0xe>  frame 0x27ff0"; below the last, why there are no more. */
+void view_backtrace(struct out *o, const struct value *v)
+{
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct value *row = &v->items[i];
+		out_textf(o, "#%-3u", (unsigned)get_num(row, "level"));
+		out_styled_hex(o, STYLE_ADDR, get_num(row, "rip"));
+		if (get_str(row, "symbol")[0]) {
+			out_text(o, " <");
+			draw_safe(o, get_str(row, "symbol"));
+			out_text(o, ">");
+		}
+		if (has_num(row, "frame")) {
+			out_text(o, "  frame ");
+			out_styled_hex(o, STYLE_ADDR, get_num(row, "frame"));
+		}
+		out_text(o, "\n");
+		if (!get_str(row, "end")[0])
+			continue;
+		out_begin(o, STYLE_DIM);
+		out_text(o, "ends here: ");
+		out_wrapped(o, get_str(row, "end"), 0);
+		out_end(o, STYLE_DIM);
+	}
+}
+
 static void cell_current(struct out *o, const struct value *row)
 {
 	out_text(o, get_truth(row, "current") ? "*" : " ");

@@ -35,6 +35,20 @@ bool control_interrupted(struct debugger *d);
 /* One instruction; d->stop is a step, or whatever else it ended in. */
 int control_step(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 
+/* A frame that spans more than this is no frame. */
+#define CONTROL_FRAME_MAX (1u << 20)
+/* Where a return address may stand, and what it is: linear addresses. */
+struct ret_guess {
+	uint64_t slot, addr;
+};
+/* stepping.c: the innermost return address. False: none that stands behind a call. */
+bool control_return(struct debugger *d, unsigned vcpu, const struct where *w, struct ret_guess *g);
+/* Is addr right behind a call? *target is a direct one's, else 0. */
+bool control_behind_call(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *target);
+/* A word of the stack (w->word bytes). False: it cannot be read. */
+bool control_read_word(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *out);
+/* The linear address that a frame pointer stands for. */
+uint64_t control_frame(const struct where *w, uint64_t bp);
 /* Does b let the stop through? Counts the hit, unless this is a rehearsal. */
 bool control_passes(struct debugger *d, struct bp *b, struct stop *s);
 /* catch.c: is the event worth telling? By whom it was asked for is then in s->breakpoint. True for what is no event. */

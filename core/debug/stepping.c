@@ -14,9 +14,6 @@
 
 #include "core/debug/control.h"
 
-/* A frame that spans more than this is no frame. */
-#define FRAME_MAX (1u << 20)
-
 static enum insn_kind kind_at(struct debugger *d, unsigned vcpu, const struct where *w, struct insn *insn)
 {
 	uint8_t code[15];
@@ -86,7 +83,7 @@ int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e)
 
 /* ---- finish */
 
-static bool read_word(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *out)
+bool control_read_word(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *out)
 {
 	uint64_t v = 0;
 
@@ -97,7 +94,7 @@ static bool read_word(struct debugger *d, unsigned vcpu, const struct where *w, 
 }
 
 /* Is addr right behind a call? Calls are 2 to 7 bytes long (3 in 16 bit for a near one); *target is a direct one's. */
-static bool behind_call(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *target)
+bool control_behind_call(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *target)
 {
 	uint8_t code[8];
 	struct insn insn;
@@ -114,22 +111,17 @@ static bool behind_call(struct debugger *d, unsigned vcpu, const struct where *w
 	return false;
 }
 
-/* Where the return address may stand, and what it is. */
-struct ret_guess {
-	uint64_t slot, addr;
-};
-
 static bool guess_at(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t slot, struct ret_guess *g,
 		     uint64_t *target)
 {
 	uint64_t ret;
 
 	*target = 0;
-	if (!read_word(d, vcpu, w, slot, &ret))
+	if (!control_read_word(d, vcpu, w, slot, &ret))
 		return false;
 	g->slot = slot;
 	g->addr = control_linear(w, &w->r.seg[SEG_CS], ret);
-	return behind_call(d, vcpu, w, g->addr, target);
+	return control_behind_call(d, vcpu, w, g->addr, target);
 }
 
 /* `push rbp` at pc - 1 has run, `mov rbp, rsp` has not. */
@@ -157,20 +149,25 @@ static bool led_here(struct debugger *d, uint64_t target, uint64_t pc)
 	return target ? same_function(d, target, pc) : s && s->addr == pc;
 }
 
+uint64_t control_frame(const struct where *w, uint64_t bp)
+{
+	if (w->bits == 64)
+		return bp;
+	return control_linear(w, &w->r.seg[SEG_SS], w->r.seg[SEG_SS].db ? (uint32_t)bp : (uint16_t)bp);
+}
+
 static bool guess_by_frame(struct debugger *d, unsigned vcpu, const struct where *w, struct ret_guess *g)
 {
-	uint64_t bp = w->r.gpr[RBP], target;
+	uint64_t bp = control_frame(w, w->r.gpr[RBP]), target;
 
-	if (w->bits != 64)
-		bp = control_linear(w, &w->r.seg[SEG_SS], w->r.seg[SEG_SS].db ? (uint32_t)bp : (uint16_t)bp);
-	if (bp < w->sp || bp - w->sp > FRAME_MAX || bp % w->word)
+	if (bp < w->sp || bp - w->sp > CONTROL_FRAME_MAX || bp % w->word)
 		return false;
 	return guess_at(d, vcpu, w, bp + w->word, g, &target) && (!target || same_function(d, target, w->pc));
 }
 
 /* The innermost return address: on top of the stack at a function's first instructions, else above the frame pointer. A
  * frame pointer alone is not enough: it is the caller's wherever the function does not set one up. */
-static bool guess_return(struct debugger *d, unsigned vcpu, const struct where *w, struct ret_guess *g)
+bool control_return(struct debugger *d, unsigned vcpu, const struct where *w, struct ret_guess *g)
 {
 	uint64_t target;
 
@@ -218,7 +215,7 @@ static int no_caller(struct debugger *d, unsigned vcpu, const struct where *w, s
 {
 	uint64_t top;
 
-	if (!read_word(d, vcpu, w, w->sp, &top))
+	if (!control_read_word(d, vcpu, w, w->sp, &top))
 		return err_set(e, -ENOENT,
 			       "finish" WHY
 			       "no caller: the stack at %#llx, where a return address would be, cannot be read" TRY
@@ -240,7 +237,7 @@ int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
 
 	if (rc)
 		return rc;
-	if (guess_return(d, vcpu, &w, &g)) {
+	if (control_return(d, vcpu, &w, &g)) {
 		struct temp_stop t = {.addr = g.addr, .min_sp = g.slot + w.word, .vcpu = vcpu};
 		rc = control_resume(d, vcpu, &t, &arrived, e);
 	} else if (!has_caller(d, vcpu, &w)) {

@@ -70,10 +70,19 @@ def slots(b):
     assert [x["slot"] for x in v[1:]] == [2, 2] and "visible, because an SMI" in v[1]["why"] and "hidden, because RSM" in v[2]["why"], v
 
 
+def backtrace(b):
+    """Also inside a fault, where the registers come out of the kernel's memory; and in words."""
+    v = into_the_fault(b, "bt")
+    assert v[0] == [{"level": 0, "rip": "0x20000f", "symbol": "write_alias+0x5", "frame": None,
+                     "end": "the frame pointer is 0, as in the outermost frame"}], v
+    status, out, err = start("set $rbp = 0x300000", "set $rsp = 0x2fff00", "bt", "where 1", backend=b)
+    assert status == 0 and out.endswith("#0  0x200000 <start>\nends here: the stack at 0x300000 cannot be read\n#0  0x200000 <start>\n"), out
+
+
 def meanings(b):
     v = ok("catch pio 0x3f8", "catch fault 0x200000 0x200fff", "delete", "catch fault 0x40", backend=b)
     assert v[1]["means"] == "gva 0x200000 to 0x200fff" and v[3]["means"] == "gfn 0x40", v
 
 
 if __name__ == "__main__":
-    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings]))
+    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace]))

@@ -10,7 +10,7 @@ GVAS = ["0x200000", "0x240000", "0x250000", "0x260000", "0x280000", "0x290000", 
 LOOKS = [
     "info slots", "info slots -all", "info shadow", "info shadow 0x13", "info sptes", "info sptes 0x200000 0x2fffff", "shadow tree", "info rmaps",
     *(f"info rmap {g}" for g in ("0x1", "0x40", "0x80", "0x81", "0x10", "0x13")), "info mmio", "info tlb", "info tlb 0x240000 0x260fff",
-    "info mem", "info registers", "info registers -a", "info vcpus", "info smm", "info kvm", "info breakpoints", "vm", "why", "vcpu",
+    "info mem", "info registers", "info registers -a", "info vcpus", "bt", "info smm", "info kvm", "info breakpoints", "vm", "why", "vcpu",
     *(f"walk {a} {acc} {u}" for a in GVAS for acc in "rwx" for u in ("", "-user")),
     *(f"xlate {a} 8 {acc} -user" for a in GVAS for acc in "rwx"), "xlate 0x240ffc 8 w -user", "xlate 0x40000 8 w -phys",
     *(f"catch {{memop {op} {a} {v} -check}}" for a in GVAS for op, v in (("read", "8"), ("write", "0102030405060708"))),

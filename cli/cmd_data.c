@@ -191,7 +191,9 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "[A [B]]",
      .summary = "what changed between two snapshots",
-     .help = "Without B: between A and now; without A: between the newest and now. A list of: part (slot, shadow-page, "
+     .help = "Without B: between A and now; without A: between the newest and now. Inside a fault and with no snapshot at "
+	     "all: between the stage before and this one, or after the fault from its last stage. A list of: part (slot, "
+	     "shadow-page, "
 	     "spte, rmap, mmio, "
 	     "register, memory), kind (added, removed, changed), what, before, after; empty where nothing changed.",
      .flags = 0,

@@ -33,6 +33,7 @@ int cmd_end_run(struct call *c, int rc)
 		return rc;
 	c->s->vcpu = c->s->d.stop.vcpu;
 	session_result_stop(c);
+	snap_keep_stage(c->s);
 	add_place(c);
 	if (c->s->n_displays)
 		v_put(c->pool, &c->result, "displays", display_list(c));

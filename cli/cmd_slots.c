@@ -308,7 +308,7 @@ const struct command commands_slots[] = {
      .help = "Gives the slot with dirty: the gfns written since the last -clear. The slot must log dirty pages "
 	     "(slot flags ID +log-dirty).\n\nA slot that is seen inside SMM and outside logs each apart: dirty_smm and "
 	     "dirty_non_smm, of which dirty is the union.",
-     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+     .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_SLOT,
      .words = "-clear",
      .view = "slot",

@@ -5,9 +5,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/data.h"
+#include "cli/run.h"
 #include "views/record.h"
+
+#define STAGE_US 20000
 
 static struct named_snap *find_snap(struct session *s, const char *name)
 {
@@ -125,6 +129,45 @@ int cmd_snap(struct call *c, struct err *e)
 	return 0;
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* One for each stage, as long as that takes no time that anybody would notice: large shadow tables are left to snap. */
+void snap_keep_stage(struct session *s)
+{
+	uint64_t before = now_us();
+
+	if (s->d.stop.reason != STOP_FAULT_STAGE && !s->stage[1] && !s->stage[0])
+		return;
+	snap_destroy(s->stage[0]);
+	s->stage[0] = s->stage[1];
+	s->stage[1] = NULL;
+	if (s->d.stop.reason != STOP_FAULT_STAGE || s->stage_slow)
+		return;
+	if (snap_take(s->d.m, false, &s->stage[1], NULL))
+		s->stage[1] = NULL;
+	s->stage_slow = now_us() - before > STAGE_US;
+}
+
+/* No snapshot: the stage before the one at hand, or the last stage of the fault that has just ended. */
+static int stage_before(struct session *s, struct snap **out, struct err *e)
+{
+	bool stands = s->d.stop.reason == STOP_FAULT_STAGE;
+
+	*out = s->stage[0];
+	if (*out)
+		return 0;
+	return err_set(e, -ENOENT, "diff" WHY "no snapshot has been taken%s" TRY "snap, then diff later on",
+		       !stands	       ? ""
+		       : s->stage_slow ? ", and this VM is too large to keep one for each stage"
+				       : ", and this is the first stage that was stopped at");
+}
+
 static int diff_names(struct call *c, struct snap **a, struct snap **b, struct err *e)
 {
 	const char *name;
@@ -135,7 +178,7 @@ static int diff_names(struct call *c, struct snap **a, struct snap **b, struct e
 		return rc;
 	if (!args_more(&args)) {
 		if (!c->s->n_snaps)
-			return err_set(e, -ENOENT, "diff" WHY "no snapshot has been taken" TRY "snap, then diff later on");
+			return stage_before(c->s, a, e);
 		*a = c->s->snaps[c->s->n_snaps - 1].snap;
 		return 0;
 	}

@@ -102,6 +102,8 @@ static void free_snaps_and_displays(struct session *s)
 {
 	for (size_t i = 0; i < s->n_snaps; i++)
 		snap_destroy(s->snaps[i].snap);
+	snap_destroy(s->stage[0]);
+	snap_destroy(s->stage[1]);
 	for (size_t i = 0; i < s->n_displays; i++)
 		free(s->displays[i].expr);
 	free(s->snaps);

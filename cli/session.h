@@ -47,6 +47,8 @@ struct session {
 	bool last_was_error;
 	struct named_snap *snaps;
 	size_t n_snaps;
+	struct snap *stage[2]; /* at the fault stage before, and at the one where a vCPU stands; NULL for none */
+	bool stage_slow;       /* they take too long here to be kept */
 	struct display *displays;
 	size_t n_displays;
 	int next_display;

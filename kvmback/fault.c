@@ -312,7 +312,7 @@ static void wait_for_guest(struct kvm_faults *f, bool pass)
 			pages_direct(f->vm->pages, false);
 			return;
 		}
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(p, 2, faults_leavers(f, !pass) ? 1 : -1) < 0 && errno != EINTR)
 			return;
 	}
 }
@@ -325,12 +325,16 @@ static void others_go(struct kvm_faults *f)
 		if (i != f->who && f->kind == RUN_CONTINUE && v->thread && !vcpu_busy(v) && v->thread->out == OUT_KICKED &&
 		    !v->halted)
 			vcpu_give(v, JOB_RUN, 0);
+		/* One that came before the job was given found nobody to kick. */
+		if (vcpu_busy(v) && i != f->who && atomic_load(&f->vm->rs->interrupt))
+			vcpu_kick(v);
 	}
 }
 
 static void release(struct kvm_faults *f, bool pass)
 {
-	if (f->vm->m.vcpus > 1)
+	/* On the way out nobody starts: whoever waits for the run's end has counted who is in the guest. */
+	if (f->vm->m.vcpus > 1 && !pass)
 		others_go(f);
 	if (f->range && !pass)
 		gva_range_end_stage(f->range, f->who, f->page);
@@ -508,6 +512,7 @@ static void disarm(struct kvm_faults *f)
 	f->armed = false;
 	f->n_kept = 0;
 	memset(f->waits, 0, sizeof(f->waits));
+	memset(f->leaving, 0, sizeof(f->leaving));
 	gva_range_destroy(f->range);
 	f->range = NULL;
 }

@@ -42,7 +42,8 @@ struct kvm_faults {
 	struct uffd_fault kept[KVM_MAX_VCPUS_HERE]; /* others that stand in faults of their own */
 	unsigned n_kept;
 	bool waits[KVM_MAX_VCPUS_HERE];
-	struct gva_range *range; /* a filter by gva that follows the guest's tables */
+	bool leaving[KVM_MAX_VCPUS_HERE]; /* kicked, and waits for the page that the parked one stands at */
+	struct gva_range *range;	  /* a filter by gva that follows the guest's tables */
 	struct fault_log log;
 };
 
@@ -61,5 +62,7 @@ int faults_arm_roots(struct kvm_faults *f, struct err *e) MUST_USE;
  * such. */
 void faults_others_out(struct kvm_faults *f);
 bool faults_next(struct kvm_faults *f, struct uffd_fault *out);
+/* Whoever was leaving and is out runs on. True while any is on its way. */
+bool faults_leavers(struct kvm_faults *f, bool run);
 
 #endif

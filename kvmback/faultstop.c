@@ -43,8 +43,10 @@ static void give_leavers(struct kvm_faults *f, struct uffd_fault *given, unsigne
 
 		for (unsigned i = 0; i < *n; i++)
 			known |= given[i].hva == at.hva;
-		if (at.hva == f->page && faults_vcpu_of(f, at.tid) != f->who && keep(f, &at))
+		if (at.hva == f->page && faults_vcpu_of(f, at.tid) != f->who) {
+			f->waits[faults_vcpu_of(f, at.tid)] = f->leaving[faults_vcpu_of(f, at.tid)] = true;
 			continue;
+		}
 		if (!known && *n < max)
 			given[(*n)++] = at;
 		if (at.hva != f->page)
@@ -84,13 +86,39 @@ void faults_others_out(struct kvm_faults *f)
 		(void)!madvise((void *)(uintptr_t)given[i].hva, PAGE_SIZE_4K, MADV_DONTNEED);
 }
 
-/* The next message: first those that were kept. */
+/* The next message: first those that were kept, but for whoever has been given the page since, or has left. */
 bool faults_next(struct kvm_faults *f, struct uffd_fault *out)
 {
-	if (!f->n_kept)
-		return pages_next(f->vm, out);
-	*out = f->kept[0];
-	f->waits[faults_vcpu_of(f, out->tid)] = false;
-	memmove(f->kept, f->kept + 1, --f->n_kept * sizeof(*f->kept));
-	return true;
+	while (f->n_kept) {
+		*out = f->kept[0];
+		unsigned who = faults_vcpu_of(f, out->tid);
+		memmove(f->kept, f->kept + 1, --f->n_kept * sizeof(*f->kept));
+		f->waits[who] = false;
+		if (vcpu_busy(&f->vm->vcpu[who]) && out->hva != f->page)
+			return true;
+	}
+	while (pages_next(f->vm, out)) {
+		if (!f->leaving[faults_vcpu_of(f, out->tid)])
+			return true;
+		faults_continue(f, out->hva);
+	}
+	return false;
+}
+
+bool faults_leavers(struct kvm_faults *f, bool run)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
+		struct kvcpu *v = &f->vm->vcpu[i];
+
+		if (!f->leaving[i])
+			continue;
+		f->waits[i] = false;
+		f->leaving[i] = vcpu_busy(v);
+		any |= f->leaving[i];
+		if (!f->leaving[i] && run && f->kind == RUN_CONTINUE && v->thread->out == OUT_KICKED && !v->halted)
+			vcpu_give(v, JOB_RUN, 0);
+	}
+	return any;
 }

@@ -167,11 +167,18 @@ static int staged_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, u
 	} told[] = {{PTE_A, "accessed"}, {PTE_D, "dirty"}};
 	struct way *w = ctx;
 
-	for (unsigned i = 0; i < ARRAY_LEN(told) && !w->stopped; i++)
-		if ((old ^ new_entry) & told[i].bit)
-			w->stopped = stage(w, told[i].stage, gpa >> PAGE_SHIFT, 0, "entry at gpa %#llx: %#llx to %#llx",
-					   (unsigned long long)gpa, (unsigned long long)old, (unsigned long long)new_entry);
-	return w->stopped || !w->mem->update ? 0 : w->mem->update(w->mem->ctx, gpa, size, old, new_entry);
+	for (unsigned i = 0; i < ARRAY_LEN(told) && !w->stopped; i++) {
+		uint64_t next = old | (new_entry & told[i].bit);
+		if (next == old)
+			continue;
+		w->stopped = stage(w, told[i].stage, gpa >> PAGE_SHIFT, 0, "entry at gpa %#llx: %#llx to %#llx",
+				   (unsigned long long)gpa, (unsigned long long)old, (unsigned long long)next);
+		int rc = w->stopped || !w->mem->update ? 0 : w->mem->update(w->mem->ctx, gpa, size, old, next);
+		if (rc || w->stopped)
+			return rc;
+		old = next;
+	}
+	return 0;
 }
 
 static int walk_guest(struct way *w)

@@ -331,10 +331,25 @@ static void zap_armed(struct soft_faults *f)
 	note(f, m->cpu[0], &st, false);
 }
 
+/* Is there memory of a slot that a filter by gfn is about? */
+static bool any_memory(const struct slot_table *t, const struct fault_filter *f)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		uint64_t first = t->by_gfn[i]->gpa >> PAGE_SHIFT, last = first + (t->by_gfn[i]->size >> PAGE_SHIFT) - 1;
+
+		if (first <= f->last && last >= f->first)
+			return true;
+	}
+	return false;
+}
+
 int soft_fault_catch(struct machine *base, const struct fault_filter *filter, struct err *e)
 {
 	struct soft_machine *m = soft_of(base);
 
+	if (filter && !filter->all && !filter->gva && !any_memory(&m->m.slots, filter))
+		return err_set(e, -EFAULT, "catch fault %#llx" WHY "no slot of plain memory is there" TRY "info slots",
+			       (unsigned long long)filter->first);
 	if (!m->faults) {
 		int rc = filter ? faults_create(m, e) : 0;
 		if (rc || !filter)

@@ -155,6 +155,8 @@ static int set_command(struct target *t, const char *value, struct err *e)
 		what;                                                                                                       \
 		return 0;                                                                                                   \
 	}
+SWITCH(emulated_kernel, t->o->emulated_kernel = true)
+SWITCH(mmio_sptes, t->o->mmio_sptes = true)
 SWITCH(batch, t->o->batch = true)
 SWITCH(json, t->o->json = true)
 SWITCH(quiet, t->o->quiet = true)
@@ -167,6 +169,14 @@ static const struct option_entry entries[] = {
       "who runs the guest (default: kvm where /dev/kvm opens, else soft)"},
      false,
      set_backend},
+    {{"--emulated-kernel", NULL, NULL, NULL, false,
+      "soft: CPL 0 as a KVM without VT-x or SVM emulates it: no sptes for it, the MMIO cache asked first"},
+     false,
+     set_emulated_kernel},
+    {{"--mmio-sptes", NULL, NULL, NULL, false,
+      "soft: remember MMIO pages in the shadow tables too, as KVM with mmio_caching"},
+     false,
+     set_mmio_sptes},
     {{"--memory", "-m", "SIZE", NULL, false, "guest RAM, with K, M or G (default: 64M)"}, true, set_memory},
     {{"--vcpus", "-n", "N", NULL, false, "virtual CPUs, 1 to 64 (default: 1)"}, true, set_vcpus},
     {{"--mode", NULL, "MODE", "real prot long user", false, "how a flat image is entered (default: real)"}, true, set_mode},

@@ -156,7 +156,7 @@ static void loaded_deinit(struct loaded *l)
 static int make_loaded(struct session *s, const struct image_options *opt, struct loaded *l, struct err *e)
 {
 	const struct backend *b;
-	struct machine_config cfg = {0};
+	struct machine_config cfg = {.emulated_kernel = s->opt.emulated_kernel, .mmio_sptes = s->opt.mmio_sptes};
 	int ret = image_open(opt, &l->image, e);
 
 	if (ret)

@@ -17,6 +17,7 @@ enum backend_choice { BACKEND_AUTO, BACKEND_KVM, BACKEND_SOFT };
 
 struct options {
 	enum backend_choice backend;
+	bool emulated_kernel, mmio_sptes; /* struct machine_config's, for soft */
 	struct image_options image;
 	bool batch, json, quiet, no_init, tui;
 	struct action {

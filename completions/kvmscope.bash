@@ -55,7 +55,7 @@ _kvmscope()
 		;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W '-b --backend -m --memory -n --vcpus --mode --at --entry --format -x --script -c --command -ex --eval-command --batch -j --json -q --quiet --nx -h --help -V --version' -- "$cur"))
+		COMPREPLY=($(compgen -W '-b --backend --emulated-kernel --mmio-sptes -m --memory -n --vcpus --mode --at --entry --format -x --script -c --command -ex --eval-command --batch -j --json -q --quiet --nx -h --help -V --version' -- "$cur"))
 		return
 	fi
 	compopt -o filenames

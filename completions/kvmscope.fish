@@ -6,6 +6,8 @@ complete -c kvmscope -a demo:smm -d 'an SMI handler in SMRAM over a device windo
 complete -c kvmscope -a demo:real -d 'from 16-bit real mode over protected mode to long mode'
 complete -c kvmscope -a demo:threads -d 'two vCPUs, one changing a mapping while the other uses it'
 complete -c kvmscope -l backend -s b -x -a 'auto kvm soft' -d 'who runs the guest (default: kvm where /dev/kvm opens, else soft)'
+complete -c kvmscope -l emulated-kernel -d 'soft: CPL 0 as a KVM without VT-x or SVM emulates it: no sptes for it, the MMIO cache asked first'
+complete -c kvmscope -l mmio-sptes -d 'soft: remember MMIO pages in the shadow tables too, as KVM with mmio_caching'
 complete -c kvmscope -l memory -s m -x -d 'guest RAM, with K, M or G (default: 64M)'
 complete -c kvmscope -l vcpus -s n -x -d 'virtual CPUs, 1 to 64 (default: 1)'
 complete -c kvmscope -l mode -x -a 'real prot long user' -d 'how a flat image is entered (default: real)'

@@ -465,7 +465,10 @@ static int facts(struct machine *base, int (*fn)(void *arg, const char *what, co
 	(void)e;
 	return fn(arg, "CPU", "interpreter", "decoded blocks over the shadow MMU; steps, breakpoints and watchpoints are its own") ?:
 	       fn(arg, "shadow paging", "on", "every access goes through shadow pages made on demand") ?:
-	       fn(arg, "MMIO sptes", m->mmio_sptes ? "on" : "off", "as the host's KVM, unless chosen otherwise") ?:
+	       fn(arg, "MMIO sptes", m->mmio_sptes ? "on" : "off", "--mmio-sptes turns them on") ?:
+	       fn(arg, "CPL 0", m->emulated_kernel ? "emulated" : "native",
+		  m->emulated_kernel ? "no sptes for it, the MMIO cache asked first"
+				     : "--emulated-kernel: as a KVM that emulates it") ?:
 	       fn(arg, "SMM", "native", "SMI, save area and RSM by the CPU");
 }
 

@@ -43,6 +43,18 @@ def fractions_are_numbers():
     assert values("expr 1/4.0", "list 0.5 -1e20 a 8.6.13", "string cat 12e4") == [0.25, [0.5, "-1e20", "a", "8.6.13"], "12e4"]
 
 
+def soft_as_other_hosts_are():
+    """--emulated-kernel and --mmio-sptes: what `info kvm` says, and what the guest leaves."""
+    if backend != "soft":
+        return
+    def facts(*options):
+        status, out, err = run(*options, commands=["info kvm", "c", "info mmio"], json_out=True)
+        assert status == 0, err
+        kvm, _, mmio = (json.loads(x) for x in out.split("\n")[:3])
+        return next(row["value"] for row in kvm if row["what"] == "CPL 0"), bool(mmio[0].get("sptes"))
+    assert (facts(), facts("--emulated-kernel"), facts("--mmio-sptes")) == (("native", False), ("emulated", False), ("native", True))
+
+
 def puts_goes_to_stderr_with_json():
     status, out, err = run(commands=["puts hello"], json_out=True)
     assert (status, out, err) == (0, "null\n", "hello\n")
@@ -301,7 +313,7 @@ def term_ends_a_batch():
                 p.stdout.close()
 
 
-TESTS = [one_line_of_json_each, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
+TESTS = [one_line_of_json_each, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
          bad_options, help_and_version, options_in_every_spelling, scripts_print_what_they_put, scripts_see_tcl, the_library_comes_when_it_is_needed,
          script_errors_name_the_line, exit_in_scripts, order_of_scripts_and_commands, init_file, lines_from_a_pipe,
          output_that_goes_away, registers_and_variables, conditions, breakpoint_commands, help_of_every_command,

@@ -624,6 +624,32 @@ static void seed_rules(void **state)
 	teardown(&t);
 }
 
+/* Two gfns on one host page: one chain by the seed's key, one each by slot and gfn. */
+static void one_host_page_twice(void **state)
+{
+	(void)state;
+	for (unsigned seed = 0; seed < 2; seed++) {
+		struct shadow_config cfg = {.rmap_host_page = seed};
+		struct env t;
+
+		setup(&t, &cfg);
+		struct slot *again = add_slot(&t, 2, 0xa0000, 0x1000, 0);
+		again->alias = t.ram->alias + 0x40000;
+		table(&t, 0x13000)[0xa0] = 0xa0000 | U_RW;
+		access_gva(&t, GVA + 0x40000, ACCESS_READ);
+		access_gva(&t, GVA + 0xa0000, ACCESS_READ);
+		struct rmap_list l;
+		assert_int_equal(shadow_rmap(t.s, 0x40, &l, NULL), 0);
+		assert_int_equal(l.v[0].n_sptes, seed ? 2 : 1);
+		rmap_list_free(&l);
+		assert_int_equal(shadow_write_protect_gfn(t.s, again, 0xa0), 0); /* both are clean, so not writable */
+		access_gva(&t, GVA + 0x40000, ACCESS_WRITE);
+		access_gva(&t, GVA + 0xa0000, ACCESS_WRITE);
+		assert_int_equal(shadow_write_protect_gfn(t.s, again, 0xa0), seed ? 2 : 1);
+		teardown(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -634,7 +660,7 @@ int main(void)
 	    cmocka_unit_test(random_steps),	    cmocka_unit_test(seed_rules),
 	    cmocka_unit_test(unsync_linked_again),  cmocka_unit_test(unsync_by_a_read),
 	    cmocka_unit_test(unsync_reserved_bits), cmocka_unit_test(unsync_becomes_a_directory),
-	    cmocka_unit_test(emulated_writes),
+	    cmocka_unit_test(emulated_writes),	    cmocka_unit_test(one_host_page_twice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

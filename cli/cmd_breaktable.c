@@ -43,9 +43,13 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "A [LEN] [-phys] [if COND]",
      .summary = "stop when memory is written",
-     .help = "LEN is 8 in 64-bit code, else 4 or 2. A is linear; with -phys guest physical, whatever address the guest "
-	     "used. Every "
-	     "write stops, also one that leaves the value as it was. " KEYS,
+     .help =
+	 "LEN is 8 in 64-bit code, else 4 or 2; there is no limit to how many or how long. A is linear, mapped or not yet, "
+	 "and goes where the tables of CR3 take it; with -phys guest physical, whatever address the guest used. Every "
+	 "write stops, also one that leaves the value as it was; the stop tells instruction, gva, gpa, data and old_data. "
+	 "A write to READONLY memory and a device's answer are MMIO: catch mmio. The debugger's own writes are no hits. "
+	 "how: hw a debug register, page an armed page (full speed everywhere else), step single steps, then why says "
+	 "what keeps it from more. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
@@ -56,7 +60,7 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "A [LEN] [-phys] [if COND]",
      .summary = "stop when memory is read",
-     .help = "As watch. " KEYS,
+     .help = "As watch; reading READONLY memory stops too. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
@@ -67,7 +71,7 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "A [LEN] [-phys] [if COND]",
      .summary = "stop when memory is read or written",
-     .help = "As watch. " KEYS,
+     .help = "As watch; reading READONLY memory stops too. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
@@ -168,9 +172,8 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "",
      .summary = "breakpoints, watchpoints and catchpoints",
-     .help = "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; address "
-	     "for those "
-	     "that have one, len and phys for watchpoints.",
+     .help = "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; why "
+	     "where how is step; address for those that have one, len and phys for watchpoints.",
      .flags = 0,
      .view = "breakpoints",
      .run = cmd_info_breakpoints},

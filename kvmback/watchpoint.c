@@ -304,6 +304,10 @@ bool watch_touched(struct kvcpu *v)
 	/* The signal comes before the page: the step would only fault once more. */
 	while (atomic_load(&v->thread->opening))
 		sched_yield();
+	/* A kick that comes meanwhile is seen by its flag. */
+	vcpu_immediate_exit(v, false);
+	if (vcpu_kicked(v))
+		vcpu_immediate_exit(v, true);
 	if (!io_finish(v))
 		return false;
 	if (executed(v, &r)) {

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "kvmback/run.h"
 #include "kvmback/uffd.h"
 
 static bool possible(void)
@@ -428,6 +430,49 @@ static void interrupt(void **state)
 	}
 }
 
+struct pest {
+	pthread_t victim;
+	atomic_bool stop;
+};
+
+static void *pester(void *arg)
+{
+	struct pest *p = arg;
+
+	while (!atomic_load(&p->stop)) {
+		pthread_kill(p->victim, KICK_SIGNAL);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Signals that mean nothing bring the vCPU out of the fault at any time: no hit is lost, none is told twice. */
+static void stray_signals(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		struct pest p = {.victim = pthread_self()};
+		uint32_t now = 0;
+		pthread_t t;
+		OPEN(g, GUEST_LONG, cpl, 1);
+
+		/* inc dword [0x5000]; jmp back */
+		CODE(&g, "\xff\x04\x25\x00\x50\x00\x00\xeb\xf7");
+		watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
+		hit(&g, 1, GUEST_CODE + 7, 0x5000, 4, true);
+		assert_int_equal(pthread_create(&t, NULL, pester, &p), 0);
+		for (uint32_t i = 2; i <= 200; i++) {
+			hit(&g, 1, GUEST_CODE + 7, 0x5000, 4, true);
+			memcpy(&now, g.stop.data, sizeof(now));
+			assert_int_equal(now, i);
+		}
+		atomic_store(&p.stop, true);
+		pthread_join(t, NULL);
+		guest_close(&g);
+	}
+}
+
 /* ---- several vCPUs: nobody runs past a page that is open for another */
 
 static void two_vcpus(void **state)
@@ -500,6 +545,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(while_catching_faults),
 	    cmocka_unit_test(watched_table),
 	    cmocka_unit_test(interrupt),
+	    cmocka_unit_test(stray_signals),
 	    cmocka_unit_test(two_vcpus),
 	    cmocka_unit_test(slot_flip),
 	};

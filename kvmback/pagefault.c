@@ -118,7 +118,8 @@ static void touched(struct kvcpu *v)
 	note_regs(v);
 	atomic_store(&v->thread->opening, true);
 	atomic_store(&v->thread->touched, true);
-	/* Another signal may have brought it out of the fault already: then it must not enter again and run past the page. */
+	/* Another signal may have brought it out of the fault already: then it must not enter again and run past the page.
+	 */
 	vcpu_immediate_exit(v, true);
 	(void)tgkill(getpid(), v->thread->tid, KICK_SIGNAL);
 }

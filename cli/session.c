@@ -178,7 +178,8 @@ static void swap_loaded(struct session *s, struct loaded *l)
 	struct loaded old = {.m = s->d.m, .image = s->image, .syms = s->d.syms};
 
 	s->d.m = l->m;
-	machine_ask_interrupted(l->m, session_interrupted);
+	if (l->m)
+		machine_ask_interrupted(l->m, session_interrupted);
 	s->image = l->image;
 	s->d.syms = l->syms;
 	*l = old;

@@ -395,7 +395,7 @@ int machine_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, s
 
 	if (!rc && !n && !m->ops->mmu_catch)
 		return 0;
-	if (!rc)
+	if (!rc && n)
 		rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->mmu_catch, "catch mmu", e);
 	if (!rc && m->running)
 		rc = err_set(e, -EBUSY, "catch mmu" WHY "the guest is running" TRY "interrupt first");

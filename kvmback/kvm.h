@@ -7,6 +7,7 @@
  *   smm.c    SMM by hand, or address space 1         probe.c  which debug facilities work, once
  *   run.c    threads, all-stop, exits                step.c   one instruction, per mode
  *   plant.c  breakpoints                             kernel/  the running kernel's own structures
+ *   pages.c  armed for watchpoints                   pagefault.c, watchpoint.c  who comes to one; is it a hit
  */
 #ifndef KVMSCOPE_KVMBACK_KVM_H
 #define KVMSCOPE_KVMBACK_KVM_H

@@ -39,9 +39,9 @@ static void test_names(void **state)
 
 static void test_stop_reasons(void **state)
 {
-	static const char *const name[] = {"none", "step", "breakpoint",  "watchpoint", "fault-stage", "exception",
-					   "mmio", "pio",  "hlt",	  "shutdown",	"smi",	       "rsm",
-					   "mode", "slot", "interrupted", "exit",	"error"};
+	static const char *const name[] = {"none", "step", "breakpoint", "watchpoint",	"fault-stage", "exception",
+					   "mmio", "pio",  "hlt",	 "shutdown",	"smi",	       "rsm",
+					   "mode", "slot", "mmu",	 "interrupted", "exit",	       "error"};
 
 	(void)state;
 	for (int r = STOP_NONE; r <= STOP_ERROR; r++)

@@ -69,7 +69,8 @@ static void stack(struct maker *m)
 		byte(m, 0xc8);
 		le(m, below(m, 64), 2);
 		byte(m, percent(m, 60) ? 0 : below(m, 40));
-		m->n->gpr[RBP] = 0x4000 + below(m, 0x400) * 4;
+		/* All 31 pointers below it are above the end of the segment that expands down, too. */
+		m->n->gpr[RBP] = 0x4080 + below(m, 0x3e0) * 4;
 		break;
 	case 9: /* leave */
 		m->n->gpr[RBP] = 0x4000 + below(m, 0x1000);

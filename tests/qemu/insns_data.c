@@ -131,8 +131,9 @@ static void bits(struct maker *m)
 	byte(m, 0x0f);
 	if (k < 4) {
 		byte(m, 0xa3 + 8 * op);
-		/* The bit's number reaches beyond the operand: near it, so that it stays within the segment. */
-		if (m->op == 4 || percent(m, 80))
+		/* The bit's number reaches beyond the operand: near it, so that it stays within the segment. The stack
+		 * pointer is small as it is; made negative, a return to a 16-bit stack would cut it. */
+		if (reg != RSP && (m->op == 4 || percent(m, 80)))
 			m->n->gpr[reg] = below(m, 8192) - 4096;
 		uint32_t bit = m->n->gpr[reg];
 		unsigned at = m->at;

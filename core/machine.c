@@ -529,7 +529,19 @@ int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct 
 	if (!rc && m->running)
 		rc = err_set(e, -EBUSY, "catch fault" WHY "the guest is running" TRY "interrupt first");
 	m->changes += f != NULL;
-	return rc ? rc : m->ops->fault_catch(m, f, e);
+	if (!rc)
+		rc = m->ops->fault_catch(m, f, e);
+	if (rc)
+		return rc;
+	m->catches_faults = f != NULL;
+	if (f)
+		m->fault_filter = *f;
+	return 0;
+}
+
+const struct fault_filter *machine_fault_caught(const struct machine *m)
+{
+	return m->catches_faults ? &m->fault_filter : NULL;
 }
 
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e)

@@ -203,6 +203,8 @@ struct fault_filter {
 	uint64_t first, last;
 };
 int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e) MUST_USE; /* NULL: none any more */
+/* What is caught now; NULL: nothing. */
+const struct fault_filter *machine_fault_caught(const struct machine *m);
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e) MUST_USE; /* one stage, or to the next fault */
 int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e) MUST_USE;
 

@@ -119,7 +119,9 @@ struct machine {
 	struct gfn_cache gfn_cache; /* memop's */
 	atomic_bool running;
 	bool (*interrupted)(void); /* machine_ask_interrupted() */
-	uint64_t changes;	   /* by the debugger, of what the guest could see; see machine_changes() */
+	bool catches_faults;
+	struct fault_filter fault_filter; /* of what is caught then */
+	uint64_t changes;		  /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
 	uint32_t catches; /* what machine_catch() was told last */
 	struct slot_news news[SLOT_NEWS_MAX];

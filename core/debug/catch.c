@@ -179,6 +179,16 @@ static void widen(struct fault_filter *sum, const struct fault_filter *f, bool f
 	}
 }
 
+/* Arming zaps: what is armed as it should be is left alone when some other catchpoint or breakpoint changes. */
+static int apply_faults(struct debugger *d, const struct fault_filter *f, struct err *e)
+{
+	const struct fault_filter *now = machine_fault_caught(d->m);
+
+	if (f ? now && now->all == f->all && now->gva == f->gva && now->first == f->first && now->last == f->last : !now)
+		return 0;
+	return machine_fault_catch(d->m, f, e);
+}
+
 static int apply_mmu(struct debugger *d, struct err *e)
 {
 	struct mmu_filter v[MMU_FILTERS_MAX];
@@ -215,8 +225,5 @@ int debug_apply_catches(struct debugger *d, struct err *e)
 		rc = apply_mmu(d, e);
 	if (rc)
 		return rc;
-	/* A machine without fault stepping has none to drop. */
-	if (!faults && !machine_can(d->m, MACHINE_CAP_FAULT_STEP, NULL))
-		return 0;
-	return machine_fault_catch(d->m, faults ? &sum : NULL, e);
+	return apply_faults(d, faults ? &sum : NULL, e);
 }

@@ -332,7 +332,13 @@ static void test_apply_catches(void **state)
 	assert_int_equal(fake_of(d.m)->filter.first, 0x40);
 	assert_int_equal(fake_of(d.m)->filter.last, 0x60);
 	assert_false(fake_of(d.m)->filter.all);
+	/* Arming anew would zap what is armed: the machine is not asked for the same again. */
+	fake_of(d.m)->fail_op = "fault_catch";
+	fake_of(d.m)->fail_code = -EIO;
+	assert_int_equal(debug_apply_catches(&d, NULL), 0);
 	catchpoint(0, false, 0)->fault = (struct fault_filter){.gva = true, .first = 0, .last = 1};
+	assert_int_equal(debug_apply_catches(&d, NULL), -EIO);
+	fake_of(d.m)->fail_op = NULL;
 	assert_int_equal(debug_apply_catches(&d, NULL), 0);
 	assert_true(fake_of(d.m)->filter.all);
 }

@@ -149,28 +149,39 @@ static uint64_t now_ns(void)
 static bool stop_here(struct kvcpu *v)
 {
 	struct kvm_mmu *k = v->vm->mmu;
-	struct stop *s = &v->thread->stop;
 
 	if (!io_finish(v))
 		return false;
 	pthread_mutex_lock(&k->lock);
-	s->mmu = k->kept[0];
+	v->thread->stop.mmu = k->kept[0];
 	pthread_mutex_unlock(&k->lock);
-	snprintf(
-	    s->note, sizeof(s->note),
-	    "a tracepoint cannot stop a vCPU: a signal fetched it out of KVM_RUN %llu us later, before the guest executed "
-	    "anything more",
-	    (unsigned long long)((now_ns() - s->mmu.time) / 1000));
 	return vcpu_stop(v, STOP_MMU);
 }
 
 bool mmu_look(struct kvcpu *v)
 {
 	struct kvm_mmu *k = v->vm->mmu;
+	struct stop *s = &v->thread->stop;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
 		take(v);
-	return mmu_pending(v->vm) ? stop_here(v) : true;
+	if (!mmu_pending(v->vm))
+		return true;
+	if (!stop_here(v) && s->reason == STOP_MMU)
+		snprintf(
+		    s->note, sizeof(s->note),
+		    "a tracepoint cannot stop a vCPU: a signal fetched it out of KVM_RUN %llu us later, before the guest "
+		    "executed anything more",
+		    (unsigned long long)((now_ns() - s->mmu.time) / 1000));
+	return false;
+}
+
+void mmu_tell_late(struct kvcpu *v)
+{
+	struct stop *s = &v->thread->stop;
+
+	if (!stop_here(v) && s->reason == STOP_MMU)
+		snprintf(s->note, sizeof(s->note), "it happened before the last stop, which was told first");
 }
 
 /* ---- from the debugger's thread */

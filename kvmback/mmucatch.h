@@ -22,6 +22,8 @@ void mmu_job_begin(struct kvcpu *v);
 void mmu_job_end(struct kvcpu *v);
 /* After an exit or a step: true where nothing was caught; else the vCPU's stop is filled, and false. */
 bool mmu_look(struct kvcpu *v);
+/* The stop of what was kept when another one was told. */
+void mmu_tell_late(struct kvcpu *v);
 /* Is something kept that no stop has told of? */
 bool mmu_pending(struct kvm_vm *vm);
 

@@ -151,6 +151,8 @@ static void free_run(struct kvcpu *v)
 	while (on) {
 		if (atomic_load_explicit(&t->touched, memory_order_relaxed)) {
 			on = vcpu_runs_here(v) ? watch_touched(v) : vcpu_out(v, OUT_TOUCH);
+			if (on && v->vm->mmu)
+				on = mmu_look(v);
 			continue;
 		}
 		if (t->moved) {
@@ -215,7 +217,7 @@ static void do_job(struct kvcpu *v, enum job job)
 		mmu_job_begin(v);
 	/* What another stop came before is told first. */
 	if (job == JOB_RUN && mmu_pending(v->vm))
-		(void)mmu_look(v);
+		mmu_tell_late(v);
 	else if (job == JOB_RUN)
 		free_run(v);
 	else if (job == JOB_STEP)

@@ -127,6 +127,20 @@ void block_cache_written(struct block_cache *b, const uint8_t *host_page)
 		page_drop(b, p);
 }
 
+/* A translation has gone that the rest of the block may have been fetched by: step by step it would be fetched anew. */
+void block_cut(struct soft_cpu *c)
+{
+	struct block *k = c->running, **at;
+
+	if (!k || k->dead)
+		return;
+	at = &page_find(c->blocks, page_start(k->host))->blocks;
+	while (*at != k)
+		at = &(*at)->page_next;
+	*at = k->page_next;
+	bury(c->blocks, k);
+}
+
 void block_cache_flush(struct block_cache *b)
 {
 	for (unsigned i = 0; i < PAGE_BUCKETS; i++)
@@ -317,6 +331,8 @@ static void account(struct soft_cpu *c, const struct uop *last)
 		    (last->mem_src || last->mem_dst))
 			c->vector = 12;
 		done -= last->fn != op_end && last->fn != op_look_again;
+	} else if (last->fn == op_look_again && !c->looked_again) {
+		done++; /* it ended the block and buried it as well */
 	}
 	if (c->stop_soon)
 		c->by = uop_rip(c, c->looked_again && last->done ? last - 1 : last);
@@ -327,13 +343,14 @@ static void account(struct soft_cpu *c, const struct uop *last)
 
 /* Whole blocks, one after the other. A block that jumps to its own start is run again without being looked up, as long as
  * nothing was flushed meanwhile and no breakpoint stands at it: that is what tight loops do. */
-static void run_blocks(struct soft_cpu *c, const struct block *k)
+static void run_blocks(struct soft_cpu *c, struct block *k)
 {
 	const struct uop *u, *last;
 	uint32_t flushes = c->flushes;
 	bool again =
 	    !c->any_plants || !soft_planted(c, c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip));
 
+	c->running = k;
 	do {
 		u = k->uop;
 		do {
@@ -343,6 +360,7 @@ static void run_blocks(struct soft_cpu *c, const struct block *k)
 		account(c, last);
 	} while (again && c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
 		 c->flushes == flushes && !c->stop_soon && !(c->eflags & (RFLAGS_TF | RFLAGS_RF)));
+	c->running = NULL;
 }
 
 static void run_one(struct soft_cpu *c, const struct block *k)

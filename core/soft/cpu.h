@@ -119,9 +119,10 @@ struct soft_cpu {
 	struct stop stop;
 	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
 
-	bool looked_again;  /* block.c: the last handler was that of a block that is dead */
-	uint64_t by;	    /* rip of the instruction that hit a watchpoint */
-	uint64_t block_rip; /* rip of the current block's first byte */
+	bool looked_again;     /* block.c: the last handler was that of a block that is dead */
+	uint64_t by;	       /* rip of the instruction that hit a watchpoint */
+	uint64_t block_rip;    /* rip of the current block's first byte */
+	struct block *running; /* by whole blocks; else NULL */
 	struct block_cache *blocks;
 	struct decoder *decoder; /* the machine's */
 	uint64_t icount;	 /* instructions completed */
@@ -266,6 +267,8 @@ void block_cache_destroy(struct block_cache *b);
 void block_cache_flush(struct block_cache *b);
 /* Code on the host page was written: blocks of it go. mem.c calls it for pages that block_page_has_code() names. */
 void block_cache_written(struct block_cache *b, const uint8_t *host_page);
+/* The instruction under way is the last of the block that runs; what follows is looked up and fetched anew. */
+void block_cut(struct soft_cpu *c);
 bool block_page_has_code(const struct block_cache *b, const uint8_t *host_page);
 /* Execute up to c->budget instructions; returns with c->event set (EVENT_NONE: the budget is used up). c->rip, eflags and
  * icount are up to date then. */

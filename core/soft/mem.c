@@ -289,6 +289,7 @@ static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool wr
 		rc = run_iolist(&env, &io, data, &e);
 	if (rc)
 		return c->event ? -1 : raise_host(c, rc, &e);
+	uint32_t flushes = c->flushes_of_all;
 	for (unsigned i = 0; write && i < io.n; i++) {
 		if (io.io[i].kind != IO_RAM)
 			continue;
@@ -296,6 +297,8 @@ static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool wr
 		if (a->emulate[i])
 			shadow_emulated_write(c->m->shadow, io.io[i].gpa, io.io[i].len);
 	}
+	if (c->flushes_of_all != flushes)
+		block_cut(c);
 	return 0;
 }
 

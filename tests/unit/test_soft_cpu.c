@@ -458,6 +458,21 @@ static void test_self_modifying(void **state)
 	cpu_close(&c);
 }
 
+/* A CALL whose return address goes onto the page of its own code counts once, as it does in steps. */
+static void test_call_onto_its_own_page(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	cpu_open(&c, LONG, 0);
+	c.r.gpr[RSP] = CODE + 0x800;
+	cpu_set(&c, REGS_GPR);
+	assert_int_equal(RUN(&c, "\x90\xe8\x00\x00\x00\x00\x90"), STOP_HLT); /* nop; call $+5; nop; hlt */
+	assert_int_equal(cpu_peek(&c, CODE + 0x7f8, 8), CODE + 6);
+	assert_int_equal(machine_position(c.m), 4);
+	cpu_close(&c);
+}
+
 static void test_code_across_pages(void **state)
 {
 	struct cpu c;
@@ -641,6 +656,7 @@ int main(void)
 	    cmocka_unit_test(test_sti_shadow),
 	    cmocka_unit_test(test_debug_registers),
 	    cmocka_unit_test(test_self_modifying),
+	    cmocka_unit_test(test_call_onto_its_own_page),
 	    cmocka_unit_test(test_code_across_pages),
 	    cmocka_unit_test(test_long_instructions),
 	    cmocka_unit_test(test_flush),

@@ -186,12 +186,39 @@ static void movs_within_a_clean_page(void **state)
 	cpu_close(&c);
 }
 
+/* A write over two entries of the directory drops all that it maps, the code too: the next instruction is fetched anew, and
+ * so mapped, also where both were decoded as one block. */
+static void code_behind_a_directory_write(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	for (unsigned steps = 0; steps < 2; steps++) {
+		cpu_open(&c, LONG, 3);
+		c.r.gpr[RBX] = PDE(0x600000) + 2;
+		c.r.idt = (struct desc_table){0}; /* a handler would bring the table of its page back, which is the code's */
+		cpu_set(&c, REGS_GPR | REGS_SYS);
+		CODE_AT(&c, CODE, "\x48\x89\x03\x90\xf4"); /* mov [rbx], rax; nop; hlt, which is #GP */
+		if (steps)
+			assert_int_equal(cpu_run(&c, RUN_STEP, 1), STOP_STEP);
+		assert_false(is_mapped(&c, CODE));
+		assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_EXCEPTION);
+		assert_int_equal(c.r.rip, CODE + 4);
+		assert_true(is_mapped(&c, CODE));
+		cpu_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(write_across_pages),     cmocka_unit_test(enter_frame),
-	    cmocka_unit_test(read_modify_write),      cmocka_unit_test(fault_clears_the_mmio_cache),
-	    cmocka_unit_test(page_fault_invalidates), cmocka_unit_test(movs_within_a_clean_page),
+	    cmocka_unit_test(write_across_pages),
+	    cmocka_unit_test(enter_frame),
+	    cmocka_unit_test(read_modify_write),
+	    cmocka_unit_test(fault_clears_the_mmio_cache),
+	    cmocka_unit_test(page_fault_invalidates),
+	    cmocka_unit_test(movs_within_a_clean_page),
+	    cmocka_unit_test(code_behind_a_directory_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

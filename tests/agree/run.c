@@ -59,15 +59,18 @@ static void log_scratch(struct side *s)
 	w->ctx = s;
 }
 
-static int side_open(struct side *s, const struct plan *p, bool soft, struct err *e)
+/* maxphyaddr: soft's has what kvm's has; 0 opens kvm's. Known before the registers are set: that is when a vCPU takes it. */
+static int side_open(struct side *s, const struct plan *p, unsigned maxphyaddr, struct err *e)
 {
 	struct machine_config cfg = {.vcpus = 1, .emulated_kernel = true, .mmio_sptes = false};
 	struct board_window w = {.name = "log", .gpa = GPA_LOG, .size = LOG_SIZE, .ctx = s, .access = log_access};
 	int rc;
 
 	memset(s, 0, sizeof(*s));
-	s->name = soft ? "soft" : "kvm";
-	rc = machine_create(soft ? &soft_backend : &kvm_backend, &cfg, &s->m, e);
+	s->name = maxphyaddr ? "soft" : "kvm";
+	rc = machine_create(maxphyaddr ? &soft_backend : &kvm_backend, &cfg, &s->m, e);
+	if (!rc && maxphyaddr)
+		s->m->maxphyaddr = maxphyaddr;
 	if (!rc)
 		rc = board_add_window(machine_board(s->m), &w, e);
 	w.gpa = GPA_HOLE; /* answers as an address without a device, so that what goes there is seen */
@@ -305,13 +308,13 @@ static int run_stepping(const struct plan *p, struct side *k, struct side *s, in
 }
 
 /* The entries' history of a guest that is not stepped: soft once more, step by step. */
-static int scout(const struct plan *p, struct err *e)
+static int scout(const struct plan *p, unsigned maxphyaddr, struct err *e)
 {
 	struct insn_facts f;
 	uint8_t code[16] = {0};
 	unsigned skipped = 0;
 	struct side s;
-	int rc = side_open(&s, p, true, e);
+	int rc = side_open(&s, p, maxphyaddr, e);
 
 	for (unsigned n = 0; !rc && n < SCOUT_MAX; n++) {
 		rc = step(&s, e);
@@ -364,7 +367,7 @@ static int run_whole(const struct plan *p, struct side *k, struct side *s, int v
 {
 	struct err e = {0};
 	unsigned skipped = 0;
-	int rc = scout(p, &e);
+	int rc = scout(p, k->m->maxphyaddr, &e);
 
 	while (rc == WENT)
 		rc = run_on(p, k, s, &skipped, verbose, t);
@@ -376,12 +379,10 @@ int agree_seed(struct plan *p, struct totals *t, int verbose)
 {
 	struct side k = {0}, s = {0};
 	struct err e = {0};
-	int rc = side_open(&k, p, false, &e);
+	int rc = side_open(&k, p, 0, &e);
 
 	if (!rc)
-		rc = side_open(&s, p, true, &e);
-	if (!rc)
-		s.m->maxphyaddr = k.m->maxphyaddr;
+		rc = side_open(&s, p, k.m->maxphyaddr, &e);
 	if (rc)
 		printf("seed %llu: %s: %s\n", (unsigned long long)p->seed, e.what, e.why);
 	events_reset();

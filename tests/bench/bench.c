@@ -27,15 +27,26 @@ double bench_fail(const char *fmt, ...)
 	return -1;
 }
 
+static double now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 double bench_now(void)
 {
 	static int cpu = -1;
-	struct timespec t;
 
 	if (cpu < 0)
 		cpu = getenv("BENCH_CPU") != NULL;
-	clock_gettime(cpu ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return now(cpu ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC);
+}
+
+double bench_clock(void)
+{
+	return now(CLOCK_MONOTONIC);
 }
 
 bool bench_quick(void)

@@ -16,6 +16,7 @@ typedef double (*bench_fn)(void *arg);
 extern char bench_why[300];
 double bench_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 double bench_now(void);
+double bench_clock(void);	      /* the clock whatever BENCH_CPU says: for what is about other processes */
 bool bench_quick(void);		      /* fewer runs: BENCH_QUICK is set */
 bool bench_wanted(const char *group); /* BENCH_ONLY names it, or nothing */
 

@@ -15,7 +15,12 @@
 
 #define MAX_ARGS 24
 
-static char *files[16];
+/* Of the same code, one file. */
+static struct file {
+	char *name;
+	void *code;
+	size_t len;
+} files[32];
 static size_t n_files;
 
 static bool failed(const struct err *e)
@@ -36,8 +41,14 @@ struct session *bench_open(int argc, const char *const *argv)
 	struct options opt;
 	struct err e = {0};
 
-	for (int i = 0; i < argc && n < MAX_ARGS; i++)
+	for (int i = 0; i < argc && n < MAX_ARGS; i++) {
+		if (!argv[i]) { /* bench_image() failed */
+			free(s);
+			bench_fail("a file for the guest's code could not be made in /tmp");
+			return NULL;
+		}
 		args[n++] = (char *)(uintptr_t)argv[i];
+	}
 	if (options_parse(&opt, n, args, &end, &e) || session_init(s, &opt, &e)) {
 		failed(&e);
 		free(s);
@@ -76,25 +87,49 @@ double bench_time(struct session *s, const char *script)
 	return bench_eval(s, script) ? bench_now() - t : -1;
 }
 
-const char *bench_image(const void *code, size_t len)
+static char *image_file(const void *code, size_t len)
 {
 	char name[] = "/tmp/kvmscope-bench-XXXXXX";
-	int fd = n_files < ARRAY_LEN(files) ? mkstemp(name) : -1;
+	int fd = mkstemp(name);
 
 	if (fd < 0)
 		return NULL;
 	bool ok = write(fd, code, len) == (ssize_t)len;
 	close(fd);
-	files[n_files++] = strdup(name);
-	return ok ? files[n_files - 1] : NULL;
+	if (!ok)
+		unlink(name);
+	return ok ? strdup(name) : NULL;
+}
+
+const char *bench_image(const void *code, size_t len)
+{
+	struct file *f = &files[n_files];
+
+	for (size_t i = 0; i < n_files; i++)
+		if (files[i].len == len && !memcmp(files[i].code, code, len))
+			return files[i].name;
+	if (n_files == ARRAY_LEN(files))
+		return NULL;
+	f->code = malloc(len);
+	f->name = f->code ? image_file(code, len) : NULL;
+	if (!f->name) {
+		free(f->code);
+		return NULL;
+	}
+	memcpy(f->code, code, len);
+	f->len = len;
+	n_files++;
+	return f->name;
 }
 
 void bench_files_remove(void)
 {
-	while (n_files) {
-		unlink(files[--n_files]);
-		free(files[n_files]);
+	while (n_files--) {
+		unlink(files[n_files].name);
+		free(files[n_files].name);
+		free(files[n_files].code);
 	}
+	n_files = 0;
 }
 
 /* ---- many pages */

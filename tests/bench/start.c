@@ -64,7 +64,7 @@ static double run_line(void *arg)
 {
 	const struct command_line *c = arg;
 	int fd, pipes[2] = {-1, -1}, status;
-	double t = bench_now();
+	double t = bench_clock();
 	pid_t pid;
 
 	if (!c->until && pipe2(pipes, O_CLOEXEC))
@@ -80,7 +80,7 @@ static double run_line(void *arg)
 	}
 	bool ok = wait_output(fd, c->until);
 	/* The end of a pipe is the program's end, all but the kernel's part of it. */
-	t = bench_now() - t;
+	t = bench_clock() - t;
 	if (!ok || c->until)
 		kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);

@@ -92,7 +92,7 @@ const struct uop *op_fxrstor(struct soft_cpu *c, const struct uop *u)
 	uint64_t lin;
 	uint32_t mxcsr;
 
-	if (image_linear(c, u, false, &lin))
+	if (image_linear(c, u, false, &lin) || soft_probe_read(c, lin + sizeof(image) - 1, 1))
 		return NULL;
 	for (unsigned i = 0; i < 512; i += 16)
 		if (soft_read(c, lin + i, 16, image + i))

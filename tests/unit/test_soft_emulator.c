@@ -209,6 +209,27 @@ static void code_behind_a_directory_write(void **state)
 	}
 }
 
+/* FXSAVE and FXRSTOR touch their last byte first, as processors do: a missing page is reported by that address. */
+static void image_faults_at_its_end(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	for (unsigned load = 0; load < 2; load++) {
+		cpu_open(&c, LONG, 3);
+		cpu_poke64(&c, PTE(0x40000), 0);
+		c.r.gpr[RBX] = 0x40a90;
+		cpu_set(&c, REGS_GPR);
+		if (load)
+			CODE_AT(&c, CODE, "\x0f\xae\x0b\xf4"); /* fxrstor [rbx] */
+		else
+			CODE_AT(&c, CODE, "\x0f\xae\x03\xf4");
+		assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_HLT);
+		expect_fault(&c, PFERR_USER | (load ? 0 : PFERR_WRITE), 0x40c8f);
+		cpu_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +240,7 @@ int main(void)
 	    cmocka_unit_test(page_fault_invalidates),
 	    cmocka_unit_test(movs_within_a_clean_page),
 	    cmocka_unit_test(code_behind_a_directory_write),
+	    cmocka_unit_test(image_faults_at_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

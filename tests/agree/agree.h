@@ -94,6 +94,7 @@ enum {
 	GVA_SYS = 0x208000, /* a supervisor's */
 	GVA_UD_HANDLER = GVA_SYS + 0x3300,
 	GVA_UD_END = GVA_UD_HANDLER + 0x16, /* behind its hlt */
+	GVA_GP_HANDLER = GVA_SYS + 0x30d0,
 	GVA_PF_HANDLER = GVA_SYS + 0x30e0,
 	GVA_PF_END = GVA_PF_HANDLER + 4,
 	GVA_STACK = 0x600000, /* 2 pages */
@@ -206,8 +207,8 @@ struct rule_input {
 	const struct stop *kvm, *soft; /* after the step; NULL before it */
 	const struct regs *kvm_regs;
 	struct regs *soft_regs;
-	uint64_t kvm_cr2;
-	bool moved; /* kvm's rip is another one than before */
+	uint64_t kvm_cr2; /* of its last #PF */
+	bool moved;	  /* kvm's rip is another one than before */
 };
 /* NULL: none. May be asked of an instruction at CPL 0 alone: it is passed over on both. */
 bool rule_passes_over(const struct rule_input *in);
@@ -215,8 +216,9 @@ const char *rule_before(const struct rule_input *in);
 const char *rule_after(const struct rule_input *in);
 /* Results that the emulator has otherwise: soft's registers take them over. */
 bool rule_adopts(const struct rule_input *in);
-/* kvm has written the part of an access before cr2, which soft has not: how many bytes at most. */
+/* kvm may have written the part of an access before cr2, which soft has not: how many bytes at most. */
 unsigned rule_half_write(const struct rule_input *in);
+const char *rule_half_written(void); /* and it has */
 /* Error codes of a #PF whose walk ends where no memory is. */
 bool rule_no_table(uint64_t kvm, uint64_t soft);
 const char *rule_stale(void);
@@ -243,6 +245,7 @@ struct side {
 struct diff {
 	char text[4000];
 	size_t n;
+	bool cache_cleared; /* kvm's MMIO cache is not valid, soft's is: perhaps the host's doing */
 };
 /* A guest that was not stepped may end behind any instruction. */
 #define UNDEFINED_ANY (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
@@ -267,7 +270,7 @@ struct shadow_counts {
 int compare_shadow(struct diff *d, struct machine *kvm, struct machine *soft, struct shadow_counts *counts,
 		   struct err *e) MUST_USE;
 
-/* ---- events.c: the kernel's tracepoints of this thread, where one vCPU runs. */
+/* ---- events.c: the kernel's tracepoints of this thread, where one vCPU runs. Without them all of it may have happened. */
 int events_open(struct err *e) MUST_USE;
 void events_close(void);
 bool events_there(void);
@@ -293,6 +296,9 @@ struct totals {
 	uint64_t guests, failed, instructions, ruled, shadow;
 	struct shadow_counts counts;
 	uint64_t feature[FEATURE_COUNT], skipped;
+	unsigned again;	     /* how often this guest was taken before */
+	uint64_t repeated;   /* guests taken once more, as the host may have cleared the MMIO cache */
+	uint64_t overflowed; /* guests whose shadow tables were not compared: the tracepoints' buffer was full */
 };
 /* 0: agreed; 1: not, printed; negative: could not be run. */
 int agree_seed(struct plan *p, struct totals *t, int verbose);

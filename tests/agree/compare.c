@@ -166,6 +166,7 @@ int compare_mmio_cache(struct diff *d, struct machine *kvm, struct machine *soft
 	if (!rc)
 		rc = machine_mmio(soft, &s, e);
 	for (size_t i = 0; !rc && i < k.n && i < s.n; i++) {
+		d->cache_cleared |= s.v[i].valid && !k.v[i].valid;
 		if (!kept || s.v[i].valid)
 			differ(d, "MMIO cache valid", k.v[i].valid, s.v[i].valid);
 		if (!k.v[i].valid || !s.v[i].valid)

@@ -112,8 +112,9 @@ unsigned events_take(bool show)
 {
 	ev.show = show;
 	ev.emulated = 0;
-	if (ev.trace)
-		trace_read(ev.trace, take, NULL);
+	if (!ev.trace)
+		return 1;
+	trace_read(ev.trace, take, NULL);
 	return ev.emulated;
 }
 
@@ -132,17 +133,17 @@ bool events_lost(void)
 
 bool events_zapped(uint64_t gfn, unsigned level)
 {
-	return has(&ev.zapped, gfn, level);
+	return !ev.trace || has(&ev.zapped, gfn, level);
 }
 
 bool events_fetched_ahead(uint64_t gfn, unsigned index)
 {
-	return has(&ev.ahead, gfn, index);
+	return !ev.trace || has(&ev.ahead, gfn, index);
 }
 
 bool events_accessed_by_fetch(uint64_t gpa)
 {
-	return has(&ev.fetched, gpa >> 12, (unsigned)(gpa & 0xfff) / 8);
+	return !ev.trace || has(&ev.fetched, gpa >> 12, (unsigned)(gpa & 0xfff) / 8);
 }
 
 uint32_t events_met(void)

@@ -20,6 +20,7 @@ enum rule {
 	RULE_CMPXCHG,
 	RULE_NO_TABLE,
 	RULE_STALE,
+	RULE_IMAGE,
 	RULE_COUNT,
 };
 
@@ -33,12 +34,13 @@ static struct {
     [RULE_LACKS] = {"the soft CPU lacks the instruction, and says so", 0},
     [RULE_EMULATOR] = {"KVM's emulator lacks the instruction (CPL0, or its operand is MMIO)", 0},
     [RULE_BSF] = {"KVM's emulator executes tzcnt as bsf and lzcnt as bsr", 0},
-    [RULE_PAGE] = {"KVM's emulator writes the first page before the second one faults", 0},
+    [RULE_PAGE] = {"KVM's emulator writes the first page, and has read a device in the second, before that one faults", 0},
     [RULE_CMPXCHG] = {"KVM's emulator zero-extends a 32-bit register that cmpxchg leaves as it is, the processor does not",
 		      0},
     [RULE_NO_TABLE] = {"a table where no memory is: KVM says not present, a bus reads all ones, which are reserved bits", 0},
     [RULE_STALE] = {"KVM used a leaf that it had fetched ahead and that the guest's entry has left since, without a flush",
 		    0},
+    [RULE_IMAGE] = {"a pagetable-based KVM executes fxsave and fxrstor at CPL3 where an unaligned address is #GP", 0},
 };
 
 static const char *use(enum rule r)
@@ -102,15 +104,27 @@ bool rule_passes_over(const struct rule_input *in)
 	return in->cpl0 && !in->raw && in->insn->known && emulator_lacks(in) && use(RULE_EMULATOR);
 }
 
+static bool raised_gp(const struct stop *stop, const struct regs *r)
+{
+	return (stop->reason == STOP_EXCEPTION && stop->vector == 13) || r->rip == GVA_GP_HANDLER;
+}
+
+static bool unaligned_image(const struct rule_input *in)
+{
+	bool fx = in->insn->id == X86_INS_FXSAVE || in->insn->id == X86_INS_FXSAVE64 || in->insn->id == X86_INS_FXRSTOR ||
+		  in->insn->id == X86_INS_FXRSTOR64;
+
+	return fx && !in->cpl0 && raised_gp(in->soft, in->soft_regs) && !raised_gp(in->kvm, in->kvm_regs);
+}
+
 const char *rule_after(const struct rule_input *in)
 {
 	bool ud = raised_ud(in->kvm, in->kvm_regs), soft_ud = raised_ud(in->soft, in->soft_regs);
 
 	if (in->raw && in->soft->reason == STOP_ERROR && in->soft->suberror == 1)
 		return use(RULE_LACKS);
-	bool into_pf = in->kvm_regs->rip == GVA_PF_HANDLER || in->kvm_regs->rip == GVA_PF_END;
-	if (in->emulated && into_pf && !(in->kvm_cr2 & 0xfff))
-		return use(RULE_PAGE);
+	if (in->insn->known && unaligned_image(in))
+		return use(RULE_IMAGE);
 	if (!in->emulated || !emulator_lacks(in))
 		return NULL;
 	if (in->kvm->reason == STOP_ERROR && in->kvm->suberror == 1)
@@ -154,10 +168,16 @@ unsigned rule_half_write(const struct rule_input *in)
 {
 	const struct stop *k = in->kvm;
 
-	if (!in->emulated || k->reason != STOP_EXCEPTION || k->vector != 14 || !(k->error_code & 2) || k->cr2 & 0xfff)
+	if (!in->emulated || in->kvm_cr2 & 0xfff)
 		return 0;
-	(void)use(RULE_PAGE);
-	return 15;
+	if (k->reason != STOP_EXCEPTION || k->vector != 14)
+		return in->kvm_regs->rip == GVA_PF_HANDLER || in->kvm_regs->rip == GVA_PF_END ? 15 : 0;
+	return k->error_code & PFERR_WRITE ? 15 : 0;
+}
+
+const char *rule_half_written(void)
+{
+	return use(RULE_PAGE);
 }
 
 bool rule_no_table(uint64_t kvm, uint64_t soft)

@@ -120,7 +120,9 @@ const struct command commands_data[] = {
      .summary = "registers of the current vCPU",
      .help =
 	 "A dict from name to value: general, segment, table and control registers; with -a hidden parts of segments, debug "
-	 "registers, MSRs and the FPU too. xmm and st registers are hex strings.",
+	 "registers, MSRs and the FPU too. xmm and st registers are hex strings. of_last_stop, inside a fault on VT-x and "
+	 "SVM, "
+	 "names those that the processor keeps: they are as of the last stop.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_REGISTER,
      .words = "-a",

@@ -393,6 +393,7 @@ int kvm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *
 			return rc;
 	}
 	r.valid |= parts & REGS_ALL;
+	r.old = 0;
 	*out = r;
 	return 0;
 }

@@ -227,6 +227,19 @@ static bool shown(const struct reg_name *n, bool all)
 	return !strcmp(n->group, "control") || !strcmp(n->group, "table");
 }
 
+/* The names of what is of the last stop: bits of struct regs' old. */
+static struct value old_registers(struct pool *p, uint32_t old)
+{
+	static const char *const name[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
+					   "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags"};
+	struct value v = v_list(p, ARRAY_LEN(name));
+
+	for (unsigned i = 0; i < ARRAY_LEN(name); i++)
+		if (old >> i & 1)
+			v_push(p, &v, v_str(p, name[i]));
+	return v;
+}
+
 struct value record_regs(struct pool *p, const struct regs *r, bool all)
 {
 	size_t n;
@@ -240,5 +253,7 @@ struct value record_regs(struct pool *p, const struct regs *r, bool all)
 		const uint8_t *bytes = reg_bytes(r, &names[i], &len);
 		v_put(p, &d, names[i].name, bytes ? wide_register(p, bytes, len) : v_hex(reg_get(r, &names[i])));
 	}
+	if (r->valid & REGS_GPR && r->old)
+		v_put(p, &d, "of_last_stop", old_registers(p, r->old));
 	return d;
 }

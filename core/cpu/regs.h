@@ -55,6 +55,9 @@ enum regs_part {
 struct regs {
 	uint32_t valid; /* enum regs_part: what was filled */
 	uint64_t gpr[16], rip, rflags;
+	/* Bits 0 to 15 of gpr[], 16 rip, 17 rflags: those that are of the last stop, the vCPU being parked inside a fault
+	 * and its processor keeping them (VT-x, SVM). 0 otherwise. */
+	uint32_t old;
 	struct seg seg[SEG_COUNT], tr, ldt;
 	struct desc_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;

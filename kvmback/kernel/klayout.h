@@ -44,6 +44,7 @@
 	F(slot_id, "kvm_memory_slot", "id", 1)                                                                              \
 	F(vcpu_kvm, "kvm_vcpu", "kvm", 1)                                                                                   \
 	F(vcpu_regs, "kvm_vcpu", "arch.regs", 1)                                                                            \
+	F(vcpu_regs_avail, "kvm_vcpu", "arch.regs_avail", 0)                                                                \
 	F(vcpu_mmu, "kvm_vcpu", "arch.mmu", 1)                                                                              \
 	F(vcpu_root_mmu, "kvm_vcpu", "arch.root_mmu", 0)                                                                    \
 	F(vcpu_guest_mmu, "kvm_vcpu", "arch.guest_mmu", 0)                                                                  \

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Registers of a vCPU that stands in the kernel, where every vCPU ioctl would wait for it. KVM's copy in memory is the truth
- * only where the hardware keeps none of its own: so for PVM all of it, for VMX and SVM nothing that can be relied on.
+ * Registers of a vCPU that stands in the kernel, where every vCPU ioctl would wait for it. PVM keeps all of them in memory.
+ * VMX and SVM keep rflags, segments and control registers in the processor's own structures; of the general registers and
+ * rip the kernel says by vcpu->arch.regs_avail which of vcpu->arch.regs are the vCPU's now (VMX reads rsp and rip when
+ * somebody asks, SVM after each exit). What is not there stays as the caller has it, and is marked old.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -11,7 +13,10 @@
 #include "kvmback/kernel/kview_impl.h"
 
 #define REG_RIP 16 /* in vcpu->arch.regs, after the sixteen */
-#define SREGS 8	   /* es cs ss ds fs gs tr ldt, as struct kvm_segment */
+#define WORDS 17
+#define WORDS_ALL ((1u << WORDS) - 1)
+#define OLD_RFLAGS (1u << 17) /* of struct regs' old */
+#define SREGS 8		      /* es cs ss ds fs gs tr ldt, as struct kvm_segment */
 
 struct desc_ptr { /* struct desc_ptr of the kernel: as lgdt wants it */
 	uint16_t limit;
@@ -88,16 +93,39 @@ static int read_system(struct kview *k, unsigned vcpu, struct regs *r, struct er
 	return rc;
 }
 
-int kview_rip(struct kview *k, unsigned vcpu, uint64_t *rip, struct err *e)
+/* vcpu->arch.regs, and a bit in *have for each word of it that is the vCPU's now. */
+static int read_words(struct kview *k, unsigned vcpu, uint64_t raw[WORDS], uint32_t *have, struct err *e)
 {
 	const struct klayout *l = k->l;
-	uint64_t raw[REG_RIP + 1];
 	int rc;
 
-	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP || !k->host.pvm)
-		return err_set(e, -ENODATA, "rip of vCPU %u" WHY "this KVM does not keep it in memory" TRY "fault continue",
-			       vcpu);
-	rc = read_at(k, vcpu, &l->vcpu_regs, raw, sizeof(raw), e);
+	if (vcpu >= k->vcpus || l->vcpu_regs.count < WORDS)
+		return err_set(e, -EINVAL, "registers of vCPU %u" WHY "%u vCPUs, %u words of registers" TRY "info vcpus",
+			       vcpu, k->vcpus, l->vcpu_regs.count);
+	*have = k->host.pvm ? WORDS_ALL : 0;
+	rc = read_at(k, vcpu, &l->vcpu_regs, raw, WORDS * sizeof(raw[0]), e);
+	if (!rc && !k->host.pvm && l->vcpu_regs_avail.off >= 0)
+		rc = read_at(k, vcpu, &l->vcpu_regs_avail, have, sizeof(*have), e);
+	*have &= WORDS_ALL;
+	return rc;
+}
+
+static int in_processor(unsigned vcpu, const char *what, struct err *e)
+{
+	return err_set(e, -ENODATA,
+		       "%s of vCPU %u inside a fault" WHY "this KVM keeps it in the processor, not in memory" TRY
+		       "fault continue, then info registers",
+		       what, vcpu);
+}
+
+int kview_rip(struct kview *k, unsigned vcpu, uint64_t *rip, struct err *e)
+{
+	uint64_t raw[WORDS];
+	uint32_t have;
+	int rc = read_words(k, vcpu, raw, &have, e);
+
+	if (!rc && !(have >> REG_RIP & 1))
+		rc = in_processor(vcpu, "rip", e);
 	if (!rc)
 		*rip = raw[REG_RIP];
 	return rc;
@@ -107,27 +135,28 @@ int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
 {
 	const struct klayout *l = k->l;
 	struct regs r = *out;
-	uint64_t raw[REG_RIP + 1];
-	int rc;
+	uint64_t raw[WORDS];
+	uint32_t have;
+	int rc = read_words(k, vcpu, raw, &have, e);
+	bool whole = k->host.pvm && l->pvm_rflags.off >= 0;
 
-	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP)
-		return err_set(e, -EINVAL, "registers of vCPU %u" WHY "%u vCPUs, %u words of registers" TRY "info vcpus",
-			       vcpu, k->vcpus, l->vcpu_regs.count);
-	if (!k->host.pvm || l->pvm_rflags.off < 0)
-		return err_set(e, -ENODATA,
-			       "registers of vCPU %u inside a fault" WHY
-			       "this KVM keeps some of them in the processor, not in memory" TRY
-			       "fault continue, then info registers",
-			       vcpu);
-	rc = read_at(k, vcpu, &l->vcpu_regs, raw, sizeof(raw), e);
-	if (!rc)
+	/* What is lacking is the caller's, who then must have it. */
+	if (!rc && (!have || (!whole && !(out->valid & REGS_GPR))))
+		rc = in_processor(vcpu, "part of the registers", e);
+	if (!rc && whole)
 		rc = read_at(k, vcpu, &l->pvm_rflags, &r.rflags, sizeof(r.rflags), e);
+	else if (!rc && l->vcpu_cr2.off >= 0)
+		rc = read_at(k, vcpu, &l->vcpu_cr2, &r.cr2, sizeof(r.cr2), e);
 	if (rc)
 		return rc;
-	memcpy(r.gpr, raw, sizeof(r.gpr));
-	r.rip = raw[REG_RIP];
+	for (unsigned i = 0; i < REG_RIP; i++)
+		if (have >> i & 1)
+			r.gpr[i] = raw[i];
+	if (have >> REG_RIP & 1)
+		r.rip = raw[REG_RIP];
+	r.old = (WORDS_ALL & ~have) | (whole ? 0 : OLD_RFLAGS);
 	r.valid |= REGS_GPR;
-	rc = read_system(k, vcpu, &r, e);
+	rc = whole ? read_system(k, vcpu, &r, e) : 0;
 	if (!rc)
 		*out = r;
 	return rc;
@@ -135,15 +164,12 @@ int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
 
 int kview_gprs(struct kview *k, unsigned vcpu, uint64_t gpr[16], uint64_t *rip)
 {
-	const struct klayout *l = k->l;
-	uint64_t raw[REG_RIP + 1];
-	int rc;
+	uint64_t raw[WORDS];
+	uint32_t have;
+	int rc = read_words(k, vcpu, raw, &have, NULL);
 
-	if (vcpu >= k->vcpus || l->vcpu_regs.count <= REG_RIP || !k->host.pvm)
-		return -ENODATA;
-	rc = read_at(k, vcpu, &l->vcpu_regs, raw, sizeof(raw), NULL);
-	if (rc)
-		return rc;
+	if (rc || have != WORDS_ALL)
+		return rc ? rc : -ENODATA;
 	memcpy(gpr, raw, 16 * sizeof(raw[0]));
 	*rip = raw[REG_RIP];
 	return 0;

@@ -38,7 +38,9 @@ int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struc
 /* stale and stale_why are left to the caller, who knows the guest's tables. */
 int kview_mmio(struct kview *k, struct mmio_info_list *out, struct err *e) MUST_USE;
 /* Registers of a vCPU straight from the kernel's memory, for one that is parked in it. Fills REGS_GPR, and REGS_SYS too
- * where the kernel keeps those in memory (PVM). -ENODATA where they are in the CPU's VMCS or VMCB instead. */
+ * where the kernel keeps those in memory (PVM). Elsewhere (VMX, SVM) *out comes with REGS_GPR of the last stop, what memory
+ * has now is put over it (cr2 too), and the others' bits are set in out->old; -ENODATA where memory has none, or *out comes
+ * without. */
 struct regs;
 int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e) MUST_USE;
 /* Its rip alone, by one read: -ENODATA where this KVM keeps it in the processor. */

@@ -131,7 +131,7 @@ static int run_draw(struct call *c, struct err *e)
 	bool color = c->argc && !strcmp(c->argv[0], "-color");
 	int used, n = c->argc - color;
 	const char *const *words = c->argv + color;
-	struct call inner = {.s = c->s, .pool = c->pool};
+	struct call inner = {.s = c->s, .pool = c->pool, .shown = true};
 	struct out o;
 
 	if (!n)

@@ -6,6 +6,7 @@
  * "does not work" after a while and not a hang. A few milliseconds, at the first run or `info kvm` of the process.
  */
 #include "kvmback/run.h"
+#include "kvmback/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -418,6 +419,18 @@ static int mode_facts(const struct strategy *st, fact_fn fn, void *arg)
 	return rc;
 }
 
+/* What stands for a data watchpoint in long mode: the order of plan_watches() in plant.c. */
+static int watch_fact(const struct strategy *st, fact_fn fn, void *arg)
+{
+	const char *why = uffd_why(), *rest = why ? "single steps" : "armed pages";
+	const char *hits = st->watch[RUN_LONG][0] ? "debug registers hit once" : "debug registers never hit on data";
+	char value[64], text[256];
+
+	snprintf(value, sizeof(value), "%s%s", st->watch[RUN_LONG][0] ? "debug registers, then " : "", rest);
+	snprintf(text, sizeof(text), "%s; %s", hits, why ? why : "userfaultfd parks who touches a watched page");
+	return fn(arg, "data watchpoints", value, text);
+}
+
 int kvm_run_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 {
 	const struct strategy *st;
@@ -436,8 +449,7 @@ int kvm_run_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 		rc = fn(arg, "hlt", st->hlt_step_runs_on ? "decoded before a step" : "an exit of its own",
 			st->hlt_step_runs_on ? "a single step over hlt is a debug exit and would run on" : "tried");
 	if (!rc)
-		rc = fn(arg, "data watchpoints", st->watch[RUN_LONG][0] ? "debug registers" : "single steps",
-			st->watch[RUN_LONG][0] ? "they hit" : "debug registers never hit on data");
+		rc = watch_fact(st, fn, arg);
 	return rc ? rc
 		  : fn(arg, "paging", st->tdp ? "two-dimensional" : "shadow",
 		       st->tdp ? "EPT or NPT is on: no shadow pages, no rmaps"

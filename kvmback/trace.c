@@ -86,10 +86,13 @@ static int tracefs_open(struct err *e)
 	util_closep(&fs);
 	if (dir >= 0)
 		return dir;
-	dir = open("/sys/kernel/tracing", O_PATH | O_DIRECTORY | O_CLOEXEC); /* where it is mounted already */
-	return dir >= 0
-		   ? dir
-		   : err_errno(e, saved, "tracepoints" WHY "tracefs" TRY "root, or CAP_SYS_ADMIN; live stages work without");
+	dir = open("/sys/kernel/tracing", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Where it is mounted already, and ours to read; else the mount point is an empty or a closed folder. */
+	if (dir >= 0 && faccessat(dir, "events", R_OK | X_OK, AT_EACCESS)) {
+		close(dir);
+		dir = -1;
+	}
+	return dir >= 0 ? dir : err_errno(e, saved, "tracepoints" WHY "tracefs" TRY "root, or CAP_SYS_ADMIN");
 }
 
 static ssize_t read_format(int dir, const struct meaning *m, char *buf)

@@ -62,6 +62,13 @@ def puts_goes_to_stderr_with_json():
     assert (status, out, err) == (0, "hello\n", "")
 
 
+def drawn_by_a_script_is_drawn_for_a_person():
+    """`draw` gives all that the prompt shows, so where a stop stands and what comes next too."""
+    drawn = run(commands=["tb spin", "puts [draw run]"])[1].split("\n", 1)[1]
+    shown = run(commands=["tb spin", "run"])[1].split("\n", 1)[1]
+    assert drawn == shown and "<spin>" in drawn and "\nspin:\n => 0x20002e" in drawn, (drawn, shown)
+
+
 def a_failing_line_prints_nothing():
     status, out, err = run(commands=["expr 1", "frobnicate", "expr 2"], json_out=True)
     assert status == 1 and out == "1\n" and len(errors(err)) == 1 and ERROR.match(errors(err)[0]), (out, err)
@@ -313,7 +320,7 @@ def term_ends_a_batch():
                 p.stdout.close()
 
 
-TESTS = [one_line_of_json_each, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
+TESTS = [one_line_of_json_each, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
          bad_options, help_and_version, options_in_every_spelling, scripts_print_what_they_put, scripts_see_tcl, the_library_comes_when_it_is_needed,
          script_errors_name_the_line, exit_in_scripts, order_of_scripts_and_commands, init_file, lines_from_a_pipe,
          output_that_goes_away, registers_and_variables, conditions, breakpoint_commands, help_of_every_command,

@@ -3,7 +3,7 @@
 import os, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import Skip, can_read_kernel, main, num, ok, start
+from program import Skip, can_read_kernel, drop, main, num, ok, refused, start
 
 
 def can_park(b):
@@ -89,5 +89,15 @@ def meanings(b):
     assert v[1]["means"] == "gva 0x200000 to 0x200fff" and v[3]["means"] == "gfn 0x40", v
 
 
+def mmu_not_permitted():
+    """Without CAP_SYS_ADMIN an unmounted tracefs is what is missing, not the kernel's tracepoints."""
+    if not can_read_kernel():
+        raise Skip("the kvm backend cannot read the kernel's structures")
+    if os.access("/sys/kernel/tracing/events", os.R_OK):
+        raise Skip("tracefs is mounted and readable here")
+    line = refused("catch mmu", backend="kvm", wrap=drop("sys_admin"))
+    assert "tracepoints: tracefs" in line and "CAP_SYS_ADMIN" in line, line
+
+
 if __name__ == "__main__":
-    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace]))
+    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted]))

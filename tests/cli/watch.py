@@ -25,6 +25,14 @@ def a_hit(b):
     assert at(v[4]) == END
 
 
+def said_beforehand(b):
+    """What `info kvm` promises is what a watchpoint gets."""
+    facts, watch = ok("info kvm", "watch 0x240000", backend=b)
+    said = [f["value"] for f in facts if f["what"] == "data watchpoints"]
+    words = {"hw": "debug registers", "page": "armed pages", "step": "single steps"}
+    assert said == [] if b == "soft" else words[watch["how"]] in said[0], (said, watch)
+
+
 def conditions(b):
     """Each of several on the same bytes judges for itself, and each counts."""
     v = ok("watch 0x240000 8 if {$rax == 1}", "watch 0x240004 2", "watch 0x240007", "ignore 3 1", "run", "info breakpoints", "c", backend=b)
@@ -90,11 +98,13 @@ def not_permitted():
         raise Skip("no /dev/kvm")
     if open("/proc/sys/vm/unprivileged_userfaultfd").read().strip() != "0":
         raise Skip("userfaultfd is for everybody here")
-    v = ok("watch 0x240000", "run", backend="kvm", wrap=drop("sys_ptrace"))
+    v = ok("watch 0x240000", "run", "info kvm", backend="kvm", wrap=drop("sys_ptrace"))
+    fact = next(f for f in v[2] if f["what"] == "data watchpoints")
+    assert fact["value"].endswith("single steps") and "CAP_SYS_PTRACE" in fact["why"], fact
     assert v[0]["how"] == "step" and "userfaultfd" in v[0]["why"] and "CAP_SYS_PTRACE" in v[0]["why"], v[0]
     assert at(v[1]) == ("watchpoint", 0x200012) and num(v[1]["instruction"]) == 0x20000f, v[1]
 
 
 if __name__ == "__main__":
-    sys.exit(main([a_hit, conditions, on_and_off, back_to_a_checkpoint, snapshots, another_image, slot_under_it, fault_on_the_same_page, bad_input,
+    sys.exit(main([a_hit, said_beforehand, conditions, on_and_off, back_to_a_checkpoint, snapshots, another_image, slot_under_it, fault_on_the_same_page, bad_input,
                    not_permitted]))

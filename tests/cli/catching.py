@@ -93,8 +93,9 @@ def mmu_not_permitted():
     """Without CAP_SYS_ADMIN an unmounted tracefs is what is missing, not the kernel's tracepoints."""
     if not can_read_kernel():
         raise Skip("the kvm backend cannot read the kernel's structures")
-    if os.access("/sys/kernel/tracing/events", os.R_OK):
-        raise Skip("tracefs is mounted and readable here")
+    if os.access("/sys/kernel/tracing/events", os.R_OK):  # mounted, and root's own: nothing is missing
+        ok("catch mmu", backend="kvm", wrap=drop("sys_admin"))
+        return
     line = refused("catch mmu", backend="kvm", wrap=drop("sys_admin"))
     assert "tracepoints: tracefs" in line and "CAP_SYS_ADMIN" in line, line
 

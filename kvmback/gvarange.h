@@ -4,7 +4,8 @@
  * page that an entry shows once a walk stands at it; whose fault it is that parks there is told by the tracepoint of the
  * walk. A fault on another address is let through by one message: all that it still has to come to is opened, and a signal
  * brings the vCPU out of KVM_RUN behind it, where the tables are armed again before it goes on. Nothing is ever armed under
- * a fault that is under way, so each fault gets through.
+ * a fault that is under way, so each fault gets through. With several vCPUs one may slip by: a fault on the range finds the
+ * tables open while another vCPU's is let through.
  *
  * Only for long mode's tables, and where the tracepoints can be read; fault.c asks gva_range_why().
  */

@@ -307,7 +307,8 @@ static void step_out(void **state)
 	stop(&g);
 }
 
-/* Two vCPUs over the same tables, one in the range all the time: neither starves, and both counts come out exact. */
+/* Two vCPUs over the same tables, one in the range all the time: neither starves, and the guest's own counts come out exact.
+ * How many of its faults are seen is not: one that happens while another's is let through finds the tables open. */
 static void two_vcpus(void **state)
 {
 	uint64_t changes = 0, strange = 1, rounds = 20;
@@ -325,7 +326,7 @@ static void two_vcpus(void **state)
 	assert_int_equal(g.stop.reason, STOP_HLT);
 	go(&g);
 	assert_int_equal(g.stop.reason, STOP_HLT);
-	assert_true(seen >= rounds);
+	assert_true(seen >= 1);
 	must(machine_read_gva(g.m, 0, symbols_by_name(&g.syms, "changes")->addr, &changes, 8, &e), &e);
 	must(machine_read_gva(g.m, 0, symbols_by_name(&g.syms, "strange")->addr, &strange, 8, &e), &e);
 	assert_int_equal(changes, rounds + 1);

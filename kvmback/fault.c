@@ -5,8 +5,8 @@
  * An armed page is dropped from the guest's view of its memfd, which is registered with userfaultfd (minor mode); the
  * debugger's alias keeps it. The next access to it by KVM's fault handler (a table that the walk reads, then the page
  * itself) parks the vCPU's thread in the kernel until the debugger continues the page. Dropping zaps the sptes of the page
- * through the MMU notifier, which is why the access faults at all; a page that was continued is mapped again and is not
- * caught until it is armed once more.
+ * through the MMU notifier, which is why the access faults at all; a page that was continued is mapped again. So that each
+ * fault is caught, not only the first of a page, faults are told by their walks where that can be (faultwalk.c).
  *
  * While anything is armed, runs are made by a thread of their own (the runner), so that the debugger's thread can wait for
  * faults. A parked vCPU holds its mutex and SRCU: no ioctl of it, of slots or of dirty logs may be made, they would wait for
@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "kvmback/kernel/kview.h"
 #include "kvmback/trace.h"
@@ -73,7 +74,7 @@ static void on_trace(void *arg, const struct trace_event *t)
 	struct kvm_faults *f = arg;
 	unsigned fault = f->log.fault;
 
-	if (f->range && !gva_range_event(f->range, faults_vcpu_of(f, t->tid), t))
+	if (f->walk && !fault_walk_event(f->walk, faults_vcpu_of(f, t->tid), t))
 		return;
 	if (t->begins && !of_same_fault(f, t)) {
 		new_fault(f);
@@ -147,8 +148,8 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 {
 	struct pages *p = f->vm->pages;
 
-	if (f->range)
-		gva_range_open(f->range, hva);
+	if (f->walk)
+		fault_walk_open(f->walk, hva);
 	else
 		uffd_continue(pages_uffd(p), hva, pages_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
@@ -209,8 +210,6 @@ static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 	f->page = hva;
 	f->who = faults_vcpu_of(f, tid);
 	f->state = PARKED;
-	if (f->vm->m.vcpus > 1)
-		faults_others_out(f);
 }
 
 /* Fill f->stop for the live stage at hand, and write it down. */
@@ -234,8 +233,8 @@ static void tell_stage(struct kvm_faults *f)
 	gfn = gpa >> PAGE_SHIFT;
 	take_trace(f);
 	uint64_t gva = 0;
-	if (f->range)
-		level = gva_range_stage(f->range, f->who, f->page, &gva);
+	if (f->walk)
+		level = fault_walk_stage(f->walk, f->who, f->page, &gva);
 	else
 		level = s ? table_level(f, gfn) : 0;
 	rip = parked_rip(f);
@@ -269,21 +268,78 @@ static bool run_is_over(struct kvm_faults *f)
 	return read(f->done, &n, sizeof(n)) == sizeof(n);
 }
 
-/* A fault on an address that is not asked for goes on at once. */
+/* ---- whose turn it is (several vCPUs: one at a time is in the guest) */
+
+#define TURN_NS 1000000ull
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* Nothing parks at the moment. Who is kicked may come to an armed page all the same, see leaves(). */
+static void end_turn(struct kvm_faults *f)
+{
+	if (f->kind != RUN_CONTINUE || f->vm->m.vcpus == 1 || now_ns() - f->turn_ns < TURN_NS)
+		return;
+	run_end_turn(f->vm);
+	f->turn_ns = now_ns();
+}
+
+/* Kicked, a vCPU does not stand still: waiting for its page it gives the fault up, and comes back to it when it runs again;
+ * in a walk it asks again and again until it is given the table. So that one is told, should it concern us, and the page is
+ * not: it is given, as KVM's emulator may need it to come out, and taken again when somebody runs. */
+static bool leaves(struct kvm_faults *f, unsigned who)
+{
+	return vcpu_kicked(&f->vm->vcpu[who]) &&
+	       (atomic_load(&f->vm->rs->interrupt) || !f->walk || !fault_walk_reads(f->walk, who));
+}
+
+static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
+{
+	bool page = !f->walk || !fault_walk_reads(f->walk, who);
+
+	if (!page) {
+		fault_walk_pass(f->walk, who, hva);
+		return;
+	}
+	pthread_mutex_lock(&f->lock);
+	if (f->n_given < ARRAY_LEN(f->given))
+		f->given[f->n_given++] = hva;
+	pthread_mutex_unlock(&f->lock);
+	faults_continue(f, hva);
+}
+
+static void take_given(struct kvm_faults *f)
+{
+	pthread_mutex_lock(&f->lock);
+	while (f->n_given)
+		(void)!madvise((void *)(uintptr_t)f->given[--f->n_given], PAGE_SIZE_4K, MADV_DONTNEED);
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* ---- waiting */
+
+/* A fault that is not asked for goes on at once. */
 static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
 {
 	unsigned who = faults_vcpu_of(f, at->tid);
 
-	if (!f->range)
-		return true;
-	if (gva_range_stale(f->range, who, at->hva)) {
+	if (f->walk && fault_walk_stale(f->walk, who, at->hva)) {
 		uffd_wake(pages_uffd(f->vm->pages), at->hva);
 		return false;
 	}
 	take_trace(f);
-	if (gva_range_wants(f->range, who))
+	if (f->walk && !fault_walk_wants(f->walk, who, at->hva)) {
+		fault_walk_pass(f->walk, who, at->hva);
+		return false;
+	}
+	if (!leaves(f, who))
 		return true;
-	gva_range_pass(f->range, who, at->hva);
+	give_leaver(f, who, at->hva);
 	return false;
 }
 
@@ -295,49 +351,34 @@ static void wait_for_guest(struct kvm_faults *f, bool pass)
 
 	f->state = GOING;
 	for (;;) {
-		while (faults_next(f, &at)) {
-			if (!pass && concerns(f, &at)) {
+		while (pages_next(f->vm, &at)) {
+			if (pass) {
+				faults_continue(f, at.hva);
+			} else if (concerns(f, &at)) {
 				park(f, at.hva, at.tid);
 				tell_stage(f);
 				return;
 			}
-			if (pass || !f->range)
-				faults_continue(f, at.hva);
 		}
 		if (run_is_over(f)) {
 			f->state = IDLE;
+			f->vm->rs->turns = false;
 			f->who = f->stop.vcpu;
 			take_trace(f);
 			f->in_fault = false;
 			pages_direct(f->vm->pages, false);
 			return;
 		}
-		if (poll(p, 2, faults_leavers(f, !pass) ? 1 : -1) < 0 && errno != EINTR)
+		end_turn(f);
+		if (poll(p, 2, f->vm->m.vcpus > 1 ? 1 : -1) < 0 && errno != EINTR)
 			return;
-	}
-}
-
-/* Give the others, which came out when this one parked, their run back. */
-static void others_go(struct kvm_faults *f)
-{
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
-		struct kvcpu *v = &f->vm->vcpu[i];
-		if (i != f->who && f->kind == RUN_CONTINUE && v->thread && !vcpu_busy(v) && v->thread->out == OUT_KICKED &&
-		    !v->halted)
-			vcpu_give(v, JOB_RUN, 0);
-		/* One that came before the job was given found nobody to kick. */
-		if (vcpu_busy(v) && i != f->who && atomic_load(&f->vm->rs->interrupt))
-			vcpu_kick(v);
 	}
 }
 
 static void release(struct kvm_faults *f, bool pass)
 {
-	/* On the way out nobody starts: whoever waits for the run's end has counted who is in the guest. */
-	if (f->vm->m.vcpus > 1 && !pass)
-		others_go(f);
-	if (f->range && !pass)
-		gva_range_end_stage(f->range, f->who, f->page);
+	if (f->walk && !pass)
+		fault_walk_end_stage(f->walk, f->who, f->page);
 	faults_continue(f, f->page);
 	wait_for_guest(f, pass);
 }
@@ -378,8 +419,8 @@ static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64
 		rc = kvm_strategy_get(&f->vm->rs->st, e);
 	if (!rc)
 		rc = runner_start(f, e);
-	if (!rc)
-		rc = faults_arm_roots(f, e);
+	if (!rc && f->walk)
+		rc = fault_walk_roots(f->walk, f->regs, e);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
@@ -389,6 +430,8 @@ static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64
 	f->vcpu = f->who = vcpu;
 	f->count = count;
 	err_clear(&f->err);
+	f->vm->rs->turns = f->vm->m.vcpus > 1;
+	f->turn_ns = now_ns();
 	pages_direct(f->vm->pages, true);
 	gate_post(&f->go);
 	wait_for_guest(f, pass);
@@ -489,6 +532,7 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 		return rc;
 	}
 	f->vm = vm;
+	pthread_mutex_init(&f->lock, NULL);
 	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->done < 0) {
 		fault_log_deinit(&f->log);
@@ -510,11 +554,9 @@ static void disarm(struct kvm_faults *f)
 	if (f->armed && f->vm->pages)
 		pages_close(f->vm->pages);
 	f->armed = false;
-	f->n_kept = 0;
-	memset(f->waits, 0, sizeof(f->waits));
-	memset(f->leaving, 0, sizeof(f->leaving));
-	gva_range_destroy(f->range);
-	f->range = NULL;
+	f->n_given = 0;
+	fault_walk_destroy(f->walk);
+	f->walk = NULL;
 }
 
 void kvm_faults_thread(struct kvcpu *v)
@@ -527,8 +569,11 @@ void kvm_faults_enter(struct kvcpu *v)
 {
 	struct kvm_faults *f = v->vm->faults;
 
-	if (f && f->range)
-		gva_range_again(f->range, v);
+	if (!f || !f->armed)
+		return;
+	take_given(f);
+	if (f->walk)
+		fault_walk_again(f->walk, v);
 }
 
 int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
@@ -574,6 +619,7 @@ void kvm_faults_destroy(struct kvm_vm *vm)
 	trace_close(f->trace);
 	util_closep(&f->done);
 	fault_log_deinit(&f->log);
+	pthread_mutex_destroy(&f->lock);
 	free(f);
 	vm->faults = NULL;
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Fault stepping's own header: fault.c (running, parking, telling), faultarm.c (what a filter arms) and faultstop.c
- * (all-stop while a vCPU stands in a fault).
+ * Fault stepping's own header: fault.c (running, parking, telling) and faultarm.c (what a filter arms).
  */
 #ifndef KVMSCOPE_KVMBACK_FAULT_IMPL_H
 #define KVMSCOPE_KVMBACK_FAULT_IMPL_H
 
 #include "core/fault_log.h"
 #include "kvmback/fault.h"
-#include "kvmback/gvarange.h"
+#include "kvmback/faultwalk.h"
 #include "kvmback/pages.h"
 
 enum state { IDLE, GOING, PARKED };
@@ -39,11 +38,11 @@ struct kvm_faults {
 	bool emulating;
 	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
 	struct trace *trace;
-	struct uffd_fault kept[KVM_MAX_VCPUS_HERE]; /* others that stand in faults of their own */
-	unsigned n_kept;
-	bool waits[KVM_MAX_VCPUS_HERE];
-	bool leaving[KVM_MAX_VCPUS_HERE]; /* kicked, and waits for the page that the parked one stands at */
-	struct gva_range *range;	  /* a filter by gva that follows the guest's tables */
+	struct fault_walk *walk; /* NULL where faults are not told by their walks here */
+	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
+	pthread_mutex_t lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
+	uint64_t given[KVM_MAX_VCPUS_HERE];
+	size_t n_given;
 	struct fault_log log;
 };
 
@@ -54,15 +53,7 @@ int faults_remember_regs(struct kvm_faults *f, struct err *e) MUST_USE;
 /* The page is there again for whoever waits. */
 void faults_continue(struct kvm_faults *f, uint64_t hva);
 
-/* faultarm.c: what f->filter is about; and before a run the tables under roots that are new. */
+/* faultarm.c: what f->filter is about. */
 int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;
-int faults_arm_roots(struct kvm_faults *f, struct err *e) MUST_USE;
-
-/* faultstop.c: f->who has parked, the others come out or stand in a fault themselves; and the next message, first those of
- * such. */
-void faults_others_out(struct kvm_faults *f);
-bool faults_next(struct kvm_faults *f, struct uffd_fault *out);
-/* Whoever was leaving and is out runs on. True while any is on its way. */
-bool faults_leavers(struct kvm_faults *f, bool run);
 
 #endif

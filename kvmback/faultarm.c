@@ -28,7 +28,7 @@ int kvm_faults_arm(struct kvm_vm *vm, struct slot *s, uint64_t first, uint64_t l
 	return 0;
 }
 
-/* What a filter by gva comes to now: the frames of those of its pages that translate. */
+/* What a range of virtual addresses comes to now: the frames of those of its pages that translate. */
 struct gva_arm {
 	struct kvm_faults *f;
 	struct err *e;
@@ -58,38 +58,19 @@ static int arm_mapping(void *arg, const struct guest_mapping *m)
 	return 0;
 }
 
-/* The tables under each vCPU's root. */
-int faults_arm_roots(struct kvm_faults *f, struct err *e)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; !rc && f->range && i < f->vm->m.vcpus; i++)
-		if (!gva_range_why(f->vm, f->trace, &f->regs[i]))
-			rc = gva_range_arm(f->range, &f->regs[i], e);
-	return rc;
-}
-
-static int follow_tables(struct kvm_faults *f, struct err *e)
-{
-	int rc = gva_range_create(f->vm, f->filter.first, f->filter.last, &f->range, e);
-
-	return rc ? rc : faults_arm_roots(f, e);
-}
-
+/* Is the range to be followed through the guest's tables? Else only what is mapped now can be armed. */
 static int arm_gvas(struct kvm_faults *f, struct err *e)
 {
+	const char *why = f->walk ? fault_walk_mode_why(&f->regs[0]) : fault_walk_why(f->vm, f->trace);
 	struct gva_arm a = {f, e, 0};
 	struct xlate_env env;
-	int rc = faults_remember_regs(f, e);
 
-	if (!rc)
-		rc = machine_env(&f->vm->m, 0, &env, e);
+	if (!why)
+		return 0;
+	int rc = machine_env(&f->vm->m, 0, &env, e);
 
 	if (!rc)
 		rc = paging_enumerate(&env.pg, &env.mem, f->filter.first, f->filter.last, arm_mapping, &a, NULL);
-	const char *why = gva_range_why(f->vm, f->trace, &f->regs[0]);
-	if (!rc && !why)
-		return follow_tables(f, e);
 	if (!rc && !a.armed)
 		return err_set(e, -EFAULT,
 			       "catch fault %#llx %#llx" WHY "none of these addresses is mapped now, and %s" TRY
@@ -125,5 +106,11 @@ static int arm_gfns(struct kvm_faults *f, struct err *e)
 
 int faults_arm(struct kvm_faults *f, struct err *e)
 {
-	return f->filter.gva ? arm_gvas(f, e) : arm_gfns(f, e);
+	int rc = faults_remember_regs(f, e);
+
+	if (!rc && !fault_walk_why(f->vm, f->trace))
+		rc = fault_walk_create(f->vm, &f->filter, &f->walk, e);
+	if (!rc)
+		rc = f->filter.gva ? arm_gvas(f, e) : arm_gfns(f, e);
+	return rc || !f->walk ? rc : fault_walk_roots(f->walk, f->regs, e);
 }

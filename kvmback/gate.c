@@ -97,6 +97,7 @@ static void install_kick(void)
 
 	sigemptyset(&sa.sa_mask);
 	sigaction(KICK_SIGNAL, &sa, NULL);
+	sigaction(SIGIO, &sa, NULL); /* a tracepoint's: mmucatch.c, faultwalk.c */
 }
 
 static void unblock_kick(void)
@@ -105,7 +106,7 @@ static void unblock_kick(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
-	sigaddset(&set, SIGIO); /* mmucatch.c */
+	sigaddset(&set, SIGIO);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -10,7 +10,6 @@
 #include "kvmback/mmucatch.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -229,19 +228,6 @@ int kvm_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
 
 /* ---- catching */
 
-static void on_io(int sig)
-{
-	(void)sig; /* being delivered is enough: KVM_RUN returns -EINTR */
-}
-
-static void install_io(void)
-{
-	struct sigaction sa = {.sa_handler = on_io};
-
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGIO, &sa, NULL);
-}
-
 static void forget(struct kvm_mmu *k)
 {
 	trace_close(k->trace);
@@ -255,14 +241,12 @@ static void forget(struct kvm_mmu *k)
 
 static struct kvm_mmu *mmu_create(struct kvm_vm *vm, struct err *e)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct kvm_mmu *k = calloc(1, sizeof(*k));
 
 	if (!k) {
 		(void)err_nomem(e, "catch mmu");
 		return NULL;
 	}
-	pthread_once(&once, install_io);
 	pthread_mutex_init(&k->lock, NULL);
 	vm->mmu = k;
 	return k;

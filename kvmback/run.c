@@ -249,21 +249,64 @@ static bool all_halted(const struct kvm_vm *vm)
 	return true;
 }
 
-static void let_go(struct kvm_vm *vm, unsigned vcpu, bool first)
+static void wake(struct kvm_vm *vm, unsigned vcpu, bool first)
 {
-	bool wake = first && all_halted(vm);
+	bool all = first && all_halted(vm);
 
-	atomic_store(&vm->rs->letting, true);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
-		struct kvcpu *v = &vm->vcpu[i];
-
-		if (wake || (first && i == vcpu))
-			v->halted = false;
-		v->thread->out = OUT_KICKED;
-		if (may_run(v))
-			vcpu_give(v, JOB_RUN, 0);
+		if (all || (first && i == vcpu))
+			vm->vcpu[i].halted = false;
+		vm->vcpu[i].thread->out = OUT_KICKED;
 	}
+}
+
+static void let_go(struct kvm_vm *vm)
+{
+	atomic_store(&vm->rs->letting, true);
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (may_run(&vm->vcpu[i]))
+			vcpu_give(&vm->vcpu[i], JOB_RUN, 0);
 	atomic_store(&vm->rs->letting, false);
+}
+
+/* One vCPU at a time, from this one on: until one of them has news. NULL as in wait_news(). */
+static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
+{
+	struct gate *done = &vm->rs->done;
+	struct kvcpu *v;
+
+	do {
+		for (unsigned i = 0; i < vm->m.vcpus && !may_run(&vm->vcpu[vcpu]); i++)
+			vcpu = (vcpu + 1) % vm->m.vcpus;
+		v = &vm->vcpu[vcpu];
+		if (!may_run(v))
+			return NULL;
+		vcpu_give(v, JOB_RUN, 0);
+		/* One that came before the job was given found nobody to kick. */
+		if (atomic_load(&vm->rs->interrupt))
+			vcpu_kick(v);
+		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value))
+			gate_wait(done, seen, 0);
+		if (v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+			return v;
+		vcpu = (vcpu + 1) % vm->m.vcpus;
+	} while (!atomic_load(&vm->rs->interrupt));
+	return NULL;
+}
+
+void run_end_turn(struct kvm_vm *vm)
+{
+	struct kvcpu *out = NULL;
+	bool other = false;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		if (vcpu_busy(&vm->vcpu[i]))
+			out = &vm->vcpu[i];
+		else
+			other |= may_run(&vm->vcpu[i]);
+	}
+	if (out && other)
+		vcpu_kick(out);
 }
 
 /* Has somebody come back with something to tell, or can nobody go on? */
@@ -323,8 +366,13 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 
 	if (rc)
 		return rc;
-	let_go(vm, vcpu, first);
-	v = wait_news(vm);
+	wake(vm, vcpu, first);
+	if (vm->rs->turns) {
+		v = take_turns(vm, vcpu);
+	} else {
+		let_go(vm);
+		v = wait_news(vm);
+	}
 	plant_lift(vm);
 	keep_pending(vm, v);
 	if (!v && atomic_load(&vm->rs->interrupt)) {

@@ -100,7 +100,6 @@ struct kvcpu_run {
 	/* watchpoints by pages: set by whoever answers the fault, see pages.c */
 	atomic_bool touched; /* an armed page was: watch_touched() before the next KVM_RUN */
 	atomic_bool opening; /* and is about to be opened */
-	atomic_bool rearm;   /* a fault opens pages of fault stepping: armed again before KVM_RUN */
 	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway */
 	atomic_uint entries; /* calls of KVM_RUN */
 	unsigned at_entry;   /* the one in which it was */
@@ -145,6 +144,7 @@ struct run_state {
 	uint32_t catch;
 	atomic_bool interrupt;
 	atomic_bool letting; /* vCPUs are being given their jobs: one that is not busy may be in a moment */
+	bool turns;	     /* faults are caught: one vCPU at a time is in the guest. Set between runs only */
 	struct gate done;    /* raised by a vCPU's thread whenever it has come back */
 	pthread_mutex_t board_lock, lay_lock;
 	struct trap_page *trap; /* NULL where shutdown exits keep the state */
@@ -174,6 +174,8 @@ static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 
 /* run.c: a run on the calling thread. */
 int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
+/* In a run by turns, from another thread than the run's: the vCPU that has its turn comes out, where another could run. */
+void run_end_turn(struct kvm_vm *vm);
 
 /* vcpu.c: from the debugger's thread, but for vcpu_busy(), vcpu_kick() and run_kick_all(), which any may call */
 /* Its thread, once; for one that runs here the watch over its steps. */

@@ -232,36 +232,56 @@ static const struct slot *overlap(const struct slot_table *t, const struct slot_
 	return s;
 }
 
-/* The first place behind s where the request meets no slot. Each round leaves the highest slot of a view behind. */
-static bool free_gpa(const struct slot_table *t, const struct slot_spec *to, const struct slot *s, uint64_t *gpa)
+static bool within(const struct slot_limits *l, uint64_t gpa, uint64_t size)
 {
-	struct slot_spec at = *to;
-
-	while (s) {
-		at.gpa = s->gpa + s->size;
-		if (at.gpa > t->limits.gpa_limit || at.size > t->limits.gpa_limit - at.gpa)
-			return false;
-		s = overlap(t, &at);
-	}
-	*gpa = at.gpa;
-	return true;
+	return size <= l->gpa_limit && gpa <= l->gpa_limit - size;
 }
 
-/* What somebody can do whose request meets s: a place of its own, or s away. */
-static void make_way(const struct slot_table *t, const struct slot_change *c, const struct slot *s, char *buf, size_t size)
+/* The first place from `from` on where the request meets no slot. Each round leaves a slot behind. */
+static bool free_from(const struct slot_table *t, const struct slot_spec *to, uint64_t from, uint64_t *gpa)
+{
+	struct slot_spec at = *to;
+	const struct slot *s;
+
+	for (at.gpa = from; within(&t->limits, at.gpa, at.size); at.gpa = s->gpa + s->size) {
+		s = overlap(t, &at);
+		if (!s) {
+			*gpa = at.gpa;
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t n_overlaps(const struct slot_table *t, const struct slot_spec *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct slot *s = t->by_id[i];
+
+		n += s->id != to->id && (s->vis & to->vis) && ranges_overlap(s->gpa, s->size, to->gpa, to->size);
+	}
+	return n;
+}
+
+/* What somebody can do whose request meets s, and n slots in all: a place of its own, above or else below, or them away. */
+static void make_way(const struct slot_table *t, const struct slot_change *c, const struct slot *s, size_t n, char *buf,
+		     size_t size)
 {
 	uint64_t gpa;
-	int n = 0;
+	int len = 0;
 
-	if (!free_gpa(t, &c->to, s, &gpa))
+	if (!free_from(t, &c->to, s->gpa + s->size, &gpa) && !free_from(t, &c->to, 0, &gpa))
 		*buf = '\0';
 	else if (c->kind == SLOT_FLAGS)
-		n = snprintf(buf, size, "slot move %u %#llx first", c->to.id, (ull)gpa);
+		len = snprintf(buf, size, "slot move %u 0x%llx first", c->to.id, (ull)gpa);
 	else
-		n = snprintf(buf, size, "gpa %#llx, which is free", (ull)gpa);
-	if (!s->own)
-		snprintf(buf + n, size - (size_t)n, "%sslot del %u", n ? ", or " : "", s->id);
-	else if (!n)
+		len = snprintf(buf, size, "gpa 0x%llx, which is free", (ull)gpa);
+	if (!s->own && within(&t->limits, c->to.gpa, c->to.size))
+		snprintf(buf + len, size - (size_t)len, n > 1 ? "%sslot del %u and the others" : "%sslot del %u",
+			 len ? ", or " : "", s->id);
+	else if (!len)
 		snprintf(buf, size, "a smaller slot");
 }
 
@@ -269,15 +289,20 @@ static int bad_overlap(const struct slot_table *t, const struct slot_change *c, 
 {
 	const struct slot_spec *to = &c->to;
 	const struct slot *s = overlap(t, to);
-	char next[160];
+	char next[160], more[32] = "";
+	size_t n;
 
 	if (!s)
 		return 0;
-	make_way(t, c, s, next, sizeof(next));
-	return err_set_at(e, -EEXIST, ERR_SPACE_GPA, s->gpa > to->gpa ? s->gpa : to->gpa,
-			  "slot %u" WHY "gpa 0x%llx to %#llx overlaps slot %u (gpa 0x%llx to %#llx, visible %s%s)" TRY "%s",
-			  to->id, (ull)to->gpa, (ull)(to->gpa + to->size - 1), s->id, (ull)s->gpa,
-			  (ull)(s->gpa + s->size - 1), slot_vis_name(s->vis), s->own ? ", the debugger's own" : "", next);
+	n = n_overlaps(t, to);
+	make_way(t, c, s, n, next, sizeof(next));
+	if (n > 1)
+		snprintf(more, sizeof(more), " and %zu more", n - 1);
+	return err_set_at(
+	    e, -EEXIST, ERR_SPACE_GPA, s->gpa > to->gpa ? s->gpa : to->gpa,
+	    "slot %u" WHY "gpa 0x%llx to %#llx overlaps slot %u (gpa 0x%llx to %#llx, visible %s%s)%s" TRY "%s", to->id,
+	    (ull)to->gpa, (ull)(to->gpa + to->size - 1), s->id, (ull)s->gpa, (ull)(s->gpa + s->size - 1),
+	    slot_vis_name(s->vis), s->own ? ", the debugger's own" : "", more, next);
 }
 
 /* Fill in what the request leaves open: visibility, and the flag that says the same. */
@@ -325,7 +350,7 @@ static int check_gpa_limit(const struct slot_limits *l, const struct slot_spec *
 {
 	char next[64];
 
-	if (to->gpa + (to->size - 1) < l->gpa_limit)
+	if (within(l, to->gpa, to->size))
 		return 0;
 	fitting(l, to->size, next, sizeof(next));
 	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, to->gpa,

@@ -148,9 +148,8 @@ static const struct add_case adds[] = {
     /* Overlaps: the place it names is free from every side that sees the slot, and not taken by a third. */
     {{AT(0x7f000, 0x2000)},
      -EEXIST,
-     "error: slot add 5: gpa 0x7f000 to 0x80fff overlaps slot 1 (gpa 0x80000 to 0x8ffff, visible both); try gpa 0x90000, "
-     "which "
-     "is free, or slot del 1",
+     "error: slot add 5: gpa 0x7f000 to 0x80fff overlaps slot 1 (gpa 0x80000 to 0x8ffff, visible both) and 1 more; try gpa "
+     "0x90000, which is free, or slot del 1 and the others",
      {AT(0x90000, 0x2000)}},
     {{AT(0, 0x80000)},
      -EEXIST,
@@ -171,8 +170,9 @@ static const struct add_case adds[] = {
      {AT(0x110000, 0x1000)}},
     {{AT(0, 0x7fffffff000)},
      -EEXIST,
-     "error: slot add 5: gpa 0x0 to 0x7ffffffefff overlaps slot 1 (gpa 0x80000 to 0x8ffff, visible both); try gpa 0x110000, "
-     "which is free, or slot del 1",
+     "error: slot add 5: gpa 0x0 to 0x7ffffffefff overlaps slot 1 (gpa 0x80000 to 0x8ffff, visible both) and 2 more; try "
+     "gpa "
+     "0x110000, which is free, or slot del 1 and the others",
      {0}},
     /* A slot that is there. */
     {{.id = 0, .gpa = 0, .size = 0x80000, .flags = RO},
@@ -270,12 +270,18 @@ static void test_own_in_the_way(void **state)
 	expect(machine_slot_add(m, &to, NULL, &e), -EEXIST,
 	       "error: slot add 5: gpa 0xfef00000 to 0xfef00fff overlaps slot 9 (gpa 0xfef00000 to 0xfef00fff, visible "
 	       "both, the "
-	       "debugger's own); try a smaller slot");
+	       "debugger's own); try gpa 0x90000, which is free");
 	to.gpa = 0x8f000;
 	to.size = 0xfee00000;
 	expect(machine_slot_add(m, &to, NULL, &e), -EEXIST,
-	       "error: slot add 5: gpa 0x8f000 to 0xfee8efff overlaps slot 1 (gpa 0x80000 to 0x8ffff, visible both); try "
-	       "slot del 1");
+	       "error: slot add 5: gpa 0x8f000 to 0xfee8efff overlaps slot 1 (gpa 0x80000 to 0x8ffff, visible both) and 1 "
+	       "more; "
+	       "try slot del 1 and the others");
+	to.size = 0xfef00000; /* past the limit too: no deletion would help */
+	expect(
+	    machine_slot_add(m, &to, NULL, &e), -EEXIST,
+	    "error: slot add 5: gpa 0x8f000 to 0xfef8efff overlaps slot 9 (gpa 0xfef00000 to 0xfef00fff, visible both, the "
+	    "debugger's own) and 2 more; try a smaller slot");
 }
 
 /* ---- move, flags, del, dirty */

@@ -305,7 +305,7 @@ void session_result_stop(struct call *c)
 	struct session *s = c->s;
 	const struct stop *st = &s->d.stop;
 	const struct bp *b = st->breakpoint ? bp_find(&s->d.bps, st->breakpoint) : NULL;
-	char why[600];
+	char why[1024];
 
 	debug_why(&s->d, st, why, sizeof(why));
 	c->result = record_stop(c->pool, st, why);

@@ -246,7 +246,6 @@ void exit_words(const struct kvm_run *r, struct stop *s)
 {
 	s->kvm_exit = r->exit_reason;
 	s->error[0] = '\0';
-	s->next[0] = '\0';
 	s->suberror = s->n_insn = 0;
 	if (r->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
 		internal_error(r, s);

@@ -318,10 +318,10 @@ static void why_exit(struct why *w)
 }
 
 /* Bytes that are no instruction here, or none that the disassembler knows. */
-static void add_bytes(struct why *w)
+static void add_bytes(struct why *w, size_t n)
 {
 	why_add(w, ", bytes");
-	for (unsigned i = 0; i < w->s->n_insn && i < sizeof(w->s->insn); i++)
+	for (size_t i = 0; i < n; i++)
 		why_add(w, " %02x", w->s->insn[i]);
 	why_add(w, ", which are no instruction that is known");
 }
@@ -339,7 +339,7 @@ static void why_error(struct why *w)
 	if (n || s->suberror == SUBERROR_EMULATION)
 		len = why_insn(w, s->rip, s->insn, n);
 	if (n && !len)
-		add_bytes(w);
+		add_bytes(w, n);
 	if (len)
 		why_add(w, "; try `set $rip = 0x%llx`, which skips it", (unsigned long long)(s->rip + len));
 	if (s->next[0])

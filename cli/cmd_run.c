@@ -261,7 +261,10 @@ const struct command commands_run[] = {
      .summary = "explain the last stop or error",
      .help =
 	 "One or two sentences with the numbers: the exception's name and error code in words, the page-table entry that "
-	 "refused, the slot or device of an access, the instruction that the host could not execute.",
+	 "refused, the slot or device of an access, the instruction that the host could not execute.\n\n"
+	 "After a command that failed, also one whose error a script caught: what was asked for, what stands against it, "
+	 "what "
+	 "to try. The next stop, or load, ends that.",
      .flags = 0,
      .run = cmd_why},
     {.name = "display",

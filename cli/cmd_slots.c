@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define SLOT_ID_MAX UINT32_MAX
-
 static void slot_list_freep(struct slot_info_list *l)
 {
 	slot_info_list_free(l);
@@ -54,8 +52,8 @@ static int info_slots(struct call *c, struct err *e)
 	return 0;
 }
 
-/* The slot as the machine has it now. */
-static int find_slot(struct call *c, uint32_t id, struct slot_info *out, struct err *e)
+/* The slot as the machine has it now; code where there is none. */
+static int find_slot(struct call *c, uint32_t id, int code, struct slot_info *out, struct err *e)
 {
 	_cleanup_slots_ struct slot_info_list list = {0};
 	int ret = sorted_slots(c->s->d.m, &list, e);
@@ -66,9 +64,7 @@ static int find_slot(struct call *c, uint32_t id, struct slot_info *out, struct 
 			return 0;
 		}
 	}
-	if (ret)
-		return ret;
-	return err_set(e, -ENOENT, "%s %u" WHY "there is no slot %u" TRY "info slots", c->cmd->name, id, id);
+	return ret ? ret : slot_missing(machine_slots(c->s->d.m), code, c->cmd->name, id, e);
 }
 
 static int result_slot(struct call *c, uint32_t id, const struct slot_steps *steps, struct err *e)
@@ -81,14 +77,22 @@ static int result_slot(struct call *c, uint32_t id, const struct slot_steps *ste
 	return ret;
 }
 
+/* Any number of 32 bits: which of them are ids is the slot rules' business. */
 static int arg_id(struct args *a, uint32_t *id, struct err *e)
 {
+	const struct call *c = a->call;
 	uint64_t x;
-	int ret = args_number(a, "slot id", 0, SLOT_ID_MAX, &x, e);
+	int ret = args_addr(a, "slot id", &x, e);
 
-	if (!ret)
-		*id = (uint32_t)x;
-	return ret;
+	if (ret)
+		return ret;
+	*id = (uint32_t)x;
+	if (x == *id)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "%s" WHY "slot id %#llx has more than 32 bits, and ids end at %u on this host" TRY
+		       "info slots for those in use",
+		       c->cmd->name, (unsigned long long)x, machine_slots(c->s->d.m)->limits.max_slots - 1);
 }
 
 /* "64M", or an expression. */
@@ -140,13 +144,6 @@ static int slot_add(struct call *c, struct err *e)
 
 	if (ret || (ret = slot_add_args(&a, &spec, e)))
 		return ret;
-	if (spec.huge && spec.file)
-		return err_set(e, -EINVAL,
-			       "slot add %u" WHY "-huge is for fresh memory, a file's pages are as they are" TRY
-			       "one of -huge and -file",
-			       spec.id);
-	if (!spec.size)
-		return err_set(e, -EINVAL, "slot add %u" WHY "size 0 would delete it" TRY "slot del %u", spec.id, spec.id);
 	ret = machine_slot_add(c->s->d.m, &spec, &steps, e);
 	return ret ? ret : result_slot(c, spec.id, &steps, e);
 }
@@ -211,7 +208,7 @@ static int slot_del(struct call *c, struct err *e)
 	struct args a;
 	int ret = args_init(&a, c, e);
 
-	if (ret || (ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, &info, e)) ||
+	if (ret || (ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, -EINVAL, &info, e)) ||
 	    (ret = machine_slot_delete(c->s->d.m, id, &steps, e)))
 		return ret;
 	c->result = record_slot_changed(c->pool, &info, &steps);
@@ -246,7 +243,7 @@ static int slot_dirty(struct call *c, struct err *e)
 	if (ret)
 		return ret;
 	bool clear = args_flag(&a, "-clear");
-	if ((ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, &info, e)) ||
+	if ((ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, -ENOENT, &info, e)) ||
 	    (ret = machine_slot_dirty_views(c->s->d.m, id, clear, bits, &n, e)))
 		return ret;
 	c->result = record_slot(c->pool, &info);

@@ -80,8 +80,7 @@ void exec_report(struct session *s, const struct err *e)
 {
 	char text[1100];
 
-	s->last_error = *e;
-	s->last_was_error = true;
+	session_error(s, e);
 	tcl_flush();
 	err_format(e, text, sizeof(text));
 	for (char *p = text; *p; p++)
@@ -98,8 +97,7 @@ int exec_command(struct call *c, struct err *e)
 		e->code = ret;
 	if (!ret)
 		return 0;
-	c->s->last_error = *e;
-	c->s->last_was_error = true;
+	session_error(c->s, e);
 	return ret;
 }
 

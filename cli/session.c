@@ -264,6 +264,7 @@ int session_load(struct session *s, const struct image_options *opt, struct err 
 		s->d.has_run = false;
 		history_clear(&s->d.history);
 		memset(&s->d.stop, 0, sizeof(s->d.stop));
+		s->last_was_error = false; /* it was about a machine that is gone */
 	}
 	loaded_deinit(&l);
 	return ret;
@@ -293,12 +294,18 @@ static void put_mmu_events(struct call *c)
 		v_put(c->pool, &c->result, "lost", v_int((int64_t)l.lost));
 }
 
+void session_error(struct session *s, const struct err *e)
+{
+	s->last_error = *e;
+	s->last_was_error = true;
+}
+
 void session_result_stop(struct call *c)
 {
 	struct session *s = c->s;
 	const struct stop *st = &s->d.stop;
 	const struct bp *b = st->breakpoint ? bp_find(&s->d.bps, st->breakpoint) : NULL;
-	char why[600];
+	char why[1024];
 
 	debug_why(&s->d, st, why, sizeof(why));
 	c->result = record_stop(c->pool, st, why);

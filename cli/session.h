@@ -84,6 +84,8 @@ struct expr_env session_expr(struct session *s);
 /* An address expression in which Tcl variables and [commands] may stand too: expr_eval() after Tcl's substitution, done now.
  */
 int session_eval(struct session *s, const char *text, uint64_t *out, struct err *e) MUST_USE;
+/* What `why` explains from now on, until the next stop. */
+void session_error(struct session *s, const struct err *e);
 /* The current stop as a record into c->result, the way every running command ends. */
 struct call;
 void session_result_stop(struct call *c);

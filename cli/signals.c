@@ -56,6 +56,7 @@ void signals_init(struct session *s)
 	sigaction(SIGTERM, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &sa, NULL);
+	sigaction(SIGXFSZ, &sa, NULL); /* ulimit -f: an error of the command, a slot's memfd or a dump, and not the end */
 }
 
 void signals_begin(void)

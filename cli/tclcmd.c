@@ -42,6 +42,7 @@ static int raise_error(struct session *s, const struct err *e)
 	char number[16];
 	Tcl_Interp *interp = s->interp;
 
+	session_error(s, e); /* a script may catch it and ask why */
 	snprintf(number, sizeof(number), "%d", e->code ? e->code : -EINVAL);
 	Tcl_SetErrorCode(interp, "KVMSCOPE", number, e->what, e->why, e->next, NULL);
 	Tcl_SetObjResult(interp, Tcl_ObjPrintf("%s: %s; try %s", e->what, e->why, e->next));

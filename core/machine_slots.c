@@ -40,7 +40,7 @@ static int change(struct machine *m, struct slot *s, const struct slot_change *c
 static int create(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	struct slot *s = slot_new(&c->to);
-	int rc = s ? 0 : err_nomem(e, "slot add");
+	int rc = s ? 0 : err_nomem(e, "slot");
 
 	if (!rc && (s->flags & SLOT_LOG_DIRTY))
 		rc = slot_log_start(s, e);
@@ -158,11 +158,30 @@ static struct slot_steps *steps_or(struct slot_steps *steps, struct slot_steps *
 	return s;
 }
 
-static void prefix_why(const struct slot_spec *spec, const char *verb, struct err *e)
+/* Rules and backends say "slot 5"; people typed "slot add 5". Returns rc. */
+static int named(int rc, const char *verb, uint32_t id, struct err *e)
 {
-	/* slot_check says "slot 5"; people typed "slot add 5". */
-	if (e && !strncmp(e->what, "slot ", 5))
-		snprintf(e->what, sizeof(e->what), "slot %s %u", verb, spec->id);
+	if (rc && e && !strncmp(e->what, "slot", 4))
+		snprintf(e->what, sizeof(e->what), "slot %s %u", verb, id);
+	return rc;
+}
+
+/* KVM takes size 0 for a deletion; whoever types it does not mean that. */
+static int check_add(const struct machine *m, const struct slot_spec *spec, struct slot_change *c, struct err *e)
+{
+	if (!spec->size && slot_by_id(&m->slots, spec->id))
+		return err_set(e, -EINVAL, "slot %u" WHY "size 0 is how KVM deletes a slot" TRY "slot del %u", spec->id,
+			       spec->id);
+	if (!spec->size)
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "its size is 0, and the smallest slot is one page of 4 KiB" TRY "size 0x1000",
+			       spec->id);
+	if (spec->huge && spec->file)
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "-huge is for fresh memory, and file %.300s has pages as they are" TRY
+			       "one of -huge and -file",
+			       spec->id, spec->file);
+	return slot_check(&m->slots, spec, c, e);
 }
 
 int machine_slot_add(struct machine *m, const struct slot_spec *spec, struct slot_steps *steps, struct err *e)
@@ -171,25 +190,17 @@ int machine_slot_add(struct machine *m, const struct slot_spec *spec, struct slo
 	struct slot_change c;
 	int rc = machine_check_idle(m, "slot add", e);
 
-	if (!rc && !spec->size)
-		rc = err_set(e, -EINVAL, "slot add %u" WHY "its size is 0" TRY "a multiple of 4 KiB, or slot del %u",
-			     spec->id, spec->id);
-	if (rc)
-		return rc;
-	rc = slot_check(&m->slots, spec, &c, e);
-	if (rc) {
-		prefix_why(spec, "add", e);
-		return rc;
-	}
-	return apply(m, &c, steps_or(steps, &own), e);
+	if (!rc)
+		rc = check_add(m, spec, &c, e);
+	if (!rc)
+		rc = apply(m, &c, steps_or(steps, &own), e);
+	return named(rc, "add", spec->id, e);
 }
 
 static int find_slot(struct machine *m, uint32_t id, const char *what, int code, struct slot **out, struct err *e)
 {
 	*out = slot_by_id(&m->slots, id);
-	if (*out)
-		return 0;
-	return err_set(e, code, "%s %u" WHY "there is no slot %u" TRY "info slots", what, id, id);
+	return *out ? 0 : slot_missing(&m->slots, code, what, id, e);
 }
 
 int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps, struct err *e)
@@ -206,7 +217,7 @@ int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps
 	c.to.size = 0;
 	rc = change(m, c.old, &c, steps_or(steps, &own), e);
 	if (rc)
-		return rc;
+		return named(rc, "del", id, e);
 	if (!c.old->own)
 		machine_slot_note(m, id, "was deleted (gpa 0x%llx, 0x%llx bytes)", (unsigned long long)c.old->gpa,
 				  (unsigned long long)c.old->size);
@@ -231,24 +242,34 @@ int machine_slot_move(struct machine *m, uint32_t id, uint64_t gpa, struct slot_
 	to = spec_of(s);
 	to.gpa = gpa;
 	rc = slot_check(&m->slots, &to, &c, e);
-	if (rc) {
-		prefix_why(&to, "move", e);
-		return rc;
-	}
-	return apply(m, &c, steps_or(steps, &own), e);
+	if (!rc)
+		rc = apply(m, &c, steps_or(steps, &own), e);
+	return named(rc, "move", id, e);
 }
 
 /* The second half of a flip failed: the slot comes back as it was, or is gone and the error says so. */
 static void flip_back(struct machine *m, struct slot *s, struct slot_steps *steps, struct err *e)
 {
 	struct slot_change again = {.kind = SLOT_CREATE, .to = spec_of(s)};
+	struct err refused = {0};
+	int rc = change(m, s, &again, steps, &refused);
+	size_t n = e ? strlen(e->why) : 0;
 
-	if (!change(m, s, &again, steps, NULL))
+	if (e && !rc)
+		snprintf(e->why + n, sizeof(e->why) - n, ", and slot %u was made again as it was", s->id);
+	if (!rc)
 		return;
+	if (e) {
+		snprintf(e->why + n, sizeof(e->why) - n,
+			 ", nor can slot %u be created as it was (%.150s), so that it is deleted now and its memory gone",
+			 s->id, refused.why);
+		snprintf(e->next, sizeof(e->next), "slot add %u 0x%llx %#llx%s%s%s -visible %s", s->id,
+			 (unsigned long long)s->gpa, (unsigned long long)s->size,
+			 s->flags & SLOT_READONLY ? " -readonly" : "", s->flags & SLOT_LOG_DIRTY ? " -log" : "",
+			 s->file_backed ? " -file FILE" : "", slot_vis_name(s->vis));
+	}
 	slot_table_remove(&m->slots, s);
 	m->ops->slot_release(m, s);
-	if (e)
-		snprintf(e->next, sizeof(e->next), "slot add %u: it is deleted now, creating it again failed", s->id);
 	slot_free(s);
 }
 
@@ -323,14 +344,12 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 	same = to;
 	same.flags = (to.flags & ~(uint32_t)SLOT_READONLY) | (s->flags & SLOT_READONLY);
 	rc = slot_check(&m->slots, &same, &c, e);
-	if (rc) {
-		prefix_why(&to, "flags", e);
-		return rc;
-	}
+	if (rc)
+		return named(rc, "flags", id, e);
 	if (!slot_flip_needed(s, to.flags))
-		return apply(m, &c, steps_or(steps, &own), e);
+		return named(apply(m, &c, steps_or(steps, &own), e), "flags", id, e);
 	c.to.flags ^= SLOT_READONLY;
-	return flip(m, s, &c.to, steps_or(steps, &own), e);
+	return named(flip(m, s, &c.to, steps_or(steps, &own), e), "flags", id, e);
 }
 
 static int copy_views(const struct slot *s, size_t n, uint64_t *copy[2], struct err *e)
@@ -340,7 +359,10 @@ static int copy_views(const struct slot *s, size_t n, uint64_t *copy[2], struct 
 			continue;
 		copy[smm] = calloc(n, sizeof(uint64_t));
 		if (!copy[smm])
-			return err_nomem(e, "slot dirty");
+			return err_set(e, -ENOMEM,
+				       "slot dirty %u" WHY "no memory for a copy of its bitmap, %zu bytes" TRY
+				       "it again, with memory free on this host",
+				       s->id, n * sizeof(uint64_t));
 	}
 	return 0;
 }
@@ -356,7 +378,10 @@ int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_
 	if (!rc)
 		rc = find_slot(m, id, "slot dirty", -ENOENT, &s, e);
 	if (!rc && !s->dirty[0] && !s->dirty[1])
-		rc = err_set(e, -ENOENT, "slot dirty %u" WHY "it has no dirty log" TRY "slot flags %u +log-dirty", id, id);
+		rc = err_set(e, -ENOENT,
+			     "slot dirty %u" WHY "it has no dirty log, as log-dirty is not among its flags (%#x)" TRY
+			     "slot flags %u +log-dirty",
+			     id, s->flags, id);
 	if (rc)
 		return rc;
 	n = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);

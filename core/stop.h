@@ -82,9 +82,10 @@ struct stop {
 	/* EXIT, ERROR */
 	uint64_t exit_code;
 	uint32_t kvm_exit, suberror;
-	uint8_t insn[16]; /* the bytes that the kernel could not emulate */
+	uint8_t insn[16]; /* the bytes that could not be emulated */
 	unsigned n_insn;
-	char error[200];
+	char error[280];
+	char next[128];	  /* ERROR: what to do about it; "" for nothing */
 	bool no_progress; /* STEP: rip and registers did not move */
 	char note[160];	  /* a backend's own remark for `why`, "" for none */
 };

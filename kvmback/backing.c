@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -50,7 +49,7 @@ static int check_kernel_cost(const struct slot_spec *spec, struct err *e)
 	if (cost <= have / 2)
 		return 0;
 	return err_set(e, -ENOMEM,
-		       "slot add %u" WHY
+		       "slot %u" WHY
 		       "KVM's tables for %llu MiB of guest take about %llu MiB of kernel memory, %llu MiB is available" TRY
 		       "a slot of %llu MiB",
 		       spec->id, (unsigned long long)spec->size >> 20, (unsigned long long)cost >> 20,
@@ -61,14 +60,13 @@ static int map_error(const struct slot_spec *spec, int errnum, struct err *e)
 {
 	if (errnum == ENOMEM)
 		return err_set(e, -ENOMEM,
-			       "slot add %u" WHY
-			       "no room to map %#llx bytes (address space, or vm.max_map_count mappings)" TRY
+			       "slot %u" WHY "no room to map %#llx bytes (address space, or vm.max_map_count mappings)" TRY
 			       "a smaller slot, or fewer",
 			       spec->id, (unsigned long long)spec->size);
 	if (errnum == EEXIST)
-		return err_set(e, -EEXIST, "slot add %u" WHY "hva %#llx is in use" TRY "no hva", spec->id,
+		return err_set(e, -EEXIST, "slot %u" WHY "hva %#llx is in use" TRY "no hva", spec->id,
 			       (unsigned long long)spec->hva);
-	return err_errno(e, errnum, "slot add %u" WHY "mmap of %#llx bytes" TRY "a smaller slot", spec->id,
+	return err_errno(e, errnum, "slot %u" WHY "mmap of %#llx bytes" TRY "a smaller slot", spec->id,
 			 (unsigned long long)spec->size);
 }
 
@@ -82,35 +80,12 @@ static int memfd_open(const struct slot_spec *spec, uint64_t bytes, int *out, st
 	snprintf(name, sizeof(name), "kvmscope-slot%u", spec->id);
 	fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
-		return err_errno(e, errno, "slot add %u" WHY "memfd_create" TRY "%s", spec->id,
+		return err_errno(e, errno, "slot %u" WHY "no memfd for its %#llx bytes" TRY "%s", spec->id,
+				 (unsigned long long)bytes,
 				 errno == EMFILE || errno == ENFILE ? "a higher ulimit -n" : "a smaller slot");
 	if (ftruncate(fd, (off_t)bytes) < 0)
-		return err_errno(e, errno, "slot add %u" WHY "a memfd of %#llx bytes" TRY "a smaller slot", spec->id,
-				 (unsigned long long)bytes);
-	*out = fd;
-	fd = -1;
-	return 0;
-}
-
-/* A file is only ever read: what the guest does never reaches the disk. */
-static int file_open(const struct slot_spec *spec, int *out, struct err *e)
-{
-	_cleanup_close_ int fd = open(spec->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	uint64_t room;
-
-	if (fd < 0)
-		return err_errno(e, errno, "slot add %u: open %s" WHY "it cannot be read" TRY "%s", spec->id, spec->file,
-				 errno == EMFILE || errno == ENFILE ? "a higher ulimit -n" : "another file");
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return err_set(e, -EINVAL, "slot add %u: open %s" WHY "it is not a regular file" TRY "another file",
-			       spec->id, spec->file);
-	room = ((uint64_t)st.st_size + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK;
-	if (room < spec->size)
-		return err_set(e, -EINVAL,
-			       "slot add %u: map %s" WHY "the file has %#llx bytes, the slot wants %#llx" TRY "%s%#llx",
-			       spec->id, spec->file, (unsigned long long)st.st_size, (unsigned long long)spec->size,
-			       room ? "size " : "a file that is not empty, not ", (unsigned long long)room);
+		return err_errno(e, errno, "slot %u" WHY "its memfd cannot have %#llx bytes" TRY "%s", spec->id,
+				 (unsigned long long)bytes, errno == EFBIG ? "a higher ulimit -f" : "a smaller slot");
 	*out = fd;
 	fd = -1;
 	return 0;
@@ -199,10 +174,10 @@ int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps
 	uint64_t offset = spec->huge && !spec->file ? spec->gpa & (HUGE_SIZE - 1) : 0;
 	struct backing *b = calloc(1, sizeof(*b));
 	struct slot made = *s;
-	int fd = -1, rc = b ? check_kernel_cost(spec, e) : err_nomem(e, "add a slot");
+	int fd = -1, rc = b ? check_kernel_cost(spec, e) : err_nomem(e, "slot");
 
 	if (!rc)
-		rc = spec->file ? file_open(spec, &fd, e) : memfd_open(spec, offset + spec->size, &fd, e);
+		rc = spec->file ? slot_file_open(spec, &fd, e) : memfd_open(spec, offset + spec->size, &fd, e);
 	if (!rc)
 		rc = map_both(spec, fd, offset, b, &made, e);
 	if (rc) {

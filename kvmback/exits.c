@@ -4,6 +4,7 @@
  * immediate_exit before anybody stops, so that no access is ever half done), exceptions of a guest without an IDT, int3 and
  * debug registers, and everything that ends a run.
  */
+#include "kvmback/exitwords.h"
 #include "kvmback/run.h"
 
 #include <errno.h>
@@ -11,9 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-
-#define SUBERROR_EMULATION 1
-#define EXIT_MEMORY_FAULT 39 /* newer than some installed headers */
 
 void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev)
 {
@@ -347,95 +345,62 @@ static bool exit_debug(struct kvcpu *v)
 
 /* ---- the end of a run */
 
-static void take_insn(struct kvcpu *v)
-{
-	struct stop *s = &v->thread->stop;
-	const struct kvm_run *r = v->run;
-	size_t n = 0;
-
-	if (r->internal.ndata >= 3 && r->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
-		n = r->emulation_failure.insn_size;
-		n = n > 15 ? 15 : n;
-		memcpy(s->insn, r->emulation_failure.insn_bytes, n);
-	}
-	if (!n)
-		n = gmem_read(v, vcpu_linear_rip(v), s->insn, 15);
-	s->n_insn = (unsigned)n;
-}
-
-static bool internal_error(struct kvcpu *v)
+/* KVM could not emulate what stands at rip. An int3 that its emulator does not have is a breakpoint all the same. */
+static bool no_emulation(struct kvcpu *v)
 {
 	struct stop *s = &v->thread->stop;
 	uint64_t at = vcpu_linear_rip(v);
 
-	s->kvm_exit = KVM_EXIT_INTERNAL_ERROR;
-	s->suberror = v->run->internal.suberror;
-	if (s->suberror != SUBERROR_EMULATION)
-		return vcpu_error(v, "KVM_EXIT_INTERNAL_ERROR, suberror %u, %u words of data", s->suberror,
-				  v->run->internal.ndata);
-	take_insn(v);
+	if (!s->n_insn)
+		s->n_insn = (unsigned)gmem_read(v, at, s->insn, 15);
 	if (s->n_insn && s->insn[0] == 0xcc) {
 		int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
 		s->kvm_exit = s->suberror = s->n_insn = 0;
+		s->error[0] = '\0';
+		s->next[0] = '\0';
 		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, true);
 	}
-	return vcpu_error(v, "KVM could not emulate the instruction at %#" PRIx64, at);
+	return vcpu_stop(v, STOP_ERROR);
 }
 
-static const struct slot *unwritable_slot(struct kvcpu *v)
+/* Where the kernel does not tell. */
+static const struct slot *slot_to_blame(struct kvcpu *v)
 {
 	const struct slot_table *t = &v->vm->m.slots;
 
 	for (size_t i = 0; i < t->n; i++)
-		if (t->by_gfn[i]->file_backed && !(t->by_gfn[i]->flags & SLOT_READONLY))
+		if (exit_slot_to_blame(t->by_gfn[i]))
 			return t->by_gfn[i];
 	return NULL;
 }
 
-static bool exit_efault(struct kvcpu *v)
+/* KVM_RUN itself failed. */
+static bool run_failed(struct kvcpu *v, int errnum)
 {
+	struct memory_fault f = exit_memory_fault(v->run);
 	struct stop *s = &v->thread->stop;
-	const struct slot *slot = NULL;
 
-	if (v->run->exit_reason == EXIT_MEMORY_FAULT) {
-		/* flags, gpa, size: three 64-bit words at the union's start. */
-		uint64_t words[3];
-
-		memcpy(words, v->run->padding, sizeof(words));
-		s->gpa = words[1];
-		slot = gmem_slot(v, s->gpa);
+	if (errnum == EFAULT || f.told) {
+		exit_memory_words(&f, f.told ? gmem_slot(v, f.gpa) : slot_to_blame(v), errnum, s);
+		return vcpu_stop(v, STOP_ERROR);
 	}
-	if (!slot)
-		slot = unwritable_slot(v);
-	s->slot = slot ? (int)slot->id : -1;
-	s->kvm_exit = v->run->exit_reason;
-	if (slot && slot->file_backed)
-		return vcpu_error(
-		    v,
-		    "KVM_RUN: EFAULT: the guest touched slot %u at gpa %#" PRIx64
-		    ", whose memory is a file mapped PROT_READ but which is writable; flip it with slot flags %u "
-		    "+readonly",
-		    slot->id, s->gpa ? s->gpa : slot->gpa, slot->id);
-	return vcpu_error(v, "KVM_RUN: EFAULT: the memory behind gpa %#" PRIx64 " cannot be reached by the host", s->gpa);
+	snprintf(s->next, sizeof(s->next), "%s",
+		 errnum == EIO ? "dmesg for why KVM has given this VM up, then load" : "load, or kvmscope -b soft");
+	return vcpu_error(v, "KVM_RUN gave errno %d: %s", errnum, strerror(errnum));
 }
 
 bool exit_failed(struct kvcpu *v, int rc)
 {
-	v->thread->stop.kvm_exit = v->run->exit_reason;
-	if (rc == -EFAULT)
-		return exit_efault(v);
+	struct stop *s = &v->thread->stop;
+
+	s->kvm_exit = v->run->exit_reason;
 	if (rc)
-		return vcpu_error(v, "KVM_RUN: %s", strerror(-rc));
-	switch (v->run->exit_reason) {
-	case KVM_EXIT_INTERNAL_ERROR:
-		return internal_error(v);
-	case KVM_EXIT_FAIL_ENTRY:
-		return vcpu_error(v, "KVM_EXIT_FAIL_ENTRY: the hardware refused the vCPU's state, reason %#llx",
-				  (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
-	default:
-		return vcpu_error(v, "KVM exit %u, which nothing here handles", v->run->exit_reason);
-	}
+		return run_failed(v, -rc);
+	exit_words(v->run, s);
+	if (v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->suberror == KVM_INTERNAL_ERROR_EMULATION)
+		return no_emulation(v);
+	return vcpu_stop(v, STOP_ERROR);
 }
 
 bool exit_halt(struct kvcpu *v)

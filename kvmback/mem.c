@@ -52,19 +52,32 @@ static struct region region_of(const struct kvm_vm *vm, const struct slot *s, en
 /* The rules were checked already: a refusal by them means that table and kernel disagree. */
 static int region_error(const struct slot *s, const struct region *to, int errnum, struct err *e)
 {
-	unsigned long long gpa = to->gpa, size = to->size;
+	unsigned long long gpa = to->size ? to->gpa : s->gpa, size = s->size;
+	const char *doing = to->size ? "set" : "delete";
 
-	if (errnum == EINVAL || errnum == EEXIST)
-		return err_set(e, -EPROTO,
-			       "slot %u" WHY
-			       "KVM answered %s (%d) to gpa %#llx size %#llx flags %#x, which the slot rules allow" TRY
-			       "info slots -all, and a report of these numbers",
-			       s->id, strerror(errnum), errnum, gpa, size, to->flags);
+	if (errnum == EEXIST)
+		return err_set_at(
+		    e, -EEXIST, ERR_SPACE_GPA, gpa,
+		    "slot %u" WHY
+		    "KVM answered EEXIST: gpa 0x%llx to %#llx meets memory that it or the debugger keeps for itself, "
+		    "in a slot that is none of yours" TRY "info slots -all, which lists it, and a gpa away from it",
+		    s->id, gpa, gpa + size - 1);
+	if (errnum == EINVAL)
+		return err_set(
+		    e, -EPROTO,
+		    "slot %u" WHY
+		    "KVM answered EINVAL when asked to %s id %u, gpa 0x%llx, size %#llx, flags %#x, which the slot "
+		    "rules allow" TRY "info slots -all, and a report of these numbers",
+		    s->id, doing, s->id, gpa, size, to->flags);
 	if (errnum == ENOMEM)
 		return err_set(e, -ENOMEM,
-			       "slot %u" WHY "KVM has no memory for its tables of %#llx bytes of guest" TRY "a smaller slot",
-			       s->id, size);
-	return err_errno(e, errnum, "slot %u" WHY "KVM_SET_USER_MEMORY_REGION" TRY "info slots -all", s->id);
+			       "slot %u" WHY "KVM has no kernel memory left to %s it, %#llx bytes at gpa 0x%llx" TRY
+			       "%s, or the same with memory freed on this host",
+			       s->id, doing, size, gpa, to->size ? "a smaller slot" : "info slots: it is still there");
+	return err_errno(e, errnum,
+			 "slot %u" WHY "KVM_SET_USER_MEMORY_REGION to %s gpa 0x%llx, size %#llx at hva %#llx" TRY
+			 "info slots -all",
+			 s->id, doing, gpa, size, (unsigned long long)s->hva);
 }
 
 static int region_set(struct kvm_vm *vm, const struct slot *s, unsigned as, const struct region *to, struct err *e)

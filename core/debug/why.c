@@ -13,10 +13,7 @@
 #include "core/board/board.h"
 #include "core/debug/why_fault.h"
 
-/* KVM's exit reasons and suberrors that a STOP_ERROR may carry (kernel document virt/kvm/api.rst, struct kvm_run). */
-#define EXIT_INTERNAL_ERROR 17u
-#define EXIT_FAIL_ENTRY 9u
-#define SUBERROR_EMULATION 1u
+#define SUBERROR_EMULATION 1u /* struct stop's suberror, as KVM numbers them; soft's too */
 
 void why_add(struct why *w, const char *fmt, ...)
 {
@@ -320,31 +317,33 @@ static void why_exit(struct why *w)
 	why_add(w, ".");
 }
 
-static const char *suberror_name(uint32_t sub)
+/* Bytes that are no instruction here, or none that the disassembler knows. */
+static void add_bytes(struct why *w, size_t n)
 {
-	static const char *const names[] = {"unknown", "emulation failed", "two exceptions at once",
-					    "an event could not be delivered", "an exit that KVM did not expect"};
-
-	return sub < ARRAY_LEN(names) ? names[sub] : names[0];
+	why_add(w, ", bytes");
+	for (size_t i = 0; i < n; i++)
+		why_add(w, " %02x", w->s->insn[i]);
+	why_add(w, ", which are no instruction that is known");
 }
 
 static void why_error(struct why *w)
 {
 	const struct stop *s = w->s;
+	size_t n = s->n_insn < sizeof(s->insn) ? s->n_insn : sizeof(s->insn);
+	unsigned len = 0;
 
 	why_add(w, "The host could not go on with vCPU %u at ", s->vcpu);
 	why_addr(w, s->rip);
 	if (s->error[0])
 		why_add(w, ": %s", s->error);
-	if (s->kvm_exit == EXIT_INTERNAL_ERROR)
-		why_add(w, " (KVM_EXIT_INTERNAL_ERROR, suberror %u: %s)", s->suberror, suberror_name(s->suberror));
-	else if (s->kvm_exit == EXIT_FAIL_ENTRY)
-		why_add(w, " (KVM_EXIT_FAIL_ENTRY: the processor refused the vCPU's state)");
-	unsigned len = 0;
-	if (s->n_insn || (s->kvm_exit == EXIT_INTERNAL_ERROR && s->suberror == SUBERROR_EMULATION))
-		len = why_insn(w, s->rip, s->insn, s->n_insn);
+	if (n || s->suberror == SUBERROR_EMULATION)
+		len = why_insn(w, s->rip, s->insn, n);
+	if (n && !len)
+		add_bytes(w, n);
 	if (len)
-		why_add(w, "; `set $rip = 0x%llx` skips it", (unsigned long long)(s->rip + len));
+		why_add(w, "; try `set $rip = 0x%llx`, which skips it", (unsigned long long)(s->rip + len));
+	if (s->next[0])
+		why_add(w, "%s%s", len ? ", or " : "; try ", s->next);
 	why_add(w, ".");
 }
 

@@ -95,7 +95,7 @@ static bool grow_view(struct slot_view *v, size_t cap)
 }
 
 /* Room for one more in every array, so that nothing fails after the first is changed. */
-static int make_room(struct slot_table *t, struct err *e)
+static int make_room(struct slot_table *t, uint32_t id, struct err *e)
 {
 	size_t cap = t->cap ? t->cap * 2 : 16;
 
@@ -103,7 +103,10 @@ static int make_room(struct slot_table *t, struct err *e)
 		return 0;
 	if (!grow_slots(&t->by_gfn, cap) || !grow_slots(&t->by_id, cap) || !grow_view(&t->view[0], cap) ||
 	    !grow_view(&t->view[1], cap))
-		return err_nomem(e, "add a slot to the table");
+		return err_set(e, -ENOMEM,
+			       "slot %u" WHY "no memory for the slot table, which has %zu slots" TRY
+			       "slot del of one that is not needed",
+			       id, t->n);
 	t->cap = cap;
 	return 0;
 }
@@ -188,7 +191,7 @@ static void put_by_gfn(struct slot_table *t, struct slot *s)
 int slot_table_insert(struct slot_table *t, struct slot *s, struct err *e)
 {
 	size_t n = t->n;
-	int rc = make_room(t, e);
+	int rc = make_room(t, s->id, e);
 
 	if (rc)
 		return rc;

@@ -113,6 +113,8 @@ struct slot_change {
  * tells callers that a delete and a create will do it. */
 int slot_check(const struct slot_table *t, const struct slot_spec *to, struct slot_change *out, struct err *e) MUST_USE;
 bool slot_flip_needed(const struct slot *old, uint32_t new_flags);
+/* Fill *e with "WHAT ID: there is no slot ID", and which there are. Returns code. */
+int slot_missing(const struct slot_table *t, int code, const char *what, uint32_t id, struct err *e);
 
 /* Put a slot in, take it out. The table owns it after insert; remove gives it back to the caller. The generation rises as
  * the kernel's does: slot_table_begin()/end() bracket a change and set and clear bit 63. */
@@ -135,6 +137,10 @@ static inline bool slot_contains(const struct slot *s, uint64_t gpa)
 {
 	return gpa - s->gpa < s->size;
 }
+
+/* Open spec->file for a slot of spec->size: a regular file that is long enough but for its last page's end. What a guest
+ * does never reaches it, so it is opened for reading only. The caller closes *fd. Errors: open()'s, -EINVAL. */
+int slot_file_open(const struct slot_spec *spec, int *fd, struct err *e) MUST_USE;
 
 /* Dirty logging: start allocates zeroed bitmaps (one for each visibility the slot has), stop drops them. */
 int slot_log_start(struct slot *s, struct err *e) MUST_USE;

@@ -111,7 +111,8 @@ int shadow_slot_created(struct shadow *s, struct slot *slot, struct err *e)
 	}
 	if (!mmu || mmu->rmap == MAP_FAILED) {
 		free(mmu);
-		return err_nomem(e, "reverse map of a slot");
+		return err_set(e, -ENOMEM, "slot %u" WHY "no memory for its reverse map: %#llx pages" TRY "a smaller slot",
+			       slot->id, (unsigned long long)(slot->size >> PAGE_SHIFT));
 	}
 	slot->mmu = mmu;
 	if (!(s->cfg.slots->generation & ((1ull << MMIO_GEN_BITS) - 1)))

@@ -7,18 +7,50 @@
 #include "core/mem/memslot.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 typedef unsigned long long ull;
+
+#define IDS_SHOWN 8 /* in an error, of the slots there are */
+
+/* ---- what would do instead, for the last part of an error */
+
+static void free_id(const struct slot_table *t, char *buf, size_t size)
+{
+	uint32_t id = 0;
+
+	while (id < t->n && t->by_id[id]->id == id)
+		id++;
+	if (id < t->limits.max_slots)
+		snprintf(buf, size, "id %u, which is free", id);
+	else
+		snprintf(buf, size, "slot del of one that is not needed: all %u are taken", id);
+}
+
+/* Where a slot of this size may end at the latest, or how large one may be at all. */
+static void fitting(const struct slot_limits *l, uint64_t bytes, char *buf, size_t size)
+{
+	uint64_t most = l->max_pages << PAGE_SHIFT < l->gpa_limit ? l->max_pages << PAGE_SHIFT : l->gpa_limit;
+
+	if (bytes > most)
+		snprintf(buf, size, "size %#llx or less", (ull)most);
+	else
+		snprintf(buf, size, "gpa 0x%llx or lower", (ull)(l->gpa_limit - bytes));
+}
+
+/* ---- the rules */
 
 static int bad_flags(const struct slot_spec *to, struct err *e)
 {
 	uint32_t unknown = to->flags & ~(uint32_t)SLOT_FLAGS_ALL;
 
 	if (unknown)
-		return err_set(e, -EINVAL, "slot %u" WHY "flags %#x: %#x is no flag" TRY "readonly, log-dirty or smram",
-			       to->id, to->flags, unknown);
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "flags %#x: %#x is no flag" TRY
+			       "readonly (%#x), log-dirty (%#x) or smram (%#x)",
+			       to->id, to->flags, unknown, SLOT_READONLY, SLOT_LOG_DIRTY, SLOT_SMRAM);
 	if (to->vis > SLOT_VIS_BOTH)
 		return err_set(e, -EINVAL, "slot %u" WHY "visibility %d is none" TRY "smm, non-smm or both", to->id,
 			       to->vis);
@@ -26,9 +58,24 @@ static int bad_flags(const struct slot_spec *to, struct err *e)
 		return err_set(e, -EINVAL,
 			       "slot %u" WHY
 			       "smram says visible inside SMM only, yet visible outside SMM only is asked for" TRY
-			       "one of the two",
+			       "one of smram and visible non-smm",
 			       to->id);
 	return 0;
+}
+
+static int unaligned(uint32_t id, const char *name, uint64_t value, struct err *e)
+{
+	uint64_t down = value & ~PAGE_OFFSET_MASK, up = down + PAGE_SIZE_4K;
+	char next[64];
+
+	if (!up)
+		snprintf(next, sizeof(next), "%s %#llx", name, (ull)down);
+	else if (!down && !strcmp(name, "size"))
+		snprintf(next, sizeof(next), "%s %#llx", name, (ull)up);
+	else
+		snprintf(next, sizeof(next), "%s 0x%llx or %#llx", name, (ull)down, (ull)up);
+	return err_set(e, -EINVAL, "slot %u" WHY "%s %#llx is not a multiple of 4 KiB (0x1000)" TRY "%s", id, name,
+		       (ull)value, next);
 }
 
 static int bad_alignment(const struct slot_spec *to, struct err *e)
@@ -40,8 +87,7 @@ static int bad_alignment(const struct slot_spec *to, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(part); i++)
 		if (part[i].value & PAGE_OFFSET_MASK)
-			return err_set(e, -EINVAL, "slot %u" WHY "%s %#llx is not a multiple of 4 KiB" TRY "%#llx", to->id,
-				       part[i].name, (ull)part[i].value, (ull)((part[i].value + 0xfff) & ~PAGE_OFFSET_MASK));
+			return unaligned(to->id, part[i].name, part[i].value, e);
 	return 0;
 }
 
@@ -56,35 +102,46 @@ static int bad_hva(const struct slot_limits *l, const struct slot_spec *to, stru
 }
 
 /* KVM's slot number is the address space (bits 31:16) and the id (15:0). */
-static int bad_id(const struct slot_limits *l, const struct slot_spec *to, struct err *e)
+static int bad_id(const struct slot_table *t, const struct slot_spec *to, struct err *e)
 {
-	unsigned as = to->id >> 16;
+	const struct slot_limits *l = &t->limits;
+	unsigned as = to->id >> 16, id = to->id & 0xffff;
+	char next[80];
 
 	if (as >= l->address_spaces)
-		return err_set(e, -EINVAL,
-			       "slot %#x" WHY "address space %u is not there, this host has %u" TRY "slot %u, -visible smm",
-			       to->id, as, l->address_spaces, to->id & 0xffff);
+		return err_set(
+		    e, -EINVAL,
+		    "slot %u" WHY
+		    "address space %u is not there: number %#x names it in bits 31:16, and the last on this host is "
+		    "%u" TRY "id %u, with -visible smm where only SMM is to see it",
+		    to->id, as, to->id, l->address_spaces - 1, id);
 	if (as)
 		return err_set(e, -EINVAL,
-			       "slot %#x" WHY "address spaces are chosen by visibility here" TRY "slot %u, -visible smm",
-			       to->id, to->id & 0xffff);
-	if (to->id >= l->max_slots)
-		return err_set(e, -EINVAL, "slot %u" WHY "ids end at %u on this host" TRY "a smaller id", to->id,
-			       l->max_slots - 1);
-	return 0;
+			       "slot %u" WHY
+			       "number %#x names address space %u in bits 31:16, and address spaces are chosen by "
+			       "visibility here" TRY "id %u with -visible smm",
+			       to->id, to->id, as, id);
+	if (to->id < l->max_slots)
+		return 0;
+	free_id(t, next, sizeof(next));
+	return err_set(e, -EINVAL, "slot %u" WHY "ids end at %u on this host" TRY "%s", to->id, l->max_slots - 1, next);
 }
 
 static int bad_range(const struct slot_limits *l, const struct slot_spec *to, struct err *e)
 {
+	char next[64];
+
+	fitting(l, to->size, next, sizeof(next));
 	if (to->gpa + to->size < to->gpa)
 		return err_set_at(e, -EINVAL, ERR_SPACE_GPA, to->gpa,
-				  "slot %u" WHY "gpa %#llx and size %#llx run past 2^64" TRY "a lower gpa", to->id,
-				  (ull)to->gpa, (ull)to->size);
+				  "slot %u" WHY "gpa %#llx and size %#llx run past 2^64" TRY "%s", to->id, (ull)to->gpa,
+				  (ull)to->size, next);
 	if (to->size >> PAGE_SHIFT > l->max_pages)
 		return err_set(e, -EINVAL,
-			       "slot %u" WHY "%#llx pages are too many for one slot, which has at most %#llx" TRY
-			       "several slots",
-			       to->id, (ull)(to->size >> PAGE_SHIFT), (ull)l->max_pages);
+			       "slot %u" WHY
+			       "size %#llx is %#llx pages, which are too many for one slot: it has at most %#llx" TRY
+			       "%s, or several slots",
+			       to->id, (ull)to->size, (ull)(to->size >> PAGE_SHIFT), (ull)l->max_pages, next);
 	return 0;
 }
 
@@ -93,27 +150,46 @@ bool slot_flip_needed(const struct slot *old, uint32_t new_flags)
 	return ((old->flags ^ new_flags) & SLOT_READONLY) != 0;
 }
 
-/* What changes on a slot that is there; it may not change size, host memory or READONLY. */
-static int classify_existing(const struct slot *old, struct slot_change *c, struct err *e)
+/* A slot keeps the host memory that it was made with: another hva, a file, or pages of 2 MiB would be other memory. */
+static int other_memory(const struct slot *old, const struct slot_spec *to, struct err *e)
 {
-	const struct slot_spec *to = &c->to;
-
 	if (to->hva && to->hva != old->hva)
 		return err_set_at(e, -EINVAL, ERR_SPACE_HVA, to->hva,
 				  "slot %u" WHY "it is at hva %#llx and cannot be given another, %#llx" TRY
-				  "slot del %u, then slot add",
+				  "slot del %u, then slot add (its bytes are gone then)",
 				  to->id, (ull)old->hva, (ull)to->hva, to->id);
+	if (to->file || (to->huge && !old->huge))
+		return err_set_at(
+		    e, -EINVAL, ERR_SPACE_HVA, old->hva,
+		    "slot %u" WHY "it is there with memory at hva %#llx, which %s%.300s cannot take the place of" TRY
+		    "slot del %u, then slot add (its bytes are gone then)",
+		    to->id, (ull)old->hva, to->file ? "file " : "memory of 2 MiB pages", to->file ? to->file : "", to->id);
+	return 0;
+}
+
+/* What changes on a slot that is there; it may not change size, host memory or READONLY. */
+static int classify_existing(const struct slot_table *t, struct slot_change *c, struct err *e)
+{
+	const struct slot_spec *to = &c->to;
+	const struct slot *old = c->old;
+	char other[80];
+	int rc = other_memory(old, to, e);
+
+	if (rc)
+		return rc;
+	free_id(t, other, sizeof(other));
 	if (to->size != old->size)
 		return err_set(e, -EINVAL,
-			       "slot %u" WHY "it is there with size %#llx and cannot become %#llx" TRY
-			       "slot del %u, then slot add, or another id",
-			       to->id, (ull)old->size, (ull)to->size, to->id);
+			       "slot %u" WHY "it is there with size %#llx at gpa 0x%llx and cannot become %#llx" TRY
+			       "slot del %u, then slot add (its bytes are gone then), or %s",
+			       to->id, (ull)old->size, (ull)old->gpa, (ull)to->size, to->id, other);
 	if (slot_flip_needed(old, to->flags))
 		return err_set(e, -EINVAL,
-			       "slot %u" WHY "readonly cannot be %s on a slot that is there" TRY
+			       "slot %u" WHY
+			       "readonly cannot be %s on a slot that is there (gpa 0x%llx to %#llx, flags %#x)" TRY
 			       "slot flags %u %creadonly, which deletes and creates it",
-			       to->id, to->flags & SLOT_READONLY ? "set" : "cleared", to->id,
-			       to->flags & SLOT_READONLY ? '+' : '-');
+			       to->id, to->flags & SLOT_READONLY ? "set" : "cleared", (ull)old->gpa,
+			       (ull)(old->gpa + old->size - 1), old->flags, to->id, to->flags & SLOT_READONLY ? '+' : '-');
 	if (to->gpa != old->gpa)
 		c->kind = SLOT_MOVE;
 	else
@@ -121,7 +197,7 @@ static int classify_existing(const struct slot *old, struct slot_change *c, stru
 	return 0;
 }
 
-/* The slot that takes part of [gpa, gpa+size) in one view, other than id; the lowest one. */
+/* The slot that takes part of [gpa, gpa+size) in one view, other than id; the highest one. */
 static const struct slot *overlap_in(const struct slot_view *v, const struct slot_spec *to)
 {
 	size_t lo = 0, hi = v->n;
@@ -145,7 +221,7 @@ static const struct slot *overlap_in(const struct slot_view *v, const struct slo
 	return NULL;
 }
 
-static int bad_overlap(const struct slot_table *t, const struct slot_spec *to, struct err *e)
+static const struct slot *overlap(const struct slot_table *t, const struct slot_spec *to)
 {
 	const struct slot *s = NULL;
 
@@ -153,13 +229,80 @@ static int bad_overlap(const struct slot_table *t, const struct slot_spec *to, s
 		s = overlap_in(&t->view[0], to);
 	if (!s && (to->vis & SLOT_VIS_SMM))
 		s = overlap_in(&t->view[1], to);
+	return s;
+}
+
+static bool within(const struct slot_limits *l, uint64_t gpa, uint64_t size)
+{
+	return size <= l->gpa_limit && gpa <= l->gpa_limit - size;
+}
+
+/* The first place from `from` on where the request meets no slot. Each round leaves a slot behind. */
+static bool free_from(const struct slot_table *t, const struct slot_spec *to, uint64_t from, uint64_t *gpa)
+{
+	struct slot_spec at = *to;
+	const struct slot *s;
+
+	for (at.gpa = from; within(&t->limits, at.gpa, at.size); at.gpa = s->gpa + s->size) {
+		s = overlap(t, &at);
+		if (!s) {
+			*gpa = at.gpa;
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t n_overlaps(const struct slot_table *t, const struct slot_spec *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct slot *s = t->by_id[i];
+
+		n += s->id != to->id && (s->vis & to->vis) && ranges_overlap(s->gpa, s->size, to->gpa, to->size);
+	}
+	return n;
+}
+
+/* What somebody can do whose request meets s, and n slots in all: a place of its own, above or else below, or them away. */
+static void make_way(const struct slot_table *t, const struct slot_change *c, const struct slot *s, size_t n, char *buf,
+		     size_t size)
+{
+	uint64_t gpa;
+	int len = 0;
+
+	if (!free_from(t, &c->to, s->gpa + s->size, &gpa) && !free_from(t, &c->to, 0, &gpa))
+		*buf = '\0';
+	else if (c->kind == SLOT_FLAGS)
+		len = snprintf(buf, size, "slot move %u 0x%llx first", c->to.id, (ull)gpa);
+	else
+		len = snprintf(buf, size, "gpa 0x%llx, which is free", (ull)gpa);
+	if (!s->own && within(&t->limits, c->to.gpa, c->to.size))
+		snprintf(buf + len, size - (size_t)len, n > 1 ? "%sslot del %u and the others" : "%sslot del %u",
+			 len ? ", or " : "", s->id);
+	else if (!len)
+		snprintf(buf, size, "a smaller slot");
+}
+
+static int bad_overlap(const struct slot_table *t, const struct slot_change *c, struct err *e)
+{
+	const struct slot_spec *to = &c->to;
+	const struct slot *s = overlap(t, to);
+	char next[160], more[32] = "";
+	size_t n;
+
 	if (!s)
 		return 0;
-	return err_set_at(e, -EEXIST, ERR_SPACE_GPA, s->gpa > to->gpa ? s->gpa : to->gpa,
-			  "slot %u" WHY "%#llx-%#llx overlaps slot %u, %#llx-%#llx, visible %s" TRY
-			  "a gpa that is free, or slot del %u",
-			  to->id, (ull)to->gpa, (ull)(to->gpa + to->size - 1), s->id, (ull)s->gpa,
-			  (ull)(s->gpa + s->size - 1), slot_vis_name(s->vis), s->id);
+	n = n_overlaps(t, to);
+	make_way(t, c, s, n, next, sizeof(next));
+	if (n > 1)
+		snprintf(more, sizeof(more), " and %zu more", n - 1);
+	return err_set_at(
+	    e, -EEXIST, ERR_SPACE_GPA, s->gpa > to->gpa ? s->gpa : to->gpa,
+	    "slot %u" WHY "gpa 0x%llx to %#llx overlaps slot %u (gpa 0x%llx to %#llx, visible %s%s)%s" TRY "%s", to->id,
+	    (ull)to->gpa, (ull)(to->gpa + to->size - 1), s->id, (ull)s->gpa, (ull)(s->gpa + s->size - 1),
+	    slot_vis_name(s->vis), s->own ? ", the debugger's own" : "", more, next);
 }
 
 /* Fill in what the request leaves open: visibility, and the flag that says the same. */
@@ -173,21 +316,47 @@ static void normalise(struct slot_spec *to, const struct slot *old)
 		to->flags |= SLOT_SMRAM;
 }
 
-static int check_delete(const struct slot *old, const struct slot_spec *to, struct slot_change *c, struct err *e)
+/* "0, 1 and 5 more": the first ids, without those that the debugger keeps for itself. "" for none. */
+static void ids_there(const struct slot_table *t, char *buf, size_t size)
 {
-	if (!old)
-		return err_set(e, -EINVAL, "delete slot %u" WHY "there is no slot %u" TRY "info slots", to->id, to->id);
-	c->kind = SLOT_DELETE;
-	return 0;
+	size_t shown = 0, more = 0;
+	int n = 0;
+
+	*buf = '\0';
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->by_id[i]->own)
+			continue;
+		if (shown == IDS_SHOWN)
+			more++;
+		else
+			n += snprintf(buf + n, size - (size_t)n, "%s%u", shown++ ? ", " : "", t->by_id[i]->id);
+	}
+	if (more)
+		snprintf(buf + n, size - (size_t)n, " and %zu more", more);
+}
+
+int slot_missing(const struct slot_table *t, int code, const char *what, uint32_t id, struct err *e)
+{
+	char there[128];
+
+	ids_there(t, there, sizeof(there));
+	if (!*there)
+		return err_set(e, code, "%s %u" WHY "there is no slot %u, nor any other" TRY "slot add", what, id, id);
+	return err_set(e, code, "%s %u" WHY "there is no slot %u, only %s" TRY "one of these, or info slots", what, id, id,
+		       there);
 }
 
 static int check_gpa_limit(const struct slot_limits *l, const struct slot_spec *to, struct err *e)
 {
-	if (to->gpa + (to->size - 1) < l->gpa_limit)
+	char next[64];
+
+	if (within(l, to->gpa, to->size))
 		return 0;
+	fitting(l, to->size, next, sizeof(next));
 	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, to->gpa,
-			  "slot %u" WHY "%#llx-%#llx lies past the end of physical addresses, %#llx" TRY "a lower gpa",
-			  to->id, (ull)to->gpa, (ull)(to->gpa + to->size - 1), (ull)l->gpa_limit);
+			  "slot %u" WHY "gpa 0x%llx to %#llx runs past the end of physical addresses, the last is %#llx" TRY
+			  "%s",
+			  to->id, (ull)to->gpa, (ull)(to->gpa + to->size - 1), (ull)(l->gpa_limit - 1), next);
 }
 
 int slot_check(const struct slot_table *t, const struct slot_spec *to, struct slot_change *out, struct err *e)
@@ -200,20 +369,22 @@ int slot_check(const struct slot_table *t, const struct slot_spec *to, struct sl
 	if (!rc)
 		rc = bad_hva(&t->limits, to, e);
 	if (!rc)
-		rc = bad_id(&t->limits, to, e);
+		rc = bad_id(t, to, e);
 	if (!rc)
 		rc = bad_range(&t->limits, to, e);
 	if (rc)
 		return rc;
 	c.old = slot_by_id(t, to->id);
 	normalise(&c.to, c.old);
-	if (!to->size)
-		rc = check_delete(c.old, to, &c, e);
+	if (!to->size && !c.old)
+		rc = slot_missing(t, -EINVAL, "delete slot", to->id, e);
+	else if (!to->size)
+		c.kind = SLOT_DELETE;
 	else if (c.old)
-		rc = classify_existing(c.old, &c, e);
+		rc = classify_existing(t, &c, e);
 	/* A wider visibility is a create in the other address space. */
 	if (!rc && to->size && c.kind != SLOT_NOTHING)
-		rc = bad_overlap(t, &c.to, e);
+		rc = bad_overlap(t, &c, e);
 	if (!rc && (c.kind == SLOT_CREATE || c.kind == SLOT_MOVE))
 		rc = check_gpa_limit(&t->limits, to, e);
 	if (!rc)

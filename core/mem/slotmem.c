@@ -6,7 +6,9 @@
 #include "core/mem/memslot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static size_t bitmap_words(const struct slot *s)
 {
@@ -23,7 +25,11 @@ int slot_log_start(struct slot *s, struct err *e)
 		fresh[smm] = calloc(bitmap_words(s), sizeof(uint64_t));
 		if (!fresh[smm]) {
 			free(fresh[0]);
-			return err_nomem(e, "allocate a slot's dirty bitmap");
+			return err_set(e, -ENOMEM,
+				       "slot %u" WHY "no memory for its dirty log: %zu bytes for %#llx pages" TRY
+				       "a smaller slot, or none of log-dirty",
+				       s->id, bitmap_words(s) * sizeof(uint64_t),
+				       (unsigned long long)(s->size >> PAGE_SHIFT));
 		}
 	}
 	for (int smm = 0; smm < 2; smm++)
@@ -52,6 +58,59 @@ void slot_mark_dirty(struct slot *s, uint64_t gpa, uint64_t len, bool smm)
 	for (uint64_t page = (gpa - s->gpa) >> PAGE_SHIFT; page <= last; page++)
 		bits[page / 64] |= 1ull << (page % 64);
 }
+
+/* ---- files */
+
+static int cannot_open(const struct slot_spec *spec, int errnum, struct err *e)
+{
+	const char *next = "another file";
+
+	if (errnum == EMFILE || errnum == ENFILE)
+		next = "a higher ulimit -n, or fewer slots with -file";
+	else if (errnum == ENOENT)
+		next = "the path of a file that is there";
+	else if (errnum == EACCES || errnum == EPERM)
+		next = "a file that you may read";
+	return err_errno(e, errnum, "slot %u" WHY "file %.300s cannot be opened for reading" TRY "%s", spec->id, spec->file,
+			 next);
+}
+
+static int too_short(const struct slot_spec *spec, uint64_t bytes, struct err *e)
+{
+	unsigned long long room = (bytes + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK;
+
+	if (!bytes)
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "file %.300s is empty, and the slot wants %#llx bytes" TRY
+			       "another file, or a slot without -file",
+			       spec->id, spec->file, (unsigned long long)spec->size);
+	return err_set(e, -EINVAL,
+		       "slot %u" WHY "file %.300s has %#llx bytes, which fill %#llx, and the slot wants %#llx" TRY
+		       "size %#llx",
+		       spec->id, spec->file, (unsigned long long)bytes, room, (unsigned long long)spec->size, room);
+}
+
+int slot_file_open(const struct slot_spec *spec, int *out, struct err *e)
+{
+	/* Nobody waits for a pipe's other end, or gets a terminal by it. */
+	_cleanup_close_ int fd = open(spec->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return cannot_open(spec, errno, e);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "%.300s is not a regular file" TRY
+			       "a regular file, or a slot without -file and restore into it",
+			       spec->id, spec->file);
+	if (((uint64_t)st.st_size + PAGE_OFFSET_MASK) / PAGE_SIZE_4K < spec->size / PAGE_SIZE_4K)
+		return too_short(spec, (uint64_t)st.st_size, e);
+	*out = fd;
+	fd = -1;
+	return 0;
+}
+
+/* ---- copies */
 
 /* How much of [gpa, gpa+len) one visible slot holds; *s is that slot. */
 static size_t run_length(struct slot_table *t, uint64_t gpa, bool smm, size_t len, struct slot **s)

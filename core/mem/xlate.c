@@ -297,9 +297,14 @@ int run_iolist(const struct xlate_env *env, const struct xlate_iolist *list, voi
 		const struct xlate_io *io = &list->io[i];
 		int rc = io->fn(env, io, at, list->write);
 
+		if (rc == -EIO && io->kind == IO_RAM && io->slot->file_backed)
+			return err_set_at(e, rc, ERR_SPACE_GPA, io->gpa,
+					  "read gpa %#llx" WHY "slot %u is a file that has been cut short before there" TRY
+					  "slot del %u, then slot add with a file that is long enough",
+					  (ull)io->gpa, io->slot->id, io->slot->id);
 		if (rc)
 			return err_set_at(
-			    e, rc, ERR_SPACE_GPA, io->gpa, "%s gpa %#llx" WHY "the %s access ended with %s" TRY "why",
+			    e, rc, ERR_SPACE_GPA, io->gpa, "%s gpa %#llx" WHY "the %s access ended with %s" TRY "info slots",
 			    list->write ? "write" : "read", (ull)io->gpa, io_kind_name(io->kind), strerror(-rc));
 		at += io->len;
 	}

@@ -153,7 +153,8 @@ static int raise_host(struct soft_cpu *c, int rc, const struct err *e)
 	}
 	c->event = EVENT_STOP;
 	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1};
-	snprintf(c->stop.error, sizeof(c->stop.error), "%.90s: %.100s", e->what, e->why);
+	snprintf(c->stop.error, sizeof(c->stop.error), "%.90s: %.180s", e->what, e->why);
+	snprintf(c->stop.next, sizeof(c->stop.next), "%.127s", e->next);
 	return -1;
 }
 

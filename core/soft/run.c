@@ -79,7 +79,8 @@ static bool stop_error(struct soft_cpu *c, const struct err *e, struct stop *out
 {
 	struct stop s = {.reason = STOP_ERROR, .slot = -1};
 
-	snprintf(s.error, sizeof(s.error), "%.90s: %.100s", e->what, e->why);
+	snprintf(s.error, sizeof(s.error), "%.90s: %.180s", e->what, e->why);
+	snprintf(s.next, sizeof(s.next), "%.127s", e->next);
 	return stop_with(c, &s, out);
 }
 

@@ -5,11 +5,9 @@
 #include "core/soft/soft.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "core/cpu/smm.h"
 #include "core/soft/exec.h"
@@ -254,64 +252,97 @@ static void PRINTF_LIKE(2, 3) step_add(struct slot_steps *steps, const char *fmt
 	va_end(ap);
 }
 
+static int anonymous(const struct slot *s, void **at, struct err *e)
+{
+	*at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (*at != MAP_FAILED)
+		return 0;
+	return err_errno(e, errno, "slot %u" WHY "no room to map %#llx bytes" TRY "a smaller slot, or a higher ulimit -v",
+			 s->id, (unsigned long long)s->size);
+}
+
+/* A read gives at most 2 GiB at a time, and less at a signal. The file's end may come within the last page, or, of one that
+ * has been cut short since, earlier: zeroes from there. */
+static int read_whole(int fd, const struct slot *s, uint8_t *at, struct err *e)
+{
+	for (uint64_t done = 0; done < s->size;) {
+		ssize_t got = pread(fd, at + done, s->size - done, (off_t)done);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_errno(e, errno,
+					 "slot %u" WHY "its file cannot be read at offset %#llx" TRY "another file", s->id,
+					 (unsigned long long)done);
+		if (!got)
+			break;
+		done += (uint64_t)got;
+	}
+	return 0;
+}
+
+/* A private copy: the guest reads through the CPU's TLB, and a file cut short must not end the debugger. */
 static int file_memory(struct slot *s, const struct slot_spec *spec, struct err *e)
 {
-	int fd = open(spec->file, O_RDONLY | O_CLOEXEC);
-	struct stat st;
+	_cleanup_close_ int fd = -1;
 	void *at;
+	int rc = slot_file_open(spec, &fd, e);
 
-	if (fd < 0)
-		return err_errno(e, errno, "slot %u from %s" WHY "it cannot be opened" TRY "a file that can be read", s->id,
-				 spec->file);
-	if (fstat(fd, &st) || (uint64_t)st.st_size + PAGE_OFFSET_MASK < s->size) {
-		close(fd);
-		return err_set(
-		    e, -EINVAL, "slot %u from %s" WHY "the file is shorter than the slot" TRY "a size of at most %#llx",
-		    s->id, spec->file, (unsigned long long)(((uint64_t)st.st_size + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK));
-	}
-	/* A private copy: the guest reads through the CPU's TLB, and a file cut short must not end the debugger. */
-	at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (at == MAP_FAILED || pread(fd, at, s->size, 0) < 0) {
-		close(fd);
-		if (at != MAP_FAILED)
-			munmap(at, s->size);
-		return err_nomem(e, "memory of a slot");
+	if (!rc)
+		rc = anonymous(s, &at, e);
+	if (rc)
+		return rc;
+	rc = read_whole(fd, s, at, e);
+	if (rc) {
+		munmap(at, s->size);
+		return rc;
 	}
 	mprotect(at, s->size, PROT_READ);
 	s->alias = at;
 	s->file_backed = true;
 	s->fd = fd;
+	fd = -1;
 	return 0;
 }
 
 static int make_memory(struct slot *s, const struct slot_spec *spec, struct err *e)
 {
 	void *at;
+	int rc = spec->file ? file_memory(s, spec, e) : anonymous(s, &at, e);
 
-	if (spec->file)
-		return file_memory(s, spec, e);
-	at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (at == MAP_FAILED)
-		return err_errno(e, errno, "slot %u" WHY "%#llx bytes of memory cannot be had" TRY "a smaller slot", s->id,
-				 (unsigned long long)s->size);
+	if (rc || spec->file)
+		return rc;
 	if (s->huge)
 		madvise(at, s->size, MADV_HUGEPAGE);
 	s->alias = at;
 	return 0;
 }
 
+static void drop_memory(struct slot *s)
+{
+	if (s->alias)
+		munmap(s->alias, s->size);
+	util_closep(&s->fd);
+	s->fd = -1;
+	s->alias = NULL;
+}
+
 static int slot_create(struct soft_machine *m, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
 		       struct err *e)
 {
-	int rc = s->alias ? 0 : make_memory(s, &change->to, e);
+	bool fresh = !s->alias;
+	int rc = fresh ? make_memory(s, &change->to, e) : 0;
 
 	if (!rc && !s->mmu)
 		rc = shadow_slot_created(m->shadow, s, e);
+	if (rc && fresh)
+		drop_memory(s);
+	if (rc)
+		return rc;
 	s->hva = (uintptr_t)s->alias;
-	if (!rc)
-		step_add(steps, "slot %u: create, %#llx bytes at gpa %#llx", s->id, (unsigned long long)s->size,
-			 (unsigned long long)s->gpa);
-	return rc;
+	step_add(steps, "slot %u: create, %#llx bytes at gpa %#llx", s->id, (unsigned long long)s->size,
+		 (unsigned long long)s->gpa);
+	return 0;
 }
 
 static int slot_change(struct machine *base, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
@@ -352,12 +383,7 @@ static void slot_release(struct machine *base, struct slot *s)
 	shadow_zap_slot(m->shadow, s);
 	block_cache_flush(m->blocks);
 	shadow_slot_gone(m->shadow, s);
-	if (s->alias)
-		munmap(s->alias, s->size);
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
-	s->alias = NULL;
+	drop_memory(s);
 }
 
 static int slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e)

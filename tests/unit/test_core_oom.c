@@ -71,6 +71,7 @@ static int add(struct machine *m)
 
 static void not_added(struct machine *m)
 {
+	assert_string_equal(e.what, "slot add 20");
 	assert_null(slot_by_id(machine_slots(m), 20));
 	assert_null(slot_lookup(machine_slots(m), 0x100000, false, NULL));
 	assert_int_equal(machine_slots(m)->generation, 16);

@@ -75,6 +75,23 @@ static void test_limits(void **state)
 /* A kernel that refuses what the rules allow is reported as just that. */
 static void test_disagreement(void **state)
 {
+	struct err e = {0};
+
+	NEED_KVM();
+	machine_slots(m)->limits.gpa_limit = 1ull << 60;
+	assert_int_equal(machine_slot_add(m, &(struct slot_spec){.id = 5, .gpa = 1ull << 59, .size = 0x1000}, NULL, &e),
+			 -EPROTO);
+	assert_string_equal(e.what, "slot add 5");
+	assert_string_equal(
+	    e.why,
+	    "KVM answered EINVAL when asked to set id 5, gpa 0x800000000000000, size 0x1000, flags 0, which the slot rules "
+	    "allow");
+	assert_null(slot_by_id(machine_slots(m), 5));
+}
+
+/* Memory that is in KVM and not in the table, as its TSS and the trap page are on other hosts. */
+static void test_memory_in_the_way(void **state)
+{
 	struct kvm_userspace_memory_region k = {.slot = 7, .guest_phys_addr = 0x500000, .memory_size = 0x1000};
 	const struct slot_spec spec = {.id = 8, .gpa = 0x500000, .size = 0x1000};
 	struct err e = {0};
@@ -83,8 +100,12 @@ static void test_disagreement(void **state)
 	kvmtest_slot(m, 1, 0x100000, SIZE, 0, 0);
 	k.userspace_addr = slot_by_id(machine_slots(m), 1)->hva;
 	assert_int_equal(ioctl(kvm_of(m)->fd, KVM_SET_USER_MEMORY_REGION, &k), 0); /* behind the table's back */
-	assert_int_equal(machine_slot_add(m, &spec, NULL, &e), -EPROTO);
-	assert_non_null(strstr(e.why, "File exists (17)"));
+	assert_int_equal(machine_slot_add(m, &spec, NULL, &e), -EEXIST);
+	assert_string_equal(e.what, "slot add 8");
+	assert_string_equal(e.why,
+			    "KVM answered EEXIST: gpa 0x500000 to 0x500fff meets memory that it or the debugger keeps for "
+			    "itself, in a slot that is none of yours");
+	assert_non_null(strstr(e.next, "info slots -all"));
 	assert_null(slot_by_id(machine_slots(m), 8));
 }
 
@@ -683,6 +704,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_limits),
 	    T(test_disagreement),
+	    T(test_memory_in_the_way),
 	    T(test_two_views_of_one_memory),
 	    T(test_flip_keeps_bytes),
 	    T(test_move),

@@ -301,10 +301,14 @@ static void test_flip_fails_at_the_creation(void **state)
 	assert_int_equal(slot(m, 1)->flags, SLOT_READONLY); /* as it was */
 	assert_int_equal(machine_read(m, 0x80000, false, &back, 4, &e), 0);
 	assert_int_equal(back, v);
+	assert_string_equal(e.why, "the test refuses, and slot 1 was made again as it was");
 	refuse = 6u << calls; /* neither works: the slot is gone, and the error says so */
 	assert_int_equal(machine_slot_flags(m, 1, 0, SLOT_READONLY, 0, &steps, &e), -EIO);
 	assert_null(slot(m, 1));
-	assert_non_null(strstr(e.next, "it is deleted now"));
+	assert_string_equal(
+	    e.why, "the test refuses, nor can slot 1 be created as it was (the test refuses), so that it is deleted "
+		   "now and its memory gone");
+	assert_string_equal(e.next, "slot add 1 0x80000 0x10000 -readonly -visible both");
 	assert_int_equal(machine_slots(m)->n, 1);
 	assert_int_equal(machine_read(m, 0x80000, false, &back, 4, &e), -EFAULT);
 }

@@ -96,7 +96,7 @@ static const struct rule rules[] = {
     {"gpa ends at 2^64", {.id = 5, .gpa = 0xfffffffffffff000, .size = 0x1000}, -EINVAL, 0, "run past 2^64"},
     {"gpa past the limit", {.id = 5, .gpa = 0x10000000000000, .size = 0x1000}, -EINVAL, 0, "past the end of physical"},
     {"end past the limit", {.id = 5, .gpa = 0xffffffffff000, .size = 0x2000}, -EINVAL, 0, "past the end of physical"},
-    {"too many pages", {.id = 5, .gpa = 0x200000, .size = 0x80000000000}, -EINVAL, 0, "0x80000000 pages are too many"},
+    {"too many pages", {.id = 5, .gpa = 0x200000, .size = 0x80000000000}, -EINVAL, 0, "0x80000000 pages"},
     {"overlap first page", {.id = 5, .gpa = 0, .size = 0x1000}, -EEXIST, 0, "overlaps slot 0"},
     {"overlap last page", {.id = 5, .gpa = 0x8f000, .size = 0x2000}, -EEXIST, 0, "overlaps slot 1"},
     {"overlap around", {.id = 5, .gpa = 0xf0000, .size = 0x100000}, -EEXIST, 0, "overlaps slot 2"},
@@ -189,7 +189,8 @@ static void test_two_address_spaces(void **state)
 	assert_int_equal(slot_check(&t, &one, &c, &e), -EINVAL);
 	assert_non_null(strstr(e.why, "chosen by visibility"));
 	assert_int_equal(slot_check(&t, &two, &c, &e), -EINVAL);
-	assert_non_null(strstr(e.why, "address space 2 is not there, this host has 2"));
+	assert_non_null(strstr(
+	    e.why, "address space 2 is not there: number 0x20001 names it in bits 31:16, and the last on this host is 1"));
 	drop(&t);
 }
 

@@ -426,22 +426,25 @@ static void test_short_ones(void **state)
 	expect(&s, "The guest asked the board to end with exit code 33, at 0x10004 (main+0x4).");
 }
 
+/* What KVM's exits say: test_exit_words. */
 static void test_error(void **state)
 {
-	struct stop s = {
-	    .reason = STOP_ERROR, .rip = 0x10004, .kvm_exit = 17, .suberror = 1, .insn = {0x9b, 0x90}, .n_insn = 2};
+	struct stop s = {.reason = STOP_ERROR, .rip = 0x10004, .insn = {0x9b, 0x90}, .n_insn = 2, .error = "no such thing"};
 
 	(void)state;
-	snprintf(s.error, sizeof(s.error), "KVM's emulator does not know the instruction");
-	expect(&s,
-	       "The host could not go on with vCPU 0 at 0x10004 (main+0x4): KVM's emulator does not know the instruction "
-	       "(KVM_EXIT_INTERNAL_ERROR, suberror 1: emulation failed), `wait` (bytes 9b); `set $rip = 0x10005` skips it.");
-	s = (struct stop){.reason = STOP_ERROR, .rip = 0x10004, .kvm_exit = 9, .error = "hardware entry failure 0x80000021"};
-	expect(&s, "The host could not go on with vCPU 0 at 0x10004 (main+0x4): hardware entry failure 0x80000021 "
-		   "(KVM_EXIT_FAIL_ENTRY: "
-		   "the processor refused the vCPU's state).");
-	s = (struct stop){.reason = STOP_ERROR, .rip = 0x10004, .error = "slot 5 is backed by a read-only file"};
-	expect(&s, "The host could not go on with vCPU 0 at 0x10004 (main+0x4): slot 5 is backed by a read-only file.");
+	expect(
+	    &s,
+	    "The host could not go on with vCPU 0 at 0x10004 (main+0x4): no such thing, `wait` (bytes 9b); try `set $rip = "
+	    "0x10005`, which skips it.");
+	snprintf(s.next, sizeof(s.next), "another CPU");
+	expect(
+	    &s,
+	    "The host could not go on with vCPU 0 at 0x10004 (main+0x4): no such thing, `wait` (bytes 9b); try `set $rip = "
+	    "0x10005`, which skips it, or another CPU.");
+	s.n_insn = 0;
+	expect(&s, "The host could not go on with vCPU 0 at 0x10004 (main+0x4): no such thing; try another CPU.");
+	s.next[0] = '\0';
+	expect(&s, "The host could not go on with vCPU 0 at 0x10004 (main+0x4): no such thing.");
 }
 
 /* Whatever the buffer's size: within it, and ended. */

@@ -269,6 +269,15 @@ static void arm_opened(struct fault_walk *g)
 
 /* ---- arming */
 
+static void open_all(struct fault_walk *g)
+{
+	pthread_mutex_lock(&g->lock);
+	for (size_t i = 0; i < g->n; i++)
+		g->root[i].open = true;
+	atomic_store(&g->any_open, g->n > 0);
+	pthread_mutex_unlock(&g->lock);
+}
+
 static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
 		     struct err *e)
 {
@@ -313,7 +322,10 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 {
 	int rc = 0;
 
-	/* What was given up in another run is told anew. */
+	/* What was given up in another run is told anew; and a page that one of the debugger's own calls came to between the
+	 * runs was simply given. */
+	open_all(g);
+	arm_opened(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
 		g->walker[i].told = false;
 		rc = take_root(g, &g->walker[i], regs[i].cr0, regs[i].cr3, regs[i].cr4, regs[i].efer, e);

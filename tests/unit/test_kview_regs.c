@@ -333,7 +333,7 @@ static void set_vmcb(struct world *w, uint64_t vmcb, unsigned first)
 				    &l->vmcb_gs, &l->vmcb_tr, &l->vmcb_ldtr, &l->vmcb_gdtr, &l->vmcb_idtr};
 
 	for (unsigned i = 0; i < ARRAY_LEN(f); i++)
-		put_vmcb_seg(w, vmcb, f[i], first + i, i == SEG_CS ? 0x29b : i == SEG_SS ? 0x400 : 0x492);
+		put_vmcb_seg(w, vmcb, f[i], first + i, i == SEG_CS ? 0x29b : i == SEG_SS ? 0x400 : i == TR ? 0x89 : 0x492);
 	fk_set(&w->f, vmcb, &l->vmcb_cpl, 3);
 	fk_set(&w->f, vmcb, &l->vmcb_rflags, 0x10202);
 }
@@ -373,7 +373,7 @@ static void svm_all_in_the_vmcb(void **state)
 		assert_true(w.now.seg[SEG_DS].db && w.now.seg[SEG_DS].g && !w.now.seg[SEG_ES].g);
 		assert_true(w.now.seg[SEG_SS].unusable && !w.now.seg[SEG_SS].db);
 		assert_int_equal(w.now.seg[SEG_SS].dpl, 3);
-		assert_int_equal(w.now.tr.type, 2);
+		assert_int_equal(w.now.tr.type, 11);
 		assert_int_equal(w.now.ldt.base, 0x70007);
 		assert_int_equal(w.now.gdt.base, 0x70008);
 		assert_int_equal(w.now.gdt.limit, 0x6008);

@@ -120,9 +120,12 @@ const struct command commands_data[] = {
      .summary = "registers of the current vCPU",
      .help =
 	 "A dict from name to value: general, segment, table and control registers; with -a hidden parts of segments, debug "
-	 "registers, MSRs and the FPU too. xmm and st registers are hex strings. of_last_stop, inside a fault on VT-x and "
-	 "SVM, "
-	 "names those that the processor keeps: they are as of the last stop.",
+	 "registers, MSRs and the FPU too. xmm and st registers are hex strings. Of a vCPU that stands inside a fault, "
+	 "of_last_stop names those that cannot be known there, a star marks them for people: they are as of the last stop. "
+	 "MSRs and the FPU are always among them. On VT-x so are the descriptor tables and whatever KVM has not asked the "
+	 "processor for, mostly rip, rsp, rflags, segments, cr3 and the bits of cr0 and cr4 that the guest may change by "
+	 "itself; without the right to read the kernel's memory all are. What a debugger does by registers (walk, x, disas, "
+	 "$rip in an expression) goes by these, too.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_REGISTER,
      .words = "-a",
@@ -133,7 +136,8 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "NAME [VALUE]",
      .summary = "read or write one register",
-     .help = "Gives its value (after the write). Writing eax clears the upper half of rax; ax, al and ah leave the rest.",
+     .help = "Gives its value (after the write). Writing eax clears the upper half of rax; ax, al and ah leave the rest. "
+	     "A plain number does not say whether it is as of the last stop: `info registers NAME` does.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_REGISTER,
      .run = cmd_reg},
@@ -170,7 +174,9 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "",
      .summary = "all vCPUs",
-     .help = "A list of: id, mode (real, vm86, prot16, prot32, compat, long), cpl, rip, smm, state, current.",
+     .help =
+	 "A list of: id, mode (real, vm86, prot16, prot32, compat, long), cpl, rip, smm, state, current; of_last_stop as "
+	 "in info registers.",
      .flags = CMD_NEEDS_VM,
      .view = "vcpus",
      .run = cmd_info_vcpus},

@@ -32,8 +32,23 @@ static struct value reg_value(struct pool *p, const struct regs *r, const struct
 	return v_str(p, text);
 }
 
+/* A plain number has no room for it, so a person is told otherwise that it is as of the last stop. */
+static void one_value(struct call *c, const struct regs *r, const struct reg_name *reg)
+{
+	c->result = reg_value(c->pool, r, reg);
+	if (!c->shown || !reg_is_old(r, reg))
+		return;
+	struct value d = v_dict(c->pool, 2);
+	v_put(c->pool, &d, reg->name, c->result);
+	record_old_regs(c->pool, &d, r);
+	c->result = d;
+	c->view = "registers";
+}
+
 static int named_registers(struct call *c, struct machine *m, struct args *a, struct err *e)
 {
+	struct regs all = {0};
+
 	c->result = v_dict(c->pool, 8);
 	while (args_more(a)) {
 		const char *name;
@@ -47,7 +62,9 @@ static int named_registers(struct call *c, struct machine *m, struct args *a, st
 			return rc;
 		if (!v_get(&c->result, reg->name))
 			v_put(c->pool, &c->result, reg->name, reg_value(c->pool, &r, reg));
+		all.old |= r.old;
 	}
+	record_old_regs(c->pool, &c->result, &all);
 	return 0;
 }
 
@@ -138,7 +155,7 @@ int cmd_reg(struct call *c, struct err *e)
 	}
 	rc = machine_get_regs(m, c->s->vcpu, reg->part, &r, e);
 	if (!rc)
-		c->result = reg_value(c->pool, &r, reg);
+		one_value(c, &r, reg);
 	return rc;
 }
 
@@ -186,6 +203,18 @@ static bool wide_value(struct call *c, const char *text, struct value *out)
 	return true;
 }
 
+/* A lone "$rip" that is as of the last stop. */
+static bool old_value(struct call *c, const char *text)
+{
+	const struct reg_name *reg = c->shown && !c->format && *text == '$' ? reg_find(text + 1) : NULL;
+	struct regs r;
+
+	if (!reg || !c->s->d.m || machine_get_regs(c->s->d.m, c->s->vcpu, reg->part, &r, NULL) || !reg_is_old(&r, reg))
+		return false;
+	one_value(c, &r, reg);
+	return true;
+}
+
 int cmd_print(struct call *c, struct err *e)
 {
 	struct xsticky fresh = {'x', 8};
@@ -201,7 +230,7 @@ int cmd_print(struct call *c, struct err *e)
 		rc = err_set(e, -EINVAL, "p" WHY "it shows one number, not memory" TRY "x/%.20s", c->format);
 	if (!rc)
 		rc = args_rest(&a, "EXPR", &text, e);
-	if (rc || wide_value(c, text, &c->result))
+	if (rc || old_value(c, text) || wide_value(c, text, &c->result))
 		return rc;
 	rc = session_eval(c->s, text, &v, e);
 	/* gdb's p/c shows a byte; all others the whole number. */
@@ -219,6 +248,24 @@ static const char *vcpu_state(const struct machine *m, unsigned vcpu, const stru
 	if (machine_parked(m, &parked) && parked == vcpu)
 		return "in a fault";
 	return r->valid & REGS_EVENTS && r->halted ? "halted" : "stopped";
+}
+
+static void put_old(struct call *c, struct value *d, const struct regs *r)
+{
+	const struct {
+		const char *key;
+		bool old;
+	} of[] = {{"mode", regs_mode_is_old(r)},
+		  {"cpl", regs_cpl_is_old(r)},
+		  {"rip", r->old >> REGS_OLD_RIP & 1},
+		  {"smm", r->old >> REGS_OLD_SMM & 1}};
+	struct value old = v_list(c->pool, ARRAY_LEN(of));
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++)
+		if (of[i].old)
+			v_push(c->pool, &old, v_lit(of[i].key));
+	if (old.n)
+		v_put(c->pool, d, "of_last_stop", old);
 }
 
 static struct value vcpu_record(struct call *c, struct machine *m, unsigned vcpu)
@@ -243,6 +290,8 @@ static struct value vcpu_record(struct call *c, struct machine *m, unsigned vcpu
 	}
 	v_put(c->pool, &d, "state", v_lit(vcpu_state(m, vcpu, &r)));
 	v_put(c->pool, &d, "current", v_bool(vcpu == c->s->vcpu));
+	if (r.valid)
+		put_old(c, &d, &r);
 	return d;
 }
 

@@ -19,7 +19,7 @@ static void add_place(struct call *c)
 	struct space sp;
 	struct value insn;
 
-	if (!c->shown || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
+	if (!c->shown || c->s->d.stop.rip_old || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
 		return;
 	if (*symbols_format(&c->s->d.syms, pc, sym, sizeof(sym)))
 		v_put(c->pool, &c->result, "symbol", v_str(c->pool, sym));

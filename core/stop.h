@@ -52,6 +52,7 @@ struct stop {
 	enum stop_reason reason;
 	unsigned vcpu;
 	uint64_t rip;
+	bool rip_old;	/* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
 	int breakpoint; /* BREAKPOINT, WATCHPOINT, or a catchpoint: its id; 0 for none */
 	/* EXCEPTION */
 	uint8_t vector;

@@ -212,16 +212,17 @@ static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 	f->state = PARKED;
 }
 
-/* Fill f->stop for the live stage at hand, and write it down. */
-static uint64_t parked_rip(struct kvm_faults *f)
+/* old: the best there is, as it was let go. */
+static uint64_t parked_rip(struct kvm_faults *f, bool *old)
 {
 	uint64_t rip = f->regs[f->who].rip;
 	struct kview *k;
 
-	if (!kvm_kview(f->vm, &k, NULL) && kview_rip(k, f->who, &rip, NULL))
-		rip = f->regs[f->who].rip; /* as it was let go: the best there is */
+	*old = kvm_kview(f->vm, &k, NULL) || kview_rip(k, f->who, &rip, NULL);
 	return rip;
 }
+
+/* Fill f->stop for the live stage at hand, and write it down. */
 
 static void tell_stage(struct kvm_faults *f)
 {
@@ -229,6 +230,7 @@ static void tell_stage(struct kvm_faults *f)
 	struct slot *s = slot_of_hva(f->vm, f->page, &gpa);
 	unsigned level;
 	uint64_t rip;
+	bool old;
 
 	gfn = gpa >> PAGE_SHIFT;
 	take_trace(f);
@@ -237,7 +239,7 @@ static void tell_stage(struct kvm_faults *f)
 		level = fault_walk_stage(f->walk, f->who, f->page, &gva);
 	else
 		level = s ? table_level(f, gfn) : 0;
-	rip = parked_rip(f);
+	rip = parked_rip(f, &old);
 	if (!f->in_fault || (rip != f->last_rip && !f->fresh))
 		new_fault(f);
 	f->fresh = false;
@@ -251,6 +253,7 @@ static void tell_stage(struct kvm_faults *f)
 	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
 				.vcpu = f->who,
 				.rip = rip,
+				.rip_old = old,
 				.stage = st->stage,
 				.fault = f->log.fault,
 				.gva = gva,
@@ -392,19 +395,28 @@ static void give_up(struct kvm_faults *f)
 	atomic_store(&f->vm->rs->interrupt, false);
 }
 
+/* Did a register that was known then change? */
+static bool moved(const struct regs *before, const struct regs *after)
+{
+	bool rip = !(before->old >> REGS_OLD_RIP & 1) && before->rip != after->rip;
+
+	for (unsigned i = 0; !rip && i < ARRAY_LEN(before->gpr); i++)
+		rip = !(before->old >> (REGS_OLD_GPR + i) & 1) && before->gpr[i] != after->gpr[i];
+	return rip;
+}
+
 /* The same before a step. An instruction that KVM emulates may have run to its end before the signal was looked at, or have
  * left as an access to a device: then that was the step, and f->stop says so. */
 static bool give_up_unless_done(struct kvm_faults *f, unsigned vcpu)
 {
 	struct regs before, after = {0};
 	unsigned who = f->who;
-	bool known = kvm_faults_regs(f->vm, who, &before) && before.valid & REGS_GPR;
+	bool known = kvm_faults_regs(f->vm, who, &before);
 
 	give_up(f);
 	if (f->rc || f->stop.reason != STOP_INTERRUPTED)
 		return true;
-	if (who != vcpu || !known || kvm_get_regs(&f->vm->m, who, REGS_GPR, &after, NULL) ||
-	    (before.rip == after.rip && !memcmp(before.gpr, after.gpr, sizeof(after.gpr))))
+	if (who != vcpu || !known || kvm_get_regs(&f->vm->m, who, REGS_GPR, &after, NULL) || !moved(&before, &after))
 		return false;
 	f->stop.reason = STOP_STEP;
 	return true;
@@ -506,10 +518,18 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 
 	if (!f || f->state != PARKED)
 		return false;
-	*out = f->regs[vcpu];
-	now = *out;
-	if (!kvm_kview(vm, &k, NULL) && !kview_regs(k, vcpu, &now, NULL))
-		*out = now;
+	now = f->regs[vcpu];
+	now.old = REGS_OLD_ALL;
+	/* Where there is no SMM in KVM it is the debugger's own doing. */
+	if (!vm->host->x86_smm)
+		now.old &= ~(1ull << REGS_OLD_SMM);
+	*out = now;
+	if (kvm_kview(vm, &k, NULL) || kview_regs(k, vcpu, &now, NULL))
+		return true;
+	/* The trap page came last. */
+	trap_page_hide(&vm->vcpu[vcpu], &now);
+	step_hide(&vm->vcpu[vcpu], &now);
+	*out = now;
 	return true;
 }
 

@@ -90,7 +90,8 @@ struct kvcpu_run {
 	bool exc_shown;	 /* catch exception: shown at exc_rip, now deliver it */
 	uint8_t exc_vector;
 	uint64_t exc_rip;
-	bool guest_tf; /* TF is the guest's own */
+	bool own_tf;   /* a step is under way with TF set by us */
+	bool guest_tf; /* and the guest has set it as well */
 	bool trapped;  /* the last exit was an exception that came out at the trap page, made to look like a shutdown */
 	uint64_t *trap_link;
 	struct kvm_sregs trap_saved;
@@ -239,6 +240,9 @@ void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p);		/* with the privi
 /* catch mode: false where mode or privilege are others than before; t->stop then says so. */
 bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before);
 bool step_slow(struct kvcpu *v); /* one round of a free run by steps */
+/* Registers that were read out of the kernel while the vCPU is in KVM_RUN: what a step has put in place of the guest's own
+ * becomes the guest's again. What is of the last stop is not touched. */
+void step_hide(const struct kvcpu *v, struct regs *r);
 
 /* trap.c */
 bool idt_own(const struct kvcpu *v);
@@ -262,7 +266,8 @@ int trap_page_make(struct kvm_vm *vm, struct err *e) MUST_USE;
 void trap_page_free(struct run_state *rs);
 /* Around KVM_RUN, for a vCPU without an IDT. in: false where it cannot stand in. */
 bool trap_page_in(struct kvcpu *v);
-int trap_page_out(struct kvcpu *v, int rc); /* rc, or 0 where it made an exit of it */
+int trap_page_out(struct kvcpu *v, int rc);		    /* rc, or 0 where it made an exit of it */
+void trap_page_hide(const struct kvcpu *v, struct regs *r); /* as step_hide() */
 
 /* plant.c */
 int plant_lay(struct kvm_vm *vm, struct err *e) MUST_USE; /* plans and int3 bytes for all vCPUs */

@@ -43,13 +43,13 @@ static void idt_restore(struct kvcpu *v)
 	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
 }
 
-static void tf_strip(struct kvcpu *v, struct step *s)
+static void tf_strip(struct kvcpu *v)
 {
 	struct kvm_regs *r = vcpu_regs(v);
 
-	if (!s->tf)
+	if (!v->thread->own_tf)
 		return;
-	s->tf = false;
+	v->thread->own_tf = false;
 	r->rflags = (r->rflags & ~RFLAGS_TF) | (v->thread->guest_tf ? RFLAGS_TF : 0);
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 }
@@ -59,8 +59,27 @@ static void undo(struct kvcpu *v, struct step *s, bool executed)
 {
 	insn_target_lift(s);
 	idt_restore(v);
-	tf_strip(v, s);
+	tf_strip(v);
 	insn_rep_end(v, executed);
+}
+
+static bool is_of_now(const struct regs *r, unsigned bit)
+{
+	return !(r->old >> bit & 1);
+}
+
+void step_hide(const struct kvcpu *v, struct regs *r)
+{
+	const struct kvcpu_run *t = v->thread;
+
+	if ((t->own_tf || t->io_tf) && is_of_now(r, REGS_OLD_RFLAGS))
+		r->rflags = (r->rflags & ~RFLAGS_TF) | (t->guest_tf ? RFLAGS_TF : 0);
+	if (t->idt_saved && is_of_now(r, REGS_OLD_IDT) && r->idt.base == t->idt.base && !r->idt.limit)
+		r->idt.limit = t->idt.limit;
+	/* Before its iteration is done. */
+	if (t->rep && is_of_now(r, REGS_OLD_GPR + RCX) && is_of_now(r, REGS_OLD_RIP) && r->rip == t->rep_rip &&
+	    (r->gpr[RCX] & t->rep_mask) == 1)
+		r->gpr[RCX] = (r->gpr[RCX] & ~t->rep_mask) | t->rep_count;
 }
 
 /* ---- running it */
@@ -88,7 +107,7 @@ static bool begin(struct kvcpu *v, struct step *s)
 	if (s->how == STEP_GUESTDBG)
 		return vcpu_debug(v, &d);
 	v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
-	s->tf = true;
+	t->own_tf = true;
 	vcpu_regs(v)->rflags |= RFLAGS_TF;
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 	return true;
@@ -120,7 +139,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 		return exit_free(v, 0);
 	}
 	vcpu_events(v, &ev);
-	if (s->tf && ev.exception.nr == 1)
+	if (v->thread->own_tf && ev.exception.nr == 1)
 		return true;
 	/* With GUESTDBG the #DB of a step that ended at CPL3 comes out here as well. */
 	if (s->how == STEP_GUESTDBG && ev.exception.nr == 1 && vcpu_regs(v)->rip != s->from)
@@ -178,7 +197,7 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN) {
 		/* Kicked between the instruction and its #DB. */
-		if (s->tf)
+		if (v->thread->own_tf)
 			vcpu_drop(v, 1);
 		if (s->laid && vcpu_linear_rip(v) - 1 == s->target && vcpu_regs(v)->rip != s->from) {
 			vcpu_drop(v, 3);
@@ -268,7 +287,7 @@ static bool execute(struct kvcpu *v)
 	/* A caught access is still to come: rcx is one until it is done, and shown as it will be. */
 	bool rep = t->rep;
 
-	t->io_tf = s.tf && t->io == IO_CAUGHT;
+	t->io_tf = t->own_tf && t->io == IO_CAUGHT;
 	undo(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
 	if (t->io != IO_CAUGHT)
 		return false;

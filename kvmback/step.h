@@ -18,7 +18,6 @@ struct step {
 	bool rep, repne, opsize, addrsize;
 	unsigned cpl;
 	enum step_how how;
-	bool tf;	 /* TF set by us */
 	uint64_t from;	 /* rip */
 	bool aimed;	 /* target is known, and something stands there */
 	uint64_t target; /* linear, of iret or syscall; with an int3 there */

@@ -326,6 +326,23 @@ static bool at_stub(struct kvcpu *v, int rc, unsigned *vector, uint64_t base)
 	return left && at < VECTORS * STUB_SIZE && at % STUB_SIZE <= 2;
 }
 
+void trap_page_hide(const struct kvcpu *v, struct regs *r)
+{
+	const struct kvm_sregs *was = &v->thread->trap_saved;
+	const struct trap_page *t = v->vm->rs->trap;
+	bool in_long = was->efer & EFER_LMA;
+
+	if (!t)
+		return;
+	uint64_t base = in_long ? base_of(t) : TRAP_GPA;
+	if (r->idt.base == base + (in_long ? AT_IDT_LONG : AT_IDT_PROT) * PAGE_SIZE_4K)
+		r->idt = (struct desc_table){was->idt.base, was->idt.limit};
+	if (r->gdt.base == base + (AT_VCPUS + 2 * v->index) * PAGE_SIZE_4K)
+		r->gdt = (struct desc_table){was->gdt.base, was->gdt.limit};
+	if (r->tr.selector == OWN_TSS)
+		kvm_seg_out(&r->tr, &was->tr);
+}
+
 int trap_page_out(struct kvcpu *v, int rc)
 {
 	struct kvcpu_run *r = v->thread;

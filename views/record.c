@@ -194,6 +194,11 @@ struct value record_stop(struct pool *p, const struct stop *s, const char *why)
 	v_put(p, &d, "reason", v_lit(stop_reason_name(s->reason)));
 	v_put(p, &d, "vcpu", v_int(s->vcpu));
 	v_put(p, &d, "rip", v_hex(s->rip));
+	if (s->rip_old) {
+		struct value old = v_list(p, 1);
+		v_push(p, &old, v_lit("rip"));
+		v_put(p, &d, "of_last_stop", old);
+	}
 	if (s->breakpoint)
 		v_put(p, &d, "breakpoint", v_int(s->breakpoint));
 	put_by_reason(p, &d, s);
@@ -227,17 +232,17 @@ static bool shown(const struct reg_name *n, bool all)
 	return !strcmp(n->group, "control") || !strcmp(n->group, "table");
 }
 
-/* The names of what is of the last stop: bits of struct regs' old. */
-static struct value old_registers(struct pool *p, uint32_t old)
+void record_old_regs(struct pool *p, struct value *d, const struct regs *r)
 {
-	static const char *const name[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
-					   "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags"};
-	struct value v = v_list(p, ARRAY_LEN(name));
+	struct value old = v_list(p, 8);
 
-	for (unsigned i = 0; i < ARRAY_LEN(name); i++)
-		if (old >> i & 1)
-			v_push(p, &v, v_str(p, name[i]));
-	return v;
+	for (uint32_t i = 0; i < d->n; i++) {
+		const struct reg_name *reg = reg_find(d->fields[i].key);
+		if (reg && reg_is_old(r, reg))
+			v_push(p, &old, v_lit(reg->name));
+	}
+	if (old.n)
+		v_put(p, d, "of_last_stop", old);
 }
 
 struct value record_regs(struct pool *p, const struct regs *r, bool all)
@@ -253,7 +258,6 @@ struct value record_regs(struct pool *p, const struct regs *r, bool all)
 		const uint8_t *bytes = reg_bytes(r, &names[i], &len);
 		v_put(p, &d, names[i].name, bytes ? wide_register(p, bytes, len) : v_hex(reg_get(r, &names[i])));
 	}
-	if (r->valid & REGS_GPR && r->old)
-		v_put(p, &d, "of_last_stop", old_registers(p, r->old));
+	record_old_regs(p, &d, r);
 	return d;
 }

@@ -45,6 +45,8 @@ struct value record_insn(struct pool *p, const struct insn *i, const char *symbo
 struct value record_diff(struct pool *p, const struct diff_list *d);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */
 struct value record_regs(struct pool *p, const struct regs *r, bool all);
+/* To a dict with registers' names as keys: of_last_stop, a list of those that are, where any is. */
+void record_old_regs(struct pool *p, struct value *d, const struct regs *r);
 struct value record_flags(struct pool *p, uint32_t slot_flags); /* list of readonly, log-dirty, smram */
 
 #endif

@@ -86,7 +86,7 @@ void view_stop(struct out *o, const struct value *v)
 	out_styled(o, reason_style(reason), "%s", reason);
 	if (get_num(v, "breakpoint"))
 		out_textf(o, " %u", (unsigned)get_num(v, "breakpoint"));
-	out_textf(o, "  vcpu %u  rip ", (unsigned)get_num(v, "vcpu"));
+	out_textf(o, "  vcpu %u  rip%s", (unsigned)get_num(v, "vcpu"), v_get(v, "of_last_stop") ? "*" : " ");
 	out_styled_hex(o, STYLE_ADDR, get_num(v, "rip"));
 	if (get_str(v, "symbol")[0]) {
 		out_text(o, " <");
@@ -289,6 +289,7 @@ void view_vcpus(struct out *o, const struct value *v)
 	    {.key = "rip", .style = STYLE_ADDR},
 	    {.key = "smm", .kind = COL_FLAG},
 	    {.key = "state"},
+	    {.key = "of_last_stop", .title = "of the last stop", .optional = true},
 	};
 
 	if (!v->n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Registers: the general ones three to a line, words for the bits of those that have them, segments with their hidden parts
- * on one line each.
+ * on one line each. A star behind a name: as of the last stop.
  */
 #include "views/draw.h"
 #include "core/cpu/regs.h"
@@ -21,12 +21,34 @@ static void out_padded_hex(struct out *o, uint64_t x, unsigned digits)
 	out_textf(o, "%llx", (unsigned long long)x);
 }
 
-static void draw_name(struct out *o, const char *name, size_t len, size_t width)
+#define OLD "of_last_stop"
+
+static bool is_old(const struct value *v, const char *key)
+{
+	const struct value *old = v_get(v, OLD);
+
+	for (uint32_t i = 0; old && old->type == VALUE_LIST && i < old->n; i++)
+		if (old->items[i].type == VALUE_STR && !strcmp(old->items[i].str, key))
+			return true;
+	return false;
+}
+
+/* The star stands where a blank does, so that columns stay. */
+static void draw_star(struct out *o, bool old)
+{
+	if (old)
+		out_styled(o, STYLE_WARN, "*");
+	else
+		out_text(o, " ");
+}
+
+static void draw_name(struct out *o, const char *name, size_t len, size_t width, bool old)
 {
 	out_begin(o, STYLE_BOLD);
 	out_bytes(o, name, len);
 	out_end(o, STYLE_BOLD);
-	out_fill(o, ' ', len < width ? width - len + 1 : 1);
+	draw_star(o, old);
+	out_fill(o, ' ', len < width ? width - len : 0);
 }
 
 static size_t stem_len(const char *key)
@@ -49,11 +71,14 @@ static uint32_t draw_parts(struct out *o, const struct value *v, uint32_t i, siz
 {
 	uint32_t first = i;
 
-	draw_name(o, v->fields[i].key, stem_len(v->fields[i].key), width);
+	bool whole = !strchr(v->fields[i].key, '.');
+	draw_name(o, v->fields[i].key, stem_len(v->fields[i].key), width, whole && is_old(v, v->fields[i].key));
 	for (; same_stem(v, first, i); i++) {
 		const char *dot = strchr(v->fields[i].key, '.');
-		if (dot)
-			out_styled(o, STYLE_DIM, "%s%s ", i > first ? "  " : "", dot + 1);
+		if (dot) {
+			out_styled(o, STYLE_DIM, "%s%s", i > first ? "  " : "", dot + 1);
+			draw_star(o, is_old(v, v->fields[i].key));
+		}
 		out_inline(o, &v->fields[i].value);
 	}
 	out_text(o, "\n");
@@ -75,18 +100,18 @@ static uint32_t draw_selectors(struct out *o, const struct value *v, uint32_t i)
 	for (; i < v->n && in_group(v->fields[i].key, "segment"); i++) {
 		if (i > first)
 			out_text(o, "  ");
-		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 0);
+		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 0, is_old(v, v->fields[i].key));
 		out_inline(o, &v->fields[i].value);
 	}
 	out_text(o, "\n");
 	return i - 1;
 }
 
-static void draw_flagged(struct out *o, const struct reg_name *reg, uint64_t x, size_t width)
+static void draw_flagged(struct out *o, const struct reg_name *reg, uint64_t x, size_t width, bool old)
 {
 	char text[256];
 
-	draw_name(o, reg->name, strlen(reg->name), width);
+	draw_name(o, reg->name, strlen(reg->name), width, old);
 	out_padded_hex(o, x, 16);
 	reg_flags_text(reg, x, text, sizeof(text));
 	if (text[0])
@@ -107,7 +132,7 @@ static uint32_t draw_general(struct out *o, const struct value *v)
 	uint32_t i = 0;
 
 	for (; i < v->n && is_general(v, i); i++) {
-		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 3);
+		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 3, is_old(v, v->fields[i].key));
 		out_padded_hex(o, v->fields[i].value.hex, 16);
 		out_text(o, i % 3 == 2 ? "\n" : "   ");
 	}
@@ -125,20 +150,22 @@ void view_registers(struct out *o, const struct value *v)
 	size_t width = 3;
 
 	for (uint32_t k = i; k < v->n; k++)
-		if (stem_len(v->fields[k].key) > width)
+		if (strcmp(v->fields[k].key, OLD) && stem_len(v->fields[k].key) > width)
 			width = stem_len(v->fields[k].key);
 	for (; i < v->n; i++) {
 		const struct field *f = &v->fields[i];
 		const struct reg_name *reg = reg_find(f->key);
 
-		if (same_stem(v, i, i + 1) || strchr(f->key, '.')) {
+		if (!strcmp(f->key, OLD)) {
+			out_text(o, "* as of the last stop\n");
+		} else if (same_stem(v, i, i + 1) || strchr(f->key, '.')) {
 			i = draw_parts(o, v, i, width);
 		} else if (in_group(f->key, "segment")) {
 			i = draw_selectors(o, v, i);
 		} else if (f->value.type == VALUE_HEX && reg && reg->bits == 64) {
-			draw_flagged(o, reg, f->value.hex, width);
+			draw_flagged(o, reg, f->value.hex, width, is_old(v, f->key));
 		} else {
-			draw_name(o, f->key, strlen(f->key), width);
+			draw_name(o, f->key, strlen(f->key), width, is_old(v, f->key));
 			out_inline(o, &f->value);
 			out_text(o, "\n");
 		}

@@ -131,7 +131,7 @@ static uint64_t seg_flags_get(const struct seg *s)
 	       (uint64_t)s->unusable << 16;
 }
 
-static void seg_flags_set(struct seg *s, uint64_t v)
+void seg_set_flags(struct seg *s, uint64_t v)
 {
 	s->type = v & 15;
 	s->s = v >> 4 & 1;
@@ -179,6 +179,77 @@ const uint8_t *reg_bytes(const struct regs *r, const struct reg_name *reg, size_
 	return (const uint8_t *)r + p->offset;
 }
 
+/* ---- what is of the last stop */
+
+_Static_assert(AT(tr) == AT(seg) + SEG_COUNT * sizeof(struct seg) && AT(ldt) == AT(tr) + sizeof(struct seg),
+	       "seg[], tr and ldt are one after the other");
+
+static unsigned old_seg_bit(const struct place *p)
+{
+	size_t at = p->offset - offsetof(struct regs, seg);
+	unsigned part = p->store == SEGFLAGS ? OLD_FLAGS
+			: p->store == U16    ? OLD_SELECTOR
+			: p->store == U32    ? OLD_LIMIT
+					     : OLD_BASE;
+
+	return REGS_OLD_SEG + 4 * (unsigned)(at / sizeof(struct seg)) + part;
+}
+
+static unsigned old_sys_bit(const struct place *p)
+{
+	static const struct {
+		uint16_t from;
+		uint8_t bit;
+	} table[] = {{AT(xcr0), REGS_OLD_XCR0}, {AT(efer), REGS_OLD_EFER}, {AT(cr8), REGS_OLD_CR8},
+		     {AT(cr4), REGS_OLD_CR4},	{AT(cr3), REGS_OLD_CR3},   {AT(cr2), REGS_OLD_CR2},
+		     {AT(cr0), REGS_OLD_CR0},	{AT(idt), REGS_OLD_IDT},   {AT(gdt), REGS_OLD_GDT}};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (p->offset >= table[i].from)
+			return table[i].bit;
+	return old_seg_bit(p);
+}
+
+static unsigned old_bit(const struct reg_name *reg)
+{
+	const struct place *p = place_of(reg);
+
+	switch (reg->part) {
+	case REGS_GPR:
+		return p->offset == AT(rip)	 ? REGS_OLD_RIP
+		       : p->offset == AT(rflags) ? REGS_OLD_RFLAGS
+						 : REGS_OLD_GPR + (p->offset - AT(gpr)) / 8u;
+	case REGS_DEBUG:
+		return REGS_OLD_DR;
+	case REGS_MSR:
+		return REGS_OLD_MSR;
+	case REGS_FPU:
+		return REGS_OLD_FPU;
+	default:
+		return old_sys_bit(p);
+	}
+}
+
+bool reg_is_old(const struct regs *r, const struct reg_name *reg)
+{
+	return r->old >> old_bit(reg) & 1;
+}
+
+bool regs_mode_is_old(const struct regs *r)
+{
+	uint64_t by = 1ull << REGS_OLD_CR0 | 1ull << REGS_OLD_EFER | 1ull << (REGS_OLD_SEG + 4 * SEG_CS + OLD_FLAGS);
+
+	/* Virtual-8086 mode is not in long mode. */
+	if (!(r->efer & EFER_LMA))
+		by |= 1ull << REGS_OLD_RFLAGS;
+	return r->old & by;
+}
+
+bool regs_cpl_is_old(const struct regs *r)
+{
+	return regs_mode_is_old(r) || r->old >> (REGS_OLD_SEG + 4 * SEG_SS + OLD_FLAGS) & 1;
+}
+
 /* As an unsigned number of that width, or as a negative one sign-extended to 64 bits. */
 static bool fits(uint64_t value, unsigned bits)
 {
@@ -194,7 +265,7 @@ int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct e
 		return err_set(e, -ERANGE, "set %s to %#llx" WHY "it has %u bits" TRY "at most %#llx", reg->name,
 			       (unsigned long long)value, reg->bits, (1ull << reg->bits) - 1);
 	if (p->store == SEGFLAGS)
-		seg_flags_set((void *)at, value);
+		seg_set_flags((void *)at, value);
 	else if (p->store == LOW32)
 		memcpy(at, &(uint64_t){(uint32_t)value}, 8);
 	else

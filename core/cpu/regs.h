@@ -52,12 +52,36 @@ enum regs_part {
 	REGS_ALL = 63,
 };
 
+/* First bits in struct regs' old; reg_is_old() says it of a register by name. */
+enum regs_old {
+	REGS_OLD_GPR = 0, /* 16: gpr[] */
+	REGS_OLD_RIP = 16,
+	REGS_OLD_RFLAGS,
+	REGS_OLD_SEG, /* 4 a segment (enum regs_old_seg): seg[], tr, ldt */
+	REGS_OLD_GDT = REGS_OLD_SEG + 4 * (SEG_COUNT + 2),
+	REGS_OLD_IDT,
+	REGS_OLD_CR0,
+	REGS_OLD_CR2,
+	REGS_OLD_CR3,
+	REGS_OLD_CR4,
+	REGS_OLD_CR8,
+	REGS_OLD_EFER,
+	REGS_OLD_XCR0,
+	REGS_OLD_SMM,
+	REGS_OLD_DR, /* all of them; so for MSRs and the FPU */
+	REGS_OLD_MSR,
+	REGS_OLD_FPU, /* with pkru */
+	REGS_OLD_BITS
+};
+enum regs_old_seg { OLD_SELECTOR, OLD_BASE, OLD_LIMIT, OLD_FLAGS };
+#define REGS_OLD_ALL (~0ull >> (64 - REGS_OLD_BITS))
+
 struct regs {
 	uint32_t valid; /* enum regs_part: what was filled */
 	uint64_t gpr[16], rip, rflags;
-	/* Bits 0 to 15 of gpr[], 16 rip, 17 rflags: those that are of the last stop, the vCPU being parked inside a fault
-	 * and its processor keeping them (VT-x, SVM). 0 otherwise. */
-	uint32_t old;
+	/* Bits of enum regs_old: what is as of the last stop, the vCPU being parked inside a fault, where it cannot be
+	 * asked, and the kernel's memory not having it. 0 otherwise. */
+	uint64_t old;
 	struct seg seg[SEG_COUNT], tr, ldt;
 	struct desc_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
@@ -157,11 +181,18 @@ const struct reg_name *reg_names(size_t *n);
 const struct reg_name *reg_find(const char *name);
 /* The register's value, zero-extended; of xmm and st the low 64 bits (whole: reg_bytes). r must hold reg->part. */
 uint64_t reg_get(const struct regs *r, const struct reg_name *reg);
+/* Is what reg_get() gives as of the last stop? */
+bool reg_is_old(const struct regs *r, const struct reg_name *reg);
+/* The same of what regs_mode() and regs_cpl() say. */
+bool regs_mode_is_old(const struct regs *r);
+bool regs_cpl_is_old(const struct regs *r);
 /* Pointer to and length of the bytes of an xmm or st register; NULL for others. */
 const uint8_t *reg_bytes(const struct regs *r, const struct reg_name *reg, size_t *len);
 /* Store; -ERANGE where value does not fit the width, neither as it is nor as a sign-extended negative. Writing eax
  * zero-extends into rax, ax and al keep the rest; of xmm and st the low 64 bits are written. */
 int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct err *e) MUST_USE;
+/* What setting cs.flags does: everything of a segment but selector, base and limit. */
+void seg_set_flags(struct seg *s, uint64_t flags);
 /* "CF ZF …" for rflags, "PE WP PG" for cr0, and so on for cr4 and efer; "" for others. Returns buf. */
 const char *reg_flags_text(const struct reg_name *reg, uint64_t value, char *buf, size_t size);
 

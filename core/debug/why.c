@@ -169,6 +169,12 @@ static void why_fault_stage(struct why *w)
 			why_add(w, " (%s)", last->detail);
 		fault_stage_list_free(&l);
 	}
+	if (s->rip_old) {
+		why_add(w, "; its instruction has not completed. Which one that is this KVM leaves in the processor: ");
+		why_addr(w, s->rip);
+		why_add(w, " is where the last stop was.");
+		return;
+	}
 	why_add(w, "; the instruction at ");
 	why_addr(w, s->rip);
 	why_add(w, " has not completed.");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A reader of raw BTF: one pass notes where each type id starts and which of the wanted names are structs; members are then
- * looked up directly. Every offset is checked against the section that it points into.
+ * A reader of raw BTF: one pass notes where each type id starts and which of the wanted names are structs or enums; members
+ * are then looked up directly. Every offset is checked against the section that it points into.
  */
 #include "kvmback/kernel/kbtf.h"
 
@@ -93,14 +93,31 @@ static long tail_len(const struct btf_type *t)
 	return -1;
 }
 
+static bool is_struct(uint32_t kind)
+{
+	return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION;
+}
+
+static bool is_enum(uint32_t kind)
+{
+	return kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64;
+}
+
 static void note_name(struct kbtf *b, const struct btf_type *t, uint32_t id)
 {
 	const char *s = str_at(b, t->name_off);
 	uint32_t h = hash_of(s);
 
-	for (size_t i = 0; i < b->n_names; i++)
-		if (b->hash[i] == h && !strcmp(b->name[i], s))
-			b->id[i] = id; /* a module's own definition, read later, wins */
+	for (size_t i = 0; i < b->n_names; i++) {
+		const struct btf_type *known;
+
+		if (b->hash[i] != h || strcmp(b->name[i], s))
+			continue;
+		known = b->id[i] ? type_at(b, b->id[i]) : NULL;
+		/* A module's own definition, read later, wins; an enum may have a struct's name. */
+		if (!known || !is_enum(BTF_INFO_KIND(t->info)) || is_enum(BTF_INFO_KIND(known->info)))
+			b->id[i] = id;
+	}
 }
 
 static int scan(struct kbtf *b, struct part *p, struct err *e)
@@ -121,9 +138,9 @@ static int scan(struct kbtf *b, struct part *p, struct err *e)
 				       "a newer kvmscope, or the soft backend (-b soft)",
 				       p->first_id + p->n, kind, at, p->types_len);
 		p->off[p->n] = at;
-		if ((kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION) && t->name_off)
-			note_name(b, t, p->first_id + p->n);
 		p->n++;
+		if ((is_struct(kind) || is_enum(kind)) && t->name_off)
+			note_name(b, t, p->first_id + p->n - 1);
 		at += (uint32_t)sizeof(*t) + (uint32_t)tail;
 	}
 	return 0;
@@ -227,9 +244,7 @@ static const struct btf_type *plain(const struct kbtf *b, uint32_t id)
 
 static bool composite(const struct btf_type *t)
 {
-	uint32_t kind = t ? BTF_INFO_KIND(t->info) : 0;
-
-	return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION;
+	return t && is_struct(BTF_INFO_KIND(t->info));
 }
 
 static uint32_t size_of(const struct btf_type *t)
@@ -320,6 +335,23 @@ bool kbtf_field(const struct kbtf *b, const char *name, const char *path, struct
 	}
 	out->off = base;
 	return true;
+}
+
+bool kbtf_enumerator(const struct kbtf *b, const char *name, const char *enumerator, int64_t *out)
+{
+	const struct btf_type *t = find(b, name);
+	uint32_t kind = t ? BTF_INFO_KIND(t->info) : 0;
+
+	for (uint32_t i = 0; is_enum(kind) && i < BTF_INFO_VLEN(t->info); i++) {
+		const struct btf_enum *small = (const struct btf_enum *)(t + 1) + i;
+		const struct btf_enum64 *wide = (const struct btf_enum64 *)(t + 1) + i;
+
+		if (strcmp(str_at(b, kind == BTF_KIND_ENUM ? small->name_off : wide->name_off), enumerator))
+			continue;
+		*out = kind == BTF_KIND_ENUM ? small->val : (int64_t)((uint64_t)wide->val_hi32 << 32 | wide->val_lo32);
+		return true;
+	}
+	return false;
 }
 
 static int read_whole(int fd, struct kbtf_file *out, const char *path, struct err *e)

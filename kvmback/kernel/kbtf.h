@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Offsets of struct members by BTF, the type description that a kernel carries of itself (Documentation/bpf/btf.rst). Only
- * what the kernel reader needs: structs and unions by name, members by dotted path, through typedefs and unnamed members.
+ * what the kernel reader needs: structs, unions and enums by name, members by dotted path, through typedefs and unnamed
+ * members.
  *
  * One pass over the raw bytes finds the wanted structs. libbpf's btf object costs more than the rest of an inspection (it
  * copies 5 MB, and each lookup by name is a scan of its own); this one takes about a tenth of it.
@@ -24,9 +25,9 @@ struct kfield {
 	bool pointer, composite; /* what one element is; neither: a number */
 };
 
-/* Read types out of raw BTF. split (NULL for none) is a module's, whose ids and strings continue base's. names: the structs
- * and unions that will be asked for, n of them at most KBTF_WANTED_MAX. The bytes must outlive it. -EINVAL: broken BTF,
- * saying where. */
+/* Read types out of raw BTF. split (NULL for none) is a module's, whose ids and strings continue base's. names: the structs,
+ * unions and enums that will be asked for, n of them at most KBTF_WANTED_MAX. The bytes must outlive it. -EINVAL: broken
+ * BTF, saying where. */
 int kbtf_open(const void *base, size_t base_len, const void *split, size_t split_len, const char *const *names, size_t n,
 	      struct kbtf **out, struct err *e) MUST_USE;
 void kbtf_close(struct kbtf *b);
@@ -36,6 +37,9 @@ uint32_t kbtf_size(const struct kbtf *b, const char *name);
 /* A member: path is "a.b.c", each but the last a struct or union (an array's first element). False: no such struct or
  * member; then out->off is -1. */
 bool kbtf_field(const struct kbtf *b, const char *name, const char *path, struct kfield *out);
+
+/* The value of an enumerator of a wanted enum. False: no such enum or enumerator. */
+bool kbtf_enumerator(const struct kbtf *b, const char *name, const char *enumerator, int64_t *out);
 
 /* The bytes of a BTF file: mapped where the kernel allows it, else read. */
 struct kbtf_file {

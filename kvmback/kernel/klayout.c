@@ -10,9 +10,9 @@
 #include <string.h>
 
 static const char *const names[] = {
-    "task_struct",  "files_struct",	 "fdtable",	  "file",	   "rb_node", "kvm",
-    "kvm_memslots", "kvm_memory_slot",	 "kvm_vcpu",	  "vcpu_pvm",	   "kvm_mmu", "kvm_mmu_root_info",
-    "kvm_mmu_page", "kvm_mmu_page_role", "kvm_rmap_head", "pte_list_desc",
+    "task_struct",     "files_struct",	"fdtable",  "file",	"rb_node",	     "kvm",	     "kvm_memslots",
+    "kvm_memory_slot", "kvm_vcpu",	"vcpu_pvm", "kvm_mmu",	"kvm_mmu_root_info", "kvm_mmu_page", "kvm_mmu_page_role",
+    "kvm_rmap_head",   "pte_list_desc", "kvm_reg",  "vcpu_vmx", "vcpu_svm",	     "vmcb",	     "vmcb_seg",
 };
 
 const char *const *klayout_names(size_t *n)
@@ -61,6 +61,34 @@ static int fill_fields(const struct kbtf *b, struct klayout *l, struct err *e)
 	KLAYOUT_FIELDS(KLAYOUT_LOOKUP)
 #undef KLAYOUT_LOOKUP
 	return 0;
+}
+
+void klayout_fill_vendor(const struct kbtf *b, struct klayout *l)
+{
+	struct kfield f;
+
+#define KLAYOUT_LOOKUP(name, type, path, must)                                                                              \
+	if (lookup(b, type, path, &f) && inside(b, type, &f))                                                               \
+		l->name = f;
+	KLAYOUT_VENDOR_FIELDS(KLAYOUT_LOOKUP)
+#undef KLAYOUT_LOOKUP
+}
+
+/* The names have changed once, without the EX. */
+static void fill_avail(const struct kbtf *b, struct klayout *l)
+{
+	static const char *const reg[KAVAIL_COUNT] = {"CR0", "CR3", "CR4", "RFLAGS", "SEGMENTS"};
+	char name[32];
+	int64_t v;
+
+	for (unsigned i = 0; i < KAVAIL_COUNT; i++) {
+		l->avail[i] = -1;
+		for (unsigned ex = 0; ex < 2; ex++) {
+			snprintf(name, sizeof(name), "VCPU_%sREG_%s", ex ? "EX" : "", reg[i]);
+			if (kbtf_enumerator(b, "kvm_reg", name, &v) && v >= 0 && v < 64)
+				l->avail[i] = (int8_t)v;
+		}
+	}
 }
 
 static int unknown(struct err *e, const char *what, uint64_t value)
@@ -119,6 +147,11 @@ int klayout_fill(const struct kbtf *b, struct klayout *out, struct err *e)
 		rc = choose(&l, e);
 	if (rc)
 		return rc;
+#define KLAYOUT_NONE(name, type, path, must) l.name.off = -1;
+	KLAYOUT_VENDOR_FIELDS(KLAYOUT_NONE)
+#undef KLAYOUT_NONE
+	klayout_fill_vendor(b, &l);
+	fill_avail(b, &l);
 	l.rb_size = kbtf_size(b, "rb_node");
 	l.slot_size = kbtf_size(b, "kvm_memory_slot");
 	l.sp_size = kbtf_size(b, "kvm_mmu_page");
@@ -131,7 +164,9 @@ int klayout_fill(const struct kbtf *b, struct klayout *out, struct err *e)
 	return 0;
 }
 
-static int try_btf(const char *module, struct klayout *out, struct err *e)
+/* vmlinux's BTF with a module's on top (NULL for none): fn looks things up in it. */
+static int with_btf(const char *module, int (*fn)(const struct kbtf *b, struct klayout *out, struct err *e),
+		    struct klayout *out, struct err *e)
 {
 	struct kbtf_file base = {0}, split = {0};
 	struct kbtf *b = NULL;
@@ -147,16 +182,43 @@ static int try_btf(const char *module, struct klayout *out, struct err *e)
 	if (!rc)
 		rc = kbtf_open(base.at, base.len, split.at, split.len, wanted, n, &b, e);
 	if (!rc)
-		rc = klayout_fill(b, out, e);
+		rc = fn(b, out, e);
+	kbtf_close(b);
+	kbtf_file_close(&split);
+	kbtf_file_close(&base);
+	return rc;
+}
+
+static int try_btf(const char *module, struct klayout *out, struct err *e)
+{
+	int rc = with_btf(module, klayout_fill, out, e);
+
 	if (!rc) {
 		out->split = module != NULL;
 		snprintf(out->where, sizeof(out->where), "/sys/kernel/btf/vmlinux%s%s", module ? " and " : "",
 			 module ? module : "");
 	}
-	kbtf_close(b);
-	kbtf_file_close(&split);
-	kbtf_file_close(&base);
 	return rc;
+}
+
+static int add_vendor(const struct kbtf *b, struct klayout *out, struct err *e)
+{
+	(void)e;
+	klayout_fill_vendor(b, out);
+	return 0;
+}
+
+/* Registers of a parked vCPU alone need these, so nothing fails where they cannot be read. */
+static void add_vendors(struct klayout *out)
+{
+	static const char *const module[] = {"kvm_intel", "kvm_amd", "kvm_pvm"};
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(module); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module[i]);
+		if (access(path, R_OK) == 0)
+			(void)!with_btf(module[i], add_vendor, out, NULL);
+	}
 }
 
 static int find_layout(struct klayout *out, struct err *e)
@@ -169,6 +231,8 @@ static int find_layout(struct klayout *out, struct err *e)
 			       "find KVM's structures" WHY "/sys/kernel/btf/vmlinux is not there" TRY
 			       "a kernel with CONFIG_DEBUG_INFO_BTF, or the soft backend (-b soft)");
 	rc = try_btf(module ? "kvm" : NULL, out, e);
+	if (!rc)
+		add_vendors(out);
 	if (rc == -ENOENT)
 		return err_set(e, -ENOENT,
 			       "find KVM's structures" WHY

@@ -52,10 +52,6 @@
 	F(vcpu_mmio_access, "kvm_vcpu", "arch.mmio_access", 1)                                                              \
 	F(vcpu_mmio_gfn, "kvm_vcpu", "arch.mmio_gfn", 1)                                                                    \
 	F(vcpu_mmio_gen, "kvm_vcpu", "arch.mmio_gen", 1)                                                                    \
-	F(pvm_rflags, "vcpu_pvm", "rflags", 0)                                                                              \
-	F(pvm_seg, "vcpu_pvm", "seg", 0)                                                                                    \
-	F(pvm_gdt, "vcpu_pvm", "gdt", 0)                                                                                    \
-	F(pvm_idt, "vcpu_pvm", "idt", 0)                                                                                    \
 	F(vcpu_cr0, "kvm_vcpu", "arch.cr0", 0)                                                                              \
 	F(vcpu_cr2, "kvm_vcpu", "arch.cr2", 0)                                                                              \
 	F(vcpu_cr3, "kvm_vcpu", "arch.cr3", 0)                                                                              \
@@ -63,6 +59,13 @@
 	F(vcpu_cr8, "kvm_vcpu", "arch.cr8", 0)                                                                              \
 	F(vcpu_efer, "kvm_vcpu", "arch.efer", 0)                                                                            \
 	F(vcpu_xcr0, "kvm_vcpu", "arch.xcr0", 0)                                                                            \
+	F(vcpu_cr0_owned, "kvm_vcpu", "arch.cr0_guest_owned_bits", 0)                                                       \
+	F(vcpu_cr4_owned, "kvm_vcpu", "arch.cr4_guest_owned_bits", 0)                                                       \
+	F(vcpu_apic, "kvm_vcpu", "arch.apic", 0)                                                                            \
+	F(vcpu_db, "kvm_vcpu", "arch.db", 0)                                                                                \
+	F(vcpu_dr6, "kvm_vcpu", "arch.dr6", 0)                                                                              \
+	F(vcpu_dr7, "kvm_vcpu", "arch.dr7", 0)                                                                              \
+	F(vcpu_guest_debug, "kvm_vcpu", "guest_debug", 0)                                                                   \
 	F(mmu_root_hpa, "kvm_mmu", "root.hpa|root_hpa", 1)                                                                  \
 	F(mmu_root_pgd, "kvm_mmu", "root.pgd|root_pgd|root_cr3", 1)                                                         \
 	F(mmu_role, "kvm_mmu", "root_role|mmu_role.base", 1)                                                                \
@@ -98,6 +101,42 @@
 	F(desc_count, "pte_list_desc", "spte_count", 0)                                                                     \
 	F(desc_tail, "pte_list_desc", "tail_count", 0)
 
+/* Structs of kvm_pvm, kvm_intel and kvm_amd, which may be modules with BTF of their own. None must be there. */
+#define KLAYOUT_VENDOR_FIELDS(F)                                                                                            \
+	F(pvm_vcpu, "vcpu_pvm", "vcpu", 0)                                                                                  \
+	F(pvm_rflags, "vcpu_pvm", "rflags", 0)                                                                              \
+	F(pvm_seg, "vcpu_pvm", "seg", 0)                                                                                    \
+	F(pvm_gdt, "vcpu_pvm", "gdt|gdt_ptr", 0)                                                                            \
+	F(pvm_idt, "vcpu_pvm", "idt|idt_ptr", 0)                                                                            \
+	F(vmx_vcpu, "vcpu_vmx", "vcpu", 0)                                                                                  \
+	F(vmx_rflags, "vcpu_vmx", "rflags", 0)                                                                              \
+	F(vmx_vm86, "vcpu_vmx", "rmode.vm86_active", 0)                                                                     \
+	F(vmx_cached, "vcpu_vmx", "segment_cache.bitmask", 0)                                                               \
+	F(vmx_seg, "vcpu_vmx", "segment_cache.seg", 0)                                                                      \
+	F(vmx_seg_selector, "vcpu_vmx", "segment_cache.seg.selector", 0)                                                    \
+	F(vmx_seg_base, "vcpu_vmx", "segment_cache.seg.base", 0)                                                            \
+	F(vmx_seg_limit, "vcpu_vmx", "segment_cache.seg.limit", 0)                                                          \
+	F(vmx_seg_ar, "vcpu_vmx", "segment_cache.seg.ar", 0)                                                                \
+	F(svm_vcpu, "vcpu_svm", "vcpu", 0)                                                                                  \
+	F(svm_vmcb, "vcpu_svm", "vmcb", 0)                                                                                  \
+	F(svm_vmcb01, "vcpu_svm", "vmcb01.ptr", 0)                                                                          \
+	F(vmcb_es, "vmcb", "save.es", 0)                                                                                    \
+	F(vmcb_cs, "vmcb", "save.cs", 0)                                                                                    \
+	F(vmcb_ss, "vmcb", "save.ss", 0)                                                                                    \
+	F(vmcb_ds, "vmcb", "save.ds", 0)                                                                                    \
+	F(vmcb_fs, "vmcb", "save.fs", 0)                                                                                    \
+	F(vmcb_gs, "vmcb", "save.gs", 0)                                                                                    \
+	F(vmcb_tr, "vmcb", "save.tr", 0)                                                                                    \
+	F(vmcb_ldtr, "vmcb", "save.ldtr", 0)                                                                                \
+	F(vmcb_gdtr, "vmcb", "save.gdtr", 0)                                                                                \
+	F(vmcb_idtr, "vmcb", "save.idtr", 0)                                                                                \
+	F(vmcb_cpl, "vmcb", "save.cpl", 0)                                                                                  \
+	F(vmcb_rflags, "vmcb", "save.rflags", 0)                                                                            \
+	F(vmcb_seg_selector, "vmcb_seg", "selector", 0)                                                                     \
+	F(vmcb_seg_attrib, "vmcb_seg", "attrib", 0)                                                                         \
+	F(vmcb_seg_limit, "vmcb_seg", "limit", 0)                                                                           \
+	F(vmcb_seg_base, "vmcb_seg", "base", 0)
+
 enum kslots_how { KSLOTS_TREE, KSLOTS_ARRAY };
 enum kdesc_how {
 	KDESC_SCAN,  /* entries up to the first NULL; the chain's end is open */
@@ -106,10 +145,15 @@ enum kdesc_how {
 };
 enum kgfn_how { KGFN_TRANSLATION, KGFN_GFNS }; /* spte to gfn in shadowed guest tables: gfn << 12 | access, or gfn */
 
+/* Bits of arch.regs_avail beyond the general registers and rip: which other registers are in memory now. */
+enum kavail { KAVAIL_CR0, KAVAIL_CR3, KAVAIL_CR4, KAVAIL_RFLAGS, KAVAIL_SEGMENTS, KAVAIL_COUNT };
+
 struct klayout {
 #define KLAYOUT_MEMBER(name, type, path, must) struct kfield name;
 	KLAYOUT_FIELDS(KLAYOUT_MEMBER)
+	KLAYOUT_VENDOR_FIELDS(KLAYOUT_MEMBER)
 #undef KLAYOUT_MEMBER
+	int8_t avail[KAVAIL_COUNT]; /* enum kvm_reg's number, -1 where it has none */
 	uint32_t rb_size, slot_size, sp_size, desc_size, root_info_size, mmu_size;
 	enum kslots_how slots;
 	enum kdesc_how desc;
@@ -125,9 +169,11 @@ struct klayout {
  * that is needed is not there, naming it. */
 int klayout_fill(const struct kbtf *b, struct klayout *out, struct err *e) MUST_USE;
 const char *const *klayout_names(size_t *n);
+/* The vendor's fields again out of a module's BTF, opened like that; those that it does not have stay as they are. */
+void klayout_fill_vendor(const struct kbtf *b, struct klayout *l);
 
 /* The running kernel's: /sys/kernel/btf/vmlinux, and /sys/kernel/btf/kvm on top where KVM is a module. Parsed at the first
- * call; the answer, or the error, is kept for the process. */
+ * call; the answer, or the error, is kept for the process. The vendor's fields also come from its own module. */
 int klayout_get(const struct klayout **out, struct err *e) MUST_USE;
 
 /* A number at a field of a struct whose bytes are at p: 1, 2, 4 or 8 bytes, or a bitfield. 0 where there is no field. */

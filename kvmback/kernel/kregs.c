@@ -1,113 +1,67 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Registers of a vCPU that stands in the kernel, where every vCPU ioctl would wait for it. PVM keeps all of them in memory.
- * VMX and SVM keep rflags, segments and control registers in the processor's own structures; of the general registers and
- * rip the kernel says by vcpu->arch.regs_avail which of vcpu->arch.regs are the vCPU's now (VMX reads rsp and rip when
- * somebody asks, SVM after each exit). What is not there stays as the caller has it, and is marked old.
+ * Registers of a vCPU that stands in the kernel, where every vCPU ioctl would wait for it. Everything is as of the last stop
+ * until it has been read here. What memory has:
+ *
+ * - vcpu->arch.regs: PVM all of them, VMX and SVM those that arch.regs_avail names (VMX reads rsp and rip when somebody
+ *   asks, SVM after each exit);
+ * - cr2, efer, xcr0 and debug registers: KVM sees each write of them, or takes them over at each exit. cr8 too, as long as
+ *   there is no local APIC in the kernel, whose register it is then;
+ * - cr0 and cr4: all but the bits which the guest may change without an exit (cr?_guest_owned_bits), and those where
+ *   regs_avail says so. cr3 likewise; with VMX and no EPT each load of it is an exit. SVM sets these bits and keeps its
+ * word: it copies them at each exit;
+ * - rflags, segments and descriptor tables: ksegs.c.
+ *
+ * MSRs are wherever each vendor has them (arch.pat is not PVM's), the FPU in a buffer that is written when the thread is
+ * switched out, behind the message that it has parked: not read.
  */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
 
-#include "core/cpu/regs.h"
 #include "kvmback/kernel/kview_impl.h"
 
 #define REG_RIP 16 /* in vcpu->arch.regs, after the sixteen */
 #define WORDS 17
 #define WORDS_ALL ((1u << WORDS) - 1)
-#define OLD_RFLAGS (1u << 17) /* of struct regs' old */
-#define SREGS 8		      /* es cs ss ds fs gs tr ldt, as struct kvm_segment */
+#define BIT(n) (1ull << (n))
+#define OLD_GPR_PART (BIT(REGS_OLD_SEG) - 1)
+#define OLD_SYS_PART ((BIT(REGS_OLD_SMM) - 1) & ~OLD_GPR_PART)
 
-struct desc_ptr { /* struct desc_ptr of the kernel: as lgdt wants it */
-	uint16_t limit;
-	uint64_t base;
-} __attribute__((packed));
+struct words {
+	uint64_t raw[WORDS], avail; /* avail: a bit for each of raw, and those of enum kavail */
+};
 
-static int read_at(struct kview *k, unsigned vcpu, const struct kfield *f, void *out, size_t len, struct err *e)
+bool kregs_num(struct kview *k, uint64_t at, const struct kfield *f, uint64_t *out)
 {
-	return kmem_read(k->mem, k->vcpu[vcpu] + (uint64_t)f->off, out, len, e);
+	uint64_t v = 0;
+
+	if (f->off < 0 || f->bits || !f->elem || f->elem > sizeof(v) ||
+	    kmem_read(k->mem, at + (uint64_t)f->off, &v, f->elem, NULL))
+		return false;
+	*out = v;
+	return true;
 }
 
-static struct seg segment(const struct kvm_segment *k)
+bool kregs_avail(const struct kview *k, uint64_t avail, enum kavail what)
 {
-	return (struct seg){.base = k->base,
-			    .limit = k->limit,
-			    .selector = k->selector,
-			    .type = k->type & 15,
-			    .s = k->s,
-			    .present = k->present,
-			    .avl = k->avl,
-			    .l = k->l,
-			    .db = k->db,
-			    .g = k->g,
-			    .unusable = k->unusable,
-			    .dpl = k->dpl & 3};
+	int bit = k->l->avail[what];
+
+	return k->host.vendor == KVENDOR_PVM || (bit >= 0 && avail >> bit & 1);
 }
 
-static int read_segments(struct kview *k, unsigned vcpu, struct regs *r, struct err *e)
-{
-	static const unsigned to[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
-	struct kvm_segment seg[SREGS];
-	struct desc_ptr gdt, idt;
-	int rc = read_at(k, vcpu, &k->l->pvm_seg, seg, sizeof(seg), e);
-
-	if (!rc)
-		rc = read_at(k, vcpu, &k->l->pvm_gdt, &gdt, sizeof(gdt), e);
-	if (!rc)
-		rc = read_at(k, vcpu, &k->l->pvm_idt, &idt, sizeof(idt), e);
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < ARRAY_LEN(to); i++)
-		r->seg[to[i]] = segment(&seg[i]);
-	r->tr = segment(&seg[6]);
-	r->ldt = segment(&seg[7]);
-	r->gdt = (struct desc_table){gdt.base, gdt.limit};
-	r->idt = (struct desc_table){idt.base, idt.limit};
-	return 0;
-}
-
-static int read_system(struct kview *k, unsigned vcpu, struct regs *r, struct err *e)
+static int read_words(struct kview *k, unsigned vcpu, struct words *w, struct err *e)
 {
 	const struct klayout *l = k->l;
-	const struct {
-		const struct kfield *f;
-		uint64_t *to;
-	} w[] = {{&l->vcpu_cr0, &r->cr0}, {&l->vcpu_cr2, &r->cr2},   {&l->vcpu_cr3, &r->cr3},  {&l->vcpu_cr4, &r->cr4},
-		 {&l->vcpu_cr8, &r->cr8}, {&l->vcpu_efer, &r->efer}, {&l->vcpu_xcr0, &r->xcr0}};
-	int rc;
-
-	for (size_t i = 0; i < ARRAY_LEN(w); i++)
-		if (w[i].f->off < 0)
-			return 0;
-	if (l->pvm_seg.size != SREGS * sizeof(struct kvm_segment) || l->pvm_gdt.size != sizeof(struct desc_ptr) ||
-	    l->pvm_idt.size != sizeof(struct desc_ptr))
-		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(w); i++) {
-		rc = read_at(k, vcpu, w[i].f, w[i].to, sizeof(*w[i].to), e);
-		if (rc)
-			return rc;
-	}
-	rc = read_segments(k, vcpu, r, e);
-	if (!rc)
-		r->valid |= REGS_SYS;
-	return rc;
-}
-
-/* vcpu->arch.regs, and a bit in *have for each word of it that is the vCPU's now. */
-static int read_words(struct kview *k, unsigned vcpu, uint64_t raw[WORDS], uint32_t *have, struct err *e)
-{
-	const struct klayout *l = k->l;
-	int rc;
+	bool pvm = k->host.vendor == KVENDOR_PVM;
 
 	if (vcpu >= k->vcpus || l->vcpu_regs.count < WORDS)
 		return err_set(e, -EINVAL, "registers of vCPU %u" WHY "%u vCPUs, %u words of registers" TRY "info vcpus",
 			       vcpu, k->vcpus, l->vcpu_regs.count);
-	*have = k->host.pvm ? WORDS_ALL : 0;
-	rc = read_at(k, vcpu, &l->vcpu_regs, raw, WORDS * sizeof(raw[0]), e);
-	if (!rc && !k->host.pvm && l->vcpu_regs_avail.off >= 0)
-		rc = read_at(k, vcpu, &l->vcpu_regs_avail, have, sizeof(*have), e);
-	*have &= WORDS_ALL;
-	return rc;
+	w->avail = pvm ? ~0ull : 0;
+	if (!pvm)
+		(void)kregs_num(k, k->vcpu[vcpu], &l->vcpu_regs_avail, &w->avail);
+	return kmem_read(k->mem, k->vcpu[vcpu] + (uint64_t)l->vcpu_regs.off, w->raw, sizeof(w->raw), e);
 }
 
 static int in_processor(unsigned vcpu, const char *what, struct err *e)
@@ -120,57 +74,136 @@ static int in_processor(unsigned vcpu, const char *what, struct err *e)
 
 int kview_rip(struct kview *k, unsigned vcpu, uint64_t *rip, struct err *e)
 {
-	uint64_t raw[WORDS];
-	uint32_t have;
-	int rc = read_words(k, vcpu, raw, &have, e);
+	struct words w;
+	int rc = read_words(k, vcpu, &w, e);
 
-	if (!rc && !(have >> REG_RIP & 1))
+	if (!rc && !(w.avail >> REG_RIP & 1))
 		rc = in_processor(vcpu, "rip", e);
 	if (!rc)
-		*rip = raw[REG_RIP];
-	return rc;
-}
-
-int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
-{
-	const struct klayout *l = k->l;
-	struct regs r = *out;
-	uint64_t raw[WORDS];
-	uint32_t have;
-	int rc = read_words(k, vcpu, raw, &have, e);
-	bool whole = k->host.pvm && l->pvm_rflags.off >= 0;
-
-	/* What is lacking is the caller's, who then must have it. */
-	if (!rc && (!have || (!whole && !(out->valid & REGS_GPR))))
-		rc = in_processor(vcpu, "part of the registers", e);
-	if (!rc && whole)
-		rc = read_at(k, vcpu, &l->pvm_rflags, &r.rflags, sizeof(r.rflags), e);
-	else if (!rc && l->vcpu_cr2.off >= 0)
-		rc = read_at(k, vcpu, &l->vcpu_cr2, &r.cr2, sizeof(r.cr2), e);
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < REG_RIP; i++)
-		if (have >> i & 1)
-			r.gpr[i] = raw[i];
-	if (have >> REG_RIP & 1)
-		r.rip = raw[REG_RIP];
-	r.old = (WORDS_ALL & ~have) | (whole ? 0 : OLD_RFLAGS);
-	r.valid |= REGS_GPR;
-	rc = whole ? read_system(k, vcpu, &r, e) : 0;
-	if (!rc)
-		*out = r;
+		*rip = w.raw[REG_RIP];
 	return rc;
 }
 
 int kview_gprs(struct kview *k, unsigned vcpu, uint64_t gpr[16], uint64_t *rip)
 {
-	uint64_t raw[WORDS];
-	uint32_t have;
-	int rc = read_words(k, vcpu, raw, &have, NULL);
+	struct words w;
+	int rc = read_words(k, vcpu, &w, NULL);
 
-	if (rc || have != WORDS_ALL)
+	if (rc || (w.avail & WORDS_ALL) != WORDS_ALL)
 		return rc ? rc : -ENODATA;
-	memcpy(gpr, raw, 16 * sizeof(raw[0]));
-	*rip = raw[REG_RIP];
+	memcpy(gpr, w.raw, 16 * sizeof(w.raw[0]));
+	*rip = w.raw[REG_RIP];
 	return 0;
+}
+
+static void take_words(const struct words *w, struct regs *r)
+{
+	for (unsigned i = 0; i < WORDS; i++) {
+		if (!(w->avail >> i & 1))
+			continue;
+		*(i < REG_RIP ? &r->gpr[i] : &r->rip) = w->raw[i];
+		kregs_fresh(r, i < REG_RIP ? REGS_OLD_GPR + i : REGS_OLD_RIP);
+	}
+}
+
+/* CR0 or CR4: the guest's own bits are in memory only where regs_avail says so. */
+static void read_owned(struct kview *k, uint64_t at, const struct kfield *f, const struct kfield *owned, bool avail,
+		       uint64_t *to, unsigned bit, struct regs *r)
+{
+	uint64_t v, lacking = 0;
+
+	if ((!avail && !kregs_num(k, at, owned, &lacking)) || !kregs_num(k, at, f, &v))
+		return;
+	*to = (v & ~lacking) | (*to & lacking);
+	if (!lacking)
+		kregs_fresh(r, bit);
+}
+
+static void read_control(struct kview *k, uint64_t at, uint64_t avail, struct regs *r)
+{
+	const struct klayout *l = k->l;
+	const struct {
+		const struct kfield *f;
+		uint64_t *to;
+		unsigned bit;
+		bool there;
+	} plain[] = {
+	    {&l->vcpu_cr2, &r->cr2, REGS_OLD_CR2, true},
+	    {&l->vcpu_efer, &r->efer, REGS_OLD_EFER, true},
+	    {&l->vcpu_xcr0, &r->xcr0, REGS_OLD_XCR0, true},
+	    {&l->vcpu_cr3, &r->cr3, REGS_OLD_CR3,
+	     kregs_avail(k, avail, KAVAIL_CR3) || (k->host.vendor == KVENDOR_VMX && !k->host.ept)},
+	};
+	uint64_t apic;
+
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		if (plain[i].there && kregs_num(k, at, plain[i].f, plain[i].to))
+			kregs_fresh(r, plain[i].bit);
+	if (kregs_num(k, at, &l->vcpu_apic, &apic) && !apic && kregs_num(k, at, &l->vcpu_cr8, &r->cr8))
+		kregs_fresh(r, REGS_OLD_CR8);
+	read_owned(k, at, &l->vcpu_cr0, &l->vcpu_cr0_owned, kregs_avail(k, avail, KAVAIL_CR0), &r->cr0, REGS_OLD_CR0, r);
+	read_owned(k, at, &l->vcpu_cr4, &l->vcpu_cr4_owned, kregs_avail(k, avail, KAVAIL_CR4), &r->cr4, REGS_OLD_CR4, r);
+}
+
+static void read_debug(struct kview *k, uint64_t at, struct regs *r)
+{
+	const struct klayout *l = k->l;
+	uint64_t db[4], dr6, dr7;
+
+	if (l->vcpu_db.off < 0 || l->vcpu_db.size != sizeof(db) || !kregs_num(k, at, &l->vcpu_dr6, &dr6) ||
+	    !kregs_num(k, at, &l->vcpu_dr7, &dr7) || kmem_read(k->mem, at + (uint64_t)l->vcpu_db.off, db, sizeof(db), NULL))
+		return;
+	memcpy(r->dr, db, sizeof(db));
+	r->dr[6] = dr6;
+	r->dr[7] = dr7;
+	kregs_fresh(r, REGS_OLD_DR);
+}
+
+static void read_all(struct kview *k, unsigned vcpu, const struct words *w, struct regs *r)
+{
+	uint64_t at = k->vcpu[vcpu], debug = 0;
+
+	take_words(w, r);
+	read_control(k, at, w->avail, r);
+	read_debug(k, at, r);
+	ksegs_read(k, vcpu, w->avail, r);
+	/* A debugger's own step, which KVM_GET_REGS hides as well. */
+	(void)kregs_num(k, at, &k->l->vcpu_guest_debug, &debug);
+	if (!(r->old >> REGS_OLD_RFLAGS & 1) && debug & KVM_GUESTDBG_SINGLESTEP)
+		r->rflags &= ~RFLAGS_TF;
+}
+
+/* What the caller did not bring is there only if all of it was read. */
+static void note_parts(struct regs *r)
+{
+	if (!(r->old & OLD_GPR_PART))
+		r->valid |= REGS_GPR;
+	if (!(r->old & OLD_SYS_PART))
+		r->valid |= REGS_SYS;
+	if (!(r->old & BIT(REGS_OLD_DR)))
+		r->valid |= REGS_DEBUG;
+}
+
+int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
+{
+	struct words before, after;
+	struct regs r;
+	int rc = read_words(k, vcpu, &before, e);
+
+	for (unsigned i = 0; !rc && i < KVIEW_TRIES; i++) {
+		r = *out;
+		r.old = (REGS_OLD_ALL & ~BIT(REGS_OLD_SMM)) | (out->old & BIT(REGS_OLD_SMM));
+		read_all(k, vcpu, &before, &r);
+		note_parts(&r);
+		rc = read_words(k, vcpu, &after, e);
+		if (!rc && !memcmp(&before, &after, sizeof(before))) {
+			if (!(before.avail & WORDS_ALL) || !(r.valid & REGS_GPR))
+				return in_processor(vcpu, "part of the registers", e);
+			*out = r;
+			return 0;
+		}
+		before = after;
+	}
+	return rc ? rc
+		  : err_set(e, -EAGAIN, "registers of vCPU %u" WHY "they changed while they were read" TRY "again", vcpu);
 }

@@ -26,6 +26,16 @@ static int param(const char *path)
 	return c == 'Y' || c == '1';
 }
 
+/* kvm_intel and kvm_amd may both be built in: the processor says which of them runs. */
+static enum kvendor host_vendor(bool tdp)
+{
+	unsigned a, b, c = 0, d;
+
+	if (!tdp && access("/sys/module/kvm_pvm", F_OK) == 0)
+		return KVENDOR_PVM;
+	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 2) ? KVENDOR_SVM : KVENDOR_VMX;
+}
+
 void khost_get(struct khost *h)
 {
 	unsigned a, b, c, d;
@@ -33,7 +43,7 @@ void khost_get(struct khost *h)
 	h->ept = param("/sys/module/kvm_intel/parameters/ept") == 1;
 	h->tdp = h->ept || param("/sys/module/kvm_amd/parameters/npt") == 1;
 	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching");
-	h->pvm = !h->tdp && access("/sys/module/kvm_pvm", F_OK) == 0;
+	h->vendor = host_vendor(h->tdp);
 	h->maxphyaddr = __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 46;
 }
 

@@ -37,10 +37,10 @@ void kview_hold(struct kview *k, bool on);
 int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struct err *e) MUST_USE;
 /* stale and stale_why are left to the caller, who knows the guest's tables. */
 int kview_mmio(struct kview *k, struct mmio_info_list *out, struct err *e) MUST_USE;
-/* Registers of a vCPU straight from the kernel's memory, for one that is parked in it. Fills REGS_GPR, and REGS_SYS too
- * where the kernel keeps those in memory (PVM). Elsewhere (VMX, SVM) *out comes with REGS_GPR of the last stop, what memory
- * has now is put over it (cr2 too), and the others' bits are set in out->old; -ENODATA where memory has none, or *out comes
- * without. */
+/* Registers of a vCPU straight from the kernel's memory, for one that is parked in it. *out comes with the parts of the last
+ * stop (all but smm are looked for); what memory has now is put over them and the rest marked in out->old. A part that is
+ * not in out->valid joins it where all of it was read. -ENODATA where memory has none of the general registers, or some of
+ * them nobody; -EAGAIN where they would not stand still. */
 struct regs;
 int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e) MUST_USE;
 /* Its rip alone, by one read: -ENODATA where this KVM keeps it in the processor. */

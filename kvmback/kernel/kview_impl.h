@@ -7,6 +7,7 @@
 #ifndef KVMSCOPE_KVMBACK_KERNEL_KVIEW_IMPL_H
 #define KVMSCOPE_KVMBACK_KERNEL_KVIEW_IMPL_H
 
+#include "core/cpu/regs.h"
 #include "kvmback/kernel/klayout.h"
 #include "kvmback/kernel/kmem.h"
 #include "kvmback/kernel/kspte.h"
@@ -17,11 +18,14 @@
 #define KVIEW_CHAIN_MAX 65536  /* sptes of one chain */
 #define KVIEW_SLOTS_MAX 65536
 
+/* Whose structs the vCPUs are: struct vcpu_vmx, vcpu_svm or vcpu_pvm. */
+enum kvendor { KVENDOR_VMX, KVENDOR_SVM, KVENDOR_PVM };
+
 /* What the host says of itself outside struct kvm; tests make one up. */
 struct khost {
-	bool tdp;	  /* ept or npt is on */
-	bool ept;	  /* sptes have the EPT format */
-	bool pvm;	  /* vCPUs are struct vcpu_pvm: all registers are in memory */
+	bool tdp; /* ept or npt is on */
+	bool ept; /* sptes have the EPT format */
+	enum kvendor vendor;
 	int mmio_caching; /* 1 on, 0 off, -1 not known */
 	unsigned maxphyaddr;
 };
@@ -127,6 +131,21 @@ struct kpage *kpages_by_spt(const struct kpages *p, uint64_t spt);
 /* The page that a non-leaf spte points to, NULL where it is not among them. */
 struct kpage *kpages_child(const struct kpages *p, uint64_t spte);
 struct kpage *kpages_by_hpa(const struct kpages *p, uint64_t hpa);
+
+/* kregs.c. A number of up to 8 bytes at a field of a struct at `at`: false where there is no such field or it cannot be
+ * read. */
+bool kregs_num(struct kview *k, uint64_t at, const struct kfield *f, uint64_t *out);
+/* Does arch.regs_avail say that memory has it? */
+bool kregs_avail(const struct kview *k, uint64_t avail, enum kavail what);
+/* What has been read is of now. */
+static inline void kregs_fresh(struct regs *r, unsigned bit)
+{
+	r->old &= ~(1ull << bit);
+}
+
+/* ksegs.c: rflags, segments and descriptor tables of a vCPU as its vendor keeps them; what memory does not have, or cannot
+ * be read, stays as it is. avail: arch.regs_avail. */
+void ksegs_read(struct kview *k, unsigned vcpu, uint64_t avail, struct regs *r);
 
 /* kchain.c: read n chains at once. Errors only where the reader itself fails; what is wrong with a chain is in it. */
 int kchain_read(struct kview *k, struct kchain *v, size_t n, struct err *e) MUST_USE;

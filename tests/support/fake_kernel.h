@@ -42,7 +42,8 @@ struct fake_kernel {
 	void *arg;
 };
 
-/* The raw BTF of a version's layout; free() it. missing: a member to leave out, "struct.member", or NULL. split: a second
+/* The raw BTF of a version's layout; free() it. missing: what to leave out, "struct.member", "struct" or
+ * the enum "kvm_reg"; or NULL. split: a second
  * object with KVM's types on top of the first with the others. */
 void *fk_btf(enum fk_version v, const char *missing, size_t *len, void **split, size_t *split_len);
 

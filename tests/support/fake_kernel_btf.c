@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum kind { U8, U16, U32, U64, PTR, LIST, BITS, SUB, ARRAY_PTR, ARRAY_U64, ARRAY_SUB, FLEX_SUB };
+enum kind { U8, U16, U32, U64, PTR, LIST, BITS, SUB, ARRAY_PTR, ARRAY_U16, ARRAY_U64, ARRAY_SUB, FLEX_SUB };
 
 #define V510 (1 << FK_5_10)
 #define V61 (1 << FK_6_1)
@@ -136,7 +136,21 @@ static const struct member kvm_members[] = {
     {"kvm", "arch", SUB, ALL, "kvm_arch", 0},
     {"kvm", "mmu_invalidate_seq", U64, TREE, NULL, 0},
     {"kvm_vcpu_arch", "regs", ARRAY_U64, ALL, NULL, 17},
-    {"kvm_vcpu_arch", "regs_avail", U32, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "regs_avail", U32, ALL & ~V7, NULL, 0},
+    {"kvm_vcpu_arch", "regs_avail", U64, V7, NULL, 0},
+    {"kvm_vcpu_arch", "cr0", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "cr0_guest_owned_bits", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "cr2", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "cr3", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "cr4", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "cr4_guest_owned_bits", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "cr8", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "efer", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "apic", PTR, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "xcr0", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "db", ARRAY_U64, ALL, NULL, 4},
+    {"kvm_vcpu_arch", "dr6", U64, ALL, NULL, 0},
+    {"kvm_vcpu_arch", "dr7", U64, ALL, NULL, 0},
     {"kvm_vcpu_arch", "mmu", PTR, ALL, NULL, 0},
     {"kvm_vcpu_arch", "root_mmu", SUB, ALL, "kvm_mmu", 0},
     {"kvm_vcpu_arch", "guest_mmu", SUB, ALL, "kvm_mmu", 0},
@@ -145,15 +159,67 @@ static const struct member kvm_members[] = {
     {"kvm_vcpu_arch", "mmio_gfn", U64, ALL, NULL, 0},
     {"kvm_vcpu_arch", "mmio_gen", U64, ALL, NULL, 0},
     {"kvm_vcpu", "kvm", PTR, ALL, NULL, 0},
+    {"kvm_vcpu", "guest_debug", U32, ALL, NULL, 0},
     {"kvm_vcpu", "arch", SUB, ALL, "kvm_vcpu_arch", 0},
+    {"kvm_segment", "base", U64, ALL, NULL, 0},
+    {"kvm_segment", "rest", U64, ALL, NULL, 0},
+    {"kvm_segment", "flags", U64, ALL, NULL, 0},
+    {"vcpu_pvm", "vcpu", SUB, ALL, "kvm_vcpu", 0},
+    {"vcpu_pvm", "rflags", U64, ALL, NULL, 0},
+    {"vcpu_pvm", "seg", ARRAY_SUB, ALL & ~V7, "kvm_segment", 8},
+    {"vcpu_pvm", "segments", ARRAY_SUB, V7, "kvm_segment", 8},
+    {"vcpu_pvm", "gdt", ARRAY_U16, ALL & ~V7, NULL, 5},
+    {"vcpu_pvm", "idt", ARRAY_U16, ALL & ~V7, NULL, 5},
+    {"vcpu_pvm", "gdt_ptr", ARRAY_U16, V7, NULL, 5},
+    {"vcpu_pvm", "idt_ptr", ARRAY_U16, V7, NULL, 5},
+    {"kvm_save_segment", "selector", U16, ALL, NULL, 0},
+    {"kvm_save_segment", "base", U64, ALL, NULL, 0},
+    {"kvm_save_segment", "limit", U32, ALL, NULL, 0},
+    {"kvm_save_segment", "ar", U32, ALL, NULL, 0},
+    {"vmx_rmode", "vm86_active", U32, ALL, NULL, 0},
+    {"vmx_cache", "bitmask", U32, ALL, NULL, 0},
+    {"vmx_cache", "seg", ARRAY_SUB, ALL, "kvm_save_segment", 8},
+    {"vcpu_vmx", "vcpu", SUB, ALL, "kvm_vcpu", 0},
+    {"vcpu_vmx", "rflags", U64, ALL, NULL, 0},
+    {"vcpu_vmx", "rmode", SUB, ALL, "vmx_rmode", 0},
+    {"vcpu_vmx", "segment_cache", SUB, ALL, "vmx_cache", 0},
+    {"vmcb_seg", "selector", U16, ALL, NULL, 0},
+    {"vmcb_seg", "attrib", U16, ALL, NULL, 0},
+    {"vmcb_seg", "limit", U32, ALL, NULL, 0},
+    {"vmcb_seg", "base", U64, ALL, NULL, 0},
+    {"vmcb_save_area", "es", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "cs", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "ss", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "ds", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "fs", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "gs", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "gdtr", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "ldtr", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "idtr", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "tr", SUB, ALL, "vmcb_seg", 0},
+    {"vmcb_save_area", "cpl", U8, ALL, NULL, 0},
+    {"vmcb_save_area", "rflags", U64, ALL, NULL, 0},
+    {"vmcb", "control", ARRAY_U64, ALL, NULL, 128},
+    {"vmcb", "save", SUB, ALL, "vmcb_save_area", 0},
+    {"kvm_vmcb_info", "ptr", PTR, TREE, NULL, 0},
+    {"kvm_vmcb_info", "pa", U64, TREE, NULL, 0},
+    {"vcpu_svm", "vcpu", SUB, ALL, "kvm_vcpu", 0},
+    {"vcpu_svm", "vmcb", PTR, ALL, NULL, 0},
+    {"vcpu_svm", "vmcb01", SUB, TREE, "kvm_vmcb_info", 0},
 };
+
+/* Which registers arch.regs_avail is about, after the seventeen. The last version has other names and one more. */
+static const char *const old_regs[] = {"VCPU_EXREG_PDPTR", "VCPU_EXREG_CR0",	"VCPU_EXREG_CR3",
+				       "VCPU_EXREG_CR4",   "VCPU_EXREG_RFLAGS", "VCPU_EXREG_SEGMENTS"};
+static const char *const new_regs[] = {"VCPU_REG_PDPTR", "VCPU_REG_OTHER",  "VCPU_REG_CR0",	"VCPU_REG_CR3",
+				       "VCPU_REG_CR4",	 "VCPU_REG_RFLAGS", "VCPU_REG_SEGMENTS"};
 
 struct builder {
 	struct btf *btf;
 	int u8, u16, u32, u64, ptr;
-	int id[40]; /* of types made so far */
-	uint32_t size[40];
-	const char *name[40];
+	int id[64]; /* of types made so far */
+	uint32_t size[64];
+	const char *name[64];
 	unsigned n;
 };
 
@@ -190,6 +256,11 @@ static void sizes(struct builder *b, const struct member *m, int *type, uint32_t
 		*type = m->kind == ARRAY_PTR ? b->ptr : b->u64;
 		*size = 8 * m->n;
 		break;
+	case ARRAY_U16:
+		*type = b->u16;
+		*size = 2 * m->n;
+		*align = 2;
+		break;
 	case BITS:
 		*type = b->u32;
 		*size = 4;
@@ -203,7 +274,7 @@ static void sizes(struct builder *b, const struct member *m, int *type, uint32_t
 
 static bool is_array(enum kind k)
 {
-	return k == ARRAY_PTR || k == ARRAY_U64 || k == ARRAY_SUB || k == FLEX_SUB;
+	return k == ARRAY_PTR || k == ARRAY_U16 || k == ARRAY_U64 || k == ARRAY_SUB || k == FLEX_SUB;
 }
 
 static bool wanted(const struct member *m, enum fk_version v, const char *missing)
@@ -211,7 +282,7 @@ static bool wanted(const struct member *m, enum fk_version v, const char *missin
 	char path[80];
 
 	snprintf(path, sizeof(path), "%s.%s", m->of, m->name);
-	return (m->versions & 1u << v) && !(missing && !strcmp(path, missing));
+	return (m->versions & 1u << v) && !(missing && (!strcmp(path, missing) || !strcmp(m->of, missing)));
 }
 
 /* A struct from members [from, to). */
@@ -223,7 +294,7 @@ static void add_struct(struct builder *b, const struct member *m, unsigned n, en
 	int type[40], id;
 
 	if (!is_union && !unnamed && strcmp(m->of, "list_head") && strcmp(m->of, "rb_node") && strcmp(m->of, "rb_root") &&
-	    strcmp(m->of, "kvm_rmap_head") && strcmp(m->of, "kvm_mmu_root_info"))
+	    strcmp(m->of, "kvm_rmap_head") && strcmp(m->of, "kvm_mmu_root_info") && strcmp(m->of, "kvm_segment"))
 		at = 64u * (v + 1u); /* in bits: members stand elsewhere in each version */
 	for (unsigned i = 0; i < n; i++) {
 		if (!wanted(&m[i], v, missing))
@@ -262,6 +333,17 @@ static void add_structs(struct builder *b, const struct member *m, size_t n, enu
 	}
 }
 
+static void add_registers(struct builder *b, enum fk_version v, const char *missing)
+{
+	const char *const *name = v == FK_7 ? new_regs : old_regs;
+
+	if (missing && !strcmp(missing, "kvm_reg"))
+		return;
+	assert_true(btf__add_enum(b->btf, "kvm_reg", 4) > 0);
+	for (unsigned i = 0; i < (v == FK_7 ? ARRAY_LEN(new_regs) : ARRAY_LEN(old_regs)); i++)
+		assert_int_equal(btf__add_enum_value(b->btf, name[i], 17 + i), 0);
+}
+
 static void *raw_of(struct btf *btf, size_t *len)
 {
 	uint32_t size;
@@ -290,6 +372,7 @@ void *fk_btf(enum fk_version v, const char *missing, size_t *len, void **split, 
 		b.btf = btf__new_empty_split(base);
 	}
 	add_structs(&b, kvm_members, ARRAY_LEN(kvm_members), v, missing);
+	add_registers(&b, v, missing);
 	raw = raw_of(base, len);
 	if (split) {
 		*split = raw_of(b.btf, split_len);

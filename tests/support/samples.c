@@ -517,6 +517,38 @@ struct value sample_regs_all(struct pool *p)
 	return record_regs(p, &r, true);
 }
 
+/* As of a parked vCPU of VT-x. */
+static void fill_old_regs(struct regs *r)
+{
+	fill_regs(r);
+	r->old = 1ull << REGS_OLD_RIP | 1ull << RSP | 1ull << REGS_OLD_RFLAGS | 1ull << REGS_OLD_GDT | 1ull << REGS_OLD_CR0 |
+		 1ull << REGS_OLD_MSR | 1ull << REGS_OLD_FPU | 15ull << (REGS_OLD_SEG + 4 * SEG_CS) |
+		 7ull << (REGS_OLD_SEG + 4 * SEG_SS);
+}
+
+struct value sample_regs_old(struct pool *p)
+{
+	struct regs r;
+
+	fill_old_regs(&r);
+	return record_regs(p, &r, false);
+}
+
+struct value sample_regs_old_all(struct pool *p)
+{
+	struct regs r;
+
+	fill_old_regs(&r);
+	return record_regs(p, &r, true);
+}
+
+struct value sample_stop_old(struct pool *p)
+{
+	const struct stop s = {.reason = STOP_FAULT_STAGE, .rip = 0x200033, .rip_old = true, .stage = "page", .fault = 1};
+
+	return record_stop(p, &s, "vCPU 0 stands still.");
+}
+
 static struct value vcpu(struct pool *p, unsigned id, const char *mode, unsigned cpl, uint64_t rip, bool smm)
 {
 	struct value d = v_dict(p, 8);
@@ -537,6 +569,16 @@ struct value sample_vcpus(struct pool *p)
 
 	v_push(p, &l, vcpu(p, 0, "long", 3, 0x200033, false));
 	v_push(p, &l, vcpu(p, 1, "real", 0, 0x8000, true));
+	return l;
+}
+
+struct value sample_vcpus_old(struct pool *p)
+{
+	struct value l = sample_vcpus(p), old = v_list(p, 2);
+
+	v_push(p, &old, v_lit("cpl"));
+	v_push(p, &old, v_lit("rip"));
+	v_put(p, &l.items[0], "of_last_stop", old);
 	return l;
 }
 

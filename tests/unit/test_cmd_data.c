@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "cli/data.h"
 #include "tests/support/handlers.h"
 
 static struct machine *m(void)
@@ -257,6 +258,50 @@ static void test_info_registers(void **state)
 	assert_null(strstr(run_line("info registers"), "xmm0"));
 	assert_non_null(strstr(run_line("info registers -a"), "\"xmm0\":\"0x00000000000000000000000000000000\""));
 	assert_int_equal(refused_line("info registers nosuch"), -ENOENT);
+	assert_null(strstr(run_line("info registers -a"), "of_last_stop"));
+}
+
+/* What a parked vCPU's record names. */
+static void test_old_registers(void **state)
+{
+	(void)state;
+	regs(0)->gpr[RCX] = 0x77;
+	regs(0)->old = 1ull << REGS_OLD_RIP | 1ull << REGS_OLD_CR3 | 1ull << REGS_OLD_FPU;
+	JSON("info registers rcx cs", "{\"rcx\":\"0x77\",\"cs\":\"0x8\"}");
+	JSON("info registers rcx cr3 pc",
+	     "{\"rcx\":\"0x77\",\"cr3\":\"0x1000\",\"pc\":\"0x10000\",\"of_last_stop\":[\"cr3\",\"pc\"]}");
+	assert_non_null(strstr(run_line("info registers"), "\"of_last_stop\":[\"rip\",\"cr3\"]"));
+	assert_non_null(strstr(run_line("info registers -a"), "\"of_last_stop\":[\"rip\",\"cr3\",\"fcw\",\"fsw\","));
+	JSON("vcpu", "{\"id\":0,\"mode\":\"long\",\"cpl\":0,\"rip\":\"0x10000\",\"smm\":false,\"state\":\"stopped\","
+		     "\"current\":true,\"of_last_stop\":[\"rip\"]}");
+	regs(0)->old = 1ull << REGS_OLD_EFER | 1ull << REGS_OLD_SMM;
+	assert_non_null(strstr(run_line("vcpu"), "\"of_last_stop\":[\"mode\",\"cpl\",\"smm\"]"));
+	/* Numbers stay numbers for programs. */
+	JSON("reg efer", "\"0xd01\"");
+	JSON("p $efer", "\"0xd01\"");
+}
+
+/* People are shown it. */
+static void test_an_old_value_is_drawn(void **state)
+{
+	static const char *const argv[] = {"$efer"};
+	struct call c = {.s = &handlers_session, .argc = 1, .argv = argv, .pool = pool_create(), .shown = true};
+	struct err e = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool old = i & 1;
+
+		regs(0)->old = old ? 1ull << REGS_OLD_EFER : 0;
+		c.view = NULL;
+		assert_int_equal(i & 2 ? cmd_print(&c, &e) : cmd_reg(&c, &e), 0);
+		assert_int_equal(c.result.type, old ? VALUE_DICT : VALUE_HEX);
+		if (old)
+			assert_string_equal(c.view, "registers");
+		else
+			assert_null(c.view);
+	}
+	pool_destroy(c.pool);
 }
 
 static void test_print(void **state)
@@ -374,6 +419,8 @@ int main(void)
 	    T(test_disas_at_page_end),
 	    T(test_reg),
 	    T(test_info_registers),
+	    T(test_old_registers),
+	    T(test_an_old_value_is_drawn),
 	    T(test_print),
 	    T(test_vcpus),
 	    T(test_snap),

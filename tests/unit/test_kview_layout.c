@@ -95,7 +95,7 @@ static void offsets_agree_with_libbpf(void **state)
 	assert_int_equal(f.off, -1);
 	assert_false(kbtf_field(mine, "kvm_mmu_page", "gfn.deeper", &f));
 	assert_false(kbtf_field(mine, "no_such_struct", "gfn", &f));
-	assert_false(kbtf_field(mine, "vcpu_pvm", "rflags", &f));
+	assert_false(kbtf_field(mine, "kvm_reg", "VCPU_EXREG_CR0", &f));
 	kbtf_close(mine);
 	btf__free(theirs);
 	free(raw);
@@ -149,6 +149,68 @@ static void a_module_has_split_btf(void **state)
 	kbtf_close(b);
 	free(raw);
 	free(split);
+}
+
+static bool enumerator(enum fk_version v, const char *missing, const char *name, int64_t *out)
+{
+	size_t len, n;
+	void *raw = fk_btf(v, missing, &len, NULL, NULL);
+	const char *const *names = klayout_names(&n);
+	struct kbtf *b;
+	struct err e = {0};
+	bool found;
+
+	assert_int_equal(kbtf_open(raw, len, NULL, 0, names, n, &b, &e), 0);
+	found = kbtf_enumerator(b, "kvm_reg", name, out);
+	kbtf_close(b);
+	free(raw);
+	return found;
+}
+
+/* Which bit of regs_avail is whose is read, not known. */
+static void bits_of_registers_are_read(void **state)
+{
+	struct err e = {0};
+	struct klayout l;
+	int64_t n = 99;
+
+	(void)state;
+	assert_true(enumerator(FK_6_18, NULL, "VCPU_EXREG_CR3", &n));
+	assert_int_equal(n, 19);
+	assert_false(enumerator(FK_6_18, NULL, "VCPU_EXREG_CR9", &n));
+	assert_false(enumerator(FK_6_18, "kvm_reg", "VCPU_EXREG_CR3", &n));
+	assert_int_equal(n, 19);
+	for (unsigned v = FK_5_10; v <= FK_7; v++) {
+		assert_int_equal(open_layout(v, NULL, &l, &e), 0);
+		for (int i = 0; i < KAVAIL_COUNT; i++)
+			assert_int_equal(l.avail[i], (v == FK_7 ? 19 : 18) + i);
+		assert_int_equal(open_layout(v, "kvm_reg", &l, &e), 0);
+		for (int i = 0; i < KAVAIL_COUNT; i++)
+			assert_int_equal(l.avail[i], -1);
+	}
+}
+
+/* kvm_amd and kvm_intel are modules with BTF of their own: what they have is added, what they do not have stays. */
+static void a_vendors_module_adds_its_own(void **state)
+{
+	size_t len, n;
+	void *raw = fk_btf(FK_6_12, "vcpu_vmx", &len, NULL, NULL);
+	const char *const *names = klayout_names(&n);
+	struct klayout before, after, whole;
+	struct kbtf *b;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(open_layout(FK_6_12, NULL, &whole, &e), 0);
+	assert_int_equal(open_layout(FK_6_12, "vcpu_svm", &before, &e), 0);
+	assert_int_equal(before.svm_vmcb.off, -1);
+	assert_true(before.vmx_rflags.off > 0 && before.vmcb_cs.off > 0);
+	assert_int_equal(kbtf_open(raw, len, NULL, 0, names, n, &b, &e), 0);
+	after = before;
+	klayout_fill_vendor(b, &after);
+	kbtf_close(b);
+	free(raw);
+	assert_memory_equal(&after, &whole, sizeof(whole));
 }
 
 /* Cut anywhere, or any byte changed: an error or a layout, never a bad access (run under a sanitizer). */
@@ -220,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_version_is_told_apart), cmocka_unit_test(offsets_agree_with_libbpf),
 	    cmocka_unit_test(a_missing_member_is_named),  cmocka_unit_test(a_module_has_split_btf),
+	    cmocka_unit_test(bits_of_registers_are_read), cmocka_unit_test(a_vendors_module_adds_its_own),
 	    cmocka_unit_test(broken_btf_is_survived),	  cmocka_unit_test(the_running_kernels_is_kept),
 	    cmocka_unit_test(a_bitfield_is_cut_out),
 	};

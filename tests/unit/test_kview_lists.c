@@ -210,50 +210,6 @@ static void facts_are_said(void **state)
 		}
 }
 
-/* VMX and SVM: what regs_avail names is memory's, the rest is the caller's and marked. */
-static void registers_in_part(void **state)
-{
-	(void)state;
-	for (unsigned v = FK_5_10; v <= FK_7; v++) {
-		struct regs r = {.valid = REGS_GPR, .rip = 0x1234, .rflags = 0x246, .gpr = {[0] = 7, [4] = 0x8000}};
-		struct err e = {0};
-		struct fake_kernel f;
-		uint64_t rip = 5, gpr[16];
-		struct kview *k;
-
-		fk_init(&f, v, true);
-		k = fk_open(&f);
-		for (unsigned i = 0; i < 17; i++)
-			fk_put64(&f, f.vcpu[0] + (uint64_t)f.l.vcpu_regs.off + 8 * i, 0x100 + i);
-		/* As after an exit of VMX: rsp and rip were not asked for. */
-		fk_set(&f, f.vcpu[0], &f.l.vcpu_regs_avail, 0xffffffff & ~(1u << 4 | 1u << 16));
-		assert_int_equal(kview_regs(k, 0, &r, &e), 0);
-		assert_int_equal(r.gpr[0], 0x100);
-		assert_int_equal(r.gpr[15], 0x10f);
-		assert_int_equal(r.gpr[4], 0x8000);
-		assert_int_equal(r.rip, 0x1234);
-		assert_int_equal(r.rflags, 0x246);
-		assert_int_equal(r.old, 1u << 4 | 1u << 16 | 1u << 17);
-		assert_int_equal(kview_rip(k, 0, &rip, &e), -ENODATA);
-		assert_int_equal(kview_gprs(k, 0, gpr, &rip), -ENODATA);
-		assert_int_equal(rip, 5);
-		/* As after one of SVM. */
-		fk_set(&f, f.vcpu[0], &f.l.vcpu_regs_avail, 0xffffffff);
-		assert_int_equal(kview_regs(k, 0, &r, &e), 0);
-		assert_int_equal(r.gpr[4], 0x104);
-		assert_int_equal(r.rip, 0x110);
-		assert_int_equal(r.old, 1u << 17);
-		assert_int_equal(kview_rip(k, 0, &rip, &e), 0);
-		assert_int_equal(rip, 0x110);
-		assert_int_equal(kview_gprs(k, 0, gpr, &rip), 0);
-		assert_int_equal(gpr[15], 0x10f);
-		r.valid = 0;
-		assert_int_equal(kview_regs(k, 0, &r, &e), -ENODATA);
-		kview_close(k);
-		fk_free(&f);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,7 +217,6 @@ int main(void)
 	    cmocka_unit_test(a_moved_page_is_read_again),  cmocka_unit_test(what_never_stands_still_is_torn),
 	    cmocka_unit_test(a_table_that_went_is_torn),   cmocka_unit_test(loops_in_tables_end),
 	    cmocka_unit_test(what_is_not_a_vm_is_refused), cmocka_unit_test(facts_are_said),
-	    cmocka_unit_test(registers_in_part),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

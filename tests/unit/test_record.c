@@ -75,6 +75,7 @@ static const struct {
     {"stop", sample_stop_exception, -1, NULL, "reason:s vcpu:i rip:h vector:i error_code:h cr2:h why:s"},
     {"mmio stop", sample_stop_mmio, -1, NULL, "reason:s vcpu:i rip:h breakpoint:i gpa:h len:i write:b data:s slot:0 why:s"},
     {"noted step", sample_stop_note, -1, NULL, "reason:s vcpu:i rip:h note:s why:s"},
+    {"stop of an old rip", sample_stop_old, -1, NULL, "reason:s vcpu:i rip:h of_last_stop:l stage:s fault:i why:s"},
     {"stage", sample_stages, 0, NULL, "n:i fault:i stage:s gfn:h level:i detail:s live:b vcpu:i"},
     {"stage without gfn", sample_stages, 3, NULL, "n:i fault:i stage:s gfn:0 level:0 detail:s live:b vcpu:i"},
     {"change", sample_diff, 1, NULL, "part:s kind:s what:s before:s after:s"},
@@ -101,6 +102,21 @@ static void test_keys(void **state)
 		assert_keys(r, records[i].keys);
 		assert_false(pool_failed(p));
 	}
+}
+
+static void test_old_registers_are_named(void **state)
+{
+	_cleanup_pool_ struct pool *p = pool_create();
+	struct value v = sample_regs_old(p);
+	const struct value *old = v_get(&v, "of_last_stop");
+	static const char *const want[] = {"rsp", "rip", "rflags", "cs", "ss", "gdt.base", "gdt.limit", "cr0"};
+
+	(void)state;
+	assert_int_equal(old->n, ARRAY_LEN(want));
+	for (uint32_t i = 0; i < old->n; i++)
+		assert_string_equal(old->items[i].str, want[i]);
+	v = sample_regs(p);
+	assert_null(v_get(&v, "of_last_stop"));
 }
 
 static struct value stop_of(struct pool *p, const struct stop *s)
@@ -263,6 +279,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_old_registers_are_named),
 	    cmocka_unit_test(test_stops_by_reason),
 	    cmocka_unit_test(test_entry_flags),
 	    cmocka_unit_test(test_what_is_not_known_says_why),

@@ -260,6 +260,90 @@ static void test_modes(void **state)
 	check_mode(&r, CPU_LONG64, 3, 64, "long");
 }
 
+static unsigned old_names(uint64_t old, char *buf, size_t size)
+{
+	const struct regs r = {.old = old};
+	size_t n, len = 0;
+	const struct reg_name *all = reg_names(&n);
+	unsigned found = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if (reg_is_old(&r, &all[i]) && ++found && len < size)
+			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "", all[i].name);
+	return found;
+}
+
+/* Which names each bit is about; every register has one. */
+static void test_old(void **state)
+{
+	static const struct {
+		unsigned bit;
+		const char *names;
+	} t[] = {
+	    {REGS_OLD_GPR + RAX, "rax eax ax al ah"},
+	    {REGS_OLD_GPR + RSP, "rsp esp spl sp"},
+	    {REGS_OLD_GPR + R15, "r15 r15d r15w r15b"},
+	    {REGS_OLD_RIP, "rip eip ip pc"},
+	    {REGS_OLD_RFLAGS, "rflags eflags flags"},
+	    {REGS_OLD_SEG, "es"},
+	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_SELECTOR, "cs"},
+	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_LIMIT, "cs.limit"},
+	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_FLAGS, "cs.flags"},
+	    {REGS_OLD_SEG + 4 * SEG_FS + OLD_BASE, "fs.base fs_base"},
+	    {REGS_OLD_SEG + 4 * SEG_COUNT + OLD_FLAGS, "tr.flags"},
+	    {REGS_OLD_SEG + 4 * (SEG_COUNT + 1) + OLD_BASE, "ldt.base"},
+	    {REGS_OLD_GDT, "gdt.base gdt.limit"},
+	    {REGS_OLD_IDT, "idt.base idt.limit"},
+	    {REGS_OLD_CR0, "cr0"},
+	    {REGS_OLD_CR2, "cr2"},
+	    {REGS_OLD_CR3, "cr3"},
+	    {REGS_OLD_CR4, "cr4"},
+	    {REGS_OLD_CR8, "cr8"},
+	    {REGS_OLD_EFER, "efer"},
+	    {REGS_OLD_XCR0, "xcr0"},
+	    {REGS_OLD_SMM, ""},
+	    {REGS_OLD_DR, "dr0 dr1 dr2 dr3 dr6 dr7"},
+	    {REGS_OLD_MSR, "star lstar cstar sfmask kernel_gs_base sysenter_cs sysenter_esp sysenter_eip tsc pat apic_base "
+			   "misc_enable tsc_aux"},
+	};
+	char got[2048];
+	unsigned sum = 0;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		(void)old_names(1ull << t[i].bit, got, sizeof(got));
+		assert_string_equal(got, t[i].names);
+	}
+	for (unsigned bit = 0; bit < REGS_OLD_BITS; bit++)
+		sum += old_names(1ull << bit, got, sizeof(got));
+	reg_names(&n);
+	assert_int_equal(sum, n);
+	assert_int_equal(old_names(REGS_OLD_ALL, got, sizeof(got)), n);
+	assert_int_equal(old_names(0, got, sizeof(got)), 0);
+}
+
+static void test_old_mode(void **state)
+{
+	struct regs r = {.efer = EFER_LMA, .old = 1ull << REGS_OLD_RFLAGS | 1ull << REGS_OLD_CR4};
+
+	(void)state;
+	assert_false(regs_mode_is_old(&r) || regs_cpl_is_old(&r));
+	r.efer = 0; /* rflags may say virtual-8086 mode */
+	assert_true(regs_mode_is_old(&r) && regs_cpl_is_old(&r));
+	r.old = 1ull << (REGS_OLD_SEG + 4 * SEG_SS + OLD_FLAGS);
+	assert_true(!regs_mode_is_old(&r) && regs_cpl_is_old(&r));
+	r.old = 1ull << (REGS_OLD_SEG + 4 * SEG_CS + OLD_FLAGS);
+	assert_true(regs_mode_is_old(&r));
+	r.old = 1ull << (REGS_OLD_SEG + 4 * SEG_CS + OLD_BASE);
+	assert_false(regs_mode_is_old(&r) || regs_cpl_is_old(&r));
+	r.old = 1ull << REGS_OLD_CR0;
+	assert_true(regs_mode_is_old(&r));
+	r.old = 1ull << REGS_OLD_EFER;
+	assert_true(regs_cpl_is_old(&r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,7 +351,8 @@ int main(void)
 	    cmocka_unit_test(test_narrow_views),   cmocka_unit_test(test_every_narrow_view_by_name),
 	    cmocka_unit_test(test_range),	   cmocka_unit_test(test_segments),
 	    cmocka_unit_test(test_wide),	   cmocka_unit_test(test_flags_text),
-	    cmocka_unit_test(test_modes),
+	    cmocka_unit_test(test_modes),	   cmocka_unit_test(test_old),
+	    cmocka_unit_test(test_old_mode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

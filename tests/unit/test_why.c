@@ -141,6 +141,12 @@ static void test_fault_stage(void **state)
 	expect(&s,
 	       "vCPU 0 stands still inside guest fault 3, stage walk of gfn 0x11 at level 3 (reads entry 0 of the table at "
 	       "0x11000); the instruction at 0x10004 (main+0x4) has not completed.");
+	s.rip_old = true;
+	expect(&s,
+	       "vCPU 0 stands still inside guest fault 3, stage walk of gfn 0x11 at level 3 (reads entry 0 of the table at "
+	       "0x11000); its instruction has not completed. Which one that is this KVM leaves in the processor: 0x10004 "
+	       "(main+0x4) is where the last stop was.");
+	s.rip_old = false;
 	fake_of(d.m)->stages = (struct fault_stage_list){0};
 	expect(&s, "vCPU 0 stands still inside guest fault 3, stage walk; the instruction at 0x10004 (main+0x4) has not "
 		   "completed.");

@@ -21,6 +21,8 @@ enum rule {
 	RULE_NO_TABLE,
 	RULE_STALE,
 	RULE_IMAGE,
+	RULE_SHIFTD,
+	RULE_CMPSB,
 	RULE_COUNT,
 };
 
@@ -41,6 +43,8 @@ static struct {
     [RULE_STALE] = {"KVM used a leaf that it had fetched ahead and that the guest's entry has left since, without a flush",
 		    0},
     [RULE_IMAGE] = {"a pagetable-based KVM executes fxsave and fxrstor at CPL3 where an unaligned address is #GP", 0},
+    [RULE_SHIFTD] = {"shld and shrd of 16 bits by more than 16 are undefined: soft was told this processor's way", 0},
+    [RULE_CMPSB] = {"repe cmpsb reads its source first on this processor: soft was told", 0},
 };
 
 static const char *use(enum rule r)
@@ -188,6 +192,22 @@ bool rule_no_table(uint64_t kvm, uint64_t soft)
 const char *rule_stale(void)
 {
 	return use(RULE_STALE);
+}
+
+/* By a shift beyond the operand nothing at all is defined, which no shift within it has. */
+static bool shift_beyond(const struct insn_facts *insn)
+{
+	return (insn->id == X86_INS_SHLD || insn->id == X86_INS_SHRD) && insn->undefined == UNDEFINED_ANY;
+}
+
+void rule_habit(const struct insn_facts *insn)
+{
+	struct soft_habits habits = host_habits();
+
+	if (habits.shiftd_source && insn->known && shift_beyond(insn))
+		(void)use(RULE_SHIFTD);
+	if (habits.cmpsb_source && insn->known && !strncmp(insn->text, "repe cmpsb ", 11))
+		(void)use(RULE_CMPSB);
 }
 
 void rules_report(FILE *f)

@@ -210,10 +210,21 @@ static int pop_words(struct soft_cpu *c, struct ret *r, uint64_t *const *to, uns
 	return 0;
 }
 
+/* An outer privilege's stack, behind the arguments. */
+static int pop_outer(struct soft_cpu *c, struct ret *r)
+{
+	uint64_t *const outer[] = {&r->rsp, &r->ss};
+
+	r->depth += r->skip;
+	if (!c->m->habits.retf_outer)
+		return pop_words(c, r, outer, 2);
+	return exec_pop_at(c, r->size, r->depth + r->size, &r->ss) || exec_pop_at(c, r->size, r->depth, &r->rsp) ? -1 : 0;
+}
+
 const struct uop *op_retf(struct soft_cpu *c, const struct uop *u)
 {
 	struct ret r = {.size = u->opsize, .skip = u->imm & 0xffff};
-	uint64_t *const first[] = {&r.rip, &r.cs}, *const outer[] = {&r.rsp, &r.ss};
+	uint64_t *const first[] = {&r.rip, &r.cs};
 	struct descriptor cs;
 
 	if (pop_words(c, &r, first, 2))
@@ -224,12 +235,12 @@ const struct uop *op_retf(struct soft_cpu *c, const struct uop *u)
 		exec_stack_add(c, (int64_t)(r.depth + r.skip));
 		return real_far(c, (uint16_t)r.cs, r.rip);
 	}
-	if (ret_code(c, &r, &cs))
+	bool outer = (r.cs & 3) != c->cpl, early = outer && c->m->habits.retf_outer;
+	if ((early && pop_outer(c, &r)) || ret_code(c, &r, &cs))
 		return NULL;
-	if ((r.cs & 3) == c->cpl)
+	if (!outer)
 		return ret_same(c, &r, &cs);
-	r.depth += r.skip;
-	return pop_words(c, &r, outer, 2) ? NULL : ret_outer(c, &r, &cs);
+	return !early && pop_outer(c, &r) ? NULL : ret_outer(c, &r, &cs);
 }
 
 static const struct uop *iret_real(struct soft_cpu *c, struct ret *r)

@@ -15,8 +15,10 @@ extern const struct machine_ops soft_backend;
  * Intel's do; whoever compares it with a processor tells it what that one does. */
 struct soft_habits {
 	bool shiftd_source; /* SHLD and SHRD of 16 bits by more than 16: behind the source's bits come the source's once more
-			     * (80386, AMD Zen 4), not the destination's */
+			     * (AMD Zen 4), not the destination's */
 	bool cmpsb_source;  /* REPE CMPSB reads DS:SI before ES:DI (AMD Zen 4); all other CMPS read ES:DI first */
+	bool retf_outer; /* RETF to another privilege reads SS and then the stack pointer before it looks at CS, also where
+			  * it is refused for going inwards (AMD Zen 4); SDM vol. 2B has them read last */
 };
 void soft_set_habits(struct machine *m, struct soft_habits habits);
 

@@ -309,6 +309,34 @@ static void repe_cmpsb_of_a_device(void **state)
 	}
 }
 
+/* RETF from CPL 3 to an inner privilege, refused, with the words that an outer one would have on the page behind: there or
+ * not. */
+static void refused_retf(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	for (unsigned how = 0; how < 4; how++) {
+		bool habit = how & 1, there = how & 2;
+		cpu_open(&c, LONG, 3);
+		soft_set_habits(c.m, (struct soft_habits){.retf_outer = habit});
+		cpu_poke64(&c, 0x40ff0, CODE);
+		cpu_poke64(&c, 0x40ff8, 8);
+		cpu_poke64(&c, PTE(0x43000), there ? 0x43000 | U_RW : 0);
+		c.r.gpr[RSP] = 0x40ff0;
+		cpu_set(&c, REGS_GPR);
+		CODE_AT(&c, CODE, "\x48\xca\x00\x20"); /* retfq 0x2000 */
+		cpu_run(&c, RUN_CONTINUE, 1);
+		if (habit && !there) {
+			expect_fault(&c, PFERR_USER, 0x43008);
+		} else {
+			assert_int_equal(cpu_handler(&c), 13);
+			assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), 8);
+		}
+		cpu_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +351,7 @@ int main(void)
 	    cmocka_unit_test(shift_beyond_the_operand),
 	    cmocka_unit_test(cmps_reads_its_destination_first),
 	    cmocka_unit_test(repe_cmpsb_of_a_device),
+	    cmocka_unit_test(refused_retf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

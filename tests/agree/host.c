@@ -12,11 +12,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SHIFTD_SOURCE = 1, CMPSB_SOURCE = 2, NEITHER = 4 };
+/* How a child ends: soft's own way, the other one, neither. */
+enum way { OWN, OTHER, NEITHER };
+
+#define STACK_SIZE 0x10000ul
 
 static struct soft_habits habits;
-static uint8_t *source;
-static int seen;
+static uint8_t *missing;	      /* two pages, behind a stack that is there */
+static const void *if_own, *if_other; /* the fault's address; NULL: #GP */
 
 struct soft_habits host_habits(void)
 {
@@ -24,50 +27,74 @@ struct soft_habits host_habits(void)
 }
 
 /* 0x1234 and 0xabcd shifted by 20: either 0xbcd1, the destination behind the source, or 0xbcda, the source once more. */
-static int try_shiftd(void)
+static void try_shiftd(void)
 {
 	uint16_t left = 0x1234, right = 0x1234, with = 0xabcd;
 
 	__asm__ volatile("shldw $20, %1, %0" : "+r"(left) : "r"(with) : "cc");
 	__asm__ volatile("shrdw $20, %1, %0" : "+r"(right) : "r"(with) : "cc");
-	if (left == 0xbcda && right == 0xdabc)
-		return SHIFTD_SOURCE;
-	return left == 0xbcd1 && right == 0x4abc ? 0 : NEITHER;
+	_exit(left == 0xbcda && right == 0xdabc ? OTHER : left == 0xbcd1 && right == 0x4abc ? OWN : NEITHER);
 }
 
 static void faulted(int sig, siginfo_t *info, void *ctx)
 {
 	(void)sig;
 	(void)ctx;
-	_exit(seen | (info->si_addr == source ? CMPSB_SOURCE : info->si_addr == source + 0x1000 ? 0 : NEITHER));
+	_exit(info->si_addr == if_other ? OTHER : info->si_addr == if_own ? OWN : NEITHER);
 }
 
-/* Both operands are missing: the first fault tells. Does not come back. */
+/* Both operands are missing: the first fault tells. */
 static void try_cmpsb(void)
 {
-	struct sigaction sa = {.sa_sigaction = faulted, .sa_flags = SA_SIGINFO};
+	uint8_t *from = missing, *to = missing + 0x1000;
 	unsigned long n = 3;
 
-	source = mmap(NULL, 0x2000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (source == MAP_FAILED || sigaction(SIGSEGV, &sa, NULL))
-		_exit(NEITHER);
-	uint8_t *from = source, *to = source + 0x1000;
+	if_other = from;
+	if_own = to;
 	__asm__ volatile("repe cmpsb" : "+S"(from), "+D"(to), "+c"(n) : : "memory", "cc");
-	_exit(NEITHER);
 }
 
-int host_probe(void)
+/* CS is null, and what an outer privilege's RSP and SS would be popped from is missing. */
+static void try_retf(void)
+{
+	uint64_t *sp = (uint64_t *)(void *)missing - 2;
+
+	sp[0] = sp[1] = 0;
+	if_other = missing + 8;
+	if_own = NULL;
+	__asm__ volatile("mov %0, %%rsp\n\tlretq" : : "r"(sp) : "memory");
+}
+
+static int run_child(void (*try)(void))
+{
+	struct sigaction sa = {.sa_sigaction = faulted, .sa_flags = SA_SIGINFO};
+	uint8_t *stack = mmap(NULL, STACK_SIZE + 0x2000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (stack == MAP_FAILED)
+		return NEITHER;
+	missing = stack + STACK_SIZE;
+	if (!mprotect(missing, 0x2000, PROT_NONE) && !sigaction(SIGSEGV, &sa, NULL))
+		try();
+	return NEITHER;
+}
+
+static int tried(void (*try)(void), bool *habit)
 {
 	int status = 0;
 	pid_t child = fork();
 
-	if (!child) {
-		seen = try_shiftd();
-		try_cmpsb();
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+	if (!child)
+		_exit(run_child(try));
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) >= NEITHER)
 		return -1;
-	habits.shiftd_source = WEXITSTATUS(status) & SHIFTD_SOURCE;
-	habits.cmpsb_source = WEXITSTATUS(status) & CMPSB_SOURCE;
-	return WEXITSTATUS(status) & NEITHER ? -1 : 0;
+	*habit = WEXITSTATUS(status) == OTHER;
+	return 0;
+}
+
+int host_probe(void)
+{
+	int rc = tried(try_shiftd, &habits.shiftd_source);
+
+	rc |= tried(try_cmpsb, &habits.cmpsb_source);
+	return rc | tried(try_retf, &habits.retf_outer);
 }

@@ -23,6 +23,7 @@ enum rule {
 	RULE_IMAGE,
 	RULE_SHIFTD,
 	RULE_CMPSB,
+	RULE_RETF,
 	RULE_COUNT,
 };
 
@@ -45,6 +46,7 @@ static struct {
     [RULE_IMAGE] = {"a pagetable-based KVM executes fxsave and fxrstor at CPL3 where an unaligned address is #GP", 0},
     [RULE_SHIFTD] = {"shld and shrd of 16 bits by more than 16 are undefined: soft was told this processor's way", 0},
     [RULE_CMPSB] = {"repe cmpsb reads its source first on this processor: soft was told", 0},
+    [RULE_RETF] = {"retf reads an outer privilege's stack before it looks at CS on this processor: soft was told", 0},
 };
 
 static const char *use(enum rule r)
@@ -208,6 +210,8 @@ void rule_habit(const struct insn_facts *insn)
 		(void)use(RULE_SHIFTD);
 	if (habits.cmpsb_source && insn->known && !strncmp(insn->text, "repe cmpsb ", 11))
 		(void)use(RULE_CMPSB);
+	if (habits.retf_outer && insn->known && (insn->id == X86_INS_RETF || insn->id == X86_INS_RETFQ))
+		(void)use(RULE_RETF);
 }
 
 void rules_report(FILE *f)

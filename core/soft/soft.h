@@ -17,8 +17,10 @@ struct soft_habits {
 	bool shiftd_source; /* SHLD and SHRD of 16 bits by more than 16: behind the source's bits come the source's once more
 			     * (AMD Zen 4), not the destination's */
 	bool cmpsb_source;  /* REPE CMPSB reads DS:SI before ES:DI (AMD Zen 4); all other CMPS read ES:DI first */
-	bool retf_outer; /* RETF to another privilege reads SS and then the stack pointer before it looks at CS, also where
-			  * it is refused for going inwards (AMD Zen 4); SDM vol. 2B has them read last */
+	bool outer_early;   /* RETF to another privilege and IRET read SS and the stack pointer before they look at CS, also
+			     * where   it is refused (AMD Zen 4; 64-bit code); SDM vol. 2 has them read last */
+	bool pops_down; /* RETF reads CS, RIP, then SS, RSP, and IRET flags, CS, RIP, then SS, RSP (AMD Zen 4; 64-bit code),
+			 * not upwards: which of two missing words a fault is at */
 };
 void soft_set_habits(struct machine *m, struct soft_habits habits);
 

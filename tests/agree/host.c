@@ -18,8 +18,9 @@ enum way { OWN, OTHER, NEITHER };
 #define STACK_SIZE 0x10000ul
 
 static struct soft_habits habits;
-static uint8_t *missing;	      /* two pages, behind a stack that is there */
-static const void *if_own, *if_other; /* the fault's address; NULL: #GP */
+static uint8_t *missing;		 /* two pages, behind a stack that is there */
+static const uint8_t *if_own, *if_other; /* the fault's address; NULL: #GP */
+static size_t other_size = 1;
 
 struct soft_habits host_habits(void)
 {
@@ -38,9 +39,11 @@ static void try_shiftd(void)
 
 static void faulted(int sig, siginfo_t *info, void *ctx)
 {
+	const uint8_t *at = info->si_addr;
+
 	(void)sig;
 	(void)ctx;
-	_exit(info->si_addr == if_other ? OTHER : info->si_addr == if_own ? OWN : NEITHER);
+	_exit(at >= if_other && at < if_other + other_size ? OTHER : at == if_own ? OWN : NEITHER);
 }
 
 /* Both operands are missing: the first fault tells. */
@@ -55,14 +58,30 @@ static void try_cmpsb(void)
 }
 
 /* CS is null, and what an outer privilege's RSP and SS would be popped from is missing. */
-static void try_retf(void)
+static void try_outer(void)
 {
 	uint64_t *sp = (uint64_t *)(void *)missing - 2;
 
 	sp[0] = sp[1] = 0;
-	if_other = missing + 8;
+	if_other = missing;
+	other_size = 16;
 	if_own = NULL;
 	__asm__ volatile("mov %0, %%rsp\n\tlretq" : : "r"(sp) : "memory");
+}
+
+/* All that they pop is missing. */
+static void try_retf(void)
+{
+	if_other = missing + 8;
+	if_own = missing;
+	__asm__ volatile("mov %0, %%rsp\n\tlretq" : : "r"(missing) : "memory");
+}
+
+static void try_iret(void)
+{
+	if_other = missing + 16;
+	if_own = missing;
+	__asm__ volatile("mov %0, %%rsp\n\tiretq" : : "r"(missing) : "memory");
 }
 
 static int run_child(void (*try)(void))
@@ -93,8 +112,14 @@ static int tried(void (*try)(void), bool *habit)
 
 int host_probe(void)
 {
+	bool iret = false;
 	int rc = tried(try_shiftd, &habits.shiftd_source);
 
 	rc |= tried(try_cmpsb, &habits.cmpsb_source);
-	return rc | tried(try_retf, &habits.retf_outer);
+	rc |= tried(try_outer, &habits.outer_early);
+	rc |= tried(try_retf, &habits.pops_down) | tried(try_iret, &iret);
+	if (iret == habits.pops_down)
+		return rc;
+	habits.pops_down = false;
+	return -1;
 }

@@ -23,7 +23,7 @@ enum rule {
 	RULE_IMAGE,
 	RULE_SHIFTD,
 	RULE_CMPSB,
-	RULE_RETF,
+	RULE_FAR_RETURN,
 	RULE_COUNT,
 };
 
@@ -46,7 +46,9 @@ static struct {
     [RULE_IMAGE] = {"a pagetable-based KVM executes fxsave and fxrstor at CPL3 where an unaligned address is #GP", 0},
     [RULE_SHIFTD] = {"shld and shrd of 16 bits by more than 16 are undefined: soft was told this processor's way", 0},
     [RULE_CMPSB] = {"repe cmpsb reads its source first on this processor: soft was told", 0},
-    [RULE_RETF] = {"retf reads an outer privilege's stack before it looks at CS on this processor: soft was told", 0},
+    [RULE_FAR_RETURN] = {"retf and iret read an outer stack before they look at CS, or downwards, on this processor: soft "
+			 "was told",
+			 0},
 };
 
 static const char *use(enum rule r)
@@ -202,6 +204,12 @@ static bool shift_beyond(const struct insn_facts *insn)
 	return (insn->id == X86_INS_SHLD || insn->id == X86_INS_SHRD) && insn->undefined == UNDEFINED_ANY;
 }
 
+static bool far_return(const struct insn_facts *insn)
+{
+	return insn->id == X86_INS_RETF || insn->id == X86_INS_RETFQ || insn->id == X86_INS_IRET ||
+	       insn->id == X86_INS_IRETD || insn->id == X86_INS_IRETQ;
+}
+
 void rule_habit(const struct insn_facts *insn)
 {
 	struct soft_habits habits = host_habits();
@@ -210,8 +218,8 @@ void rule_habit(const struct insn_facts *insn)
 		(void)use(RULE_SHIFTD);
 	if (habits.cmpsb_source && insn->known && !strncmp(insn->text, "repe cmpsb ", 11))
 		(void)use(RULE_CMPSB);
-	if (habits.retf_outer && insn->known && (insn->id == X86_INS_RETF || insn->id == X86_INS_RETFQ))
-		(void)use(RULE_RETF);
+	if ((habits.outer_early || habits.pops_down) && insn->known && far_return(insn))
+		(void)use(RULE_FAR_RETURN);
 }
 
 void rules_report(FILE *f)

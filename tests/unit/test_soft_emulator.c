@@ -309,32 +309,66 @@ static void repe_cmpsb_of_a_device(void **state)
 	}
 }
 
-/* RETF from CPL 3 to an inner privilege, refused, with the words that an outer one would have on the page behind: there or
- * not. */
-static void refused_retf(void **state)
+/* A far return at CPL 3 whose frame ends at a page's end after so many words; the page before or the one behind is missing.
+ * The fault's address, or 0 for the #GP of its CS. */
+static uint64_t far_return(const char *code, size_t n, struct soft_habits habits, unsigned words, uint64_t absent)
 {
+	const uint64_t frame[] = {CODE, 8, RFLAGS_FIXED, 0x50000, 0x23};
 	struct cpu c;
+	struct err e = {0};
 
+	cpu_open(&c, LONG, 3);
+	soft_set_habits(c.m, habits);
+	c.r.gpr[RSP] = 0x41000 - 8 * words;
+	for (unsigned i = 0; i < ARRAY_LEN(frame); i++)
+		cpu_poke64(&c, c.r.gpr[RSP] + 8 * i, frame[i]);
+	cpu_poke64(&c, PTE(absent), 0);
+	cpu_set(&c, REGS_GPR);
+	cpu_poke(&c, CODE, code, n);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	int vector = cpu_handler(&c);
+	assert_true(vector == 13 || vector == 14);
+	cpu_ok(machine_get_regs(c.m, 0, REGS_ALL, &c.r, &e), &e);
+	cpu_close(&c);
+	return vector == 14 ? c.r.cr2 : 0;
+}
+
+static uint64_t retf(struct soft_habits habits, unsigned words, uint64_t absent)
+{
+	return far_return("\x48\xcb", 2, habits, words, absent);
+}
+
+static uint64_t iret(struct soft_habits habits, unsigned words, uint64_t absent)
+{
+	return far_return("\x48\xcf", 2, habits, words, absent);
+}
+
+static const struct soft_habits own, early = {.outer_early = true}, down = {.pops_down = true},
+				     both = {.outer_early = true, .pops_down = true};
+
+/* Its CS is an inner privilege's, which is refused: before or after the outer stack is read. */
+static void refused_far_returns(void **state)
+{
 	(void)state;
-	for (unsigned how = 0; how < 4; how++) {
-		bool habit = how & 1, there = how & 2;
-		cpu_open(&c, LONG, 3);
-		soft_set_habits(c.m, (struct soft_habits){.retf_outer = habit});
-		cpu_poke64(&c, 0x40ff0, CODE);
-		cpu_poke64(&c, 0x40ff8, 8);
-		cpu_poke64(&c, PTE(0x43000), there ? 0x43000 | U_RW : 0);
-		c.r.gpr[RSP] = 0x40ff0;
-		cpu_set(&c, REGS_GPR);
-		CODE_AT(&c, CODE, "\x48\xca\x00\x20"); /* retfq 0x2000 */
-		cpu_run(&c, RUN_CONTINUE, 1);
-		if (habit && !there) {
-			expect_fault(&c, PFERR_USER, 0x43008);
-		} else {
-			assert_int_equal(cpu_handler(&c), 13);
-			assert_int_equal(cpu_peek(&c, c.r.gpr[RSP], 8), 8);
-		}
-		cpu_close(&c);
-	}
+	assert_int_equal(retf(own, 2, 0x41000), 0);
+	assert_int_equal(iret(own, 3, 0x41000), 0);
+	assert_int_equal(retf(early, 2, 0x41000), 0x41000);
+	assert_int_equal(iret(early, 3, 0x41000), 0x41000);
+	assert_int_equal(retf(early, 4, 0x41000), 0);
+	assert_int_equal(far_return("\x48\xca\x00\x20", 4, early, 4, 0x42000), 0x42ff0); /* retfq 0x2000 */
+}
+
+static void far_returns_downwards(void **state)
+{
+	(void)state;
+	assert_int_equal(retf(own, 0, 0x41000), 0x41000);
+	assert_int_equal(retf(down, 0, 0x41000), 0x41008);
+	assert_int_equal(retf(down, 1, 0x40000), 0x40ff8);
+	assert_int_equal(retf(both, 2, 0x41000), 0x41008);
+	assert_int_equal(iret(own, 0, 0x41000), 0x41000);
+	assert_int_equal(iret(down, 0, 0x41000), 0x41010);
+	assert_int_equal(iret(down, 2, 0x40000), 0x40ff8);
+	assert_int_equal(iret(both, 3, 0x41000), 0x41008);
 }
 
 int main(void)
@@ -351,7 +385,8 @@ int main(void)
 	    cmocka_unit_test(shift_beyond_the_operand),
 	    cmocka_unit_test(cmps_reads_its_destination_first),
 	    cmocka_unit_test(repe_cmpsb_of_a_device),
-	    cmocka_unit_test(refused_retf),
+	    cmocka_unit_test(refused_far_returns),
+	    cmocka_unit_test(far_returns_downwards),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

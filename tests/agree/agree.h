@@ -224,7 +224,7 @@ const char *rule_half_written(void); /* and it has */
 bool rule_no_table(uint64_t kvm, uint64_t soft);
 const char *rule_stale(void);
 /* This instruction is about to execute: counted where soft does it as the host does, though its own way is another. */
-void rule_habit(const struct insn_facts *insn);
+void rule_habit(const struct insn_facts *insn, bool cpl0);
 void rules_report(FILE *f); /* how often each was used */
 
 /* ---- host.c: what the manuals leave open, as this host's processor does it. */

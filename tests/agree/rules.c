@@ -210,7 +210,7 @@ static bool far_return(const struct insn_facts *insn)
 	       insn->id == X86_INS_IRETD || insn->id == X86_INS_IRETQ;
 }
 
-void rule_habit(const struct insn_facts *insn)
+void rule_habit(const struct insn_facts *insn, bool cpl0)
 {
 	struct soft_habits habits = host_habits();
 
@@ -218,7 +218,7 @@ void rule_habit(const struct insn_facts *insn)
 		(void)use(RULE_SHIFTD);
 	if (habits.cmpsb_source && insn->known && !strncmp(insn->text, "repe cmpsb ", 11))
 		(void)use(RULE_CMPSB);
-	if ((habits.outer_early || habits.pops_down) && insn->known && far_return(insn))
+	if ((habits.outer_early || habits.pops_down) && !cpl0 && insn->known && far_return(insn))
 		(void)use(RULE_FAR_RETURN);
 }
 

@@ -307,7 +307,7 @@ static int step_both(const struct plan *p, struct side *k, struct side *s, unsig
 		return RULED;
 	if (rule_passes_over(&in))
 		return get(k, REGS_GPR, &e) ?: get(s, REGS_GPR, &e) ?: skip(k, s, f.len, t, &e);
-	rule_habit(&f);
+	rule_habit(&f, in.cpl0);
 	int rc = step(k, &e);
 	in.emulated = events_take(verbose > 2) || in.cpl0;
 	if (!rc)
@@ -361,7 +361,7 @@ static int scout(const struct plan *p, unsigned maxphyaddr, struct err *e)
 	for (unsigned n = 0; !rc && n < SCOUT_MAX; n++) {
 		rc = get(&s, REGS_GPR, e);
 		fetch(&s, &f, code);
-		rule_habit(&f);
+		rule_habit(&f, p->cpl0 || in_handler(s.r.rip));
 		if (!rc)
 			rc = step(&s, e);
 		history_note(s.m);

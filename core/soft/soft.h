@@ -12,7 +12,7 @@ struct machine_ops;
 extern const struct machine_ops soft_backend;
 
 /* What the manuals leave open and processors do one way or the other. A new machine has none of them set, which is what
- * Intel's do; whoever compares it with a processor tells it what that one does. */
+ * Intel's did in all that was compared with one; whoever compares it with a processor tells it what that one does. */
 struct soft_habits {
 	bool shiftd_source; /* SHLD and SHRD of 16 bits by more than 16: behind the source's bits come the source's once more
 			     * (AMD Zen 4), not the destination's */

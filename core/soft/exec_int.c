@@ -5,6 +5,7 @@
  * except where hardware is known to agree on something.
  */
 #include "core/soft/exec.h"
+#include "core/soft/soft_impl.h"
 
 const struct uop *op_nop(struct soft_cpu *c, const struct uop *u)
 {
@@ -233,8 +234,8 @@ const struct uop *op_shift(struct soft_cpu *c, const struct uop *u)
 	return u + 1;
 }
 
-/* SHLD (cond 0) and SHRD (1). rep 1: the count is CL, else the immediate. A 16-bit count above 16 is undefined; here
- * the operands are taken as one ring, as processors do. */
+/* SHLD (cond 0) and SHRD (1). rep 1: the count is CL, else the immediate. A 16-bit count above 16 is undefined: what comes
+ * in behind the source is the destination once more, or by the machine's habit the source. */
 const struct uop *op_shiftd(struct soft_cpu *c, const struct uop *u)
 {
 	unsigned size = u->opsize, bits = 8 * size;
@@ -247,7 +248,8 @@ const struct uop *op_shiftd(struct soft_cpu *c, const struct uop *u)
 	if (!n) /* memory is written all the same */
 		return dst_write(c, u, size, true, a) ? NULL : u + 1;
 	if (size == 2 && n > 16) {
-		r = u->cond ? (((uint64_t)a << 32 | b << 16 | a) >> n) & 0xffff : ((a << 48 | b << 32 | a << 16) << n) >> 48;
+		uint64_t behind = c->m->habits.shiftd_source ? b : a;
+		r = u->cond ? (behind << 16 | b) >> (n - 16) : (b << 16 | behind) << (n - 16) >> 16;
 		cf = u->cond ? b >> (n - 17) & 1 : b >> (32 - n) & 1;
 	} else if (u->cond) {
 		r = a >> n | b << (bits - n);

@@ -5,6 +5,7 @@
  * page in a single call when nobody is stepping.
  */
 #include "core/soft/exec.h"
+#include "core/soft/soft_impl.h"
 
 static int64_t step_of(const struct soft_cpu *c, unsigned size)
 {
@@ -192,19 +193,27 @@ const struct uop *op_scas(struct soft_cpu *c, const struct uop *u)
 	return again_compared(c, u);
 }
 
+/* Processors look at ES:DI first, emulators at the source: which of two faults comes tells it. */
+static bool source_first(const struct soft_cpu *c, const struct uop *u)
+{
+	return c->in_emulator || (c->m->habits.cmpsb_source && u->opsize == 1 && u->rep == 0xf3);
+}
+
 const struct uop *op_cmps(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t from, to, a = 0, b = 0;
 
 	if (done(c, u))
 		return u + 1;
-	/* Processors look at ES:DI first, emulators at the source: which of two faults comes tells it. */
 	begin(c);
 	if (src_linear(c, u, &from) || dst_linear(c, u, false, &to) ||
-	    (!c->in_emulator && soft_probe_read(c, to, u->opsize)))
+	    (!source_first(c, u) && soft_probe_read(c, to, u->opsize)))
 		return failed(c);
 	exec_second(c);
-	if (string_read(c, from, u->opsize, &a) || string_read(c, to, u->opsize, &b))
+	if (string_read(c, from, u->opsize, &a))
+		return failed(c);
+	exec_second(c); /* the source may have been the first to bring the emulator in */
+	if (string_read(c, to, u->opsize, &b))
 		return failed(c);
 	flags_set(c, FLAGS_SUB, u->opsize, a, b, a - b, false);
 	advance(c, u, RSI, step_of(c, u->opsize));

@@ -202,11 +202,22 @@ static const struct uop *ret_same(struct soft_cpu *c, const struct ret *r, struc
 	return exec_jump(c, r->rip);
 }
 
+/* A processor's habits are not those of an emulator that stands in for it below CPL 3. */
+static bool has_habits(const struct soft_cpu *c)
+{
+	return c->code_bits == 64 && !(c->m->emulated_kernel && c->cpl != 3);
+}
+
 static int pop_words(struct soft_cpu *c, struct ret *r, uint64_t *const *to, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++, r->depth += r->size)
-		if (exec_pop_at(c, r->size, r->depth, to[i]))
+	bool down = c->m->habits.pops_down && has_habits(c);
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = down ? n - 1 - i : i;
+		if (exec_pop_at(c, r->size, r->depth + (uint64_t)at * r->size, to[at]))
 			return -1;
+	}
+	r->depth += (uint64_t)n * r->size;
 	return 0;
 }
 
@@ -224,12 +235,13 @@ const struct uop *op_retf(struct soft_cpu *c, const struct uop *u)
 		exec_stack_add(c, (int64_t)(r.depth + r.skip));
 		return real_far(c, (uint16_t)r.cs, r.rip);
 	}
-	if (ret_code(c, &r, &cs))
+	bool same = (r.cs & 3) == c->cpl, early = !same && c->m->habits.outer_early && has_habits(c);
+	r.depth += same ? 0 : r.skip;
+	if ((early && pop_words(c, &r, outer, 2)) || ret_code(c, &r, &cs))
 		return NULL;
-	if ((r.cs & 3) == c->cpl)
+	if (same)
 		return ret_same(c, &r, &cs);
-	r.depth += r.skip;
-	return pop_words(c, &r, outer, 2) ? NULL : ret_outer(c, &r, &cs);
+	return !early && pop_words(c, &r, outer, 2) ? NULL : ret_outer(c, &r, &cs);
 }
 
 static const struct uop *iret_real(struct soft_cpu *c, struct ret *r)
@@ -282,12 +294,13 @@ const struct uop *op_iret(struct soft_cpu *c, const struct uop *u)
 		return iret_real(c, &r);
 	if (!c->long_mode && !c->cpl && r.size == 4 && (r.flags & RFLAGS_VM))
 		return iret_vm86(c, &r);
-	if (ret_code(c, &r, &cs))
+	bool early = c->m->habits.outer_early && has_habits(c);
+	if ((early && pop_words(c, &r, outer, 2)) || ret_code(c, &r, &cs))
 		return NULL;
 	/* In 64-bit code the stack is popped in any case. */
 	if ((r.cs & 3) == c->cpl && c->code_bits != 64)
 		return ret_same(c, &r, &cs);
-	return pop_words(c, &r, outer, 2) ? NULL : ret_outer(c, &r, &cs);
+	return !early && pop_words(c, &r, outer, 2) ? NULL : ret_outer(c, &r, &cs);
 }
 
 /* ---- SYSCALL, SYSENTER */

@@ -95,6 +95,11 @@ static void destroy(struct machine *base)
 	free(m);
 }
 
+void soft_set_habits(struct machine *m, struct soft_habits habits)
+{
+	soft_of(m)->habits = habits;
+}
+
 static int create(const struct machine_config *cfg, struct machine **out, struct err *e)
 {
 	struct soft_machine *m = calloc(1, sizeof(*m));

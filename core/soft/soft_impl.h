@@ -11,6 +11,7 @@
 #include "core/mem/walklock.h"
 #include "core/soft/cpu.h"
 #include "core/soft/decode.h"
+#include "core/soft/soft.h"
 
 struct soft_plant {
 	struct plant p;
@@ -54,6 +55,7 @@ struct soft_machine {
 	struct walk_lock walk; /* held while guest code runs */
 	bool mmio_sptes;
 	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
+	struct soft_habits habits;
 	struct soft_schedule sched;
 	struct soft_log log;
 	struct soft_mmu *mmu;	    /* mmucatch.c; NULL until something is caught */

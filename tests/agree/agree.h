@@ -6,7 +6,7 @@
  *   insn.c     which flags an instruction leaves undefined rules.c    where the host is known to differ, and why
  *   compare.c  registers, memory, MMIO                    shadow.c   shadow tables and reverse maps
  *   run.c      both machines, step by step                main.c     seeds, demos, options
- *   events.c   what the kernel's tracepoints say
+ *   events.c   what the kernel's tracepoints say          host.c     the processor's habits
  */
 #ifndef KVMSCOPE_TESTS_AGREE_H
 #define KVMSCOPE_TESTS_AGREE_H
@@ -16,6 +16,7 @@
 #include "core/board/board.h"
 #include "core/debug/disas.h"
 #include "core/machine.h"
+#include "core/soft/soft.h"
 
 /* ---- a seeded generator of numbers */
 struct rng {
@@ -222,7 +223,13 @@ const char *rule_half_written(void); /* and it has */
 /* Error codes of a #PF whose walk ends where no memory is. */
 bool rule_no_table(uint64_t kvm, uint64_t soft);
 const char *rule_stale(void);
+/* This instruction is about to execute: counted where soft does it as the host does, though its own way is another. */
+void rule_habit(const struct insn_facts *insn, bool cpl0);
 void rules_report(FILE *f); /* how often each was used */
+
+/* ---- host.c: what the manuals leave open, as this host's processor does it. */
+int host_probe(void) MUST_USE; /* at the start; -1: neither of the ways that soft knows, whose own way it keeps then */
+struct soft_habits host_habits(void);
 
 /* ---- compare.c */
 #define MMIO_LOG_MAX 512

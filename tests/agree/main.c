@@ -126,6 +126,8 @@ int main(int argc, char **argv)
 	}
 	if (facts_open())
 		return 2;
+	if (host_probe())
+		printf("this processor does what the manuals leave open in a way that soft does not know\n");
 	bool blind = events_open(&e);
 	if (blind)
 		printf("skip: shadow tables are not compared without the kernel's tracepoints: %s\n", e.why);

@@ -21,6 +21,9 @@ enum rule {
 	RULE_NO_TABLE,
 	RULE_STALE,
 	RULE_IMAGE,
+	RULE_SHIFTD,
+	RULE_CMPSB,
+	RULE_FAR_RETURN,
 	RULE_COUNT,
 };
 
@@ -41,6 +44,11 @@ static struct {
     [RULE_STALE] = {"KVM used a leaf that it had fetched ahead and that the guest's entry has left since, without a flush",
 		    0},
     [RULE_IMAGE] = {"a pagetable-based KVM executes fxsave and fxrstor at CPL3 where an unaligned address is #GP", 0},
+    [RULE_SHIFTD] = {"shld and shrd of 16 bits by more than 16 are undefined: soft was told this processor's way", 0},
+    [RULE_CMPSB] = {"repe cmpsb reads its source first on this processor: soft was told", 0},
+    [RULE_FAR_RETURN] = {"retf and iret read an outer stack before they look at CS, or downwards, on this processor: soft "
+			 "was told",
+			 0},
 };
 
 static const char *use(enum rule r)
@@ -188,6 +196,30 @@ bool rule_no_table(uint64_t kvm, uint64_t soft)
 const char *rule_stale(void)
 {
 	return use(RULE_STALE);
+}
+
+/* By a shift beyond the operand nothing at all is defined, which no shift within it has. */
+static bool shift_beyond(const struct insn_facts *insn)
+{
+	return (insn->id == X86_INS_SHLD || insn->id == X86_INS_SHRD) && insn->undefined == UNDEFINED_ANY;
+}
+
+static bool far_return(const struct insn_facts *insn)
+{
+	return insn->id == X86_INS_RETF || insn->id == X86_INS_RETFQ || insn->id == X86_INS_IRET ||
+	       insn->id == X86_INS_IRETD || insn->id == X86_INS_IRETQ;
+}
+
+void rule_habit(const struct insn_facts *insn, bool cpl0)
+{
+	struct soft_habits habits = host_habits();
+
+	if (habits.shiftd_source && insn->known && shift_beyond(insn))
+		(void)use(RULE_SHIFTD);
+	if (habits.cmpsb_source && insn->known && !strncmp(insn->text, "repe cmpsb ", 11))
+		(void)use(RULE_CMPSB);
+	if ((habits.outer_early || habits.pops_down) && !cpl0 && insn->known && far_return(insn))
+		(void)use(RULE_FAR_RETURN);
 }
 
 void rules_report(FILE *f)

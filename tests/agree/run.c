@@ -72,8 +72,10 @@ static int side_open(struct side *s, const struct plan *p, unsigned maxphyaddr, 
 	memset(s, 0, sizeof(*s));
 	s->name = maxphyaddr ? "soft" : "kvm";
 	rc = machine_create(maxphyaddr ? &soft_backend : &kvm_backend, &cfg, &s->m, e);
-	if (!rc && maxphyaddr)
+	if (!rc && maxphyaddr) {
 		s->m->maxphyaddr = maxphyaddr;
+		soft_set_habits(s->m, host_habits());
+	}
 	if (!rc)
 		rc = board_add_window(machine_board(s->m), &w, e);
 	w.gpa = GPA_HOLE; /* answers as an address without a device, so that what goes there is seen */
@@ -305,6 +307,7 @@ static int step_both(const struct plan *p, struct side *k, struct side *s, unsig
 		return RULED;
 	if (rule_passes_over(&in))
 		return get(k, REGS_GPR, &e) ?: get(s, REGS_GPR, &e) ?: skip(k, s, f.len, t, &e);
+	rule_habit(&f, in.cpl0);
 	int rc = step(k, &e);
 	in.emulated = events_take(verbose > 2) || in.cpl0;
 	if (!rc)
@@ -356,7 +359,11 @@ static int scout(const struct plan *p, unsigned maxphyaddr, struct err *e)
 	int rc = side_open(&s, p, maxphyaddr, e);
 
 	for (unsigned n = 0; !rc && n < SCOUT_MAX; n++) {
-		rc = step(&s, e);
+		rc = get(&s, REGS_GPR, e);
+		fetch(&s, &f, code);
+		rule_habit(&f, p->cpl0 || in_handler(s.r.rip));
+		if (!rc)
+			rc = step(&s, e);
 		history_note(s.m);
 		if (rc || s.stop.reason == STOP_STEP)
 			continue;

@@ -230,6 +230,147 @@ static void image_faults_at_its_end(void **state)
 	}
 }
 
+/* What processors do each in their own way: soft's own, and the other that it can be told to take. */
+static void shift_beyond_the_operand(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	for (unsigned source = 0; source < 2; source++) {
+		cpu_open(&c, LONG, 0);
+		soft_set_habits(c.m, (struct soft_habits){.shiftd_source = source});
+		c.r.gpr[RAX] = c.r.gpr[RCX] = c.r.gpr[RSI] = c.r.gpr[RDI] = 0x55551234;
+		c.r.gpr[RDX] = 0xabcd;
+		cpu_set(&c, REGS_GPR);
+		RUN(&c, "\x66\x0f\xa4\xd0\x34" /* shld ax, dx, 52, which is by 20 */
+			"\x66\x0f\xac\xd1\x14" /* shrd cx, dx, 20 */
+			"\x66\x0f\xa4\xd6\x10" /* shld si, dx, 16 */
+			"\x0f\xac\xd7\x14");   /* shrd edi, edx, 20 */
+		assert_int_equal(c.r.gpr[RAX], source ? 0x5555bcda : 0x5555bcd1);
+		assert_int_equal(c.r.gpr[RCX], source ? 0x5555dabc : 0x55554abc);
+		assert_int_equal(c.r.gpr[RSI], 0x5555abcd);
+		assert_int_equal(c.r.gpr[RDI], 0x0abcd555);
+		cpu_close(&c);
+	}
+}
+
+/* Both operands are missing: the address of the fault is the one that was read first. */
+static uint64_t first_of_cmps(const char *code, size_t n, bool habit)
+{
+	struct cpu c;
+	struct err e = {0};
+
+	cpu_open(&c, LONG, 3);
+	soft_set_habits(c.m, (struct soft_habits){.cmpsb_source = habit});
+	cpu_poke64(&c, PTE(0x40000), 0);
+	cpu_poke64(&c, PTE(0x41000), 0);
+	c.r.gpr[RSI] = 0x40000;
+	c.r.gpr[RDI] = 0x41000;
+	c.r.gpr[RCX] = 2;
+	cpu_set(&c, REGS_GPR);
+	cpu_poke(&c, CODE, code, n);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	assert_int_equal(cpu_handler(&c), 14);
+	cpu_ok(machine_get_regs(c.m, 0, REGS_ALL, &c.r, &e), &e);
+	cpu_close(&c);
+	return c.r.cr2;
+}
+
+static void cmps_reads_its_destination_first(void **state)
+{
+	(void)state;
+	for (unsigned habit = 0; habit < 2; habit++) {
+		assert_int_equal(first_of_cmps("\xf3\xa6", 2, habit), habit ? 0x40000 : 0x41000);
+		assert_int_equal(first_of_cmps("\xf2\xa6", 2, habit), 0x41000);
+		assert_int_equal(first_of_cmps("\xf3\xa7", 2, habit), 0x41000);
+		assert_int_equal(first_of_cmps("\xa6", 1, habit), 0x41000);
+	}
+}
+
+/* A source that is no memory has the emulator read the other operand too, which leaves nothing in the MMU. */
+static void repe_cmpsb_of_a_device(void **state)
+{
+	struct cpu c;
+
+	(void)state;
+	for (unsigned habit = 0; habit < 2; habit++) {
+		cpu_open(&c, LONG, 3);
+		soft_set_habits(c.m, (struct soft_habits){.cmpsb_source = habit});
+		cpu_poke64(&c, PTE(0x40000), 0xd0000000 | U_RW);
+		c.r.gpr[RSI] = 0x40000;
+		c.r.gpr[RDI] = 0x41000;
+		c.r.gpr[RCX] = 1;
+		cpu_set(&c, REGS_GPR);
+		CODE_AT(&c, CODE, "\xf3\xa6");
+		assert_int_equal(cpu_run(&c, RUN_STEP, 1), STOP_STEP);
+		assert_int_equal(is_mapped(&c, 0x41000), !habit);
+		assert_true(cpu_peek(&c, PTE(0x41000), 8) & PTE_A);
+		cpu_close(&c);
+	}
+}
+
+/* A far return at CPL 3 whose frame ends at a page's end after so many words; the page before or the one behind is missing.
+ * The fault's address, or 0 for the #GP of its CS. */
+static uint64_t far_return(const char *code, size_t n, struct soft_habits habits, unsigned words, uint64_t absent)
+{
+	const uint64_t frame[] = {CODE, 8, RFLAGS_FIXED, 0x50000, 0x23};
+	struct cpu c;
+	struct err e = {0};
+
+	cpu_open(&c, LONG, 3);
+	soft_set_habits(c.m, habits);
+	c.r.gpr[RSP] = 0x41000 - 8 * words;
+	for (unsigned i = 0; i < ARRAY_LEN(frame); i++)
+		cpu_poke64(&c, c.r.gpr[RSP] + 8 * i, frame[i]);
+	cpu_poke64(&c, PTE(absent), 0);
+	cpu_set(&c, REGS_GPR);
+	cpu_poke(&c, CODE, code, n);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	int vector = cpu_handler(&c);
+	assert_true(vector == 13 || vector == 14);
+	cpu_ok(machine_get_regs(c.m, 0, REGS_ALL, &c.r, &e), &e);
+	cpu_close(&c);
+	return vector == 14 ? c.r.cr2 : 0;
+}
+
+static uint64_t retf(struct soft_habits habits, unsigned words, uint64_t absent)
+{
+	return far_return("\x48\xcb", 2, habits, words, absent);
+}
+
+static uint64_t iret(struct soft_habits habits, unsigned words, uint64_t absent)
+{
+	return far_return("\x48\xcf", 2, habits, words, absent);
+}
+
+static const struct soft_habits own, early = {.outer_early = true}, down = {.pops_down = true},
+				     both = {.outer_early = true, .pops_down = true};
+
+/* Its CS is an inner privilege's, which is refused: before or after the outer stack is read. */
+static void refused_far_returns(void **state)
+{
+	(void)state;
+	assert_int_equal(retf(own, 2, 0x41000), 0);
+	assert_int_equal(iret(own, 3, 0x41000), 0);
+	assert_int_equal(retf(early, 2, 0x41000), 0x41000);
+	assert_int_equal(iret(early, 3, 0x41000), 0x41000);
+	assert_int_equal(retf(early, 4, 0x41000), 0);
+	assert_int_equal(far_return("\x48\xca\x00\x20", 4, early, 4, 0x42000), 0x42ff0); /* retfq 0x2000 */
+}
+
+static void far_returns_downwards(void **state)
+{
+	(void)state;
+	assert_int_equal(retf(own, 0, 0x41000), 0x41000);
+	assert_int_equal(retf(down, 0, 0x41000), 0x41008);
+	assert_int_equal(retf(down, 1, 0x40000), 0x40ff8);
+	assert_int_equal(retf(both, 2, 0x41000), 0x41008);
+	assert_int_equal(iret(own, 0, 0x41000), 0x41000);
+	assert_int_equal(iret(down, 0, 0x41000), 0x41010);
+	assert_int_equal(iret(down, 2, 0x40000), 0x40ff8);
+	assert_int_equal(iret(both, 3, 0x41000), 0x41008);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +382,11 @@ int main(void)
 	    cmocka_unit_test(movs_within_a_clean_page),
 	    cmocka_unit_test(code_behind_a_directory_write),
 	    cmocka_unit_test(image_faults_at_its_end),
+	    cmocka_unit_test(shift_beyond_the_operand),
+	    cmocka_unit_test(cmps_reads_its_destination_first),
+	    cmocka_unit_test(repe_cmpsb_of_a_device),
+	    cmocka_unit_test(refused_far_returns),
+	    cmocka_unit_test(far_returns_downwards),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,8 +157,10 @@ static void why_fault_stage(struct why *w)
 	struct fault_stage_list l = {0};
 	const struct stop *s = w->s;
 
-	why_add(w, "vCPU %u stands still inside guest fault %u, stage %s", s->vcpu, s->fault,
-		s->stage ? s->stage : "unknown");
+	why_add(w, "vCPU %u stands still inside guest fault %u", s->vcpu, s->fault);
+	if (s->gva)
+		why_add(w, " on gva 0x%llx", (unsigned long long)s->gva);
+	why_add(w, ", stage %s", s->stage ? s->stage : "unknown");
 	if (w->d->m && !machine_fault_stages(w->d->m, &l, NULL)) {
 		const struct fault_stage *last = l.n ? &l.v[l.n - 1] : NULL;
 		if (last && last->gfn_known)

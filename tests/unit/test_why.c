@@ -150,6 +150,9 @@ static void test_fault_stage(void **state)
 	fake_of(d.m)->stages = (struct fault_stage_list){0};
 	expect(&s, "vCPU 0 stands still inside guest fault 3, stage walk; the instruction at 0x10004 (main+0x4) has not "
 		   "completed.");
+	s.gva = 0x250000;
+	expect(&s, "vCPU 0 stands still inside guest fault 3 on gva 0x250000, stage walk; the instruction at 0x10004 "
+		   "(main+0x4) has not completed.");
 }
 
 /* ---- exceptions */

@@ -191,7 +191,7 @@ static void test_refused_slots_change_nothing(void **state)
 	refused(f, -EINVAL, "slot add", "5 0x1000000 0x1000 extra");
 	refused(f, -EINVAL, "slot add", "5 0x1000000 12Q");
 	refused(f, -EINVAL, "slot add", "5 0x1000000 0x1000 -visible nowhere");
-	refused(f, -ENOENT, "slot del", "77");
+	refused(f, -EINVAL, "slot del", "77");
 	refused(f, -EINVAL, "slot flags", "1 +nonsense");
 	refused(f, -EINVAL, "slot flags", "1 readonly");
 	refused(f, -EINVAL, "slot flags", "1");

@@ -327,8 +327,7 @@ static void account(struct soft_cpu *c, const struct uop *last)
 
 	if (c->event == EVENT_EXCEPTION || c->event == EVENT_STOP || c->event == EVENT_RESTART) {
 		c->rip = uop_rip(c, last);
-		if (c->event == EVENT_EXCEPTION && c->not_canonical && last->seg == SEG_SS &&
-		    (last->mem_src || last->mem_dst))
+		if (c->event == EVENT_EXCEPTION && c->not_canonical && last->seg == SEG_SS)
 			c->vector = 12;
 		done -= last->fn != op_end && last->fn != op_look_again;
 	} else if (last->fn == op_look_again && !c->looked_again) {

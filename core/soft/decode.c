@@ -96,20 +96,46 @@ static void scan_prefixes(struct decoding *d, unsigned n)
 	}
 }
 
+#define INSN_BYTES 15
+
+/* Behind an operand-size prefix capstone takes a repeat prefix for a part of the opcode, and gives registers of the wrong
+ * size: where the opcode has no use for it, it is left out. How many bytes there are then; n where none is left out. */
+static unsigned without_rep(const struct soft_cpu *c, const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES])
+{
+	bool size16 = false;
+	unsigned i = 0, k = 0;
+
+	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", code[i], 11); i++) {
+		size16 |= code[i] == 0x66;
+		if (code[i] != 0xf2 && code[i] != 0xf3)
+			out[k++] = code[i];
+	}
+	unsigned op = i + (i < n && c->code_bits == 64 && code[i] >> 4 == 4);
+	if (op >= n || i == k || !size16 ||
+	    memchr("\x0f\x6c\x6d\x6e\x6f\x90\xa4\xa5\xa6\xa7\xaa\xab\xac\xad\xae\xaf", code[op], 16))
+		return n;
+	memcpy(out + k, code + i, n - i);
+	return n - (i - k);
+}
+
 bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
 {
 	struct decoder *dec = c->decoder;
 	unsigned which = c->code_bits == 64 ? 2 : c->code_bits == 32 ? 1 : 0;
-	const uint8_t *at = code;
-	size_t left = n;
+	uint8_t shorter[INSN_BYTES];
+	size_t left = n > INSN_BYTES ? INSN_BYTES : n;
+	unsigned dropped = (unsigned)left;
 	uint64_t addr = rip;
 
+	left = without_rep(c, code, (unsigned)left, shorter);
+	dropped -= (unsigned)left;
+	const uint8_t *at = dropped ? shorter : code;
 	if (!cs_disasm_iter(dec->handle[which], &at, &left, &addr, dec->insn))
 		return decode_nop(c, code, n, u);
 	struct decoding d = {
 	    .c = c, .x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = c->code_bits, .u = u};
 	*u = (struct uop){.insn = (uint16_t)dec->insn->id,
-			  .len = (uint8_t)dec->insn->size,
+			  .len = (uint8_t)(dec->insn->size + dropped),
 			  .dst = UOP_NO_REG,
 			  .src = UOP_NO_REG,
 			  .base = UOP_NO_REG,

@@ -82,6 +82,9 @@ void decode_mem(struct decoding *d, unsigned i)
 	struct uop *u = d->u;
 	int seg = decode_seg(m->segment);
 
+	/* 64-bit code heeds no such override, not even for which of #GP and #SS an address raises. */
+	if (d->bits == 64 && (seg == SEG_ES || seg == SEG_CS || seg == SEG_DS))
+		seg = -1;
 	u->base = m->base == X86_REG_RIP || m->base == X86_REG_EIP ? UOP_RIP : reg_offset(m->base);
 	u->index = reg_offset(m->index);
 	u->scale = (uint8_t)(m->scale > 1 ? __builtin_ctz((unsigned)m->scale) : 0);

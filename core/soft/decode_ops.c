@@ -173,7 +173,7 @@ static bool take_port(struct decoding *d, uop_fn *fn, unsigned port, unsigned da
 	return true;
 }
 
-/* XLAT: capstone gives no operand that would name the segment. 64-bit code heeds FS and GS alone. */
+/* XLAT: capstone gives no operand that would name the segment. 64-bit code heeds FS and GS, and SS for the kind of fault. */
 static uint8_t xlat_seg(const struct decoding *d)
 {
 	switch (d->x->prefix[1]) {
@@ -186,7 +186,7 @@ static uint8_t xlat_seg(const struct decoding *d)
 	case X86_PREFIX_CS:
 		return d->bits == 64 ? SEG_DS : SEG_CS;
 	case X86_PREFIX_SS:
-		return d->bits == 64 ? SEG_DS : SEG_SS;
+		return SEG_SS;
 	default:
 		return SEG_DS;
 	}

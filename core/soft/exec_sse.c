@@ -265,9 +265,10 @@ static const struct {
 
 /* ---- running them */
 
+/* An address that is not canonical has a fault of its own, which comes first. */
 static int aligned(struct soft_cpu *c, uint64_t lin, bool must)
 {
-	if (!must || !(lin & 15))
+	if (!must || !(lin & 15) || (c->code_bits == 64 && !paging_canonical(&c->pg, lin)))
 		return 0;
 	soft_raise_error(c, 13, 0);
 	return -1;

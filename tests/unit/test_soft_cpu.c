@@ -69,6 +69,8 @@ static const struct {
       0xffffffff00000009, 3, C_ | A_ | S_, C_ | Z_ | S_),
     I(LONG, "mov ax, ds: REX before another prefix is ignored", "\x4b\x66\x8c\xd8", ~0ull, 0, 0, 0, 0xffffffffffff0010, 0, 0,
       0, 0),
+    I(LONG, "adc ax, imm16 behind a repeat prefix that means nothing", "\x66\xf2\x15\x4d\x39", 0x8000ffff, 0, 0, 0,
+      0x8000394c, 0, 0, C_, C_ | Z_ | S_ | O_),
     I(LONG, "bswap eax", "\x0f\xc8", 0xffffffff12345678, 0, 0, 0, 0x78563412, 0, 0, 0, 0),
     I(LONG, "cmovz not taken clears the upper half", "\x0f\x44\xc1", ~0ull, 1, 0, 0, 0xffffffff, 1, 0, 0, 0),
     I(LONG, "setc", "\x0f\x92\xc0", 0xff00, 0, 0, C_, 0xff01, 0, 0, C_, C_),
@@ -638,6 +640,43 @@ static void test_smm(void **state)
 	VECTOR(LONG, 0, "\x0f\xaa", 6, -1);
 }
 
+/* By the stack's pointers, or with its override, an address that is not canonical is #SS; other overrides change nothing,
+ * and an operand that is not aligned besides has this fault first. */
+static void test_which_fault_of_an_address(void **state)
+{
+	static const struct {
+		const char *bytes;
+		unsigned n;
+		int vector;
+	} cases[] = {
+	    {"\x89\x45\x00", 3, 12},	 /* mov [rbp], eax */
+	    {"\x3e\x89\x45\x00", 4, 12}, /* mov ds:[rbp], eax */
+	    {"\x89\x00", 2, 13},	 /* mov [rax], eax */
+	    {"\x36\x89\x00", 3, 12},	 /* mov ss:[rax], eax */
+	    {"\x0f\x11\x45\x00", 4, 12}, /* movups [rbp], xmm0 */
+	    {"\x0f\x13\x45\x00", 4, 12}, /* movlps [rbp], xmm0 */
+	    {"\x0f\x29\x45\x01", 4, 12}, /* movaps [rbp + 1], xmm0 */
+	    {"\x0f\x29\x40\x01", 4, 13}, /* movaps [rax + 1], xmm0 */
+	    {"\xd7", 1, 13},		 /* xlat */
+	    {"\x36\xd7", 2, 12},	 /* xlat by ss */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cpu c;
+
+		cpu_open(&c, LONG, 0);
+		cpu_poke(&c, CODE, cases[i].bytes, cases[i].n);
+		c.r.gpr[RAX] = c.r.gpr[RBX] = c.r.gpr[RBP] = 0xcdf465344be4cdb0;
+		c.r.cr4 |= 0x200; /* OSFXSR */
+		cpu_set(&c, REGS_GPR | REGS_SYS);
+		cpu_run(&c, RUN_CONTINUE, 1);
+		if (cpu_handler(&c) != cases[i].vector)
+			fail_msg("case %u: handler %d, not %d", i, cpu_handler(&c), cases[i].vector);
+		cpu_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -662,6 +701,7 @@ int main(void)
 	    cmocka_unit_test(test_flush),
 	    cmocka_unit_test(test_rep_across_pages),
 	    cmocka_unit_test(test_stack_not_canonical),
+	    cmocka_unit_test(test_which_fault_of_an_address),
 	    cmocka_unit_test(test_lacking),
 	    cmocka_unit_test(test_smm),
 	};

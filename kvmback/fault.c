@@ -516,7 +516,8 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 	struct kview *k;
 	struct regs now;
 
-	if (!f || f->state != PARKED)
+	/* The others are out of KVM_RUN, and are asked as ever. */
+	if (!f || f->state != PARKED || vcpu != f->who)
 		return false;
 	now = f->regs[vcpu];
 	now.old = REGS_OLD_ALL;

@@ -19,8 +19,8 @@ const char *kvm_faults_why(void);
 bool kvm_faults_take_run(const struct kvm_vm *vm);
 int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
 		   struct err *e) MUST_USE;
-/* The registers of a vCPU while any is parked: out of the kernel's own copy, the rest as they were when it was let go, which
- * out->old says. False: not parked, ask the vCPU. */
+/* The registers of the vCPU that is parked: what kernel memory has, the others as they were when it was let go and named so.
+ * False: it is not parked, ask it. */
 bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out);
 /* When a vCPU's thread begins, in it; and before each KVM_RUN. */
 void kvm_faults_thread(struct kvcpu *v);

@@ -444,6 +444,30 @@ static void two_vcpus(struct guest *g, bool gfns, uint64_t rounds)
 	assert_in_range(seen, rounds + 1, UINT32_MAX);
 }
 
+/* While one stands in a fault the other is out of the guest: all of its registers are its own. */
+static void the_other_one(void **state)
+{
+	struct regs r, again;
+	struct err e = {0};
+
+	(void)state;
+	START(g, "demo:threads");
+	catch_gvas(&g, 0x600000, 0x600fff);
+	for (unsigned i = 0; i < 3; i++) {
+		go(&g);
+		at_stage(&g, "walk", 0x10, 0x600000);
+		assert_int_equal(g.stop.vcpu, 0);
+		must(machine_get_regs(g.m, 1, REGS_ALL, &r, &e), &e);
+		assert_int_equal(r.old, 0);
+		assert_int_equal(r.valid, REGS_ALL);
+	}
+	must(machine_fault_catch(g.m, NULL, &e), &e);
+	must(machine_get_regs(g.m, 1, REGS_ALL, &again, &e), &e);
+	assert_int_equal(again.rip, r.rip);
+	assert_memory_equal(again.gpr, r.gpr, sizeof(r.gpr));
+	stop(&g);
+}
+
 static void two_vcpus_in_a_range(void **state)
 {
 	(void)state;
@@ -491,6 +515,7 @@ int main(void)
 	    cmocka_unit_test(roots_loaded_meanwhile),
 	    cmocka_unit_test(two_vcpus_in_a_range),
 	    cmocka_unit_test(two_vcpus_on_gfns),
+	    cmocka_unit_test(the_other_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,10 @@
  * access is given up by the signal (KVM_RUN: EINTR, nothing executed); a copy by KVM's emulator cannot be, it waits for the
  * page, completes the instruction and finds the signal before the next. With several vCPUs the others come out first, so
  * that nobody runs past an open page.
+ *
+ * A message may be old when it is read, or answered: its access given up, made again, or done. So each is answered for one
+ * entry into the guest, and the vCPU is held there (it neither leaves KVM_RUN nor enters it) until the answer is given. One
+ * that is late is dropped; whoever waits still is woken, and asks again.
  */
 #include "kvmback/pages_impl.h"
 
@@ -21,6 +25,14 @@
 
 /* ---- faults */
 
+void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
+
+static void at(struct pages *p, const struct message *m, enum answer_at point)
+{
+	if (pages_answering)
+		pages_answering(p, m, point);
+}
+
 static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
@@ -29,24 +41,52 @@ static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
 	return NULL;
 }
 
-/* Where the instruction began, for an access of KVM's emulator that will be done when the vCPU comes out. */
-static void note_regs(struct kvcpu *v)
+static bool in_guest(unsigned entry)
+{
+	return entry & 1;
+}
+
+/* Where the instruction began, for an access of KVM's emulator that will be done when the vCPU comes out. The vCPU is held.
+ */
+static void note_regs(struct kvcpu *v, unsigned entry)
 {
 	struct kvcpu_run *t = v->thread;
-	unsigned entry = atomic_load(&t->entries);
 
-	t->at_known =
-	    v->vm->kview && !kview_gprs(v->vm->kview, v->index, t->at_gpr, &t->at_rip) && entry == atomic_load(&t->entries);
-	t->at_entry = entry;
+	t->at_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, t->at_gpr, &t->at_rip);
+	t->at_entry = (entry + 1) & ~ENTRIES_HELD;
 }
 
-static void keep_fault(struct pages *p, const struct uffd_fault *f)
+/* The next message, with the entry into the guest that it is about: whoever waits is in KVM_RUN while it is read, so that
+ * is the entry where it is the same before and after. */
+static bool next_message(struct pages *p, struct message *m)
 {
-	if (pages_grow(&p->kept, p->n_kept, &p->cap_kept, sizeof(*p->kept)))
-		p->kept[p->n_kept++] = *f;
+	struct kvm_vm *vm = p->vm;
+	struct kvcpu *v;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		p->entry[i] = vcpu_entry(&vm->vcpu[i]);
+	if (!uffd_next(&p->uffd, &m->f))
+		return false;
+	v = vcpu_of(vm, m->f.tid);
+	m->entry = v ? p->entry[v->index] : 0;
+	m->sure = v && vcpu_entry(v) == m->entry;
+	return true;
 }
 
-static bool take_kept(struct pages *p, struct uffd_fault *out)
+void pages_keep_message(struct pages *p, const struct message *m)
+{
+	for (size_t i = 0; i < p->n_kept; i++)
+		if (p->kept[i].f.tid == m->f.tid && p->kept[i].f.hva == m->f.hva) {
+			p->kept[i] = *m;
+			return;
+		}
+	if (pages_grow(&p->kept, p->n_kept, &p->cap_kept, sizeof(*p->kept)))
+		p->kept[p->n_kept++] = *m;
+	else
+		uffd_wake(&p->uffd, m->f.hva); /* it is asked for again */
+}
+
+static bool take_kept(struct pages *p, struct message *out)
 {
 	if (!p->n_kept)
 		return false;
@@ -60,7 +100,7 @@ static bool take_kept(struct pages *p, struct uffd_fault *out)
 static bool waits(const struct pages *p, const struct kvcpu *v)
 {
 	for (size_t i = 0; i < p->n_kept; i++)
-		if (p->kept[i].tid == v->thread->tid)
+		if (p->kept[i].f.tid == v->thread->tid && p->kept[i].sure && p->kept[i].entry == vcpu_entry(v))
 			return true;
 	return false;
 }
@@ -68,7 +108,7 @@ static bool waits(const struct pages *p, const struct kvcpu *v)
 static void others_out(struct pages *p, const struct kvcpu *me)
 {
 	struct kvm_vm *vm = p->vm;
-	struct uffd_fault f;
+	struct message m;
 
 	/* Nobody begins to run behind our back. */
 	while (atomic_load(&vm->rs->letting))
@@ -82,8 +122,8 @@ static void others_out(struct pages *p, const struct kvcpu *me)
 			struct timespec t = {.tv_nsec = LATE_NS};
 
 			(void)ppoll(&pfd, 1, &t, NULL);
-			while (uffd_next(&p->uffd, &f))
-				keep_fault(p, &f);
+			while (next_message(p, &m))
+				pages_keep_message(p, &m);
 		}
 }
 
@@ -104,85 +144,146 @@ static void open_noted(struct pages *p, const struct uffd_fault *f)
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* With lock held. */
+static bool armed_at(const struct pages *p, const struct uffd_fault *f)
+{
+	const struct armed *a = pages_find_armed(p, f->hva);
+
+	return a && (f->protect || a->drop);
+}
+
 static bool is_mine(struct pages *p, const struct uffd_fault *f)
 {
 	pthread_mutex_lock(&p->lock);
-	const struct armed *a = pages_find_armed(p, f->hva);
-	bool mine = a && (f->protect || a->drop);
+	bool mine = armed_at(p, f);
 	pthread_mutex_unlock(&p->lock);
 	return mine;
 }
 
-static void touched(struct kvcpu *v)
+/* Protected though nothing is behind it any more. */
+static void open_disarmed(struct pages *p, const struct uffd_fault *f)
 {
-	note_regs(v);
-	atomic_store(&v->thread->opening, true);
-	atomic_store(&v->thread->touched, true);
-	/* Another signal may have brought it out of the fault already: then it must not enter again and run past the page.
-	 */
+	pthread_mutex_lock(&p->lock);
+	if (!armed_at(p, f))
+		open_page(p, f);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* The vCPU is held in KVM_RUN. What it does there from now on, until the signal brings it out, is one instruction; a thread
+ * that waits with a signal pending asks again and again, and the instruction may be done by the last time. */
+static void touched(struct kvcpu *v, unsigned entry)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (atomic_load(&t->touched) && t->at_entry == ((entry + 1) & ~ENTRIES_HELD))
+		return;
+	note_regs(v, entry);
+	atomic_store(&t->touched, true);
 	vcpu_immediate_exit(v, true);
-	(void)tgkill(getpid(), v->thread->tid, KICK_SIGNAL);
+	(void)tgkill(getpid(), t->tid, KICK_SIGNAL);
+}
+
+/* Hold the vCPU in the very KVM_RUN that the message is from. False: it has come out meanwhile, or nobody knows; it asks
+ * again if it is still there. */
+static bool hold(struct pages *p, const struct message *m, struct kvcpu *v)
+{
+	if (m->sure && vcpu_hold(v, m->entry))
+		return true;
+	uffd_wake(&p->uffd, m->f.hva);
+	return false;
 }
 
 /* Others that came to an armed page meanwhile: all of them are out when the first is. */
-static void answer_others(struct pages *p)
+static void answer_others(struct pages *p, const struct kvcpu *me)
 {
 	size_t out = 0;
 
 	for (size_t i = 0; i < p->n_kept; i++) {
-		const struct uffd_fault f = p->kept[i];
-		struct kvcpu *v = vcpu_of(p->vm, f.tid);
+		const struct message m = p->kept[i];
+		struct kvcpu *v = vcpu_of(p->vm, m.f.tid);
 
-		if (!v || !is_mine(p, &f)) {
-			p->kept[out++] = f;
-		} else if (vcpu_busy(v)) {
-			touched(v);
-			open_noted(p, &f);
-			atomic_store(&v->thread->opening, false);
+		if (!v || v == me || !is_mine(p, &m.f)) {
+			p->kept[out++] = m;
+		} else if (in_guest(m.entry) && hold(p, &m, v)) {
+			touched(v, m.entry);
+			open_noted(p, &m.f);
+			vcpu_let(v);
 		}
 	}
 	p->n_kept = out;
 }
 
-static void answer_vcpu(struct pages *p, const struct uffd_fault *f, struct kvcpu *v)
+static void answer_vcpu(struct pages *p, const struct message *m, struct kvcpu *v)
 {
+	/* Before others are kicked: nobody lets them go on but for this one's news. */
+	if (!hold(p, m, v))
+		return;
 	if (!atomic_load(&v->thread->quiet)) {
 		if (p->vm->m.vcpus > 1)
 			others_out(p, v);
-		touched(v);
-		answer_others(p);
+		at(p, m, ANSWER_OTHERS_OUT);
+		touched(v, m->entry);
+		answer_others(p, v);
 	}
-	open_noted(p, f);
-	atomic_store(&v->thread->opening, false);
+	at(p, m, ANSWER_SIGNALLED);
+	open_noted(p, &m->f);
+	at(p, m, ANSWER_OPENED);
+	vcpu_let(v);
+}
+
+/* An access that is none of the guest's: by an ioctl, of the debugger's thread or of a lone vCPU's while it is out. Nobody
+ * runs meanwhile, or it was given up before it was answered; a vCPU that starts arms the page again. */
+static void answer_idle(struct pages *p, const struct uffd_fault *f)
+{
+	struct kvm_vm *vm = p->vm;
+	unsigned n, entry;
+
+	for (n = 0; n < vm->m.vcpus; n++) {
+		entry = vcpu_entry(&vm->vcpu[n]);
+		if (in_guest(entry) || !vcpu_hold(&vm->vcpu[n], entry))
+			break;
+	}
+	if (n == vm->m.vcpus)
+		open_noted(p, f);
+	else
+		uffd_wake(&p->uffd, f->hva);
+	while (n)
+		vcpu_let(&vm->vcpu[--n]);
 }
 
 /* The watchpoints' part in a fault; false where they have none. */
-static bool answer(struct pages *p, const struct uffd_fault *f)
+static bool answer(struct pages *p, const struct message *m)
 {
-	struct kvcpu *v = vcpu_of(p->vm, f->tid);
-	bool mine = is_mine(p, f);
+	struct kvcpu *v = vcpu_of(p->vm, m->f.tid);
+	bool mine = is_mine(p, &m->f);
 
 	/* A page that is protected and missing: missing comes first, and is fault stepping's. */
-	if (!mine && !f->protect)
+	if (!mine && !m->f.protect)
 		return false;
+	at(p, m, ANSWER_READ);
 	if (!mine)
-		open_page(p, f);
-	else if (v && vcpu_busy(v))
-		answer_vcpu(p, f, v);
-	else if (!v || p->vm->m.vcpus == 1)
-		/* Not an access of the guest's own: an ioctl of the debugger's, or one that was given up before it was
-		 * answered. The page is armed again when a vCPU starts. A vCPU's own thread does nothing but run it. */
-		open_noted(p, f);
+		open_disarmed(p, &m->f);
+	else if (v && in_guest(m->entry))
+		answer_vcpu(p, m, v);
+	else if (!v || vcpu_runs_here(v))
+		answer_idle(p, &m->f);
+	else
+		/* A vCPU's own thread does nothing but run it. */
+		uffd_wake(&p->uffd, m->f.hva);
+	at(p, m, ANSWER_DONE);
 	return true;
 }
 
 bool pages_next(struct kvm_vm *vm, struct uffd_fault *out)
 {
 	struct pages *p = vm->pages;
+	struct message m;
 
-	while (p && (take_kept(p, out) || uffd_next(&p->uffd, out)))
-		if (!answer(p, out))
+	while (p && (take_kept(p, &m) || next_message(p, &m)))
+		if (!answer(p, &m)) {
+			*out = m.f;
 			return true;
+		}
 	return false;
 }
 

@@ -397,14 +397,35 @@ void pages_rearm(struct kvcpu *v)
 	pthread_mutex_unlock(&p->lock);
 }
 
-const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias)
+bool pages_left_open(struct kvcpu *v)
 {
 	struct pages *p = v->vm->pages;
 
-	for (size_t i = 0; p && alias && i < p->n_opened; i++)
+	/* With immediate_exit what is under way is completed, and may need them. */
+	if (!p || atomic_load_explicit(&v->thread->quiet, memory_order_relaxed) ||
+	    __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
+		return false;
+	pthread_mutex_lock(&p->lock);
+	bool open = p->n_opened;
+	pthread_mutex_unlock(&p->lock);
+	if (open)
+		pages_rearm(v);
+	return open;
+}
+
+const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias)
+{
+	struct pages *p = v->vm->pages;
+	const uint8_t *before = NULL;
+
+	if (!p || !alias)
+		return NULL;
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; !before && i < p->n_opened; i++)
 		if ((uintptr_t)alias - (uintptr_t)p->opened[i]->alias < PAGE_SIZE_4K)
-			return p->opened[i]->before + (alias - p->opened[i]->alias);
-	return NULL;
+			before = p->opened[i]->before + (alias - p->opened[i]->alias);
+	pthread_mutex_unlock(&p->lock);
+	return before;
 }
 
 /* The first bytes of the piece that are not what they were in the opened page. */
@@ -432,10 +453,14 @@ static bool piece_changed(const struct piece *c, const struct opened *o, struct 
 bool pages_changed(struct kvcpu *v, struct page_change *out)
 {
 	struct pages *p = v->vm->pages;
+	bool changed = false;
 
-	for (size_t o = 0; p && o < p->n_opened; o++)
-		for (size_t i = 0; i < p->n_pieces; i++)
-			if (piece_changed(&p->piece[i], p->opened[o], out))
-				return true;
-	return false;
+	if (!p)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	for (size_t o = 0; !changed && o < p->n_opened; o++)
+		for (size_t i = 0; !changed && i < p->n_pieces; i++)
+			changed = piece_changed(&p->piece[i], p->opened[o], out);
+	pthread_mutex_unlock(&p->lock);
+	return changed;
 }

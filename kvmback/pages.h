@@ -39,6 +39,9 @@ void pages_forget(struct kvm_vm *vm);
 /* After an instruction, and before a free run: arm again what was opened. v->thread->moved is set where a guest table was
  * written by which a watched address is reached. */
 void pages_rearm(struct kvcpu *v);
+/* On the way into KVM_RUN: was something opened since, for an access that was no vCPU's? It is armed again; look around
+ * before the guest runs. */
+bool pages_left_open(struct kvcpu *v);
 /* The byte of guest memory behind an alias pointer as it was before its page was opened; NULL where it was not opened. */
 const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias);
 /* Bytes of watched memory that changed in an opened page: the first such run of at most 8 bytes. */

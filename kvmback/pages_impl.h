@@ -30,6 +30,13 @@ struct opened {
 	uint8_t before[PAGE_SIZE_4K];
 };
 
+/* A fault, and where its vCPU was when it was read. */
+struct message {
+	struct uffd_fault f;
+	unsigned entry; /* vcpu_entry() */
+	bool sure;	/* that is the entry which the fault was in */
+};
+
 struct pages {
 	struct kvm_vm *vm;
 	struct uffd uffd;
@@ -48,12 +55,19 @@ struct pages {
 	unsigned armed_gen; /* of uffd; another: nothing is armed */
 	struct opened **opened;
 	size_t n_opened, cap_opened;
-	struct uffd_fault *kept; /* faults read while waiting for others, for whoever reads next */
+	struct message *kept; /* faults read while waiting for others, for whoever reads next */
 	size_t n_kept, cap_kept;
+	unsigned entry[KVM_MAX_VCPUS_HERE]; /* before a message is read */
 };
 
 /* Room for one more of size bytes in an array of n. */
 bool pages_grow(void *array, size_t n, size_t *cap, size_t size);
+/* For whoever reads next. */
+void pages_keep_message(struct pages *p, const struct message *m);
+/* For tests, NULL else: called by who answers a message of an armed page. What happens to be late on a busy host is late for
+ * sure then. */
+enum answer_at { ANSWER_READ, ANSWER_OTHERS_OUT, ANSWER_SIGNALLED, ANSWER_OPENED, ANSWER_DONE };
+extern void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
 /* With lock held: what is armed at this page, NULL for nothing. */
 const struct armed *pages_find_armed(const struct pages *p, uint64_t hva);
 /* With lock held: remember what is in the page, which is about to be opened. */

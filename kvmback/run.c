@@ -511,6 +511,8 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	run_kick_all(vm);
 	run_wait_all(vm);
 	watch_end(vm);
+	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
+	pages_destroy(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
@@ -523,7 +525,6 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		free(v->thread);
 		v->thread = NULL;
 	}
-	pages_destroy(vm);
 	kvm_mmu_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
@@ -545,4 +546,6 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 		run_wait_all(vm);
 	}
 	t->pending = t->exc_shown = t->rep = false;
+	/* An access to an armed page that was not looked at yet began with other registers than these. */
+	t->at_known = false;
 }

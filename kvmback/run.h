@@ -70,7 +70,7 @@ struct trap_page;
 struct kvcpu_run {
 	struct kvcpu *v;
 	pthread_t thread;
-	pid_t tid; /* of whoever does the job under way */
+	_Atomic pid_t tid; /* of whoever does the job under way */
 	atomic_bool started;
 	struct gate go;
 	atomic_bool busy, kick;
@@ -100,10 +100,9 @@ struct kvcpu_run {
 	bool io_tf;	       /* the access that was caught began with TF set by us */
 	/* watchpoints by pages: set by whoever answers the fault, see pages.c */
 	atomic_bool touched; /* an armed page was: watch_touched() before the next KVM_RUN */
-	atomic_bool opening; /* and is about to be opened */
-	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway */
-	atomic_uint entries; /* calls of KVM_RUN */
-	unsigned at_entry;   /* the one in which it was */
+	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway. Changes while out of KVM_RUN only */
+	atomic_uint entries; /* vcpu_entry() */
+	unsigned at_entry;   /* what it is behind the entry in which a page was touched */
 	bool moved;	     /* a watched address may be somewhere else now: plant_relay() */
 	bool at_known;	     /* the registers when it was touched */
 	uint64_t at_gpr[16], at_rip;
@@ -201,6 +200,22 @@ bool vcpu_stop(struct kvcpu *v, enum stop_reason reason);
 bool vcpu_out(struct kvcpu *v, enum outcome out);
 bool vcpu_error(struct kvcpu *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool vcpu_kicked(const struct kvcpu *v);
+
+/* Calls of KVM_RUN and returns from it, counted: odd while in it. Any thread may ask. Who holds a vCPU keeps it on its side
+ * of that border for a moment; hold is false where the count is another by now. */
+#define ENTRIES_HELD (1u << 31)
+static inline unsigned vcpu_entry(const struct kvcpu *v)
+{
+	return atomic_load(&v->thread->entries) & ~ENTRIES_HELD;
+}
+static inline bool vcpu_hold(struct kvcpu *v, unsigned entry)
+{
+	return atomic_compare_exchange_strong(&v->thread->entries, &entry, entry | ENTRIES_HELD);
+}
+static inline void vcpu_let(struct kvcpu *v)
+{
+	atomic_fetch_and(&v->thread->entries, ~ENTRIES_HELD);
+}
 
 /* watch.c: kicks a lone vCPU whose step makes no progress for STUCK_NS. begin: before each job of steps, costs next to
  * nothing. */

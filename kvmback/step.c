@@ -301,19 +301,16 @@ static bool execute(struct kvcpu *v)
 
 bool step_one(struct kvcpu *v)
 {
+	bool watching = plant_watching(v->vm->rs), ok;
 	struct watch_look l;
-	bool ok;
 
-	if (!plant_watching(v->vm->rs)) {
-		ok = execute(v);
-		pages_rearm(v);
-		return ok;
-	}
-	watch_look(v, &l);
-	atomic_store(&v->thread->quiet, true);
+	if (watching)
+		watch_look(v, &l);
+	/* Pages may be armed still for a watch that is gone. */
+	atomic_store_explicit(&v->thread->quiet, true, memory_order_relaxed);
 	ok = execute(v);
-	atomic_store(&v->thread->quiet, false);
-	ok = ok && watch_judge(v, &l);
+	atomic_store_explicit(&v->thread->quiet, false, memory_order_relaxed);
+	ok = ok && (!watching || watch_judge(v, &l));
 	pages_rearm(v);
 	return ok;
 }

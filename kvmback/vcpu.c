@@ -11,6 +11,7 @@
 #include "kvmback/pages.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +37,16 @@ static bool take_shutdown(struct kvcpu *v)
 	return true;
 }
 
-int vcpu_enter(struct kvcpu *v)
+/* Into KVM_RUN, or out of it: not while it is held. */
+static void cross(struct kvcpu *v)
+{
+	unsigned entry = vcpu_entry(v), next = (entry + 1) & ~ENTRIES_HELD;
+
+	while (!atomic_compare_exchange_strong(&v->thread->entries, &(unsigned){entry}, next))
+		sched_yield();
+}
+
+static int enter(struct kvcpu *v)
 {
 	struct kvcpu_run *t = v->thread;
 
@@ -46,14 +56,23 @@ int vcpu_enter(struct kvcpu *v)
 	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		t->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
-	atomic_fetch_add_explicit(&t->entries, 1, memory_order_relaxed);
 	bool trap = v->vm->rs->trap && trap_page_in(v);
 	kvm_faults_enter(v);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	cross(v);
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
 	if (rc == -EINTR && take_shutdown(v))
 		rc = 0;
 	return trap ? trap_page_out(v, rc) : rc;
+}
+
+int vcpu_enter(struct kvcpu *v)
+{
+	cross(v);
+	if (!pages_left_open(v))
+		return enter(v);
+	cross(v);
+	return -EINTR;
 }
 
 int vcpu_load(struct kvcpu *v, struct err *e)

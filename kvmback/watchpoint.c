@@ -6,7 +6,6 @@
  */
 #include "kvmback/pages.h"
 
-#include <sched.h>
 #include <string.h>
 
 #include "core/debug/access.h"
@@ -236,7 +235,7 @@ static bool executed(struct kvcpu *v, struct access_regs *r)
 
 	take_bases(v, r);
 	take_regs(v, r);
-	if (!t->at_known || t->at_entry != atomic_load(&t->entries)) {
+	if (!t->at_known || t->at_entry != vcpu_entry(v)) {
 		r->rip = 0;
 		return vcpu_cpl(v) == 0 && pages_changed(v, &c);
 	}
@@ -301,9 +300,6 @@ bool watch_touched(struct kvcpu *v)
 	bool on;
 
 	atomic_store(&v->thread->touched, false);
-	/* The signal comes before the page: the step would only fault once more. */
-	while (atomic_load(&v->thread->opening))
-		sched_yield();
 	/* A kick that comes meanwhile is seen by its flag. */
 	vcpu_immediate_exit(v, false);
 	if (vcpu_kicked(v))

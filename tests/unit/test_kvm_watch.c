@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "kvmback/pages_impl.h"
 #include "kvmback/run.h"
 #include "kvmback/uffd.h"
 
@@ -475,18 +476,17 @@ static void stray_signals(void **state)
 
 /* ---- several vCPUs: nobody runs past a page that is open for another */
 
-static void two_vcpus(void **state)
+static void hits_of_two(unsigned n)
 {
 	unsigned hits[2] = {0};
 	OPEN(g, GUEST_LONG, 3, 2);
 
-	(void)state;
 	/* inc dword [0x5000 + rbx * 4]; jmp back */
 	CODE(&g, "\xff\x04\x9d\x00\x50\x00\x00\xeb\xf7");
 	guest_set(&g, 1, RBX, 1);
 	watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
 	watch(&g, 2, PLANT_WRITE, 0x5004, 4, true);
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		assert_int_equal(guest_run(&g, RUN_CONTINUE, i & 1, 1), STOP_WATCHPOINT);
 		unsigned who = g.stop.vcpu;
 		assert_int_equal(g.stop.breakpoint, who + 1);
@@ -500,8 +500,123 @@ static void two_vcpus(void **state)
 	guest_peek(&g, 0x5000, turns, sizeof(turns));
 	for (int i = 0; i < 2; i++)
 		assert_in_range(turns[i], hits[i], hits[i] + 1);
-	assert_int_equal(hits[0] + hits[1], 100);
+	assert_int_equal(hits[0] + hits[1], n);
 	guest_close(&g);
+}
+
+static void two_vcpus(void **state)
+{
+	(void)state;
+	hits_of_two(100);
+}
+
+/* ---- answers that are late, as on a busy host */
+
+/* Where the pages' thread is late, and which messages come twice. */
+static struct {
+	enum answer_at point;
+	bool echo;
+	struct message first, last;
+	unsigned n;
+} late;
+
+static bool same_message(const struct message *a, const struct message *b)
+{
+	return a->f.hva == b->f.hva && a->f.tid == b->f.tid && a->entry == b->entry;
+}
+
+/* The kernel itself sends a message twice where a thread waits with a signal pending. The first of all is older still. */
+static void echo(struct pages *p, const struct message *m)
+{
+	if (same_message(m, &late.last) || same_message(m, &late.first))
+		return;
+	if (!late.first.f.hva)
+		late.first = *m;
+	late.last = *m;
+	pages_keep_message(p, m);
+	pages_keep_message(p, &late.first);
+}
+
+static void be_late(struct pages *p, const struct message *m, enum answer_at at)
+{
+	const struct timespec t = {.tv_nsec = 200000};
+
+	if (at == late.point)
+		nanosleep(&t, NULL);
+	if (late.echo && at == ANSWER_OPENED)
+		echo(p, m);
+	late.n++;
+}
+
+static void begin_late(enum answer_at point, bool echoes)
+{
+	memset(&late, 0, sizeof(late));
+	late.point = point;
+	late.echo = echoes;
+	pages_answering = be_late;
+}
+
+#define LATE_PAGES 16
+static void late_hits(unsigned cpl)
+{
+	OPEN(g, GUEST_LONG, cpl, 1);
+	/* mov [rbx], eax; add rbx, 0x1000; jmp back */
+	CODE(&g, "\x89\x03\x48\x81\xc3\x00\x10\x00\x00\xeb\xf5");
+	guest_set(&g, 0, RBX, 0x20000);
+	for (int i = 0; i < LATE_PAGES; i++)
+		watch(&g, i + 1, PLANT_WRITE, 0x20000 + 0x1000 * (uint64_t)i, 8, i & 1);
+	for (int i = 0; i < LATE_PAGES; i++) {
+		/* Onto the store by steps, or by a free run from the last one. */
+		if (i % 3 == 2)
+			assert_int_equal(guest_run(&g, RUN_STEP, 0, 2), STOP_STEP);
+		hit(&g, i + 1, GUEST_CODE + 2, 0x20000 + 0x1000 * (uint64_t)i, 4, true);
+	}
+	guest_close(&g);
+}
+
+/* The step that is the store, then the end: whoever has answered may not look at the VM any more. */
+static void late_end(unsigned cpl)
+{
+	OPEN(g, GUEST_LONG, cpl, 1);
+	CODE(&g, FOUR);
+	watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
+	assert_int_equal(guest_step(&g), STOP_WATCHPOINT);
+	guest_close(&g);
+}
+
+static void late_answers(void **state)
+{
+	(void)state;
+	EACH_CPL(cpl)
+	for (enum answer_at point = ANSWER_READ; point <= ANSWER_DONE; point++)
+		for (int echoes = 0; echoes <= 1; echoes++) {
+			begin_late(point, echoes);
+			late_hits(cpl);
+			late_end(cpl);
+			hits_of_two(10);
+			pages_answering = NULL;
+			assert_true(late.n);
+		}
+}
+
+/* The pages of a watch that is gone are armed until the next run that is none by steps. */
+static void steps_behind_a_watch(void **state)
+{
+	uint32_t now;
+
+	(void)state;
+	EACH_CPL(cpl)
+	{
+		OPEN(g, GUEST_LONG, cpl, 1);
+		CODE(&g, FOUR);
+		watch(&g, 1, PLANT_ACCESS, 0x5000, 4, true);
+		hit(&g, 1, GUEST_CODE + 11, 0x5000, 4, true);
+		assert_int_equal(machine_unplant(g.m, 1, &g.e), 0);
+		assert_int_equal(guest_run(&g, RUN_STEP, 0, 3), STOP_STEP);
+		guest_peek(&g, 0x5008, &now, sizeof(now));
+		assert_int_equal(now, 2);
+		guest_close(&g);
+	}
 }
 
 /* ---- slots that change under a watch */
@@ -547,6 +662,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(interrupt),
 	    cmocka_unit_test(stray_signals),
 	    cmocka_unit_test(two_vcpus),
+	    cmocka_unit_test(late_answers),
+	    cmocka_unit_test(steps_behind_a_watch),
 	    cmocka_unit_test(slot_flip),
 	};
 

@@ -216,6 +216,9 @@ int args_number(struct args *a, const char *what, uint64_t min, uint64_t max, ui
 
 	if (ret)
 		return ret;
+	if ((v < min || v > max) && min < INT64_MAX && v > INT64_MAX && a->word[a->next - 1][0] == '-')
+		return err_set(e, -ERANGE, "%s" WHY "%s is %lld, outside %llu..%llu" TRY "a number in that range",
+			       command_name(a), what, (long long)v, (unsigned long long)min, (unsigned long long)max);
 	if (v < min || v > max)
 		return err_set(e, -ERANGE, "%s" WHY "%s is %llu, outside %llu..%llu" TRY "a number in that range",
 			       command_name(a), what, (unsigned long long)v, (unsigned long long)min,

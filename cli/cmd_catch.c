@@ -185,6 +185,8 @@ int cmd_catch(struct call *c, struct err *e)
 		rc = parse_catch_arg(&a, &spec, e);
 	if (!rc)
 		rc = args_end(&a, e);
+	if (!rc && !spec.event)
+		rc = debug_fault_place(d, &spec.fault, e);
 	if (rc)
 		return rc;
 	spec.how = catch_mechanism(d->m, spec.event);

@@ -173,12 +173,13 @@ static void on_line(char *line)
 
 static void abandon_line(void)
 {
+	/* Behind what was typed: readline goes back to the line's start when it lets go of the terminal. */
+	printf("^C\n");
+	fflush(stdout);
 	rl_free_line_state();
 	rl_callback_sigcleanup();
 	rl_callback_handler_remove();
 	drop_pending();
-	printf("^C\n");
-	fflush(stdout);
 	repl.reading = false;
 }
 

@@ -202,6 +202,10 @@ static void resolve_breakpoints(struct session *s)
 		const char *text = b->at + strspn(b->at, "* ");
 		uint64_t addr;
 
+		if (b->kind == BP_CATCH && !b->event && b->enabled && debug_fault_place(&s->d, &b->fault, NULL)) {
+			b->enabled = false;
+			fprintf(stderr, "catch %d disabled: the new image has no memory there (%s)\n", b->id, b->at);
+		}
 		if (b->kind == BP_CATCH || strchr(text, '$') || !expr_eval(&numbers, text, &addr, NULL))
 			continue;
 		if (!expr_eval(&now, text, &addr, NULL)) {

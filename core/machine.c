@@ -37,7 +37,7 @@ int machine_check_idle(const struct machine *m, const char *what, struct err *e)
 		return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
 	if (machine_parked(m, &vcpu))
 		return err_set(e, -EBUSY,
-			       "%s" WHY "vCPU %u stands inside a fault, where the kernel lets nothing be changed" TRY
+			       "%s" WHY "vCPU %u stands inside a fault, and nothing can be changed before that is over" TRY
 			       "fault continue, or si, first",
 			       what, vcpu);
 	return 0;

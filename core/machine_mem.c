@@ -45,7 +45,7 @@ static int check_write(const struct machine *m, struct err *e)
 	if (!machine_parked(m, &vcpu))
 		return 0;
 	return err_set(e, -EBUSY,
-		       "write memory" WHY "vCPU %u stands inside a fault, where the kernel lets nothing be changed" TRY
+		       "write memory" WHY "vCPU %u stands inside a fault, and nothing can be changed before that is over" TRY
 		       "fault continue, or si, first",
 		       vcpu);
 }

@@ -318,12 +318,27 @@ static int arm_roots(struct fault_walk *g, struct err *e)
 	return rc;
 }
 
+/* A write to READONLY memory leaves for user space before it comes to the page: its walk alone tells of it. */
+static bool has_readonly(const struct kvm_vm *vm, const struct fault_filter *f)
+{
+	for (size_t i = 0; i < vm->m.slots.n; i++) {
+		const struct slot *s = vm->m.slots.by_gfn[i];
+		uint64_t first = s->gpa >> PAGE_SHIFT, last = first + (s->size >> PAGE_SHIFT) - 1;
+
+		if (s->flags & SLOT_READONLY && first <= f->last && last >= f->first)
+			return true;
+	}
+	return false;
+}
+
 int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *e)
 {
 	int rc = 0;
 
 	/* What was given up in another run is told anew; and a page that one of the debugger's own calls came to between the
 	 * runs was simply given. */
+	if (has_readonly(g->vm, &g->filter))
+		atomic_store(&g->tables, true);
 	open_all(g);
 	arm_opened(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {

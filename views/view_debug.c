@@ -240,7 +240,8 @@ void view_breakpoint(struct out *o, const struct value *v)
 	if (!get_truth(v, "enabled"))
 		out_text(o, ", disabled");
 	if (get_num(v, "ignore"))
-		out_textf(o, ", ignored %llu times more", (unsigned long long)get_num(v, "ignore"));
+		out_textf(o, ", ignored %llu time%s more", (unsigned long long)get_num(v, "ignore"),
+			  get_num(v, "ignore") == 1 ? "" : "s");
 	if (condition[0]) {
 		out_text(o, ", if ");
 		draw_safe(o, condition);
@@ -267,10 +268,9 @@ void view_backtrace(struct out *o, const struct value *v)
 		out_text(o, "\n");
 		if (!get_str(row, "end")[0])
 			continue;
-		out_begin(o, STYLE_DIM);
-		out_text(o, "ends here: ");
+		/* The end of the line is in no style: what ends one behind it would be a line of its own. */
+		out_styled(o, STYLE_DIM, "ends here: ");
 		out_wrapped(o, get_str(row, "end"), 0);
-		out_end(o, STYLE_DIM);
 	}
 }
 

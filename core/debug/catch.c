@@ -56,7 +56,28 @@ static bool mode_matches(struct debugger *d, const struct bp *b, const struct st
 	return in_arg(b, regs_mode(&r), regs_mode(&r));
 }
 
-static bool fault_matches(const struct bp *b, const struct stop *s)
+/* Does the walk of the fault's address read a table that was asked for, or come to a page that was? A walk begins long
+ * before its stages are those. Rights are not asked: what reads as a user is not refused by SMAP. */
+static bool walk_meets(struct debugger *d, const struct fault_filter *f, const struct stop *s)
+{
+	static const unsigned access[] = {ACCESS_READ | ACCESS_USER, ACCESS_READ};
+	struct xlate_env env;
+	struct walk w;
+
+	if (!s->gva || machine_env(d->m, s->vcpu, &env, NULL))
+		return false;
+	for (unsigned k = 0; k < ARRAY_LEN(access); k++) {
+		paging_walk(&env.pg, &env.mem, s->gva, access[k], false, &w);
+		for (unsigned i = 0; i < w.n; i++)
+			if (w.step[i].gpa >> PAGE_SHIFT >= f->first && w.step[i].gpa >> PAGE_SHIFT <= f->last)
+				return true;
+		if (!w.fault.present)
+			return w.gpa >> PAGE_SHIFT >= f->first && w.gpa >> PAGE_SHIFT <= f->last;
+	}
+	return false;
+}
+
+static bool fault_matches(struct debugger *d, const struct bp *b, const struct stop *s)
 {
 	uint64_t page = (b->fault.gva ? s->gva : s->gpa) >> PAGE_SHIFT;
 
@@ -65,14 +86,15 @@ static bool fault_matches(const struct bp *b, const struct stop *s)
 	if (b->fault.gva)
 		return page >= b->fault.first >> PAGE_SHIFT && page <= b->fault.last >> PAGE_SHIFT;
 	return (page >= b->fault.first && page <= b->fault.last) ||
-	       (s->has_fault_gfn && s->fault_gfn >= b->fault.first && s->fault_gfn <= b->fault.last);
+	       (s->has_fault_gfn && s->fault_gfn >= b->fault.first && s->fault_gfn <= b->fault.last) ||
+	       walk_meets(d, &b->fault, s);
 }
 
 static bool catch_matches(struct debugger *d, const struct bp *b, const struct stop *s)
 {
 	switch (s->reason) {
 	case STOP_FAULT_STAGE:
-		return fault_matches(b, s);
+		return fault_matches(d, b, s);
 	case STOP_EXCEPTION:
 		return in_arg(b, s->vector, s->vector);
 	case STOP_MMIO:
@@ -206,6 +228,31 @@ static int apply_mmu(struct debugger *d, struct err *e)
 	return machine_mmu_catch(d->m, v, n, e);
 }
 
+int debug_fault_place(const struct debugger *d, const struct fault_filter *f, struct err *e)
+{
+	const struct slot_table *t = machine_slots(d->m);
+	bool own = false;
+
+	if (f->all || f->gva)
+		return 0;
+	for (size_t i = 0; i < t->n; i++) {
+		const struct slot *s = t->by_gfn[i];
+		uint64_t first = s->gpa >> PAGE_SHIFT, last = first + (s->size >> PAGE_SHIFT) - 1;
+
+		if (first > f->last || last < f->first)
+			continue;
+		if (!s->own)
+			return 0;
+		own = true;
+	}
+	if (own)
+		return err_set(e, -EPERM, "catch fault %#llx" WHY "the debugger itself built that page" TRY "info slots",
+			       (unsigned long long)f->first);
+	return err_set(e, -EFAULT,
+		       "catch fault %#llx" WHY "no slot has that gfn" TRY "info slots (a gfn is an address >> 12)",
+		       (unsigned long long)f->first);
+}
+
 int debug_apply_catches(struct debugger *d, struct err *e)
 {
 	struct fault_filter sum = {0};
@@ -217,7 +264,8 @@ int debug_apply_catches(struct debugger *d, struct err *e)
 		if (b->kind != BP_CATCH || !b->enabled)
 			continue;
 		events |= b->event & ~(uint32_t)CATCH_MMU;
-		if (!b->event)
+		/* Its slot may have gone since. */
+		if (!b->event && !debug_fault_place(d, &b->fault, NULL))
 			widen(&sum, &b->fault, faults++ == 0);
 	}
 	int rc = machine_catch(d->m, events, e);

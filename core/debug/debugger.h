@@ -47,6 +47,8 @@ int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e)
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 /* One stage of the fault that a vCPU stands in, or on to the next fault that is caught. */
 int debug_fault_step(struct debugger *d, struct err *e) MUST_USE;
+/* Does a filter by gfn name memory of the guest's? -EFAULT where no slot has it, -EPERM where it is the debugger's own. */
+int debug_fault_place(const struct debugger *d, const struct fault_filter *f, struct err *e) MUST_USE;
 /* Tell the machine which catch events are wanted now. */
 int debug_apply_catches(struct debugger *d, struct err *e) MUST_USE;
 

@@ -153,8 +153,8 @@ static void page_name(char *buf, size_t size, const struct snap_page *p)
 
 static void page_text(char *buf, size_t size, const struct snap_page *p)
 {
-	snprintf(buf, size, "%u sptes, %u mmio, access %s%s%s, roots %u%s%s", p->sptes, p->mmio_sptes,
-		 p->access & 4 ? "u" : "-", p->access & 2 ? "w" : "-", p->access & 1 ? "x" : "-", p->roots,
+	snprintf(buf, size, "%u spte%s, %u mmio, access %s%s%s, roots %u%s%s", p->sptes, p->sptes == 1 ? "" : "s",
+		 p->mmio_sptes, p->access & 4 ? "u" : "-", p->access & 2 ? "w" : "-", p->access & 1 ? "x" : "-", p->roots,
 		 p->unsync ? ", unsync" : "", p->invalid ? ", invalid" : "");
 }
 

@@ -351,7 +351,8 @@ static int install(struct way *w, struct spage *sp, struct err *e)
 	w->out->slot = w->slot;
 	if ((protected || !(acc & ACC_WRITE)) && (w->access & ACCESS_WRITE))
 		w->out->kind = SHADOW_EMULATE;
-	return stage(w, "rmap", gfn, 1, "%llu sptes in the chain", head ? (unsigned long long)rmap_count(*head) : 0ull);
+	uint64_t n = head ? rmap_count(*head) : 0;
+	return stage(w, "rmap", gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 static int build(struct way *w, struct spage *root, struct err *e)

@@ -326,8 +326,8 @@ static void zap_armed(struct soft_faults *f)
 	}
 	st.gfn = f->filter.first;
 	st.gfn_known = true;
-	snprintf(st.detail, sizeof(st.detail), "%llu sptes of the armed pages, so that the next access faults",
-		 (unsigned long long)zapped);
+	snprintf(st.detail, sizeof(st.detail), "%llu spte%s of the armed pages, so that the next access faults",
+		 (unsigned long long)zapped, zapped == 1 ? "" : "s");
 	note(f, m->cpu[0], &st, false);
 }
 

@@ -132,6 +132,45 @@ def test_two_vcpus_one_parked():
             assert now == then
 
 
+# ---- which faults
+
+
+ALL = "set all {}; for {set s [dbg::run]} {[dict get $s reason] eq {fault-stage}} {set s [dbg::fault continue]} " \
+      "{lappend all [list [dict get $s rip] [dict get $s breakpoint]]}; set all"
+
+
+def caught(*catches, backend, before=()):
+    """The first stages of all faults that these catchpoints catch in the tour: rip and the catchpoint's number."""
+    return [tuple(pair) for pair in ok(*before, *[f"catch fault {c}" for c in catches], ALL, backend=backend)[-1]]
+
+
+def test_several_filters(backend):
+    """Each catches what it catches alone, whatever the machine makes of them together."""
+    if backend == "kvm" and not program.can_read_kernel():
+        raise Skip("without tracepoints a page is caught once")
+    alias = [(0x20000f, 1), (0x200017, 1), (0x20001e, 1)]
+    assert caught("0x40", backend=backend) == alias
+    assert caught("0x40", "0x81", backend=backend) == [*alias, (0x200045, 2)]
+    assert caught("0x40", "0x290000 0x290fff", backend=backend) == [*alias, (0x200045, 2)]
+    assert caught("0x40", "0x5", backend=backend) == alias  # with the guest's tables in between
+
+
+def test_write_to_readonly(backend):
+    """It comes to no page: the walk tells of it. Also where the slot was made READONLY later."""
+    if backend == "kvm" and not program.can_read_kernel():
+        raise Skip("without tracepoints a page is caught once")
+    faults = [(0x20003c, 1), (0x20003e, 1)]
+    assert caught("0x80", backend=backend) == faults
+    values = ok("slot flags 1 -readonly", "catch fault 0x80", "slot flags 1 +readonly", "run", backend=backend)
+    assert num(values[-1]["rip"]) == faults[0][0], values[-1]
+
+
+def test_refused_while_parked(backend):
+    for line in ("set $rax = 1", "mem write 0x240000 00"):
+        said = refused("catch fault 0x40", "run", line, backend=backend)
+        assert "inside a fault" in said and "kernel" not in said, said
+
+
 # ---- not permitted
 
 
@@ -161,8 +200,21 @@ def test_without_userfaultfd():
 def test_bad_ranges(backend):
     said = refused("catch fault 0xd0000", backend=backend)
     assert "0xd0000" in said and "no slot" in said, said
+    # whatever else is caught
+    said = refused("catch fault 0x40", "catch fault 0xd0000", backend=backend)
+    assert "0xd0000" in said and "no slot" in said, said
+    said = refused("fault show -1", backend=backend)
+    assert "is -1," in said, said
     said = refused("catch fault 0x2000 0x1000", backend=backend)
     assert "ends" in said, said
+
+
+def test_catch_that_lost_its_memory(backend):
+    """By another image: disabled, as a breakpoint at a symbol that is gone. By its slot: it waits, and is in nobody's way."""
+    status, values, err = run("catch fault 0x81", "load demo:threads", "info breakpoints", backend=backend)
+    assert status == 0 and not values[-1][0]["enabled"] and "catch 1 disabled" in err, (status, err)
+    values = ok("catch fault 0x81", "catch fault 0x40", "slot del 1", "delete 2", "info breakpoints", "run", backend=backend)
+    assert values[4][0]["enabled"] and values[5]["reason"] == "exception", values[4:]
 
 
 if __name__ == "__main__":

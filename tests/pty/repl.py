@@ -143,6 +143,8 @@ def ctrl_c_at_the_prompt():
         t.expect("expr 5")
         t.send("\x03")
         t.expect("^C")
+        # behind what was typed, not over the prompt
+        assert "expr 5^C" in t.raw, t.raw[-200:]
         t.prompt()
         t.send("puts {\n")
         t.expect("> ")
@@ -293,6 +295,8 @@ def no_color():
     with Session(env={"NO_COLOR": ""}) as t:
         t.prompt()
         assert "\x1b[" in t.line("info slots")
+        # no line of its own for the end of a colour
+        assert "ends here" in t.line("bt") and "\n\x1b[0m\n" not in t.raw.replace("\r", ""), t.raw[-200:]
 
 
 def init_file():

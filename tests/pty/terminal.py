@@ -43,6 +43,7 @@ class Session:
                 os._exit(127)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.seen = ""    # not yet matched
+        self.raw = ""     # all that came, as it came
         self.status = None
 
     def __enter__(self):
@@ -69,6 +70,7 @@ class Session:
         if not data:
             return False
         text = data.decode(errors="replace").replace("\r", "")
+        self.raw += data.decode(errors="replace")
         # Carriage returns, bracketed paste and the bell say nothing about what is on the screen.
         self.seen += re.sub(r"\x1b\[\?2004[hl]|\x07", "", text)
         return True

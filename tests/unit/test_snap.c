@@ -124,7 +124,7 @@ static void test_sptes(void **state)
 	pages[0].unsync = true;
 	compare(false);
 	assert_int_equal(rows.n, 4);
-	expect_row(0, DIFF_SHADOW, DIFF_CHANGED, "gfn 0x13 level 1", "1 sptes, 0 mmio, access uwx, roots 0",
+	expect_row(0, DIFF_SHADOW, DIFF_CHANGED, "gfn 0x13 level 1", "1 spte, 0 mmio, access uwx, roots 0",
 		   "2 sptes, 0 mmio, access uwx, roots 0, unsync");
 	expect_row(1, DIFF_SPTE, DIFF_REMOVED, "gfn 0x10 level 4 index 0", "0x7000027 (pfn 0x7000)", "");
 	expect_row(2, DIFF_SPTE, DIFF_ADDED, "gfn 0x13 level 1 index 3", "", "0x5678e67 (pfn 0x5678)");
@@ -143,8 +143,8 @@ static void test_page_made_anew(void **state)
 	pages[0].access = 5;
 	compare(false);
 	assert_int_equal(rows.n, 4);
-	expect_row(0, DIFF_SHADOW, DIFF_REMOVED, "gfn 0x13 level 1", "1 sptes, 0 mmio, access uwx, roots 0", "");
-	expect_row(1, DIFF_SHADOW, DIFF_ADDED, "gfn 0x13 level 1 direct", "", "1 sptes, 0 mmio, access u-x, roots 0");
+	expect_row(0, DIFF_SHADOW, DIFF_REMOVED, "gfn 0x13 level 1", "1 spte, 0 mmio, access uwx, roots 0", "");
+	expect_row(1, DIFF_SHADOW, DIFF_ADDED, "gfn 0x13 level 1 direct", "", "1 spte, 0 mmio, access u-x, roots 0");
 	expect_row(2, DIFF_SPTE, DIFF_REMOVED, "gfn 0x13 level 1 index 64", "0x1234e67 (pfn 0x1234)", "");
 	expect_row(3, DIFF_SPTE, DIFF_ADDED, "gfn 0x13 level 1 direct index 64", "", "0x1234e67 (pfn 0x1234)");
 }

@@ -93,6 +93,15 @@ static void take(struct kvcpu *v)
 	pthread_mutex_unlock(&k->lock);
 }
 
+/* With lock held: the first event of this vCPU's that waits to be told. late: or of one that will not run to tell it. */
+static const struct mmu_event *first_of(const struct kvm_mmu *k, const struct kvcpu *v, bool late)
+{
+	for (size_t i = 0; i < k->n && !k->told; i++)
+		if (k->kept[i].vcpu == v->index || (late && v->vm->vcpu[k->kept[i].vcpu].halted))
+			return &k->kept[i];
+	return NULL;
+}
+
 bool mmu_pending(struct kvm_vm *vm)
 {
 	struct kvm_mmu *k = vm->mmu;
@@ -145,15 +154,23 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-static bool stop_here(struct kvcpu *v)
+/* False where this vCPU has an event to tell: it stops with that. Another's is told by that one, which brings this one out.
+ */
+static bool tell(struct kvcpu *v, bool late)
 {
 	struct kvm_mmu *k = v->vm->mmu;
+	struct mmu_event ev = {0};
 
+	pthread_mutex_lock(&k->lock);
+	const struct mmu_event *first = first_of(k, v, late);
+	if (first)
+		ev = *first;
+	pthread_mutex_unlock(&k->lock);
+	if (!first)
+		return true;
 	if (!io_finish(v))
 		return false;
-	pthread_mutex_lock(&k->lock);
-	v->thread->stop.mmu = k->kept[0];
-	pthread_mutex_unlock(&k->lock);
+	v->thread->stop.mmu = ev;
 	return vcpu_stop(v, STOP_MMU);
 }
 
@@ -164,9 +181,9 @@ bool mmu_look(struct kvcpu *v)
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
 		take(v);
-	if (!mmu_pending(v->vm))
+	if (tell(v, false))
 		return true;
-	if (!stop_here(v) && s->reason == STOP_MMU)
+	if (s->reason == STOP_MMU)
 		snprintf(
 		    s->note, sizeof(s->note),
 		    "a tracepoint cannot stop a vCPU: a signal fetched it out of KVM_RUN %llu us later, before the guest "
@@ -179,7 +196,7 @@ void mmu_tell_late(struct kvcpu *v)
 {
 	struct stop *s = &v->thread->stop;
 
-	if (!stop_here(v) && s->reason == STOP_MMU)
+	if (!tell(v, true) && s->reason == STOP_MMU)
 		snprintf(s->note, sizeof(s->note), "it happened before the last stop, which was told first");
 }
 

@@ -97,7 +97,7 @@ static void take(struct kvcpu *v)
 static const struct mmu_event *first_of(const struct kvm_mmu *k, const struct kvcpu *v, bool late)
 {
 	for (size_t i = 0; i < k->n && !k->told; i++)
-		if (k->kept[i].vcpu == v->index || (late && v->vm->vcpu[k->kept[i].vcpu].halted))
+		if (k->kept[i].vcpu == v->index || (late && !vcpu_may_run(&v->vm->vcpu[k->kept[i].vcpu])))
 			return &k->kept[i];
 	return NULL;
 }

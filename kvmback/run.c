@@ -200,7 +200,7 @@ static bool in_smm(const struct kvm_vm *vm)
 	return false;
 }
 
-static bool may_run(const struct kvcpu *v)
+bool vcpu_may_run(const struct kvcpu *v)
 {
 	return !v->halted && (v->in_smm || !in_smm(v->vm));
 }
@@ -223,7 +223,7 @@ static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct 
 		struct kvcpu_run *t = v->thread;
 		bool seen = i == vcpu || (t->shown && t->shown_rip == vcpu_regs(v)->rip);
 
-		if (t->pending || !seen || !may_run(v) || !at_breakpoint(v))
+		if (t->pending || !seen || !vcpu_may_run(v) || !at_breakpoint(v))
 			continue;
 		int rc = run_step(v, 1, out, e);
 		if (rc)
@@ -244,7 +244,7 @@ static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct 
 static bool all_halted(const struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (vcpu_busy(&vm->vcpu[i]) || may_run(&vm->vcpu[i]))
+		if (vcpu_busy(&vm->vcpu[i]) || vcpu_may_run(&vm->vcpu[i]))
 			return false;
 	return true;
 }
@@ -264,7 +264,7 @@ static void let_go(struct kvm_vm *vm)
 {
 	atomic_store(&vm->rs->letting, true);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (may_run(&vm->vcpu[i]))
+		if (vcpu_may_run(&vm->vcpu[i]))
 			vcpu_give(&vm->vcpu[i], JOB_RUN, 0);
 	atomic_store(&vm->rs->letting, false);
 }
@@ -276,10 +276,10 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 	struct kvcpu *v;
 
 	do {
-		for (unsigned i = 0; i < vm->m.vcpus && !may_run(&vm->vcpu[vcpu]); i++)
+		for (unsigned i = 0; i < vm->m.vcpus && !vcpu_may_run(&vm->vcpu[vcpu]); i++)
 			vcpu = (vcpu + 1) % vm->m.vcpus;
 		v = &vm->vcpu[vcpu];
-		if (!may_run(v))
+		if (!vcpu_may_run(v))
 			return NULL;
 		vcpu_give(v, JOB_RUN, 0);
 		/* One that came before the job was given found nobody to kick. */
@@ -303,7 +303,7 @@ void run_end_turn(struct kvm_vm *vm)
 		if (vcpu_busy(&vm->vcpu[i]))
 			out = &vm->vcpu[i];
 		else
-			other |= may_run(&vm->vcpu[i]);
+			other |= vcpu_may_run(&vm->vcpu[i]);
 	}
 	if (out && other)
 		vcpu_kick(out);

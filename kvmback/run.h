@@ -176,6 +176,8 @@ static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
 /* In a run by turns, from another thread than the run's: the vCPU that has its turn comes out, where another could run. */
 void run_end_turn(struct kvm_vm *vm);
+/* Neither halted nor outside while another is in emulated SMM. */
+bool vcpu_may_run(const struct kvcpu *v);
 
 /* vcpu.c: from the debugger's thread, but for vcpu_busy(), vcpu_kick() and run_kick_all(), which any may call */
 /* Its thread, once; for one that runs here the watch over its steps. */

@@ -163,20 +163,27 @@ bool exit_io(struct kvcpu *v)
 	return io_resume(v);
 }
 
+/* Other tables than those that breakpoints and watchpoints were put in by? */
+static bool tables_moved(const struct kvcpu *v)
+{
+	const struct run_plan *p = &v->thread->plan;
+	const struct kvm_sregs *s = &v->run->s.regs.sregs;
+
+	return p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
+	       p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
+}
+
 /* The tables may have changed since breakpoints were put in: exits are when it is seen. So is another mode, where it is to
  * be told: CPL3 runs freely, and what CPL0 did meanwhile shows here. False: stopped. */
 static bool look_again(struct kvcpu *v)
 {
 	const struct run_state *rs = v->vm->rs;
 	const struct run_plan *p = &v->thread->plan;
-	const struct kvm_sregs *s = vcpu_sregs(v);
 	bool catch_mode = rs->catch & CATCH_MODE;
 
 	if (catch_mode && vcpu_mode_changed(v, p))
 		return io_finish(v) && vcpu_stop(v, STOP_MODE);
-	bool moved = p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
-		     p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
-	if (rs->n_plants && (p->unresolved || moved))
+	if (rs->n_plants && (p->unresolved || tables_moved(v)))
 		plant_relay(v);
 	else if (catch_mode && vcpu_cpl(v) == 0)
 		plant_relay(v);
@@ -409,10 +416,20 @@ bool exit_halt(struct kvcpu *v)
 	return vcpu_regs(v)->rflags & RFLAGS_IF ? vcpu_out(v, OUT_HALT) : vcpu_stop(v, STOP_HLT);
 }
 
+/* By a signal: a kick, or that of a root that was loaded. An armed page that was touched is dealt with first. */
+static bool came_out(struct kvcpu *v)
+{
+	if (!exit_kicked(v))
+		return false;
+	if (v->vm->rs->n_plants && tables_moved(v) && !atomic_load(&v->thread->touched))
+		plant_relay(v);
+	return true;
+}
+
 bool exit_free(struct kvcpu *v, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN)
-		return exit_kicked(v);
+		return came_out(v);
 	if (rc)
 		return exit_failed(v, rc);
 	switch (v->run->exit_reason) {

@@ -12,6 +12,7 @@
 #include "kvmback/fault.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/pages.h"
+#include "kvmback/rootwake.h"
 
 #define ROOTS_MAX 4096
 #define ENTRY_FRAME 0x000ffffffffff000ull
@@ -44,8 +45,6 @@ struct walker {
 	bool again;	/* and it has */
 	uint64_t given; /* the page that was continued last */
 	bool last;	/* nothing that is armed follows the stage at hand */
-	pid_t tid;	/* whose ring that is */
-	struct recorded *ring;
 };
 
 struct fault_walk {
@@ -56,7 +55,6 @@ struct fault_walk {
 	struct root root[ROOTS_MAX];
 	size_t n;
 	atomic_bool any_open;
-	struct trace *roots; /* look-ups of roots' shadow pages wake whoever makes them */
 	struct walker walker[KVM_MAX_VCPUS_HERE];
 };
 
@@ -82,14 +80,12 @@ const char *fault_walk_mode_why(const struct regs *r)
 
 int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fault_walk **out, struct err *e)
 {
-	static const char *const stage[] = {"shadow-page"};
 	struct fault_walk *g = calloc(1, sizeof(*g));
 	int rc;
 
 	if (!g)
 		return err_nomem(e, "catch fault");
-	/* Of the role the low bits are the level: 4 and 5 are roots, and few others. */
-	rc = trace_open_some(&g->roots, stage, ARRAY_LEN(stage), "role & 4", true, e);
+	rc = rootwake_set(vm, ROOTWAKE_FAULTS, true, e);
 	if (rc) {
 		free(g);
 		err_prefix(e, "catch fault: ");
@@ -107,7 +103,7 @@ void fault_walk_destroy(struct fault_walk *g)
 {
 	if (!g)
 		return;
-	trace_close(g->roots);
+	(void)!rootwake_set(g->vm, ROOTWAKE_FAULTS, false, NULL);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
@@ -471,25 +467,12 @@ void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 	w->given = hva;
 }
 
-/* This thread's look-ups of roots wake it from now on. */
-static void attach(struct fault_walk *g, struct walker *w)
-{
-	pid_t tid = gettid();
-
-	if (w->tid != tid)
-		w->ring = trace_ring(g->roots, tid, NULL);
-	w->tid = tid;
-	if (w->ring && trace_news(w->ring))
-		trace_read_ring(g->roots, w->ring, NULL, NULL);
-}
-
 void fault_walk_again(struct fault_walk *g, struct kvcpu *v)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct walker *w = &g->walker[v->index];
 
 	w->given = 0;
-	attach(g, w);
 	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
 		(void)!take_root(g, w, s->cr0, s->cr3, s->cr4, s->efer, NULL);
 	arm_opened(g);

@@ -82,11 +82,11 @@ static int read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 	return read_slot(s, gpa, entry, size);
 }
 
-bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
+bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk *out)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct paging_mem mem = {.ctx = v, .read = read_entry};
-	struct regs r = {.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer};
+	struct regs r = {.cr0 = s->cr0, .cr3 = cr3, .cr4 = s->cr4, .efer = s->efer};
 	struct paging pg;
 
 	if (!(s->cr0 & CR0_PG)) {
@@ -98,6 +98,11 @@ bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
 		pg.maxphyaddr = v->vm->m.maxphyaddr;
 	paging_walk(&pg, &mem, linear, ACCESS_READ | ACCESS_IMPLICIT, false, out);
 	return !out->fault.present;
+}
+
+bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
+{
+	return gmem_walk_under(v, vcpu_sregs(v)->cr3, linear, out);
 }
 
 bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights)

@@ -86,6 +86,7 @@ struct kvm_vm {
 	struct pages *pages;	   /* pages.c; NULL until a page is armed */
 	struct kvm_mmu *mmu;	   /* mmucatch.c; NULL until something is caught */
 	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
+	struct rootwake *rootwake; /* rootwake.c; NULL until wanted */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };
 

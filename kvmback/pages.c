@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GVA_MAX (16ull << 20)  /* a longer range of virtual addresses is not looked up page by page */
-#define READ_MAX (64ull << 20) /* every page of a range whose reads are watched must exist */
+#include "kvmback/kernel/kview.h"
+
+#define ROOT_FRAME 0x000fffffffffffe0ull /* of CR3, without PCID and PCD, PWT; PAE's table is on 32 bytes */
+#define GVA_MAX (16ull << 20)		 /* a longer range of virtual addresses is not looked up page by page */
+#define READ_MAX (64ull << 20)		 /* every page of a range whose reads are watched must exist */
 
 bool pages_grow(void *array, size_t n, size_t *cap, size_t size)
 {
@@ -218,13 +221,11 @@ static const char *want_entries(struct kvcpu *v, const struct walk *w, struct se
 	return why;
 }
 
-static const char *want_gva(struct kvcpu *v, const struct plant *w)
+static const char *want_under(struct kvcpu *v, const struct plant *w, uint64_t cr3)
 {
 	struct seen seen[LEVELS] = {0};
 	const char *why = NULL;
 
-	if (w->len > GVA_MAX)
-		return "it is longer than 16 MiB of virtual addresses (-phys has no such limit)";
 	for (uint64_t at = w->addr, end = w->addr + w->len; at != end && !why;) {
 		uint64_t next = (at | PAGE_OFFSET_MASK) + 1;
 		const struct slot *s;
@@ -232,7 +233,7 @@ static const char *want_gva(struct kvcpu *v, const struct plant *w)
 
 		if (next > end || !next)
 			next = end;
-		bool mapped = gmem_walk(v, at, &walk);
+		bool mapped = gmem_walk_under(v, cr3, at, &walk);
 		why = want_entries(v, &walk, seen);
 		s = mapped ? gmem_slot(v, walk.gpa) : NULL;
 		if (s && !why)
@@ -240,6 +241,66 @@ static const char *want_gva(struct kvcpu *v, const struct plant *w)
 		at = next;
 	}
 	return why;
+}
+
+static bool has_tables(struct kvcpu *v)
+{
+	return vcpu_sregs(v)->cr0 & CR0_PG;
+}
+
+static void put_root(struct kvcpu_run *t, uint64_t cr3)
+{
+	unsigned at = 0;
+
+	while (at < t->n_roots && t->root[at] != cr3)
+		at++;
+	if (at == ROOTS_KEPT)
+		at--;
+	t->n_roots += at == t->n_roots;
+	memmove(t->root + 1, t->root, at * sizeof(*t->root));
+	t->root[0] = cr3;
+}
+
+/* CR3 may go back to one of those that KVM keeps, and nobody is told. */
+static void put_kept_roots(struct kvcpu *v)
+{
+	struct root_list l = {0};
+	struct kview *k;
+
+	if (kvm_kview(v->vm, &k, NULL) || kview_roots(k, &l, NULL))
+		return;
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i].vcpu == v->index && l.v[i].page)
+			put_root(v->thread, l.v[i].cr3 & ROOT_FRAME);
+	root_list_free(&l);
+}
+
+static const char *want_gva(struct kvcpu *v, const struct plant *w)
+{
+	struct kvcpu_run *t = v->thread;
+	uint64_t cr3 = vcpu_sregs(v)->cr3 & ROOT_FRAME;
+	const char *why = NULL;
+
+	if (w->len > GVA_MAX)
+		return "it is longer than 16 MiB of virtual addresses (-phys has no such limit)";
+	if (!has_tables(v))
+		return want_under(v, w, cr3);
+	if (!t->n_roots)
+		put_kept_roots(v);
+	put_root(t, cr3);
+	for (unsigned i = 0; i < t->n_roots && !why; i++)
+		why = want_under(v, w, t->root[i]);
+	return why;
+}
+
+bool pages_follow(const struct kvm_vm *vm)
+{
+	const struct pages *p = vm->pages;
+
+	for (size_t i = 0; p && i < p->n_pieces; i++)
+		if (p->piece[i].table)
+			return true;
+	return false;
 }
 
 const char *pages_want(struct kvcpu *v, const struct plant *w)

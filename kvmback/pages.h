@@ -29,8 +29,11 @@ bool pages_armed(const struct pages *p);
 bool pages_protected(struct pages *p, uint64_t hva);
 
 /* What watchpoints want armed, from plant.c under lay_lock: begin for a vCPU, want each, then apply. want: NULL, or why it
- * cannot be armed. What is not mapped, or no memory, needs nothing now: the tables that say so are armed. */
+ * cannot be armed. What is not mapped, or no memory, needs nothing now: the tables that say so are armed. A virtual address
+ * is watched under the tables of now and those that were in use before. */
 void pages_begin(struct kvcpu *v);
+/* Is anything watched by virtual addresses, under tables that may become others? */
+bool pages_follow(const struct kvm_vm *vm);
 const char *pages_want(struct kvcpu *v, const struct plant *w);
 bool pages_apply(struct kvm_vm *vm); /* false: some could not be armed */
 /* A slot's memory goes. */

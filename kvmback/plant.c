@@ -8,6 +8,7 @@
  */
 #include "kvmback/fault.h"
 #include "kvmback/pages.h"
+#include "kvmback/rootwake.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>
@@ -334,6 +335,8 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 	if (!pages_apply(vm))
 		for (unsigned i = 0; i < vm->m.vcpus; i++)
 			vm->vcpu[i].thread->plan.slow_why = REFUSED;
+	/* Where it cannot be, other tables are seen at the next exit. */
+	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, pages_follow(vm), NULL);
 	pthread_mutex_unlock(&vm->rs->lay_lock);
 	return 0;
 }

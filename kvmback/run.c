@@ -7,6 +7,7 @@
 #include "kvmback/fault.h"
 #include "kvmback/mmucatch.h"
 #include "kvmback/pages.h"
+#include "kvmback/rootwake.h"
 
 #include "core/debug/access.h"
 
@@ -526,6 +527,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		v->thread = NULL;
 	}
 	kvm_mmu_destroy(vm);
+	rootwake_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
 	pthread_mutex_destroy(&vm->rs->board_lock);

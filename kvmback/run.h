@@ -67,6 +67,9 @@ struct run_plan {
 
 struct trap_page;
 
+/* At least as many as KVM goes back to without a look-up: the current one and three more. */
+#define ROOTS_KEPT 8
+
 struct kvcpu_run {
 	struct kvcpu *v;
 	pthread_t thread;
@@ -107,6 +110,8 @@ struct kvcpu_run {
 	bool at_known;	     /* the registers when it was touched */
 	uint64_t at_gpr[16], at_rip;
 	struct access_decoder *accesses;
+	uint64_t root[ROOTS_KEPT]; /* tables under which virtual addresses are watched, the newest first: pages.c */
+	unsigned n_roots;
 	bool rep; /* a REP iteration is under way with rcx 1 */
 	bool rep_repne, rep_compares;
 	uint64_t rep_count, rep_mask, rep_rip, rep_next;
@@ -316,6 +321,8 @@ uint64_t vcpu_linear(struct kvcpu *v, const struct kvm_segment *seg, uint64_t of
 uint64_t vcpu_linear_rip(struct kvcpu *v);
 /* The walk of the vCPU's tables, n 0 where paging is off; false where it ends in a fault. */
 bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out);
+/* The same under another root, of the mode that the vCPU is in. */
+bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk *out);
 bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights);
 struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa);
 /* The debugger's view of one byte; NULL where there is no memory, or where write and it is a file's. */

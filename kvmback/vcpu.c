@@ -9,6 +9,7 @@
 #include "kvmback/fault.h"
 #include "kvmback/mmucatch.h"
 #include "kvmback/pages.h"
+#include "kvmback/rootwake.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -57,6 +58,7 @@ static int enter(struct kvcpu *v)
 		t->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	bool trap = v->vm->rs->trap && trap_page_in(v);
+	rootwake_enter(v);
 	kvm_faults_enter(v);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	cross(v);

@@ -341,6 +341,58 @@ static void other_modes(void **state)
 	}
 }
 
+/* ---- other tables */
+
+#define ROOT_B 0x20000u
+
+/* A second root, over tables of its own where they differ: linear 0x7000 is 0x9000 under it. */
+static void second_root(struct guest *g)
+{
+	uint64_t entry, leaf = 0x9007;
+	uint8_t table[PAGE_SIZE_4K];
+
+	for (unsigned level = 0; level < 4; level++) {
+		guest_peek(g, GUEST_CR3 + level * 0x1000, table, sizeof(table));
+		guest_poke(g, ROOT_B + level * 0x1000, table, sizeof(table));
+		entry = (ROOT_B + (level + 1) * 0x1000) | 7;
+		if (level < 3)
+			guest_poke(g, ROOT_B + level * 0x1000, &entry, sizeof(entry));
+	}
+	guest_poke(g, ROOT_B + 0x3000 + 7 * 8, &leaf, sizeof(leaf));
+}
+
+static void hit_at(struct guest *g, unsigned n, uint64_t gpa)
+{
+	assert_int_equal(guest_continue(g), STOP_WATCHPOINT);
+	assert_int_equal(g->stop.gva, 0x7000);
+	assert_int_equal(g->stop.gpa, gpa);
+	assert_int_equal(g->stop.data[0], n);
+}
+
+/* A virtual address is watched under each root that is loaded, the first time without an exit, then without a look-up; the
+ * other page of that number is nobody's. */
+static void other_roots(void **state)
+{
+	OPEN(g, GUEST_LONG, 0, 1);
+
+	(void)state;
+	second_root(&g);
+	/* mov byte [0x7000], 1; mov cr3, rbx; mov byte [0x7000], 2; mov cr3, rcx; mov byte [0x7000], 3; mov byte [0x9000],
+	 * 9; mov cr3, rbx; mov byte [0x7000], 4 */
+	CODE(&g, "\xc6\x04\x25\x00\x70\x00\x00\x01\x0f\x22\xdb\xc6\x04\x25\x00\x70\x00\x00\x02\x0f\x22\xd9"
+		 "\xc6\x04\x25\x00\x70\x00\x00\x03\xc6\x04\x25\x00\x90\x00\x00\x09\x0f\x22\xdb"
+		 "\xc6\x04\x25\x00\x70\x00\x00\x04");
+	guest_set(&g, 0, RBX, ROOT_B);
+	guest_set(&g, 0, RCX, GUEST_CR3);
+	watch(&g, 1, PLANT_WRITE, 0x7000, 1, false);
+	hit_at(&g, 1, 0x7000);
+	hit_at(&g, 2, 0x9000);
+	hit_at(&g, 3, 0x7000);
+	hit_at(&g, 4, 0x9000);
+	ended(&g, 0);
+	guest_close(&g);
+}
+
 /* ---- together with fault stepping */
 
 static void while_catching_faults(void **state)
@@ -657,6 +709,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(single_steps),
 	    cmocka_unit_test(own_writes),
 	    cmocka_unit_test(other_modes),
+	    cmocka_unit_test(other_roots),
 	    cmocka_unit_test(while_catching_faults),
 	    cmocka_unit_test(watched_table),
 	    cmocka_unit_test(interrupt),

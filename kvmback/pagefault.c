@@ -261,6 +261,7 @@ static bool answer(struct pages *p, const struct message *m)
 	if (!mine && !m->f.protect)
 		return false;
 	at(p, m, ANSWER_READ);
+	p->last = v ? v->index : p->last;
 	if (!mine)
 		open_disarmed(p, &m->f);
 	else if (v && in_guest(m->entry))
@@ -298,6 +299,21 @@ static void answer_all(struct pages *p)
 	pthread_mutex_unlock(&p->reader);
 }
 
+/* Waking a CPU that sleeps takes longer than all the rest of an answer, so the thread waits where the vCPU runs, which
+ * sleeps while it is answered. Where it may not, it stays. */
+static void follow(struct pages *p)
+{
+	int cpu = atomic_load_explicit(&p->vm->vcpu[p->last].thread->cpu, memory_order_relaxed);
+	cpu_set_t set;
+
+	if (cpu == p->cpu || cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET((unsigned)cpu, &p->allowed))
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	if (!pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
+		p->cpu = cpu;
+}
+
 /* What to wait for; false: quit. */
 static bool poll_begin(struct pages *p, struct pollfd pfd[2])
 {
@@ -326,6 +342,7 @@ static void *pages_main(void *arg)
 	while (poll_begin(p, pfd)) {
 		uint64_t n;
 
+		follow(p);
 		(void)poll(pfd, 2, -1);
 		poll_end(p);
 		if (pfd[0].revents && read(p->wake, &n, sizeof(n)) < 0)
@@ -383,6 +400,9 @@ static int create(struct kvm_vm *vm, const char *what, struct err *e)
 		return err_nomem(e, what);
 	p->vm = vm;
 	uffd_init(&p->uffd);
+	p->cpu = -1;
+	if (sched_getaffinity(0, sizeof(p->allowed), &p->allowed))
+		CPU_ZERO(&p->allowed);
 	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->wake < 0) {
 		int saved = errno;

@@ -8,6 +8,8 @@
 
 #include "kvmback/pages.h"
 
+#include <sched.h>
+
 /* A part of a watched range that is contiguous in a slot's memory. */
 struct piece {
 	uint64_t hva, len, gva, gpa;
@@ -47,7 +49,10 @@ struct pages {
 	bool has_thread, quit;
 	bool polling, hold; /* the thread is in poll() on the userfaultfd; it is not to be */
 	pthread_cond_t out;
-	int wake; /* eventfd */
+	cpu_set_t allowed; /* CPUs the thread may run on, */
+	int cpu;	   /* and where it keeps itself; -1: anywhere */
+	unsigned last;	   /* the vCPU that was answered last */
+	int wake;	   /* eventfd */
 	struct piece *piece;
 	size_t n_pieces, cap_pieces;
 	struct armed *armed; /* ascending, apart from each other */

@@ -105,6 +105,7 @@ struct kvcpu_run {
 	atomic_bool touched; /* an armed page was: watch_touched() before the next KVM_RUN */
 	atomic_bool quiet;   /* an instruction is being stepped and looked at anyway. Changes while out of KVM_RUN only */
 	atomic_uint entries; /* vcpu_entry() */
+	atomic_int cpu;	     /* where KVM_RUN was called last */
 	unsigned at_entry;   /* what it is behind the entry in which a page was touched */
 	bool moved;	     /* a watched address may be somewhere else now: plant_relay() */
 	bool at_known;	     /* the registers when it was touched */

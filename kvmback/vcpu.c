@@ -70,6 +70,8 @@ static int enter(struct kvcpu *v)
 
 int vcpu_enter(struct kvcpu *v)
 {
+	if (v->vm->pages)
+		atomic_store_explicit(&v->thread->cpu, sched_getcpu(), memory_order_relaxed);
 	cross(v);
 	if (!pages_left_open(v))
 		return enter(v);

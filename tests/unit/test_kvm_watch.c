@@ -671,6 +671,39 @@ static void steps_behind_a_watch(void **state)
 	}
 }
 
+/* ---- where the pages' thread is */
+
+/* It waits where the vCPU runs, of the CPUs that were allowed when it began; nobody else is bound to one. */
+static void on_the_vcpus_cpu(void **state)
+{
+	cpu_set_t before, one, now, its;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	CPU_SET((unsigned)sched_getcpu(), &one);
+	for (int bound = 0; bound <= 1; bound++) {
+		const cpu_set_t *allowed = bound ? &one : &before;
+		OPEN(g, GUEST_LONG, 3, 1);
+
+		/* inc dword [0x5000]; jmp back */
+		CODE(&g, "\xff\x04\x25\x00\x50\x00\x00\xeb\xf7");
+		assert_int_equal(sched_setaffinity(0, sizeof(*allowed), allowed), 0);
+		watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
+		assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+		/* The vCPU goes where it is let; the thread, which began bound, does not. */
+		for (int i = 0; i < 20; i++)
+			hit(&g, 1, GUEST_CODE + 7, 0x5000, 4, true);
+		assert_int_equal(pthread_getaffinity_np(kvm_of(g.m)->pages->thread, sizeof(its), &its), 0);
+		assert_int_equal(CPU_COUNT(&its), 1);
+		CPU_AND(&now, &its, allowed);
+		assert_true(CPU_EQUAL(&now, &its));
+		assert_int_equal(sched_getaffinity(0, sizeof(now), &now), 0);
+		assert_true(CPU_EQUAL(&now, &before));
+		guest_close(&g);
+	}
+}
+
 /* ---- slots that change under a watch */
 
 static void slot_flip(void **state)
@@ -717,6 +750,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(two_vcpus),
 	    cmocka_unit_test(late_answers),
 	    cmocka_unit_test(steps_behind_a_watch),
+	    cmocka_unit_test(on_the_vcpus_cpu),
 	    cmocka_unit_test(slot_flip),
 	};
 

@@ -100,5 +100,26 @@ def mmu_not_permitted():
     assert "tracepoints: tracefs" in line and "CAP_SYS_ADMIN" in line, line
 
 
+def numbers_that_cannot_be(backend):
+    for line, what in (("catch exception 300", "0xff"), ("catch pio 0x10000", "0xffff"), ("catch exception XX", "no exception of that name"),
+                       ("catch mmu foo", "zap, unsync, sync or spte")):
+        said = refused(line, backend=backend)
+        assert what in said, said
+    assert "outside" in refused("b *0x200012", "ignore 1 -1", backend=backend)
+
+
+def condition_that_is_none(backend):
+    """Stops, and says why; it is not said to be true."""
+    v = ok("b *0x200012 if foo bar", "run", backend=backend)
+    assert "could not be evaluated" in v[-1]["why"] and "is true" not in v[-1]["why"], v[-1]
+
+
+def symbol_of_a_segmented_rip(backend):
+    """What a sentence calls rip is what the line above it calls it."""
+    v = ok("catch smi", "run", image="demo:smm", backend=backend)
+    assert "0x8000 (smi_handler)" in v[-1]["why"], v[-1]
+
+
 if __name__ == "__main__":
-    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted]))
+    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
+                   numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What stops a guest besides breakpoints: catchpoints, and the way out of a fault that one stopped in."""
-import os, sys
+import os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import Skip, can_read_kernel, drop, main, num, ok, refused, start
@@ -100,6 +100,30 @@ def mmu_not_permitted():
     assert "tracepoints: tracefs" in line and "CAP_SYS_ADMIN" in line, line
 
 
+def stops_of(line, image, backend):
+    """All stops of one catchpoint: mode, privilege and rip as why tells them."""
+    tcl = f"dbg::{line}; set all {{}}; for {{set s [dbg::run]}} {{[dict exists $s breakpoint]}} {{set s [dbg::c]}} " \
+          "{lappend all [dict get $s why]}; set all"
+    return ok(tcl, image=image, backend=backend)[-1]
+
+
+def modes(backend):
+    """Each change by itself, where it is made: those that a far jump makes, too, and those of an SMI."""
+    told = [re.search(r"in (\w+) mode at CPL 0 .*; rip is \S+ \((\w+)", w).groups() for w in stops_of("catch mode", "demo:real", backend)]
+    assert told == [("prot16", "real_mode"), ("prot32", "prot_mode"), ("compat", "prot_mode"), ("long", "long_mode")], told
+    v = ok("catch mode long", "run", image="demo:real", backend=backend)[-1]
+    assert v["reason"] == "mode" and "(long_mode)" in v["why"], v
+    told = [re.search(r"in (\w+) mode", w).group(1) for w in stops_of("catch mode", "demo:smm", backend)]
+    assert told == ["real", "prot32"] * 2, told
+
+
+def exception_of_an_idt_loaded_later(backend):
+    """The guest begins without an IDT, loads one, which is no exit, and has its exceptions handled there."""
+    for what in ("", " UD"):
+        v = ok(f"catch exception{what}", "run", image="demo:remap", backend=backend)[-1]
+        assert v["reason"] == "exception" and num(v["vector"]) == 6 and v["breakpoint"] == 1, v
+
+
 def numbers_that_cannot_be(backend):
     for line, what in (("catch exception 300", "0xff"), ("catch pio 0x10000", "0xffff"), ("catch exception XX", "no exception of that name"),
                        ("catch mmu foo", "zap, unsync, sync or spte")):
@@ -122,4 +146,4 @@ def symbol_of_a_segmented_rip(backend):
 
 if __name__ == "__main__":
     sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
-                   numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))
+                   modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))

@@ -262,7 +262,7 @@ int cmd_ignore(struct call *c, struct err *e)
 	if (!rc)
 		rc = named_bp(&a, &b, e);
 	if (!rc)
-		rc = args_number(&a, "COUNT", 0, UINT64_MAX, &n, e);
+		rc = args_number(&a, "COUNT", 0, INT64_MAX, &n, e);
 	if (!rc)
 		rc = args_end(&a, e);
 	if (rc)

@@ -4,6 +4,7 @@
  */
 #include "cli/breaks.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -102,6 +103,34 @@ static int mode_of(const char *word, uint64_t *mode, struct err *e)
 		       word);
 }
 
+/* A name that stands for nothing, where a number or one of the event's own words was expected. */
+static bool unknown_word(const struct args *a, const char *word)
+{
+	uint64_t ignored;
+
+	word += *word == '#';
+	return isalpha((unsigned char)*word) && session_eval(a->call->s, word, &ignored, NULL);
+}
+
+/* Numbers that the event can have: what is beyond them would never stop. */
+static int parse_numbers(struct args *a, struct bp *spec, const char *word, struct err *e)
+{
+	bool vector = spec->event == CATCH_EXCEPTION;
+	uint64_t max = vector ? 255 : spec->event == CATCH_PIO ? 0xffff : UINT64_MAX;
+	int rc;
+
+	if (vector && unknown_word(a, word))
+		return err_set(e, -EINVAL,
+			       "catch exception %.20s" WHY "there is no exception of that name" TRY
+			       "a vector, 0 to 255, or a name such as PF, GP, UD, DE",
+			       word);
+	rc = parse_range(a, &spec->arg_first, &spec->arg_last, e);
+	if (!rc && spec->arg_last > max)
+		return err_set(e, -ERANGE, "catch %s" WHY "0x%llx is beyond the last, 0x%llx" TRY "a number in that range",
+			       vector ? "exception" : "pio", (unsigned long long)spec->arg_last, (unsigned long long)max);
+	return rc;
+}
+
 static int parse_catch_arg(struct args *a, struct bp *spec, struct err *e)
 {
 	const char *word = args_peek(a);
@@ -116,7 +145,7 @@ static int parse_catch_arg(struct args *a, struct bp *spec, struct err *e)
 		spec->arg_last = spec->arg_first;
 		return rc;
 	}
-	return parse_range(a, &spec->arg_first, &spec->arg_last, e);
+	return parse_numbers(a, spec, word, e);
 }
 
 /* One number is a gfn, two are a range of gvas. */
@@ -156,6 +185,11 @@ static int parse_mmu_arg(struct args *a, struct bp *spec, struct err *e)
 	if (rc || !args_more(a))
 		return rc;
 	spec->has_arg = true;
+	word = args_peek(a);
+	if (unknown_word(a, word))
+		return err_set(e, -EINVAL,
+			       "catch mmu %.20s" WHY "that is neither an event nor a gfn" TRY "zap, unsync, sync or spte",
+			       word);
 	rc = parse_range(a, &spec->mmu.first, &spec->mmu.last, e);
 	spec->arg_first = spec->mmu.first;
 	spec->arg_last = spec->mmu.last;

@@ -89,7 +89,7 @@ static int parse_bits(struct args *a, unsigned *bits, struct err *e)
 	if (rc <= 0)
 		return rc;
 	if (strcmp(text, "16") && strcmp(text, "32") && strcmp(text, "64"))
-		return err_set(e, -EINVAL, "disas" WHY "code of %.20s bits" TRY "-bits 16, 32 or 64", text);
+		return err_set(e, -EINVAL, "disas" WHY "there is no code of %.20s bits" TRY "-bits 16, 32 or 64", text);
 	*bits = (unsigned)atoi(text);
 	return 0;
 }

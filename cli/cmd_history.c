@@ -141,7 +141,7 @@ static int cmd_reverse_stepi(struct call *c, struct err *e)
 	int rc = args_init(&a, c, e);
 
 	if (!rc && args_more(&a))
-		rc = args_number(&a, "N", 1, UINT64_MAX, &n, e);
+		rc = args_number(&a, "N", 1, INT64_MAX, &n, e);
 	if (!rc)
 		rc = args_end(&a, e);
 	if (rc)
@@ -202,7 +202,7 @@ static int set_limits(struct args *a, struct history *h, struct err *e)
 	if (has > 0)
 		rc = parse_size(size, &memory, e);
 	if (!rc && (args_more(a) || has <= 0))
-		rc = args_number(a, "N", 0, UINT64_MAX, &limit, e);
+		rc = args_number(a, "N", 0, INT64_MAX, &limit, e);
 	if (!rc)
 		rc = args_end(a, e);
 	if (rc)

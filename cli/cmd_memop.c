@@ -74,7 +74,7 @@ static int memop_write(struct call *c, struct err *e)
 	struct args a;
 	int ret = args_init(&a, c, e);
 
-	if (ret || (ret = common_args(&a, &op, true, e)) || (ret = args_hex(&a, "bytes", &bytes, &len, e)) ||
+	if (ret || (ret = common_args(&a, &op, true, e)) || (ret = args_hex(&a, "HEX", &bytes, &len, e)) ||
 	    (ret = args_end(&a, e)))
 		return ret;
 	op.size = len > UINT32_MAX ? UINT32_MAX : (uint32_t)len;

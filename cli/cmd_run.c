@@ -56,7 +56,7 @@ static int one_count(struct call *c, uint64_t *n, struct err *e)
 
 	*n = 1;
 	if (!rc && args_more(&a))
-		rc = args_number(&a, "N", 1, UINT64_MAX, n, e);
+		rc = args_number(&a, "N", 1, INT64_MAX, n, e);
 	return rc ? rc : args_end(&a, e);
 }
 

@@ -82,6 +82,33 @@ static const char tcl_help[] = "A line whose first word is no command of the deb
 			       "has no command of that name.\n"
 			       "Words with [, $, \" or { in them need a \\ or braces to be taken as they are.";
 
+static const char expressions_help[] =
+    "Where an address or a number is wanted: numbers (decimal, 0x, 0o, 0b), $registers, symbols, C's + - * / % << >> & | ^ "
+    "~\n"
+    "and parentheses, on unsigned 64 bits: `x/8gx $rsp+0x10`, `b *main+4`. A leading * as in gdb changes nothing.\n"
+    "No space stands inside one where another word may follow: `x $rsp + 8` is one, `walk $rsp r` two words.\n"
+    "Conditions (b A if COND) are Tcl's expressions instead, with == && || and $variables too: help tcl.";
+
+/* What there is to read beside commands. */
+static const struct {
+	const char *name, *text;
+} topics[] = {{"tcl", tcl_help}, {"expressions", expressions_help}};
+
+static bool help_topic(struct call *c)
+{
+	for (size_t i = 0; c->argc == 1 && i < ARRAY_LEN(topics); i++) {
+		if (strcmp(c->argv[0], topics[i].name) != 0)
+			continue;
+		struct value v = v_dict(c->pool, 2);
+		v_put(c->pool, &v, "command", v_lit(topics[i].name));
+		v_put(c->pool, &v, "help", v_lit(topics[i].text));
+		c->result = v;
+		c->view = "help-command";
+		return true;
+	}
+	return false;
+}
+
 static int run_help(struct call *c, struct err *e)
 {
 	const char *format;
@@ -91,14 +118,8 @@ static int run_help(struct call *c, struct err *e)
 		help_overview(c);
 		return 0;
 	}
-	if (c->argc == 1 && !strcmp(c->argv[0], "tcl")) {
-		struct value v = v_dict(c->pool, 2);
-		v_put(c->pool, &v, "command", v_lit("tcl"));
-		v_put(c->pool, &v, "help", v_lit(tcl_help));
-		c->result = v;
-		c->view = "help-command";
+	if (help_topic(c))
 		return 0;
-	}
 	for (size_t i = 0; i < COMMAND_GROUPS && c->argc == 1; i++)
 		if (!strcmp(c->argv[0], command_groups[i].name)) {
 			c->result = group_rows(c->pool, command_groups[i].name);
@@ -220,12 +241,12 @@ const struct command commands_support[] = {
 	.name = "help",
 	.aliases = "h ?",
 	.group = "support",
-	.usage = "[COMMAND | GROUP | tcl]",
+	.usage = "[COMMAND | GROUP | tcl | expressions]",
 	.summary = "all commands, or one in full",
 	.help = "Without a word: every command by group. With a command's name: its usage, what it gives, an example.\n"
 		"Example: help walk",
 	.complete = COMPLETE_COMMAND,
-	.words = "tcl",
+	.words = "tcl expressions",
 	.run = run_help,
     },
     {

@@ -79,6 +79,13 @@ static int start(struct session *s)
 	return s->quit ? 0 : ret;
 }
 
+static bool wants_color(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 static int run(const struct options *opt)
 {
 	static struct session s;
@@ -91,7 +98,7 @@ static int run(const struct options *opt)
 		return 1;
 	}
 	s.interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	s.color = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+	s.color = isatty(STDOUT_FILENO) && wants_color();
 	signals_init(&s);
 	if (start(&s) && opt->batch)
 		status = 1;

@@ -86,9 +86,10 @@ struct stop {
 	uint8_t insn[16]; /* the bytes that could not be emulated */
 	unsigned n_insn;
 	char error[280];
-	char next[128];	  /* ERROR: what to do about it; "" for nothing */
-	bool no_progress; /* STEP: rip and registers did not move */
-	char note[160];	  /* a backend's own remark for `why`, "" for none */
+	char next[128];	    /* ERROR: what to do about it; "" for nothing */
+	bool no_progress;   /* STEP: rip and registers did not move */
+	bool bad_condition; /* its breakpoint's could not be evaluated: note says why */
+	char note[160];	    /* a backend's own remark for `why`, "" for none */
 };
 
 #endif

@@ -299,6 +299,9 @@ static const char *slow_reason(struct kvcpu *v)
 		return "catch mode";
 	if (wanted & CATCH_EXCEPTION && idt_own(v))
 		return "catch exception in a guest with an IDT";
+	/* LIDT is no exit: where it comes, exceptions are the guest's from then on. */
+	if (wanted & CATCH_EXCEPTION && vcpu_cpl(v) == 0)
+		return "catch exception at CPL0, which may load an IDT";
 	return NULL;
 }
 
@@ -311,6 +314,7 @@ static void plan_vcpu(struct kvcpu *v)
 	unsigned n;
 
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
+	p->width = vcpu_code_width(v);
 	p->slow_why = slow_reason(v);
 	plan_smi(v);
 	plan_watches(v, vcpu_cpl(v) == 3);

@@ -119,6 +119,9 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 		return service_touch(v, out);
 
 	bool in = t->out == OUT_SMI, native = v->vm->host->x86_smm;
+	struct run_plan was = {0};
+
+	vcpu_remember_mode(v, &was);
 	int rc = !in	  ? kvm_smm_leave(v->vm, v->index, e)
 		 : native ? kvm_smi(&v->vm->m, v->index, e)
 			  : kvm_smm_enter(v->vm, v->index, e);
@@ -145,7 +148,7 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 		vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
 	else if (machine_slot_stop(&v->vm->m, v->index, vcpu_regs(v)->rip, &t->stop))
 		vcpu_out(v, OUT_STOP);
-	else
+	else if (!(v->vm->rs->catch & CATCH_MODE) || vcpu_look_at_mode(v, &was))
 		return 1;
 	tell(v, &t->stop, out);
 	return 0;

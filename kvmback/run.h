@@ -60,7 +60,8 @@ struct run_plan {
 	uint8_t dr_old[DR_COUNT][8], dr_old_len[DR_COUNT]; /* DR_WATCH: what is there */
 	const char *slow_why;				   /* not NULL: by single steps only, and why */
 	uint64_t cr0, cr3, cr4, efer;
-	unsigned cpl; /* of one that was remembered, not planned */
+	uint8_t width; /* vcpu_code_width() */
+	unsigned cpl;  /* of one that was remembered, not planned */
 	struct kvm_dtable idt;
 	bool unresolved; /* some address did not translate */
 };
@@ -257,8 +258,9 @@ bool exit_guest_int3(struct kvcpu *v, bool skip);
 /* step.c. True: exactly one instruction was executed, and the vCPU stands before the next. */
 bool step_one(struct kvcpu *v);
 /* What stands at rip: watches, breakpoints, modes after a step. True: nothing that stops. */
-void step_run(struct kvcpu *v, uint64_t count);				/* JOB_STEP */
-bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before); /* paging or width, by the control registers in it */
+void step_run(struct kvcpu *v, uint64_t count); /* JOB_STEP */
+uint8_t vcpu_code_width(struct kvcpu *v);
+bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before); /* paging or width, by what is in it */
 void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p);		/* with the privilege level */
 /* catch mode: false where mode or privilege are others than before; t->stop then says so. */
 bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before);

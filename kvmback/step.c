@@ -317,12 +317,24 @@ bool step_one(struct kvcpu *v)
 
 /* ---- a job of steps, and a free run by steps */
 
+/* The width of code, which a far transfer changes without a control register. */
+uint8_t vcpu_code_width(struct kvcpu *v)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+
+	if (!(s->cr0 & CR0_PE))
+		return 0;
+	if (vcpu_regs(v)->rflags & RFLAGS_VM)
+		return 1;
+	return s->efer & EFER_LMA && s->cs.l ? 8 : s->cs.db ? 4 : 2;
+}
+
 bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 
 	return ((before->cr0 ^ s->cr0) & (CR0_PE | CR0_PG)) || ((before->efer ^ s->efer) & EFER_LMA) ||
-	       ((before->cr4 ^ s->cr4) & (CR4_PAE | CR4_LA57));
+	       (s->cr0 & CR0_PG && (before->cr4 ^ s->cr4) & (CR4_PAE | CR4_LA57)) || before->width != vcpu_code_width(v);
 }
 
 void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p)
@@ -334,6 +346,7 @@ void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p)
 	p->cr4 = s->cr4;
 	p->efer = s->efer;
 	p->cpl = vcpu_cpl(v);
+	p->width = vcpu_code_width(v);
 }
 
 bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before)

@@ -69,8 +69,9 @@ story::tell readonly_rom "ROM in a READONLY slot" {
 	dbg::slot flags 1 +readonly
 	expect "the word" [rom_word] 0x55667788
 	dbg::mem write 0x80000 efbeadde -phys
+	expect "the debugger puts the old one back" [rom_word] 0xdeadbeef
 	whole_tour
-	expect "after another write by the guest" [rom_word] 0xdeadbeef
+	expect "the word, after the guest's write" [rom_word] 0xdeadbeef
 	shadowed "its spte" { expect "  its spte's writable, host-writable" [rights 0x280000] {0 0} }
 
 	step {A ROM out of a file.}

@@ -8,10 +8,7 @@
 static struct value catch_means(struct pool *p, const struct bp *b)
 {
 	unsigned long long first = b->arg_first, last = b->arg_last;
-	const char *unit = b->event == CATCH_MMIO   ? "gpa"
-			   : b->event == CATCH_PIO  ? "port"
-			   : b->event == CATCH_SLOT ? "slot"
-						    : "";
+	const char *unit = b->event == CATCH_MMIO ? "gpa" : b->event == CATCH_PIO ? "port" : "";
 
 	if (b->event == CATCH_EXCEPTION)
 		return first == last ? v_strf(p, "vector %llu", first) : v_strf(p, "vectors %llu to %llu", first, last);
@@ -21,6 +18,8 @@ static struct value catch_means(struct pool *p, const struct bp *b)
 		return v_strf(p, "into %s mode", cpu_mode_name((enum cpu_mode)first));
 	if (!b->event && b->fault.gva)
 		return v_strf(p, "gva 0x%llx to 0x%llx", first, last);
+	if (b->event == CATCH_SLOT)
+		return first == last ? v_strf(p, "slot %llu", first) : v_strf(p, "slots %llu to %llu", first, last);
 	if (!b->event || b->event == CATCH_MMU)
 		unit = "gfn";
 	return first == last ? v_strf(p, "%s 0x%llx", unit, first) : v_strf(p, "%s 0x%llx to 0x%llx", unit, first, last);

@@ -63,8 +63,11 @@ static void draw_guest(struct out *o, struct tree *t, const struct value *v)
 	if (steps->n) {
 		out_textf(o, "  %s paging, cr3 ", get_str(v, "mode"));
 		out_field(o, v, "cr3");
-	} else {
+	} else if (!strcmp(get_str(v, "mode"), "none")) {
 		out_text(o, "  none: paging is off");
+	} else {
+		/* not canonical */
+		out_textf(o, "  %s paging, none of them is read", get_str(v, "mode"));
 	}
 	out_text(o, "\n");
 	for (uint32_t i = 0; i < steps->n; i++) {

@@ -76,6 +76,7 @@ bool control_passes(struct debugger *d, struct bp *b, struct stop *s)
 	struct err why = {0};
 	int yes = b->condition && d->condition ? d->condition(d->condition_ctx, b, s, &why) : 1;
 
+	s->bad_condition = yes < 0;
 	if (yes < 0)
 		snprintf(s->note, sizeof(s->note), "the condition of breakpoint %d could not be evaluated: %.90s", b->id,
 			 why.why[0] ? why.why : why.what);

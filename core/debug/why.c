@@ -4,7 +4,7 @@
  * appends to a bounded text. Only exceptions and guest accesses look anything up (a walk, a slot); steps stay cheap, since
  * every stop is told by one of these sentences.
  */
-#include "core/debug/debugger.h"
+#include "core/debug/control.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,12 +26,25 @@ void why_add(struct why *w, const char *fmt, ...)
 		w->len = w->len + (size_t)n < w->size ? w->len + (size_t)n : w->size - 1;
 }
 
-void why_addr(struct why *w, uint64_t addr)
+/* An offset in CS as a linear address, which is what symbols are. */
+static uint64_t linear_rip(struct why *w, uint64_t rip)
+{
+	struct where at;
+
+	if (rip == w->rip)
+		return w->linear;
+	w->rip = w->linear = rip;
+	if (w->d->m && !control_where(w->d, w->s->vcpu, &at, NULL))
+		w->linear = control_linear(&at, &at.r.seg[SEG_CS], rip);
+	return w->linear;
+}
+
+void why_rip(struct why *w, uint64_t rip)
 {
 	char sym[96];
 
-	symbols_format(&w->d->syms, addr, sym, sizeof(sym));
-	why_add(w, *sym ? "0x%llx (%s)" : "0x%llx", (unsigned long long)addr, sym);
+	symbols_format(&w->d->syms, linear_rip(w, rip), sym, sizeof(sym));
+	why_add(w, *sym ? "0x%llx (%s)" : "0x%llx", (unsigned long long)rip, sym);
 }
 
 /* "slot 1 (READONLY, gpa 0x80000 to 0x8ffff)", "no slot", with the device's window where there is one. */
@@ -71,7 +84,7 @@ static void why_none(struct why *w)
 	why_add(w, "The VM has not run yet");
 	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR, &r, NULL)) {
 		why_add(w, "; vCPU %u stands at its entry ", w->s->vcpu);
-		why_addr(w, r.rip);
+		why_rip(w, r.rip);
 	}
 	why_add(w, ".");
 }
@@ -80,15 +93,15 @@ static void why_step(struct why *w)
 {
 	if (w->s->no_progress) {
 		why_add(w, "vCPU %u was stepped at ", w->s->vcpu);
-		why_addr(w, w->s->rip);
+		why_rip(w, w->s->rip);
 		why_add(w, " but neither rip nor any register moved: this host does not get past the instruction");
 		why_insn(w, w->s->rip, NULL, 0);
 		why_add(w, "; set $rip behind it to go on.");
 		return;
 	}
-	if (symbols_by_addr(&w->d->syms, w->s->rip)) {
+	if (symbols_by_addr(&w->d->syms, linear_rip(w, w->s->rip))) {
 		why_add(w, "vCPU %u was stepped and stands at ", w->s->vcpu);
-		why_addr(w, w->s->rip);
+		why_rip(w, w->s->rip);
 		why_add(w, ".");
 	} else {
 		why_add(w, "vCPU %u was stepped and stands at 0x%llx.", w->s->vcpu, (unsigned long long)w->s->rip);
@@ -100,7 +113,7 @@ static void add_hits(struct why *w, const struct bp *b)
 	if (!b)
 		return;
 	why_add(w, ", hit %llu time%s", (unsigned long long)b->hits, b->hits == 1 ? "" : "s");
-	if (b->condition)
+	if (b->condition && !w->s->bad_condition)
 		why_add(w, ", its condition %s is true", b->condition);
 }
 
@@ -116,7 +129,7 @@ static void why_breakpoint(struct why *w)
 		why_add(w, " (%s)", b->at);
 	add_hits(w, b);
 	why_add(w, ": vCPU %u is about to execute ", w->s->vcpu);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	why_add(w, ".");
 }
 
@@ -145,10 +158,10 @@ static void why_watchpoint(struct why *w)
 		why_add(w, ", value 0x%llx", data_of(s->data, s->len));
 	if (s->has_by) {
 		why_add(w, ", by the instruction at ");
-		why_addr(w, s->by);
+		why_rip(w, s->by);
 	}
 	why_add(w, "; rip is ");
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	why_add(w, ".");
 }
 
@@ -173,12 +186,12 @@ static void why_fault_stage(struct why *w)
 	}
 	if (s->rip_old) {
 		why_add(w, "; its instruction has not completed. Which one that is this KVM leaves in the processor: ");
-		why_addr(w, s->rip);
+		why_rip(w, s->rip);
 		why_add(w, " is where the last stop was.");
 		return;
 	}
 	why_add(w, "; the instruction at ");
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	why_add(w, " has not completed.");
 }
 
@@ -196,7 +209,7 @@ static void why_mmio(struct why *w)
 	else
 		why_add(w, ": the access leaves the guest as MMIO");
 	why_add(w, "; rip is ");
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	why_add(w, ".");
 }
 
@@ -235,7 +248,7 @@ static void why_pio(struct why *w)
 	if (s->count > 1)
 		why_add(w, ", %u times (a string instruction)", s->count);
 	why_add(w, "; rip is ");
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	why_add(w, ".");
 }
 
@@ -244,7 +257,7 @@ static void why_hlt(struct why *w)
 	struct regs r;
 
 	why_add(w, "vCPU %u executed hlt, rip is ", w->s->vcpu);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR, &r, NULL))
 		why_add(w, "; interrupts are %s",
 			r.rflags & RFLAGS_IF ? "on (IF set), but no device here raises any"
@@ -257,7 +270,7 @@ static void why_shutdown(struct why *w)
 	struct regs r;
 
 	why_add(w, "vCPU %u shut down (triple fault) at ", w->s->vcpu);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
 		why_add(w, ": an exception could not be delivered through the IDT at 0x%llx, limit 0x%x; cr2 is 0x%llx",
 			(unsigned long long)r.idt.base, r.idt.limit, (unsigned long long)r.cr2);
@@ -269,7 +282,7 @@ static void why_smi(struct why *w)
 	uint32_t smbase;
 
 	why_add(w, "An SMI took vCPU %u into system management mode; the handler's first instruction is at ", w->s->vcpu);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	if (w->d->m && !machine_smbase(w->d->m, w->s->vcpu, &smbase, NULL))
 		why_add(w, ", SMBASE is 0x%x and the state-save area at 0x%x", smbase, smbase + SMM_SAVE_OFFSET);
 	why_add(w, ".");
@@ -278,7 +291,7 @@ static void why_smi(struct why *w)
 static void why_rsm(struct why *w)
 {
 	why_add(w, "RSM took vCPU %u out of system management mode; it goes on at ", w->s->vcpu);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	why_add(w, ".");
 }
 
@@ -295,7 +308,7 @@ static void why_mode(struct why *w)
 			cpu_mode_name(regs_mode(&r)), regs_cpl(&r), (unsigned long long)r.cr0, (unsigned long long)r.cr4,
 			(unsigned long long)r.efer);
 	why_add(w, "; rip is ");
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	why_add(w, ".");
 }
 
@@ -307,21 +320,21 @@ static void why_slot(struct why *w)
 		why_add(w, "Catchpoint %d: ", s->breakpoint);
 	why_add(w, "%s %d %s; vCPU %u stands at ", s->breakpoint > 0 ? "slot" : "Slot", s->slot,
 		s->note[0] ? s->note : "changed", s->vcpu);
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	why_add(w, ".");
 }
 
 static void why_interrupted(struct why *w)
 {
 	why_add(w, "vCPU %u was interrupted at ", w->s->vcpu);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	why_add(w, ".");
 }
 
 static void why_exit(struct why *w)
 {
 	why_add(w, "The guest asked the board to end with exit code %llu, at ", (unsigned long long)w->s->exit_code);
-	why_addr(w, w->s->rip);
+	why_rip(w, w->s->rip);
 	why_add(w, ".");
 }
 
@@ -341,7 +354,7 @@ static void why_error(struct why *w)
 	unsigned len = 0;
 
 	why_add(w, "The host could not go on with vCPU %u at ", s->vcpu);
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	if (s->error[0])
 		why_add(w, ": %s", s->error);
 	if (n || s->suberror == SUBERROR_EMULATION)
@@ -377,7 +390,7 @@ void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
 	    [STOP_EXIT] = why_exit,
 	    [STOP_ERROR] = why_error,
 	};
-	struct why w = {.d = d, .s = s, .buf = buf, .size = size};
+	struct why w = {.d = d, .s = s, .buf = buf, .size = size, .rip = ~0ull, .linear = ~0ull};
 
 	if (!size)
 		return;

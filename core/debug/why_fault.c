@@ -182,7 +182,7 @@ void why_exception(struct why *w)
 	if (s->breakpoint > 0)
 		why_add(w, "Catchpoint %d: ", s->breakpoint);
 	why_add(w, "%s%s%s (vector %u) on vCPU %u at ", m, *m ? ", " : "", exception_name(s->vector), s->vector, s->vcpu);
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	if (s->vector == 14) {
 		why_add(w, ": ");
 		add_pf_bits(w, s->error_code);

@@ -13,12 +13,13 @@ struct why {
 	const struct stop *s;
 	char *buf;
 	size_t len, size;
+	uint64_t rip, linear; /* looked up last */
 };
 
 /* Append; what does not fit is cut. */
 void why_add(struct why *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* "0x200000 (main+0x4)" */
-void why_addr(struct why *w, uint64_t addr);
+/* "0x200000 (main+0x4)": an offset in CS, as rip is */
+void why_rip(struct why *w, uint64_t rip);
 /* ", `mov eax, 1` (bytes b8 01 …)" of n bytes, or (n 0) of what stands at rip. Returns the instruction's length, 0 where
  * there is none. */
 unsigned why_insn(struct why *w, uint64_t rip, const uint8_t *code, size_t n);

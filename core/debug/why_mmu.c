@@ -65,6 +65,6 @@ void why_mmu(struct why *w)
 	if (l.lost)
 		why_add(w, " (%llu more were lost)", (unsigned long long)l.lost);
 	why_add(w, ". vCPU %u stands at ", s->vcpu);
-	why_addr(w, s->rip);
+	why_rip(w, s->rip);
 	why_add(w, ".");
 }

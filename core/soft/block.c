@@ -444,8 +444,9 @@ void soft_execute(struct soft_cpu *c)
 		if (!whole && !first_within_limit(c, k))
 			return;
 		c->block_rip = c->rip;
-		/* While stages are watched each instruction goes alone: a vCPU that stands still has an exact rip. */
-		if (likely(!alone && whole && c->budget >= k->n && !c->shadow.stage))
+		/* While stages are watched each instruction goes alone: a vCPU that stands still has an exact rip. So does
+		 * one whose fetch was an event to stop behind. */
+		if (likely(!alone && whole && c->budget >= k->n && !c->shadow.stage && !c->stop_soon))
 			run_blocks(c, k);
 		else if (alone)
 			run_with_traps(c, k);

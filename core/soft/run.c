@@ -239,6 +239,7 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 {
 	struct soft_machine *m = c->m;
 	enum cpu_mode mode = mode_of(c);
+	enum paging_mode paging = c->pg.mode;
 	unsigned cpl = c->cpl;
 	uint64_t before = m->sched.position, done;
 	bool stop = execute(c, n, out);
@@ -247,8 +248,9 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 	m->sched.left -= done < m->sched.left ? (unsigned)done : m->sched.left;
 	if (stop)
 		return true;
-	if ((c->m->catches & CATCH_MODE) && (mode_of(c) != mode || c->cpl != cpl)) {
-		struct stop s = {.reason = STOP_MODE, .cpl_only = mode_of(c) == mode, .old_cpl = (uint8_t)cpl, .slot = -1};
+	bool changed = (c->m->catches & CATCH_MODE) && (mode_of(c) != mode || c->pg.mode != paging);
+	if (changed || ((c->m->catches & CATCH_MODE) && c->cpl != cpl)) {
+		struct stop s = {.reason = STOP_MODE, .cpl_only = !changed, .old_cpl = (uint8_t)cpl, .slot = -1};
 		return stop_with(c, &s, out);
 	}
 	return done && soft_mmu_stop(c, out);

@@ -24,8 +24,9 @@ void soft_segs_changed(struct soft_cpu *c)
 
 	c->long_mode = c->r.efer & EFER_LMA;
 	unsigned cpl = vm ? 3 : pe ? c->r.seg[SEG_SS].dpl : 0;
-	if (cpl != c->cpl && c->m->catches & CATCH_MODE)
-		c->stop_soon = true; /* soft_go() looks */
+	if (c->m->catches & CATCH_MODE)
+		c->stop_soon =
+		    true; /* soft_go() looks: privilege, width and paging come through here, each change by itself */
 	c->cpl = (uint8_t)cpl;
 	c->code_bits = c->long_mode && cs->l ? 64 : pe && !vm && cs->db ? 32 : 16;
 	if (!pe && cs->db)

@@ -23,6 +23,7 @@ LINES = [
     ("memop read 0x240000 65537", "65536"), ("memop read 0x240000 0", ""), ("load /none-such", "/none-such"), ("load demo:nosuch", "nosuch"),
     ("load demo:tour -m 1", ""), ("load demo:tour -n 65", "64"), ("restore /none-such 0x240000", "/none-such"), ("source /none-such", "/none-such"),
     ("dump /none-such/x 0x240000 16", "/none-such/x"), ("catch nosuch", "nosuch"), ("diff nosuch", "nosuch"), ("until nosuch", "nosuch"),
+    ("si -1", "is -1"), ("c -1", "is -1"), ("catch fault 5 4", "before"), ("catch fault -1", "no slot"), ("memop write 0x240000", "HEX"),
 ]
 STATE = ["info slots", "info registers -a", "info breakpoints", "info vcpus"]
 
@@ -38,6 +39,14 @@ def each_line(b):
         except AssertionError as e:
             wrong.append(f"{line}: {e}")
     assert not wrong, "\n".join(wrong)
+
+
+def help_that_is_named(b):
+    """What an error says to look up is there."""
+    for line, word in (("p 1 +", "expressions"), ("p $nosuch", "tcl"), ("frobnicate", "")):
+        said = refused(line, backend=b)
+        assert f"try help {word}".strip() in said, said
+        ok(f"help {word}".strip(), backend=b)
 
 
 def nothing_changed(b):
@@ -160,7 +169,7 @@ def out_of_descriptors(b):
 
 
 if __name__ == "__main__":
-    tests = [each_line, nothing_changed, session_goes_on, images, options, unreadable_kvm, without_cap_bpf, out_of_memory, out_of_descriptors]
+    tests = [each_line, help_that_is_named, nothing_changed, session_goes_on, images, options, unreadable_kvm, without_cap_bpf, out_of_memory, out_of_descriptors]
     if "ASAN_OPTIONS" not in os.environ:  # whose shadow alone is terabytes of address space
         tests.append(small_address_space)
     sys.exit(main(tests))

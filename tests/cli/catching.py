@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What stops a guest besides breakpoints: catchpoints, and the way out of a fault that one stopped in."""
-import os, sys
+import os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import Skip, can_read_kernel, drop, main, num, ok, refused, start
@@ -100,5 +100,58 @@ def mmu_not_permitted():
     assert "tracepoints: tracefs" in line and "CAP_SYS_ADMIN" in line, line
 
 
+def stops_of(line, image, backend):
+    """All stops of one catchpoint: mode, privilege and rip as why tells them."""
+    tcl = f"dbg::{line}; set all {{}}; for {{set s [dbg::run]}} {{[dict exists $s breakpoint]}} {{set s [dbg::c]}} " \
+          "{lappend all [dict get $s why]}; set all"
+    return ok(tcl, image=image, backend=backend)[-1]
+
+
+def each_spte(backend):
+    """The tour sets six, each told by itself: the one that its first fetch makes, too."""
+    if backend == "kvm" and not can_read_kernel():
+        raise Skip("the kvm backend cannot read the kernel's structures")
+    told = [re.search(r"gfn (\S+) .* \((\w+)", w).groups() for w in stops_of("catch mmu spte", "demo:tour", backend)]
+    assert [gfn for gfn, _ in told] == ["0x1", "0x40", "0x40", "0x40", "0x80", "0x81"], told
+
+
+def modes(backend):
+    """Each change by itself, where it is made: those that a far jump makes, too, and those of an SMI."""
+    told = [re.search(r"in (\w+) mode at CPL 0 .*; rip is \S+ \((\w+)", w).groups() for w in stops_of("catch mode", "demo:real", backend)]
+    assert told == [("prot16", "real_mode"), ("prot32", "prot_mode"), ("compat", "prot_mode"), ("long", "long_mode")], told
+    v = ok("catch mode long", "run", image="demo:real", backend=backend)[-1]
+    assert v["reason"] == "mode" and "(long_mode)" in v["why"], v
+    told = [re.search(r"in (\w+) mode", w).group(1) for w in stops_of("catch mode", "demo:smm", backend)]
+    assert told == ["real", "prot32"] * 2, told
+
+
+def exception_of_an_idt_loaded_later(backend):
+    """The guest begins without an IDT, loads one, which is no exit, and has its exceptions handled there."""
+    for what in ("", " UD"):
+        v = ok(f"catch exception{what}", "run", image="demo:remap", backend=backend)[-1]
+        assert v["reason"] == "exception" and num(v["vector"]) == 6 and v["breakpoint"] == 1, v
+
+
+def numbers_that_cannot_be(backend):
+    for line, what in (("catch exception 300", "0xff"), ("catch pio 0x10000", "0xffff"), ("catch exception XX", "no exception of that name"),
+                       ("catch mmu foo", "zap, unsync, sync or spte")):
+        said = refused(line, backend=backend)
+        assert what in said, said
+    assert "outside" in refused("b *0x200012", "ignore 1 -1", backend=backend)
+
+
+def condition_that_is_none(backend):
+    """Stops, and says why; it is not said to be true."""
+    v = ok("b *0x200012 if foo bar", "run", backend=backend)
+    assert "could not be evaluated" in v[-1]["why"] and "is true" not in v[-1]["why"], v[-1]
+
+
+def symbol_of_a_segmented_rip(backend):
+    """What a sentence calls rip is what the line above it calls it."""
+    v = ok("catch smi", "run", image="demo:smm", backend=backend)
+    assert "0x8000 (smi_handler)" in v[-1]["why"], v[-1]
+
+
 if __name__ == "__main__":
-    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted]))
+    sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
+                   each_spte, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))

@@ -3,7 +3,7 @@
 import os, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import main, num, ok
+from program import main, num, ok, start
 
 # Addresses in every condition: mapped and touched, mapped and never touched (no A bit), a device, READONLY, not mapped.
 GVAS = ["0x200000", "0x240000", "0x250000", "0x260000", "0x280000", "0x290000", "0x300000"]
@@ -53,5 +53,11 @@ def in_the_middle(b):
     at(b, ["b spin", "run"], dirty)
 
 
+def not_canonical(b):
+    """Its walk reads no table, and yet paging is on."""
+    status, out, err = start("walk 0x800000000000", backend=b)
+    assert status == 0 and "not canonical" in out and "paging is off" not in out and "4-level" in out, out
+
+
 if __name__ == "__main__":
-    sys.exit(main([when_fresh, in_the_middle]))
+    sys.exit(main([when_fresh, in_the_middle, not_canonical]))

@@ -292,6 +292,9 @@ def no_color():
     with Session() as t:
         t.prompt()
         assert "\x1b[" not in t.line("info slots")
+    with Session(env={"NO_COLOR": "", "TERM": "dumb"}) as t:
+        t.prompt()
+        assert "\x1b[" not in t.line("info slots")
     with Session(env={"NO_COLOR": ""}) as t:
         t.prompt()
         assert "\x1b[" in t.line("info slots")

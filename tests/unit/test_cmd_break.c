@@ -143,7 +143,7 @@ static void test_catch_means(void **state)
 	assert_non_null(strstr(run_line("catch exception 13"), "\"means\":\"vector 13\""));
 	assert_non_null(strstr(run_line("catch exception 0 31"), "\"means\":\"vectors 0 to 31\""));
 	assert_non_null(strstr(run_line("catch mode long"), "\"means\":\"into long mode\""));
-	assert_non_null(strstr(run_line("catch slot 1"), "\"means\":\"slot 0x1\""));
+	assert_non_null(strstr(run_line("catch slot 1"), "\"means\":\"slot 1\""));
 }
 
 static void test_catch_mmu(void **state)

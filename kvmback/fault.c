@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -187,6 +188,21 @@ static void *runner(void *arg)
 	}
 }
 
+/* A lone vCPU and the debugger's thread take turns at every stage. Waking a CPU that sleeps takes longer than all the rest
+ * of one, so the runner is kept where this thread is, whose CPUs are the process's own. */
+static void keep_near(struct kvm_faults *f)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t set;
+
+	if (cpu == f->cpu || cpu < 0 || cpu >= CPU_SETSIZE || f->vm->m.vcpus > 1)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	if (!pthread_setaffinity_np(f->thread, sizeof(set), &set))
+		f->cpu = cpu;
+}
+
 static int runner_start(struct kvm_faults *f, struct err *e)
 {
 	sigset_t all, old;
@@ -200,6 +216,7 @@ static int runner_start(struct kvm_faults *f, struct err *e)
 	if (rc)
 		return err_errno(e, rc, "catch fault" WHY "no thread to run the guest" TRY "fewer processes");
 	f->has_thread = true;
+	f->cpu = -1;
 	return 0;
 }
 
@@ -382,6 +399,7 @@ static void release(struct kvm_faults *f, bool pass)
 {
 	if (f->walk && !pass)
 		fault_walk_end_stage(f->walk, f->who, f->page);
+	keep_near(f);
 	faults_continue(f, f->page);
 	wait_for_guest(f, pass);
 }
@@ -445,6 +463,7 @@ static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
 	f->turn_ns = now_ns();
 	pages_direct(f->vm->pages, true);
+	keep_near(f);
 	gate_post(&f->go);
 	wait_for_guest(f, pass);
 	return 0;

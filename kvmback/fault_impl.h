@@ -22,6 +22,7 @@ struct kvm_faults {
 	bool has_thread;
 	struct gate go;
 	int done; /* eventfd: the run is over */
+	int cpu;  /* where the runner is kept; -1: anywhere */
 	enum run_kind kind;
 	unsigned vcpu;
 	uint64_t count;

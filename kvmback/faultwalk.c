@@ -558,7 +558,7 @@ bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 
 	see_root(g, w, hva);
 
-	return !w->known || (w->again ? !w->level && names_page(g, hva) : w->wanted || names_page(g, hva));
+	return !w->known || (!w->again && (w->wanted || names_page(g, hva)));
 }
 
 bool fault_walk_reads(const struct fault_walk *g, unsigned vcpu)

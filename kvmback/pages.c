@@ -81,26 +81,66 @@ static int by_hva(const void *a, const void *b)
 	return x->hva < y->hva ? -1 : x->hva > y->hva;
 }
 
-/* Sorted, overlaps and like neighbours made one. */
-static size_t merge(struct armed *a, size_t n)
+/* Of one kind: sorted, overlaps and neighbours made one. */
+static size_t unite(struct armed *a, size_t n)
 {
 	size_t out = 0;
 
 	qsort(a, n, sizeof(*a), by_hva);
 	for (size_t i = 0; i < n; i++) {
-		struct armed *last = out ? &a[out - 1] : NULL;
-		uint64_t end = a[i].hva + a[i].len;
+		uint64_t end = a[i].hva + a[i].len, last = out ? a[out - 1].hva + a[out - 1].len : 0;
 
-		if (!last || a[i].hva > last->hva + last->len ||
-		    (a[i].hva == last->hva + last->len && a[i].drop != last->drop)) {
+		if (!out || a[i].hva > last)
 			a[out++] = a[i];
-			continue;
-		}
-		last->drop |= a[i].drop;
-		if (end > last->hva + last->len)
-			last->len = end - last->hva;
+		else if (end > last)
+			a[out - 1].len = end - a[out - 1].hva;
 	}
 	return out;
+}
+
+/* What of a is in none of the ranges of b, both united: at most as many more as b has. */
+static size_t without(const struct armed *a, size_t n_a, const struct armed *b, size_t n_b, struct armed *out)
+{
+	size_t n = 0, k = 0;
+
+	for (size_t i = 0; i < n_a; i++) {
+		uint64_t at = a[i].hva, end = a[i].hva + a[i].len;
+
+		while (k < n_b && b[k].hva + b[k].len <= at)
+			k++;
+		for (size_t m = k; at < end && m < n_b && b[m].hva < end; m++) {
+			if (b[m].hva > at)
+				out[n++] = (struct armed){at, b[m].hva - at, a[i].drop};
+			at = b[m].hva + b[m].len;
+		}
+		if (at < end)
+			out[n++] = (struct armed){at, end - at, a[i].drop};
+	}
+	return n;
+}
+
+/* The pages of all pieces, each once, sorted: out has room for twice as many. Where reads are watched the page is missing,
+ * which is write-protected enough; nothing else is dropped with it. */
+static size_t merge(const struct piece *piece, size_t n, struct armed *out)
+{
+	struct armed *drop = malloc(2 * n * sizeof(*drop) + 1), *protect = drop + n;
+	size_t n_drop = 0, n_protect = 0;
+
+	if (!drop)
+		return SIZE_MAX;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t hva = piece[i].hva & ~PAGE_OFFSET_MASK;
+		uint64_t end = (piece[i].hva + piece[i].len + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK;
+
+		*(piece[i].drop ? &drop[n_drop++] : &protect[n_protect++]) = (struct armed){hva, end - hva, piece[i].drop};
+	}
+	n_drop = unite(drop, n_drop);
+	n_protect = unite(protect, n_protect);
+	memcpy(out, drop, n_drop * sizeof(*out));
+	n = n_drop + without(protect, n_protect, drop, n_drop, out + n_drop);
+	qsort(out, n, sizeof(*out), by_hva);
+	free(drop);
+	return n;
 }
 
 static bool in_list(const struct armed *list, size_t n, const struct armed *a)
@@ -335,16 +375,12 @@ bool pages_apply(struct kvm_vm *vm)
 
 	if (!p || (!p->n_pieces && !p->n_armed))
 		return true;
-	now = calloc(p->n_pieces + 1, sizeof(*now));
-	if (!now)
+	now = calloc(2 * p->n_pieces + 1, sizeof(*now));
+	n = now ? merge(p->piece, p->n_pieces, now) : SIZE_MAX;
+	if (n == SIZE_MAX) {
+		free(now);
 		return false;
-	for (size_t i = 0; i < p->n_pieces; i++) {
-		uint64_t hva = p->piece[i].hva & ~PAGE_OFFSET_MASK;
-		uint64_t end = (p->piece[i].hva + p->piece[i].len + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK;
-
-		now[i] = (struct armed){hva, end - hva, p->piece[i].drop};
 	}
-	n = merge(now, p->n_pieces);
 	pthread_mutex_lock(&p->lock);
 	if (!same_armed(p, now, n)) {
 		for (size_t i = 0; i < p->n_pieces; i++)

@@ -132,6 +132,16 @@ def test_two_vcpus_one_parked():
             assert now == then
 
 
+def test_two_vcpus_fault_by_fault():
+    """Each fault of two vCPUs is told once, as many as on soft, where they take turns as well."""
+    if not program.can_read_kernel():
+        raise Skip("no shadow tables can be read here")
+    script = ("set n 0; set s [dbg::run]; "
+              "while {[dict get $s reason] eq {fault-stage}} {incr n; set s [dbg::c]}; set n")
+    told = {b: ok("catch fault 0x40", "catch fault 0x600000 0x600fff", script, backend=b, image="demo:threads")[-1] for b in ("kvm", "soft")}
+    assert told["kvm"] == told["soft"] > 100, told
+
+
 # ---- which faults
 
 

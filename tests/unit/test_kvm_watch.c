@@ -341,6 +341,25 @@ static void other_modes(void **state)
 	}
 }
 
+/* Reads are watched in one page amid a range whose writes are: only that page is missing, the code beside it runs freely. */
+static void reads_amid_writes(void **state)
+{
+	OPEN(g, GUEST_LONG, 3, 1);
+
+	(void)state;
+	/* mov rcx, 200000; next: dec rcx; jnz next; mov al, [0x5000]; mov [0x6000], al; mov al, [0x6000] */
+	CODE(&g, "\x48\xc7\xc1\x40\x0d\x03\x00\x48\xff\xc9\x75\xfb\x8a\x04\x25\x00\x50\x00\x00\x88\x04\x25\x00\x60\x00\x00"
+		 "\x8a\x04\x25\x00\x60\x00\x00");
+	watch(&g, 1, PLANT_WRITE, 0x1000, 0x9000, true);
+	watch(&g, 2, PLANT_ACCESS, 0x5000, 8, true);
+	hit(&g, 2, GUEST_CODE + 19, 0x5000, 1, false);
+	hit(&g, 1, GUEST_CODE + 26, 0x6000, 1, true);
+	/* That a page of code was in the way would have made thousands of entries of it. */
+	assert_in_range(atomic_load(&CONTAINER_OF(g.m, struct kvm_vm, m)->vcpu[0].thread->entries), 1, 100);
+	ended(&g, 3);
+	guest_close(&g);
+}
+
 /* ---- other tables */
 
 #define ROOT_B 0x20000u
@@ -742,6 +761,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(single_steps),
 	    cmocka_unit_test(own_writes),
 	    cmocka_unit_test(other_modes),
+	    cmocka_unit_test(reads_amid_writes),
 	    cmocka_unit_test(other_roots),
 	    cmocka_unit_test(while_catching_faults),
 	    cmocka_unit_test(watched_table),

@@ -37,7 +37,7 @@ REFUSED = [
     ("slot add 5 0x200000 4M -huge -file /etc/passwd", EINVAL, r"-huge is for fresh memory, and file /etc/passwd .*; try one of -huge and -file$"),
     ("slot add 5 0x100000 0x1000 -visible smn", EINVAL, r"visibility 'smn': there is none of that name; try smm, non-smm or both$"),
     ("slot add 5 0x100000 0x1000 -smram -visible non-smm", EINVAL, r"smram says visible inside SMM only, yet .*; try one of smram and visible non-smm$"),
-    ("slot add 5 0x100000 0x1000 -file /nonexistent", ENOENT, r"slot add 5: file /nonexistent cannot be opened for reading: No such file or directory; try the path"),
+    ("slot add 5 0x100000 0x1000 -file /proc/nonexistent", ENOENT, r"slot add 5: file /proc/nonexistent cannot be opened for reading: No such file or directory; try the path"),
     ("slot add 5 0x100000 0x1000 -file /dev/zero", EINVAL, r"slot add 5: /dev/zero is not a regular file; try a regular file"),
     ("slot add 5 0x100000 0x1000 -file /", EINVAL, r"slot add 5: / is not a regular file; try a regular file"),
     ("slot add 5 0x100000 0x1000 -file FIFO", EINVAL, r"slot add 5: \S+fifo is not a regular file; try a regular file"),

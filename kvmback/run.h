@@ -18,7 +18,8 @@
 #include "core/mem/paging.h"
 #include "kvmback/kvm.h"
 
-#define KICK_SIGNAL (SIGRTMIN + 4)
+/* None of the queued ones: those get lost where the user has too many of them pending. */
+#define KICK_SIGNAL SIGURG
 void run_kick_init(void);    /* install the handler; the debugger's thread takes the signal too */
 void run_kick_unblock(void); /* in a thread that does nothing but call KVM_RUN: that signal and no other */
 

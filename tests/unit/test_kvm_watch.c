@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -502,6 +504,35 @@ static void interrupt(void **state)
 	}
 }
 
+static void *interrupt_it(void *arg)
+{
+	struct machine *m = arg;
+
+	while (!machine_running(m))
+		sched_yield();
+	machine_interrupt(m);
+	return NULL;
+}
+
+/* However many signals the user has pending: a kick is none that has to be queued. */
+static void kick_without_a_queue(void **state)
+{
+	struct rlimit old, none;
+	pthread_t t;
+	OPEN(g, GUEST_LONG, 3, 1);
+
+	(void)state;
+	CODE(&g, "\xeb\xfe");
+	assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &old), 0);
+	none = (struct rlimit){0, old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	assert_int_equal(pthread_create(&t, NULL, interrupt_it, g.m), 0);
+	assert_int_equal(guest_continue(&g), STOP_INTERRUPTED);
+	pthread_join(t, NULL);
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &old), 0);
+	guest_close(&g);
+}
+
 struct pest {
 	pthread_t victim;
 	atomic_bool stop;
@@ -511,9 +542,12 @@ static void *pester(void *arg)
 {
 	struct pest *p = arg;
 
+	/* As often as an entry into the guest takes: with more of them there would never be one. */
 	while (!atomic_load(&p->stop)) {
+		struct timespec t = {.tv_nsec = 20000};
+
 		pthread_kill(p->victim, KICK_SIGNAL);
-		sched_yield();
+		nanosleep(&t, NULL);
 	}
 	return NULL;
 }
@@ -762,6 +796,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(own_writes),
 	    cmocka_unit_test(other_modes),
 	    cmocka_unit_test(reads_amid_writes),
+	    cmocka_unit_test(kick_without_a_queue),
 	    cmocka_unit_test(other_roots),
 	    cmocka_unit_test(while_catching_faults),
 	    cmocka_unit_test(watched_table),

@@ -26,10 +26,10 @@ ifneq ($(filter-out deps deps-check clean run check ci,$(or $(MAKECMDGOALS),all)
 include $(O)/pkg.mk
 endif
 
-CORE := $(wildcard core/*.c core/*/*.c)
+CORE := $(wildcard core/*/*.c core/*/*/*.c)
 KVMBACK := $(wildcard kvmback/*.c kvmback/*/*.c)
 VIEWS := $(wildcard views/*.c views/*/*.c)
-CLI := $(wildcard cli/*.c)
+CLI := $(wildcard cli/*.c cli/*/*.c)
 DEMOS := $(wildcard core/load/demos/*.asm)
 obj = $(patsubst %,$(O)/%.o,$(basename $(1)))
 CORE_OBJS := $(call obj,$(CORE)) $(patsubst %.asm,$(O)/%.blob.o,$(DEMOS))
@@ -90,7 +90,7 @@ $(O)/libtest.a: $(call obj,$(SUPPORT))
 $(O)/libviews.a: $(call obj,$(VIEWS))
 $(O)/%.a:
 	$(SAY) AR $@
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(O)/kvmscope: $(call obj,$(CLI)) $(LIBS)
 	$(SAY) LD $@

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/exec.h"
-#include "cli/options.h"
-#include "cli/repl.h"
-#include "cli/signals.h"
+#include "cli/session/exec.h"
+#include "cli/prompt/options.h"
+#include "cli/prompt/repl.h"
+#include "cli/prompt/signals.h"
 
 /* Descriptors 0 to 2 that are closed would become the VM's: give them to /dev/null. */
 static void hold_standard_descriptors(void)

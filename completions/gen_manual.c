@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/command.h"
-#include "cli/options.h"
+#include "cli/session/command.h"
+#include "cli/prompt/options.h"
 
 /* Text for roff: no request at a line's start, backslashes and hyphens as they are. n characters. */
 static void roff(FILE *to, const char *s, size_t n)

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "cli/command.h"
-#include "cli/options.h"
+#include "cli/session/command.h"
+#include "cli/prompt/options.h"
 
 #define HEAD "# %s completion for kvmscope. Written by `make completions` out of the program's tables: do not edit.\n"
 

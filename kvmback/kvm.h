@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "core/machine_impl.h"
+#include "core/machine/machine_impl.h"
 
 #define KVM_MAX_VCPUS_HERE 64
 

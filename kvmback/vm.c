@@ -5,10 +5,10 @@
  * did not start.
  */
 #include "kvmback/kernel/kview.h"
-#include "kvmback/fault.h"
+#include "kvmback/fault/fault.h"
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
-#include "kvmback/mmucatch.h"
+#include "kvmback/trace/mmucatch.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>

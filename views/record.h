@@ -9,10 +9,10 @@
 #include "core/base/value.h"
 #include "core/board/board.h"
 #include "core/debug/backtrace.h"
-#include "core/debug/breakpoint.h"
+#include "core/stop/breakpoint.h"
 #include "core/debug/disas.h"
 #include "core/debug/snap.h"
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct value record_stop(struct pool *p, const struct stop *s, const char *why);
 /* What a stop by catch mmu is about: a list of event, vcpu, gfn, level, and role, or spte and sptep. */

@@ -8,7 +8,7 @@
 #define KVMSCOPE_CORE_DEBUG_CHECKPOINT_H
 
 #include "core/debug/pages.h"
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct checkpoint;
 /* base: an earlier checkpoint of the same machine and store, with which it shares what is the same; NULL for none. Nothing

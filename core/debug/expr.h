@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_EXPR_H
 #define KVMSCOPE_CORE_DEBUG_EXPR_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct symbols;
 struct expr_env {

@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_SNAP_H
 #define KVMSCOPE_CORE_DEBUG_SNAP_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct snap;
 /* What the machine cannot show (no BPF, a vCPU parked in a fault) is left out, and snap_missing() tells why; -ENOMEM and a

@@ -23,7 +23,7 @@
 #define KVMSCOPE_CORE_LOAD_IMAGE_H
 
 #include "core/load/symbols.h"
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 enum entry_mode { ENTRY_AUTO, ENTRY_REAL, ENTRY_PROT, ENTRY_LONG, ENTRY_USER };
 enum image_format { IMAGE_AUTO, IMAGE_FLAT, IMAGE_ELF, IMAGE_MULTIBOOT };

@@ -17,8 +17,8 @@
 #define KVMSCOPE_CORE_SOFT_CPU_H
 
 #include "core/board/board.h"
-#include "core/mem/shadow.h"
-#include "core/stop.h"
+#include "core/soft/mmu/shadow.h"
+#include "core/machine/stop.h"
 
 struct soft_cpu;
 struct soft_machine;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Standing still inside a fault on the soft backend. While faults are caught the guest runs on a thread of its own; each
- * stage that core/mem/shadow_fault.c tells of parks that thread before the stage takes effect, and the debugger looks around
- * meanwhile. Only one of the two threads ever runs, so nothing else needs a lock but what a third thread may ask for.
+ * stage that core/soft/mmu/shadow_fault.c tells of parks that thread before the stage takes effect, and the debugger looks
+ * around meanwhile. Only one of the two threads ever runs, so nothing else needs a lock but what a third thread may ask for.
  *
  * Going on by a continue finishes the fault without further stops; a step gives the fault up (nothing of the stage at hand
  * has happened yet) and takes the instruction again with nobody watching.
@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "core/fault_log.h"
+#include "core/machine/fault_log.h"
 #include "core/soft/exec.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"

@@ -5,7 +5,7 @@
 #ifndef KVMSCOPE_CORE_SOFT_FAULT_H
 #define KVMSCOPE_CORE_SOFT_FAULT_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct soft_machine;
 

@@ -5,7 +5,7 @@
 #ifndef KVMSCOPE_CORE_SOFT_MMUCATCH_H
 #define KVMSCOPE_CORE_SOFT_MMUCATCH_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct soft_machine;
 struct soft_cpu;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Going back on the soft machine: the machine ops of replay.c (see core/machine_impl.h for what they do).
+ * Going back on the soft machine: the machine ops of replay.c (see core/machine/machine_impl.h for what they do).
  */
 #ifndef KVMSCOPE_CORE_SOFT_REPLAY_H
 #define KVMSCOPE_CORE_SOFT_REPLAY_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct soft_machine;
 

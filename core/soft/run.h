@@ -5,7 +5,7 @@
 #ifndef KVMSCOPE_CORE_SOFT_RUN_H
 #define KVMSCOPE_CORE_SOFT_RUN_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct soft_cpu;
 

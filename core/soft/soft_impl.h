@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-#include "core/machine_impl.h"
+#include "core/machine/machine_impl.h"
 #include "core/mem/walklock.h"
 #include "core/soft/cpu.h"
 #include "core/soft/decode.h"

@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_KVMBACK_KERNEL_KSPTE_H
 #define KVMSCOPE_KVMBACK_KERNEL_KSPTE_H
 
-#include "core/inspect.h"
+#include "core/machine/inspect.h"
 
 enum kspte_era { KSPTE_EARLY, KSPTE_PRESENT_BIT, KSPTE_LATE };
 

@@ -10,7 +10,7 @@
 #ifndef KVMSCOPE_KVMBACK_KERNEL_KVIEW_H
 #define KVMSCOPE_KVMBACK_KERNEL_KVIEW_H
 
-#include "core/inspect.h"
+#include "core/machine/inspect.h"
 
 struct kview;
 

@@ -15,7 +15,7 @@
 
 #include "core/board/board.h"
 #include "core/debug/disas.h"
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "core/soft/soft.h"
 
 /* ---- a seeded generator of numbers */

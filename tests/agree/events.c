@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kvmback/trace.h"
+#include "kvmback/trace/trace.h"
 
 #define EACH_MAX 4096
 #define SPTE_A 0x20ull

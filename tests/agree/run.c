@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "core/machine_impl.h"
+#include "core/machine/machine_impl.h"
 #include "core/soft/soft.h"
 #include "kvmback/kvmback.h"
 

@@ -9,7 +9,7 @@
 
 #include <linux/kvm.h>
 
-#include "cli/session.h"
+#include "cli/session/session.h"
 
 /* Seconds for one round of work; a negative number: it could not be done, and bench_why says why. */
 typedef double (*bench_fn)(void *arg);

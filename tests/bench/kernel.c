@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/exec.h"
+#include "cli/session/exec.h"
 #include "core/debug/snap.h"
 #include "kvmback/kernel/kview_impl.h"
 #include "kvmback/kvm.h"

@@ -10,8 +10,8 @@
 #include <tcl.h>
 #include <unistd.h>
 
-#include "cli/options.h"
-#include "cli/signals.h"
+#include "cli/prompt/options.h"
+#include "cli/prompt/signals.h"
 
 #define MAX_ARGS 24
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/load/image.h"
-#include "core/mem/rmap.h"
-#include "core/mem/shadow.h"
+#include "core/soft/mmu/rmap.h"
+#include "core/soft/mmu/shadow.h"
 #include "core/soft/soft.h"
 #include "tests/bench/bench.h"
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "core/mem/paging.h"
 #include "core/soft/soft.h"
 

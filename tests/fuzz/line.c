@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/exec.h"
-#include "cli/tcl.h"
-#include "cli/tclvalue.h"
+#include "cli/session/exec.h"
+#include "cli/tcl/tcl.h"
+#include "cli/tcl/tclvalue.h"
 #include "tests/fuzz/rng.h"
 
 static const char *const commands[] = {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/debug/checkpoint.h"
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "core/mem/paging.h"
 #include "core/soft/soft.h"
 #include "tests/fuzz/rng.h"

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "tests/agree/agree.h"
 
 /* ---- the guest's memory. Two pieces of RAM, so that addresses above 4 GiB have something behind them. */

@@ -16,7 +16,7 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_FAKE_H
 #define KVMSCOPE_TESTS_SUPPORT_FAKE_H
 
-#include "core/machine_impl.h"
+#include "core/machine/machine_impl.h"
 
 #define FAKE_VCPUS_MAX 64
 #define FAKE_QUEUE_MAX 256

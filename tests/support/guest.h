@@ -9,7 +9,7 @@
 #define KVMSCOPE_TESTS_SUPPORT_GUEST_H
 
 #include "core/board/board.h"
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 enum guest_mode { GUEST_REAL, GUEST_PROT, GUEST_LONG };
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/command.h"
+#include "cli/session/command.h"
 #include "views/json.h"
 
 struct session handlers_session;

@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_HANDLERS_H
 #define KVMSCOPE_TESTS_SUPPORT_HANDLERS_H
 
-#include "cli/session.h"
+#include "cli/session/session.h"
 #include "tests/support/longguest.h"
 
 extern struct session handlers_session;

@@ -5,7 +5,7 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_KVMTEST_H
 #define KVMSCOPE_TESTS_SUPPORT_KVMTEST_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "kvmback/kvm.h"
 
 /* A machine, or NULL after printing "skip: REASON" (the test then calls skip()). */

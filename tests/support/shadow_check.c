@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/mem/shadow_impl.h"
+#include "core/soft/mmu/shadow_impl.h"
 #include "core/soft/soft_impl.h"
 
 struct check {

@@ -8,7 +8,7 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_SHADOW_CHECK_H
 #define KVMSCOPE_TESTS_SUPPORT_SHADOW_CHECK_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 
 struct shadow;
 

@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_SOFTGUEST_H
 #define KVMSCOPE_TESTS_SUPPORT_SOFTGUEST_H
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "core/mem/paging.h"
 #include "core/soft/soft.h"
 

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/args.h"
-#include "cli/session.h"
+#include "cli/cmd/args.h"
+#include "cli/session/session.h"
 
 static const struct command cmd = {.name = "walk", .usage = "GVA [-phys]"};
 static struct session session;

@@ -2,7 +2,7 @@
  *
  * The breakpoint table: ids, planting and taking out, what stays as it was when the machine refuses.
  */
-#include "core/debug/breakpoint.h"
+#include "core/stop/breakpoint.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "cli/data.h"
+#include "cli/cmd/data.h"
 #include "tests/support/handlers.h"
 
 static struct machine *m(void)

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cli/command.h"
-#include "cli/session.h"
+#include "cli/session/command.h"
+#include "cli/session/session.h"
 #include "tests/support/fake.h"
 
 struct fixture {

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/command.h"
-#include "cli/session.h"
+#include "cli/session/command.h"
+#include "cli/session/session.h"
 #include "tests/support/fake.h"
 
 static void entries_are_complete(void **state)

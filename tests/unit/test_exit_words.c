@@ -4,7 +4,7 @@
  * data, every exit that nothing handles, memory that the host refuses. The area is heap memory of its exact size and full of
  * ones, so that memcheck and the sanitizers see a read behind it.
  */
-#include "kvmback/exitwords.h"
+#include "kvmback/vcpu/exitwords.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "core/debug/debugger.h"
+#include "core/run/debugger.h"
 #include "tests/support/longguest.h"
 
 static struct debugger d;

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core/inspect.h"
-#include "core/stop.h"
+#include "core/machine/inspect.h"
+#include "core/machine/stop.h"
 
 static void test_buckets(void **state)
 {

@@ -14,8 +14,8 @@
 
 #include "core/load/image.h"
 #include "kvmback/kvmback.h"
-#include "kvmback/trace.h"
-#include "kvmback/uffd.h"
+#include "kvmback/trace/trace.h"
+#include "kvmback/watch/uffd.h"
 
 struct guest {
 	struct image *img;

@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "kvmback/pages_impl.h"
-#include "kvmback/run.h"
-#include "kvmback/uffd.h"
+#include "kvmback/watch/pages_impl.h"
+#include "kvmback/vcpu/run.h"
+#include "kvmback/watch/uffd.h"
 
 static bool possible(void)
 {

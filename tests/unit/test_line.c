@@ -14,7 +14,7 @@
 #include <string.h>
 #include <tcl.h>
 
-#include "cli/line.h"
+#include "cli/tcl/line.h"
 
 static int never(struct call *c, struct err *e)
 {

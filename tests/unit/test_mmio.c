@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "core/mem/mmio.h"
+#include "core/soft/mmu/mmio.h"
 
 static void match_rules(void **state)
 {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core/mem/rmap.h"
+#include "core/soft/mmu/rmap.h"
 
 #define N 1200
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core/mem/shadow.h"
+#include "core/soft/mmu/shadow.h"
 #include "core/mem/xlate.h"
 
 #define RAM (1u << 20)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "core/mem/paging.h"
 #include "core/soft/soft.h"
 

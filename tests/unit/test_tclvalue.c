@@ -11,7 +11,7 @@
 #include <string.h>
 #include <tcl.h>
 
-#include "cli/tclvalue.h"
+#include "cli/tcl/tclvalue.h"
 
 static Tcl_Interp *interp;
 static struct pool *pool;

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "core/machine.h"
+#include "core/machine/machine.h"
 #include "core/mem/memop.h"
 #include "core/mem/walklock.h"
 #include "core/soft/soft.h"

@@ -2,7 +2,7 @@
  *
  * The sentence for each stop reason, word for word.
  */
-#include "core/debug/debugger.h"
+#include "core/run/debugger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/debug/why_fault.h"
+#include "core/stop/why_fault.h"
 #include "tests/support/longguest.h"
 
 static struct debugger d;

@@ -2,7 +2,7 @@
  *
  * The /NFU parser: what gdb makes of each, and what it refuses.
  */
-#include "cli/xformat.h"
+#include "cli/session/xformat.h"
 
 #include <errno.h>
 #include <setjmp.h>

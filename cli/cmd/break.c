@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Breakpoints, watchpoints, catchpoints, and what is attached to them.
+ *
+ * The setting commands take their words as typed, so that `b main if $rax == 5` keeps its condition; an address may still
+ * hold Tcl's variables and brackets, which are substituted here.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cmd/breaks.h"
+#include "views/record.h"
+
+int break_split_if(struct args *a, const char **condition, struct err *e)
+{
+	int n = a->n, at = a->next;
+
+	*condition = NULL;
+	while (at < n && !(a->word[at] && strcmp(a->word[at], "if") == 0))
+		at++;
+	if (at == n)
+		return 0;
+	a->next = at + 1;
+	int rc = args_rest(a, "COND", condition, e);
+	a->next = 0;
+	a->n = at;
+	return rc;
+}
+
+void break_text(const struct args *a, int from, int to, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = 0;
+	for (int i = from; i < to; i++)
+		if (a->word[i] && len < size)
+			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "", a->word[i]);
+}
+
+static void pc_text(struct call *c, uint64_t pc, char *buf, size_t size)
+{
+	char sym[80];
+
+	symbols_format(&c->s->d.syms, pc, sym, sizeof(sym));
+	snprintf(buf, size, *sym ? "*0x%llx (%s)" : "*0x%llx", (unsigned long long)pc, sym);
+}
+
+/* ---- break, watch */
+
+static int add(struct call *c, const struct bp *spec, struct err *e)
+{
+	struct bp *b;
+	int rc = bp_add(&c->s->d.bps, c->s->d.m, spec, &b, e);
+
+	if (!rc)
+		c->result = record_bp(c->pool, b);
+	return rc;
+}
+
+static int set_break(struct call *c, enum bp_kind kind, bool temporary, struct err *e)
+{
+	struct bp spec = {.kind = kind, .temporary = temporary, .len = 1};
+	const char *condition;
+	struct args a;
+	unsigned bits;
+	int rc = args_init(&a, c, e);
+
+	if (!rc)
+		rc = break_split_if(&a, &condition, e);
+	if (rc)
+		return rc;
+	if (args_more(&a)) {
+		break_text(&a, 0, a.n, spec.at, sizeof(spec.at));
+		rc = args_addr(&a, "A", &spec.addr, e);
+	} else {
+		rc = current_pc(c->s, &spec.addr, &bits, e);
+		if (!rc)
+			pc_text(c, spec.addr, spec.at, sizeof(spec.at));
+	}
+	if (!rc)
+		rc = args_end(&a, e);
+	spec.condition = (char *)(uintptr_t)condition;
+	return rc ? rc : add(c, &spec, e);
+}
+
+int cmd_break(struct call *c, struct err *e)
+{
+	return set_break(c, BP_BREAK, false, e);
+}
+
+int cmd_tbreak(struct call *c, struct err *e)
+{
+	return set_break(c, BP_BREAK, true, e);
+}
+
+int cmd_hbreak(struct call *c, struct err *e)
+{
+	return set_break(c, BP_HBREAK, false, e);
+}
+
+static int check_watched(struct call *c, const struct bp *b, struct err *e)
+{
+	const struct plant p = {.kind = b->kind == BP_WATCH    ? PLANT_WRITE
+					: b->kind == BP_RWATCH ? PLANT_READ
+							       : PLANT_ACCESS,
+				.addr = b->addr,
+				.len = b->len,
+				.phys = b->phys};
+
+	return c->s->d.m ? machine_check_watch(c->s->d.m, c->s->vcpu, &p, e) : 0;
+}
+
+static int set_watch(struct call *c, enum bp_kind kind, struct err *e)
+{
+	struct bp spec = {.kind = kind};
+	const char *condition;
+	struct args a;
+	uint64_t pc;
+	unsigned bits = 64;
+	int rc = args_init(&a, c, e);
+
+	if (rc)
+		return rc;
+	spec.phys = args_flag(&a, "-phys");
+	rc = break_split_if(&a, &condition, e);
+	if (!rc)
+		rc = args_addr(&a, "A", &spec.addr, e);
+	if (rc)
+		return rc;
+	break_text(&a, 0, a.next, spec.at, sizeof(spec.at));
+	if (current_pc(c->s, &pc, &bits, NULL))
+		bits = 64;
+	spec.len = bits / 8;
+	if (args_more(&a))
+		rc = args_number(&a, "LEN", 1, 1u << 30, &spec.len, e);
+	if (!rc)
+		rc = args_end(&a, e);
+	if (!rc && range_wraps(spec.addr, spec.len))
+		rc = err_set(e, -EINVAL, "watch" WHY "0x%llx and %llu bytes wrap past the last address" TRY "a shorter LEN",
+			     (unsigned long long)spec.addr, (unsigned long long)spec.len);
+	if (!rc)
+		rc = check_watched(c, &spec, e);
+	spec.condition = (char *)(uintptr_t)condition;
+	return rc ? rc : add(c, &spec, e);
+}
+
+int cmd_watch(struct call *c, struct err *e)
+{
+	return set_watch(c, BP_WATCH, e);
+}
+
+int cmd_rwatch(struct call *c, struct err *e)
+{
+	return set_watch(c, BP_RWATCH, e);
+}
+
+int cmd_awatch(struct call *c, struct err *e)
+{
+	return set_watch(c, BP_AWATCH, e);
+}
+
+/* ---- by number */
+
+/* fn for each number among the words; for every breakpoint where there is none. Ids that do not exist are refused first. */
+static int for_each(struct call *c, int (*fn)(struct debugger *d, int id, struct err *e), struct err *e)
+{
+	struct debugger *d = &c->s->d;
+	int ids[ARGS_MAX], n = 0, rc;
+	struct args a;
+	uint64_t id;
+
+	rc = args_init(&a, c, e);
+	while (!rc && args_more(&a)) {
+		rc = args_number(&a, "N", 1, INT32_MAX, &id, e);
+		if (!rc && !bp_find(&d->bps, (int)id))
+			rc = err_set(e, -ENOENT, "%s %llu" WHY "no breakpoint has that number" TRY "info breakpoints",
+				     c->cmd->name, (unsigned long long)id);
+		if (!rc)
+			ids[n++] = (int)id;
+	}
+	for (int i = 0; i < n && !rc; i++)
+		rc = fn(d, ids[i], e);
+	if (!rc && !n)
+		for (size_t i = d->bps.n; i-- && !rc;)
+			rc = fn(d, d->bps.v[i]->id, e);
+	int applied = c->s->d.m ? debug_apply_catches(d, rc ? NULL : e) : 0;
+	return rc ? rc : applied;
+}
+
+static int delete_one(struct debugger *d, int id, struct err *e)
+{
+	/* The same number twice is gone the second time, and that is what was asked for. */
+	return bp_find(&d->bps, id) ? bp_delete(&d->bps, d->m, id, e) : 0;
+}
+
+static int enable_one(struct debugger *d, int id, struct err *e)
+{
+	return bp_enable(&d->bps, d->m, id, true, e);
+}
+
+static int disable_one(struct debugger *d, int id, struct err *e)
+{
+	return bp_enable(&d->bps, d->m, id, false, e);
+}
+
+int cmd_delete(struct call *c, struct err *e)
+{
+	return for_each(c, delete_one, e);
+}
+
+int cmd_enable(struct call *c, struct err *e)
+{
+	return for_each(c, enable_one, e);
+}
+
+int cmd_disable(struct call *c, struct err *e)
+{
+	return for_each(c, disable_one, e);
+}
+
+/* The breakpoint that the first word names. */
+static int named_bp(struct args *a, struct bp **b, struct err *e)
+{
+	struct bp_table *t = &a->call->s->d.bps;
+	uint64_t id;
+	int rc = args_number(a, "N", 1, INT32_MAX, &id, e);
+
+	if (rc)
+		return rc;
+	*b = bp_find(t, (int)id);
+	return *b ? 0
+		  : err_set(e, -ENOENT, "%s %llu" WHY "no breakpoint has that number" TRY "info breakpoints",
+			    a->call->cmd->name, (unsigned long long)id);
+}
+
+int cmd_condition(struct call *c, struct err *e)
+{
+	const char *text = NULL;
+	struct args a;
+	struct bp *b;
+	int rc = args_init(&a, c, e);
+
+	if (!rc)
+		rc = named_bp(&a, &b, e);
+	if (!rc && args_more(&a))
+		rc = args_rest(&a, "EXPR", &text, e);
+	if (!rc)
+		rc = bp_set_condition(b, text, e);
+	if (!rc)
+		c->result = record_bp(c->pool, b);
+	return rc;
+}
+
+int cmd_ignore(struct call *c, struct err *e)
+{
+	struct args a;
+	struct bp *b;
+	uint64_t n;
+	int rc = args_init(&a, c, e);
+
+	if (!rc)
+		rc = named_bp(&a, &b, e);
+	if (!rc)
+		rc = args_number(&a, "COUNT", 0, INT64_MAX, &n, e);
+	if (!rc)
+		rc = args_end(&a, e);
+	if (rc)
+		return rc;
+	b->ignore = n;
+	c->result = record_bp(c->pool, b);
+	return 0;
+}
+
+/* commands N {SCRIPT}; with one word, the script of the newest breakpoint, as gdb has it. */
+int cmd_commands(struct call *c, struct err *e)
+{
+	struct bp_table *t = &c->s->d.bps;
+	const char *script;
+	struct args a;
+	struct bp *b;
+	int rc = args_init(&a, c, e);
+
+	if (rc)
+		return rc;
+	if (c->argc == 1 && t->n && c->argv[0][strspn(c->argv[0], "0123456789")])
+		b = t->v[t->n - 1];
+	else
+		rc = named_bp(&a, &b, e);
+	if (!rc)
+		rc = args_word(&a, "{SCRIPT}", &script, e);
+	if (!rc)
+		rc = args_end(&a, e);
+	if (!rc)
+		rc = bp_set_commands(b, script, e);
+	if (!rc)
+		c->result = record_bp(c->pool, b);
+	return rc;
+}
+
+int cmd_info_breakpoints(struct call *c, struct err *e)
+{
+	const struct bp_table *t = &c->s->d.bps;
+	struct args a;
+	int rc = args_init(&a, c, e);
+
+	if (!rc)
+		rc = args_end(&a, e);
+	if (rc)
+		return rc;
+	c->result = v_list(c->pool, t->n);
+	for (size_t i = 0; i < t->n; i++)
+		v_push(c->pool, &c->result, record_bp(c->pool, t->v[i]));
+	return 0;
+}

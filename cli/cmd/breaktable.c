@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The table of commands about breakpoints.
+ */
+#include "cli/cmd/breaks.h"
+
+#define KEYS "Gives the breakpoint: id, kind, at, enabled, hits, how (hw, int3, trap, page, step, soft), condition."
+
+const struct command commands_break[] = {
+    {.name = "break",
+     .aliases = "b br brea",
+     .group = "breakpoints",
+     .usage = "[A] [if COND]",
+     .summary = "stop before the instruction at an address is executed",
+     .help = "A is a linear address: *0x7c00, a symbol, an expression; without it the current one. There is no limit to how "
+	     "many. COND is a Tcl expression, evaluated at each hit: b main if {$rax == 5}. " KEYS,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
+     .complete = COMPLETE_ADDRESS,
+     .view = "breakpoint",
+     .run = cmd_break},
+    {.name = "tbreak",
+     .aliases = "tb",
+     .group = "breakpoints",
+     .usage = "[A] [if COND]",
+     .summary = "a breakpoint that is deleted when it stops",
+     .help = KEYS,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
+     .complete = COMPLETE_ADDRESS,
+     .view = "breakpoint",
+     .run = cmd_tbreak},
+    {.name = "hbreak",
+     .aliases = "hb",
+     .group = "breakpoints",
+     .usage = "[A] [if COND]",
+     .summary = "a breakpoint in a debug register of the CPU",
+     .help = "There are four, and a host may deliver them in some modes only (info kvm says which). " KEYS,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
+     .complete = COMPLETE_ADDRESS,
+     .view = "breakpoint",
+     .run = cmd_hbreak},
+    {.name = "watch",
+     .aliases = "wa",
+     .group = "breakpoints",
+     .usage = "A [LEN] [-phys] [if COND]",
+     .summary = "stop when memory is written",
+     .help =
+	 "LEN is 8 in 64-bit code, else 4 or 2; there is no limit to how many or how long. A is linear, mapped or not yet, "
+	 "and goes where the tables of CR3 take it; with -phys guest physical, whatever address the guest used. Every "
+	 "write stops, also one that leaves the value as it was; the stop tells instruction, gva, gpa, data and old_data. "
+	 "A write to READONLY memory and a device's answer are MMIO: catch mmio. The debugger's own writes are no hits. "
+	 "how: hw a debug register, page an armed page (full speed everywhere else), step single steps, then why says "
+	 "what keeps it from more. " KEYS,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
+     .complete = COMPLETE_ADDRESS,
+     .words = "-phys if",
+     .view = "breakpoint",
+     .run = cmd_watch},
+    {.name = "rwatch",
+     .aliases = "rw",
+     .group = "breakpoints",
+     .usage = "A [LEN] [-phys] [if COND]",
+     .summary = "stop when memory is read",
+     .help = "As watch; reading READONLY memory stops too. " KEYS,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
+     .complete = COMPLETE_ADDRESS,
+     .words = "-phys if",
+     .view = "breakpoint",
+     .run = cmd_rwatch},
+    {.name = "awatch",
+     .aliases = "aw",
+     .group = "breakpoints",
+     .usage = "A [LEN] [-phys] [if COND]",
+     .summary = "stop when memory is read or written",
+     .help = "As watch; reading READONLY memory stops too. " KEYS,
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF,
+     .complete = COMPLETE_ADDRESS,
+     .words = "-phys if",
+     .view = "breakpoint",
+     .run = cmd_awatch},
+    {.name = "catch",
+     .aliases = NULL,
+     .group = "breakpoints",
+     .usage = "fault|mmio|pio|exception|smi|mode|slot|mmu [ARG [LAST]] [if COND]",
+     .summary = "stop at an event",
+     .help =
+	 "catch fault [GFN | FIRST LAST]: inside guest faults, of one gfn or of a range of gvas (end inclusive). catch mmio "
+	 "[GPA [LAST]], pio [PORT [LAST]]: before the device sees the access. catch exception [VECTOR|PF|GP...]: delivered "
+	 "or "
+	 "not. catch smi: at the handler's first instruction and after RSM. catch mode [real|prot32|long...]: paging, width "
+	 "or "
+	 "privilege changed. catch slot [ID]: a slot was added, deleted, moved, flipped or hidden; told before the guest "
+	 "runs "
+	 "on.\n"
+	 "\ncatch mmu [zap|unsync|sync|spte...] [GFN | FIRST LAST]: KVM took the shadow page of a guest table apart, let it "
+	 "go "
+	 "unsync, brought it up to date, or set an spte for the gfn. On kvm the kernel's tracepoints tell; they cannot stop "
+	 "a "
+	 "vCPU where it stands, so a signal fetches it out of KVM_RUN before it enters the guest again (why says how long "
+	 "that "
+	 "took). The stop has event, gfn, level, role or spte and sptep; events lists all that happened until the vCPU "
+	 "stood, "
+	 "in order.\n"
+	 "\nGives the breakpoint; means says what the numbers were taken for.",
+     .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
+     .complete = COMPLETE_WORDS,
+     .words = "fault mmio pio exception smi mode slot mmu zap unsync sync spte",
+     .view = "breakpoint",
+     .run = cmd_catch},
+    {.name = "delete",
+     .aliases = "d",
+     .group = "breakpoints",
+     .usage = "[N...]",
+     .summary = "delete breakpoints; without a number all of them",
+     .help = "Takes watchpoints and catchpoints too. Numbers are not used again.",
+     .flags = 0,
+     .complete = COMPLETE_BREAKPOINT,
+     .run = cmd_delete},
+    {.name = "enable",
+     .aliases = "en",
+     .group = "breakpoints",
+     .usage = "[N...]",
+     .summary = "enable breakpoints; without a number all of them",
+     .help = "They are planted again where they were.",
+     .flags = 0,
+     .complete = COMPLETE_BREAKPOINT,
+     .run = cmd_enable},
+    {.name = "disable",
+     .aliases = NULL,
+     .group = "breakpoints",
+     .usage = "[N...]",
+     .summary = "disable breakpoints; without a number all of them",
+     .help = "They stay in the list, and nothing of them stays in the guest.",
+     .flags = 0,
+     .complete = COMPLETE_BREAKPOINT,
+     .run = cmd_disable},
+    {.name = "condition",
+     .aliases = NULL,
+     .group = "breakpoints",
+     .usage = "N [EXPR]",
+     .summary = "stop only where an expression is true",
+     .help = "EXPR is a Tcl expression over registers and variables, evaluated at each hit, in braces or not: condition 1 "
+	     "$rax == "
+	     "5. Without EXPR the breakpoint is unconditional again. Gives the breakpoint.",
+     .flags = CMD_RAW,
+     .complete = COMPLETE_BREAKPOINT,
+     .view = "breakpoint",
+     .run = cmd_condition},
+    {.name = "ignore",
+     .aliases = NULL,
+     .group = "breakpoints",
+     .usage = "N COUNT",
+     .summary = "pass a breakpoint COUNT times before it stops",
+     .help = "Hits are counted all the same; a hit whose condition is false is none. Gives the breakpoint.",
+     .flags = 0,
+     .complete = COMPLETE_BREAKPOINT,
+     .view = "breakpoint",
+     .run = cmd_ignore},
+    {.name = "commands",
+     .aliases = NULL,
+     .group = "breakpoints",
+     .usage = "[N] {SCRIPT}",
+     .summary = "run a script at each stop at a breakpoint",
+     .help = "SCRIPT is lines as at the prompt: commands 1 {x/i $rip; c}. {} takes it away. Without N: the newest "
+	     "breakpoint. Gives "
+	     "the breakpoint.",
+     .flags = 0,
+     .complete = COMPLETE_BREAKPOINT,
+     .view = "breakpoint",
+     .run = cmd_commands},
+    {.name = "info breakpoints",
+     .aliases = "i_b i_watchpoints",
+     .group = "breakpoints",
+     .usage = "",
+     .summary = "breakpoints, watchpoints and catchpoints",
+     .help = "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; why "
+	     "where how is step; address for those that have one, len and phys for watchpoints.",
+     .flags = 0,
+     .view = "breakpoints",
+     .run = cmd_info_breakpoints},
+    {.name = NULL},
+};

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Commands about how addresses translate: the table of all of them, and those on the guest's side (walk, the single steps,
+ * the pipeline, the guest's mappings). The host's side is in cli/cmd/shadow.c.
+ */
+#include "cli/cmd/mmu.h"
+#include "cli/cmd/walk.h"
+#include "views/record.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* "r", "w" or "x" where the next word is one. */
+static bool take_access(struct args *a, unsigned *access)
+{
+	static const struct {
+		const char *word;
+		unsigned access;
+	} words[] = {{"r", ACCESS_READ}, {"w", ACCESS_WRITE}, {"x", ACCESS_FETCH}};
+	const char *word = args_peek(a);
+
+	for (size_t i = 0; word && i < ARRAY_LEN(words); i++)
+		if (!strcmp(word, words[i].word)) {
+			*access |= words[i].access;
+			return args_word(a, "access", &word, NULL) == 0;
+		}
+	return false;
+}
+
+static int walk(struct call *c, struct err *e)
+{
+	unsigned access = 0;
+	uint64_t gva;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret)
+		return ret;
+	if (args_flag(&a, "-user"))
+		access |= ACCESS_USER;
+	if ((ret = args_addr(&a, "gva", &gva, e)))
+		return ret;
+	if (!take_access(&a, &access))
+		access |= ACCESS_READ;
+	if ((ret = args_end(&a, e)))
+		return ret;
+	return walk_address(c->s->d.m, c->s->vcpu, gva, access, c->pool, &c->result, e);
+}
+
+static int one_address(struct call *c, const char *what, uint64_t *out, struct err *e)
+{
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = args_addr(&a, what, out, e)))
+		return ret;
+	return args_end(&a, e);
+}
+
+static int gva2gpa(struct call *c, struct err *e)
+{
+	struct xlate_env env;
+	struct walk w;
+	uint64_t gva;
+	int ret = one_address(c, "gva", &gva, e);
+
+	if (ret || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
+		return ret;
+	paging_walk(&env.pg, &env.mem, gva, ACCESS_READ, false, &w);
+	if (w.fault.present)
+		return err_set_at(e, -EFAULT, ERR_SPACE_GVA, gva, "gva2gpa 0x%llx" WHY "%s" TRY "walk 0x%llx",
+				  (unsigned long long)gva, w.why, (unsigned long long)gva);
+	c->result = v_hex(w.gpa);
+	return 0;
+}
+
+/* Does the current vCPU see memory as in SMM? Outside, where it cannot be asked. */
+static bool sees_smm(struct call *c)
+{
+	struct xlate_env env;
+
+	return !machine_env(c->s->d.m, c->s->vcpu, &env, NULL) && env.smm;
+}
+
+static int gpa2hva(struct call *c, struct err *e)
+{
+	uint64_t gpa, hva;
+	int ret = one_address(c, "gpa", &gpa, e);
+
+	if (ret || (ret = machine_hva(c->s->d.m, gpa, sees_smm(c), &hva, e)))
+		return ret;
+	c->result = v_hex(hva);
+	return 0;
+}
+
+static int gpa2hpa(struct call *c, struct err *e)
+{
+	uint64_t gpa, hpa;
+	int ret = one_address(c, "gpa", &gpa, e);
+
+	if (ret || (ret = machine_hpa(c->s->d.m, gpa, sees_smm(c), &hpa, e)))
+		return ret;
+	c->result = v_hex(hpa);
+	return 0;
+}
+
+struct xlate_words {
+	uint64_t gva, len;
+	unsigned access;
+	bool atomic, phys;
+};
+
+static int xlate_args(struct call *c, struct xlate_words *x, struct err *e)
+{
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret)
+		return ret;
+	x->atomic = args_flag(&a, "-atomic");
+	x->phys = args_flag(&a, "-phys");
+	if (args_flag(&a, "-user"))
+		x->access |= ACCESS_USER;
+	if ((ret = args_addr(&a, "gva", &x->gva, e)) || (ret = args_number(&a, "length", 0, UINT32_MAX, &x->len, e)))
+		return ret;
+	if (!take_access(&a, &x->access)) {
+		const char *word = args_peek(&a);
+		if (word)
+			return err_set(e, -EINVAL, "xlate" WHY "'%.60s' is no access" TRY "r, w or x", word);
+		x->access |= ACCESS_READ;
+	}
+	return args_end(&a, e);
+}
+
+static int xlate(struct call *c, struct err *e)
+{
+	struct xlate_words x = {0};
+	struct xlate_iolist io = {0};
+	struct xlate_tlb tlb;
+	struct xlate_env env;
+	int ret = xlate_args(c, &x, e);
+
+	if (ret || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)) ||
+	    (ret = gva_to_tlb(&env, x.gva, (uint32_t)x.len, x.access, x.phys, &tlb, e)))
+		return ret;
+	if (!tlb.fault.present && (ret = tlb_to_io(&env, &tlb, x.access, x.atomic, &io, e)))
+		return ret;
+	c->result = record_xlate(c->pool, &tlb, &io);
+	return 0;
+}
+
+int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e)
+{
+	int ret;
+
+	*first = 0;
+	*last = UINT64_MAX;
+	if (args_more(a) && (ret = args_addr(a, "start", first, e)))
+		return ret;
+	if (args_more(a) && (ret = args_addr(a, "end", last, e)))
+		return ret;
+	if (*last < *first)
+		return err_set(e, -EINVAL,
+			       "%s" WHY "the end 0x%llx lies before the start 0x%llx" TRY "the lower address first",
+			       a->call->cmd->name, (unsigned long long)*last, (unsigned long long)*first);
+	return args_end(a, e);
+}
+
+/* What the enumeration of the guest's mappings collects. */
+struct mappings {
+	struct pool *p;
+	struct value list;
+	struct mapping_flags known;
+	/* `info mem`: the range that grows. */
+	bool open;
+	uint64_t first, last;
+	uint8_t rights;
+};
+
+static int poll_interrupt(void *arg)
+{
+	(void)arg;
+	return session_interrupted() ? -EINTR : 0;
+}
+
+static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const struct guest_mapping *), struct err *e)
+{
+	struct xlate_env env;
+	uint64_t first, last;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = mmu_range(&a, &first, &last, e)) || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
+		return ret;
+	ret = paging_enumerate(&env.pg, &env.mem, first, last, fn, g, poll_interrupt);
+	if (ret == -EINTR)
+		return err_set(e, ret, "%s" WHY "interrupted after %u rows" TRY "a smaller range", c->cmd->name, g->list.n);
+	return ret ? err_nomem(e, c->cmd->name) : 0;
+}
+
+static int add_mapping(void *arg, const struct guest_mapping *m)
+{
+	struct mappings *g = arg;
+
+	v_push(g->p, &g->list, record_mapping_shared(g->p, m, &g->known));
+	return pool_failed(g->p) ? -ENOMEM : 0;
+}
+
+static int info_tlb(struct call *c, struct err *e)
+{
+	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 64)};
+	int ret = enumerate(c, &g, add_mapping, e);
+
+	if (!ret)
+		c->result = g.list;
+	return ret;
+}
+
+static void end_range(struct mappings *g)
+{
+	if (g->open)
+		v_push(g->p, &g->list, record_range(g->p, g->first, g->last, g->rights));
+	g->open = false;
+}
+
+/* Neighbours with the same rights are one range. */
+static int fold_mapping(void *arg, const struct guest_mapping *m)
+{
+	const uint8_t mask = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER;
+	struct mappings *g = arg;
+
+	if (!g->open || m->gva != g->last + 1 || (m->rights & mask) != g->rights) {
+		end_range(g);
+		g->open = true;
+		g->first = m->gva;
+		g->rights = m->rights & mask;
+	}
+	g->last = m->gva + (m->page_size - 1);
+	return pool_failed(g->p) ? -ENOMEM : 0;
+}
+
+static int info_mem(struct call *c, struct err *e)
+{
+	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 16)};
+	int ret = enumerate(c, &g, fold_mapping, e);
+
+	if (ret)
+		return ret;
+	end_range(&g);
+	c->result = g.list;
+	return 0;
+}
+
+/* Sorted by name; every handler only looks. */
+const struct command commands_mmu[] = {
+    {.name = "gpa2hpa",
+     .group = "memory-map",
+     .usage = "GPA",
+     .summary = "host physical address of a guest physical address",
+     .help = "A plain address. An error where no slot covers it, the host has no page there yet, or this user may not know.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .run = gpa2hpa},
+    {.name = "gpa2hva",
+     .group = "memory-map",
+     .usage = "GPA",
+     .summary = "host virtual address of a guest physical address",
+     .help = "A plain address: where the slot's memory is mapped for the guest in this process.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .run = gpa2hva},
+    {.name = "gva2gpa",
+     .aliases = "v2p vtop pagewalk",
+     .group = "memory-map",
+     .usage = "GVA",
+     .summary = "guest physical address of a guest virtual address",
+     .help = "A plain address, by the current vCPU's tables as a supervisor's read. An error where it does not translate.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .run = gva2gpa},
+    {.name = "info mem",
+     .group = "memory-map",
+     .usage = "[START [END]]",
+     .summary = "the guest's mappings folded into ranges",
+     .help = "One row a range of neighbours with the same rights: gva, end (inclusive), size, flags.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "mem",
+     .run = info_mem},
+    {.name = "info mmio",
+     .group = "memory-map",
+     .summary = "each vCPU's MMIO cache",
+     .help = "One row a vCPU: gva, gfn, access, generation, current_generation, valid (gva non-zero and the generation "
+	     "current), "
+	     "stale (the guest's tables now say otherwise); mmio_sptes and sptes with vCPU 0.",
+     .flags = CMD_NEEDS_VM,
+     .view = "mmio",
+     .run = mmu_info_mmio},
+    {.name = "info rmap",
+     .group = "memory-map",
+     .usage = "GFN",
+     .summary = "who maps a guest page: its rmap chain",
+     .help = "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
+	     "page_gfn, "
+	     "index, gva where it follows from the tables).\n\n    info rmap 0x40",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "rmap",
+     .run = mmu_info_rmap},
+    {.name = "info rmaps",
+     .group = "memory-map",
+     .summary = "how long rmap chains are",
+     .help = "One row a slot and level: counts of gfns with 0, 1, 2-3, 4-7, … 1024 and more sptes, and the longest.",
+     .flags = CMD_NEEDS_VM,
+     .view = "rmaps",
+     .run = mmu_info_rmaps},
+    {.name = "info shadow",
+     .group = "memory-map",
+     .usage = "[GFN]",
+     .summary = "shadow pages",
+     .help =
+	 "One row a shadow page: gfn, level, direct, access, smm, unsync, invalid, roots, sptes (present ones), mmio_sptes, "
+	 "parents, address. With GFN only those that shadow that guest table.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "shadow",
+     .run = mmu_info_shadow},
+    {.name = "info sptes",
+     .group = "memory-map",
+     .usage = "[START [END]]",
+     .summary = "shadow page-table entries by guest virtual address",
+     .help =
+	 "Every entry under the current vCPU's root that maps part of START to END (inclusive): gva, gfn, level, spte, pfn, "
+	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "sptes",
+     .run = mmu_info_sptes},
+    {.name = "info tlb",
+     .group = "memory-map",
+     .usage = "[START [END]]",
+     .summary = "the guest's mappings, one row each",
+     .help = "gva, gpa, size, entry, flags (writable, user, exec, accessed, dirty, global). END is inclusive.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "tlb",
+     .run = info_tlb},
+    {.name = "shadow tree",
+     .group = "memory-map",
+     .usage = "[ROOT]",
+     .summary = "the shadow tables from a root down",
+     .help = "The sptes of info sptes in tree order, each before those of the table that it points to. ROOT is the gfn of a "
+	     "root's "
+	     "guest table, a CR3 or a root's host address; without it the current vCPU's.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "shadow-tree",
+     .run = mmu_shadow_tree},
+    {.name = "walk",
+     .group = "memory-map",
+     .usage = "GVA [r|w|x] [-user]",
+     .summary = "everything on one guest virtual address",
+     .help = "guest (the tables that the walk reads), gpa, slot, hva, hpa, sptes, mmio (hit, stale), verdict (ok, "
+	     "exception, mmio, "
+	     "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
+	     "    walk 0x250000 w -user",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .words = "r w x -user",
+     .view = "walk",
+     .run = walk},
+    {.name = "xlate",
+     .group = "memory-map",
+     .usage = "GVA LEN r|w|x [-user] [-atomic] [-phys]",
+     .summary = "an access through the translation pipeline",
+     .help = "tlb (at most two of gpa, len), fault (null, or vector, error_code, address), io (at most two of kind ram, "
+	     "rom, device, "
+	     "mmio; slot, page, offset, len). Nothing is performed. -atomic refuses what would leave for user space.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .words = "r w x -user -atomic -phys",
+     .view = "xlate",
+     .run = xlate},
+    {0},
+};

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Handlers of the memory-map commands whose table stands in cli/cmd/mmu.c, and what both files of them use.
+ */
+#ifndef KVMSCOPE_CLI_MMU_H
+#define KVMSCOPE_CLI_MMU_H
+
+#include "cli/cmd/args.h"
+#include "cli/session/session.h"
+
+/* "[START [END]]": everything without words, from START on with one, END inclusive. */
+int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e) MUST_USE;
+
+int mmu_info_shadow(struct call *c, struct err *e);
+int mmu_shadow_tree(struct call *c, struct err *e);
+int mmu_info_sptes(struct call *c, struct err *e);
+int mmu_info_rmap(struct call *c, struct err *e);
+int mmu_info_rmaps(struct call *c, struct err *e);
+int mmu_info_mmio(struct call *c, struct err *e);
+
+#endif

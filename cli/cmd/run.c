@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Commands that let the guest run, and those about its last stop.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cmd/data.h"
+#include "cli/cmd/run.h"
+#include "core/board/board.h"
+
+/* For people: what is about to be executed, and its symbol. Programs ask for that themselves, and step by the million. */
+static void add_place(struct call *c)
+{
+	char sym[128];
+	uint64_t pc, next;
+	unsigned bits;
+	struct space sp;
+	struct value insn;
+
+	if (!c->shown || c->s->d.stop.rip_old || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
+		return;
+	if (*symbols_format(&c->s->d.syms, pc, sym, sizeof(sym)))
+		v_put(c->pool, &c->result, "symbol", v_str(c->pool, sym));
+	if (!disassemble(c, &sp, bits, pc, 1, &insn, &next, NULL))
+		v_put(c->pool, &c->result, "next", insn);
+}
+
+int cmd_end_run(struct call *c, int rc)
+{
+	if (rc)
+		return rc;
+	c->s->vcpu = c->s->d.stop.vcpu;
+	session_result_stop(c);
+	snap_keep_stage(c->s);
+	add_place(c);
+	if (c->s->n_displays)
+		v_put(c->pool, &c->result, "displays", display_list(c));
+	return 0;
+}
+
+static int no_words(struct call *c, struct err *e)
+{
+	struct args a;
+	int rc = args_init(&a, c, e);
+
+	return rc ? rc : args_end(&a, e);
+}
+
+/* One optional count. */
+static int one_count(struct call *c, uint64_t *n, struct err *e)
+{
+	struct args a;
+	int rc = args_init(&a, c, e);
+
+	*n = 1;
+	if (!rc && args_more(&a))
+		rc = args_number(&a, "N", 1, INT64_MAX, n, e);
+	return rc ? rc : args_end(&a, e);
+}
+
+static int start_over(struct session *s, struct err *e)
+{
+	if (!s->image)
+		return err_set(e, -ENODEV, "run" WHY "no image is loaded" TRY "load IMAGE");
+	int rc = machine_reset(s->d.m, e);
+	if (rc)
+		return rc;
+	board_reset(machine_board(s->d.m));
+	rc = image_load(s->image, s->d.m, e);
+	if (!rc)
+		s->d.has_run = false;
+	return rc;
+}
+
+static int cmd_run(struct call *c, struct err *e)
+{
+	int rc = no_words(c, e);
+
+	if (!rc && c->s->d.has_run)
+		rc = start_over(c->s, e);
+	if (!rc)
+		rc = debug_continue(&c->s->d, c->s->vcpu, e);
+	return cmd_end_run(c, rc);
+}
+
+/* c N: pass this breakpoint N - 1 times more. */
+static int cmd_continue(struct call *c, struct err *e)
+{
+	struct debugger *d = &c->s->d;
+	struct bp *b = bp_find(&d->bps, d->stop.breakpoint);
+	uint64_t n;
+	int rc = one_count(c, &n, e);
+
+	if (!rc && n > 1 && !b)
+		rc = err_set(e, -EINVAL, "c %llu" WHY "the last stop was at no breakpoint that could be passed" TRY "c",
+			     (unsigned long long)n);
+	if (!rc && n > 1)
+		b->ignore = n - 1;
+	if (!rc)
+		rc = debug_continue(d, c->s->vcpu, e);
+	return cmd_end_run(c, rc);
+}
+
+static int cmd_stepi(struct call *c, struct err *e)
+{
+	uint64_t n;
+	int rc = one_count(c, &n, e);
+
+	if (!rc)
+		rc = debug_step(&c->s->d, c->s->vcpu, n, e);
+	return cmd_end_run(c, rc);
+}
+
+static int cmd_nexti(struct call *c, struct err *e)
+{
+	uint64_t n;
+	int rc = one_count(c, &n, e);
+
+	if (!rc)
+		rc = debug_next(&c->s->d, c->s->vcpu, n, e);
+	return cmd_end_run(c, rc);
+}
+
+static int cmd_until(struct call *c, struct err *e)
+{
+	struct args a;
+	uint64_t addr;
+	int rc = args_init(&a, c, e);
+
+	if (!rc)
+		rc = args_addr(&a, "A", &addr, e);
+	if (!rc)
+		rc = args_end(&a, e);
+	if (!rc)
+		rc = debug_until(&c->s->d, c->s->vcpu, addr, e);
+	return cmd_end_run(c, rc);
+}
+
+static int cmd_finish(struct call *c, struct err *e)
+{
+	int rc = no_words(c, e);
+
+	if (!rc)
+		rc = debug_finish(&c->s->d, c->s->vcpu, e);
+	return cmd_end_run(c, rc);
+}
+
+static int cmd_interrupt(struct call *c, struct err *e)
+{
+	int rc = no_words(c, e);
+
+	if (!rc && machine_running(c->s->d.m))
+		machine_interrupt(c->s->d.m);
+	return rc;
+}
+
+static int cmd_why(struct call *c, struct err *e)
+{
+	char text[1600];
+	int rc = no_words(c, e);
+
+	if (rc)
+		return rc;
+	if (c->s->last_was_error)
+		err_format(&c->s->last_error, text, sizeof(text));
+	else
+		debug_why(&c->s->d, &c->s->d.stop, text, sizeof(text));
+	c->result = v_str(c->pool, text);
+	return 0;
+}
+
+#define RUNS (CMD_NEEDS_VM | CMD_CHANGES_GUEST)
+
+const struct command commands_run[] = {
+    {.name = "run",
+     .aliases = "r",
+     .group = "running",
+     .usage = "",
+     .summary = "start the guest from its entry",
+     .help =
+	 "Runs until something stops the guest, and gives that stop. If the VM ran before, image and registers are loaded "
+	 "again first; slots, flags, breakpoints and catchpoints stay.",
+     .flags = RUNS | CMD_NEEDS_STOPPED,
+     .view = "stop",
+     .run = cmd_run},
+    {.name = "continue",
+     .aliases = "c fg",
+     .group = "running",
+     .usage = "[N]",
+     .summary = "let the guest go on",
+     .help =
+	 "Gives the next stop: reason, vcpu, rip, why, and by reason breakpoint; vector, error_code, cr2; gpa, len, write, "
+	 "data, slot; port; stage. With N the breakpoint of the last stop is passed N - 1 times more. Inside a fault it "
+	 "finishes the fault and goes on, as `fault continue`.",
+     .flags = RUNS | CMD_REPEATS | CMD_SHADOWS_TCL,
+     .view = "stop",
+     .run = cmd_continue},
+    {.name = "stepi",
+     .aliases = "si",
+     .group = "running",
+     .usage = "[N]",
+     .summary = "execute one instruction, or N",
+     .help =
+	 "The current vCPU alone executes; an instruction with a REP prefix counts once for each round. A breakpoint, an "
+	 "exception or an exit ends it early. Inside a fault (`catch fault`) the fault is given up where it stands, then "
+	 "the "
+	 "instruction is executed from its start without stopping at this fault's stages.",
+     .flags = RUNS | CMD_REPEATS,
+     .view = "stop",
+     .run = cmd_stepi},
+    {.name = "nexti",
+     .aliases = "ni",
+     .group = "running",
+     .usage = "[N]",
+     .summary = "execute one instruction, calls and REP as a whole",
+     .help =
+	 "As stepi, but a call, int, syscall or REP instruction runs until it comes back to the instruction behind it, with "
+	 "the stack no deeper than before. Inside a fault it leaves the fault as stepi does.",
+     .flags = RUNS | CMD_REPEATS,
+     .view = "stop",
+     .run = cmd_nexti},
+    {.name = "until",
+     .aliases = "u advance",
+     .group = "running",
+     .usage = "A",
+     .summary = "go on until the current vCPU reaches an address",
+     .help =
+	 "The stop's reason is step where it got there; a breakpoint or anything else on the way stops as well. Inside a "
+	 "fault the instruction at hand is stepped first, as stepi does.",
+     .flags = RUNS,
+     .complete = COMPLETE_ADDRESS,
+     .view = "stop",
+     .run = cmd_until},
+    {.name = "finish",
+     .aliases = "fin",
+     .group = "running",
+     .usage = "",
+     .summary = "go on until the current function has returned",
+     .help =
+	 "The return address is taken from the stack or the frame pointer where the bytes before it are a call; otherwise "
+	 "the function is stepped through, over its calls, until it returns (slower). Inside a fault the instruction at "
+	 "hand "
+	 "is stepped first, as stepi does.",
+     .flags = RUNS,
+     .view = "stop",
+     .run = cmd_finish},
+    {.name = "interrupt",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "",
+     .summary = "stop the running guest, as Ctrl-C does",
+     .help = "Does nothing where the guest stands already.",
+     .flags = CMD_NEEDS_VM,
+     .run = cmd_interrupt},
+    {.name = "why",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "",
+     .summary = "explain the last stop or error",
+     .help =
+	 "One or two sentences with the numbers: the exception's name and error code in words, the page-table entry that "
+	 "refused, the slot or device of an access, the instruction that the host could not execute.\n\n"
+	 "After a command that failed, also one whose error a script caught: what was asked for, what stands against it, "
+	 "what "
+	 "to try. The next stop, or load, ends that.",
+     .flags = 0,
+     .run = cmd_why},
+    {.name = "display",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "[/FMT] [EXPR]",
+     .summary = "show an expression, or memory, at every stop",
+     .help = "display/i $rip, display/4gx $rsp, display $rax+1. With a count, a unit, i or s the expression is an address. "
+	     "It is "
+	     "worked out anew at each stop. Without words: all of them now (id, expr, format, value).",
+     .flags = CMD_FORMAT | CMD_RAW,
+     .complete = COMPLETE_ADDRESS,
+     .view = "display",
+     .run = cmd_display},
+    {.name = "undisplay",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "[N...]",
+     .summary = "show an expression no more",
+     .help = "Without a number: none of them.",
+     .flags = 0,
+     .run = cmd_undisplay},
+    {.name = "smi",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "[VCPU]",
+     .summary = "raise a system management interrupt",
+     .help = "Gives what `info smm` gives. With `catch smi` set the next `c` stops at the handler's first instruction.",
+     .flags = RUNS | CMD_NEEDS_STOPPED,
+     .complete = COMPLETE_VCPU,
+     .run = cmd_smi},
+    {.name = "info smm",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "[VCPU]",
+     .summary = "system management mode: SMBASE, the saved state, what is visible",
+     .help =
+	 "vcpu, smm (is it in SMM), rip, smbase, entry, by (cpu or debugger), saved (the state-save area by field), slots "
+	 "(id, gpa, size, visible: smm, non-smm or both).",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_VCPU,
+     .run = cmd_info_smm},
+    {.name = NULL},
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What the commands that run the guest share.
+ */
+#ifndef KVMSCOPE_CLI_RUN_H
+#define KVMSCOPE_CLI_RUN_H
+
+#include "cli/session/command.h"
+
+/* The end of every command that ran the guest: with rc 0 the stop becomes the value, its vCPU the current one. Returns rc.
+ */
+int cmd_end_run(struct call *c, int rc);
+/* At such an end: keep what `diff` compares a fault's stage with. */
+void snap_keep_stage(struct session *s);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The host's side of the memory map: shadow pages, sptes, rmaps, MMIO caches. Entries stand in cli/cmd/mmu.c.
+ */
+#include "cli/cmd/mmu.h"
+#include "views/record.h"
+
+#include <errno.h>
+
+static int no_words(struct call *c, struct err *e)
+{
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	return ret ? ret : args_end(&a, e);
+}
+
+static int compare(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Roots first, then by gfn. */
+static int compare_pages(const void *a, const void *b)
+{
+	const struct shadow_page *x = a, *y = b;
+
+	if (x->level != y->level)
+		return compare(y->level, x->level);
+	return x->gfn != y->gfn ? compare(x->gfn, y->gfn) : compare(x->address, y->address);
+}
+
+int mmu_info_shadow(struct call *c, struct err *e)
+{
+	struct shadow_page_list list = {0};
+	uint64_t gfn = 0;
+	struct args a;
+	int ret = args_init(&a, c, e);
+	bool all = !ret && !args_more(&a);
+
+	if (ret || (!all && (ret = args_addr(&a, "gfn", &gfn, e))) || (ret = args_end(&a, e)) ||
+	    (ret = machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, &list, e)))
+		return ret;
+	if (list.n)
+		qsort(list.v, list.n, sizeof(*list.v), compare_pages);
+	c->result = v_list(c->pool, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		if (all || list.v[i].gfn == gfn)
+			v_push(c->pool, &c->result, record_shadow_page(c->pool, &list.v[i]));
+	shadow_page_list_free(&list);
+	return 0;
+}
+
+/* A table's entry before the entries of what it points to, and those by address; what has no gva (the hypervisor's own)
+ * last. */
+static int tree_order(const void *a, const void *b)
+{
+	const struct spte_info *x = a, *y = b;
+
+	uint64_t gx = x->gva_known ? x->gva : UINT64_MAX, gy = y->gva_known ? y->gva : UINT64_MAX;
+
+	if (gx != gy)
+		return compare(gx, gy);
+	return x->level != y->level ? compare(y->level, x->level) : compare(x->sptep, y->sptep);
+}
+
+/* The kernel's tables are walked in this order already, but for what stands twice or has no gva. */
+static void sort_tree(struct spte_list *l)
+{
+	size_t i = 1;
+
+	while (i < l->n && tree_order(&l->v[i - 1], &l->v[i]) <= 0)
+		i++;
+	if (i < l->n)
+		qsort(l->v, l->n, sizeof(*l->v), tree_order);
+}
+
+static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, struct err *e)
+{
+	struct spte_list list = {0};
+	int ret = machine_sptes(c->s->d.m, vcpu, first, last, &list, e);
+
+	if (ret)
+		return ret;
+	sort_tree(&list);
+	c->result = v_list(c->pool, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		v_push(c->pool, &c->result, record_spte(c->pool, &list.v[i]));
+	spte_list_free(&list);
+	return 0;
+}
+
+int mmu_info_sptes(struct call *c, struct err *e)
+{
+	uint64_t first, last;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = mmu_range(&a, &first, &last, e)))
+		return ret;
+	return result_sptes(c, c->s->vcpu, first, last, e);
+}
+
+static bool is_root(const struct root_info *r, uint64_t x)
+{
+	return r->cr3 == x || r->cr3 >> PAGE_SHIFT == x || r->hpa == x || (r->page && r->page == x);
+}
+
+/* The vCPU that runs on this root now. */
+static int vcpu_of_root(struct call *c, uint64_t root, unsigned *vcpu, struct err *e)
+{
+	struct root_list roots = {0};
+	bool found = false, known = false;
+	int ret = machine_roots(c->s->d.m, &roots, e);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < roots.n && !found; i++) {
+		known |= is_root(&roots.v[i], root);
+		found = roots.v[i].current && is_root(&roots.v[i], root);
+		if (found)
+			*vcpu = roots.v[i].vcpu;
+	}
+	root_list_free(&roots);
+	if (found)
+		return 0;
+	return err_set(e, -ENOENT, "shadow tree 0x%llx" WHY "%s" TRY "info shadow, which lists all pages",
+		       (unsigned long long)root,
+		       known ? "that root is cached, but no vCPU runs on it now" : "no vCPU has such a root");
+}
+
+int mmu_shadow_tree(struct call *c, struct err *e)
+{
+	unsigned vcpu = c->s->vcpu;
+	uint64_t root;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret)
+		return ret;
+	if (args_more(&a) && ((ret = args_addr(&a, "root", &root, e)) || (ret = vcpu_of_root(c, root, &vcpu, e))))
+		return ret;
+	if ((ret = args_end(&a, e)))
+		return ret;
+	return result_sptes(c, vcpu, 0, UINT64_MAX, e);
+}
+
+static int compare_rmaps(const void *a, const void *b)
+{
+	const struct rmap_info *x = a, *y = b;
+
+	if (x->level != y->level)
+		return compare(x->level, y->level);
+	return x->as != y->as ? compare(x->as, y->as) : compare(x->slot, y->slot);
+}
+
+int mmu_info_rmap(struct call *c, struct err *e)
+{
+	struct rmap_list list = {0};
+	uint64_t gfn;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = args_addr(&a, "gfn", &gfn, e)) || (ret = args_end(&a, e)) ||
+	    (ret = machine_rmap(c->s->d.m, gfn, &list, e)))
+		return ret;
+	if (!list.n) {
+		rmap_list_free(&list); /* room for none is memory too */
+		return err_set_at(e, -ENOENT, ERR_SPACE_GPA, gfn << PAGE_SHIFT,
+				  "info rmap 0x%llx" WHY "no slot covers gfn 0x%llx, so it has no rmap" TRY "info slots",
+				  (unsigned long long)gfn, (unsigned long long)gfn);
+	}
+	qsort(list.v, list.n, sizeof(*list.v), compare_rmaps);
+	c->result = v_list(c->pool, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		v_push(c->pool, &c->result, record_rmap(c->pool, &list.v[i]));
+	rmap_list_free(&list);
+	return 0;
+}
+
+static int compare_histograms(const void *a, const void *b)
+{
+	const struct rmap_histogram *x = a, *y = b;
+
+	if (x->slot != y->slot)
+		return compare(x->slot, y->slot);
+	return x->as != y->as ? compare(x->as, y->as) : compare(x->level, y->level);
+}
+
+int mmu_info_rmaps(struct call *c, struct err *e)
+{
+	struct rmap_histogram_list list = {0};
+	int ret = no_words(c, e);
+
+	if (ret || (ret = machine_rmap_histogram(c->s->d.m, &list, e)))
+		return ret;
+	if (list.n)
+		qsort(list.v, list.n, sizeof(*list.v), compare_histograms);
+	c->result = v_list(c->pool, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		v_push(c->pool, &c->result, record_rmap_histogram(c->pool, &list.v[i]));
+	rmap_histogram_list_free(&list);
+	return 0;
+}
+
+static int compare_mmio(const void *a, const void *b)
+{
+	const struct mmio_info *x = a, *y = b;
+
+	return compare(x->vcpu, y->vcpu);
+}
+
+int mmu_info_mmio(struct call *c, struct err *e)
+{
+	struct mmio_info_list list = {0};
+	int ret = no_words(c, e);
+
+	if (ret || (ret = machine_mmio(c->s->d.m, &list, e)))
+		return ret;
+	if (list.n)
+		qsort(list.v, list.n, sizeof(*list.v), compare_mmio);
+	c->result = v_list(c->pool, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		v_push(c->pool, &c->result, record_mmio(c->pool, &list.v[i]));
+	mmio_info_list_free(&list);
+	return 0;
+}

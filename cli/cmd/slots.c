@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Commands about memory slots: list, add, flags, move, del, dirty.
+ */
+#include "cli/cmd/args.h"
+#include "cli/session/session.h"
+#include "views/record.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void slot_list_freep(struct slot_info_list *l)
+{
+	slot_info_list_free(l);
+}
+#define _cleanup_slots_ _cleanup_(slot_list_freep)
+
+static int compare_slots(const void *a, const void *b)
+{
+	const struct slot_info *x = a, *y = b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (x->as > y->as) - (x->as < y->as);
+}
+
+static int sorted_slots(struct machine *m, struct slot_info_list *out, struct err *e)
+{
+	int ret = machine_slot_list(m, out, e);
+
+	if (!ret && out->n)
+		qsort(out->v, out->n, sizeof(*out->v), compare_slots);
+	return ret;
+}
+
+static int info_slots(struct call *c, struct err *e)
+{
+	_cleanup_slots_ struct slot_info_list list = {0};
+	struct machine *m = c->s->d.m;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret)
+		return ret;
+	bool all = args_flag(&a, "-all");
+	if ((ret = args_end(&a, e)) || (ret = sorted_slots(m, &list, e)))
+		return ret;
+	c->result = v_list(c->pool, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		if (all || !list.v[i].own)
+			v_push(c->pool, &c->result, record_slot(c->pool, &list.v[i]));
+	return 0;
+}
+
+/* The slot as the machine has it now; code where there is none. */
+static int find_slot(struct call *c, uint32_t id, int code, struct slot_info *out, struct err *e)
+{
+	_cleanup_slots_ struct slot_info_list list = {0};
+	int ret = sorted_slots(c->s->d.m, &list, e);
+
+	for (size_t i = 0; !ret && i < list.n; i++) {
+		if (list.v[i].id == id) {
+			*out = list.v[i];
+			return 0;
+		}
+	}
+	return ret ? ret : slot_missing(machine_slots(c->s->d.m), code, c->cmd->name, id, e);
+}
+
+static int result_slot(struct call *c, uint32_t id, const struct slot_steps *steps, struct err *e)
+{
+	struct slot_info info;
+	int ret = machine_slot_info(c->s->d.m, id, &info, e);
+
+	if (!ret)
+		c->result = record_slot_changed(c->pool, &info, steps);
+	return ret;
+}
+
+/* Any number of 32 bits: which of them are ids is the slot rules' business. */
+static int arg_id(struct args *a, uint32_t *id, struct err *e)
+{
+	const struct call *c = a->call;
+	uint64_t x;
+	int ret = args_addr(a, "slot id", &x, e);
+
+	if (ret)
+		return ret;
+	*id = (uint32_t)x;
+	if (x == *id)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "%s" WHY "slot id %#llx has more than 32 bits, and ids end at %u on this host" TRY
+		       "info slots for those in use",
+		       c->cmd->name, (unsigned long long)x, machine_slots(c->s->d.m)->limits.max_slots - 1);
+}
+
+/* "64M", or an expression. */
+static int arg_size(struct args *a, uint64_t *size, struct err *e)
+{
+	const char *word = args_peek(a);
+
+	if (!word || !strchr("KMGTkmgt", word[strlen(word) - 1]) || word[0] < '0' || word[0] > '9')
+		return args_addr(a, "size", size, e);
+	int ret = args_word(a, "size", &word, e);
+	return ret ? ret : parse_size(word, size, e);
+}
+
+static int arg_visible(struct args *a, enum slot_vis *vis, struct err *e)
+{
+	const char *word;
+	int ret = args_option(a, "-visible", &word, e);
+
+	return ret > 0 ? slot_vis_parse(word, vis, e) : ret;
+}
+
+static int slot_add_args(struct args *a, struct slot_spec *spec, struct err *e)
+{
+	int ret;
+
+	if (args_flag(a, "-readonly"))
+		spec->flags |= SLOT_READONLY;
+	if (args_flag(a, "-log") || args_flag(a, "-log-dirty"))
+		spec->flags |= SLOT_LOG_DIRTY;
+	if (args_flag(a, "-smram"))
+		spec->flags |= SLOT_SMRAM;
+	spec->huge = args_flag(a, "-huge");
+	if ((ret = arg_visible(a, &spec->vis, e)))
+		return ret;
+	if ((ret = args_option(a, "-file", &spec->file, e)) < 0)
+		return ret;
+	if ((ret = arg_id(a, &spec->id, e)) || (ret = args_addr(a, "gpa", &spec->gpa, e)) ||
+	    (ret = arg_size(a, &spec->size, e)))
+		return ret;
+	return args_end(a, e);
+}
+
+static int slot_add(struct call *c, struct err *e)
+{
+	struct slot_spec spec = {0};
+	struct slot_steps steps = {0};
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = slot_add_args(&a, &spec, e)))
+		return ret;
+	ret = machine_slot_add(c->s->d.m, &spec, &steps, e);
+	return ret ? ret : result_slot(c, spec.id, &steps, e);
+}
+
+/* "+readonly", "-log-dirty": each into set or clear. */
+static int arg_flags(struct args *a, uint32_t *set, uint32_t *clear, struct err *e)
+{
+	const char *word;
+	uint32_t flag;
+	int ret;
+
+	while (args_more(a)) {
+		if ((ret = args_word(a, "flag", &word, e)))
+			return ret;
+		if (word[0] != '+' && word[0] != '-')
+			return err_set(e, -EINVAL,
+				       "slot flags" WHY "'%.60s' does not begin with + or -" TRY "+%.60s or -%.60s", word,
+				       word, word);
+		if ((ret = slot_flag_parse(word + 1, &flag, e)))
+			return ret;
+		*(word[0] == '+' ? set : clear) |= flag;
+		*(word[0] == '+' ? clear : set) &= ~flag;
+	}
+	return 0;
+}
+
+static int slot_flags(struct call *c, struct err *e)
+{
+	struct slot_steps steps = {0};
+	enum slot_vis vis = 0;
+	uint32_t id, set = 0, clear = 0;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = arg_visible(&a, &vis, e)) || (ret = arg_id(&a, &id, e)) || (ret = arg_flags(&a, &set, &clear, e)))
+		return ret;
+	if (!set && !clear && !vis)
+		return err_set(e, -EINVAL, "slot flags %u" WHY "no flag is named" TRY "slot flags %u +readonly", id, id);
+	ret = machine_slot_flags(c->s->d.m, id, set, clear, vis, &steps, e);
+	return ret ? ret : result_slot(c, id, &steps, e);
+}
+
+static int slot_move(struct call *c, struct err *e)
+{
+	struct slot_steps steps = {0};
+	uint32_t id;
+	uint64_t gpa;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = arg_id(&a, &id, e)) || (ret = args_addr(&a, "gpa", &gpa, e)) || (ret = args_end(&a, e)))
+		return ret;
+	ret = machine_slot_move(c->s->d.m, id, gpa, &steps, e);
+	return ret ? ret : result_slot(c, id, &steps, e);
+}
+
+static int slot_del(struct call *c, struct err *e)
+{
+	struct slot_steps steps = {0};
+	struct slot_info info;
+	uint32_t id;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret || (ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, -EINVAL, &info, e)) ||
+	    (ret = machine_slot_delete(c->s->d.m, id, &steps, e)))
+		return ret;
+	c->result = record_slot_changed(c->pool, &info, &steps);
+	v_put(c->pool, &c->result, "deleted", v_bool(true));
+	return 0;
+}
+
+/* Of either bitmap; NULL has none. */
+static struct value dirty_gfns(struct pool *p, const struct slot_info *s, const uint64_t *a, const uint64_t *b, size_t n)
+{
+	struct value list = v_list(p, 0);
+	uint64_t pages = s->size >> PAGE_SHIFT;
+
+	for (size_t w = 0; w < n; w++)
+		for (uint64_t word = (a ? a[w] : 0) | (b ? b[w] : 0); word; word &= word - 1) {
+			uint64_t page = w * 64 + (unsigned)__builtin_ctzll(word);
+			if (page < pages)
+				v_push(p, &list, v_hex((s->gpa >> PAGE_SHIFT) + page));
+		}
+	return list;
+}
+
+static int slot_dirty(struct call *c, struct err *e)
+{
+	uint64_t *bits[2] = {NULL, NULL};
+	size_t n = 0;
+	struct slot_info info;
+	uint32_t id;
+	struct args a;
+	int ret = args_init(&a, c, e);
+
+	if (ret)
+		return ret;
+	bool clear = args_flag(&a, "-clear");
+	if ((ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, -ENOENT, &info, e)) ||
+	    (ret = machine_slot_dirty_views(c->s->d.m, id, clear, bits, &n, e)))
+		return ret;
+	c->result = record_slot(c->pool, &info);
+	v_put(c->pool, &c->result, "dirty", dirty_gfns(c->pool, &info, bits[0], bits[1], n));
+	if (bits[0] && bits[1]) {
+		v_put(c->pool, &c->result, "dirty_non_smm", dirty_gfns(c->pool, &info, bits[0], NULL, n));
+		v_put(c->pool, &c->result, "dirty_smm", dirty_gfns(c->pool, &info, NULL, bits[1], n));
+	}
+	free(bits[0]);
+	free(bits[1]);
+	return 0;
+}
+
+#define CHANGES (CMD_NEEDS_VM | CMD_NEEDS_STOPPED | CMD_CHANGES_GUEST)
+
+const struct command commands_slots[] = {
+    {.name = "info slots",
+     .group = "slots",
+     .usage = "[-all]",
+     .summary = "the memory slots",
+     .help = "One row a slot, by id: id, as (address space), visible (smm, non-smm, both), gpa, size, hva, flags (readonly, "
+	     "log-dirty, smram), generation, source.\n\nA slot that the debugger keeps for itself shows only with -all, "
+	     "with own "
+	     "true.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_WORDS,
+     .words = "-all",
+     .view = "slots",
+     .run = info_slots},
+    {.name = "slot add",
+     .group = "slots",
+     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F] [-huge]",
+     .summary = "add a memory slot",
+     .help =
+	 "SIZE in bytes or with K, M, G. -log turns dirty logging on, -smram is -visible smm, -file backs it with a "
+	 "file (only ever read: what the guest writes to it ends in an error stop), -huge with 2 MiB pages, gpa and hva "
+	 "congruent, so that KVM can map it by sptes of level 2.\n\n"
+	 "Gives the slot and the steps that ran. A refused slot changes nothing; the error says which rule refused it.\n\n"
+	 "    slot add 5 0x10000000 64K -readonly",
+     .flags = CHANGES,
+     .complete = COMPLETE_FILE,
+     .words = "-readonly -log -smram -visible -file -huge",
+     .view = "slot",
+     .run = slot_add},
+    {.name = "slot del",
+     .aliases = "slot_delete",
+     .group = "slots",
+     .usage = "ID",
+     .summary = "remove a memory slot",
+     .help = "Gives the slot as it was, deleted true, and the steps that ran. Its memory is gone with it.",
+     .flags = CHANGES,
+     .complete = COMPLETE_SLOT,
+     .view = "slot",
+     .run = slot_del},
+    {.name = "slot dirty",
+     .group = "slots",
+     .usage = "ID [-clear]",
+     .summary = "pages of a slot that the guest has written",
+     .help = "Gives the slot with dirty: the gfns written since the last -clear. The slot must log dirty pages "
+	     "(slot flags ID +log-dirty).\n\nA slot that is seen inside SMM and outside logs each apart: dirty_smm and "
+	     "dirty_non_smm, of which dirty is the union.",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_SLOT,
+     .words = "-clear",
+     .view = "slot",
+     .run = slot_dirty},
+    {.name = "slot flags",
+     .group = "slots",
+     .usage = "ID +FLAG|-FLAG… [-visible smm|non-smm|both]",
+     .summary = "set and clear a slot's flags",
+     .help = "FLAG is readonly, log-dirty or smram. KVM cannot flip READONLY in place: the slot is deleted and created, its "
+	     "bytes stay; steps says which calls ran.\n\n    slot flags 1 -readonly",
+     .flags = CHANGES,
+     .complete = COMPLETE_SLOT,
+     .words = "+readonly -readonly +log-dirty -log-dirty +smram -smram -visible",
+     .view = "slot",
+     .run = slot_flags},
+    {.name = "slot move",
+     .group = "slots",
+     .usage = "ID GPA",
+     .summary = "move a slot to another guest physical address",
+     .help = "Its bytes go with it. Gives the slot and the steps that ran.",
+     .flags = CHANGES,
+     .complete = COMPLETE_SLOT,
+     .view = "slot",
+     .run = slot_move},
+    {0},
+};

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * `walk`: one address through every layer. Each layer is asked in turn and written down; the verdict is spoken by the
+ * first one that decides: the guest's tables (exception), then the slots (mmio, readonly), and where both let the access
+ * pass, the sptes say what still happens on the way.
+ */
+#include "cli/cmd/walk.h"
+#include "core/board/board.h"
+#include "views/record.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct walker {
+	struct machine *m;
+	unsigned vcpu, access;
+	uint64_t gva;
+	struct pool *p;
+	struct xlate_env env;
+	struct walk w;
+	struct slot *slot, *found; /* visible from here; covering it at all */
+	struct spte_info leaf;
+	bool has_leaf, sptes_known;
+	struct mmio_info mmio;
+	bool hit;
+};
+
+static struct value na_from(struct pool *p, const struct err *e)
+{
+	return v_na(p, e->why[0] ? e->why : e->what);
+}
+
+static void put_guest(struct walker *k, struct value *d)
+{
+	struct pool *p = k->p;
+	const struct paging *pg = &k->env.pg;
+	const char *access = k->access & ACCESS_WRITE ? "write" : k->access & ACCESS_FETCH ? "fetch" : "read";
+
+	v_put(p, d, "gva", v_hex(k->gva));
+	v_put(p, d, "access", v_lit(access));
+	v_put(p, d, "user", v_bool(k->access & ACCESS_USER));
+	v_put(p, d, "mode", v_lit(paging_mode_name(pg->mode)));
+	v_put(p, d, "cr3", v_hex(pg->cr3));
+	v_put(p, d, "guest", record_walk_steps(p, &k->w, pg->mode));
+	v_put(p, d, "fault", record_guest_fault(p, &k->w.fault));
+}
+
+static void put_address(struct walker *k, struct value *d, const char *key, int ret, uint64_t x, const struct err *e)
+{
+	v_put(k->p, d, key, ret ? na_from(k->p, e) : v_hex(x));
+}
+
+/* gpa, slot, hva, hpa: n/a from where the address stops to mean anything. */
+static void put_memory(struct walker *k, struct value *d)
+{
+	struct pool *p = k->p;
+	struct err e = {0};
+	uint64_t x = 0;
+	int ret;
+
+	if (k->w.fault.present) {
+		struct value na = v_na(p, "the guest's tables do not map it");
+		v_put(p, d, "gpa", na);
+		v_put(p, d, "slot", v_null());
+		v_put(p, d, "hva", na);
+		v_put(p, d, "hpa", na);
+		return;
+	}
+	k->slot = slot_lookup(k->env.slots, k->w.gpa, k->env.smm, &k->found);
+	v_put(p, d, "gpa", v_hex(k->w.gpa));
+	v_put(p, d, "page_size", v_int((int64_t)k->w.page_size));
+	v_put(p, d, "slot", k->slot ? v_int(k->slot->id) : v_null());
+	if (!k->slot) {
+		struct value na = v_na(p, "no memory behind it");
+		v_put(p, d, "hva", na);
+		v_put(p, d, "hpa", na);
+		return;
+	}
+	v_put(p, d, "slot_flags", record_flags(p, k->slot->flags));
+	ret = machine_hva(k->m, k->w.gpa, k->env.smm, &x, &e);
+	put_address(k, d, "hva", ret, x, &e);
+	ret = machine_hpa(k->m, k->w.gpa, k->env.smm, &x, &e);
+	put_address(k, d, "hpa", ret, x, &e);
+}
+
+static struct value spte_flags(struct pool *p, const struct spte_info *s)
+{
+	const struct {
+		bool on;
+		const char *word;
+	} f[] = {{s->present, "present"},
+		 {s->mmio, "mmio"},
+		 {s->writable, "writable"},
+		 {s->user, "user"},
+		 {s->exec, "exec"},
+		 {s->accessed, "accessed"},
+		 {s->dirty, "dirty"},
+		 {s->leaf && s->level > 1, "large"},
+		 {s->host_writable, "host-writable"},
+		 {s->mmu_writable, "mmu-writable"},
+		 {s->host_own, "host-own"}};
+	struct value list = v_list(p, 8);
+
+	for (size_t i = 0; i < ARRAY_LEN(f); i++)
+		if (f[i].on)
+			v_push(p, &list, v_lit(f[i].word));
+	return list;
+}
+
+static void push_spte(struct walker *k, struct value *list, const struct spte_info *s)
+{
+	struct value d = v_dict(k->p, 8);
+
+	v_put(k->p, &d, "level", v_int(s->level));
+	v_put(k->p, &d, "spte", v_hex(s->spte));
+	v_put(k->p, &d, "flags", spte_flags(k->p, s));
+	v_put(k->p, &d, "page", v_hex(s->page_gfn));
+	v_put(k->p, &d, "sptep", v_hex(s->sptep));
+	v_put(k->p, &d, "pfn", s->present ? v_hex(s->pfn) : v_null());
+	v_put(k->p, &d, "source", v_lit(source_name(s->source, s->torn)));
+	v_push(k->p, list, d);
+	if (s->leaf && s->present) {
+		k->leaf = *s;
+		k->has_leaf = true;
+	}
+}
+
+static int higher_level_first(const void *a, const void *b)
+{
+	const struct spte_info *x = a, *y = b;
+
+	return (x->level < y->level) - (x->level > y->level);
+}
+
+/* Where the current root says nothing (another root is loaded, or none), the rmap still knows who maps this page at this
+ * address. */
+static void push_by_rmap(struct walker *k, struct value *list)
+{
+	struct rmap_list rmaps = {0};
+
+	if (k->w.fault.present || !k->slot || machine_rmap(k->m, k->w.gpa >> PAGE_SHIFT, &rmaps, NULL))
+		return;
+	for (size_t i = 0; i < rmaps.n; i++)
+		for (size_t j = 0; j < rmaps.v[i].n_sptes; j++) {
+			const struct spte_info *s = &rmaps.v[i].sptes[j];
+			if (s->gva_known && s->gva == (k->gva & ~PAGE_OFFSET_MASK))
+				push_spte(k, list, s);
+		}
+	rmap_list_free(&rmaps);
+}
+
+static void put_sptes(struct walker *k, struct value *d)
+{
+	uint64_t page = k->gva & ~PAGE_OFFSET_MASK;
+	struct spte_list sptes = {0};
+	struct value list = v_list(k->p, 4);
+	struct err e = {0};
+
+	if (machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, &sptes, &e)) {
+		v_put(k->p, d, "sptes", na_from(k->p, &e));
+		return;
+	}
+	k->sptes_known = true;
+	if (sptes.n)
+		qsort(sptes.v, sptes.n, sizeof(*sptes.v), higher_level_first);
+	for (size_t i = 0; i < sptes.n; i++)
+		push_spte(k, &list, &sptes.v[i]);
+	spte_list_free(&sptes);
+	if (!list.n)
+		push_by_rmap(k, &list);
+	v_put(k->p, d, "sptes", list);
+}
+
+/* Would the vCPU's MMIO cache answer this access? Its access bits are the guest's rights when it was filled. */
+static bool cache_hits(const struct walker *k, const struct mmio_info *m)
+{
+	if (!m->valid || (m->gva & ~PAGE_OFFSET_MASK) != (k->gva & ~PAGE_OFFSET_MASK))
+		return false;
+	if ((k->access & ACCESS_WRITE) && !(m->access & 2))
+		return false;
+	return !(k->access & ACCESS_USER) || (m->access & 4);
+}
+
+static void put_mmio(struct walker *k, struct value *d)
+{
+	struct mmio_info_list list = {0};
+	struct value v = v_dict(k->p, 4);
+	struct err e = {0};
+
+	if (machine_mmio(k->m, &list, &e)) {
+		v_put(k->p, d, "mmio", na_from(k->p, &e));
+		return;
+	}
+	for (size_t i = 0; i < list.n; i++) {
+		if (list.v[i].vcpu != k->vcpu)
+			continue;
+		k->mmio = list.v[i];
+		k->mmio.sptes = NULL;
+		k->mmio.n_sptes = 0;
+		k->hit = cache_hits(k, &list.v[i]);
+	}
+	mmio_info_list_free(&list);
+	v_put(k->p, &v, "hit", v_bool(k->hit));
+	v_put(k->p, &v, "stale", v_bool(k->hit && k->mmio.stale));
+	if (k->hit)
+		v_put(k->p, &v, "gfn", v_hex(k->mmio.gfn));
+	v_put(k->p, d, "mmio", v);
+}
+
+/* One sentence's beginning; more may be appended. */
+PRINTF_LIKE(3, 4)
+static void say(char *why, size_t size, const char *fmt, ...)
+{
+	size_t len = strlen(why);
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (len < size)
+		vsnprintf(why + len, size - len, fmt, ap);
+	va_end(ap);
+}
+
+static const char *why_exception(const struct walker *k, char *why, size_t size)
+{
+	say(why, size, "the guest's tables refuse it: %s (vector %u", k->w.why, k->w.fault.vector);
+	if (k->w.fault.has_error)
+		say(why, size, ", error code 0x%x", k->w.fault.error_code);
+	say(why, size, ")");
+	if (k->has_leaf)
+		say(why, size, "; an older spte is still there until the guest flushes");
+	return "exception";
+}
+
+static const char *why_mmio(const struct walker *k, char *why, size_t size)
+{
+	struct board_window *dev = board_window_at(machine_board(k->m), k->w.gpa);
+	unsigned long long gpa = k->w.gpa;
+
+	if (k->found)
+		say(why, size, "slot %u covers gpa 0x%llx but is visible %s SMM only", k->found->id, gpa,
+		    k->found->vis == SLOT_VIS_SMM ? "inside" : "outside");
+	else
+		say(why, size, "no slot covers gpa 0x%llx", gpa);
+	if (dev)
+		say(why, size, ": the access leaves as an MMIO exit to device %s", dev->name);
+	else
+		say(why, size, ": the access leaves as an MMIO exit that no device answers");
+	return "mmio";
+}
+
+static bool leaf_allows(const struct walker *k)
+{
+	const struct spte_info *s = &k->leaf;
+
+	if ((k->access & ACCESS_WRITE) && !s->writable)
+		return false;
+	if ((k->access & ACCESS_FETCH) && !s->exec)
+		return false;
+	return !(k->access & ACCESS_USER) || s->user;
+}
+
+static const char *why_ok(const struct walker *k, char *why, size_t size)
+{
+	say(why, size, "gpa 0x%llx is in slot %u", (unsigned long long)k->w.gpa, k->slot->id);
+	if (!k->sptes_known)
+		return "ok";
+	if (!k->has_leaf)
+		say(why, size,
+		    "; no spte maps it yet, so the first access from native code faults into KVM, which makes one");
+	else if (leaf_allows(k))
+		say(why, size, " and its level %u spte allows the access: no fault", k->leaf.level);
+	else if (k->access & ACCESS_WRITE && k->slot->flags & SLOT_LOG_DIRTY)
+		say(why, size,
+		    "; its spte is write-protected for the dirty log: the first write faults into KVM and is logged");
+	else
+		say(why, size, "; its spte does not allow this access yet: it faults into KVM, which makes it allow it");
+	return "ok";
+}
+
+static const char *decide(const struct walker *k, char *why, size_t size)
+{
+	if (k->w.fault.present)
+		return why_exception(k, why, size);
+	if (!k->slot)
+		return why_mmio(k, why, size);
+	if (!(k->access & ACCESS_WRITE) || !(k->slot->flags & SLOT_READONLY))
+		return why_ok(k, why, size);
+	say(why, size, "slot %u is READONLY: the write to gpa 0x%llx leaves as an MMIO exit, reads are memory", k->slot->id,
+	    (unsigned long long)k->w.gpa);
+	return "readonly";
+}
+
+static void put_verdict(struct walker *k, struct value *d)
+{
+	char why[640] = "";
+	const char *verdict = decide(k, why, sizeof(why));
+
+	if (k->hit && k->mmio.stale)
+		say(why, sizeof(why),
+		    "; the MMIO cache is stale and still sends emulated accesses to gfn 0x%llx until a flush",
+		    (unsigned long long)k->mmio.gfn);
+	else if (k->hit)
+		say(why, sizeof(why), "; the vCPU's MMIO cache knows it, so no walk is needed");
+	v_put(k->p, d, "verdict", v_lit(verdict));
+	v_put(k->p, d, "why", v_str(k->p, why));
+	v_put(k->p, d, "source", v_str(k->p, machine_backend(k->m)));
+}
+
+int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access, struct pool *p, struct value *out,
+		 struct err *e)
+{
+	struct walker k = {.m = m, .vcpu = vcpu, .access = access, .gva = gva, .p = p};
+	int ret = machine_env(m, vcpu, &k.env, e);
+	struct value d;
+
+	if (ret)
+		return ret;
+	d = v_dict(p, 18);
+	paging_walk(&k.env.pg, &k.env.mem, gva, access, false, &k.w);
+	put_guest(&k, &d);
+	put_memory(&k, &d);
+	put_sptes(&k, &d);
+	put_mmio(&k, &d);
+	put_verdict(&k, &d);
+	*out = d;
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Everything on one guest virtual address, from the guest's tables down to host physical memory and the shadow entries,
+ * and what an access would do.
+ */
+#ifndef KVMSCOPE_CLI_WALK_H
+#define KVMSCOPE_CLI_WALK_H
+
+#include "core/base/value.h"
+#include "core/machine/machine.h"
+
+/* access: ACCESS_READ, WRITE or FETCH, and USER. The record's keys: gva, access, user, mode, cr3, guest, fault, gpa,
+ * page_size, slot, slot_flags, hva, hpa, sptes, mmio, verdict (ok, exception, mmio, readonly), why, source. A layer that
+ * cannot be seen is n/a with its reason and does not fail the rest. Changes nothing. */
+int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access, struct pool *p, struct value *out,
+		 struct err *e) MUST_USE;
+
+#endif

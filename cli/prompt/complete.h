@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What TAB offers: commands, subcommands, registers, slot and breakpoint ids, symbols, files, by the command's table entry.
+ */
+#ifndef KVMSCOPE_CLI_COMPLETE_H
+#define KVMSCOPE_CLI_COMPLETE_H
+
+#include "cli/session/session.h"
+
+/* Call fn for everything that the word from `start` to the end of `line` may become. False where file names are wanted
+ * (readline knows how). */
+bool complete_word(struct session *s, const char *line, size_t start, void (*fn)(void *arg, const char *text), void *arg);
+/* Hang it into readline. */
+void complete_init(struct session *s);
+
+#endif

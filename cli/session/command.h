@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * One const entry per command; one list of them. Dispatch, abbreviation, help, apropos, usage errors, completion, the Tcl
+ * commands, the shell completions, the manual's command chapter and the smoke test all derive from it.
+ *
+ * A handler parses its words (cli/cmd/args.h), calls core, and leaves a value; it draws nothing.
+ */
+#ifndef KVMSCOPE_CLI_COMMAND_H
+#define KVMSCOPE_CLI_COMMAND_H
+
+#include "core/base/err.h"
+#include "core/base/value.h"
+
+struct session;
+struct command;
+
+/* One invocation. */
+struct call {
+	struct session *s;
+	const struct command *cmd;
+	const char *format; /* what stood after '/' in x/8gx: "8gx"; NULL for none */
+	int argc;
+	const char *const *argv; /* words after the command's name */
+	struct pool *pool;	 /* the result lives here */
+	struct value result;	 /* null at first */
+	const char *view;	 /* the command's; a handler may choose another */
+	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
+};
+
+enum command_flag {
+	CMD_NEEDS_VM = 1 << 0,
+	CMD_NEEDS_STOPPED = 1 << 1, /* not while a vCPU is parked inside a fault */
+	CMD_CHANGES_GUEST = 1 << 2,
+	CMD_REPEATS = 1 << 3,	  /* an empty line repeats it */
+	CMD_FORMAT = 1 << 4,	  /* accepts /FMT */
+	CMD_RAW = 1 << 5,	  /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
+	CMD_RAW_IF = 1 << 7,	  /* the same for what follows the word `if` (break A if COND) */
+	CMD_SHADOWS_TCL = 1 << 6, /* also a Tcl command's name: the words decide (cli/tcl/line.c) */
+};
+
+/* What completion offers for the words after the name. */
+enum complete_kind {
+	COMPLETE_NONE,
+	COMPLETE_ADDRESS, /* symbols and $registers */
+	COMPLETE_FILE,
+	COMPLETE_SLOT,
+	COMPLETE_BREAKPOINT,
+	COMPLETE_REGISTER,
+	COMPLETE_COMMAND,
+	COMPLETE_SNAP,
+	COMPLETE_VCPU,
+	COMPLETE_WORDS, /* one of .words */
+};
+
+struct command {
+	const char *name;    /* "walk", "info slots", "slot add" */
+	const char *aliases; /* separated by spaces; an alias of two words has a '_' for the space; NULL for none */
+	const char *group;   /* running, breakpoints, data, memory-map, slots, faults, session, support */
+	const char *usage;   /* the words after the name: "GVA [r|w|x] [-user]" */
+	const char *summary; /* one line */
+	const char *help;    /* paragraphs: what it gives (keys), units, an example */
+	unsigned flags;
+	enum complete_kind complete;
+	const char *words; /* COMPLETE_WORDS, and options everywhere: "r w x -user" */
+	const char *view;  /* how its value is drawn (views/view.h), NULL: by shape */
+	int (*run)(struct call *c, struct err *e);
+};
+
+/* The groups, in the order in which help and the manual have them. */
+#define COMMAND_GROUPS 8
+extern const struct command_group {
+	const char *name, *title;
+} command_groups[COMMAND_GROUPS];
+
+/* Every command, sorted by name; NULL-terminated array of tables joined in cli/session/commands.c. */
+const struct command *const *command_list(size_t *n);
+/* Exact name or alias; else the only command that the words abbreviate. argv[0] may be followed by a subcommand. *used is
+ * how many words the name took (1 or 2), *format what stood after '/'. NULL with e filled: -ENOENT unknown, -EINVAL
+ * ambiguous (lists the candidates). exact: no abbreviations. */
+const struct command *command_find(int argc, const char *const *argv, bool exact, int *used, const char **format,
+				   struct err *e);
+/* Check flags against the session and run it. On failure of usage kinds e ends with the command's usage. */
+int command_run(struct call *c, struct err *e);
+
+/* Goes through words separated by blanks (aliases, .words): .text is NULL after the last. */
+struct command_words {
+	const char *at, *text;
+	size_t len;
+};
+void command_word_next(struct command_words *w);
+
+/* Each cli/cmd_*.c exports one table ended by an entry without a name. */
+extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
+    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[];
+
+#endif

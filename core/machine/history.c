@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The machine's wrapper for checkpoints and going back: putting memory and dirty logs back, hidden state, positions and
+ * replays.
+ */
+#include "core/machine/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Pages this close are told to the backend as one stretch. */
+#define STRETCH_GAP 64
+
+uint64_t machine_changes(const struct machine *m)
+{
+	return m->changes;
+}
+
+uint64_t machine_resets(const struct machine *m)
+{
+	return m->resets;
+}
+
+static int slot_for(struct machine *m, uint32_t id, struct slot **out, struct err *e)
+{
+	*out = slot_by_id(&m->slots, id);
+	if (*out)
+		return 0;
+	return err_set(e, -ENOENT, "restore slot %u" WHY "it is not there" TRY "info slots", id);
+}
+
+static void put_page(struct slot *s, const struct machine_page *p)
+{
+	uint8_t *to = s->alias + p->index * PAGE_SIZE_4K;
+
+	if (p->bytes)
+		memcpy(to, p->bytes, PAGE_SIZE_4K);
+	else
+		memset(to, 0, PAGE_SIZE_4K);
+}
+
+int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_page *v, size_t n, struct err *e)
+{
+	struct slot *s;
+	int rc = machine_check_idle(m, "restore memory", e);
+
+	if (!rc)
+		rc = slot_for(m, slot, &s, e);
+	if (!rc && (s->file_backed || !s->alias))
+		rc = err_set(e, -EROFS,
+			     "restore memory of slot %u" WHY "it maps a file, which is not written" TRY "slot del %u", slot,
+			     slot);
+	for (size_t i = 0, first = 0; !rc && i < n; i++) {
+		put_page(s, &v[i]);
+		if (i + 1 < n && v[i + 1].index - v[i].index <= STRETCH_GAP)
+			continue;
+		rc = m->ops->wrote(m, s, s->gpa + v[first].index * PAGE_SIZE_4K,
+				   (v[i].index - v[first].index + 1) * PAGE_SIZE_4K, e);
+		first = i + 1;
+	}
+	m->changes++;
+	return rc;
+}
+
+int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[2], struct err *e)
+{
+	struct slot *s;
+	size_t words;
+	int rc = slot_for(m, id, &s, e);
+
+	/* What the backend has of its own is fetched, so that it does not come up later. */
+	if (!rc && (s->dirty[0] || s->dirty[1]))
+		rc = m->ops->slot_dirty(m, s, true, e);
+	if (rc)
+		return rc;
+	words = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);
+	for (int smm = 0; smm < 2; smm++)
+		if (s->dirty[smm] && bits[smm])
+			memcpy(s->dirty[smm], bits[smm], words * sizeof(uint64_t));
+	return 0;
+}
+
+int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e)
+{
+	int rc = machine_check_vcpu(m, vcpu, "set SMBASE", e);
+
+	if (!rc && !m->ops->set_smbase)
+		rc =
+		    err_set(e, -ENOTSUP, "set SMBASE" WHY "this backend (%s) lets only RSM do that" TRY "run", m->ops->name);
+	return rc ? rc : m->ops->set_smbase(m, vcpu, smbase, e);
+}
+
+int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx)
+{
+	return m->ops->hidden ? m->ops->hidden(m, fn, ctx) : 0;
+}
+
+bool machine_has_hidden(const struct machine *m)
+{
+	return m->ops->hidden_restored;
+}
+
+void machine_hidden_drop(struct machine *m)
+{
+	if (m->ops->hidden_drop)
+		m->ops->hidden_drop(m);
+}
+
+void machine_hidden_restored(struct machine *m, bool maps)
+{
+	m->changes++;
+	if (m->ops->hidden_restored)
+		m->ops->hidden_restored(m, maps);
+}
+
+/* ---- positions */
+
+uint64_t machine_position(const struct machine *m)
+{
+	return m->ops->position ? m->ops->position(m) : 0;
+}
+
+bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *position)
+{
+	return m->ops->position_before && m->ops->position_before(m, vcpu, position);
+}
+
+int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e)
+{
+	void (*console)(void *ctx, const char *bytes, size_t n) = m->board.console;
+	int rc = machine_check_cap(m, MACHINE_CAP_REVERSE, m->ops->replay, "going back", e);
+
+	if (!rc)
+		rc = machine_check_idle(m, "going back", e);
+	if (rc)
+		return rc;
+	m->board.console = NULL; /* it was said the first time */
+	m->running = true;
+	rc = m->ops->replay(m, target, stops, out, e);
+	m->running = false;
+	m->board.console = console;
+	return rc;
+}
+
+void machine_log_cut(struct machine *m, uint64_t first, uint64_t last)
+{
+	if (m->ops->log_cut)
+		m->ops->log_cut(m, first, last);
+}
+
+void machine_mark(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx)
+{
+	if (m->ops->mark)
+		m->ops->mark(m, position, fn, ctx);
+}

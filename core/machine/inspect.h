@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What an inspection of a machine gives: plain structs that both backends fill and that views and scripts only ever see.
+ * Lists own their arrays; every X_list has X_list_free(). What cannot be known is said by a flag or a reason, never by 0.
+ */
+#ifndef KVMSCOPE_CORE_INSPECT_H
+#define KVMSCOPE_CORE_INSPECT_H
+
+#include "core/base/err.h"
+#include "core/mem/memslot.h"
+#include "core/mem/paging.h"
+#include "core/machine/stop.h"
+
+/* Where a value came from. */
+enum source { SOURCE_KVM, SOURCE_KERNEL, SOURCE_SOFT };
+const char *source_name(enum source s, bool torn); /* "kvm", "kernel", "soft"; "kernel torn" where torn */
+
+/* A slot as the machine has it: the kernel's own copy where it can be read, else the debugger's record. */
+struct slot_info {
+	uint32_t id;
+	unsigned as;
+	enum slot_vis vis;
+	uint64_t gpa, size, hva;
+	uint32_t flags;
+	bool own;
+	uint64_t generation;
+	enum source source;
+	bool torn;
+};
+struct slot_info_list {
+	struct slot_info *v;
+	size_t n;
+};
+
+/* Meaning of one spte, decoded; raw bits in .spte. */
+struct spte_info {
+	uint64_t gva; /* first gva that it maps; gva_known says whether it follows from the tables */
+	bool gva_known;
+	uint64_t gfn; /* of the guest page it maps; gfn_known */
+	bool gfn_known;
+	unsigned level;
+	uint64_t spte;
+	uint64_t sptep; /* its own address (kernel virtual; soft: the model's) */
+	uint64_t pfn;
+	uint64_t page_gfn; /* gfn of the shadow page that it stands in */
+	unsigned index;	   /* in that page */
+	bool present, leaf, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, host_own;
+	uint64_t mmio_gen; /* where mmio */
+	enum source source;
+	bool torn;
+};
+struct spte_list {
+	struct spte_info *v;
+	size_t n;
+};
+
+struct shadow_page {
+	uint64_t gfn;
+	unsigned level;
+	bool direct, smm, unsync, invalid, guest_mode, tdp;
+	uint8_t access; /* role.access: bit 0 exec, 1 write, 2 user */
+	unsigned roots; /* references as a root */
+	unsigned sptes; /* present ones, the host's own not counted */
+	unsigned mmio_sptes;
+	uint64_t *parents; /* addresses of the sptes that point to it */
+	size_t n_parents;
+	uint64_t address;  /* of struct kvm_mmu_page; soft: of the model's */
+	uint64_t spt;	   /* address of the table */
+	uint64_t *entries; /* its 512 raw sptes where asked for (SHADOW_WITH_ENTRIES), else NULL */
+	uint32_t role;	   /* raw */
+	enum source source;
+	bool torn;
+};
+struct shadow_page_list {
+	struct shadow_page *v;
+	size_t n;
+	bool torn;
+};
+enum { SHADOW_WITH_ENTRIES = 1, SHADOW_WITH_PARENTS = 2 };
+
+/* A root that a vCPU may run on now. */
+struct root_info {
+	unsigned vcpu;
+	uint64_t hpa, cr3; /* cr3: the guest's, root.pgd */
+	uint64_t page;	   /* address of its shadow page, 0 for none (PAE roots) */
+	bool current, previous, guest_mode;
+	unsigned level;
+};
+struct root_list {
+	struct root_info *v;
+	size_t n;
+};
+
+enum rmap_kind { RMAP_EMPTY, RMAP_ONE, RMAP_MANY };
+const char *rmap_kind_name(enum rmap_kind k); /* "empty", "one", "many" */
+
+/* The reverse map of one gfn at one level: its head word and its chain. */
+struct rmap_desc {
+	uint64_t address, more;
+	unsigned used;	     /* entries in use */
+	unsigned tail_count; /* where the kernel keeps one, else 0 */
+};
+struct rmap_info {
+	uint64_t gfn;
+	uint32_t slot;
+	unsigned as, level;
+	uint64_t head;
+	enum rmap_kind kind;
+	struct rmap_desc *desc;
+	size_t n_desc;
+	struct spte_info *sptes;
+	size_t n_sptes;
+	enum source source;
+	bool torn;
+	char corrupt[128]; /* what is wrong with the chain, "" where nothing is */
+};
+struct rmap_list {
+	struct rmap_info *v;
+	size_t n;
+};
+
+#define RMAP_BUCKETS 12 /* 0, 1, 2-3, 4-7, …, 1024 and more */
+struct rmap_histogram {
+	uint32_t slot;
+	unsigned as, level;
+	uint64_t counts[RMAP_BUCKETS];
+	uint64_t longest, longest_gfn;
+	enum source source;
+	bool torn;
+};
+struct rmap_histogram_list {
+	struct rmap_histogram *v;
+	size_t n;
+};
+unsigned rmap_bucket(uint64_t sptes); /* which of counts[] */
+
+/* One vCPU's MMIO cache, and the MMIO sptes of the VM. */
+struct mmio_info {
+	unsigned vcpu;
+	uint64_t gva, gfn;
+	uint8_t access; /* PTE-style: 1 exec, 2 write, 4 user */
+	uint64_t generation, current_generation;
+	bool valid; /* gva non-zero and generation current */
+	bool stale; /* valid, yet the guest's tables now say otherwise */
+	char stale_why[160];
+	struct spte_info *sptes; /* MMIO sptes; those of the whole VM, given with vCPU 0 only */
+	size_t n_sptes;
+	bool sptes_off; /* the host makes none (mmio_caching off) */
+	enum source source;
+	bool torn;
+};
+struct mmio_info_list {
+	struct mmio_info *v;
+	size_t n;
+};
+
+/* One stage of a guest fault. */
+struct fault_stage {
+	unsigned n, fault;
+	const char *stage; /* walk, accessed, dirty, guest-fault, slot, page, shadow-page, spte, rmap, mmio-cache, … */
+	uint64_t gfn;
+	bool gfn_known;
+	unsigned level; /* 0 where it has none */
+	char detail[160];
+	bool live;
+	unsigned vcpu;
+};
+struct fault_stage_list {
+	struct fault_stage *v;
+	size_t n;
+};
+
+struct mmu_event_list {
+	struct mmu_event *v;
+	size_t n;
+	uint64_t lost; /* more came than could be kept */
+};
+
+void mmu_event_list_free(struct mmu_event_list *l);
+void slot_info_list_free(struct slot_info_list *l);
+void spte_list_free(struct spte_list *l);
+void shadow_page_list_free(struct shadow_page_list *l);
+void root_list_free(struct root_list *l);
+void rmap_list_free(struct rmap_list *l);
+void rmap_histogram_list_free(struct rmap_histogram_list *l);
+void mmio_info_list_free(struct mmio_info_list *l);
+void fault_stage_list_free(struct fault_stage_list *l);
+
+#endif

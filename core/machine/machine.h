@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The machine: the one interface to a virtual machine, whoever runs it. Callers' header; backends include
+ * core/machine/machine_impl.h.
+ *
+ * All functions are called from one thread (the debugger's), except machine_interrupt() and machine_memop(). The wrapper
+ * checks arguments, run state and capability once for every backend; a missing optional operation becomes one error: "not
+ * supported by this backend, because …". The vCPU is always an argument. While machine_run() is not running, every vCPU is
+ * out of the guest (all-stop), or parked inside a fault (machine_parked()).
+ */
+#ifndef KVMSCOPE_CORE_MACHINE_H
+#define KVMSCOPE_CORE_MACHINE_H
+
+#include "core/cpu/regs.h"
+#include "core/machine/inspect.h"
+#include "core/mem/memop.h"
+#include "core/mem/memslot.h"
+#include "core/machine/stop.h"
+
+struct machine;
+struct machine_ops;
+struct board;
+
+struct machine_config {
+	unsigned vcpus;	      /* 1 to 64 */
+	bool mmio_sptes;      /* soft: make MMIO sptes */
+	bool emulated_kernel; /* soft: accesses of CPL 0 go the way of an emulator (no sptes, the MMIO cache asked first), as
+			       * on a host whose KVM emulates CPL 0 */
+};
+
+enum machine_cap {
+	MACHINE_CAP_SHADOW, /* shadow pages, sptes and roots can be read */
+	MACHINE_CAP_RMAP,
+	MACHINE_CAP_MMIO_CACHE,
+	MACHINE_CAP_HPA,   /* hva to host physical */
+	MACHINE_CAP_WATCH, /* data watchpoints */
+	MACHINE_CAP_FAULT_STEP,
+	MACHINE_CAP_SMM_NATIVE, /* SMI, RSM by the CPU; else emulated by the debugger */
+	MACHINE_CAP_REVERSE,
+	MACHINE_CAP_COUNT,
+};
+
+/* Create a machine of a backend: no slots, vcpus at reset state. The caller destroys it. */
+int machine_create(const struct machine_ops *backend, const struct machine_config *cfg, struct machine **out,
+		   struct err *e) MUST_USE;
+void machine_destroy(struct machine *m);
+const char *machine_backend(const struct machine *m); /* "kvm", "soft", "fake" */
+unsigned machine_vcpus(const struct machine *m);
+/* True where the machine can; else *why (may be NULL) is the reason in words. */
+bool machine_can(const struct machine *m, enum machine_cap cap, const char **why);
+/* Lines of "what: found, chosen, why" for `info kvm`: rows of {what, value, why}, filled into caller's callback. */
+int machine_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
+		  struct err *e) MUST_USE;
+
+/* Slots. The steps a change took, in words ("KVM_SET_USER_MEMORY_REGION slot 1: delete", …). */
+#define SLOT_STEPS_MAX 8
+struct slot_steps {
+	unsigned n;
+	char step[SLOT_STEPS_MAX][96];
+};
+struct slot_table *machine_slots(struct machine *m); /* read it, look things up in it; change it by the calls below only */
+int machine_slot_add(struct machine *m, const struct slot_spec *spec, struct slot_steps *steps, struct err *e) MUST_USE;
+int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps, struct err *e) MUST_USE;
+int machine_slot_move(struct machine *m, uint32_t id, uint64_t gpa, struct slot_steps *steps, struct err *e) MUST_USE;
+/* Flags after it: (flags & ~clear) | set. A READONLY flip is a delete and a create that keep every byte. SLOT_SMRAM set or
+ * cleared is visibility smm or both. vis 0 keeps it. */
+int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t clear, enum slot_vis vis,
+		       struct slot_steps *steps, struct err *e) MUST_USE;
+/* Bring slot->dirty up to date with what the guest has written since the last clear; clear: then start anew. The bitmap that
+ * the caller reads is the one before the clear: copied to *bits (n words, caller frees), the OR of both visibilities. */
+int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bits, size_t *n_words, struct err *e) MUST_USE;
+/* The same, what was written outside SMM and inside it apart: bits[1] is the latter's; NULL for a side that does not see the
+ * slot. The caller frees both. */
+int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_t *bits[2], size_t *n_words,
+			     struct err *e) MUST_USE;
+/* The slots as the machine itself has them (kernel's copy where it can be read). own ones included. */
+int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
+/* One slot by the debugger's table, right after a change that the machine has accepted: only the generation is read from it,
+ * so that the record of a change costs little beside the change. -ENOENT. */
+int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, struct err *e) MUST_USE;
+
+/* Guest physical memory, the debugger's own access: READONLY slots can be written, nothing faults, no bit changes.
+ * write makes the backend drop what it cached of it (KVM: delete and create of a slot whose guest tables changed). smm: as
+ * seen from SMM. */
+int machine_read(struct machine *m, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e) MUST_USE;
+int machine_write(struct machine *m, uint64_t gpa, bool smm, const void *buf, size_t len, struct err *e) MUST_USE;
+/* Pointer to the debugger's view of gpa and how many bytes follow it in the same slot; NULL where there is no memory. */
+const uint8_t *machine_peek(struct machine *m, uint64_t gpa, bool smm, size_t *len);
+/* The same through the vCPU's page tables, as a supervisor's read; writes ignore W and WP. -EFAULT where a page does not
+ * translate, naming the first such address; then nothing was written. */
+int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, size_t len, struct err *e) MUST_USE;
+int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *buf, size_t len, struct err *e) MUST_USE;
+/* The pipeline's environment for this vCPU as it stands, without side effects. */
+int machine_env(struct machine *m, unsigned vcpu, struct xlate_env *out, struct err *e) MUST_USE;
+/* Under the walk lock: what changes nothing (a read, a check, without INJECT) may come from another thread while the machine
+ * runs, where the backend runs guest code under that lock (soft); else -EBUSY then. */
+int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out,
+		  struct err *e) MUST_USE;
+struct storage_keys *machine_keys(struct machine *m);
+/* gpa to the host virtual address that the backend maps it at, and on to host physical (-ENOTSUP, -EPERM, -ENODATA: not
+ * present). */
+int machine_hva(struct machine *m, uint64_t gpa, bool smm, uint64_t *hva, struct err *e) MUST_USE;
+int machine_hpa(struct machine *m, uint64_t gpa, bool smm, uint64_t *hpa, struct err *e) MUST_USE;
+
+/* vCPUs. get fills at least the parts asked for and sets out->valid; set stores the parts named. */
+int machine_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e) MUST_USE;
+int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e) MUST_USE;
+/* Queue an exception for delivery at the next run. */
+int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e) MUST_USE;
+int machine_smi(struct machine *m, unsigned vcpu, struct err *e) MUST_USE;
+/* The SMBASE that the vCPU's next SMI enters at. -ENODATA where the host does not tell. */
+int machine_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e) MUST_USE;
+/* Back to reset state: registers, events, SMM; slots and plants stay. */
+int machine_reset(struct machine *m, struct err *e) MUST_USE;
+
+/* Running. RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu,
+ * count times, the others standing still, and stops early for anything but a step. RUN_CONTINUE lets all vCPUs go until one
+ * stops. Neither reports a breakpoint at the rip where that vCPU starts. The stop is a result; an error means nothing ran.
+ */
+enum run_kind { RUN_CONTINUE, RUN_STEP };
+int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		struct err *e) MUST_USE;
+/* Make a running machine_run() stop with STOP_INTERRUPTED (or not start). From any thread or a signal handler. */
+void machine_interrupt(struct machine *m);
+bool machine_running(const struct machine *m);
+/* Asked at the start of each machine_run(), when machine_running() is true already: true stops it as machine_interrupt()
+ * does. What came between the caller's last look and that moment is not lost so. NULL, as at first: nobody is asked. */
+void machine_ask_interrupted(struct machine *m, bool (*interrupted)(void));
+
+/* Things to stop at. id is the caller's, unique; how is filled with the mechanism chosen: hw, int3, trap, page, step, soft.
+ */
+enum plant_kind { PLANT_EXEC, PLANT_EXEC_HW, PLANT_WRITE, PLANT_READ, PLANT_ACCESS };
+struct plant {
+	int id;
+	enum plant_kind kind;
+	uint64_t addr; /* linear, or guest physical with phys (watchpoints) */
+	uint64_t len;
+	bool phys;
+	const char *how;
+	const char
+	    *why; /* where how is step: what keeps it from anything faster; NULL otherwise. Lives as long as the machine */
+};
+/* Is there memory behind a range that somebody wants watched, as this vCPU's tables and the slots are now? -EINVAL: a device
+ * answers there, or a READONLY slot does and writes alone are asked for; -EPERM: the debugger's own memory. Planting does
+ * not ask this: tables and slots change. */
+int machine_check_watch(struct machine *m, unsigned vcpu, const struct plant *p, struct err *e) MUST_USE;
+int machine_plant(struct machine *m, struct plant *p, struct err *e) MUST_USE;
+int machine_unplant(struct machine *m, int id, struct err *e) MUST_USE;
+
+/* Events to stop at besides what always stops. */
+enum catch_event {
+	CATCH_MMIO = 1 << 0, /* after it is decoded, before the device sees it */
+	CATCH_PIO = 1 << 1,
+	CATCH_EXCEPTION = 1 << 2, /* any that the machine can see, delivered or not */
+	CATCH_SMI = 1 << 3,	  /* at the handler's first instruction, and after RSM */
+	CATCH_MODE = 1 << 4,
+	CATCH_SLOT = 1 << 5, /* changed by the debugger: before the guest runs on; by SMI and RSM: behind them */
+	CATCH_MMU = 1 << 6,  /* a catchpoint's name for it; told by machine_mmu_catch(), not by machine_catch() */
+};
+int machine_catch(struct machine *m, uint32_t events, struct err *e) MUST_USE;
+/* Changes of slots that CATCH_SLOT has not told of are of no interest any more. */
+void machine_slot_forget_news(struct machine *m);
+
+/* Stop after the MMU has done one of these to a gfn (inclusive). n 0: to none any more. The filters are copied. On kvm a
+ * tracepoint cannot stop a vCPU where it stands: a signal makes it leave KVM_RUN, before it enters the guest again. */
+#define MMU_FILTERS_MAX 32
+struct mmu_filter {
+	uint32_t kinds; /* MMU_ZAP | … */
+	uint64_t first, last;
+};
+int machine_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e) MUST_USE;
+bool mmu_filter_matches(const struct mmu_filter *v, size_t n, const struct mmu_event *ev);
+/* What the last STOP_MMU is about, in the order in which it happened; empty after any other stop. */
+int machine_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e) MUST_USE;
+
+/* Inspection: changes nothing that it looks at. gfn filters with first..last inclusive. */
+int machine_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;
+int machine_roots(struct machine *m, struct root_list *out, struct err *e) MUST_USE;
+/* Every spte (present or MMIO) under the vCPU's current root that maps part of [first, last]. */
+int machine_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out,
+		  struct err *e) MUST_USE;
+/* One row for each slot and level that has a head for gfn: level 1 always where a slot covers gfn, higher ones where not
+ * empty. */
+int machine_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
+/* All non-empty rmaps of the VM, without gvas. */
+int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e) MUST_USE;
+/* The same a row at a time, by slots and levels but not always by gfns; of the sptes only sptep need be there. *row and what
+ * it points to live during the call only. An answer of fn's that is not 0 ends it and is returned. */
+typedef int rmap_fn(void *arg, const struct rmap_info *row);
+int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e) MUST_USE;
+int machine_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e) MUST_USE;
+int machine_mmio(struct machine *m, struct mmio_info_list *out, struct err *e) MUST_USE;
+
+/* Between on and off, while nothing runs, several of the above may share what they read. */
+void machine_inspect_hold(struct machine *m, bool on);
+
+/* Fault stepping. A vCPU may stand inside a fault: then registers and slots must not be asked of the kernel's ioctls, and
+ * the backend serves or refuses (-EBUSY, with the reason) accordingly. */
+bool machine_parked(const struct machine *m, unsigned *vcpu);
+/* Stop inside faults that touch these gfns (inclusive). gva: of guest virtual pages first..last instead. all: any. */
+struct fault_filter {
+	bool all, gva;
+	uint64_t first, last;
+};
+int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e) MUST_USE; /* NULL: none any more */
+/* What is caught now; NULL: nothing. */
+const struct fault_filter *machine_fault_caught(const struct machine *m);
+int machine_fault_step(struct machine *m, struct stop *out, struct err *e) MUST_USE; /* one stage, or to the next fault */
+int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e) MUST_USE;
+
+struct board *machine_board(struct machine *m);
+
+/* ---- for checkpoints and going back (core/debug/checkpoint, reverse) */
+
+/* How often the debugger has changed what the guest runs on (memory, registers, slots, events), and reset it. */
+uint64_t machine_changes(const struct machine *m);
+uint64_t machine_resets(const struct machine *m);
+/* Pages into the slot's memory, the backend told once for each stretch. Ascending; bytes NULL: zeroes. -EROFS where the slot
+ * maps a file. */
+struct machine_page {
+	uint64_t index; /* page within the slot */
+	const uint8_t *bytes;
+};
+int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_page *v, size_t n, struct err *e) MUST_USE;
+/* The dirty log of a slot as it was: words as machine_slot_dirty() gives them, outside and inside SMM, NULL for none. */
+int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[2], struct err *e) MUST_USE;
+/* SMBASE as it was; an SMI that waits for RSM is dropped. Optional. */
+int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e) MUST_USE;
+/* State that is in neither registers, slots nor board, as ranges of host memory; maps: of use only with the same slots. */
+int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);
+bool machine_has_hidden(const struct machine *m); /* true: the ranges hold the registers too, where the backend is soft */
+void machine_hidden_drop(struct machine *m);
+void machine_hidden_restored(struct machine *m, bool maps);
+/* MACHINE_CAP_REVERSE. The position counts instructions completed and exceptions delivered on all vCPUs; 0 without it. */
+uint64_t machine_position(const struct machine *m);
+/* The position before the vCPU's last instruction that began before *position. False: none in the log. */
+bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *position);
+/* Run as recorded, console silent, until position target. stops: also stop at plants and catches; *out is then the stop
+ * (STOP_NONE: target reached). *out on entry: the stop to go on from (not told again), or STOP_NONE. STOP_INTERRUPTED: half
+ * way. -EUCLEAN: the run is not the one that was recorded. */
+int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e) MUST_USE;
+void machine_log_cut(struct machine *m, uint64_t first, uint64_t last); /* forget what ran before first and after last */
+/* fn is called between two instructions of a run, once, when position is reached, from the thread that runs the guest; it
+ * may look at the machine, and set the next mark. fn NULL: none. */
+void machine_mark(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Implementers' side of the machine: what a backend provides, and what the wrapper keeps for it. Only core/machine/machine.c
+ * and the backends include this.
+ */
+#ifndef KVMSCOPE_CORE_MACHINE_IMPL_H
+#define KVMSCOPE_CORE_MACHINE_IMPL_H
+
+#include <stdatomic.h>
+
+#include "core/board/board.h"
+#include "core/machine/machine.h"
+#include "core/mem/gfncache.h"
+
+/* Operations. M: mandatory. O: optional, NULL gives -ENOTSUP with cap_why()'s words. Arguments are checked already: vcpu in
+ * range, slots known to slot_check(), the machine not running, not parked where the op changes it. */
+struct machine_ops {
+	const char *name;
+	/* M. Allocate the backend's struct zeroed, with struct machine as its first member; vcpus at reset. It may fill
+	 * slots.limits, maxphyaddr and no_gbpages; the wrapper fills ops, vcpus, board, keys and the limits left 0. */
+	int (*create)(const struct machine_config *cfg, struct machine **out, struct err *e);
+	/* M. Free everything, the struct too; the wrapper has freed what is its own. Slots' backing is released by
+	 * slot_release. */
+	void (*destroy)(struct machine *m);
+	/* M. Reason why cap is missing; NULL where the machine has it. */
+	const char *(*cap_why)(const struct machine *m, enum machine_cap cap);
+	/* O. What would give it the missing cap ("sudo, or ..."); NULL: nothing in particular. */
+	const char *(*cap_next)(const struct machine *m, enum machine_cap cap);
+	/* O */
+	int (*facts)(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why),
+		     void *arg, struct err *e);
+
+	/* M. Carry out a checked change. CREATE: s is new, filled from the spec; the backend makes its memory (alias, hva,
+	 * backing) unless s->backing is set already (a flip's second half). MOVE and FLAGS: s is the slot, change->to the
+	 * wish; the wrapper writes s->gpa, s->flags and s->vis after success. DELETE keeps the backing; slot_release frees
+	 * it. Fills steps. */
+	int (*slot_change)(struct machine *m, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
+			   struct err *e);
+	void (*slot_release)(struct machine *m, struct slot *s); /* M */
+	/* M. Fold what the guest wrote since the last call into s->dirty. restart: also begin a new interval in the backend.
+	 */
+	int (*slot_dirty)(struct machine *m, struct slot *s, bool restart, struct err *e);
+	int (*slot_list)(struct machine *m, struct slot_info_list *out, struct err *e); /* O: else from the table */
+	/* The generation of a slot's address space, and which space that is. O: else the table's, and 0 */
+	void (*slot_generation)(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
+	/* M. The debugger wrote [gpa, gpa+len) through the alias: drop what is cached of it. */
+	int (*wrote)(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
+	int (*hpa)(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e); /* O */
+
+	int (*get_regs)(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e);	 /* M */
+	int (*set_regs)(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e); /* M */
+	int (*inject)(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e);		 /* M */
+	int (*smi)(struct machine *m, unsigned vcpu, struct err *e);						 /* M */
+	int (*smbase)(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);			 /* M */
+	int (*reset)(struct machine *m, struct err *e);								 /* M */
+	/* O: memop's walk lock, taken before registers are read and given back behind the copy. With it, memops that change
+	 * nothing may come from any thread while the machine runs. */
+	void (*walk_lock)(struct machine *m);
+	void (*walk_unlock)(struct machine *m); /* O */
+
+	int (*run)(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
+		   struct err *e);					     /* M */
+	void (*interrupt)(struct machine *m);				     /* M, async-signal-safe */
+	int (*plant)(struct machine *m, struct plant *p, struct err *e);     /* M */
+	int (*unplant)(struct machine *m, int id, struct err *e);	     /* M */
+	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
+
+	/* O. */
+	int (*mmu_catch)(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);
+	int (*mmu_events)(struct machine *m, struct mmu_event_list *out, struct err *e);
+
+	int (*shadow_pages)(struct machine *m, unsigned flags, struct shadow_page_list *out,
+			    struct err *e); /* O, all below */
+	int (*roots)(struct machine *m, struct root_list *out, struct err *e);
+	int (*sptes)(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
+	int (*rmap)(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
+	int (*rmap_all)(struct machine *m, struct rmap_list *out, struct err *e);
+	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e); /* else by rmap_all */
+	void (*inspect_hold)(struct machine *m, bool on);
+	int (*rmap_histogram)(struct machine *m, struct rmap_histogram_list *out, struct err *e);
+	int (*mmio)(struct machine *m, struct mmio_info_list *out, struct err *e);
+
+	bool (*parked)(const struct machine *m, unsigned *vcpu);
+	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
+	int (*fault_step)(struct machine *m, struct stop *out, struct err *e);
+	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
+
+	/* O. State that registers, slots and board do not hold, as ranges of host memory whose bytes can be copied away and
+	 * back. maps: those made from guest memory (shadow tables), of use only with the slots of then. drop: before ranges
+	 * are put back without the maps; restored: after. */
+	int (*hidden)(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);
+	void (*hidden_drop)(struct machine *m);
+	void (*hidden_restored)(struct machine *m, bool maps);
+	/* O. Set SMBASE, and drop an SMI that waits for RSM. */
+	int (*set_smbase)(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e);
+	/* O, all or none (MACHINE_CAP_REVERSE): see machine_position() and those behind it. */
+	uint64_t (*position)(const struct machine *m);
+	bool (*position_before)(const struct machine *m, unsigned vcpu, uint64_t *position);
+	int (*replay)(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e);
+	void (*log_cut)(struct machine *m, uint64_t first, uint64_t last);
+	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
+};
+
+/* machine_news.c: what CATCH_SLOT waits for, one entry a slot, the oldest first. */
+#define SLOT_NEWS_MAX 64
+struct slot_news {
+	uint32_t id;
+	unsigned times;
+	char text[160]; /* "was added", "became hidden, because …" */
+};
+
+/* First member of a backend's own struct. */
+struct machine {
+	const struct machine_ops *ops;
+	unsigned vcpus;
+	struct slot_table slots;
+	struct board board;
+	struct storage_keys *keys;
+	struct gfn_cache gfn_cache; /* memop's */
+	atomic_bool running;
+	bool (*interrupted)(void); /* machine_ask_interrupted() */
+	bool catches_faults;
+	struct fault_filter fault_filter; /* of what is caught then */
+	uint64_t changes;		  /* by the debugger, of what the guest could see; see machine_changes() */
+	uint64_t resets;
+	uint32_t catches; /* what machine_catch() was told last */
+	struct slot_news news[SLOT_NEWS_MAX];
+	unsigned n_news;
+	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
+	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */
+	bool no_gbpages;     /* their CPUID has no 1 GiB pages */
+};
+
+/* A slot changed; nothing is kept unless CATCH_SLOT is on. smm: the whole VM's view changed, told of each slot that only one
+ * side sees. */
+void machine_slot_note(struct machine *m, uint32_t id, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void machine_slot_note_smm(struct machine *m, bool in);
+/* Take the oldest one and make a stop of it. False: there is none. */
+bool machine_slot_stop(struct machine *m, unsigned vcpu, uint64_t rip, struct stop *out);
+
+#endif

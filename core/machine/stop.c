@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Names of stop reasons, as scripts see them.
+ */
+#include "core/machine/stop.h"
+
+const char *stop_reason_name(enum stop_reason r)
+{
+	static const char *const name[] = {
+	    [STOP_NONE] = "none",
+	    [STOP_STEP] = "step",
+	    [STOP_BREAKPOINT] = "breakpoint",
+	    [STOP_WATCHPOINT] = "watchpoint",
+	    [STOP_FAULT_STAGE] = "fault-stage",
+	    [STOP_EXCEPTION] = "exception",
+	    [STOP_MMIO] = "mmio",
+	    [STOP_PIO] = "pio",
+	    [STOP_HLT] = "hlt",
+	    [STOP_SHUTDOWN] = "shutdown",
+	    [STOP_SMI] = "smi",
+	    [STOP_RSM] = "rsm",
+	    [STOP_MODE] = "mode",
+	    [STOP_SLOT] = "slot",
+	    [STOP_MMU] = "mmu",
+	    [STOP_INTERRUPTED] = "interrupted",
+	    [STOP_EXIT] = "exit",
+	    [STOP_ERROR] = "error",
+	};
+
+	return (size_t)r < ARRAY_LEN(name) && name[r] ? name[r] : "error";
+}
+
+const char *mmu_kind_name(enum mmu_kind k)
+{
+	return k == MMU_ZAP ? "zap" : k == MMU_UNSYNC ? "unsync" : k == MMU_SYNC ? "sync" : "spte";
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Why a machine stopped, with the numbers. Backends fill it; core/stop/why.c puts it into a sentence.
+ */
+#ifndef KVMSCOPE_CORE_STOP_H
+#define KVMSCOPE_CORE_STOP_H
+
+#include "core/base/err.h"
+
+enum stop_reason {
+	STOP_NONE, /* has not run yet */
+	STOP_STEP,
+	STOP_BREAKPOINT,
+	STOP_WATCHPOINT,
+	STOP_FAULT_STAGE,
+	STOP_EXCEPTION,
+	STOP_MMIO,
+	STOP_PIO,
+	STOP_HLT,
+	STOP_SHUTDOWN,
+	STOP_SMI,
+	STOP_RSM,
+	STOP_MODE,	  /* catch mode: paging, width or privilege changed */
+	STOP_SLOT,	  /* catch slot */
+	STOP_MMU,	  /* catch mmu: .mmu says what happened to the tables */
+	STOP_INTERRUPTED, /* Ctrl-C, or machine_interrupt() */
+	STOP_EXIT,	  /* the guest asked the board to end: .exit_code */
+	STOP_ERROR,	  /* the host could not go on: .error says */
+};
+const char *stop_reason_name(enum stop_reason r); /* as in commands.md: "step", "fault-stage", … */
+
+/* What the MMU did to its own tables: on kvm a tracepoint's record, on soft told by the model itself. */
+enum mmu_kind {
+	MMU_ZAP = 1 << 0,    /* a shadow page is taken apart */
+	MMU_UNSYNC = 1 << 1, /* a shadowed guest table may be written without being seen */
+	MMU_SYNC = 1 << 2,   /* it is brought up to date again */
+	MMU_SPTE = 1 << 3,   /* an spte is set */
+};
+#define MMU_ALL 15u
+const char *mmu_kind_name(enum mmu_kind k); /* "zap", "unsync", "sync", "spte" */
+struct mmu_event {
+	enum mmu_kind kind;
+	unsigned vcpu;
+	uint64_t gfn; /* of the shadow page; of what the spte maps */
+	unsigned level;
+	uint32_t role;	      /* ZAP, UNSYNC, SYNC: of the shadow page, as the kernel packs it */
+	uint64_t spte, sptep; /* SPTE: its value, and where it stands */
+	uint64_t time;	      /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
+};
+
+struct stop {
+	enum stop_reason reason;
+	unsigned vcpu;
+	uint64_t rip;
+	bool rip_old;	/* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
+	int breakpoint; /* BREAKPOINT, WATCHPOINT, or a catchpoint: its id; 0 for none */
+	/* EXCEPTION */
+	uint8_t vector;
+	bool has_error;
+	uint32_t error_code;
+	uint64_t cr2;
+	/* MMIO, PIO, WATCHPOINT */
+	uint64_t gpa, gva;
+	uint32_t len;
+	bool write;
+	uint8_t data[8], old_data[8];
+	bool has_old;
+	uint64_t by; /* WATCHPOINT: rip of the instruction that did it; it has been executed, so .rip is the next one's */
+	bool has_by;
+	int slot; /* of gpa; -1 for none */
+	uint16_t port;
+	uint32_t count; /* PIO: of a string operation */
+	/* FAULT_STAGE */
+	const char *stage;
+	unsigned fault;
+	bool has_fault_gfn;
+	uint64_t fault_gfn; /* the page that the access comes to, where that is known already; gpa is the stage's own */
+	/* MODE */
+	bool cpl_only; /* nothing but the privilege level changed */
+	uint8_t old_cpl;
+	/* MMU: the first event; machine_mmu_events() has all of them */
+	struct mmu_event mmu;
+	/* EXIT, ERROR */
+	uint64_t exit_code;
+	uint32_t kvm_exit, suberror;
+	uint8_t insn[16]; /* the bytes that could not be emulated */
+	unsigned n_insn;
+	char error[280];
+	char next[128];	    /* ERROR: what to do about it; "" for nothing */
+	bool no_progress;   /* STEP: rip and registers did not move */
+	bool bad_condition; /* its breakpoint's could not be evaluated: note says why */
+	char note[160];	    /* a backend's own remark for `why`, "" for none */
+};
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Run control above the machine: continue, step, next, until, finish, with breakpoints' conditions, ignore counts and
+ * temporary stops. One struct debugger is what cli's session drives.
+ */
+#ifndef KVMSCOPE_CORE_DEBUG_DEBUGGER_H
+#define KVMSCOPE_CORE_DEBUG_DEBUGGER_H
+
+#include "core/stop/breakpoint.h"
+#include "core/debug/disas.h"
+#include "core/debug/history.h"
+#include "core/load/symbols.h"
+
+struct debugger {
+	struct machine *m;
+	struct bp_table bps;
+	struct symbols syms;
+	struct disas *disas;
+	struct stop stop; /* the last one; reason STOP_NONE before the first */
+	/* Is b's condition true at this stop? 1, 0, or negative with e filled (then it stops, and says so). NULL: always. */
+	int (*condition)(void *ctx, const struct bp *b, const struct stop *s, struct err *e);
+	void *condition_ctx;
+	/* Has the user asked for an end? Looked at between the rounds of what takes many. NULL: never. */
+	bool (*interrupted)(void);
+	bool has_run; /* a vCPU has executed since the image was loaded */
+	int gone_id;  /* the temporary breakpoint that was deleted last by being hit, and its commands (owned; NULL: none) */
+	char *gone_commands;
+	bool rehearsal; /* on a replay: judging a stop counts nothing and deletes nothing */
+	struct history history;
+	bool temp_left; /* a temporary stop of next, until or finish could not be taken out yet (the vCPU was parked) */
+};
+
+int debugger_init(struct debugger *d, struct err *e) MUST_USE;
+void debugger_deinit(struct debugger *d); /* not the machine */
+
+/* Each runs until a stop worth telling and stores it in d->stop. A breakpoint's hit counts once its condition is true, also
+ * while it is ignored; a condition that fails to evaluate stops, with the reason in stop.note. A step that ends where a
+ * breakpoint is reports the breakpoint, as gdb does. next, until and finish that arrive are STOP_STEP. An error means
+ * that nothing ran, or that the machine failed in the middle: then d->stop is as before. */
+int debug_continue(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
+/* Step over calls (and REP, INT): a temporary stop behind the instruction that only counts at the same or a higher stack. */
+int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
+int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e) MUST_USE;
+/* Until the current function has returned: return address by frame pointer where it looks like one, else by stepping at call
+ * depth (an iret at that depth counts as the return). */
+int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+/* One stage of the fault that a vCPU stands in, or on to the next fault that is caught. */
+int debug_fault_step(struct debugger *d, struct err *e) MUST_USE;
+/* Does a filter by gfn name memory of the guest's? -EFAULT where no slot has it, -EPERM where it is the debugger's own. */
+int debug_fault_place(const struct debugger *d, const struct fault_filter *f, struct err *e) MUST_USE;
+/* Tell the machine which catch events are wanted now. */
+int debug_apply_catches(struct debugger *d, struct err *e) MUST_USE;
+
+/* The last stop in one or two sentences with numbers (core/stop/why.c). Never fails; "has not run yet" for STOP_NONE. */
+void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size);
+
+#endif

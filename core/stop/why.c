@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The last stop in words: what happened, where, with which numbers, and which layer decided. One function a reason; each
+ * appends to a bounded text. Only exceptions and guest accesses look anything up (a walk, a slot); steps stay cheap, since
+ * every stop is told by one of these sentences.
+ */
+#include "core/run/control.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/board/board.h"
+#include "core/stop/why_fault.h"
+
+#define SUBERROR_EMULATION 1u /* struct stop's suberror, as KVM numbers them; soft's too */
+
+void why_add(struct why *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(w->buf + w->len, w->size - w->len, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		w->len = w->len + (size_t)n < w->size ? w->len + (size_t)n : w->size - 1;
+}
+
+/* An offset in CS as a linear address, which is what symbols are. */
+static uint64_t linear_rip(struct why *w, uint64_t rip)
+{
+	struct where at;
+
+	if (rip == w->rip)
+		return w->linear;
+	w->rip = w->linear = rip;
+	if (w->d->m && !control_where(w->d, w->s->vcpu, &at, NULL))
+		w->linear = control_linear(&at, &at.r.seg[SEG_CS], rip);
+	return w->linear;
+}
+
+void why_rip(struct why *w, uint64_t rip)
+{
+	char sym[96];
+
+	symbols_format(&w->d->syms, linear_rip(w, rip), sym, sizeof(sym));
+	why_add(w, *sym ? "0x%llx (%s)" : "0x%llx", (unsigned long long)rip, sym);
+}
+
+/* "slot 1 (READONLY, gpa 0x80000 to 0x8ffff)", "no slot", with the device's window where there is one. */
+static void add_slot(struct why *w, uint64_t gpa)
+{
+	struct regs r = {0};
+	struct machine *m = w->d->m;
+
+	if (m && machine_get_regs(m, w->s->vcpu, REGS_SYS, &r, NULL))
+		r.smm = false;
+	struct slot *found = NULL, *s = m ? slot_lookup(machine_slots(m), gpa, r.smm, &found) : NULL;
+	const struct board_window *win = m && !s ? board_window_at(machine_board(m), gpa) : NULL;
+	if (s)
+		why_add(w, "slot %u (%sgpa 0x%llx to 0x%llx)", s->id, s->flags & SLOT_READONLY ? "READONLY, " : "",
+			(unsigned long long)s->gpa, (unsigned long long)(s->gpa + s->size - 1));
+	else if (found)
+		why_add(w, "slot %u, which is not visible %s SMM", found->id, r.smm ? "inside" : "outside");
+	else
+		why_add(w, "no slot");
+	if (win)
+		why_add(w, " but device \"%s\"", win->name);
+}
+
+/* The first len bytes, little endian. */
+static unsigned long long data_of(const uint8_t *bytes, unsigned len)
+{
+	unsigned long long v = 0;
+
+	memcpy(&v, bytes, len < 8 ? len : 8);
+	return v;
+}
+
+static void why_none(struct why *w)
+{
+	struct regs r;
+
+	why_add(w, "The VM has not run yet");
+	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR, &r, NULL)) {
+		why_add(w, "; vCPU %u stands at its entry ", w->s->vcpu);
+		why_rip(w, r.rip);
+	}
+	why_add(w, ".");
+}
+
+static void why_step(struct why *w)
+{
+	if (w->s->no_progress) {
+		why_add(w, "vCPU %u was stepped at ", w->s->vcpu);
+		why_rip(w, w->s->rip);
+		why_add(w, " but neither rip nor any register moved: this host does not get past the instruction");
+		why_insn(w, w->s->rip, NULL, 0);
+		why_add(w, "; set $rip behind it to go on.");
+		return;
+	}
+	if (symbols_by_addr(&w->d->syms, linear_rip(w, w->s->rip))) {
+		why_add(w, "vCPU %u was stepped and stands at ", w->s->vcpu);
+		why_rip(w, w->s->rip);
+		why_add(w, ".");
+	} else {
+		why_add(w, "vCPU %u was stepped and stands at 0x%llx.", w->s->vcpu, (unsigned long long)w->s->rip);
+	}
+}
+
+static void add_hits(struct why *w, const struct bp *b)
+{
+	if (!b)
+		return;
+	why_add(w, ", hit %llu time%s", (unsigned long long)b->hits, b->hits == 1 ? "" : "s");
+	if (b->condition && !w->s->bad_condition)
+		why_add(w, ", its condition %s is true", b->condition);
+}
+
+static void why_breakpoint(struct why *w)
+{
+	const struct bp *b = bp_find(&w->d->bps, w->s->breakpoint);
+
+	if (w->s->breakpoint)
+		why_add(w, "Breakpoint %d", w->s->breakpoint);
+	else
+		why_add(w, "A breakpoint of the guest's own");
+	if (b && b->at[0])
+		why_add(w, " (%s)", b->at);
+	add_hits(w, b);
+	why_add(w, ": vCPU %u is about to execute ", w->s->vcpu);
+	why_rip(w, w->s->rip);
+	why_add(w, ".");
+}
+
+static const char *accessed(const struct stop *s)
+{
+	return s->write ? "wrote" : "read";
+}
+
+static void why_watchpoint(struct why *w)
+{
+	const struct stop *s = w->s;
+	const struct bp *b = bp_find(&w->d->bps, s->breakpoint);
+
+	why_add(w, "Watchpoint %d", s->breakpoint);
+	if (b && b->at[0])
+		why_add(w, " (%s)", b->at);
+	add_hits(w, b);
+	why_add(w, ": vCPU %u %s %u byte%s at ", s->vcpu, accessed(s), s->len, s->len == 1 ? "" : "s");
+	if (s->gva || !(b && b->phys)) /* steps see that physical memory changed, not by which address */
+		why_add(w, "gva 0x%llx, ", (unsigned long long)s->gva);
+	why_add(w, "gpa 0x%llx in ", (unsigned long long)s->gpa);
+	add_slot(w, s->gpa);
+	if (s->has_old && s->write)
+		why_add(w, ", 0x%llx before and 0x%llx now", data_of(s->old_data, s->len), data_of(s->data, s->len));
+	else
+		why_add(w, ", value 0x%llx", data_of(s->data, s->len));
+	if (s->has_by) {
+		why_add(w, ", by the instruction at ");
+		why_rip(w, s->by);
+	}
+	why_add(w, "; rip is ");
+	why_rip(w, s->rip);
+	why_add(w, ".");
+}
+
+static void why_fault_stage(struct why *w)
+{
+	struct fault_stage_list l = {0};
+	const struct stop *s = w->s;
+
+	why_add(w, "vCPU %u stands still inside guest fault %u", s->vcpu, s->fault);
+	if (s->gva)
+		why_add(w, " on gva 0x%llx", (unsigned long long)s->gva);
+	why_add(w, ", stage %s", s->stage ? s->stage : "unknown");
+	if (w->d->m && !machine_fault_stages(w->d->m, &l, NULL)) {
+		const struct fault_stage *last = l.n ? &l.v[l.n - 1] : NULL;
+		if (last && last->gfn_known)
+			why_add(w, " of gfn 0x%llx", (unsigned long long)last->gfn);
+		if (last && last->level)
+			why_add(w, " at level %u", last->level);
+		if (last && last->detail[0])
+			why_add(w, " (%s)", last->detail);
+		fault_stage_list_free(&l);
+	}
+	if (s->rip_old) {
+		why_add(w, "; its instruction has not completed. Which one that is this KVM leaves in the processor: ");
+		why_rip(w, s->rip);
+		why_add(w, " is where the last stop was.");
+		return;
+	}
+	why_add(w, "; the instruction at ");
+	why_rip(w, s->rip);
+	why_add(w, " has not completed.");
+}
+
+static void why_mmio(struct why *w)
+{
+	const struct stop *s = w->s;
+
+	why_add(w, "vCPU %u %s %u byte%s ", s->vcpu, s->write ? "writes" : "reads", s->len, s->len == 1 ? "" : "s");
+	if (s->write)
+		why_add(w, "(0x%llx) ", data_of(s->data, s->len));
+	why_add(w, "at gpa 0x%llx, which is in ", (unsigned long long)s->gpa);
+	add_slot(w, s->gpa);
+	if (s->write && s->slot >= 0)
+		why_add(w, ": a write to read-only memory leaves as MMIO and changes nothing there");
+	else
+		why_add(w, ": the access leaves the guest as MMIO");
+	why_add(w, "; rip is ");
+	why_rip(w, s->rip);
+	why_add(w, ".");
+}
+
+static const char *port_name(uint16_t port)
+{
+	if (port >= 0x3f8 && port <= 0x3ff)
+		return " (UART)";
+	switch (port) {
+	case 0xe9:
+		return " (debug console)";
+	case 0x501:
+		return " (debug exit)";
+	case 0x70:
+	case 0x71:
+		return " (CMOS)";
+	case 0xb2:
+	case 0xb3:
+		return " (APM control, raises SMI)";
+	case 0x92:
+		return " (fast A20)";
+	case 0x80:
+		return " (POST code)";
+	default:
+		return ", where the board has no device";
+	}
+}
+
+static void why_pio(struct why *w)
+{
+	const struct stop *s = w->s;
+
+	why_add(w, "vCPU %u %s %u byte%s ", s->vcpu, s->write ? "writes" : "reads", s->len, s->len == 1 ? "" : "s");
+	if (s->write)
+		why_add(w, "(0x%llx) ", data_of(s->data, s->len));
+	why_add(w, "%s port 0x%x%s", s->write ? "to" : "from", s->port, port_name(s->port));
+	if (s->count > 1)
+		why_add(w, ", %u times (a string instruction)", s->count);
+	why_add(w, "; rip is ");
+	why_rip(w, s->rip);
+	why_add(w, ".");
+}
+
+static void why_hlt(struct why *w)
+{
+	struct regs r;
+
+	why_add(w, "vCPU %u executed hlt, rip is ", w->s->vcpu);
+	why_rip(w, w->s->rip);
+	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR, &r, NULL))
+		why_add(w, "; interrupts are %s",
+			r.rflags & RFLAGS_IF ? "on (IF set), but no device here raises any"
+					     : "off (IF clear), so that nothing but an SMI or NMI could wake it");
+	why_add(w, ".");
+}
+
+static void why_shutdown(struct why *w)
+{
+	struct regs r;
+
+	why_add(w, "vCPU %u shut down (triple fault) at ", w->s->vcpu);
+	why_rip(w, w->s->rip);
+	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+		why_add(w, ": an exception could not be delivered through the IDT at 0x%llx, limit 0x%x; cr2 is 0x%llx",
+			(unsigned long long)r.idt.base, r.idt.limit, (unsigned long long)r.cr2);
+	why_add(w, ".");
+}
+
+static void why_smi(struct why *w)
+{
+	uint32_t smbase;
+
+	why_add(w, "An SMI took vCPU %u into system management mode; the handler's first instruction is at ", w->s->vcpu);
+	why_rip(w, w->s->rip);
+	if (w->d->m && !machine_smbase(w->d->m, w->s->vcpu, &smbase, NULL))
+		why_add(w, ", SMBASE is 0x%x and the state-save area at 0x%x", smbase, smbase + SMM_SAVE_OFFSET);
+	why_add(w, ".");
+}
+
+static void why_rsm(struct why *w)
+{
+	why_add(w, "RSM took vCPU %u out of system management mode; it goes on at ", w->s->vcpu);
+	why_rip(w, w->s->rip);
+	why_add(w, ".");
+}
+
+static void why_mode(struct why *w)
+{
+	struct regs r;
+
+	if (w->s->cpl_only)
+		why_add(w, "vCPU %u left privilege level %u", w->s->vcpu, w->s->old_cpl);
+	else
+		why_add(w, "vCPU %u changed its mode", w->s->vcpu);
+	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+		why_add(w, " and is now in %s mode at CPL %u (cr0 0x%llx, cr4 0x%llx, efer 0x%llx)",
+			cpu_mode_name(regs_mode(&r)), regs_cpl(&r), (unsigned long long)r.cr0, (unsigned long long)r.cr4,
+			(unsigned long long)r.efer);
+	why_add(w, "; rip is ");
+	why_rip(w, w->s->rip);
+	why_add(w, ".");
+}
+
+static void why_slot(struct why *w)
+{
+	const struct stop *s = w->s;
+
+	if (s->breakpoint > 0)
+		why_add(w, "Catchpoint %d: ", s->breakpoint);
+	why_add(w, "%s %d %s; vCPU %u stands at ", s->breakpoint > 0 ? "slot" : "Slot", s->slot,
+		s->note[0] ? s->note : "changed", s->vcpu);
+	why_rip(w, s->rip);
+	why_add(w, ".");
+}
+
+static void why_interrupted(struct why *w)
+{
+	why_add(w, "vCPU %u was interrupted at ", w->s->vcpu);
+	why_rip(w, w->s->rip);
+	why_add(w, ".");
+}
+
+static void why_exit(struct why *w)
+{
+	why_add(w, "The guest asked the board to end with exit code %llu, at ", (unsigned long long)w->s->exit_code);
+	why_rip(w, w->s->rip);
+	why_add(w, ".");
+}
+
+/* Bytes that are no instruction here, or none that the disassembler knows. */
+static void add_bytes(struct why *w, size_t n)
+{
+	why_add(w, ", bytes");
+	for (size_t i = 0; i < n; i++)
+		why_add(w, " %02x", w->s->insn[i]);
+	why_add(w, ", which are no instruction that is known");
+}
+
+static void why_error(struct why *w)
+{
+	const struct stop *s = w->s;
+	size_t n = s->n_insn < sizeof(s->insn) ? s->n_insn : sizeof(s->insn);
+	unsigned len = 0;
+
+	why_add(w, "The host could not go on with vCPU %u at ", s->vcpu);
+	why_rip(w, s->rip);
+	if (s->error[0])
+		why_add(w, ": %s", s->error);
+	if (n || s->suberror == SUBERROR_EMULATION)
+		len = why_insn(w, s->rip, s->insn, n);
+	if (n && !len)
+		add_bytes(w, n);
+	if (len)
+		why_add(w, "; try `set $rip = 0x%llx`, which skips it", (unsigned long long)(s->rip + len));
+	if (s->next[0])
+		why_add(w, "%s%s", len ? ", or " : "; try ", s->next);
+	why_add(w, ".");
+}
+
+void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
+{
+	static void (*const by_reason[])(struct why *) = {
+	    [STOP_NONE] = why_none,
+	    [STOP_STEP] = why_step,
+	    [STOP_BREAKPOINT] = why_breakpoint,
+	    [STOP_WATCHPOINT] = why_watchpoint,
+	    [STOP_FAULT_STAGE] = why_fault_stage,
+	    [STOP_EXCEPTION] = why_exception,
+	    [STOP_MMIO] = why_mmio,
+	    [STOP_PIO] = why_pio,
+	    [STOP_HLT] = why_hlt,
+	    [STOP_SHUTDOWN] = why_shutdown,
+	    [STOP_SMI] = why_smi,
+	    [STOP_RSM] = why_rsm,
+	    [STOP_MODE] = why_mode,
+	    [STOP_SLOT] = why_slot,
+	    [STOP_MMU] = why_mmu,
+	    [STOP_INTERRUPTED] = why_interrupted,
+	    [STOP_EXIT] = why_exit,
+	    [STOP_ERROR] = why_error,
+	};
+	struct why w = {.d = d, .s = s, .buf = buf, .size = size, .rip = ~0ull, .linear = ~0ull};
+
+	if (!size)
+		return;
+	*buf = 0;
+	if ((size_t)s->reason < ARRAY_LEN(by_reason))
+		by_reason[s->reason](&w);
+	if (s->note[0] && s->reason != STOP_FAULT_STAGE && s->reason != STOP_SLOT)
+		why_add(&w, " Note: %s.", s->note);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Inside core/debug: the text that a sentence is built in, and the parts about exceptions and instructions.
+ */
+#ifndef KVMSCOPE_CORE_DEBUG_WHY_FAULT_H
+#define KVMSCOPE_CORE_DEBUG_WHY_FAULT_H
+
+#include "core/cpu/smm.h"
+#include "core/run/debugger.h"
+
+struct why {
+	struct debugger *d;
+	const struct stop *s;
+	char *buf;
+	size_t len, size;
+	uint64_t rip, linear; /* looked up last */
+};
+
+/* Append; what does not fit is cut. */
+void why_add(struct why *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* "0x200000 (main+0x4)": an offset in CS, as rip is */
+void why_rip(struct why *w, uint64_t rip);
+/* ", `mov eax, 1` (bytes b8 01 …)" of n bytes, or (n 0) of what stands at rip. Returns the instruction's length, 0 where
+ * there is none. */
+unsigned why_insn(struct why *w, uint64_t rip, const uint8_t *code, size_t n);
+void why_exception(struct why *w);
+void why_mmu(struct why *w);
+/* "page fault" (#PF), …; "reserved" beyond those that the architecture names. */
+const char *exception_name(uint8_t vector);
+const char *exception_mnemonic(uint8_t vector); /* "#PF"; "" for none */
+
+#endif

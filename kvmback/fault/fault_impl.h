@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Fault stepping's own header: fault.c (running, parking, telling) and faultarm.c (what a filter arms).
+ */
+#ifndef KVMSCOPE_KVMBACK_FAULT_IMPL_H
+#define KVMSCOPE_KVMBACK_FAULT_IMPL_H
+
+#include "core/machine/fault_log.h"
+#include "kvmback/fault/fault.h"
+#include "kvmback/fault/faultwalk.h"
+#include "kvmback/watch/pages.h"
+
+enum state { IDLE, GOING, PARKED };
+
+struct kvm_faults {
+	struct kvm_vm *vm;
+	struct fault_filter filter;
+	bool armed;
+	enum state state;
+	/* the runner */
+	pthread_t thread;
+	bool has_thread;
+	struct gate go;
+	int done; /* eventfd: the run is over */
+	int cpu;  /* where the runner is kept; -1: anywhere */
+	enum run_kind kind;
+	unsigned vcpu;
+	uint64_t count;
+	bool quit;
+	int rc;
+	struct stop stop;
+	struct err err;
+	/* where the parked vCPU stands */
+	unsigned who;
+	uint64_t page; /* hva */
+	struct regs regs[KVM_MAX_VCPUS_HERE];
+	uint64_t last_rip;
+	uint64_t gva; /* of the fault at hand, as its walk began */
+	bool emulating;
+	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
+	struct trace *trace;
+	struct fault_walk *walk; /* NULL where faults are not told by their walks here */
+	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
+	pthread_mutex_t lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
+	uint64_t given[KVM_MAX_VCPUS_HERE];
+	size_t n_given;
+	struct fault_log log;
+};
+
+/* The vCPU whose thread this is. */
+unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid);
+/* Registers of all vCPUs, none of which is parked. */
+int faults_remember_regs(struct kvm_faults *f, struct err *e) MUST_USE;
+/* The page is there again for whoever waits. */
+void faults_continue(struct kvm_faults *f, uint64_t hva);
+
+/* faultarm.c: what f->filter is about. */
+int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;
+
+#endif

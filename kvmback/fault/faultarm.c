@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What `catch fault` arms: the pages of a range of gfns, or those that a range of virtual addresses comes to, and the tables
+ * that lead there. The debugger's own slots and memory of a file are left out.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "kvmback/fault/fault_impl.h"
+
+/* The pages must exist, or the fault would be one of a missing page: the alias is read once a page, which makes a hole a
+ * page of zeroes and changes nothing that the guest sees. */
+int kvm_faults_arm(struct kvm_vm *vm, struct slot *s, uint64_t first, uint64_t last, struct err *e)
+{
+	uint64_t off = first - s->gpa, len = last - first + 1;
+	volatile uint8_t sum = 0;
+
+	for (uint64_t at = off; at < off + len; at += PAGE_SIZE_4K)
+		sum = (uint8_t)(sum + s->alias[at]);
+	unsigned protect = pages_armed(vm->pages) ? UFFD_PROTECT : 0;
+	int rc = uffd_register(pages_uffd(vm->pages), s->hva + off, len, UFFD_MINOR | protect);
+	if (rc)
+		return err_errno(e, -rc, "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory",
+				 s->id);
+	if (madvise((void *)(uintptr_t)(s->hva + off), len, MADV_DONTNEED))
+		return err_errno(e, errno,
+				 "catch fault" WHY "the guest's view of slot %u cannot be dropped" TRY "info slots", s->id);
+	return 0;
+}
+
+/* What a range of virtual addresses comes to now: the frames of those of its pages that translate. */
+struct gva_arm {
+	struct kvm_faults *f;
+	struct err *e;
+	unsigned armed;
+};
+
+static int arm_gpa(struct kvm_faults *f, uint64_t gpa, struct err *e)
+{
+	struct slot *s = slot_lookup(&f->vm->m.slots, gpa, false, NULL);
+
+	gpa &= ~PAGE_OFFSET_MASK;
+	return s && !s->file_backed ? kvm_faults_arm(f->vm, s, gpa, gpa + PAGE_OFFSET_MASK, e) : 0;
+}
+
+static int arm_mapping(void *arg, const struct guest_mapping *m)
+{
+	struct gva_arm *a = arg;
+	uint64_t first = m->gva > a->f->filter.first ? m->gva : a->f->filter.first & ~PAGE_OFFSET_MASK;
+	uint64_t last = m->gva + m->page_size - 1 < a->f->filter.last ? m->gva + m->page_size - 1 : a->f->filter.last;
+
+	for (uint64_t at = first; at <= last && at >= first; at += PAGE_SIZE_4K) {
+		int rc = arm_gpa(a->f, m->gpa + (at - m->gva), a->e);
+		if (rc)
+			return rc;
+		a->armed++;
+	}
+	return 0;
+}
+
+/* Is the range to be followed through the guest's tables? Else only what is mapped now can be armed. */
+static int arm_gvas(struct kvm_faults *f, struct err *e)
+{
+	const char *why = f->walk ? fault_walk_mode_why(&f->regs[0]) : fault_walk_why(f->vm, f->trace);
+	struct gva_arm a = {f, e, 0};
+	struct xlate_env env;
+
+	if (!why)
+		return 0;
+	int rc = machine_env(&f->vm->m, 0, &env, e);
+
+	if (!rc)
+		rc = paging_enumerate(&env.pg, &env.mem, f->filter.first, f->filter.last, arm_mapping, &a, NULL);
+	if (!rc && !a.armed)
+		return err_set(e, -EFAULT,
+			       "catch fault %#llx %#llx" WHY "none of these addresses is mapped now, and %s" TRY
+			       "catch fault, or a gfn",
+			       (unsigned long long)f->filter.first, (unsigned long long)f->filter.last, why);
+	return rc;
+}
+
+static int arm_gfns(struct kvm_faults *f, struct err *e)
+{
+	uint64_t first = f->filter.all ? 0 : f->filter.first << PAGE_SHIFT;
+	uint64_t last = f->filter.all ? ~0ull : (f->filter.last << PAGE_SHIFT) | PAGE_OFFSET_MASK;
+	unsigned armed = 0, own = 0;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < f->vm->m.slots.n; i++) {
+		struct slot *s = f->vm->m.slots.by_gfn[i];
+		uint64_t a = s->gpa > first ? s->gpa : first, end = s->gpa + s->size - 1, b = end < last ? end : last;
+		if (a > b)
+			continue;
+		own += s->own;
+		if (s->own || s->file_backed || !s->alias)
+			continue;
+		rc = kvm_faults_arm(f->vm, s, a, b, e);
+		armed++;
+	}
+	if (!rc && !armed)
+		return err_set(e, own ? -EPERM : -EFAULT, "catch fault %#llx" WHY "%s" TRY "info slots",
+			       (unsigned long long)f->filter.first,
+			       own ? "the debugger itself built that page" : "no slot of plain memory is there");
+	return rc;
+}
+
+int faults_arm(struct kvm_faults *f, struct err *e)
+{
+	int rc = faults_remember_regs(f, e);
+
+	if (!rc && !fault_walk_why(f->vm, f->trace))
+		rc = fault_walk_create(f->vm, &f->filter, &f->walk, e);
+	if (!rc)
+		rc = f->filter.gva ? arm_gvas(f, e) : arm_gfns(f, e);
+	return rc || !f->walk ? rc : fault_walk_roots(f->walk, f->regs, e);
+}

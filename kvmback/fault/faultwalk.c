@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Roots of guest tables, armed, opened and armed again, and the tables behind them for one walk. The list of roots has a
+ * lock: the debugger's thread opens them, vCPUs' threads arm them again.
+ */
+#include "kvmback/fault/faultwalk.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kvmback/fault/fault.h"
+#include "kvmback/kernel/kview.h"
+#include "kvmback/watch/pages.h"
+#include "kvmback/trace/rootwake.h"
+
+#define ROOTS_MAX 4096
+#define ENTRY_FRAME 0x000ffffffffff000ull
+#define ENTRIES 512
+/* Of the error code that KVM hands its walk. */
+#define PFERR_WRITE (1u << 1)
+#define PFERR_USER (1u << 2)
+#define PFERR_FETCH (1u << 4)
+
+struct root {
+	uint64_t hva;
+	bool open; /* continued, and not armed again yet */
+};
+
+/* What a vCPU's tracepoints have told of its walk. */
+struct walker {
+	uint64_t root;	 /* gpa of the table that CR3 names */
+	unsigned levels; /* 0: no tables that are followed */
+	bool known, in_range;
+	bool wanted; /* the filter asks for this address's faults */
+	uint64_t gva;
+	unsigned level;	     /* of the table that is read next; 0: the walk is over */
+	uint64_t error;	     /* the access, by the bits of a page fault's error code */
+	uint64_t rights, nx; /* of the entries so far: all of them, any of them */
+	bool faulting;	     /* KVM has told of a page fault, whose walk comes next */
+	bool emulated;	     /* a walk of KVM's emulator: no fault, no shadow page is looked at behind it */
+	bool halfway;	     /* the root has been armed again inside this walk */
+	bool ended;	     /* KVM has told what came of the fault */
+	bool told;	/* one of its stages was live: should it begin again before it has ended, it is the same fault */
+	bool again;	/* and it has */
+	uint64_t given; /* the page that was continued last */
+	bool last;	/* nothing that is armed follows the stage at hand */
+};
+
+struct fault_walk {
+	struct kvm_vm *vm;
+	struct fault_filter filter;
+	atomic_bool tables; /* roots are armed */
+	pthread_mutex_t lock;
+	struct root root[ROOTS_MAX];
+	size_t n;
+	atomic_bool any_open;
+	struct walker walker[KVM_MAX_VCPUS_HERE];
+};
+
+const char *fault_walk_why(struct kvm_vm *vm, const struct trace *t)
+{
+	struct kview *k;
+
+	if (!t)
+		return "the tracepoints that tell the address of a fault cannot be read (they take root, or CAP_SYS_ADMIN "
+		       "and CAP_PERFMON)";
+	if (!kvm_kview(vm, &k, NULL) && kview_tdp(k))
+		return "with two-dimensional paging the processor walks the guest's tables, and KVM does not see for which "
+		       "address";
+	return NULL;
+}
+
+const char *fault_walk_mode_why(const struct regs *r)
+{
+	if (!(r->efer & EFER_LMA) || !(r->cr0 & CR0_PG))
+		return "only long mode's tables are followed to addresses that are not mapped yet";
+	return NULL;
+}
+
+int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fault_walk **out, struct err *e)
+{
+	struct fault_walk *g = calloc(1, sizeof(*g));
+	int rc;
+
+	if (!g)
+		return err_nomem(e, "catch fault");
+	rc = rootwake_set(vm, ROOTWAKE_FAULTS, true, e);
+	if (rc) {
+		free(g);
+		err_prefix(e, "catch fault: ");
+		return rc;
+	}
+	g->vm = vm;
+	g->filter = *f;
+	atomic_store(&g->tables, f->gva || f->all);
+	pthread_mutex_init(&g->lock, NULL);
+	*out = g;
+	return 0;
+}
+
+void fault_walk_destroy(struct fault_walk *g)
+{
+	if (!g)
+		return;
+	(void)!rootwake_set(g->vm, ROOTWAKE_FAULTS, false, NULL);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
+/* ---- the guest's tables, by the debugger's alias */
+
+static const uint64_t *table_at(const struct fault_walk *g, uint64_t gpa)
+{
+	size_t len;
+	const uint8_t *t = machine_peek(&g->vm->m, gpa & ENTRY_FRAME, false, &len);
+
+	return t && len >= PAGE_SIZE_4K ? (const void *)t : NULL;
+}
+
+static unsigned shift_of(unsigned level)
+{
+	return PAGE_SHIFT + 9 * (level - 1);
+}
+
+static bool is_leaf(uint64_t entry, unsigned level)
+{
+	return level == 1 || (level <= 3 && entry & PTE_PS);
+}
+
+/* Memory of a slot that can be armed; NULL where there is none. */
+static struct slot *armable(const struct fault_walk *g, uint64_t gpa)
+{
+	struct slot *s = slot_lookup(&g->vm->m.slots, gpa, false, NULL);
+
+	return s && !s->file_backed && s->alias ? s : NULL;
+}
+
+static struct slot *slot_of(const struct fault_walk *g, uint64_t hva)
+{
+	for (size_t i = 0; i < g->vm->m.slots.n; i++) {
+		struct slot *s = g->vm->m.slots.by_gfn[i];
+
+		if (hva - s->hva < s->size)
+			return s;
+	}
+	return NULL;
+}
+
+/* ---- whom the filter asks for */
+
+static bool in_filter(const struct fault_walk *g, uint64_t x)
+{
+	return x >= g->filter.first && x <= g->filter.last;
+}
+
+/* Where the walk of gva goes from this table; false where it ends there. */
+static bool follow(const struct fault_walk *g, uint64_t table, unsigned level, uint64_t gva, uint64_t *entry, uint64_t *to)
+{
+	const uint64_t *t = table_at(g, table);
+	uint64_t within = (1ull << shift_of(level)) - 1;
+
+	*entry = t ? t[gva >> shift_of(level) & (ENTRIES - 1)] : 0;
+	*to = is_leaf(*entry, level) ? (*entry & ENTRY_FRAME & ~within) | (gva & within) : *entry & ENTRY_FRAME;
+	return *entry & PTE_P;
+}
+
+/* By gfn: the page that the walk of gva comes to, or a table that it reads. */
+static bool leads_to(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+{
+	uint64_t at = w->root, entry, next;
+
+	for (unsigned level = w->levels; level; level--) {
+		if (in_filter(g, at >> PAGE_SHIFT))
+			return true;
+		if (!follow(g, at, level, gva, &entry, &next))
+			return false;
+		if (is_leaf(entry, level))
+			return in_filter(g, next >> PAGE_SHIFT);
+		at = next;
+	}
+	return false;
+}
+
+/* The level at which the walk reads this table: the tracepoints' where it is there, as it may be there twice. 0: nowhere. */
+static unsigned level_at(const struct fault_walk *g, const struct walker *w, uint64_t gpa)
+{
+	uint64_t at = w->root, entry;
+	unsigned found = 0;
+
+	gpa &= ENTRY_FRAME;
+	for (unsigned level = w->levels; level; level--) {
+		if (at == gpa && (!found || level == w->level))
+			found = level;
+		if (!follow(g, at, level, w->gva, &entry, &at) || is_leaf(entry, level))
+			break;
+	}
+	return found;
+}
+
+static bool concerned(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+{
+	return g->filter.all || (g->filter.gva ? in_filter(g, gva) : leads_to(g, w, gva));
+}
+
+/* ---- the list of roots */
+
+static struct root *find_root(struct fault_walk *g, uint64_t hva)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->root[i].hva == hva)
+			return &g->root[i];
+	return NULL;
+}
+
+/* With lock held. Where there is no room all that is known goes: a root comes back when it is loaded. */
+static bool note_root(struct fault_walk *g, uint64_t hva)
+{
+	struct root *r = find_root(g, hva);
+	bool known = r && !r->open;
+
+	if (!r && g->n == ROOTS_MAX)
+		g->n = 0;
+	if (!r)
+		r = &g->root[g->n++];
+	*r = (struct root){.hva = hva};
+	return known;
+}
+
+static int arm(struct fault_walk *g, struct slot *s, uint64_t gpa, struct err *e)
+{
+	gpa &= ~PAGE_OFFSET_MASK;
+	for (unsigned i = 0; i < g->vm->m.vcpus; i++)
+		if (g->walker[i].given == s->hva + (gpa - s->gpa))
+			g->walker[i].given = 0;
+	return kvm_faults_arm(g->vm, s, gpa, gpa + PAGE_OFFSET_MASK, e);
+}
+
+static int add_root(struct fault_walk *g, uint64_t gpa, struct err *e)
+{
+	struct slot *s = armable(g, gpa);
+
+	gpa &= ENTRY_FRAME;
+	if (!s)
+		return 0;
+	pthread_mutex_lock(&g->lock);
+	bool known = note_root(g, s->hva + (gpa - s->gpa));
+	pthread_mutex_unlock(&g->lock);
+	return known ? 0 : arm(g, s, gpa, e);
+}
+
+static void arm_opened(struct fault_walk *g)
+{
+	if (!atomic_load(&g->any_open))
+		return;
+	pthread_mutex_lock(&g->lock);
+	atomic_store(&g->any_open, false);
+	for (size_t i = 0; i < g->n; i++)
+		if (g->root[i].open) {
+			g->root[i].open = false;
+			(void)!madvise((void *)(uintptr_t)g->root[i].hva, PAGE_SIZE_4K, MADV_DONTNEED);
+		}
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* ---- arming */
+
+static void open_all(struct fault_walk *g)
+{
+	pthread_mutex_lock(&g->lock);
+	for (size_t i = 0; i < g->n; i++)
+		g->root[i].open = true;
+	atomic_store(&g->any_open, g->n > 0);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
+		     struct err *e)
+{
+	bool followed = efer & EFER_LMA && cr0 & CR0_PG;
+	unsigned levels = !followed ? 0 : cr4 & CR4_LA57 ? 5 : 4;
+
+	if (levels == w->levels && (!levels || (cr3 & ENTRY_FRAME) == w->root))
+		return 0;
+	w->levels = levels;
+	w->root = cr3 & ENTRY_FRAME;
+	w->known = false;
+	return levels && atomic_load(&g->tables) ? add_root(g, w->root, e) : 0;
+}
+
+/* Those that KVM keeps for coming back to, without a look-up. */
+static int arm_kept_roots(struct fault_walk *g, struct err *e)
+{
+	struct root_list l = {0};
+	struct kview *k;
+	int rc = 0;
+
+	if (kvm_kview(g->vm, &k, NULL) || kview_roots(k, &l, NULL))
+		return 0; /* what is loaded is armed */
+	for (size_t i = 0; i < l.n && !rc; i++)
+		if (l.v[i].level >= 4 && l.v[i].vcpu < g->vm->m.vcpus && g->walker[l.v[i].vcpu].levels)
+			rc = add_root(g, l.v[i].cr3, e);
+	root_list_free(&l);
+	return rc;
+}
+
+static int arm_roots(struct fault_walk *g, struct err *e)
+{
+	int rc = arm_kept_roots(g, e);
+
+	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++)
+		if (g->walker[i].levels)
+			rc = add_root(g, g->walker[i].root, e);
+	return rc;
+}
+
+/* A write to READONLY memory leaves for user space before it comes to the page: its walk alone tells of it. */
+static bool has_readonly(const struct kvm_vm *vm, const struct fault_filter *f)
+{
+	for (size_t i = 0; i < vm->m.slots.n; i++) {
+		const struct slot *s = vm->m.slots.by_gfn[i];
+		uint64_t first = s->gpa >> PAGE_SHIFT, last = first + (s->size >> PAGE_SHIFT) - 1;
+
+		if (s->flags & SLOT_READONLY && first <= f->last && last >= f->first)
+			return true;
+	}
+	return false;
+}
+
+int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *e)
+{
+	int rc = 0;
+
+	/* What was given up in another run is told anew; and a page that one of the debugger's own calls came to between the
+	 * runs was simply given. */
+	if (has_readonly(g->vm, &g->filter))
+		atomic_store(&g->tables, true);
+	open_all(g);
+	arm_opened(g);
+	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
+		g->walker[i].told = false;
+		rc = take_root(g, &g->walker[i], regs[i].cr0, regs[i].cr3, regs[i].cr4, regs[i].efer, e);
+	}
+	return rc || !atomic_load(&g->tables) ? rc : arm_roots(g, e);
+}
+
+static bool mapped_somewhere(const struct fault_walk *g, uint64_t gfn)
+{
+	_cleanup_(rmap_list_free) struct rmap_list l = {0};
+	struct kview *k;
+
+	if (kvm_kview(g->vm, &k, NULL) || kview_rmap(k, gfn, &l, NULL))
+		return false;
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i].n_sptes)
+			return true;
+	return false;
+}
+
+/* The page behind an entry. Dropping one would take it from everybody who has it mapped already, which a look at a fault
+ * must not: such a page is no live stage. */
+static bool arm_page(struct fault_walk *g, uint64_t gpa)
+{
+	struct slot *s = armable(g, gpa);
+
+	return s && !mapped_somewhere(g, gpa >> PAGE_SHIFT) && !arm(g, s, gpa, NULL);
+}
+
+/* Will the walk end in an exception of the guest's? A supervisor's rights depend on more than the entries: for it, no. */
+static bool refused(const struct walker *w, uint64_t entry)
+{
+	uint64_t rights = w->rights & entry;
+
+	return w->error & PFERR_USER && (!(rights & PTE_U) || (w->error & PFERR_WRITE && !(rights & PTE_W)) ||
+					 (w->error & PFERR_FETCH && (w->nx | entry) & PTE_NX));
+}
+
+/* What the walk comes to behind this table is armed: the next table or, where page, the page at its end. False where that is
+ * nothing. A table that maps itself is read again without waiting. */
+static bool arm_next(struct fault_walk *g, uint64_t table, unsigned level, const struct walker *w, bool page)
+{
+	uint64_t entry, next;
+
+	for (; level && follow(g, table, level, w->gva, &entry, &next); level--) {
+		struct slot *s = armable(g, next);
+
+		if (is_leaf(entry, level))
+			return page && !refused(w, entry) && arm_page(g, next);
+		if (next != (table & ENTRY_FRAME))
+			return s && !arm(g, s, next, NULL);
+	}
+	return false;
+}
+
+/* ---- opening */
+
+void fault_walk_open(struct fault_walk *g, uint64_t hva)
+{
+	struct pages *p = g->vm->pages;
+	struct root *r;
+
+	hva &= ~PAGE_OFFSET_MASK;
+	pthread_mutex_lock(&g->lock);
+	r = find_root(g, hva);
+	if (r) {
+		r->open = true;
+		atomic_store(&g->any_open, true);
+	}
+	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva));
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* Out of KVM_RUN behind the fault, for the root to be armed again. Sent before the page is continued: behind that the vCPU
+ * might be in its next fault already. A walk waits for its page all the same; a fault that waits for the page itself is
+ * given up, and comes back. */
+static void come_out(struct fault_walk *g, unsigned vcpu)
+{
+	pthread_kill(g->vm->vcpu[vcpu].thread->thread, KICK_SIGNAL);
+}
+
+/* With a signal pending a thread waits for its page by asking again and again: what it asked last may come behind the
+ * answer. */
+bool fault_walk_stale(const struct fault_walk *g, unsigned vcpu, uint64_t hva)
+{
+	return g->walker[vcpu].given == hva;
+}
+
+/* The walk has read its root and waits for a table behind it. A fault reads all of its entries once more when it makes the
+ * spte, and would begin again for ever, were one of them missing then; the emulator does not. */
+static void arm_halfway(struct fault_walk *g, struct walker *w)
+{
+	if (!w->emulated)
+		return;
+	w->halfway = true;
+	arm_opened(g);
+}
+
+void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
+{
+	struct walker *w = &g->walker[vcpu];
+	struct slot *s = slot_of(g, hva);
+	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
+	unsigned level = s && w->known ? level_at(g, w, gpa) : 0;
+
+	if (level && level < w->levels)
+		arm_halfway(g, w);
+	else if (level && !(w->emulated && arm_next(g, gpa, level, w, false)))
+		come_out(g, vcpu);
+	w->given = hva;
+	fault_walk_open(g, hva);
+}
+
+/* A page that the filter names is about to be given: from now on its faults are told by their walks. */
+static void begin_tables(struct fault_walk *g)
+{
+	if (!atomic_exchange(&g->tables, true))
+		(void)!arm_roots(g, NULL);
+}
+
+void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
+{
+	struct walker *w = &g->walker[vcpu];
+
+	begin_tables(g);
+	if (w->last)
+		come_out(g, vcpu);
+	w->given = hva;
+}
+
+void fault_walk_again(struct fault_walk *g, struct kvcpu *v)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+	struct walker *w = &g->walker[v->index];
+
+	w->given = 0;
+	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
+		(void)!take_root(g, w, s->cr0, s->cr3, s->cr4, s->efer, NULL);
+	arm_opened(g);
+}
+
+/* ---- whose fault it is */
+
+static bool ends_fault(const struct trace_event *t)
+{
+	static const char *const names[] = {"spte", "fast-fault", "guest-fault", "emulate", "mmio", "mmio-cache"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(t->stage, names[i]))
+			return true;
+	return false;
+}
+
+bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t)
+{
+	struct walker *w = &g->walker[vcpu];
+
+	if (t->gva_known && w->levels) {
+		/* The emulator's fetch is part of the fault that it emulates. */
+		bool part = w->known && w->in_range && t->fetch;
+		bool same = w->known && w->gva == t->gva && w->error == t->error;
+
+		/* Should it have been a fault after all, it has begun again. */
+		w->emulated = !(t->error & PFERR_USER) && !w->faulting && !(same && w->halfway);
+		w->halfway = w->faulting = false;
+		w->known = true;
+		w->gva = t->gva;
+		w->level = w->levels;
+		w->error = t->error;
+		w->rights = ~0ull;
+		w->nx = 0;
+		w->wanted = concerned(g, w, t->gva);
+		w->in_range = part || w->wanted;
+		w->again = w->told && !w->ended && same;
+		w->told = w->again;
+		w->ended = false;
+		return w->in_range && !w->again;
+	}
+	/* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
+	bool told = w->known && w->in_range && !t->interrupted && (!w->again || ends_fault(t) || !strcmp(t->stage, "page"));
+	if (t->element && t->level) {
+		w->level = is_leaf(t->pte, t->level) || !(t->pte & PTE_P) ? 0 : t->level - 1;
+		w->rights &= t->pte;
+		w->nx |= t->pte;
+	}
+	if (!strcmp(t->stage, "fault"))
+		w->faulting = true;
+	if (ends_fault(t)) {
+		w->ended = true;
+		w->again = false;
+	}
+	return told || !w->known;
+}
+
+/* A page that is asked for by its number is told whoever it is that comes to it. */
+static bool names_page(const struct fault_walk *g, uint64_t hva)
+{
+	const struct slot *s = g->filter.gva ? NULL : slot_of(g, hva);
+
+	return s && (g->filter.all || in_filter(g, (s->gpa + (hva - s->hva)) >> PAGE_SHIFT));
+}
+
+/* A walk that has read nothing yet waits for its root: CR3 may have gone back to one that KVM keeps. */
+static void see_root(struct fault_walk *g, struct walker *w, uint64_t hva)
+{
+	const struct slot *s = slot_of(g, hva);
+	uint64_t gpa = s ? s->gpa + (hva - s->hva) : w->root;
+
+	if (!w->known || w->level != w->levels || gpa == w->root)
+		return;
+	w->root = gpa;
+	w->wanted = concerned(g, w, w->gva);
+	w->in_range |= w->wanted;
+}
+
+bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
+{
+	struct walker *w = &g->walker[vcpu];
+
+	see_root(g, w, hva);
+
+	return !w->known || (!w->again && (w->wanted || names_page(g, hva)));
+}
+
+bool fault_walk_reads(const struct fault_walk *g, unsigned vcpu)
+{
+	return g->walker[vcpu].known && g->walker[vcpu].level;
+}
+
+unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uint64_t *gva)
+{
+	struct walker *w = &g->walker[vcpu];
+	struct slot *s = slot_of(g, hva);
+
+	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
+	unsigned level = s && w->known ? level_at(g, w, gpa) : 0;
+
+	*gva = w->known ? w->gva : 0;
+	w->given = 0;
+	w->last = !level || !arm_next(g, gpa, level, w, true);
+	w->told = w->known;
+	if (level && level < w->levels) {
+		arm_halfway(g, w);
+		w->last &= !w->halfway;
+	}
+	return level;
+}

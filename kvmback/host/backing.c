@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Memory for slots. Fresh memory is a memfd, so that it can be mapped twice: dropping a page from the guest's mapping, or
+ * watching it with userfaultfd, never touches the debugger's view. Nothing is touched here: a slot of a terabyte costs
+ * address space only, and KVM's own tables, which are reckoned first because the kernel would rather kill somebody than
+ * refuse them.
+ */
+#include "kvmback/host/backing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#define KVM_BYTES_A_PAGE 11u	       /* reverse map 8, write tracking 2, large-page info and bitmaps */
+#define KVM_TABLES_SMALL (64ull << 20) /* below this nobody need reckon */
+
+struct backing {
+	uint8_t *map[2]; /* guest view, alias: whole reservations */
+	size_t len[2];
+};
+
+static uint64_t mem_available(void)
+{
+	unsigned long long kb = 0;
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	if (!f)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu", &kb) == 1)
+			break;
+	fclose(f);
+	return kb ? kb << 10 : UINT64_MAX;
+}
+
+static int check_kernel_cost(const struct slot_spec *spec, struct err *e)
+{
+	uint64_t cost = (spec->size >> PAGE_SHIFT) * KVM_BYTES_A_PAGE, have;
+
+	if (cost < KVM_TABLES_SMALL)
+		return 0;
+	have = mem_available();
+	if (cost <= have / 2)
+		return 0;
+	return err_set(e, -ENOMEM,
+		       "slot %u" WHY
+		       "KVM's tables for %llu MiB of guest take about %llu MiB of kernel memory, %llu MiB is available" TRY
+		       "a slot of %llu MiB",
+		       spec->id, (unsigned long long)spec->size >> 20, (unsigned long long)cost >> 20,
+		       (unsigned long long)have >> 20, (unsigned long long)(have / 4 / KVM_BYTES_A_PAGE) >> 8);
+}
+
+static int map_error(const struct slot_spec *spec, int errnum, struct err *e)
+{
+	if (errnum == ENOMEM)
+		return err_set(e, -ENOMEM,
+			       "slot %u" WHY "no room to map %#llx bytes (address space, or vm.max_map_count mappings)" TRY
+			       "a smaller slot, or fewer",
+			       spec->id, (unsigned long long)spec->size);
+	if (errnum == EEXIST)
+		return err_set(e, -EEXIST, "slot %u" WHY "hva %#llx is in use" TRY "no hva", spec->id,
+			       (unsigned long long)spec->hva);
+	return err_errno(e, errnum, "slot %u" WHY "mmap of %#llx bytes" TRY "a smaller slot", spec->id,
+			 (unsigned long long)spec->size);
+}
+
+/* ---- where the bytes are */
+
+static int memfd_open(const struct slot_spec *spec, uint64_t bytes, int *out, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	char name[32];
+
+	snprintf(name, sizeof(name), "kvmscope-slot%u", spec->id);
+	fd = memfd_create(name, MFD_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, errno, "slot %u" WHY "no memfd for its %#llx bytes" TRY "%s", spec->id,
+				 (unsigned long long)bytes,
+				 errno == EMFILE || errno == ENFILE ? "a higher ulimit -n" : "a smaller slot");
+	if (ftruncate(fd, (off_t)bytes) < 0)
+		return err_errno(e, errno, "slot %u" WHY "its memfd cannot have %#llx bytes" TRY "%s", spec->id,
+				 (unsigned long long)bytes, errno == EFBIG ? "a higher ulimit -f" : "a smaller slot");
+	*out = fd;
+	fd = -1;
+	return 0;
+}
+
+/* ---- mapping */
+
+/* Address space of len bytes for the guest's view, the first byte at *at: congruent to gpa where huge pages are asked for,
+ * at spec->hva where that is given. */
+static int reserve(const struct slot_spec *spec, struct backing *b, uint8_t **at, struct err *e)
+{
+	size_t slack = spec->huge ? HUGE_SIZE : 0;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	void *p;
+
+	if (spec->hva)
+		p = mmap((void *)(uintptr_t)spec->hva, spec->size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+	else
+		p = mmap(NULL, spec->size + slack, PROT_NONE, flags, -1, 0);
+	if (p == MAP_FAILED)
+		return map_error(spec, errno, e);
+	b->map[0] = p;
+	b->len[0] = spec->size + (spec->hva ? 0 : slack);
+	*at = b->map[0];
+	if (slack && !spec->hva)
+		*at += (spec->gpa - (uintptr_t)p) & (HUGE_SIZE - 1);
+	return 0;
+}
+
+static int map_both(const struct slot_spec *spec, int fd, uint64_t offset, struct backing *b, struct slot *s, struct err *e)
+{
+	int prot = spec->file ? PROT_READ : PROT_READ | PROT_WRITE;
+	uint8_t *at = NULL;
+	void *p;
+	int rc = reserve(spec, b, &at, e);
+
+	if (rc)
+		return rc;
+	if (mmap(at, spec->size, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
+		return map_error(spec, errno, e);
+	p = mmap(NULL, spec->size, prot, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+	if (p == MAP_FAILED)
+		return map_error(spec, errno, e);
+	b->map[1] = p;
+	b->len[1] = spec->size;
+	s->hva = (uintptr_t)at;
+	s->alias = p;
+	return 0;
+}
+
+/* Make every whole 2 MiB block one page now; say how many became one. Congruence is what lets KVM use them. The kernel
+ * collapses no block that is empty altogether, and fallocate() fails where a touch would be a SIGBUS. */
+static void collapse(const struct slot *s, int fd, uint64_t offset, struct slot_steps *steps)
+{
+	uint64_t first = (s->hva + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1), end = (s->hva + s->size) & ~(HUGE_SIZE - 1);
+	unsigned long long got = 0, want = end > first ? (end - first) / HUGE_SIZE : 0;
+	int failed = 0;
+
+	if (want)
+		(void)madvise((void *)(uintptr_t)first, end - first, MADV_HUGEPAGE);
+	for (uint64_t at = first; at < end; at += HUGE_SIZE) {
+		if (!fallocate(fd, 0, (off_t)(offset + (at - s->hva)), PAGE_SIZE_4K) &&
+		    !madvise((void *)(uintptr_t)at, HUGE_SIZE, MADV_COLLAPSE))
+			got++;
+		else
+			failed = errno;
+	}
+	if (!want)
+		slot_step_add(steps, "2 MiB pages: none, the slot holds no whole aligned block");
+	else if (got == want)
+		slot_step_add(steps, "2 MiB pages: all %llu blocks", want);
+	else
+		slot_step_add(steps, "2 MiB pages: %llu of %llu blocks, the others 4 KiB (%s)", got, want, strerror(failed));
+}
+
+static void unmap(struct backing *b)
+{
+	for (int i = 0; i < 2; i++)
+		if (b->map[i])
+			munmap(b->map[i], b->len[i]);
+	free(b);
+}
+
+int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e)
+{
+	uint64_t offset = spec->huge && !spec->file ? spec->gpa & (HUGE_SIZE - 1) : 0;
+	struct backing *b = calloc(1, sizeof(*b));
+	struct slot made = *s;
+	int fd = -1, rc = b ? check_kernel_cost(spec, e) : err_nomem(e, "slot");
+
+	if (!rc)
+		rc = spec->file ? slot_file_open(spec, &fd, e) : memfd_open(spec, offset + spec->size, &fd, e);
+	if (!rc)
+		rc = map_both(spec, fd, offset, b, &made, e);
+	if (rc) {
+		if (b)
+			unmap(b);
+		util_closep(&fd);
+		return rc;
+	}
+	made.backing = b;
+	made.file_backed = spec->file != NULL;
+	made.fd = made.file_backed ? fd : -1;
+	made.fd_offset = 0;
+	if (spec->huge && !spec->file)
+		collapse(&made, fd, offset, steps);
+	if (!spec->file)
+		close(fd); /* the mappings keep the memfd: thousands of slots need no descriptor each */
+	*s = made;
+	return 0;
+}
+
+void backing_free(struct slot *s)
+{
+	if (s->backing)
+		unmap(s->backing);
+	if (s->file_backed)
+		util_closep(&s->fd);
+	s->backing = NULL;
+	s->alias = NULL;
+	s->hva = 0;
+	s->fd = -1;
+}

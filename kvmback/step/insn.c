@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What a single step must know of the instruction that it steps, and do about it: the few kinds that are not simply run.
+ * Opcodes: Intel SDM vol. 2. A string instruction with REP is run with a count of one; iret, sysret and syscall, after which
+ * no trap comes, are run to an int3 and a debug register at their target.
+ */
+#include "kvmback/step/step.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define MSR_LSTAR 0xc0000082u
+#define MSR_SYSENTER_EIP 0x176u
+
+/* ---- decoding */
+
+void insn_decode(struct kvcpu *v, struct step *s)
+{
+	unsigned i = 0;
+
+	s->from = vcpu_regs(v)->rip;
+	s->cpl = vcpu_cpl(v);
+	s->bits = vcpu_bits(v);
+	s->n = (unsigned)gmem_read(v, vcpu_linear_rip(v), s->code, sizeof(s->code));
+	s->kind = disas_kind(s->bits, s->code, s->n);
+	for (; i < s->n; i++) {
+		uint8_t b = s->code[i];
+
+		s->rep |= b == 0xf3;
+		s->repne |= b == 0xf2;
+		s->opsize |= b == 0x66;
+		s->addrsize |= b == 0x67;
+		if (b != 0xf3 && b != 0xf2 && b != 0x66 && b != 0x67 && b != 0xf0 && b != 0x26 && b != 0x2e && b != 0x36 &&
+		    b != 0x3e && b != 0x64 && b != 0x65)
+			break;
+	}
+	if (s->bits == 64 && i < s->n && (s->code[i] & 0xf0) == 0x40)
+		i++;
+	s->op = s->code + i;
+}
+
+static unsigned op_left(const struct step *s)
+{
+	return s->n - (unsigned)(s->op - s->code);
+}
+
+bool insn_touches_idtr(const struct step *s)
+{
+	return op_left(s) >= 3 && s->op[0] == 0x0f && s->op[1] == 0x01 && s->op[2] < 0xc0 &&
+	       ((s->op[2] >> 3 & 7) == 1 || (s->op[2] >> 3 & 7) == 3);
+}
+
+int insn_software_vector(struct kvcpu *v, const struct step *s)
+{
+	if (s->kind != INSN_INT || !op_left(s))
+		return -1;
+	switch (s->op[0]) {
+	case 0xcc:
+		return 3;
+	case 0xcd:
+		return op_left(s) > 1 ? s->op[1] : -1;
+	case 0xce:
+		return vcpu_regs(v)->rflags & RFLAGS_OF ? 4 : -1;
+	default:
+		return 1;
+	}
+}
+
+static unsigned stack_width(const struct step *s)
+{
+	if (s->bits == 64)
+		return s->opsize ? 2 : 8;
+	return (s->bits == 32) != s->opsize ? 4 : 2;
+}
+
+static uint64_t stack_linear(struct kvcpu *v, uint64_t offset)
+{
+	const struct kvm_segment *ss = &vcpu_sregs(v)->ss;
+	uint64_t rsp = vcpu_regs(v)->rsp + offset;
+
+	if (vcpu_bits(v) == 64)
+		return rsp;
+	return (uint32_t)(ss->base + (ss->db ? (uint32_t)rsp : (uint16_t)rsp));
+}
+
+/* ---- REP: one iteration */
+
+static uint64_t count_mask(const struct step *s)
+{
+	if (s->bits == 64)
+		return s->addrsize ? 0xffffffff : ~0ull;
+	return (s->bits == 32) != s->addrsize ? 0xffffffff : 0xffff;
+}
+
+void insn_rep_begin(struct kvcpu *v, const struct step *s)
+{
+	struct kvcpu_run *t = v->thread;
+	struct kvm_regs *r = vcpu_regs(v);
+
+	t->rep = false;
+	if (s->kind != INSN_REP)
+		return;
+	t->rep_mask = count_mask(s);
+	t->rep_count = r->rcx & t->rep_mask;
+	t->rep_rip = s->from;
+	t->rep_next = s->from + (uint64_t)(s->op - s->code) + 1;
+	t->rep_repne = s->repne;
+	t->rep_compares = (s->op[0] & 0xf6) == 0xa6; /* CMPS, SCAS */
+	if (!t->rep_count)
+		return;
+	t->rep = true;
+	r->rcx = (r->rcx & ~t->rep_mask) | 1;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+}
+
+void insn_rep_end(struct kvcpu *v, bool executed)
+{
+	struct kvcpu_run *t = v->thread;
+	struct kvm_regs *r = vcpu_regs(v);
+	bool zf = r->rflags & RFLAGS_ZF;
+
+	if (!t->rep)
+		return;
+	t->rep = false;
+	r->rcx = (r->rcx & ~t->rep_mask) | (t->rep_count - executed);
+	/* An emulator that is done with the last iteration may say so with rip still on it. */
+	if (executed) {
+		bool on = t->rep_count > 1 && (!t->rep_compares || zf != t->rep_repne);
+
+		r->rip = on ? t->rep_rip : t->rep_next;
+		r->rflags &= ~RFLAGS_RF;
+	}
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+}
+
+/* ---- targets of iret and syscall */
+
+static bool read_msr(struct kvcpu *v, uint32_t index, uint64_t *value)
+{
+	/* struct kvm_msrs with one entry, without its flexible array. */
+	struct {
+		uint32_t n, pad;
+		struct kvm_msr_entry entry;
+	} one = {.n = 1, .entry = {.index = index}};
+
+	if (ioctl(v->fd, KVM_GET_MSRS, &one) != 1)
+		return false;
+	*value = one.entry.data;
+	return true;
+}
+
+static bool wide(const struct step *s)
+{
+	return s->bits == 64 && s->op > s->code && (s->op[-1] & 0xf8) == 0x48;
+}
+
+static bool iret_target(struct kvcpu *v, const struct step *s, uint64_t *linear)
+{
+	unsigned width = wide(s) ? 8 : s->bits == 64 ? (s->opsize ? 2 : 4) : stack_width(s);
+	uint64_t ip = 0, cs = 0;
+	struct kvm_segment seg;
+
+	if (gmem_read(v, stack_linear(v, 0), &ip, width) != width || gmem_read(v, stack_linear(v, width), &cs, 2) != 2 ||
+	    !trap_segment(v, (uint16_t)cs, &seg))
+		return false;
+	*linear = seg.l ? ip : (uint32_t)(seg.base + ip);
+	return true;
+}
+
+static bool find_target(struct kvcpu *v, const struct step *s, uint64_t *linear)
+{
+	const struct kvm_regs *r = vcpu_regs(v);
+
+	if (s->op[0] == 0xcf)
+		return iret_target(v, s, linear);
+	if (s->op[0] != 0x0f || op_left(s) < 2)
+		return false;
+	switch (s->op[1]) {
+	case 0x05:
+		return read_msr(v, MSR_LSTAR, linear);
+	case 0x34:
+		return read_msr(v, MSR_SYSENTER_EIP, linear);
+	case 0x07:
+		*linear = wide(s) ? r->rcx : (uint32_t)r->rcx;
+		return true;
+	default:
+		*linear = wide(s) ? r->rdx : (uint32_t)r->rdx;
+		return true;
+	}
+}
+
+/* An int3 and a debug register there: which of them hits is up to the CPL at the target. */
+bool insn_target_lay(struct kvcpu *v, struct step *s)
+{
+	struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP};
+	uint64_t gpa;
+	uint8_t rights;
+
+	if (!(vcpu_sregs(v)->cr0 & CR0_PE) || !find_target(v, s, &s->target))
+		return false;
+	s->aimed = true;
+	d.arch.debugreg[0] = s->target;
+	d.arch.debugreg[7] = 0x602;
+	s->laid = gmem_translate(v, s->target, &gpa, &rights) ? gmem_byte(v, gpa, true) : NULL;
+	if (s->laid) {
+		s->under = *s->laid;
+		*(volatile uint8_t *)s->laid = 0xcc;
+	}
+	return vcpu_debug(v, &d);
+}
+
+void insn_target_lift(struct step *s)
+{
+	if (s->laid && *(volatile uint8_t *)s->laid == 0xcc)
+		*s->laid = s->under;
+	s->laid = NULL;
+}
+
+/* ---- pushf and popf */
+
+void insn_note_popf(struct kvcpu *v, struct step *s)
+{
+	uint8_t flags[2] = {0};
+
+	if (s->kind == INSN_POPF && gmem_read(v, stack_linear(v, 0), flags, 2) == 2)
+		s->popped_tf = flags[1] & 1;
+}
+
+void insn_fix_pushf(struct kvcpu *v, const struct step *s)
+{
+	uint64_t at = stack_linear(v, 1);
+	uint8_t flags;
+
+	if (s->kind != INSN_PUSHF || v->thread->guest_tf || gmem_read(v, at, &flags, 1) != 1 || !(flags & 1))
+		return;
+	flags &= (uint8_t)~1;
+	(void)gmem_write(v, at, &flags, 1);
+}

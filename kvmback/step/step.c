@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * One instruction, exactly. Where KVM_GUESTDBG_SINGLESTEP works it is used; elsewhere TF is set by hand and the IDT emptied
+ * for the step, so that the #DB is a shutdown exit with everything in place. An empty IDT also shows exceptions before the
+ * guest's handler runs: they are then delivered, and the step ends at the handler's first instruction.
+ *
+ * The guest never sees TF: the image that pushf stores is corrected, popf's is noticed as the guest's own TF, and iret and
+ * syscall, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
+ * and RSM are recognised before they run.
+ */
+#include "kvmback/trace/mmucatch.h"
+#include "kvmback/watch/pages.h"
+#include "kvmback/step/step.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* ---- the IDT and TF, for the step */
+
+static void idt_empty(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+	struct kvm_sregs *s = vcpu_sregs(v);
+
+	if (t->idt_saved || !s->idt.limit)
+		return;
+	t->idt = s->idt;
+	t->idt_saved = true;
+	s->idt.limit = 0;
+	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
+}
+
+static void idt_restore(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (!t->idt_saved)
+		return;
+	t->idt_saved = false;
+	vcpu_sregs(v)->idt = t->idt;
+	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
+}
+
+static void tf_strip(struct kvcpu *v)
+{
+	struct kvm_regs *r = vcpu_regs(v);
+
+	if (!v->thread->own_tf)
+		return;
+	v->thread->own_tf = false;
+	r->rflags = (r->rflags & ~RFLAGS_TF) | (v->thread->guest_tf ? RFLAGS_TF : 0);
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+}
+
+/* Put everything back that the step set up for itself. */
+static void undo(struct kvcpu *v, struct step *s, bool executed)
+{
+	insn_target_lift(s);
+	idt_restore(v);
+	tf_strip(v);
+	insn_rep_end(v, executed);
+}
+
+static bool is_of_now(const struct regs *r, unsigned bit)
+{
+	return !(r->old >> bit & 1);
+}
+
+void step_hide(const struct kvcpu *v, struct regs *r)
+{
+	const struct kvcpu_run *t = v->thread;
+
+	if ((t->own_tf || t->io_tf) && is_of_now(r, REGS_OLD_RFLAGS))
+		r->rflags = (r->rflags & ~RFLAGS_TF) | (t->guest_tf ? RFLAGS_TF : 0);
+	if (t->idt_saved && is_of_now(r, REGS_OLD_IDT) && r->idt.base == t->idt.base && !r->idt.limit)
+		r->idt.limit = t->idt.limit;
+	/* Before its iteration is done. */
+	if (t->rep && is_of_now(r, REGS_OLD_GPR + RCX) && is_of_now(r, REGS_OLD_RIP) && r->rip == t->rep_rip &&
+	    (r->gpr[RCX] & t->rep_mask) == 1)
+		r->gpr[RCX] = (r->gpr[RCX] & ~t->rep_mask) | t->rep_count;
+}
+
+/* ---- running it */
+
+static bool begin(struct kvcpu *v, struct step *s)
+{
+	struct kvcpu_run *t = v->thread;
+	const struct strategy *st = v->vm->rs->st;
+	struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
+	bool protected = vcpu_sregs(v)->cr0 & CR0_PE;
+
+	s->how = st->step[vcpu_mode(v)][s->cpl == 3];
+	t->guest_tf = vcpu_regs(v)->rflags & RFLAGS_TF;
+	insn_note_popf(v, s);
+	insn_rep_begin(v, s);
+	if (s->how == STEP_NONE)
+		return vcpu_error(v, "this host has no way to step in this mode; see info kvm");
+	if (protected && idt_own(v) && !insn_touches_idtr(s))
+		idt_empty(v);
+	else if (s->how == STEP_GUESTDBG && !protected)
+		trap_guard(v, &d);
+	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL) && insn_target_lay(v, s))
+		return true;
+	if (s->how == STEP_GUESTDBG)
+		return vcpu_debug(v, &d);
+	v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
+	t->own_tf = true;
+	vcpu_regs(v)->rflags |= RFLAGS_TF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	return true;
+}
+
+/* An exception of the guest's own making, in a step. */
+static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcpu_events *ev)
+{
+	struct kvcpu_run *t = v->thread;
+	bool told = t->exc_shown && t->exc_rip == s->from && t->exc_vector == ev->exception.nr;
+
+	undo(v, s, false);
+	if (idt_own(v) && (told || !(v->vm->rs->catch & CATCH_EXCEPTION))) {
+		t->exc_shown = false;
+		return trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
+	}
+	t->exc_shown = true;
+	t->exc_rip = s->from;
+	t->exc_vector = ev->exception.nr;
+	return exit_exception(v, ev);
+}
+
+static bool step_shutdown(struct kvcpu *v, struct step *s)
+{
+	struct kvm_vcpu_events ev;
+
+	if (!vcpu_told(v)) {
+		undo(v, s, false);
+		return exit_free(v, 0);
+	}
+	vcpu_events(v, &ev);
+	if (v->thread->own_tf && ev.exception.nr == 1)
+		return true;
+	/* With GUESTDBG the #DB of a step that ended at CPL3 comes out here as well. */
+	if (s->how == STEP_GUESTDBG && ev.exception.nr == 1 && vcpu_regs(v)->rip != s->from)
+		return true;
+	if (s->laid && ev.exception.nr == 3 && vcpu_linear_rip(v) - 1 == s->target) {
+		vcpu_regs(v)->rip--;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+		return true;
+	}
+	/* The jump is done. What went wrong is the int3 (emulated without one) or the fetch there, which will fail again. */
+	if (s->aimed && vcpu_linear_rip(v) == s->target && vcpu_regs(v)->rip != s->from) {
+		vcpu_regs(v)->rflags &= ~RFLAGS_RF;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+		return true;
+	}
+	return step_exception(v, s, &ev);
+}
+
+/* True where KVM_RUN must be called again. */
+static bool again(struct kvcpu *v, struct step *s, int rc)
+{
+	static const struct kvm_guest_debug only_step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
+
+	if ((rc == -EINTR || rc == -EAGAIN) && !vcpu_kicked(v) && vcpu_regs(v)->rip == s->from)
+		return true;
+	if (rc)
+		return false;
+	/* A breakpoint register that stands at rip itself, left from a free run. */
+	if (v->run->exit_reason == KVM_EXIT_DEBUG && vcpu_regs(v)->rip == s->from && v->run->debug.arch.dr6 & 15 &&
+	    !(v->run->debug.arch.dr6 & 1 << 14))
+		return vcpu_debug(v, &only_step);
+	return v->run->exit_reason == KVM_EXIT_INTR || v->run->exit_reason == KVM_EXIT_IRQ_WINDOW_OPEN;
+}
+
+/* The access is done, yet the instruction may have raised something behind it (its other operand faults, it is none that the
+ * emulator has): that waits in the vCPU's events, where it would pass for a step that went nowhere. */
+static bool completed(struct kvcpu *v, struct step *s)
+{
+	struct kvm_vcpu_events ev;
+
+	if (vcpu_regs(v)->rip != s->from)
+		return true;
+	vcpu_events(v, &ev);
+	if (!(ev.exception.pending || ev.exception.injected) || ev.exception.nr == 1)
+		return true;
+	struct kvm_vcpu_events none = ev;
+	none.exception.pending = none.exception.injected = 0;
+	ioctl(v->fd, KVM_SET_VCPU_EVENTS, &none);
+	v->sync_fresh &= ~(uint32_t)KVM_SYNC_X86_EVENTS;
+	return step_exception(v, s, &ev);
+}
+
+/* After KVM_RUN: true where the instruction has been executed. */
+static bool came_back(struct kvcpu *v, struct step *s, int rc)
+{
+	if (rc == -EINTR || rc == -EAGAIN) {
+		/* Kicked between the instruction and its #DB. */
+		if (v->thread->own_tf)
+			vcpu_drop(v, 1);
+		if (s->laid && vcpu_linear_rip(v) - 1 == s->target && vcpu_regs(v)->rip != s->from) {
+			vcpu_drop(v, 3);
+			vcpu_regs(v)->rip--;
+			vcpu_dirty(v, KVM_SYNC_X86_REGS);
+		}
+		if (vcpu_regs(v)->rip != s->from)
+			return true;
+		undo(v, s, false);
+		return vcpu_out(v, OUT_KICKED);
+	}
+	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
+		return exit_io(v) && io_finish(v) && completed(v, s);
+	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
+		return true;
+	if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN)
+		return step_shutdown(v, s);
+	if (!rc && v->run->exit_reason == KVM_EXIT_HLT)
+		return exit_halt(v);
+	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->laid && vcpu_linear_rip(v) == s->target)
+		return true;
+	undo(v, s, false);
+	return exit_failed(v, rc);
+}
+
+/* The instruction is over: what it did that depended on being stepped. */
+static bool settle(struct kvcpu *v, struct step *s)
+{
+	struct kvcpu_run *t = v->thread;
+	bool trap = t->guest_tf && vcpu_regs(v)->rip != s->from;
+
+	insn_fix_pushf(v, s);
+	undo(v, s, true);
+	if (vcpu_sregs(v)->cr0 & CR0_PE ? false : trap_at_guard(v) && vcpu_linear_rip(v) == 0)
+		return trap_no_handler(v);
+	if (s->kind == INSN_POPF && s->popped_tf) {
+		vcpu_regs(v)->rflags |= RFLAGS_TF;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	}
+	if (!trap || s->how == STEP_GUESTDBG)
+		return true;
+	/* The guest's own single step. */
+	if (idt_own(v))
+		return trap_deliver(v, 1, false, 0);
+	struct kvm_vcpu_events ev = {.exception.nr = 1};
+	return exit_exception(v, &ev);
+}
+
+/* hlt and RSM must not be run into. False: dealt with, or the caller stops. */
+static bool special(struct kvcpu *v, const struct step *s)
+{
+	if (s->kind == INSN_HLT && s->cpl == 0) {
+		vcpu_regs(v)->rip += (unsigned)(s->op - s->code) + 1;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+		return exit_halt(v);
+	}
+	return s->kind == INSN_RSM && v->in_smm ? vcpu_out(v, OUT_RSM) : true;
+}
+
+static bool execute(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+	struct step s = {0};
+
+	insn_decode(v, &s);
+	if (t->io == IO_CAUGHT) {
+		bool ok = io_resume(v) && io_finish(v);
+
+		insn_rep_end(v, true);
+		return ok;
+	}
+	if (!special(v, &s))
+		return false;
+	int vector = idt_own(v) && vcpu_sregs(v)->cr0 & CR0_PE ? insn_software_vector(v, &s) : -1;
+	if (vector >= 0)
+		return trap_software(v, (unsigned)vector);
+	if (!begin(v, &s)) {
+		undo(v, &s, false);
+		return false;
+	}
+	int rc;
+	do
+		rc = vcpu_enter(v);
+	while (again(v, &s, rc));
+	if (came_back(v, &s, rc))
+		return settle(v, &s);
+	/* A caught access is still to come: rcx is one until it is done, and shown as it will be. */
+	bool rep = t->rep;
+
+	t->io_tf = t->own_tf && t->io == IO_CAUGHT;
+	undo(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
+	if (t->io != IO_CAUGHT)
+		return false;
+	/* What is shown is not stored: registers that are set now would make the emulator forget the result of the access.
+	 */
+	t->rep = rep;
+	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
+	v->run->kvm_dirty_regs &= ~(uint64_t)KVM_SYNC_X86_REGS;
+	return false;
+}
+
+bool step_one(struct kvcpu *v)
+{
+	bool watching = plant_watching(v->vm->rs), ok;
+	struct watch_look l;
+
+	if (watching)
+		watch_look(v, &l);
+	/* Pages may be armed still for a watch that is gone. */
+	atomic_store_explicit(&v->thread->quiet, true, memory_order_relaxed);
+	ok = execute(v);
+	atomic_store_explicit(&v->thread->quiet, false, memory_order_relaxed);
+	ok = ok && (!watching || watch_judge(v, &l));
+	pages_rearm(v);
+	return ok;
+}
+
+/* ---- a job of steps, and a free run by steps */
+
+/* The width of code, which a far transfer changes without a control register. */
+uint8_t vcpu_code_width(struct kvcpu *v)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+
+	if (!(s->cr0 & CR0_PE))
+		return 0;
+	if (vcpu_regs(v)->rflags & RFLAGS_VM)
+		return 1;
+	return s->efer & EFER_LMA && s->cs.l ? 8 : s->cs.db ? 4 : 2;
+}
+
+bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+
+	return ((before->cr0 ^ s->cr0) & (CR0_PE | CR0_PG)) || ((before->efer ^ s->efer) & EFER_LMA) ||
+	       (s->cr0 & CR0_PG && (before->cr4 ^ s->cr4) & (CR4_PAE | CR4_LA57)) || before->width != vcpu_code_width(v);
+}
+
+void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p)
+{
+	const struct kvm_sregs *s = &v->run->s.regs.sregs;
+
+	p->cr0 = s->cr0;
+	p->cr3 = s->cr3;
+	p->cr4 = s->cr4;
+	p->efer = s->efer;
+	p->cpl = vcpu_cpl(v);
+	p->width = vcpu_code_width(v);
+}
+
+bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before)
+{
+	bool mode = vcpu_mode_changed(v, before);
+
+	if (!mode && vcpu_cpl(v) == before->cpl)
+		return true;
+	v->thread->stop.cpl_only = !mode;
+	v->thread->stop.old_cpl = (uint8_t)before->cpl;
+	return vcpu_stop(v, STOP_MODE);
+}
+
+/* What may stop after a step besides a breakpoint. */
+static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was_smm)
+{
+	const struct run_state *rs = v->vm->rs;
+
+	if (rs->catch & CATCH_SMI && was_smm != vcpu_native_smm(v))
+		return vcpu_stop(v, was_smm ? STOP_RSM : STOP_SMI);
+	if (rs->catch & CATCH_MODE && !vcpu_look_at_mode(v, before))
+		return false;
+	return v->vm->mmu ? mmu_look(v) : true;
+}
+
+static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
+{
+	struct stop *s = &v->thread->stop;
+
+	vcpu_stop(v, STOP_STEP);
+	if (memcmp(before, vcpu_regs(v), sizeof(*before)))
+		return;
+	s->no_progress = true;
+	snprintf(s->note, sizeof(s->note), "neither rip nor any general register moved");
+}
+
+void step_run(struct kvcpu *v, uint64_t count)
+{
+	struct kvcpu_run *t = v->thread;
+	struct kvm_regs before;
+	struct run_plan was = {0};
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (vcpu_kicked(v)) {
+			vcpu_out(v, OUT_KICKED);
+			return;
+		}
+		before = *vcpu_regs(v);
+		vcpu_remember_mode(v, &was);
+		bool was_smm = vcpu_native_smm(v), ok = step_one(v);
+		if (ok || t->out == OUT_SMI)
+			atomic_fetch_add_explicit(&t->steps, 1, memory_order_relaxed);
+		if (!ok || !check_after(v, &was, was_smm))
+			return;
+		int id = i + 1 < count && v->vm->rs->n_exec ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
+		if (id) {
+			exit_breakpoint(v, id);
+			return;
+		}
+	}
+	end_steps(v, &before);
+}
+
+bool step_slow(struct kvcpu *v)
+{
+	struct run_plan was = {0};
+	unsigned cpl = vcpu_cpl(v);
+	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
+
+	if (id)
+		return exit_breakpoint(v, id);
+	bool was_smm = vcpu_native_smm(v);
+
+	vcpu_remember_mode(v, &was);
+	if (!step_one(v) || !check_after(v, &was, was_smm))
+		return false;
+	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
+	if (v->thread->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
+		plant_relay(v);
+	return true;
+}

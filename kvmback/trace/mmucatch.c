@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Stopping after KVM has zapped, unsynced, synced or set something for a gfn: tracepoints of the vCPUs' threads.
+ *
+ * A tracepoint cannot stop a vCPU where it stands. The kernel filters by gfn, so that nothing is recorded, and nothing costs
+ * anything, but for what is asked for; what is recorded sends SIGIO to the very thread that made it. KVM looks for signals
+ * before it enters a guest, so KVM_RUN comes back before the guest executes anything more: the fault or the exit at hand is
+ * finished, and that is how late the stop is. The records in the ring by then are told in order.
+ */
+#include "kvmback/trace/mmucatch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvmback/kernel/kview.h"
+#include "kvmback/vcpu/run.h"
+#include "kvmback/trace/trace.h"
+
+#define KEPT_MAX 4096
+
+struct kvm_mmu {
+	struct mmu_filter filter[MMU_FILTERS_MAX];
+	size_t n_filters;
+	const char *stages[4];
+	size_t n_stages;
+	struct trace *trace; /* NULL: nothing is caught now */
+	struct recorded *ring[KVM_MAX_VCPUS_HERE];
+	pid_t tid[KVM_MAX_VCPUS_HERE]; /* whose that ring is */
+	pthread_mutex_t lock;	       /* of what is kept */
+	struct mmu_event *kept;
+	size_t n, cap;
+	uint64_t lost;
+	bool told;
+};
+
+/* ---- what is kept */
+
+static void keep(struct kvm_mmu *k, const struct mmu_event *ev)
+{
+	if (k->n == k->cap) {
+		size_t cap = k->cap ? 2 * k->cap : 16;
+		struct mmu_event *v = cap <= KEPT_MAX ? realloc(k->kept, cap * sizeof(*v)) : NULL;
+		if (!v) {
+			k->lost++;
+			return;
+		}
+		k->kept = v;
+		k->cap = cap;
+	}
+	k->kept[k->n++] = *ev;
+}
+
+static enum mmu_kind kind_of(const char *stage)
+{
+	for (unsigned k = 1; k <= MMU_ALL; k <<= 1)
+		if (!strcmp(stage, mmu_kind_name((enum mmu_kind)k)))
+			return (enum mmu_kind)k;
+	return 0;
+}
+
+struct taking {
+	struct kvm_mmu *k;
+	unsigned vcpu;
+};
+
+/* The kernel filtered by the hull of all kinds; which kind wants which gfn is decided here. */
+static void on_event(void *arg, const struct trace_event *t)
+{
+	const struct taking *w = arg;
+	struct mmu_event ev = {.kind = kind_of(t->stage),
+			       .vcpu = w->vcpu,
+			       .gfn = t->gfn,
+			       .level = t->level,
+			       .role = t->role,
+			       .spte = t->spte,
+			       .sptep = t->sptep,
+			       .time = t->time};
+
+	if (ev.kind && mmu_filter_matches(w->k->filter, w->k->n_filters, &ev))
+		keep(w->k, &ev);
+}
+
+static void take(struct kvcpu *v)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+	struct taking w = {k, v->index};
+
+	pthread_mutex_lock(&k->lock);
+	trace_read_ring(k->trace, k->ring[v->index], on_event, &w);
+	pthread_mutex_unlock(&k->lock);
+}
+
+/* With lock held: the first event of this vCPU's that waits to be told. late: or of one that will not run to tell it. */
+static const struct mmu_event *first_of(const struct kvm_mmu *k, const struct kvcpu *v, bool late)
+{
+	for (size_t i = 0; i < k->n && !k->told; i++)
+		if (k->kept[i].vcpu == v->index || (late && !vcpu_may_run(&v->vm->vcpu[k->kept[i].vcpu])))
+			return &k->kept[i];
+	return NULL;
+}
+
+bool mmu_pending(struct kvm_vm *vm)
+{
+	struct kvm_mmu *k = vm->mmu;
+
+	if (!k)
+		return false;
+	pthread_mutex_lock(&k->lock);
+	bool yes = k->n && !k->told;
+	pthread_mutex_unlock(&k->lock);
+	return yes;
+}
+
+/* ---- around KVM_RUN */
+
+static void attach(struct kvcpu *v)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+	pid_t tid = gettid();
+
+	if (k->tid[v->index] == tid)
+		return;
+	k->ring[v->index] = trace_ring(k->trace, tid, NULL);
+	k->tid[v->index] = tid;
+}
+
+void mmu_job_begin(struct kvcpu *v)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+
+	if (!k->trace)
+		return;
+	attach(v);
+	if (k->ring[v->index])
+		trace_read_ring(k->trace, k->ring[v->index], NULL, NULL);
+}
+
+void mmu_job_end(struct kvcpu *v)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+
+	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
+		take(v);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* False where this vCPU has an event to tell: it stops with that. Another's is told by that one, which brings this one out.
+ */
+static bool tell(struct kvcpu *v, bool late)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+	struct mmu_event ev = {0};
+
+	pthread_mutex_lock(&k->lock);
+	const struct mmu_event *first = first_of(k, v, late);
+	if (first)
+		ev = *first;
+	pthread_mutex_unlock(&k->lock);
+	if (!first)
+		return true;
+	if (!io_finish(v))
+		return false;
+	v->thread->stop.mmu = ev;
+	return vcpu_stop(v, STOP_MMU);
+}
+
+bool mmu_look(struct kvcpu *v)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+	struct stop *s = &v->thread->stop;
+
+	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
+		take(v);
+	if (tell(v, false))
+		return true;
+	if (s->reason == STOP_MMU)
+		snprintf(
+		    s->note, sizeof(s->note),
+		    "a tracepoint cannot stop a vCPU: a signal fetched it out of KVM_RUN %llu us later, before the guest "
+		    "executed anything more",
+		    (unsigned long long)((now_ns() - s->mmu.time) / 1000));
+	return false;
+}
+
+void mmu_tell_late(struct kvcpu *v)
+{
+	struct stop *s = &v->thread->stop;
+
+	if (!tell(v, true) && s->reason == STOP_MMU)
+		snprintf(s->note, sizeof(s->note), "it happened before the last stop, which was told first");
+}
+
+/* ---- from the debugger's thread */
+
+void mmu_run_begin(struct kvm_vm *vm)
+{
+	struct kvm_mmu *k = vm->mmu;
+
+	if (!k || !k->told)
+		return;
+	k->n = 0;
+	k->lost = 0;
+	k->told = false;
+}
+
+void mmu_run_end(struct kvm_vm *vm, const struct stop *s)
+{
+	if (vm->mmu && s->reason == STOP_MMU)
+		vm->mmu->told = true;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct mmu_event *x = a, *y = b;
+
+	return x->time < y->time ? -1 : x->time > y->time;
+}
+
+int kvm_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
+{
+	const struct kvm_mmu *k = kvm_of(m)->mmu;
+	size_t n = k && k->told ? k->n : 0;
+	struct mmu_event *v = n ? malloc(n * sizeof(*v)) : NULL;
+
+	if (n && !v)
+		return err_nomem(e, "catch mmu");
+	if (n)
+		memcpy(v, k->kept, n * sizeof(*v));
+	/* One thread's events are in order already; equal times must keep it. */
+	if (m->vcpus > 1 && n)
+		qsort(v, n, sizeof(*v), by_time);
+	*out = (struct mmu_event_list){.v = v, .n = n, .lost = n ? k->lost + (k->trace ? trace_lost(k->trace) : 0) : 0};
+	return 0;
+}
+
+/* ---- catching */
+
+static void forget(struct kvm_mmu *k)
+{
+	trace_close(k->trace);
+	k->trace = NULL;
+	memset(k->ring, 0, sizeof(k->ring));
+	memset(k->tid, 0, sizeof(k->tid));
+	k->n = k->n_stages = k->n_filters = 0;
+	k->lost = 0;
+	k->told = false;
+}
+
+static struct kvm_mmu *mmu_create(struct kvm_vm *vm, struct err *e)
+{
+	struct kvm_mmu *k = calloc(1, sizeof(*k));
+
+	if (!k) {
+		(void)err_nomem(e, "catch mmu");
+		return NULL;
+	}
+	pthread_mutex_init(&k->lock, NULL);
+	vm->mmu = k;
+	return k;
+}
+
+static int open_trace(struct kvm_mmu *k, struct err *e)
+{
+	char filter[MMU_FILTERS_MAX * 64], *at = filter;
+	uint32_t kinds = 0;
+	bool all = false;
+	int why;
+
+	for (size_t i = 0; i < k->n_filters; i++) {
+		const struct mmu_filter *f = &k->filter[i];
+		kinds |= f->kinds;
+		all |= !f->first && f->last == ~0ull;
+		at += sprintf(at, "%s(gfn >= %#llx && gfn <= %#llx)", i ? " || " : "", (unsigned long long)f->first,
+			      (unsigned long long)f->last);
+	}
+	for (uint32_t i = 1; i <= MMU_ALL; i <<= 1)
+		if (kinds & i)
+			k->stages[k->n_stages++] = mmu_kind_name((enum mmu_kind)i);
+	int rc = trace_open_some(&k->trace, k->stages, k->n_stages, all ? NULL : filter, true, e);
+	if (rc) {
+		k->trace = NULL;
+		err_prefix(e, "catch mmu: ");
+		return rc;
+	}
+	if (trace_ring(k->trace, gettid(), &why))
+		return 0;
+	return err_errno(e, why,
+			 "catch mmu" WHY "perf_event_open of KVM's tracepoints" TRY
+			 "root, CAP_PERFMON, or kernel.perf_event_paranoid -1");
+}
+
+/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced. */
+static int check_tdp(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, struct err *e)
+{
+	struct kview *k;
+
+	if (kvm_kview(vm, &k, NULL) || !kview_tdp(k))
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (!(v[i].kinds & MMU_SPTE))
+			return err_set(
+			    e, -ENOTSUP,
+			    "catch mmu" WHY
+			    "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
+			    "catch mmu spte, or -b soft");
+	return 0;
+}
+
+int kvm_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e)
+{
+	struct kvm_vm *vm = kvm_of(m);
+	struct kvm_mmu *k = vm->mmu;
+	int rc;
+
+	if (!k && !n)
+		return 0;
+	rc = check_tdp(vm, v, n, e);
+	if (rc)
+		return rc;
+	if (!k)
+		k = mmu_create(vm, e);
+	if (!k)
+		return -ENOMEM;
+	forget(k);
+	if (!n)
+		return 0;
+	memcpy(k->filter, v, n * sizeof(*v));
+	k->n_filters = n;
+	rc = open_trace(k, e);
+	if (rc) {
+		forget(k);
+		return rc;
+	}
+	/* A vCPU that stands inside a fault is recorded from now on, not from its next job. */
+	for (unsigned i = 0; vm->rs && i < m->vcpus; i++) {
+		pid_t tid = vm->vcpu[i].thread->tid;
+		if (tid && vcpu_busy(&vm->vcpu[i])) {
+			k->ring[i] = trace_ring(k->trace, tid, NULL);
+			k->tid[i] = tid;
+		}
+	}
+	return 0;
+}
+
+void kvm_mmu_destroy(struct kvm_vm *vm)
+{
+	struct kvm_mmu *k = vm->mmu;
+
+	if (!k)
+		return;
+	forget(k);
+	free(k->kept);
+	pthread_mutex_destroy(&k->lock);
+	free(k);
+	vm->mmu = NULL;
+}

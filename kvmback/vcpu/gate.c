@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Handing over between the debugger's thread and a vCPU's: a counter that is polled for a while before its waiter sleeps on
+ * it (futex). A single step takes 10 to 50 µs and a wake-up as much again, so polling is worth it for as long as it
+ * succeeds; where it does not (one CPU, a busy host, a guest that runs for long), the time polled shrinks to nothing. Also
+ * the signal that gets a vCPU out of KVM_RUN.
+ */
+#include "kvmback/vcpu/run.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define SPIN_MAX_NS 120000u
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static unsigned spin_max(void)
+{
+	static atomic_int cpus;
+
+	if (!atomic_load(&cpus))
+		atomic_store(&cpus, (int)sysconf(_SC_NPROCESSORS_ONLN));
+	return atomic_load(&cpus) > 1 ? SPIN_MAX_NS : 0;
+}
+
+void gate_post(struct gate *g)
+{
+	if (atomic_load(&g->sleeping))
+		atomic_store(&g->posted_ns, now_ns());
+	atomic_fetch_add(&g->value, 1);
+	if (atomic_load(&g->sleeping))
+		syscall(SYS_futex, &g->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static bool spin(struct gate *g, unsigned seen)
+{
+	uint64_t end = now_ns() + g->spin_ns;
+
+	do {
+		for (int i = 0; i < 32; i++) {
+			if (atomic_load_explicit(&g->value, memory_order_acquire) != seen)
+				return true;
+			__builtin_ia32_pause();
+		}
+	} while (now_ns() < end);
+	return false;
+}
+
+static void sleep_on(struct gate *g, unsigned seen, uint64_t begin, uint64_t timeout_ns)
+{
+	atomic_fetch_add(&g->sleeping, 1);
+	while (atomic_load(&g->value) == seen) {
+		uint64_t gone = now_ns() - begin, left = timeout_ns > gone ? timeout_ns - gone : 0;
+		struct timespec t = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
+
+		if (timeout_ns && !left)
+			break;
+		syscall(SYS_futex, &g->value, FUTEX_WAIT_PRIVATE, seen, timeout_ns ? &t : NULL, NULL, 0);
+	}
+	atomic_fetch_sub(&g->sleeping, 1);
+}
+
+bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns)
+{
+	uint64_t begin = now_ns();
+
+	if (spin(g, seen))
+		return true;
+	sleep_on(g, seen, begin, timeout_ns);
+	/* Waking takes its time: what counts is when the post was made. One that polling would have seen makes the next
+	 * wait poll again. */
+	uint64_t posted = atomic_load(&g->posted_ns);
+	bool short_wait = atomic_load(&g->value) != seen && posted > begin && posted - begin < SPIN_MAX_NS;
+	g->spin_ns = short_wait ? spin_max() : g->spin_ns / 2;
+	return atomic_load(&g->value) != seen;
+}
+
+/* ---- the kick */
+
+static void on_kick(int sig)
+{
+	(void)sig; /* being delivered is enough: KVM_RUN returns -EINTR */
+}
+
+static void install_kick(void)
+{
+	struct sigaction sa = {.sa_handler = on_kick};
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(KICK_SIGNAL, &sa, NULL);
+	sigaction(SIGIO, &sa, NULL); /* a tracepoint's: mmucatch.c, faultwalk.c */
+}
+
+static void unblock_kick(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	sigaddset(&set, SIGIO);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void run_kick_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, install_kick);
+	unblock_kick();
+}
+
+void run_kick_unblock(void)
+{
+	sigset_t all;
+
+	/* Ctrl-C and the rest belong to the debugger's thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	unblock_kick();
+}

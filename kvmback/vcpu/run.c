@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * All-stop run control: a thread for each vCPU, jobs handed to them, everybody out of the guest again before machine_run()
+ * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
+ * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
+ */
+#include "kvmback/fault/fault.h"
+#include "kvmback/trace/mmucatch.h"
+#include "kvmback/watch/pages.h"
+#include "kvmback/trace/rootwake.h"
+
+#include "core/debug/access.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+
+void kvm_interrupt(struct machine *m)
+{
+	struct kvm_vm *vm = kvm_of(m);
+
+	if (!vm->rs)
+		return;
+	atomic_store(&vm->rs->interrupt, true);
+	run_kick_all(vm);
+}
+
+/* ---- one step job */
+
+static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
+{
+	*out = *s;
+	v->thread->pending = false;
+	v->thread->shown = true;
+	v->thread->shown_rip = vcpu_regs(v)->rip;
+}
+
+/* What this vCPU may have to tell besides stays pending. */
+static void tell_interrupted(struct kvcpu *v, struct stop *out)
+{
+	*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .slot = -1};
+	v->thread->shown = true;
+	v->thread->shown_rip = out->rip;
+}
+
+/* Wait for the step job; an instruction that does not come back is fetched out, and false. */
+static bool wait_step(struct kvcpu *v)
+{
+	struct run_state *rs = v->vm->rs;
+	unsigned long before = 0;
+
+	if (vcpu_runs_here(v))
+		return !atomic_load(&v->thread->stuck) || v->thread->out != OUT_KICKED;
+	/* One that came before the job was given found nobody to kick. */
+	if (atomic_load(&rs->interrupt))
+		vcpu_kick(v);
+	for (;;) {
+		unsigned seen = atomic_load(&rs->done.value);
+
+		if (!vcpu_busy(v))
+			return true;
+		if (gate_wait(&rs->done, seen, STUCK_NS))
+			continue;
+		unsigned long steps = atomic_load(&v->thread->steps);
+		if (steps == before && vcpu_busy(v)) {
+			vcpu_kick(v);
+			run_wait_all(v->vm);
+			return v->thread->out != OUT_KICKED;
+		}
+		before = steps;
+	}
+}
+
+static void step_stuck(struct kvcpu *v, struct stop *out)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (atomic_load(&v->vm->rs->interrupt)) {
+		tell_interrupted(v, out);
+		return;
+	}
+
+	vcpu_stop(v, STOP_STEP);
+	t->stop.no_progress = true;
+	snprintf(t->stop.note, sizeof(t->stop.note),
+		 "the instruction did not come back from KVM_RUN within a second; "
+		 "set rip past it to go on");
+	tell(v, &t->stop, out);
+}
+
+/* An armed page was touched while several ran: now that the others are out, the instruction. 1: go on. */
+static int service_touch(struct kvcpu *v, struct stop *out)
+{
+	struct kvcpu_run *t = v->thread;
+
+	t->pending = false;
+	vcpu_give(v, JOB_TOUCH, 0);
+	if (!wait_step(v)) {
+		step_stuck(v, out);
+		return 0;
+	}
+	if (t->out == OUT_STOP) {
+		tell(v, &t->stop, out);
+		return 0;
+	}
+	t->pending = t->out == OUT_SMI || t->out == OUT_RSM;
+	return 1;
+}
+
+/* The vCPU came back for something that the debugger's thread does: an SMI, an RSM. 1: it went into or out of SMM and may
+ * run on. 0: *out is the stop. */
+static int service(struct kvcpu *v, struct stop *out, struct err *e)
+{
+	struct kvcpu_run *t = v->thread;
+	if (t->out == OUT_TOUCH)
+		return service_touch(v, out);
+
+	bool in = t->out == OUT_SMI, native = v->vm->host->x86_smm;
+	struct run_plan was = {0};
+
+	vcpu_remember_mode(v, &was);
+	int rc = !in	  ? kvm_smm_leave(v->vm, v->index, e)
+		 : native ? kvm_smi(&v->vm->m, v->index, e)
+			  : kvm_smm_enter(v->vm, v->index, e);
+
+	t->pending = false;
+	t->stop = (struct stop){.slot = -1};
+	if (rc == -EINVAL && !in) {
+		vcpu_stop(v, STOP_SHUTDOWN);
+		snprintf(t->stop.note, sizeof(t->stop.note), "RSM: %.140s", e ? e->why : "the saved state is bad");
+		err_clear(e);
+		tell(v, &t->stop, out);
+		return 0;
+	}
+	if (rc)
+		return rc;
+	rc = vcpu_load(v, e);
+	if (rc)
+		return rc;
+	/* What KVM does itself begins with the next KVM_RUN. */
+	if (native)
+		return 1;
+	machine_slot_note_smm(&v->vm->m, in);
+	if (v->vm->rs->catch & CATCH_SMI)
+		vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
+	else if (machine_slot_stop(&v->vm->m, v->index, vcpu_regs(v)->rip, &t->stop))
+		vcpu_out(v, OUT_STOP);
+	else if (!(v->vm->rs->catch & CATCH_MODE) || vcpu_look_at_mode(v, &was))
+		return 1;
+	tell(v, &t->stop, out);
+	return 0;
+}
+
+static int finish_step(struct kvcpu *v, struct stop *out)
+{
+	if (v->thread->out == OUT_HALT)
+		vcpu_stop(v, STOP_HLT);
+	tell(v, &v->thread->stop, out);
+	return 0;
+}
+
+static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct err *e)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (t->out == OUT_TOUCH || (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT))
+		t->pending = false;
+	while (count) {
+		atomic_store(&t->steps, 0);
+		if (!t->pending)
+			vcpu_give(v, JOB_STEP, count);
+		if (!t->pending && !wait_step(v)) {
+			step_stuck(v, out);
+			return 0;
+		}
+		count -= atomic_load(&t->steps);
+		if (t->out == OUT_KICKED) {
+			tell_interrupted(v, out);
+			return 0;
+		}
+		if (t->out != OUT_SMI && t->out != OUT_RSM)
+			return finish_step(v, out);
+		count -= t->out == OUT_RSM;
+		int rc = service(v, out, e);
+		if (rc <= 0)
+			return rc;
+		vcpu_stop(v, STOP_STEP);
+	}
+	tell(v, &t->stop, out);
+	return 0;
+}
+
+/* ---- continue */
+
+/* Emulated SMM is one view of the slots for the whole VM: while a vCPU is in it, nobody outside runs. */
+static bool in_smm(const struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (vm->vcpu[i].in_smm)
+			return true;
+	return false;
+}
+
+bool vcpu_may_run(const struct kvcpu *v)
+{
+	return !v->halted && (v->in_smm || !in_smm(v->vm));
+}
+
+static bool at_breakpoint(struct kvcpu *v)
+{
+	return plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) != 0;
+}
+
+/* Step every vCPU off a breakpoint that it has been told of, while the others stand still. 1: go on; 0: *out is a stop that
+ * came on the way. */
+static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
+{
+	if (vm->m.vcpus == 1) {
+		vm->vcpu[0].thread->step_first = !vm->vcpu[0].thread->pending && at_breakpoint(&vm->vcpu[0]);
+		return 1;
+	}
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+		struct kvcpu_run *t = v->thread;
+		bool seen = i == vcpu || (t->shown && t->shown_rip == vcpu_regs(v)->rip);
+
+		if (t->pending || !seen || !vcpu_may_run(v) || !at_breakpoint(v))
+			continue;
+		int rc = run_step(v, 1, out, e);
+		if (rc)
+			return rc;
+		if (out->reason != STOP_STEP)
+			return 0;
+		int id = plant_exec_at(vm->rs, vcpu_linear_rip(v));
+		if (id) {
+			out->reason = STOP_BREAKPOINT;
+			out->breakpoint = id;
+			return 0;
+		}
+		t->shown = false;
+	}
+	return 1;
+}
+
+static bool all_halted(const struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (vcpu_busy(&vm->vcpu[i]) || vcpu_may_run(&vm->vcpu[i]))
+			return false;
+	return true;
+}
+
+static void wake(struct kvm_vm *vm, unsigned vcpu, bool first)
+{
+	bool all = first && all_halted(vm);
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		if (all || (first && i == vcpu))
+			vm->vcpu[i].halted = false;
+		vm->vcpu[i].thread->out = OUT_KICKED;
+	}
+}
+
+static void let_go(struct kvm_vm *vm)
+{
+	atomic_store(&vm->rs->letting, true);
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (vcpu_may_run(&vm->vcpu[i]))
+			vcpu_give(&vm->vcpu[i], JOB_RUN, 0);
+	atomic_store(&vm->rs->letting, false);
+}
+
+/* One vCPU at a time, from this one on: until one of them has news. NULL as in wait_news(). */
+static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
+{
+	struct gate *done = &vm->rs->done;
+	struct kvcpu *v;
+
+	do {
+		for (unsigned i = 0; i < vm->m.vcpus && !vcpu_may_run(&vm->vcpu[vcpu]); i++)
+			vcpu = (vcpu + 1) % vm->m.vcpus;
+		v = &vm->vcpu[vcpu];
+		if (!vcpu_may_run(v))
+			return NULL;
+		vcpu_give(v, JOB_RUN, 0);
+		/* One that came before the job was given found nobody to kick. */
+		if (atomic_load(&vm->rs->interrupt))
+			vcpu_kick(v);
+		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value))
+			gate_wait(done, seen, 0);
+		if (v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+			return v;
+		vcpu = (vcpu + 1) % vm->m.vcpus;
+	} while (!atomic_load(&vm->rs->interrupt));
+	return NULL;
+}
+
+void run_end_turn(struct kvm_vm *vm)
+{
+	struct kvcpu *out = NULL;
+	bool other = false;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		if (vcpu_busy(&vm->vcpu[i]))
+			out = &vm->vcpu[i];
+		else
+			other |= vcpu_may_run(&vm->vcpu[i]);
+	}
+	if (out && other)
+		vcpu_kick(out);
+}
+
+/* Has somebody come back with something to tell, or can nobody go on? */
+static struct kvcpu *find_news(struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		if (!vcpu_busy(v) && v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+			return v;
+	}
+	return NULL;
+}
+
+/* Until there is news; then everybody comes out. NULL: interrupted, or all halted. */
+static struct kvcpu *wait_news(struct kvm_vm *vm)
+{
+	struct kvcpu *v;
+
+	for (;;) {
+		unsigned seen = atomic_load(&vm->rs->done.value);
+
+		v = find_news(vm);
+		if (v || all_halted(vm) || atomic_load(&vm->rs->interrupt))
+			break;
+		gate_wait(&vm->rs->done, seen, 0);
+	}
+	run_kick_all(vm);
+	run_wait_all(vm);
+	return v;
+}
+
+static bool must_keep(const struct kvcpu_run *t)
+{
+	enum stop_reason r = t->stop.reason;
+
+	return t->out == OUT_SMI || t->out == OUT_TOUCH ||
+	       (t->out == OUT_STOP && (r == STOP_EXIT || r == STOP_MMIO || r == STOP_PIO || r == STOP_BREAKPOINT));
+}
+
+static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+		struct kvcpu_run *t = v->thread;
+
+		if (v != told && must_keep(t))
+			t->pending = true;
+	}
+}
+
+/* One round: plant, let go, wait, lift. 1: an SMI or RSM was dealt with, once more. */
+static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *out, struct err *e)
+{
+	struct kvcpu *v;
+	int rc = plant_lay(vm, e);
+
+	if (rc)
+		return rc;
+	wake(vm, vcpu, first);
+	if (vm->rs->turns) {
+		v = take_turns(vm, vcpu);
+	} else {
+		let_go(vm);
+		v = wait_news(vm);
+	}
+	plant_lift(vm);
+	keep_pending(vm, v);
+	if (!v && atomic_load(&vm->rs->interrupt)) {
+		tell_interrupted(&vm->vcpu[vcpu], out);
+		return 0;
+	}
+	if (!v) {
+		v = &vm->vcpu[vcpu];
+		vcpu_stop(v, STOP_HLT);
+	}
+	if (v->thread->out != OUT_STOP)
+		return service(v, out, e);
+	tell(v, &v->thread->stop, out);
+	return 0;
+}
+
+static bool is_pending(struct kvcpu *v)
+{
+	struct kvcpu_run *t = v->thread;
+
+	/* The breakpoint may be gone by now. */
+	if (t->pending && t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT && !at_breakpoint(v))
+		t->pending = false;
+	return t->pending;
+}
+
+static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
+{
+	int rc = step_over(vm, vcpu, out, e);
+
+	for (bool first = true; rc == 1; first = false) {
+		struct kvcpu *v = NULL;
+
+		for (unsigned i = 0; i < vm->m.vcpus && !v; i++)
+			if (is_pending(&vm->vcpu[i]))
+				v = &vm->vcpu[i];
+		if (!v)
+			rc = round_of(vm, vcpu, first, out, e);
+		else if (v->thread->out != OUT_STOP)
+			rc = service(v, out, e);
+		else {
+			tell(v, &v->thread->stop, out);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
+static int ready(struct kvm_vm *vm, struct err *e)
+{
+	int rc = vm->rs->st ? 0 : kvm_strategy_get(&vm->rs->st, e);
+
+	if (!rc && !vm->rs->st->shutdown_keeps_state)
+		rc = trap_page_make(vm, e);
+	for (unsigned i = 0; !rc && i < vm->m.vcpus; i++) {
+		rc = vcpu_start(&vm->vcpu[i], e);
+		if (!rc)
+			rc = vcpu_load(&vm->vcpu[i], e);
+	}
+	return rc;
+}
+
+int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct stop s = {.slot = -1};
+	int rc = ready(vm, e);
+
+	if (!rc && kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && in_smm(vm))
+		rc = err_set(e, -EBUSY,
+			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
+			     "c, or vcpu N for the one in SMM",
+			     vcpu);
+	if (rc)
+		return rc;
+	mmu_run_begin(vm);
+	if (atomic_load(&vm->rs->interrupt))
+		tell_interrupted(&vm->vcpu[vcpu], &s);
+	else if (kind == RUN_STEP)
+		rc = run_step(&vm->vcpu[vcpu], count, &s, e);
+	else
+		rc = run_continue(vm, vcpu, &s, e);
+	atomic_store(&vm->rs->interrupt, false);
+	if (rc)
+		return rc;
+	mmu_run_end(vm, &s);
+	*out = s;
+	return 0;
+}
+
+int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct kvm_vm *vm = kvm_of(m);
+
+	if (kvm_faults_take_run(vm))
+		return kvm_faults_run(vm, kind, vcpu, count, out, e);
+	return kvm_run_here(vm, kind, vcpu, count, out, e);
+}
+
+/* ---- life */
+
+int kvm_run_init(struct kvm_vm *vm, struct err *e)
+{
+	struct kvm_enable_cap triple = {.cap = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .args = {1}};
+
+	if ((vm->host->sync_regs & SYNC_NEEDED) != SYNC_NEEDED || !vm->host->immediate_exit || !vm->host->guest_debug)
+		return err_set(e, -ENOTSUP,
+			       "run a VM" WHY "this host's KVM lacks KVM_CAP_SYNC_REGS, KVM_CAP_IMMEDIATE_EXIT or "
+			       "KVM_CAP_SET_GUEST_DEBUG" TRY "Linux 4.18 or newer, or -b soft");
+	/* Where it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
+	(void)ioctl(vm->fd, KVM_ENABLE_CAP, &triple);
+	run_kick_init();
+	vm->rs = calloc(1, sizeof(*vm->rs));
+	if (!vm->rs)
+		return err_nomem(e, "run control");
+	pthread_mutex_init(&vm->rs->board_lock, NULL);
+	pthread_mutex_init(&vm->rs->lay_lock, NULL);
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		v->thread = calloc(1, sizeof(*v->thread));
+		if (!v->thread) {
+			kvm_run_deinit(vm);
+			return err_nomem(e, "run control");
+		}
+		v->thread->v = v;
+		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	}
+	return 0;
+}
+
+void kvm_run_deinit(struct kvm_vm *vm)
+{
+	if (!vm->rs)
+		return;
+	kvm_faults_destroy(vm);
+	run_kick_all(vm);
+	run_wait_all(vm);
+	watch_end(vm);
+	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
+	pages_destroy(vm);
+	for (unsigned i = 0; i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+
+		if (v->thread && v->thread->started) {
+			v->thread->job = JOB_QUIT;
+			gate_post(&v->thread->go);
+			pthread_join(v->thread->thread, NULL);
+		}
+		access_decoder_destroy(v->thread ? v->thread->accesses : NULL);
+		free(v->thread);
+		v->thread = NULL;
+	}
+	kvm_mmu_destroy(vm);
+	rootwake_destroy(vm);
+	plant_free(vm->rs);
+	trap_page_free(vm->rs);
+	pthread_mutex_destroy(&vm->rs->board_lock);
+	pthread_mutex_destroy(&vm->rs->lay_lock);
+	free(vm->rs);
+	vm->rs = NULL;
+}
+
+void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
+{
+	struct kvcpu *v = &vm->vcpu[vcpu];
+	struct kvcpu_run *t = v->thread;
+
+	if (!t)
+		return;
+	if (t->io != IO_NONE && !vcpu_load(v, NULL)) {
+		vcpu_give(v, JOB_FORGET, 0);
+		run_wait_all(vm);
+	}
+	t->pending = t->exc_shown = t->rep = false;
+	/* An access to an armed page that was not looked at yet began with other registers than these. */
+	t->at_known = false;
+}

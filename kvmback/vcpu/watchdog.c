@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Looking after the steps of a lone vCPU, which the debugger's thread does itself: some instructions never come back from
+ * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps and sleeps for good
+ * while there are none, so that a step costs no system call for it.
+ */
+#include "kvmback/fault/fault.h"
+#include "kvmback/vcpu/run.h"
+
+/* True where the vCPU was in a job of steps all the time and none was made. */
+static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool busy)
+{
+	unsigned parked;
+
+	/* One that stands inside a fault is not stuck: the debugger looks at it. */
+	if (kvm_parked(&v->vm->m, &parked))
+		return false;
+	return busy && vcpu_busy(v) && v->thread->job == JOB_STEP && atomic_load(&v->vm->rs->watch.jobs) == job &&
+	       atomic_load(&v->thread->steps) == steps;
+}
+
+/* One look. False where there was nothing to look at since the last one. */
+static bool look(struct kvcpu *v)
+{
+	struct watch *w = &v->vm->rs->watch;
+	unsigned seen = atomic_load(&w->go.value);
+	unsigned job = atomic_load(&w->jobs);
+	unsigned long steps = atomic_load(&v->thread->steps);
+	bool busy = vcpu_busy(v);
+
+	if (atomic_load(&w->quit))
+		return false;
+	if (!gate_wait(&w->go, seen, STUCK_NS) && no_progress(v, job, steps, busy)) {
+		atomic_store(&v->thread->stuck, true);
+		vcpu_kick(v);
+	}
+	return busy || vcpu_busy(v) || atomic_load(&w->jobs) != job;
+}
+
+static void *watch_main(void *arg)
+{
+	struct kvcpu *v = arg;
+	struct watch *w = &v->vm->rs->watch;
+
+	while (!atomic_load(&w->quit)) {
+		unsigned seen = atomic_load(&w->go.value);
+
+		atomic_store(&w->awake, false);
+		/* A job that began before awake was false did not raise the gate. */
+		if (!vcpu_busy(v) && !atomic_load(&w->quit))
+			gate_wait(&w->go, seen, 0);
+		atomic_store(&w->awake, true);
+		while (look(v))
+			;
+	}
+	return NULL;
+}
+
+int watch_start(struct kvm_vm *vm, struct err *e)
+{
+	struct watch *w = &vm->rs->watch;
+	sigset_t old, all;
+
+	if (w->started)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int rc = pthread_create(&w->thread, NULL, watch_main, &vm->vcpu[0]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return err_errno(e, rc, "run the vCPU" WHY "no thread to look after it" TRY "fewer processes");
+	w->started = true;
+	return 0;
+}
+
+void watch_begin(struct kvm_vm *vm)
+{
+	struct watch *w = &vm->rs->watch;
+
+	atomic_fetch_add(&w->jobs, 1);
+	if (!atomic_load(&w->awake))
+		gate_post(&w->go);
+}
+
+void watch_end(struct kvm_vm *vm)
+{
+	struct watch *w = &vm->rs->watch;
+
+	if (!w->started)
+		return;
+	atomic_store(&w->quit, true);
+	gate_post(&w->go);
+	pthread_join(w->thread, NULL);
+	w->started = false;
+}

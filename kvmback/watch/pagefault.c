@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The thread that answers faults on armed pages.
+ *
+ * The order in which a fault is answered is what makes it exact: first the signal, then the page. A fault of the guest's own
+ * access is given up by the signal (KVM_RUN: EINTR, nothing executed); a copy by KVM's emulator cannot be, it waits for the
+ * page, completes the instruction and finds the signal before the next. With several vCPUs the others come out first, so
+ * that nobody runs past an open page.
+ *
+ * A message may be old when it is read, or answered: its access given up, made again, or done. So each is answered for one
+ * entry into the guest, and the vCPU is held there (it neither leaves KVM_RUN nor enters it) until the answer is given. One
+ * that is late is dropped; whoever waits still is woken, and asks again.
+ */
+#include "kvmback/watch/pages_impl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "kvmback/kernel/kview.h"
+
+#define LATE_NS 50000
+
+/* ---- faults */
+
+void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
+
+static void at(struct pages *p, const struct message *m, enum answer_at point)
+{
+	if (pages_answering)
+		pages_answering(p, m, point);
+}
+
+static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (vm->vcpu[i].thread && vm->vcpu[i].thread->tid == tid)
+			return &vm->vcpu[i];
+	return NULL;
+}
+
+static bool in_guest(unsigned entry)
+{
+	return entry & 1;
+}
+
+/* Where the instruction began, for an access of KVM's emulator that will be done when the vCPU comes out. The vCPU is held.
+ */
+static void note_regs(struct kvcpu *v, unsigned entry)
+{
+	struct kvcpu_run *t = v->thread;
+
+	t->at_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, t->at_gpr, &t->at_rip);
+	t->at_entry = (entry + 1) & ~ENTRIES_HELD;
+}
+
+/* The next message, with the entry into the guest that it is about: whoever waits is in KVM_RUN while it is read, so that
+ * is the entry where it is the same before and after. */
+static bool next_message(struct pages *p, struct message *m)
+{
+	struct kvm_vm *vm = p->vm;
+	struct kvcpu *v;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		p->entry[i] = vcpu_entry(&vm->vcpu[i]);
+	if (!uffd_next(&p->uffd, &m->f))
+		return false;
+	v = vcpu_of(vm, m->f.tid);
+	m->entry = v ? p->entry[v->index] : 0;
+	m->sure = v && vcpu_entry(v) == m->entry;
+	return true;
+}
+
+void pages_keep_message(struct pages *p, const struct message *m)
+{
+	for (size_t i = 0; i < p->n_kept; i++)
+		if (p->kept[i].f.tid == m->f.tid && p->kept[i].f.hva == m->f.hva) {
+			p->kept[i] = *m;
+			return;
+		}
+	if (pages_grow(&p->kept, p->n_kept, &p->cap_kept, sizeof(*p->kept)))
+		p->kept[p->n_kept++] = *m;
+	else
+		uffd_wake(&p->uffd, m->f.hva); /* it is asked for again */
+}
+
+static bool take_kept(struct pages *p, struct message *out)
+{
+	if (!p->n_kept)
+		return false;
+	*out = p->kept[0];
+	p->n_kept--;
+	memmove(p->kept, p->kept + 1, p->n_kept * sizeof(*p->kept));
+	return true;
+}
+
+/* Does this vCPU wait for a page of whoever armed it? */
+static bool waits(const struct pages *p, const struct kvcpu *v)
+{
+	for (size_t i = 0; i < p->n_kept; i++)
+		if (p->kept[i].f.tid == v->thread->tid && p->kept[i].sure && p->kept[i].entry == vcpu_entry(v))
+			return true;
+	return false;
+}
+
+static void others_out(struct pages *p, const struct kvcpu *me)
+{
+	struct kvm_vm *vm = p->vm;
+	struct message m;
+
+	/* Nobody begins to run behind our back. */
+	while (atomic_load(&vm->rs->letting))
+		sched_yield();
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]))
+			vcpu_kick(&vm->vcpu[i]);
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		while (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]) && !waits(p, &vm->vcpu[i])) {
+			struct pollfd pfd = {.fd = p->uffd.fd, .events = POLLIN};
+			struct timespec t = {.tv_nsec = LATE_NS};
+
+			(void)ppoll(&pfd, 1, &t, NULL);
+			while (next_message(p, &m))
+				pages_keep_message(p, &m);
+		}
+}
+
+static void open_page(struct pages *p, const struct uffd_fault *f)
+{
+	if (f->protect)
+		(void)!uffd_protect(&p->uffd, f->hva, PAGE_SIZE_4K, false);
+	else
+		uffd_continue(&p->uffd, f->hva, false);
+}
+
+/* Opened and noted at once, so that whoever arms again finds all that is open. */
+static void open_noted(struct pages *p, const struct uffd_fault *f)
+{
+	pthread_mutex_lock(&p->lock);
+	pages_keep_before(p, f->hva);
+	open_page(p, f);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* With lock held. */
+static bool armed_at(const struct pages *p, const struct uffd_fault *f)
+{
+	const struct armed *a = pages_find_armed(p, f->hva);
+
+	return a && (f->protect || a->drop);
+}
+
+static bool is_mine(struct pages *p, const struct uffd_fault *f)
+{
+	pthread_mutex_lock(&p->lock);
+	bool mine = armed_at(p, f);
+	pthread_mutex_unlock(&p->lock);
+	return mine;
+}
+
+/* Protected though nothing is behind it any more. */
+static void open_disarmed(struct pages *p, const struct uffd_fault *f)
+{
+	pthread_mutex_lock(&p->lock);
+	if (!armed_at(p, f))
+		open_page(p, f);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* The vCPU is held in KVM_RUN. What it does there from now on, until the signal brings it out, is one instruction; a thread
+ * that waits with a signal pending asks again and again, and the instruction may be done by the last time. */
+static void touched(struct kvcpu *v, unsigned entry)
+{
+	struct kvcpu_run *t = v->thread;
+
+	if (atomic_load(&t->touched) && t->at_entry == ((entry + 1) & ~ENTRIES_HELD))
+		return;
+	note_regs(v, entry);
+	atomic_store(&t->touched, true);
+	vcpu_immediate_exit(v, true);
+	(void)tgkill(getpid(), t->tid, KICK_SIGNAL);
+}
+
+/* Hold the vCPU in the very KVM_RUN that the message is from. False: it has come out meanwhile, or nobody knows; it asks
+ * again if it is still there. */
+static bool hold(struct pages *p, const struct message *m, struct kvcpu *v)
+{
+	if (m->sure && vcpu_hold(v, m->entry))
+		return true;
+	uffd_wake(&p->uffd, m->f.hva);
+	return false;
+}
+
+/* Others that came to an armed page meanwhile: all of them are out when the first is. */
+static void answer_others(struct pages *p, const struct kvcpu *me)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < p->n_kept; i++) {
+		const struct message m = p->kept[i];
+		struct kvcpu *v = vcpu_of(p->vm, m.f.tid);
+
+		if (!v || v == me || !is_mine(p, &m.f)) {
+			p->kept[out++] = m;
+		} else if (in_guest(m.entry) && hold(p, &m, v)) {
+			touched(v, m.entry);
+			open_noted(p, &m.f);
+			vcpu_let(v);
+		}
+	}
+	p->n_kept = out;
+}
+
+static void answer_vcpu(struct pages *p, const struct message *m, struct kvcpu *v)
+{
+	/* Before others are kicked: nobody lets them go on but for this one's news. */
+	if (!hold(p, m, v))
+		return;
+	if (!atomic_load(&v->thread->quiet)) {
+		if (p->vm->m.vcpus > 1)
+			others_out(p, v);
+		at(p, m, ANSWER_OTHERS_OUT);
+		touched(v, m->entry);
+		answer_others(p, v);
+	}
+	at(p, m, ANSWER_SIGNALLED);
+	open_noted(p, &m->f);
+	at(p, m, ANSWER_OPENED);
+	vcpu_let(v);
+}
+
+/* An access that is none of the guest's: by an ioctl, of the debugger's thread or of a lone vCPU's while it is out. Nobody
+ * runs meanwhile, or it was given up before it was answered; a vCPU that starts arms the page again. */
+static void answer_idle(struct pages *p, const struct uffd_fault *f)
+{
+	struct kvm_vm *vm = p->vm;
+	unsigned n, entry;
+
+	for (n = 0; n < vm->m.vcpus; n++) {
+		entry = vcpu_entry(&vm->vcpu[n]);
+		if (in_guest(entry) || !vcpu_hold(&vm->vcpu[n], entry))
+			break;
+	}
+	if (n == vm->m.vcpus)
+		open_noted(p, f);
+	else
+		uffd_wake(&p->uffd, f->hva);
+	while (n)
+		vcpu_let(&vm->vcpu[--n]);
+}
+
+/* The watchpoints' part in a fault; false where they have none. */
+static bool answer(struct pages *p, const struct message *m)
+{
+	struct kvcpu *v = vcpu_of(p->vm, m->f.tid);
+	bool mine = is_mine(p, &m->f);
+
+	/* A page that is protected and missing: missing comes first, and is fault stepping's. */
+	if (!mine && !m->f.protect)
+		return false;
+	at(p, m, ANSWER_READ);
+	p->last = v ? v->index : p->last;
+	if (!mine)
+		open_disarmed(p, &m->f);
+	else if (v && in_guest(m->entry))
+		answer_vcpu(p, m, v);
+	else if (!v || vcpu_runs_here(v))
+		answer_idle(p, &m->f);
+	else
+		/* A vCPU's own thread does nothing but run it. */
+		uffd_wake(&p->uffd, m->f.hva);
+	at(p, m, ANSWER_DONE);
+	return true;
+}
+
+bool pages_next(struct kvm_vm *vm, struct uffd_fault *out)
+{
+	struct pages *p = vm->pages;
+	struct message m;
+
+	while (p && (take_kept(p, &m) || next_message(p, &m)))
+		if (!answer(p, &m)) {
+			*out = m.f;
+			return true;
+		}
+	return false;
+}
+
+static void answer_all(struct pages *p)
+{
+	struct uffd_fault f;
+
+	pthread_mutex_lock(&p->reader);
+	/* Nobody steps through faults now: a page that is missing for that is simply given. */
+	while (!p->direct && pages_next(p->vm, &f))
+		uffd_continue(&p->uffd, f.hva, pages_protected(p, f.hva));
+	pthread_mutex_unlock(&p->reader);
+}
+
+/* Waking a CPU that sleeps takes longer than all the rest of an answer, so the thread waits where the vCPU runs, which
+ * sleeps while it is answered. Where it may not, it stays. */
+static void follow(struct pages *p)
+{
+	int cpu = atomic_load_explicit(&p->vm->vcpu[p->last].thread->cpu, memory_order_relaxed);
+	cpu_set_t set;
+
+	if (cpu == p->cpu || cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET((unsigned)cpu, &p->allowed))
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	if (!pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
+		p->cpu = cpu;
+}
+
+/* What to wait for; false: quit. */
+static bool poll_begin(struct pages *p, struct pollfd pfd[2])
+{
+	pthread_mutex_lock(&p->reader);
+	bool on = !p->quit;
+	p->polling = on && !p->direct && !p->hold && p->uffd.fd >= 0;
+	pfd[0] = (struct pollfd){.fd = p->wake, .events = POLLIN};
+	pfd[1] = (struct pollfd){.fd = p->polling ? p->uffd.fd : -1, .events = POLLIN};
+	pthread_mutex_unlock(&p->reader);
+	return on;
+}
+
+static void poll_end(struct pages *p)
+{
+	pthread_mutex_lock(&p->reader);
+	p->polling = false;
+	pthread_cond_broadcast(&p->out);
+	pthread_mutex_unlock(&p->reader);
+}
+
+static void *pages_main(void *arg)
+{
+	struct pages *p = arg;
+	struct pollfd pfd[2];
+
+	while (poll_begin(p, pfd)) {
+		uint64_t n;
+
+		follow(p);
+		(void)poll(pfd, 2, -1);
+		poll_end(p);
+		if (pfd[0].revents && read(p->wake, &n, sizeof(n)) < 0)
+			continue; /* somebody else has emptied it: an eventfd does not fail otherwise */
+		if (pfd[1].revents)
+			answer_all(p);
+	}
+	return NULL;
+}
+
+/* Let the thread see what has changed. */
+static void wake(struct pages *p)
+{
+	uint64_t one = 1;
+
+	if (write(p->wake, &one, sizeof(one)) < 0)
+		return; /* full: then it is awake anyway */
+}
+
+void pages_direct(struct pages *p, bool on)
+{
+	bool was;
+
+	pthread_mutex_lock(&p->reader);
+	was = p->direct;
+	p->direct = on;
+	pthread_mutex_unlock(&p->reader);
+	if (was != on)
+		wake(p);
+}
+
+/* ---- life */
+
+static int start_thread(struct pages *p, const char *what, struct err *e)
+{
+	sigset_t all, old;
+
+	if (p->has_thread)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int rc = pthread_create(&p->thread, NULL, pages_main, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return err_errno(e, rc, "%s" WHY "no thread to answer page faults" TRY "fewer processes", what);
+	p->has_thread = true;
+	return 0;
+}
+
+static int create(struct kvm_vm *vm, const char *what, struct err *e)
+{
+	struct pages *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return err_nomem(e, what);
+	p->vm = vm;
+	uffd_init(&p->uffd);
+	p->cpu = -1;
+	if (sched_getaffinity(0, sizeof(p->allowed), &p->allowed))
+		CPU_ZERO(&p->allowed);
+	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->wake < 0) {
+		int saved = errno;
+
+		free(p);
+		return err_errno(e, saved, "%s" WHY "eventfd" TRY "a higher ulimit -n", what);
+	}
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->reader, NULL);
+	pthread_cond_init(&p->out, NULL);
+	vm->pages = p;
+	return 0;
+}
+
+int pages_get(struct kvm_vm *vm, const char *what, struct pages **out, struct err *e)
+{
+	int rc = vm->pages ? 0 : create(vm, what, e);
+	bool closed = !rc && vm->pages->uffd.fd < 0;
+
+	if (closed) {
+		pthread_mutex_lock(&vm->pages->reader);
+		rc = uffd_open(&vm->pages->uffd, what, e);
+		pthread_mutex_unlock(&vm->pages->reader);
+	}
+	if (!rc)
+		rc = start_thread(vm->pages, what, e);
+	if (!rc && closed)
+		wake(vm->pages);
+	if (!rc)
+		*out = vm->pages;
+	return rc;
+}
+
+struct uffd *pages_uffd(struct pages *p)
+{
+	return &p->uffd;
+}
+
+void pages_close(struct pages *p)
+{
+	pthread_mutex_lock(&p->reader);
+	/* A poll under way would keep the file, and with it all registrations. */
+	p->hold = true;
+	wake(p);
+	while (p->polling)
+		pthread_cond_wait(&p->out, &p->reader);
+	pthread_mutex_lock(&p->lock);
+	uffd_close(&p->uffd);
+	p->n_kept = 0;
+	pthread_mutex_unlock(&p->lock);
+	p->hold = false;
+	pthread_mutex_unlock(&p->reader);
+}
+
+void pages_destroy(struct kvm_vm *vm)
+{
+	struct pages *p = vm->pages;
+
+	if (!p)
+		return;
+	pages_forget(vm);
+	pages_close(p);
+	if (p->has_thread) {
+		pthread_mutex_lock(&p->reader);
+		p->quit = true;
+		pthread_mutex_unlock(&p->reader);
+		wake(p);
+		pthread_join(p->thread, NULL);
+	}
+	close(p->wake);
+	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->reader);
+	pthread_cond_destroy(&p->out);
+	free(p->piece);
+	free(p->armed);
+	free(p->opened);
+	free(p->kept);
+	free(p);
+	vm->pages = NULL;
+}

@@ -130,7 +130,7 @@ int kvm_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err
 /* run.c, step.c, plant.c */
 int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */
 void kvm_run_deinit(struct kvm_vm *vm);			     /* joins the threads */
-int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
+int kvm_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e);
 void kvm_interrupt(struct machine *m);
 int kvm_plant(struct machine *m, struct plant *p, struct err *e);
 int kvm_unplant(struct machine *m, int id, struct err *e);

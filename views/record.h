@@ -10,7 +10,7 @@
 #include "core/board/board.h"
 #include "core/debug/backtrace.h"
 #include "core/stop/breakpoint.h"
-#include "core/debug/disas.h"
+#include "core/cpu/disas.h"
 #include "core/debug/snap.h"
 #include "core/machine/machine.h"
 

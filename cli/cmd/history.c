@@ -9,7 +9,7 @@
 
 #include "cli/cmd/data.h"
 #include "cli/cmd/run.h"
-#include "core/run/reverse.h"
+#include "core/debug/reverse.h"
 
 /* ---- checkpoints */
 

@@ -6,7 +6,7 @@
 #define KVMSCOPE_CLI_SESSION_H
 
 #include "cli/session/xformat.h"
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 #include "core/debug/expr.h"
 #include "core/debug/snap.h"
 #include "core/load/image.h"

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 struct climb {
 	struct debugger *d;

@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_BACKTRACE_H
 #define KVMSCOPE_CORE_DEBUG_BACKTRACE_H
 
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 #define BACKTRACE_MAX 4096
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 void history_clear(struct history *h)
 {

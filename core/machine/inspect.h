@@ -9,7 +9,7 @@
 #include "core/base/err.h"
 #include "core/mem/memslot.h"
 #include "core/mem/paging.h"
-#include "core/machine/stop.h"
+#include "core/run/stop.h"
 
 /* Where a value came from. */
 enum source { SOURCE_KVM, SOURCE_KERNEL, SOURCE_SOFT };

@@ -230,28 +230,35 @@ static bool slot_told(struct machine *m, unsigned vcpu, struct stop *out)
 	       machine_slot_stop(m, vcpu, r.rip, out);
 }
 
-int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+int machine_run_job(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
 {
-	const char *what = kind == RUN_STEP ? "step" : "continue";
+	const char *what = job->kind == RUN_STEP ? "step" : "continue";
 	struct stop stop = {.reason = STOP_NONE, .slot = -1};
-	int rc = machine_check_vcpu(m, vcpu, what, e);
+	int rc = machine_check_vcpu(m, job->vcpu, what, e);
 
 	if (rc)
 		return rc;
-	if (kind == RUN_STEP && !count)
+	if (job->kind == RUN_STEP && !job->count)
 		return err_set(e, -EINVAL, "step" WHY "0 instructions were asked for" TRY "1 or more");
 	if (m->running)
 		return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
-	if (slot_told(m, vcpu, out))
+	if (slot_told(m, job->vcpu, out))
 		return 0;
 	m->running = true;
 	if (m->interrupted && m->interrupted())
 		m->ops->interrupt(m);
-	rc = m->ops->run(m, kind, vcpu, count, &stop, e);
+	rc = m->ops->run(m, job, &stop, e);
 	m->running = false;
 	if (!rc)
 		*out = stop;
 	return rc;
+}
+
+int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+{
+	struct run_job job = {.kind = kind, .vcpu = vcpu, .count = count, .passed = RUN_PASSED_ALL};
+
+	return machine_run_job(m, &job, out, e);
 }
 
 void machine_interrupt(struct machine *m)

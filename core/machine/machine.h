@@ -15,7 +15,7 @@
 #include "core/machine/inspect.h"
 #include "core/mem/memop.h"
 #include "core/mem/memslot.h"
-#include "core/machine/stop.h"
+#include "core/run/run.h"
 
 struct machine;
 struct machine_ops;
@@ -113,11 +113,9 @@ int machine_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct er
 /* Back to reset state: registers, events, SMM; slots and plants stay. */
 int machine_reset(struct machine *m, struct err *e) MUST_USE;
 
-/* Running. RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu,
- * count times, the others standing still, and stops early for anything but a step. RUN_CONTINUE lets all vCPUs go until one
- * stops. Neither reports a breakpoint at the rip where that vCPU starts. The stop is a result; an error means nothing ran.
- */
-enum run_kind { RUN_CONTINUE, RUN_STEP };
+/* Run a job (core/run/run.h) on the calling thread until it stops. The stop is a result; an error means nothing ran. */
+int machine_run_job(struct machine *m, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
+/* The same with all vCPUs past what is planted where they start. */
 int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
 		struct err *e) MUST_USE;
 /* Make a running machine_run() stop with STOP_INTERRUPTED (or not start). From any thread or a signal handler. */

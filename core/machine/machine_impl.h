@@ -58,12 +58,11 @@ struct machine_ops {
 	void (*walk_lock)(struct machine *m);
 	void (*walk_unlock)(struct machine *m); /* O */
 
-	int (*run)(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
-		   struct err *e);					     /* M */
-	void (*interrupt)(struct machine *m);				     /* M, async-signal-safe */
-	int (*plant)(struct machine *m, struct plant *p, struct err *e);     /* M */
-	int (*unplant)(struct machine *m, int id, struct err *e);	     /* M */
-	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
+	int (*run)(struct machine *m, struct run_job *job, struct stop *out, struct err *e); /* M */
+	void (*interrupt)(struct machine *m);						     /* M, async-signal-safe */
+	int (*plant)(struct machine *m, struct plant *p, struct err *e);		     /* M */
+	int (*unplant)(struct machine *m, int id, struct err *e);			     /* M */
+	int (*set_catch)(struct machine *m, uint32_t events, struct err *e);		     /* M */
 
 	/* O. */
 	int (*mmu_catch)(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);

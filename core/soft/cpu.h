@@ -18,7 +18,7 @@
 
 #include "core/board/board.h"
 #include "core/soft/mmu/shadow.h"
-#include "core/machine/stop.h"
+#include "core/run/stop.h"
 
 struct soft_cpu;
 struct soft_machine;

@@ -29,9 +29,7 @@ struct soft_faults {
 	pthread_t thread;
 	enum state state;
 	/* the run under way on the thread */
-	enum run_kind kind;
-	unsigned vcpu;
-	uint64_t count;
+	struct run_job job;
 	struct stop stop;
 	/* the fault at hand */
 	struct soft_cpu *cpu;
@@ -139,7 +137,7 @@ static void *guest(void *arg)
 	struct soft_faults *f = arg;
 	struct stop stop = {.slot = -1};
 
-	soft_run_here(f->m, f->kind, f->vcpu, f->count, &stop);
+	soft_run_here(f->m, &f->job, &stop);
 	pthread_mutex_lock(&f->lock);
 	f->stop = stop;
 	f->state = DONE;
@@ -172,13 +170,11 @@ static void release(struct soft_faults *f)
 	wait_for_guest(f);
 }
 
-static int start(struct soft_faults *f, enum run_kind kind, unsigned vcpu, uint64_t count, struct err *e)
+static int start(struct soft_faults *f, const struct run_job *job, struct err *e)
 {
 	int rc;
 
-	f->kind = kind;
-	f->vcpu = vcpu;
-	f->count = count;
+	f->job = *job;
 	f->state = GOING;
 	rc = pthread_create(&f->thread, NULL, guest, f);
 	if (rc) {
@@ -205,16 +201,15 @@ bool soft_faults_take_run(struct soft_machine *m)
 	return m->faults && (m->faults->armed || m->faults->state == PARKED);
 }
 
-int soft_faults_run(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
-		    struct err *e)
+int soft_faults_run(struct soft_machine *m, struct run_job *job, struct stop *out, struct err *e)
 {
 	struct soft_faults *f = m->faults;
 	int rc;
 
-	if (f->state == PARKED && kind == RUN_STEP) {
+	if (f->state == PARKED && job->kind == RUN_STEP) {
 		give_up(f);
 		f->quiet = true;
-		soft_run_here(m, kind, vcpu, count, out);
+		soft_run_here(m, job, out);
 		f->quiet = false;
 		return 0;
 	}
@@ -223,12 +218,12 @@ int soft_faults_run(struct soft_machine *m, enum run_kind kind, unsigned vcpu, u
 		release(f);
 		/* What was under way was a step: it is done, and going on is what was asked for. */
 		if (f->state == IDLE && f->stop.reason == STOP_STEP) {
-			rc = start(f, kind, vcpu, count, e);
+			rc = start(f, job, e);
 			if (rc)
 				return rc;
 		}
 	} else {
-		rc = start(f, kind, vcpu, count, e);
+		rc = start(f, job, e);
 		if (rc)
 			return rc;
 	}
@@ -244,7 +239,7 @@ int soft_fault_step(struct machine *base, struct stop *out, struct err *e)
 	if (!f || !f->armed)
 		return err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
 	if (f->state != PARKED)
-		return soft_faults_run(m, RUN_CONTINUE, 0, 1, out, e);
+		return soft_faults_run(m, &(struct run_job){.kind = RUN_CONTINUE, .passed = RUN_PASSED_ALL}, out, e);
 	release(f);
 	*out = f->stop;
 	return 0;

@@ -16,8 +16,7 @@ int soft_fault_stages(struct machine *m, struct fault_stage_list *out, struct er
 
 /* True while a run has to go by way of soft_faults_run(). */
 bool soft_faults_take_run(struct soft_machine *m);
-int soft_faults_run(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
-		    struct err *e) MUST_USE;
+int soft_faults_run(struct soft_machine *m, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
 void soft_faults_rearm(struct soft_machine *m);	  /* vCPUs' hooks as what is armed says */
 void soft_faults_destroy(struct soft_machine *m); /* a parked vCPU is let go first */
 

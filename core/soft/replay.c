@@ -3,7 +3,7 @@
  * Running what has run before. The machine is deterministic but for the debugger's own doings: which vCPU it stepped, where
  * it woke halted ones. Those are in a log of switches, which a replay follows instead of the turns; so from a state that was
  * saved any later position is reached exactly, whatever breakpoints and steps there were. The debugger's changes to memory
- * and registers are not in it: who records saves the state behind each of them (core/run/reverse.c).
+ * and registers are not in it: who records saves the state behind each of them (core/debug/reverse.c).
  */
 #include "core/soft/replay.h"
 

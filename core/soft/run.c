@@ -340,39 +340,41 @@ static void cont(struct soft_machine *m, struct stop *out)
 	}
 }
 
-void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out)
+void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out)
 {
+	unsigned vcpu = job->vcpu;
+
 	walk_lock_take(&m->walk);
 	bool all = all_halted(m);
 
 	soft_mmu_go(m);
-	if (kind == RUN_CONTINUE && soft_mmu_stop(m->cpu[vcpu], out))
+	if (job->kind == RUN_CONTINUE && soft_mmu_stop(m->cpu[vcpu], out))
 		return; /* the stop before came first */
 	for (unsigned i = 0; i < m->m.vcpus; i++) {
 		m->cpu[i]->skip_plant = true;
 		/* Halted all of them, and told to go on: there is nothing to wake them but the debugger. */
-		if (all || (kind == RUN_STEP && i == vcpu))
+		if (all || (job->kind == RUN_STEP && i == vcpu))
 			m->cpu[i]->halted = false;
 	}
 	if (all)
-		soft_log_switch(m, kind == RUN_STEP ? vcpu : m->sched.turn, true);
-	if (kind == RUN_STEP)
-		step(m, m->cpu[vcpu], count, out);
+		soft_log_switch(m, job->kind == RUN_STEP ? vcpu : m->sched.turn, true);
+	if (job->kind == RUN_STEP)
+		step(m, m->cpu[vcpu], job->count, out);
 	else
 		cont(m, out);
 	walk_lock_give(&m->walk);
 }
 
-int soft_run(struct machine *base, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+int soft_run(struct machine *base, struct run_job *job, struct stop *out, struct err *e)
 {
 	struct soft_machine *m = soft_of(base);
 
 	int rc = 0;
 
 	if (soft_faults_take_run(m))
-		rc = soft_faults_run(m, kind, vcpu, count, out, e);
+		rc = soft_faults_run(m, job, out, e);
 	else
-		soft_run_here(m, kind, vcpu, count, out);
+		soft_run_here(m, job, out);
 	atomic_store(&m->interrupted, false); /* what came when it had stopped already is not the next run's */
 	return rc;
 }

@@ -9,7 +9,7 @@
 
 struct soft_cpu;
 
-int soft_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
+int soft_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e);
 void soft_interrupt(struct machine *m);
 int soft_set_catch(struct machine *m, uint32_t events, struct err *e);
 

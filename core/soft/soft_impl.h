@@ -76,7 +76,7 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out);
 void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake);
 
 /* run.c: run on the calling thread. */
-void soft_run_here(struct soft_machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out);
+void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out);
 
 /* mem.c: guest memory as table walks of this CPU see it, A/D updates included. */
 void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem);

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 /* The catch event behind a reason; 0 for faults. False where the reason is none that catchpoints are about. */
 static bool event_of(enum stop_reason r, uint32_t *event)

@@ -4,7 +4,7 @@
  * appends to a bounded text. Only exceptions and guest accesses look anything up (a walk, a slot); steps stay cheap, since
  * every stop is told by one of these sentences.
  */
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 #include <stdarg.h>
 #include <stdio.h>

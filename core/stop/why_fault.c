@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 static const struct {
 	const char *mnemonic, *name;

@@ -6,7 +6,7 @@
 #define KVMSCOPE_CORE_DEBUG_WHY_FAULT_H
 
 #include "core/cpu/smm.h"
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 struct why {
 	struct debugger *d;

@@ -53,7 +53,7 @@ unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
 		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == tid)
 			return i;
-	return f->vcpu;
+	return f->job.vcpu;
 }
 
 /* Zaps and syncs come with CR3 loads and the debugger's own doing as well: outside of a fault they are told with fault 0.
@@ -182,7 +182,7 @@ static void *runner(void *arg)
 		if (f->quit)
 			return NULL;
 		f->stop = (struct stop){.slot = -1};
-		f->rc = kvm_run_here(f->vm, f->kind, f->vcpu, f->count, &f->stop, &f->err);
+		f->rc = kvm_run_here(f->vm, &f->job, &f->stop, &f->err);
 		if (write(f->done, &one, sizeof(one)) < 0)
 			continue; /* an eventfd takes eight bytes as long as it is open */
 	}
@@ -303,7 +303,7 @@ static uint64_t now_ns(void)
 /* Nothing parks at the moment. Who is kicked may come to an armed page all the same, see leaves(). */
 static void end_turn(struct kvm_faults *f)
 {
-	if (f->kind != RUN_CONTINUE || f->vm->m.vcpus == 1 || now_ns() - f->turn_ns < TURN_NS)
+	if (f->job.kind != RUN_CONTINUE || f->vm->m.vcpus == 1 || now_ns() - f->turn_ns < TURN_NS)
 		return;
 	run_end_turn(f->vm);
 	f->turn_ns = now_ns();
@@ -440,7 +440,7 @@ static bool give_up_unless_done(struct kvm_faults *f, unsigned vcpu)
 	return true;
 }
 
-static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64_t count, bool pass, struct err *e)
+static int start(struct kvm_faults *f, const struct run_job *job, bool pass, struct err *e)
 {
 	int rc = faults_remember_regs(f, e);
 
@@ -456,9 +456,8 @@ static int start(struct kvm_faults *f, enum run_kind kind, unsigned vcpu, uint64
 	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
 		if (f->vm->vcpu[i].thread->tid)
 			trace_thread(f->trace, f->vm->vcpu[i].thread->tid);
-	f->kind = kind;
-	f->vcpu = f->who = vcpu;
-	f->count = count;
+	f->job = *job;
+	f->who = job->vcpu;
 	err_clear(&f->err);
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
 	f->turn_ns = now_ns();
@@ -485,13 +484,13 @@ bool kvm_faults_take_run(const struct kvm_vm *vm)
 	return vm->faults && (vm->faults->armed || vm->faults->state == PARKED);
 }
 
-int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+int kvm_faults_run(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e)
 {
 	struct kvm_faults *f = vm->faults;
-	bool step_first = f->state == PARKED && kind == RUN_STEP;
+	bool step_first = f->state == PARKED && job->kind == RUN_STEP;
 	int rc = 0;
 
-	if (step_first && give_up_unless_done(f, vcpu))
+	if (step_first && give_up_unless_done(f, job->vcpu))
 		return result(f, out, e);
 	if (f->state == PARKED) {
 		/* Finish this fault, then go on. */
@@ -500,9 +499,9 @@ int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_
 			release(f, false);
 		while (f->state == PARKED && f->log.fault == this_one);
 		if (f->state == IDLE && !f->rc && f->stop.reason == STOP_STEP)
-			rc = start(f, kind, vcpu, count, false, e);
+			rc = start(f, job, false, e);
 	} else {
-		rc = start(f, kind, vcpu, count, step_first, e);
+		rc = start(f, job, step_first, e);
 	}
 	return rc ? rc : result(f, out, e);
 }
@@ -514,7 +513,9 @@ int kvm_fault_step(struct machine *m, struct stop *out, struct err *e)
 	if (!f || !f->armed)
 		return err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
 	if (f->state != PARKED)
-		return kvm_faults_run(kvm_of(m), RUN_CONTINUE, f->vcpu, 1, out, e);
+		return kvm_faults_run(kvm_of(m),
+				      &(struct run_job){.kind = RUN_CONTINUE, .vcpu = f->job.vcpu, .passed = RUN_PASSED_ALL},
+				      out, e);
 	release(f, false);
 	return result(f, out, e);
 }

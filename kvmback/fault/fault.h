@@ -17,8 +17,7 @@ const char *kvm_faults_why(void);
 
 /* True while a run has to go by way of kvm_faults_run(). */
 bool kvm_faults_take_run(const struct kvm_vm *vm);
-int kvm_faults_run(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
-		   struct err *e) MUST_USE;
+int kvm_faults_run(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
 /* The registers of the vCPU that is parked: what kernel memory has, the others as they were when it was let go and named so.
  * False: it is not parked, ask it. */
 bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out);

@@ -23,9 +23,7 @@ struct kvm_faults {
 	struct gate go;
 	int done; /* eventfd: the run is over */
 	int cpu;  /* where the runner is kept; -1: anywhere */
-	enum run_kind kind;
-	unsigned vcpu;
-	uint64_t count;
+	struct run_job job;
 	bool quit;
 	int rc;
 	struct stop stop;

@@ -5,7 +5,7 @@
 #ifndef KVMSCOPE_KVMBACK_STEP_H
 #define KVMSCOPE_KVMBACK_STEP_H
 
-#include "core/debug/disas.h"
+#include "core/cpu/disas.h"
 #include "kvmback/vcpu/run.h"
 
 /* What is known of the instruction at rip, and what the step has changed for itself. */

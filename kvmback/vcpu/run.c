@@ -9,7 +9,7 @@
 #include "kvmback/watch/pages.h"
 #include "kvmback/trace/rootwake.h"
 
-#include "core/debug/access.h"
+#include "core/cpu/access.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -439,12 +439,13 @@ static int ready(struct kvm_vm *vm, struct err *e)
 	return rc;
 }
 
-int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e)
 {
+	unsigned vcpu = job->vcpu;
 	struct stop s = {.slot = -1};
 	int rc = ready(vm, e);
 
-	if (!rc && kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && in_smm(vm))
+	if (!rc && job->kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && in_smm(vm))
 		rc = err_set(e, -EBUSY,
 			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
 			     "c, or vcpu N for the one in SMM",
@@ -454,8 +455,8 @@ int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t 
 	mmu_run_begin(vm);
 	if (atomic_load(&vm->rs->interrupt))
 		tell_interrupted(&vm->vcpu[vcpu], &s);
-	else if (kind == RUN_STEP)
-		rc = run_step(&vm->vcpu[vcpu], count, &s, e);
+	else if (job->kind == RUN_STEP)
+		rc = run_step(&vm->vcpu[vcpu], job->count, &s, e);
 	else
 		rc = run_continue(vm, vcpu, &s, e);
 	atomic_store(&vm->rs->interrupt, false);
@@ -466,13 +467,13 @@ int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t 
 	return 0;
 }
 
-int kvm_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+int kvm_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
 
 	if (kvm_faults_take_run(vm))
-		return kvm_faults_run(vm, kind, vcpu, count, out, e);
-	return kvm_run_here(vm, kind, vcpu, count, out, e);
+		return kvm_faults_run(vm, job, out, e);
+	return kvm_run_here(vm, job, out, e);
 }
 
 /* ---- life */

@@ -181,7 +181,7 @@ static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 }
 
 /* run.c: a run on the calling thread. */
-int kvm_run_here(struct kvm_vm *vm, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e);
+int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e);
 /* In a run by turns, from another thread than the run's: the vCPU that has its turn comes out, where another could run. */
 void run_end_turn(struct kvm_vm *vm);
 /* Neither halted nor outside while another is in emulated SMM. */

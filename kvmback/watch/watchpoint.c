@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#include "core/debug/access.h"
-#include "core/debug/disas.h"
+#include "core/cpu/access.h"
+#include "core/cpu/disas.h"
 
 /* ---- what an instruction accesses */
 

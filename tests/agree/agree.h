@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #include "core/board/board.h"
-#include "core/debug/disas.h"
+#include "core/cpu/disas.h"
 #include "core/machine/machine.h"
 #include "core/soft/soft.h"
 

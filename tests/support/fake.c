@@ -298,8 +298,11 @@ static void play(struct fake *f, struct stop *out)
 	out->rip = f->regs[out->vcpu].rip;
 }
 
-static int op_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
+static int op_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
 {
+	enum run_kind kind = job->kind;
+	unsigned vcpu = job->vcpu;
+	uint64_t count = job->count;
 	struct fake *f = fake_of(m);
 	int rc = fake_failing(m, "run", e);
 

@@ -2,7 +2,7 @@
  *
  * Which memory an instruction touches, by its bytes and registers.
  */
-#include "core/debug/access.h"
+#include "core/cpu/access.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

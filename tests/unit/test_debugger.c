@@ -3,7 +3,7 @@
  * Run control over a scripted machine: which stops are told, how hits count, and that next, until and finish plant and take
  * out what they need.
  */
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 #include <errno.h>
 #include <setjmp.h>

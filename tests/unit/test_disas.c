@@ -2,7 +2,7 @@
  *
  * The disassembler in its three widths: text, lengths, kinds and targets of instructions whose encoding is known.
  */
-#include "core/debug/disas.h"
+#include "core/cpu/disas.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

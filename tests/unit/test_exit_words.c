@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 #include "tests/support/longguest.h"
 
 static struct debugger d;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "core/machine/inspect.h"
-#include "core/machine/stop.h"
+#include "core/run/stop.h"
 
 static void test_buckets(void **state)
 {

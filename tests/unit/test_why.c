@@ -2,7 +2,7 @@
  *
  * The sentence for each stop reason, word for word.
  */
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

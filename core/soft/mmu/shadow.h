@@ -16,7 +16,7 @@
 #include "core/soft/mmu/mmio.h"
 #include "core/mem/paging.h"
 #include "core/soft/mmu/rmap.h"
-#include "core/machine/stop.h"
+#include "core/run/stop.h"
 
 #define SPTE_P (1ull << 0)
 #define SPTE_W (1ull << 1)

@@ -4,7 +4,7 @@
  * all without capstone's detail mode: what run control asks (call, return, REP, …) follows from the opcode bytes alone and
  * is answered without capstone, since single-stepping asks it for every instruction.
  */
-#include "core/debug/disas.h"
+#include "core/cpu/disas.h"
 
 #include <capstone/capstone.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_CONTROL_H
 #define KVMSCOPE_CORE_DEBUG_CONTROL_H
 
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 /* Id of the one temporary plant; users' ids start at 1. */
 #define TEMP_ID (-1)

@@ -3,13 +3,13 @@
  * Continue and step, and the judgement of each stop: which of the user's breakpoints it is, whether its condition, ignore
  * count or filter lets it through, or whether the guest goes on.
  */
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 int debugger_init(struct debugger *d, struct err *e)
 {

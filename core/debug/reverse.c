@@ -3,13 +3,13 @@
  * Stepping and continuing backwards: restore the last point before, replay, and leave a few more points close to where that
  * ended, since who goes one step back often goes another.
  */
-#include "core/run/reverse.h"
+#include "core/debug/reverse.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 #define NEAR 1024u
 #define SLICE 250000u /* positions between two reports of progress */

@@ -6,7 +6,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_REVERSE_H
 #define KVMSCOPE_CORE_DEBUG_REVERSE_H
 
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 /* Before the vCPU's last n instructions (what other vCPUs did since is undone too). d->stop is a step; its note says where
  * the record begins when that is as far as it goes. -ENODATA: nothing is recorded. */

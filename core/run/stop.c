@@ -2,7 +2,7 @@
  *
  * Names of stop reasons, as scripts see them.
  */
-#include "core/machine/stop.h"
+#include "core/run/stop.h"
 
 const char *stop_reason_name(enum stop_reason r)
 {

@@ -7,7 +7,7 @@
 #define KVMSCOPE_CORE_DEBUG_DEBUGGER_H
 
 #include "core/stop/breakpoint.h"
-#include "core/debug/disas.h"
+#include "core/cpu/disas.h"
 #include "core/debug/history.h"
 #include "core/load/symbols.h"
 

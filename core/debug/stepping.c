@@ -6,13 +6,13 @@
  * people debug here, so a guess is taken only where the bytes before the supposed return address are a call; otherwise the
  * function is stepped through, over its calls, until a return at its own depth has run.
  */
-#include "core/run/debugger.h"
+#include "core/debug/debugger.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/run/control.h"
+#include "core/debug/control.h"
 
 static enum insn_kind kind_at(struct debugger *d, unsigned vcpu, const struct where *w, struct insn *insn)
 {

@@ -3,7 +3,7 @@
  * Memory accesses of one instruction, by capstone's detail mode. What capstone gets wrong or leaves out is put right here:
  * operands that are addresses only (LEA, NOP, prefetch), the stack of PUSH, CALL, RET and their like, directions and sizes.
  */
-#include "core/debug/access.h"
+#include "core/cpu/access.h"
 
 #include <capstone/capstone.h>
 #include <errno.h>

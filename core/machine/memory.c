@@ -195,6 +195,19 @@ static int memop_locked(struct machine *m, unsigned vcpu, const struct memop *op
 	return memop_run(&env, op, regs_cpl(&r), out, e);
 }
 
+static struct machine *memop_lock(struct machine *m)
+{
+	if (m->ops->walk_lock)
+		m->ops->walk_lock(m);
+	return m;
+}
+
+static void memop_unlockp(struct machine **m)
+{
+	if ((*m)->ops->walk_unlock)
+		(*m)->ops->walk_unlock(*m);
+}
+
 int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out, struct err *e)
 {
 	bool writes = op->op == MEMOP_LOGICAL_WRITE || op->op == MEMOP_ABSOLUTE_WRITE || op->op == MEMOP_ABSOLUTE_CMPXCHG;
@@ -203,12 +216,8 @@ int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, stru
 
 	if (rc)
 		return rc;
-	if (m->ops->walk_lock)
-		m->ops->walk_lock(m);
-	rc = memop_locked(m, vcpu, op, out, e);
-	if (m->ops->walk_unlock)
-		m->ops->walk_unlock(m);
-	return rc;
+	_cleanup_(memop_unlockp) struct machine *held __attribute__((unused)) = memop_lock(m);
+	return memop_locked(m, vcpu, op, out, e);
 }
 
 /* ---- host addresses */

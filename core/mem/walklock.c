@@ -20,17 +20,15 @@ void walk_lock_deinit(struct walk_lock *l)
 
 void walk_lock_take(struct walk_lock *l)
 {
-	pthread_mutex_lock(&l->mutex);
+	LOCK_SCOPE(&l->mutex);
 	unsigned ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
 	while (l->serving != ticket)
 		pthread_cond_wait(&l->turn, &l->mutex);
-	pthread_mutex_unlock(&l->mutex);
 }
 
 void walk_lock_give(struct walk_lock *l)
 {
-	pthread_mutex_lock(&l->mutex);
+	LOCK_SCOPE(&l->mutex);
 	l->serving++;
 	pthread_cond_broadcast(&l->turn);
-	pthread_mutex_unlock(&l->mutex);
 }

@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/base/lock.h"
+
 struct walk_lock {
 	pthread_mutex_t mutex;
 	pthread_cond_t turn;
@@ -25,7 +27,22 @@ void walk_lock_deinit(struct walk_lock *l);
 void walk_lock_take(struct walk_lock *l);
 void walk_lock_give(struct walk_lock *l);
 
-/* The holder's, between two instructions: let those go first who wait by now. */
+static inline struct walk_lock *walk_lock_taken(struct walk_lock *l)
+{
+	walk_lock_take(l);
+	return l;
+}
+
+static inline void walk_lock_givep(struct walk_lock **l)
+{
+	walk_lock_give(*l);
+}
+
+/* Holds the lock until the scope ends, as LOCK_SCOPE() does a mutex. */
+#define WALK_LOCK_SCOPE(l)                                                                                                  \
+	_cleanup_(walk_lock_givep) struct walk_lock *LOCK_SCOPE_NAME(__LINE__) __attribute__((unused)) = walk_lock_taken(l)
+
+/* The holder's, between two instructions: let those go first who wait by now. Taken again before it returns. */
 static inline void walk_lock_yield(struct walk_lock *l)
 {
 	if (__builtin_expect(atomic_load_explicit(&l->next, memory_order_relaxed) == l->serving + 1, 1))

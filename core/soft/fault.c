@@ -10,9 +10,9 @@
 #include "core/soft/fault.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 
+#include "core/base/lock.h"
 #include "core/machine/fault_log.h"
 #include "core/soft/exec.h"
 #include "core/soft/run.h"
@@ -82,6 +82,15 @@ static bool fault_matches(struct soft_faults *f, struct soft_cpu *c, const struc
 
 /* ---- the guest's thread */
 
+static void wait_parked(struct soft_faults *f)
+{
+	LOCK_SCOPE(&f->lock);
+	f->state = PARKED;
+	pthread_cond_broadcast(&f->changed);
+	while (f->state == PARKED)
+		pthread_cond_wait(&f->changed, &f->lock);
+}
+
 static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
 {
 	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
@@ -99,13 +108,9 @@ static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_
 	struct slot *s = st->gfn_known ? slot_lookup(&f->m->m.slots, st->gfn << PAGE_SHIFT, c->r.smm, NULL) : NULL;
 	if (s)
 		f->stop.slot = (int)s->id;
-	walk_lock_give(&f->m->walk); /* the tables are whole, and the debugger may want to walk them */
-	pthread_mutex_lock(&f->lock);
-	f->state = PARKED;
-	pthread_cond_broadcast(&f->changed);
-	while (f->state == PARKED)
-		pthread_cond_wait(&f->changed, &f->lock);
-	pthread_mutex_unlock(&f->lock);
+	/* Of soft_run_here(): handed over while parked, as the tables are whole and the debugger may want to walk them. */
+	walk_lock_give(&f->m->walk);
+	wait_parked(f);
 	walk_lock_take(&f->m->walk);
 }
 
@@ -138,35 +143,42 @@ static void *guest(void *arg)
 	struct stop stop = {.slot = -1};
 
 	soft_run_here(f->m, &f->job, &stop);
-	pthread_mutex_lock(&f->lock);
+	LOCK_SCOPE(&f->lock);
 	f->stop = stop;
 	f->state = DONE;
 	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
 	return NULL;
 }
 
 /* ---- the debugger's side */
 
+static enum state wait_while_going(struct soft_faults *f)
+{
+	LOCK_SCOPE(&f->lock);
+	while (f->state == GOING)
+		pthread_cond_wait(&f->changed, &f->lock);
+	return f->state;
+}
+
 /* Until the guest parks or is done; when done its thread is gone. */
 static void wait_for_guest(struct soft_faults *f)
 {
-	pthread_mutex_lock(&f->lock);
-	while (f->state == GOING)
-		pthread_cond_wait(&f->changed, &f->lock);
-	pthread_mutex_unlock(&f->lock);
-	if (f->state == DONE) {
+	if (wait_while_going(f) == DONE) {
 		pthread_join(f->thread, NULL);
 		f->state = IDLE;
 	}
 }
 
-static void release(struct soft_faults *f)
+static void unpark(struct soft_faults *f)
 {
-	pthread_mutex_lock(&f->lock);
+	LOCK_SCOPE(&f->lock);
 	f->state = GOING;
 	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
+}
+
+static void release(struct soft_faults *f)
+{
+	unpark(f);
 	wait_for_guest(f);
 }
 
@@ -248,16 +260,14 @@ int soft_fault_step(struct machine *base, struct stop *out, struct err *e)
 bool soft_parked(const struct machine *base, unsigned *vcpu)
 {
 	struct soft_faults *f = soft_of(base)->faults;
-	bool parked;
 
 	if (!f)
 		return false;
-	pthread_mutex_lock(&f->lock);
-	parked = f->state == PARKED;
-	if (parked)
-		*vcpu = f->cpu->index;
-	pthread_mutex_unlock(&f->lock);
-	return parked;
+	LOCK_SCOPE(&f->lock);
+	if (f->state != PARKED)
+		return false;
+	*vcpu = f->cpu->index;
+	return true;
 }
 
 int soft_fault_stages(struct machine *base, struct fault_stage_list *out, struct err *e)

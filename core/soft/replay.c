@@ -198,6 +198,7 @@ static int diverged(const struct soft_machine *m, uint64_t target, struct err *e
 
 static int replay(struct soft_machine *m, uint64_t target, bool stops, struct stop *out, struct err *e)
 {
+	WALK_LOCK_SCOPE(&m->walk);
 	size_t at = log_at(&m->log, m->sched.position);
 	unsigned stuck = 0;
 
@@ -227,7 +228,6 @@ int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *
 	struct silenced was = {.mmu = false};
 	bool go_on = out->reason != STOP_NONE;
 	unsigned vcpu = out->vcpu;
-	int rc;
 
 	if (!m->log.n || m->log.failed)
 		return err_set(e, -ENODATA, "replay" WHY "%s" TRY "run, which records anew",
@@ -236,9 +236,7 @@ int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *
 	for (unsigned i = 0; i < base->vcpus; i++)
 		m->cpu[i]->skip_plant = go_on && i == vcpu;
 	*out = (struct stop){.reason = STOP_NONE, .slot = -1};
-	walk_lock_take(&m->walk);
-	rc = replay(m, target, stops, out, e);
-	walk_lock_give(&m->walk);
+	int rc = replay(m, target, stops, out, e);
 	restore_voices(m, stops, &was);
 	return rc;
 }

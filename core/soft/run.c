@@ -342,9 +342,8 @@ static void cont(struct soft_machine *m, struct stop *out)
 
 void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out)
 {
+	WALK_LOCK_SCOPE(&m->walk);
 	unsigned vcpu = job->vcpu;
-
-	walk_lock_take(&m->walk);
 	bool all = all_halted(m);
 
 	soft_mmu_go(m);
@@ -362,7 +361,6 @@ void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out
 		step(m, m->cpu[vcpu], job->count, out);
 	else
 		cont(m, out);
-	walk_lock_give(&m->walk);
 }
 
 int soft_run(struct machine *base, struct run_job *job, struct stop *out, struct err *e)

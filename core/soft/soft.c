@@ -132,11 +132,13 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	return 0;
 }
 
+/* Handed over to machine_memop(), which gives it back by a scope of its own. */
 static void walk_lock(struct machine *base)
 {
 	walk_lock_take(&soft_of(base)->walk);
 }
 
+/* What walk_lock() has handed over. */
 static void walk_unlock(struct machine *base)
 {
 	walk_lock_give(&soft_of(base)->walk);

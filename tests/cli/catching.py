@@ -115,6 +115,15 @@ def each_spte(backend):
     assert [gfn for gfn, _ in told] == ["0x1", "0x40", "0x40", "0x40", "0x80", "0x81"], told
 
 
+def an_spte_behind_a_watchpoint(backend):
+    """One store hits a watchpoint and makes an spte: the second is told by the next run before anything is executed, and the run after goes on."""
+    if backend == "kvm" and not can_read_kernel():
+        raise Skip("the kvm backend cannot read the kernel's structures")
+    v = ok("watch 0x240000", "catch mmu spte", "c", "c", "c", "c", backend=backend, timeout=60)
+    assert [s["reason"] for s in v[2:]] == ["mmu", "watchpoint", "mmu", "mmu"], v[2:]
+    assert num(v[3]["rip"]) == num(v[4]["rip"]) == 0x200012 and num(v[4]["gfn"]) == 0x40 and num(v[5]["rip"]) > 0x200012, v[3:]
+
+
 def modes(backend):
     """Each change by itself, where it is made: those that a far jump makes, too, and those of an SMI."""
     told = [re.search(r"in (\w+) mode at CPL 0 .*; rip is \S+ \((\w+)", w).groups() for w in stops_of("catch mode", "demo:real", backend)]
@@ -154,4 +163,4 @@ def symbol_of_a_segmented_rip(backend):
 
 if __name__ == "__main__":
     sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
-                   each_spte, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))
+                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))

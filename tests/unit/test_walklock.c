@@ -13,6 +13,7 @@
 #include "core/mem/memop.h"
 #include "core/mem/walklock.h"
 #include "core/soft/soft.h"
+#include "core/soft/soft_impl.h"
 #include "tests/unit/xlate_guest.h"
 
 #define US (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
@@ -64,6 +65,51 @@ static void test_one_at_a_time(void **state)
 		assert_int_equal(c.n, (round + 1) * 60000);
 		assert_int_equal(c.most, 1);
 	}
+}
+
+/* ---- scopes: however a function is left, what it took is given back */
+
+static bool walk_lock_free(const struct walk_lock *l)
+{
+	return atomic_load(&l->next) == l->serving;
+}
+
+static unsigned early_or_late(struct walk_lock *l, pthread_mutex_t *mutex, unsigned where)
+{
+	if (where == 0)
+		return 0;
+	WALK_LOCK_SCOPE(l);
+	if (where == 1)
+		return l->serving;
+	for (;;) {
+		LOCK_SCOPE(mutex);
+		assert_int_not_equal(pthread_mutex_trylock(mutex), 0);
+		assert_false(walk_lock_free(l));
+		if (where == 2)
+			return l->serving;
+		break;
+	}
+	assert_int_equal(pthread_mutex_trylock(mutex), 0);
+	pthread_mutex_unlock(mutex);
+	return l->serving;
+}
+
+static void test_scopes_give_back(void **state)
+{
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	struct walk_lock lock;
+
+	(void)state;
+	walk_lock_init(&lock);
+	for (unsigned where = 0; where < 4; where++) {
+		/* Who holds it serves as many as were there before. */
+		assert_int_equal(early_or_late(&lock, &mutex, where), where ? where - 1 : 0);
+		assert_true(walk_lock_free(&lock));
+		assert_int_equal(pthread_mutex_trylock(&mutex), 0);
+		pthread_mutex_unlock(&mutex);
+	}
+	walk_lock_deinit(&lock);
+	pthread_mutex_destroy(&mutex);
 }
 
 /* ---- memop against changers */
@@ -299,12 +345,35 @@ static void test_memop_while_the_guest_runs(void **state)
 	machine_destroy(run.m);
 }
 
+/* The store hits a watchpoint, and the spte that it made is told by the next run before that executes anything. */
+static void test_given_back_at_every_stop(void **state)
+{
+	static const enum stop_reason told[] = {STOP_MMU, STOP_WATCHPOINT, STOP_MMU, STOP_WATCHPOINT, STOP_WATCHPOINT};
+	const struct mmu_filter sptes = {.kinds = MMU_SPTE, .last = ~0ull};
+	struct plant watch = {.id = 1, .kind = PLANT_WRITE, .addr = AT, .len = 4};
+	struct machine *m = storing_guest();
+	struct err e = {0};
+	struct stop stop;
+
+	(void)state;
+	ok(machine_plant(m, &watch, &e), &e);
+	ok(machine_mmu_catch(m, &sptes, 1, &e), &e);
+	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+		ok(machine_run(m, RUN_CONTINUE, 0, 1, &stop, &e), &e);
+		assert_int_equal(stop.reason, told[i]);
+		assert_true(walk_lock_free(&soft_of(m)->walk));
+	}
+	machine_destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_one_at_a_time),
+	    cmocka_unit_test(test_scopes_give_back),
 	    cmocka_unit_test(test_walk_and_copy_are_one),
 	    cmocka_unit_test(test_memop_while_the_guest_runs),
+	    cmocka_unit_test(test_given_back_at_every_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,8 @@
  */
 #include "kvmback/fault/fault_impl.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -318,6 +320,13 @@ static bool leaves(struct kvm_faults *f, unsigned who)
 	       (atomic_load(&f->vm->rs->interrupt) || !f->walk || !fault_walk_reads(f->walk, who));
 }
 
+static void note_given(struct kvm_faults *f, uint64_t hva)
+{
+	LOCK_SCOPE(&f->lock);
+	if (f->n_given < ARRAY_LEN(f->given))
+		f->given[f->n_given++] = hva;
+}
+
 static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
 {
 	bool page = !f->walk || !fault_walk_reads(f->walk, who);
@@ -326,19 +335,15 @@ static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
 		fault_walk_pass(f->walk, who, hva);
 		return;
 	}
-	pthread_mutex_lock(&f->lock);
-	if (f->n_given < ARRAY_LEN(f->given))
-		f->given[f->n_given++] = hva;
-	pthread_mutex_unlock(&f->lock);
+	note_given(f, hva);
 	faults_continue(f, hva);
 }
 
 static void take_given(struct kvm_faults *f)
 {
-	pthread_mutex_lock(&f->lock);
+	LOCK_SCOPE(&f->lock);
 	while (f->n_given)
 		(void)!madvise((void *)(uintptr_t)f->given[--f->n_given], PAGE_SIZE_4K, MADV_DONTNEED);
-	pthread_mutex_unlock(&f->lock);
 }
 
 /* ---- waiting */

@@ -5,6 +5,8 @@
  */
 #include "kvmback/fault/faultwalk.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -213,9 +215,10 @@ static struct root *find_root(struct fault_walk *g, uint64_t hva)
 	return NULL;
 }
 
-/* With lock held. Where there is no room all that is known goes: a root comes back when it is loaded. */
+/* Where there is no room all that is known goes: a root comes back when it is loaded. */
 static bool note_root(struct fault_walk *g, uint64_t hva)
 {
+	LOCK_SCOPE(&g->lock);
 	struct root *r = find_root(g, hva);
 	bool known = r && !r->open;
 
@@ -243,9 +246,7 @@ static int add_root(struct fault_walk *g, uint64_t gpa, struct err *e)
 	gpa &= ENTRY_FRAME;
 	if (!s)
 		return 0;
-	pthread_mutex_lock(&g->lock);
 	bool known = note_root(g, s->hva + (gpa - s->gpa));
-	pthread_mutex_unlock(&g->lock);
 	return known ? 0 : arm(g, s, gpa, e);
 }
 
@@ -253,25 +254,23 @@ static void arm_opened(struct fault_walk *g)
 {
 	if (!atomic_load(&g->any_open))
 		return;
-	pthread_mutex_lock(&g->lock);
+	LOCK_SCOPE(&g->lock);
 	atomic_store(&g->any_open, false);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->root[i].open) {
 			g->root[i].open = false;
 			(void)!madvise((void *)(uintptr_t)g->root[i].hva, PAGE_SIZE_4K, MADV_DONTNEED);
 		}
-	pthread_mutex_unlock(&g->lock);
 }
 
 /* ---- arming */
 
 static void open_all(struct fault_walk *g)
 {
-	pthread_mutex_lock(&g->lock);
+	LOCK_SCOPE(&g->lock);
 	for (size_t i = 0; i < g->n; i++)
 		g->root[i].open = true;
 	atomic_store(&g->any_open, g->n > 0);
-	pthread_mutex_unlock(&g->lock);
 }
 
 static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
@@ -400,14 +399,13 @@ void fault_walk_open(struct fault_walk *g, uint64_t hva)
 	struct root *r;
 
 	hva &= ~PAGE_OFFSET_MASK;
-	pthread_mutex_lock(&g->lock);
+	LOCK_SCOPE(&g->lock);
 	r = find_root(g, hva);
 	if (r) {
 		r->open = true;
 		atomic_store(&g->any_open, true);
 	}
 	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva));
-	pthread_mutex_unlock(&g->lock);
 }
 
 /* Out of KVM_RUN behind the fault, for the root to be armed again. Sent before the page is continued: behind that the vCPU

@@ -8,6 +8,8 @@
 #include "kvmback/vcpu/run.h"
 #include "kvmback/watch/uffd.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -322,22 +324,19 @@ int kvm_strategy_get(const struct strategy **out, struct err *e)
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct strategy found;
 	static bool done;
-	int rc = 0;
 
-	pthread_mutex_lock(&lock);
+	LOCK_SCOPE(&lock);
 	if (!done) {
 		struct strategy st = {0};
+		int rc = probe(&st, e);
 
-		rc = probe(&st, e);
-		if (!rc) {
-			found = st;
-			done = true;
-		}
+		if (rc)
+			return rc;
+		found = st;
+		done = true;
 	}
-	if (!rc)
-		*out = &found;
-	pthread_mutex_unlock(&lock);
-	return rc;
+	*out = &found;
+	return 0;
 }
 
 /* ---- `info kvm` */

@@ -9,6 +9,7 @@
 #include "kvmback/fault/fault.h"
 #include "kvmback/watch/pages.h"
 #include "kvmback/trace/rootwake.h"
+#include "core/base/lock.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>
@@ -91,10 +92,8 @@ bool plant_laid_at(struct kvcpu *v, uint64_t linear)
 	if (!gmem_translate(v, linear, &gpa, &rights))
 		return false;
 	at = gmem_byte(v, gpa, true);
-	pthread_mutex_lock(&rs->lay_lock);
-	bool yes = at && find_laid(rs, at);
-	pthread_mutex_unlock(&rs->lay_lock);
-	return yes;
+	LOCK_SCOPE(&rs->lay_lock);
+	return at && find_laid(rs, at);
 }
 
 /* ---- a vCPU's plan */
@@ -333,7 +332,7 @@ static void plan_vcpu(struct kvcpu *v)
 int plant_lay(struct kvm_vm *vm, struct err *e)
 {
 	(void)e;
-	pthread_mutex_lock(&vm->rs->lay_lock);
+	LOCK_SCOPE(&vm->rs->lay_lock);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		plan_vcpu(&vm->vcpu[i]);
 	if (!pages_apply(vm))
@@ -341,18 +340,16 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 			vm->vcpu[i].thread->plan.slow_why = REFUSED;
 	/* Where it cannot be, other tables are seen at the next exit. */
 	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, pages_follow(vm), NULL);
-	pthread_mutex_unlock(&vm->rs->lay_lock);
 	return 0;
 }
 
 void plant_relay(struct kvcpu *v)
 {
-	pthread_mutex_lock(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->lay_lock);
 	v->thread->moved = false;
 	plan_vcpu(v);
 	if (!pages_apply(v->vm))
 		v->thread->plan.slow_why = REFUSED;
-	pthread_mutex_unlock(&v->vm->rs->lay_lock);
 }
 
 /* ---- the operations */
@@ -383,19 +380,26 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 	return 0;
 }
 
-/* What will stand for it with vCPU 0 as it is. While a vCPU is parked inside a run, that run's own bytes stay. */
+/* While a vCPU is parked inside a run, that run's own bytes stay. */
+static void plan_now(struct kvcpu *v)
+{
+	bool parked = kvm_parked(&v->vm->m, &(unsigned){0});
+
+	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	plan_vcpu(v);
+	if (!pages_apply(v->vm))
+		v->thread->plan.slow_why = REFUSED;
+	if (!parked)
+		plant_lift(v->vm);
+}
+
+/* What will stand for it with vCPU 0 as it is. */
 static const char *plant_how(struct kvcpu *v, const struct plant *p, const char **why)
 {
 	struct run_plan *plan = &v->thread->plan;
-	bool user = vcpu_cpl(v) == 3, parked = kvm_parked(&v->vm->m, &(unsigned){0});
+	bool user = vcpu_cpl(v) == 3;
 
-	pthread_mutex_lock(&v->vm->rs->lay_lock);
-	plan_vcpu(v);
-	if (!pages_apply(v->vm))
-		plan->slow_why = REFUSED;
-	if (!parked)
-		plant_lift(v->vm);
-	pthread_mutex_unlock(&v->vm->rs->lay_lock);
+	plan_now(v);
 	*why = plan->slow_why;
 	if (plan->slow_why)
 		return "step";

@@ -12,6 +12,8 @@
  */
 #include "kvmback/vcpu/run.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -166,22 +168,19 @@ static bool link_in(struct kvcpu *v)
 {
 	struct trap_page *t = v->vm->rs->trap;
 	uint64_t *table = (void *)gmem_byte(v, vcpu_sregs(v)->cr3 & 0x000ffffffffff000ull, true);
-	bool ok = false;
 
 	if (!table)
 		return false;
-	pthread_mutex_lock(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->lay_lock);
 	choose_index(t, table);
 	struct link *l = t->index ? find_link(t, &table[t->index]) : NULL;
-	if (l && (l->users || !table[t->index])) {
-		if (!l->users++)
-			l->at = &table[t->index];
-		*(volatile uint64_t *)l->at = (TRAP_GPA + AT_L3 * PAGE_SIZE_4K) | PTE_P | PTE_W;
-		v->thread->trap_link = l->at;
-		ok = true;
-	}
-	pthread_mutex_unlock(&v->vm->rs->lay_lock);
-	return ok;
+	if (!l || (!l->users && table[t->index]))
+		return false;
+	if (!l->users++)
+		l->at = &table[t->index];
+	*(volatile uint64_t *)l->at = (TRAP_GPA + AT_L3 * PAGE_SIZE_4K) | PTE_P | PTE_W;
+	v->thread->trap_link = l->at;
+	return true;
 }
 
 static void link_out(struct kvcpu *v)
@@ -190,12 +189,11 @@ static void link_out(struct kvcpu *v)
 
 	if (!r->trap_link)
 		return;
-	pthread_mutex_lock(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->lay_lock);
 	struct link *l = find_link(v->vm->rs->trap, r->trap_link);
 	if (l && l->users && !--l->users)
 		*(volatile uint64_t *)l->at = 0;
 	r->trap_link = NULL;
-	pthread_mutex_unlock(&v->vm->rs->lay_lock);
 }
 
 /* ---- for one KVM_RUN */

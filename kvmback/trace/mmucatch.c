@@ -9,6 +9,8 @@
  */
 #include "kvmback/trace/mmucatch.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,9 +90,8 @@ static void take(struct kvcpu *v)
 	struct kvm_mmu *k = v->vm->mmu;
 	struct taking w = {k, v->index};
 
-	pthread_mutex_lock(&k->lock);
+	LOCK_SCOPE(&k->lock);
 	trace_read_ring(k->trace, k->ring[v->index], on_event, &w);
-	pthread_mutex_unlock(&k->lock);
 }
 
 /* With lock held: the first event of this vCPU's that waits to be told. late: or of one that will not run to tell it. */
@@ -108,10 +109,8 @@ bool mmu_pending(struct kvm_vm *vm)
 
 	if (!k)
 		return false;
-	pthread_mutex_lock(&k->lock);
-	bool yes = k->n && !k->told;
-	pthread_mutex_unlock(&k->lock);
-	return yes;
+	LOCK_SCOPE(&k->lock);
+	return k->n && !k->told;
 }
 
 /* ---- around KVM_RUN */
@@ -154,19 +153,25 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
+static bool copy_first(const struct kvcpu *v, bool late, struct mmu_event *out)
+{
+	struct kvm_mmu *k = v->vm->mmu;
+
+	LOCK_SCOPE(&k->lock);
+	const struct mmu_event *first = first_of(k, v, late);
+
+	if (first)
+		*out = *first;
+	return first;
+}
+
 /* False where this vCPU has an event to tell: it stops with that. Another's is told by that one, which brings this one out.
  */
 static bool tell(struct kvcpu *v, bool late)
 {
-	struct kvm_mmu *k = v->vm->mmu;
-	struct mmu_event ev = {0};
+	struct mmu_event ev;
 
-	pthread_mutex_lock(&k->lock);
-	const struct mmu_event *first = first_of(k, v, late);
-	if (first)
-		ev = *first;
-	pthread_mutex_unlock(&k->lock);
-	if (!first)
+	if (!copy_first(v, late, &ev))
 		return true;
 	if (!io_finish(v))
 		return false;

@@ -5,6 +5,8 @@
  */
 #include "kvmback/trace/trace.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -246,8 +248,8 @@ struct recorded *trace_ring(struct trace *t, pid_t tid, int *error)
 {
 	struct recorded *found = NULL;
 
+	LOCK_SCOPE(&t->lock);
 	errno = ENOSPC;
-	pthread_mutex_lock(&t->lock);
 	for (unsigned i = 0; i < t->n_threads; i++)
 		if (t->thread[i].tid == tid)
 			found = &t->thread[i];
@@ -265,7 +267,6 @@ struct recorded *trace_ring(struct trace *t, pid_t tid, int *error)
 	}
 	if (error)
 		*error = found ? 0 : errno;
-	pthread_mutex_unlock(&t->lock);
 	return found;
 }
 
@@ -467,15 +468,20 @@ static int by_time(const void *a, const void *b)
 	return x->time < y->time ? -1 : x->time > y->time;
 }
 
+/* How many threads that was. */
+static unsigned read_threads(struct trace *t, struct batch *b)
+{
+	LOCK_SCOPE(&t->lock);
+	for (unsigned i = 0; i < t->n_threads; i++)
+		read_thread(t, &t->thread[i], b);
+	return t->n_threads;
+}
+
 void trace_read(struct trace *t, void (*fn)(void *arg, const struct trace_event *e), void *arg)
 {
 	struct batch b = {0};
+	bool several = read_threads(t, &b) > 1;
 
-	pthread_mutex_lock(&t->lock);
-	for (unsigned i = 0; i < t->n_threads; i++)
-		read_thread(t, &t->thread[i], &b);
-	bool several = t->n_threads > 1;
-	pthread_mutex_unlock(&t->lock);
 	/* One thread's events are in order already; equal times must keep it. */
 	if (several && b.n)
 		qsort(b.v, b.n, sizeof(*b.v), by_time);

@@ -7,6 +7,8 @@
 #include "kvmback/vcpu/exitwords.h"
 #include "kvmback/vcpu/run.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,13 +56,11 @@ static enum board_effect ask_board(struct kvcpu *v)
 
 static enum board_effect answer(struct kvcpu *v)
 {
-	enum board_effect effect;
+	LOCK_SCOPE(&v->vm->rs->board_lock);
+	enum board_effect effect = ask_board(v);
 
-	pthread_mutex_lock(&v->vm->rs->board_lock);
-	effect = ask_board(v);
 	if (effect == BOARD_EXIT)
 		v->thread->stop.exit_code = v->vm->m.board.exit_code;
-	pthread_mutex_unlock(&v->vm->rs->board_lock);
 	v->thread->io = IO_DONE;
 	return effect;
 }

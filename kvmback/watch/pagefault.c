@@ -13,6 +13,8 @@
  */
 #include "kvmback/watch/pages_impl.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -138,10 +140,9 @@ static void open_page(struct pages *p, const struct uffd_fault *f)
 /* Opened and noted at once, so that whoever arms again finds all that is open. */
 static void open_noted(struct pages *p, const struct uffd_fault *f)
 {
-	pthread_mutex_lock(&p->lock);
+	LOCK_SCOPE(&p->lock);
 	pages_keep_before(p, f->hva);
 	open_page(p, f);
-	pthread_mutex_unlock(&p->lock);
 }
 
 /* With lock held. */
@@ -154,19 +155,16 @@ static bool armed_at(const struct pages *p, const struct uffd_fault *f)
 
 static bool is_mine(struct pages *p, const struct uffd_fault *f)
 {
-	pthread_mutex_lock(&p->lock);
-	bool mine = armed_at(p, f);
-	pthread_mutex_unlock(&p->lock);
-	return mine;
+	LOCK_SCOPE(&p->lock);
+	return armed_at(p, f);
 }
 
 /* Protected though nothing is behind it any more. */
 static void open_disarmed(struct pages *p, const struct uffd_fault *f)
 {
-	pthread_mutex_lock(&p->lock);
+	LOCK_SCOPE(&p->lock);
 	if (!armed_at(p, f))
 		open_page(p, f);
-	pthread_mutex_unlock(&p->lock);
 }
 
 /* The vCPU is held in KVM_RUN. What it does there from now on, until the signal brings it out, is one instruction; a thread
@@ -292,11 +290,10 @@ static void answer_all(struct pages *p)
 {
 	struct uffd_fault f;
 
-	pthread_mutex_lock(&p->reader);
+	LOCK_SCOPE(&p->reader);
 	/* Nobody steps through faults now: a page that is missing for that is simply given. */
 	while (!p->direct && pages_next(p->vm, &f))
 		uffd_continue(&p->uffd, f.hva, pages_protected(p, f.hva));
-	pthread_mutex_unlock(&p->reader);
 }
 
 /* Waking a CPU that sleeps takes longer than all the rest of an answer, so the thread waits where the vCPU runs, which
@@ -317,21 +314,19 @@ static void follow(struct pages *p)
 /* What to wait for; false: quit. */
 static bool poll_begin(struct pages *p, struct pollfd pfd[2])
 {
-	pthread_mutex_lock(&p->reader);
+	LOCK_SCOPE(&p->reader);
 	bool on = !p->quit;
 	p->polling = on && !p->direct && !p->hold && p->uffd.fd >= 0;
 	pfd[0] = (struct pollfd){.fd = p->wake, .events = POLLIN};
 	pfd[1] = (struct pollfd){.fd = p->polling ? p->uffd.fd : -1, .events = POLLIN};
-	pthread_mutex_unlock(&p->reader);
 	return on;
 }
 
 static void poll_end(struct pages *p)
 {
-	pthread_mutex_lock(&p->reader);
+	LOCK_SCOPE(&p->reader);
 	p->polling = false;
 	pthread_cond_broadcast(&p->out);
-	pthread_mutex_unlock(&p->reader);
 }
 
 static void *pages_main(void *arg)
@@ -364,12 +359,10 @@ static void wake(struct pages *p)
 
 void pages_direct(struct pages *p, bool on)
 {
-	bool was;
+	LOCK_SCOPE(&p->reader);
+	bool was = p->direct;
 
-	pthread_mutex_lock(&p->reader);
-	was = p->direct;
 	p->direct = on;
-	pthread_mutex_unlock(&p->reader);
 	if (was != on)
 		wake(p);
 }
@@ -417,16 +410,19 @@ static int create(struct kvm_vm *vm, const char *what, struct err *e)
 	return 0;
 }
 
+static int open_again(struct pages *p, const char *what, struct err *e)
+{
+	LOCK_SCOPE(&p->reader);
+	return uffd_open(&p->uffd, what, e);
+}
+
 int pages_get(struct kvm_vm *vm, const char *what, struct pages **out, struct err *e)
 {
 	int rc = vm->pages ? 0 : create(vm, what, e);
 	bool closed = !rc && vm->pages->uffd.fd < 0;
 
-	if (closed) {
-		pthread_mutex_lock(&vm->pages->reader);
-		rc = uffd_open(&vm->pages->uffd, what, e);
-		pthread_mutex_unlock(&vm->pages->reader);
-	}
+	if (closed)
+		rc = open_again(vm->pages, what, e);
 	if (!rc)
 		rc = start_thread(vm->pages, what, e);
 	if (!rc && closed)
@@ -443,18 +439,23 @@ struct uffd *pages_uffd(struct pages *p)
 
 void pages_close(struct pages *p)
 {
-	pthread_mutex_lock(&p->reader);
+	LOCK_SCOPE(&p->reader);
 	/* A poll under way would keep the file, and with it all registrations. */
 	p->hold = true;
 	wake(p);
 	while (p->polling)
 		pthread_cond_wait(&p->out, &p->reader);
-	pthread_mutex_lock(&p->lock);
+	LOCK_SCOPE(&p->lock);
 	uffd_close(&p->uffd);
 	p->n_kept = 0;
-	pthread_mutex_unlock(&p->lock);
 	p->hold = false;
-	pthread_mutex_unlock(&p->reader);
+}
+
+static void tell_quit(struct pages *p)
+{
+	LOCK_SCOPE(&p->reader);
+	p->quit = true;
+	wake(p);
 }
 
 void pages_destroy(struct kvm_vm *vm)
@@ -466,10 +467,7 @@ void pages_destroy(struct kvm_vm *vm)
 	pages_forget(vm);
 	pages_close(p);
 	if (p->has_thread) {
-		pthread_mutex_lock(&p->reader);
-		p->quit = true;
-		pthread_mutex_unlock(&p->reader);
-		wake(p);
+		tell_quit(p);
 		pthread_join(p->thread, NULL);
 	}
 	close(p->wake);

@@ -7,6 +7,8 @@
  */
 #include "kvmback/watch/pages_impl.h"
 
+#include "core/base/lock.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -370,7 +372,6 @@ bool pages_apply(struct kvm_vm *vm)
 {
 	struct pages *p = vm->pages;
 	struct armed *now;
-	bool ok = true;
 	size_t n;
 
 	if (!p || (!p->n_pieces && !p->n_armed))
@@ -381,20 +382,19 @@ bool pages_apply(struct kvm_vm *vm)
 		free(now);
 		return false;
 	}
-	pthread_mutex_lock(&p->lock);
-	if (!same_armed(p, now, n)) {
-		for (size_t i = 0; i < p->n_pieces; i++)
-			touch(&p->piece[i]);
-		ok = change_armed(p, now, n);
-		free(p->armed);
-		p->armed = now;
-		p->n_armed = n;
-		/* Where some could not be armed the next run tries again. */
-		p->armed_gen = p->uffd.gen - !ok;
-		now = NULL;
+	LOCK_SCOPE(&p->lock);
+	if (same_armed(p, now, n)) {
+		free(now);
+		return true;
 	}
-	pthread_mutex_unlock(&p->lock);
-	free(now);
+	for (size_t i = 0; i < p->n_pieces; i++)
+		touch(&p->piece[i]);
+	bool ok = change_armed(p, now, n);
+	free(p->armed);
+	p->armed = now;
+	p->n_armed = n;
+	/* Where some could not be armed the next run tries again. */
+	p->armed_gen = p->uffd.gen - !ok;
 	return ok;
 }
 
@@ -404,21 +404,19 @@ void pages_forget(struct kvm_vm *vm)
 
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
+	LOCK_SCOPE(&p->lock);
 	p->n_armed = p->n_pieces = 0;
 	for (size_t i = 0; i < p->n_opened; i++)
 		free(p->opened[i]);
 	p->n_opened = 0;
-	pthread_mutex_unlock(&p->lock);
 }
 
 bool pages_protected(struct pages *p, uint64_t hva)
 {
-	pthread_mutex_lock(&p->lock);
+	LOCK_SCOPE(&p->lock);
 	const struct armed *a = pages_find_armed(p, hva);
-	bool yes = a && !a->drop;
-	pthread_mutex_unlock(&p->lock);
-	return yes;
+
+	return a && !a->drop;
 }
 
 bool pages_armed(const struct pages *p)
@@ -478,7 +476,7 @@ void pages_rearm(struct kvcpu *v)
 
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
+	LOCK_SCOPE(&p->lock);
 	if (tables_changed(p))
 		v->thread->moved = true;
 	for (size_t i = 0; i < p->n_opened; i++) {
@@ -491,7 +489,12 @@ void pages_rearm(struct kvcpu *v)
 		free(p->opened[i]);
 	}
 	p->n_opened = 0;
-	pthread_mutex_unlock(&p->lock);
+}
+
+static bool any_opened(struct pages *p)
+{
+	LOCK_SCOPE(&p->lock);
+	return p->n_opened;
 }
 
 bool pages_left_open(struct kvcpu *v)
@@ -502,9 +505,7 @@ bool pages_left_open(struct kvcpu *v)
 	if (!p || atomic_load_explicit(&v->thread->quiet, memory_order_relaxed) ||
 	    __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		return false;
-	pthread_mutex_lock(&p->lock);
-	bool open = p->n_opened;
-	pthread_mutex_unlock(&p->lock);
+	bool open = any_opened(p);
 	if (open)
 		pages_rearm(v);
 	return open;
@@ -513,16 +514,14 @@ bool pages_left_open(struct kvcpu *v)
 const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias)
 {
 	struct pages *p = v->vm->pages;
-	const uint8_t *before = NULL;
 
 	if (!p || !alias)
 		return NULL;
-	pthread_mutex_lock(&p->lock);
-	for (size_t i = 0; !before && i < p->n_opened; i++)
+	LOCK_SCOPE(&p->lock);
+	for (size_t i = 0; i < p->n_opened; i++)
 		if ((uintptr_t)alias - (uintptr_t)p->opened[i]->alias < PAGE_SIZE_4K)
-			before = p->opened[i]->before + (alias - p->opened[i]->alias);
-	pthread_mutex_unlock(&p->lock);
-	return before;
+			return p->opened[i]->before + (alias - p->opened[i]->alias);
+	return NULL;
 }
 
 /* The first bytes of the piece that are not what they were in the opened page. */
@@ -550,14 +549,13 @@ static bool piece_changed(const struct piece *c, const struct opened *o, struct 
 bool pages_changed(struct kvcpu *v, struct page_change *out)
 {
 	struct pages *p = v->vm->pages;
-	bool changed = false;
 
 	if (!p)
 		return false;
-	pthread_mutex_lock(&p->lock);
-	for (size_t o = 0; !changed && o < p->n_opened; o++)
-		for (size_t i = 0; !changed && i < p->n_pieces; i++)
-			changed = piece_changed(&p->piece[i], p->opened[o], out);
-	pthread_mutex_unlock(&p->lock);
-	return changed;
+	LOCK_SCOPE(&p->lock);
+	for (size_t o = 0; o < p->n_opened; o++)
+		for (size_t i = 0; i < p->n_pieces; i++)
+			if (piece_changed(&p->piece[i], p->opened[o], out))
+				return true;
+	return false;
 }

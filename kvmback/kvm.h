@@ -82,11 +82,11 @@ struct kvm_vm {
 	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
-	struct run_state *rs;	   /* run.c, plant.c */
-	struct pages *pages;	   /* pages.c; NULL until a page is armed */
-	struct kvm_mmu *mmu;	   /* mmucatch.c; NULL until something is caught */
-	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
-	struct rootwake *rootwake; /* rootwake.c; NULL until wanted */
+	struct run_state *rs;		   /* run.c, plant.c */
+	struct pages *pages;		   /* pages.c; NULL until a page is armed */
+	struct kvm_mmu *mmu;		   /* mmucatch.c; NULL until something is caught */
+	struct kvm_faults *_Atomic faults; /* fault.c; NULL until something is caught */
+	struct rootwake *rootwake;	   /* rootwake.c; NULL until wanted */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };
 

@@ -525,13 +525,18 @@ int kvm_fault_step(struct machine *m, struct stop *out, struct err *e)
 	return result(f, out, e);
 }
 
+bool kvm_faults_parked(const struct kvm_vm *vm)
+{
+	const struct kvm_faults *f = vm->faults;
+
+	return f && f->state == PARKED;
+}
+
 bool kvm_parked(const struct machine *m, unsigned *vcpu)
 {
-	const struct kvm_faults *f = kvm_of(m)->faults;
-
-	if (!f || f->state != PARKED)
+	if (!kvm_faults_parked(kvm_of(m)))
 		return false;
-	*vcpu = f->who;
+	*vcpu = kvm_of(m)->faults->who;
 	return true;
 }
 

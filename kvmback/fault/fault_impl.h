@@ -16,7 +16,7 @@ struct kvm_faults {
 	struct kvm_vm *vm;
 	struct fault_filter filter;
 	bool armed;
-	enum state state;
+	_Atomic enum state state; /* the debugger's thread changes it, the watchdog reads it */
 	/* the runner */
 	pthread_t thread;
 	bool has_thread;

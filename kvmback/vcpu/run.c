@@ -512,10 +512,12 @@ void kvm_run_deinit(struct kvm_vm *vm)
 {
 	if (!vm->rs)
 		return;
+	/* First, as it asks whether a vCPU is parked. A step that is under way yet needs it no more: all of them are kicked.
+	 */
+	watch_end(vm);
 	kvm_faults_destroy(vm);
 	run_kick_all(vm);
 	run_wait_all(vm);
-	watch_end(vm);
 	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
 	pages_destroy(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {

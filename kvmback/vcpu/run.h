@@ -140,6 +140,7 @@ struct watch {
 	struct gate go;
 	atomic_uint jobs; /* step jobs begun so far */
 	atomic_bool awake, quit;
+	void (*on_look)(struct kvm_vm *vm); /* for tests, NULL else: before it asks what holds the step up */
 };
 
 struct run_state {

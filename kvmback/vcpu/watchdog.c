@@ -10,12 +10,14 @@
 /* True where the vCPU was in a job of steps all the time and none was made. */
 static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool busy)
 {
-	unsigned parked;
+	struct watch *w = &v->vm->rs->watch;
 
+	if (w->on_look)
+		w->on_look(v->vm);
 	/* One that stands inside a fault is not stuck: the debugger looks at it. */
-	if (kvm_parked(&v->vm->m, &parked))
+	if (kvm_faults_parked(v->vm))
 		return false;
-	return busy && vcpu_busy(v) && v->thread->job == JOB_STEP && atomic_load(&v->vm->rs->watch.jobs) == job &&
+	return busy && vcpu_busy(v) && v->thread->job == JOB_STEP && atomic_load(&w->jobs) == job &&
 	       atomic_load(&v->thread->steps) == steps;
 }
 

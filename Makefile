@@ -103,6 +103,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $< $(O)/libtest.a $(O)/libcli.a $(LIBS) $(PKG_LIBS) -lcmocka -ljansson
 
 $(O)/tests/test_core_oom: override LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
+$(O)/tests/test_kvm_faultend: override LDFLAGS += -Wl,--wrap=poll
 
 tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/agree_qemu $(O)/fuzz_guest $(O)/fuzz $(O)/bench
 

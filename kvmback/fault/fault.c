@@ -368,36 +368,79 @@ static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
 	return false;
 }
 
-/* Wait until a vCPU parks or the run is over. pass: nobody is to park, every page is continued at once. */
-static void wait_for_guest(struct kvm_faults *f, bool pass)
+/* Read the faults that are there. True: a vCPU parks at one. pass: nobody is to park, every page is continued at once. */
+static bool take_faults(struct kvm_faults *f, bool pass)
 {
-	struct pollfd p[2] = {{.fd = pages_uffd(f->vm->pages)->fd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
 	struct uffd_fault at;
 
-	f->state = GOING;
-	for (;;) {
-		while (pages_next(f->vm, &at)) {
-			if (pass) {
-				faults_continue(f, at.hva);
-			} else if (concerns(f, &at)) {
-				park(f, at.hva, at.tid);
-				tell_stage(f);
-				return;
-			}
+	while (pages_next(f->vm, &at)) {
+		if (pass) {
+			faults_continue(f, at.hva);
+		} else if (concerns(f, &at)) {
+			park(f, at.hva, at.tid);
+			tell_stage(f);
+			return true;
 		}
+	}
+	return false;
+}
+
+/* Until there may be a fault, or the run may be over. */
+static int wait_for_news(struct kvm_faults *f)
+{
+	struct pollfd p[2] = {{.fd = pages_uffd(f->vm->pages)->fd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
+
+	return poll(p, 2, f->vm->m.vcpus > 1 ? 1 : -1) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static void end_run(struct kvm_faults *f)
+{
+	f->state = IDLE;
+	f->vm->rs->turns = false;
+	f->who = f->stop.vcpu;
+	take_trace(f);
+	f->in_fault = false;
+	pages_direct(f->vm->pages, false);
+}
+
+/* Nobody can wait for the guest: out with it, and with nobody parked on the way. Unless it came to a stop of its own before,
+ * or out because somebody else had asked for it, that is the run's error. */
+static void fetch_out(struct kvm_faults *f, int error)
+{
+	const struct timespec ms = {.tv_nsec = 1000000};
+	bool asked = atomic_load(&f->vm->rs->interrupt);
+
+	kvm_interrupt(&f->vm->m);
+	while (!run_is_over(f)) {
+		(void)take_faults(f, true);
+		nanosleep(&ms, NULL); /* what tells of news has just failed */
+	}
+	/* A run takes its interrupt with it: this one was over before, and the next one is not to have it. */
+	bool late = atomic_exchange(&f->vm->rs->interrupt, false);
+	end_run(f);
+	if (!asked && !late && !f->rc && f->stop.reason == STOP_INTERRUPTED)
+		f->rc = err_errno(&f->err, -error,
+				  "run" WHY "poll, for the guest, which was therefore stopped" TRY
+				  "c, which goes on from there, or catch fault off");
+}
+
+/* Wait until a vCPU parks or the run is over. */
+static void wait_for_guest(struct kvm_faults *f, bool pass)
+{
+	int rc = 0;
+
+	f->state = GOING;
+	while (!rc) {
+		if (take_faults(f, pass))
+			return;
 		if (run_is_over(f)) {
-			f->state = IDLE;
-			f->vm->rs->turns = false;
-			f->who = f->stop.vcpu;
-			take_trace(f);
-			f->in_fault = false;
-			pages_direct(f->vm->pages, false);
+			end_run(f);
 			return;
 		}
 		end_turn(f);
-		if (poll(p, 2, f->vm->m.vcpus > 1 ? 1 : -1) < 0 && errno != EINTR)
-			return;
+		rc = wait_for_news(f);
 	}
+	fetch_out(f, rc);
 }
 
 static void release(struct kvm_faults *f, bool pass)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * How it ends on the kvm backend while faults are caught: a VM that is destroyed while the watchdog looks at its step.
+ * How it ends on the kvm backend while faults are caught: a VM that is destroyed while the watchdog looks at its step, a run
+ * that the debugger cannot wait for.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -103,11 +105,146 @@ static void destroyed_behind_a_stuck_step(void **state)
 	guest_close(&g);
 }
 
+/* ---- poll() fails */
+
+int __real_poll(struct pollfd *p, nfds_t n, int timeout);
+int __wrap_poll(struct pollfd *p, nfds_t n, int timeout);
+
+static __thread unsigned polls_to_fail; /* of this thread, from now on */
+static __thread int failing_with;
+
+int __wrap_poll(struct pollfd *p, nfds_t n, int timeout)
+{
+	if (!polls_to_fail)
+		return __real_poll(p, n, timeout);
+	polls_to_fail--;
+	errno = failing_with;
+	return -1;
+}
+
+static void fail_polls(unsigned n, int error)
+{
+	polls_to_fail = n;
+	failing_with = error;
+}
+
+static void run_fails(struct guest *g, int error)
+{
+	struct stop stop = {.reason = STOP_SMI};
+
+	assert_int_equal(machine_run(g->m, RUN_CONTINUE, 0, 1, &stop, &g->e), -error);
+	assert_non_null(strstr(g->e.why, strerror(error)));
+	assert_true(g->e.what[0] && g->e.next[0]);
+	assert_int_equal(stop.reason, STOP_SMI); /* no stop is handed out */
+	assert_false(parked(g));
+	err_clear(&g->e);
+}
+
+/* The guest is out, an instruction done or not begun, and the next run is one as ever. */
+static void fetched_out(unsigned vcpus, unsigned polls)
+{
+	OPEN(g, vcpus);
+
+	CODE(&g, LOOP);
+	guest_poke(&g, GUEST_CODE + 0x100, STORE LOOP, sizeof(STORE LOOP));
+	catch_page(&g);
+	fail_polls(polls, ENOMEM);
+	run_fails(&g, ENOMEM);
+	fail_polls(0, 0);
+	for (unsigned i = 0; i < vcpus; i++)
+		assert_int_equal(guest_regs(&g, i).rip, GUEST_CODE);
+
+	guest_set_rip(&g, 0, GUEST_CODE + 0x100);
+	guest_set(&g, 0, RAX, 0x77);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	assert_int_equal(g.stop.vcpu, 0);
+	assert_true(parked(&g));
+	fail_polls(polls, EINVAL);
+	run_fails(&g, EINVAL);
+	fail_polls(0, 0);
+
+	uint32_t stored = 0;
+	uint64_t behind = GUEST_CODE + 0x100 + sizeof(STORE) - 1, rip = guest_regs(&g, 0).rip;
+	guest_peek(&g, (uint64_t)PAGE << PAGE_SHIFT, &stored, sizeof(stored));
+	assert_true(stored == 0x77 ? rip == behind : stored == 0 && rip == GUEST_CODE + 0x100);
+	guest_close(&g);
+}
+
+static void run_that_cannot_be_waited_for(void **state)
+{
+	(void)state;
+	for (unsigned vcpus = 1; vcpus <= 2; vcpus++) {
+		fetched_out(vcpus, 1);
+		fetched_out(vcpus, ~0u);
+	}
+}
+
+/* Which of the two polls fails is a matter of time: that of giving up, which is what was wanted, or that of the step behind
+ * it. The stage that was left is no stop of either. */
+static void step_out_of_a_fault(void **state)
+{
+	OPEN(g, 1);
+	struct stop stop;
+
+	(void)state;
+	CODE(&g, STORE);
+	catch_page(&g);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	fail_polls(1, ENOMEM);
+	int rc = machine_run(g.m, RUN_STEP, 0, 1, &stop, &g.e);
+	fail_polls(0, 0);
+	assert_false(parked(&g));
+	uint64_t rip = guest_regs(&g, 0).rip;
+	if (rc)
+		assert_int_equal(rc, -ENOMEM);
+	else
+		assert_int_equal(stop.reason, STOP_STEP);
+	assert_true(rip == GUEST_CODE + sizeof(STORE) - 1 || (rc && rip == GUEST_CODE));
+	guest_close(&g);
+}
+
+/* Giving a fault up needs nobody to wait for long. */
+static void out_of_a_fault(void **state)
+{
+	OPEN(g, 1);
+
+	(void)state;
+	CODE(&g, STORE);
+	catch_page(&g);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	fail_polls(~0u, ENOMEM);
+	assert_int_equal(machine_fault_catch(g.m, NULL, &g.e), 0);
+	fail_polls(0, 0);
+	assert_false(parked(&g));
+	assert_int_equal(guest_regs(&g, 0).rip, GUEST_CODE);
+	assert_int_equal(guest_step(&g), STOP_STEP);
+	assert_int_equal(g.stop.rip, GUEST_CODE + sizeof(STORE) - 1);
+	guest_close(&g);
+}
+
+/* A signal on the debugger's thread is nothing that failed. */
+static void interrupted_wait(void **state)
+{
+	OPEN(g, 1);
+
+	(void)state;
+	CODE(&g, STORE);
+	catch_page(&g);
+	fail_polls(3, EINTR);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	fail_polls(0, 0);
+	guest_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(destroyed_while_the_watchdog_looks),
 	    cmocka_unit_test(destroyed_behind_a_stuck_step),
+	    cmocka_unit_test(run_that_cannot_be_waited_for),
+	    cmocka_unit_test(step_out_of_a_fault),
+	    cmocka_unit_test(out_of_a_fault),
+	    cmocka_unit_test(interrupted_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

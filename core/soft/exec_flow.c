@@ -20,12 +20,6 @@ static const struct uop *jump(struct soft_cpu *c, uint64_t rip)
 	return exec_jump(c, rip);
 }
 
-const struct uop *op_end(struct soft_cpu *c, const struct uop *u)
-{
-	c->rip = u->imm;
-	return NULL;
-}
-
 #define JCC(N)                                                                                                              \
 	static const struct uop *jcc_##N(struct soft_cpu *c, const struct uop *u)                                           \
 	{                                                                                                                   \

@@ -81,7 +81,7 @@ const struct uop *op_jmp_far(struct soft_cpu *c, const struct uop *u)
 		return real_far(c, selector, to);
 	int rc = far_code(c, selector, &d);
 	if (rc)
-		return rc > 0 ? soft_unsupported(c, u) : NULL;
+		return rc > 0 ? op_unsupported(c, u) : NULL;
 	if (!target_ok(c, &d.seg, to))
 		return soft_raise_error(c, VEC_GP, 0);
 	if (desc_mark_accessed(c, &d))
@@ -106,7 +106,7 @@ const struct uop *op_call_far(struct soft_cpu *c, const struct uop *u)
 	}
 	int rc = far_code(c, selector, &d);
 	if (rc)
-		return rc > 0 ? soft_unsupported(c, u) : NULL;
+		return rc > 0 ? op_unsupported(c, u) : NULL;
 	if (!target_ok(c, &d.seg, to))
 		return soft_raise_error(c, VEC_GP, 0);
 	if (desc_mark_accessed(c, &d) || exec_push_n(c, u->opsize, frame, 2))
@@ -287,7 +287,7 @@ const struct uop *op_iret(struct soft_cpu *c, const struct uop *u)
 
 	c->nmi_blocked = false;
 	if (soft_protected(c) && (c->eflags & RFLAGS_NT))
-		return c->long_mode ? soft_raise_error(c, VEC_GP, 0) : soft_unsupported(c, u);
+		return c->long_mode ? soft_raise_error(c, VEC_GP, 0) : op_unsupported(c, u);
 	if (pop_words(c, &r, first, 3))
 		return NULL;
 	if (!soft_protected(c))

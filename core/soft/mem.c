@@ -25,36 +25,6 @@ static bool watching(const struct soft_cpu *c)
 
 /* ---- the TLB */
 
-static const struct soft_tlb_entry no_entry = {.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
-
-void soft_tlb_init(struct soft_cpu *c)
-{
-	for (unsigned k = 0; k < 2; k++)
-		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
-			c->tlb_of[k][i] = no_entry;
-	c->tlb_n_used = 0;
-}
-
-/* A guest that loads CR3 often has few entries each time. */
-void soft_tlb_flush(struct soft_cpu *c)
-{
-	c->flushes++;
-	c->flushes_of_all++;
-	if (c->tlb_n_used > SOFT_TLB_FEW)
-		soft_tlb_init(c);
-	while (c->tlb_n_used)
-		*c->tlb_used[--c->tlb_n_used] = no_entry;
-}
-
-void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page)
-{
-	unsigned i = gva_page >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1);
-
-	c->flushes++;
-	for (unsigned k = 0; k < 2; k++)
-		c->tlb_of[k][i] = no_entry;
-}
-
 static struct soft_tlb_entry *tlb_take(struct soft_cpu *c, bool user, uint64_t lin)
 {
 	struct soft_tlb_entry *t = &c->tlb_of[user][lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
@@ -442,6 +412,19 @@ int soft_fetch_more(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned
 		return -1;
 	*n = 15;
 	return 0;
+}
+
+void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len)
+{
+	uint64_t lin = c->code_bits == 64 ? rip : (uint32_t)(c->seg_base[SEG_CS] + rip), gpa;
+	uint8_t code[16], *host, event = c->event;
+	unsigned n;
+
+	if (!soft_fetch(c, lin, code, &n, &host, &gpa)) {
+		c->stop.n_insn = len < n ? len : n;
+		memcpy(c->stop.insn, code, c->stop.n_insn);
+	}
+	c->event = event;
 }
 
 void soft_memory_written(struct soft_machine *m, const struct slot *s, uint64_t gpa, uint64_t len)

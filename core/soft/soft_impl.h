@@ -72,11 +72,18 @@ static inline struct soft_machine *soft_of(const struct machine *m)
 bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out);
 #define SOFT_TURN 10000u
 
-/* replay.c: note that this vCPU goes on from here. */
+/* runlog.c: note that this vCPU goes on from here. at: the entry in force at a position, the first one if there is none
+ * before it; end: the position up to which it holds. */
 void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake);
+size_t soft_log_at(const struct soft_log *l, uint64_t position);
+uint64_t soft_log_end(const struct soft_log *l, size_t i);
 
 /* run.c: run on the calling thread. */
 void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out);
+
+/* cpu.c: vCPU i of m->cpu, and its state after power-on. */
+int soft_cpu_create(struct soft_machine *m, unsigned i, struct err *e) MUST_USE;
+void soft_cpu_reset(struct soft_cpu *c);
 
 /* mem.c: guest memory as table walks of this CPU see it, A/D updates included. */
 void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem);

@@ -5,7 +5,7 @@
 #include "core/soft/block_impl.h"
 #include "core/soft/exec.h"
 
-/* The block at rip: from its slot where the page is in the TLB and the block was made from the same bytes. Blocks that reach
+/* The block at rip: from its slot if the page is in the TLB and the block was made from the same bytes. Blocks that reach
  * over the page's end are not reused: what follows the page may have changed. */
 static inline struct block *find(struct soft_cpu *c)
 {
@@ -28,24 +28,24 @@ static void account(struct soft_cpu *c, const struct uop *last)
 		c->rip = uop_rip(c, last);
 		if (c->event == EVENT_EXCEPTION && c->not_canonical && last->seg == SEG_SS)
 			c->vector = 12;
-		done -= last->fn != op_end && last->fn != op_look_again;
-	} else if (last->fn == op_look_again && !c->looked_again) {
+		done -= last->fn != op_end && last->fn != op_refetch;
+	} else if (last->fn == op_refetch && !c->refetched) {
 		done++; /* it ended the block and made it dead as well */
 	}
 	if (c->stop_soon)
-		c->by = uop_rip(c, c->looked_again && last->done ? last - 1 : last);
-	c->looked_again = false;
+		c->by = uop_rip(c, c->refetched && last->done ? last - 1 : last);
+	c->refetched = false;
 	c->icount += done;
 	c->budget -= done < c->budget ? done : c->budget;
 }
 
-/* Whole blocks, one after the other. A block that jumps to its own start is run again without being looked up, as long as
+/* Whole blocks, one after the other. A block that jumps to its own start is run once more without a look-up, as long as
  * nothing was flushed meanwhile and no breakpoint stands at it: that is what tight loops do. */
 static void run_blocks(struct soft_cpu *c, struct block *k)
 {
 	const struct uop *u, *last;
 	uint32_t flushes = c->flushes;
-	bool again =
+	bool may_loop =
 	    !c->any_plants || !soft_planted(c, c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip));
 
 	c->running = k;
@@ -56,7 +56,7 @@ static void run_blocks(struct soft_cpu *c, struct block *k)
 			u = u->fn(c, u);
 		} while (likely(u != NULL));
 		account(c, last);
-	} while (again && c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
+	} while (may_loop && c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
 		 c->flushes == flushes && !c->stop_soon && !(c->eflags & (RFLAGS_TF | RFLAGS_RF)));
 	c->running = NULL;
 }

@@ -28,7 +28,7 @@ static bool decode(const struct soft_cpu *c, uint64_t rip, const uint8_t *code, 
 	return decoder_decode(c->decoder, c->code_bits, rip, code, n, u);
 }
 
-/* Would it be an instruction but for its length? That is so where it is one without the prefixes that are there more than
+/* Would it be an instruction but for its length? That is so if it is one without the prefixes that are there more than
  * once or have no say in its length; what follows the 15 bytes may be anything. */
 static bool too_long(struct soft_cpu *c, uint64_t at, const uint8_t *code, unsigned n)
 {
@@ -81,7 +81,7 @@ static unsigned decode_run(struct soft_cpu *c, uint64_t rip, struct uop *uop, co
 		if (n && ((lin & PAGE_OFFSET_MASK) < off || (c->any_plants && soft_planted(c, lin))))
 			break;
 		if (n && (lin & PAGE_OFFSET_MASK) > PAGE_SIZE_4K - 16)
-			break; /* what may reach over the page's end gets a block of its own, where a fault belongs to it */
+			break; /* what may reach over the page's end gets a block of its own: a fault is its own then */
 		if (soft_fetch(c, lin, code, &have, &host, &gpa))
 			return n;
 		if (!n)

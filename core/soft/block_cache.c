@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Which blocks there are. When a page with code is written, each of its instructions is turned into one that only says "look
- * again", so that even a block that overwrites itself goes on with the new bytes at the next instruction. TLB entries of
- * such pages never allow direct writes, so no write is missed.
+ * Which blocks there are. When a page with code is written, each of its instructions is turned into OP_refetch, so that even
+ * a block that overwrites itself goes on with the new bytes at the next instruction. TLB entries of such pages never allow
+ * direct writes, so no write is missed.
  */
 #include "core/soft/block_impl.h"
 
@@ -41,10 +41,10 @@ const struct uop *op_end(struct soft_cpu *c, const struct uop *u)
 	return NULL;
 }
 
-const struct uop *op_look_again(struct soft_cpu *c, const struct uop *u)
+const struct uop *op_refetch(struct soft_cpu *c, const struct uop *u)
 {
 	c->rip = uop_rip(c, u);
-	c->looked_again = true;
+	c->refetched = true;
 	return NULL;
 }
 
@@ -55,7 +55,7 @@ static void retire(struct block_cache *b, struct block *k)
 	if (*at == k)
 		*at = NULL;
 	for (unsigned i = 0; i <= k->n; i++) {
-		k->uop[i].fn = op_look_again;
+		k->uop[i].fn = op_refetch;
 		k->uop[i].done = (uint8_t)i;
 	}
 	k->dead = true;

@@ -58,7 +58,7 @@ struct code_page *block_cache_page(struct block_cache *b, const uint8_t *host, b
 void block_cache_add(struct block_cache *b, struct code_page *p, struct block *k);
 void block_cache_free_dead(struct block_cache *b); /* none of them runs */
 /* Pseudo-instructions: behind a block's last (imm is where to go on); in place of each one of a block that is dead. */
-uop_fn op_end, op_look_again;
+uop_fn op_end, op_refetch;
 
 /* ---- block_build.c: decode from c->rip and put it into the cache; NULL with an event raised. */
 struct block *block_build(struct soft_cpu *c);

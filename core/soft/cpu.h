@@ -28,7 +28,7 @@
 struct soft_cpu;
 struct soft_machine;
 
-/* Arithmetic flags are kept as what they follow from, and worked out when read. flags.h. */
+/* Arithmetic flags are stored as what they follow from, and worked out when read. flags.h. */
 struct lazy_flags {
 	uint64_t result, a, b;
 	uint8_t op;   /* enum flags_op; FLAGS_READY: eflags holds them all */
@@ -97,7 +97,7 @@ struct soft_cpu {
 	struct stop stop;
 	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
 
-	bool looked_again;     /* block.c: the last handler was that of a block that is dead */
+	bool refetched;	       /* block.c: the last handler was that of a block that is dead */
 	uint64_t by;	       /* rip of the instruction that hit a watchpoint */
 	uint64_t block_rip;    /* rip of the current block's first byte */
 	struct block *running; /* by whole blocks; else NULL */
@@ -192,8 +192,8 @@ static inline int soft_write(struct soft_cpu *c, uint64_t lin, unsigned size, co
 	return 0;
 }
 
-/* The linear address of offset in a segment, for an access of size bytes: -1 with #GP or #SS raised where the segment is not
- * usable so, or where it ends before, or (64-bit) the address is not canonical. segment.c. */
+/* The linear address of offset in a segment, for an access of size bytes: -1 with #GP or #SS raised if the segment is not
+ * usable so, or if it ends before, or (64-bit) the address is not canonical. segment.c. */
 int soft_seg_linear(struct soft_cpu *c, enum seg_index seg, uint64_t offset, unsigned size, bool write, uint64_t *lin);
 
 /* port.c: one port access of 1, 2 or 4 bytes, after the IOPL and permission-map check. -1 with an event raised: #GP, or a

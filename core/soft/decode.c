@@ -102,7 +102,7 @@ static void scan_prefixes(struct decoding *d, unsigned n)
 #define INSN_BYTES 15
 
 /* Behind an operand-size prefix capstone takes a repeat prefix for a part of the opcode, and gives registers of the wrong
- * size: where the opcode has no use for it, it is left out. How many bytes there are then; n where none is left out. */
+ * size: if the opcode has no use for it, it is left out. How many bytes there are then; n if none is left out. */
 static unsigned drop_rep(unsigned bits, const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES])
 {
 	bool size16 = false;

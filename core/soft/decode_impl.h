@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Between the files of the decoder: one instruction on its way, its operands and sizes.
+ * Between the files of the decoder: one instruction being decoded, its operands and sizes.
  */
 #ifndef KVMSCOPE_CORE_SOFT_DECODE_IMPL_H
 #define KVMSCOPE_CORE_SOFT_DECODE_IMPL_H

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Which handler an instruction gets, and which of its words go where. Families first, then the choice by capstone's id.
+ * String instructions, ports, flags and what belongs to no family; the choice among the families.
  */
 #include "core/soft/decode_impl.h"
-
-/* ---- families of instructions; each gives false where the operands are none that it knows */
 
 static bool take_string(struct decoding *d, enum soft_op op, uint8_t size)
 {
@@ -14,7 +12,8 @@ static bool take_string(struct decoding *d, enum soft_op op, uint8_t size)
 		if (decode_is_mem(d, i) && decode_seg(d->x->operands[i].mem.segment) >= 0 &&
 		    d->x->operands[i].mem.segment != X86_REG_ES)
 			seg = decode_seg(d->x->operands[i].mem.segment);
-	/* An ES override of the source cannot be told from the destination's own ES by operands: look at the prefixes. */
+	/* An ES override of the source cannot be told apart from the destination's own ES by operands: look at the prefixes.
+	 */
 	if (d->x->prefix[1] == X86_PREFIX_ES)
 		seg = SEG_ES;
 	d->u->seg = (uint8_t)seg;

@@ -136,7 +136,7 @@ static always_inline int exec_rmw_write(struct soft_cpu *c, unsigned size, uint6
 	return soft_write(c, c->rmw_lin, size, &v);
 }
 
-/* Operands of any kind, for handlers that are not worth a form each. dst_read with rmw where dst_write follows. */
+/* Operands of any kind, for handlers that are not worth a form each. dst_read with rmw if dst_write follows. */
 static inline int src_read(struct soft_cpu *c, const struct uop *u, unsigned size, uint64_t *v)
 {
 	if (u->mem_src)
@@ -161,7 +161,7 @@ static inline int dst_write(struct soft_cpu *c, const struct uop *u, unsigned si
 	return 0;
 }
 
-/* A jump was taken: end of the block. 32-bit and 16-bit code wraps where its operand size says. */
+/* A jump was taken: end of the block. 32-bit and 16-bit code wraps as its operand size says. */
 static inline const struct uop *exec_jump(struct soft_cpu *c, uint64_t rip)
 {
 	c->rip = rip;

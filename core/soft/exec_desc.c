@@ -118,7 +118,7 @@ const struct uop *op_ltr(struct soft_cpu *c, const struct uop *u)
 	return exec_jump_next(c, u);
 }
 
-/* ---- looking at descriptors: LAR, LSL, VERR, VERW, ARPL set ZF where the selector may be used so */
+/* ---- looking at descriptors: LAR, LSL, VERR, VERW, ARPL set ZF if the selector may be used so */
 
 static int look_at(struct soft_cpu *c, const struct uop *u, uint16_t *selector, struct descriptor *d)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Integer instructions beside plain arithmetic: moves with extension, exchanges, conditionals, flags, decimal adjustment.
- * Intel SDM vol. 2 for each; flags that the manual leaves undefined are left as the operation finds them, except where
+ * Intel SDM vol. 2 for each; flags that the manual leaves undefined are left as the operation finds them, except if
  * hardware is known to agree on something.
  */
 #include "core/soft/exec.h"
@@ -80,7 +80,7 @@ const struct uop *op_xadd(struct soft_cpu *c, const struct uop *u)
 	return u + 1;
 }
 
-/* The destination is written in any case: with what it had where it differs from the accumulator. */
+/* The destination is written in any case: with what it had if it differs from the accumulator. */
 const struct uop *op_cmpxchg(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t old, acc = reg_read(c, 8 * RAX, u->opsize);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Shifts and rotates, multiplication and division, bits. Intel SDM vol. 2 for each; flags that the manual leaves undefined
- * are left as the operation finds them, except where hardware is known to agree on something.
+ * are left as the operation finds them, except if hardware is known to agree on something.
  */
 #include "core/soft/exec.h"
 #include "core/soft/soft_impl.h"
@@ -159,7 +159,7 @@ const struct uop *op_imul1(struct soft_cpu *c, const struct uop *u)
 	return u + 1;
 }
 
-/* Two and three operands: cond 1 where the immediate is the second factor. */
+/* Two and three operands: cond 1 if the immediate is the second factor. */
 const struct uop *op_imul2(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t a = u->cond ? u->imm : reg_read(c, u->dst, u->opsize), b;

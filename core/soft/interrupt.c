@@ -3,7 +3,7 @@
  * Exceptions and interrupts: through the vector table of real mode, the IDT of protected and of long mode; double and triple
  * faults. Intel SDM vol. 3A chapter 6; the classes that make a double fault: table 6-5.
  *
- * Where the IDT's limit leaves out the vector and all that would come of it (#GP, #DF), the machine stops and says so,
+ * If the IDT's limit leaves out the vector and all that would come of it (#GP, #DF), the machine stops and says so,
  * instead of the cascade to a triple fault that hardware goes through and that would leave nothing to look at.
  */
 #include "core/soft/segment.h"
@@ -12,7 +12,7 @@
 
 #include "core/soft/soft_impl.h"
 
-/* What is on its way into a handler. */
+/* What is being delivered to a handler. */
 struct delivery {
 	uint8_t vector;
 	bool has_error, soft; /* soft: INT n, INT3, INTO: checked against the gate's DPL, never part of a double fault */
@@ -309,7 +309,7 @@ void soft_deliver(struct soft_cpu *c)
 			return;
 		if (c->event != EVENT_EXCEPTION) {
 			/* A stop, or a fault given up at a stage: then a fault's instruction raises it again, a trap is
-			 * kept. */
+			 * injected once more. */
 			if (c->event == EVENT_RESTART && d.vector == VEC_DB && d.rip == c->rip)
 				c->injected = (struct guest_fault){.present = true, .vector = VEC_DB};
 			return;

@@ -148,7 +148,7 @@ static int emulator_page(struct soft_cpu *c, uint64_t lin, unsigned kind, uint64
 }
 
 /* CPL 3's faults walk, and so see what the guest's tables say now. A supervisor's accesses ask the MMIO cache first, as
- * where the kernel is emulated: a stale hit is permitted until a flush, and here it can be seen. */
+ * if the kernel is emulated: a stale hit is permitted until a flush, and here it can be seen. */
 static int shadow_page(struct soft_cpu *c, struct mem_access *a, uint64_t lin, unsigned which, uint64_t *gpa)
 {
 	bool asks_cache = !(a->kind & (ACCESS_USER | ACCESS_FETCH));

@@ -5,7 +5,7 @@
 #include "core/soft/segment.h"
 #include "core/soft/soft_impl.h"
 
-/* CPL above IOPL: the TSS's permission map decides. 1 where allowed, 0 where not, -1 where reading the map raised. */
+/* CPL above IOPL: the TSS's permission map decides. 1 if allowed, 0 if not, -1 if reading the map raised. */
 static int io_allowed(struct soft_cpu *c, uint16_t port, unsigned size)
 {
 	const struct seg *tr = &c->r.tr;

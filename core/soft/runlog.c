@@ -33,7 +33,7 @@ void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake)
 	l->v[l->n++] = (struct soft_switch){.position = m->sched.position, .vcpu = vcpu, .wake = wake};
 }
 
-/* The entry in force at a position: the last one at or before it. The log's first entry where there is none. */
+/* The entry in force at a position: the last one at or before it. The log's first entry if there is none. */
 size_t soft_log_at(const struct soft_log *l, uint64_t position)
 {
 	size_t low = 0, high = l->n;

@@ -54,7 +54,8 @@ struct soft_machine {
 	atomic_bool interrupted;
 	struct walk_lock walk; /* held while guest code runs */
 	bool mmio_sptes;
-	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
+	bool emulated_kernel; /* accesses of CPL 0 to 2 are done as an emulator does them: no sptes, the MMIO cache asked
+				 first */
 	struct soft_habits habits;
 	struct soft_schedule sched;
 	struct soft_log log;
@@ -68,7 +69,7 @@ static inline struct soft_machine *soft_of(const struct machine *m)
 	return CONTAINER_OF(m, struct soft_machine, m);
 }
 
-/* run.c: up to n instructions of one vCPU; true where the machine is to stop. */
+/* run.c: up to n instructions of one vCPU; true if the machine is to stop. */
 bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out);
 #define SOFT_TURN 10000u
 

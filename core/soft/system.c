@@ -390,7 +390,7 @@ const struct uop *op_sti(struct soft_cpu *c, const struct uop *u)
 	return exec_jump_next(c, u);
 }
 
-/* Any CPL but 0, and real mode's way of having none, is #UD and not #GP. */
+/* Any CPL but 0, and real mode, is #UD and not #GP. */
 const struct uop *op_stac(struct soft_cpu *c, const struct uop *u)
 {
 	if (c->cpl)

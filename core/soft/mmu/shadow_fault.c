@@ -34,7 +34,7 @@ struct mmu_access {
 };
 
 static int PRINTF_LIKE(5, 6)
-    stage(struct mmu_access *a, const char *name, uint64_t gfn, unsigned level, const char *fmt, ...)
+    report_stage(struct mmu_access *a, const char *name, uint64_t gfn, unsigned level, const char *fmt, ...)
 {
 	struct shadow_stage st = {.stage = name,
 				  .gfn = gfn,
@@ -81,7 +81,7 @@ static uint64_t *leaf_of(struct mmu_page *sp, uint64_t gva)
 	return &sp->spt[spt_index(gva, 1)];
 }
 
-static void mapped(struct mmu_access *a, const struct mmu_page *sp, uint64_t spte, unsigned index)
+static void result_mapped(struct mmu_access *a, const struct mmu_page *sp, uint64_t spte, unsigned index)
 {
 	struct shadow_result *out = a->out;
 
@@ -93,7 +93,7 @@ static void mapped(struct mmu_access *a, const struct mmu_page *sp, uint64_t spt
 				(spte & SPTE_U ? ACCESS_USER : 0));
 }
 
-static int mmio(struct mmu_access *a, uint64_t gpa, bool from_cache)
+static int result_mmio(struct mmu_access *a, uint64_t gpa, bool from_cache)
 {
 	a->out->kind = SHADOW_MMIO;
 	a->out->gpa = gpa;
@@ -134,15 +134,15 @@ static int from_tables(struct mmu_access *a, struct mmu_page *root)
 		return 0;
 	if (mmio_spte_is(*sptep) && mmio_from_spte(a, sptep)) {
 		uint64_t gfn = mmio_spte_gfn(*sptep);
-		if (stage(a, "mmio-match", gfn, 1, "MMIO spte %#llx", (unsigned long long)*sptep))
+		if (report_stage(a, "mmio-match", gfn, 1, "MMIO spte %#llx", (unsigned long long)*sptep))
 			return -EINTR;
-		mmio(a, gfn << PAGE_SHIFT | (a->gva & PAGE_OFFSET_MASK), true);
+		result_mmio(a, gfn << PAGE_SHIFT | (a->gva & PAGE_OFFSET_MASK), true);
 		return 1;
 	}
 	if (!spte_present(*sptep) || !spte_allows(a->pg, *sptep, a->access))
 		return 0;
 	struct mmu_page *sp = mmu_page_of(sptep);
-	mapped(a, sp, *sptep, (unsigned)(sptep - sp->spt));
+	result_mapped(a, sp, *sptep, (unsigned)(sptep - sp->spt));
 	return 1;
 }
 
@@ -154,7 +154,7 @@ static int staged_read(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 
 	if (!a->stopped)
 		a->stopped =
-		    stage(a, "walk", gpa >> PAGE_SHIFT, a->next_level, "entry at gpa %#llx", (unsigned long long)gpa);
+		    report_stage(a, "walk", gpa >> PAGE_SHIFT, a->next_level, "entry at gpa %#llx", (unsigned long long)gpa);
 	if (a->next_level)
 		a->next_level--;
 	return a->stopped ? -EFAULT : a->mem->read(a->mem->ctx, gpa, size, entry);
@@ -172,8 +172,8 @@ static int staged_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, u
 		uint64_t next = old | (new_entry & bits[i].bit);
 		if (next == old)
 			continue;
-		a->stopped = stage(a, bits[i].stage, gpa >> PAGE_SHIFT, 0, "entry at gpa %#llx: %#llx to %#llx",
-				   (unsigned long long)gpa, (unsigned long long)old, (unsigned long long)next);
+		a->stopped = report_stage(a, bits[i].stage, gpa >> PAGE_SHIFT, 0, "entry at gpa %#llx: %#llx to %#llx",
+					  (unsigned long long)gpa, (unsigned long long)old, (unsigned long long)next);
 		int rc = a->stopped || !a->mem->update ? 0 : a->mem->update(a->mem->ctx, gpa, size, old, next);
 		if (rc || a->stopped)
 			return rc;
@@ -197,8 +197,8 @@ static int walk_guest(struct mmu_access *a)
 		return 0;
 	a->out->kind = SHADOW_GUEST_FAULT;
 	a->out->fault = a->walk.fault;
-	return stage(a, "guest-fault", a->gva >> PAGE_SHIFT, 0, "vector %u error code %#x: %s", a->walk.fault.vector,
-		     a->walk.fault.error_code, a->walk.why)
+	return report_stage(a, "guest-fault", a->gva >> PAGE_SHIFT, 0, "vector %u error code %#x: %s", a->walk.fault.vector,
+			    a->walk.fault.error_code, a->walk.why)
 		   ?: 1;
 }
 
@@ -289,9 +289,9 @@ static int step_down(struct mmu_access *a, struct mmu_page *sp, struct mmu_page 
 		if ((*down)->gfn == gfn && role_equal(&(*down)->role, &role))
 			return 0;
 	}
-	int rc = stage(a, "shadow-page", gfn, level, "%s, rights %s%s%s", role.direct ? "direct" : "of a guest table",
-		       role.access & ACC_WRITE ? "w" : "-", role.access & ACC_USER ? "u" : "-",
-		       role.access & ACC_EXEC ? "x" : "-");
+	int rc = report_stage(a, "shadow-page", gfn, level, "%s, rights %s%s%s", role.direct ? "direct" : "of a guest table",
+			      role.access & ACC_WRITE ? "w" : "-", role.access & ACC_USER ? "u" : "-",
+			      role.access & ACC_EXEC ? "x" : "-");
 	if (rc)
 		return rc;
 	if (sp->spt[index] != SPTE_EMPTY) {
@@ -306,7 +306,7 @@ static int step_down(struct mmu_access *a, struct mmu_page *sp, struct mmu_page 
 	return spte_link(a->s, sp, index, *down, e);
 }
 
-static int install(struct mmu_access *a, struct mmu_page *sp, struct err *e)
+static int set_leaf(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 {
 	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT;
 	unsigned index = spt_index(a->gva, 1), acc = guest_rights(a);
@@ -314,8 +314,8 @@ static int install(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 	uint64_t spte = spte_make(a->s, a->slot, gfn, acc, true, &protected);
 	uint64_t *head = rmap_head(a->s, gfn, a->smm, spte & SPTE_PFN_MASK, true);
 	uint64_t old = sp->spt[index];
-	int rc = stage(a, "spte", gfn, 1, "%#llx%s", (unsigned long long)spte,
-		       protected ? ", write-protected: a guest table" : "");
+	int rc = report_stage(a, "spte", gfn, 1, "%#llx%s", (unsigned long long)spte,
+			      protected ? ", write-protected: a guest table" : "");
 
 	if (rc)
 		return rc;
@@ -326,15 +326,15 @@ static int install(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 		slot_mark_dirty(a->slot, gfn << PAGE_SHIFT, PAGE_SIZE_4K, a->smm);
 	if (old != SPTE_EMPTY && old != spte)
 		shadow_flush(a->s, a->gva & ~PAGE_OFFSET_MASK);
-	mapped(a, sp, spte, index);
+	result_mapped(a, sp, spte, index);
 	a->out->slot = a->slot;
 	if ((protected || !(acc & ACC_WRITE)) && (a->access & ACCESS_WRITE))
 		a->out->kind = SHADOW_EMULATE;
 	uint64_t n = head ? rmap_count(*head) : 0;
-	return stage(a, "rmap", gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
+	return report_stage(a, "rmap", gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
 }
 
-static int build(struct mmu_access *a, struct mmu_page *root, struct err *e)
+static int map_page(struct mmu_access *a, struct mmu_page *root, struct err *e)
 {
 	struct mmu_page *sp = root;
 
@@ -344,23 +344,23 @@ static int build(struct mmu_access *a, struct mmu_page *root, struct err *e)
 		if (rc)
 			return rc;
 	}
-	return install(a, sp, e);
+	return set_leaf(a, sp, e);
 }
 
 /* ---- 4: the slot */
 
-static int no_slot(struct mmu_access *a, struct mmu_page *root, struct err *e)
+static int map_mmio(struct mmu_access *a, struct mmu_page *root, struct err *e)
 {
 	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT, gen = a->s->cfg.slots->generation;
 	unsigned acc = guest_rights(a);
 	struct mmu_page *sp = root;
-	int rc = stage(a, "mmio-cache", gfn, 0, "gva %#llx, generation %llu",
-		       (unsigned long long)(a->gva & ~PAGE_OFFSET_MASK), (unsigned long long)gen);
+	int rc = report_stage(a, "mmio-cache", gfn, 0, "gva %#llx, generation %llu",
+			      (unsigned long long)(a->gva & ~PAGE_OFFSET_MASK), (unsigned long long)gen);
 
 	if (rc)
 		return rc;
 	mmio_cache_fill(&a->v->mmio, a->gva, gfn, (uint8_t)acc, gen);
-	mmio(a, a->walk.gpa, false);
+	result_mmio(a, a->walk.gpa, false);
 	if (!a->s->cfg.mmio_sptes || gen >> 63)
 		return 0;
 	while (sp->role.level > 1) {
@@ -369,7 +369,7 @@ static int no_slot(struct mmu_access *a, struct mmu_page *root, struct err *e)
 			return rc;
 	}
 	uint64_t spte = mmio_spte_make(gfn, (uint8_t)acc, gen);
-	rc = stage(a, "spte", gfn, 1, "MMIO spte %#llx", (unsigned long long)spte);
+	rc = report_stage(a, "spte", gfn, 1, "MMIO spte %#llx", (unsigned long long)spte);
 	if (rc)
 		return rc;
 	spte_drop(a->s, sp, spt_index(a->gva, 1));
@@ -388,25 +388,26 @@ static int take_fault(struct mmu_access *a, struct mmu_page *root, struct err *e
 		return rc < 0 ? rc : 0;
 	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT;
 	a->slot = slot_lookup(a->s->cfg.slots, a->walk.gpa, a->smm, NULL);
-	rc = a->slot ? stage(a, "slot", gfn, 0, "slot %u", a->slot->id) : stage(a, "slot", gfn, 0, "none: MMIO");
+	rc = a->slot ? report_stage(a, "slot", gfn, 0, "slot %u", a->slot->id)
+		     : report_stage(a, "slot", gfn, 0, "none: MMIO");
 	if (rc)
 		return rc;
 	if (!a->slot || !a->slot->alias)
-		return no_slot(a, root, e);
+		return map_mmio(a, root, e);
 	if ((a->access & ACCESS_WRITE) && (a->slot->flags & SLOT_READONLY)) {
 		a->out->readonly = true;
 		a->out->slot = a->slot;
-		mmio(a, a->walk.gpa, false);
-		return stage(a, "emulate", gfn, 0, "a write to READONLY slot %u", a->slot->id);
+		result_mmio(a, a->walk.gpa, false);
+		return report_stage(a, "emulate", gfn, 0, "a write to READONLY slot %u", a->slot->id);
 	}
 	if ((a->access & ACCESS_WRITE) && a->slot->file_backed)
 		return err_set_at(e, -EFAULT, ERR_SPACE_GPA, a->walk.gpa,
 				  "write gpa %#llx" WHY "slot %u is a file mapped PROT_READ, yet not readonly" TRY
 				  "slot flags %u +readonly",
 				  (unsigned long long)a->walk.gpa, a->slot->id, a->slot->id);
-	rc = stage(a, "page", gfn, leaf_level(&a->walk), "host page %p",
-		   (void *)(a->slot->alias + ((gfn << PAGE_SHIFT) - a->slot->gpa)));
-	return rc ? rc : build(a, root, e);
+	rc = report_stage(a, "page", gfn, leaf_level(&a->walk), "host page %p",
+			  (void *)(a->slot->alias + ((gfn << PAGE_SHIFT) - a->slot->gpa)));
+	return rc ? rc : map_page(a, root, e);
 }
 
 int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
@@ -429,8 +430,8 @@ int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *
 	if (rc)
 		return rc < 0 ? rc : 0;
 	if (emulator && shadow_mmio_match(&v->mmio, pg, gva, access, s->cfg.slots->generation)) {
-		rc = stage(&a, "mmio-match", v->mmio.gfn, 0, "cached for gva %#llx", (unsigned long long)v->mmio.gva);
-		return rc ? rc : mmio(&a, v->mmio.gfn << PAGE_SHIFT | (gva & PAGE_OFFSET_MASK), true);
+		rc = report_stage(&a, "mmio-match", v->mmio.gfn, 0, "cached for gva %#llx", (unsigned long long)v->mmio.gva);
+		return rc ? rc : result_mmio(&a, v->mmio.gfn << PAGE_SHIFT | (gva & PAGE_OFFSET_MASK), true);
 	}
 	return take_fault(&a, root, e);
 }

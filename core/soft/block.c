@@ -7,7 +7,7 @@
 
 /* The block at rip: from its slot if the page is in the TLB and the block was made from the same bytes. Blocks that reach
  * over the page's end are not reused: what follows the page may have changed. */
-static inline struct block *find(struct soft_cpu *c)
+static inline struct block *block_find(struct soft_cpu *c)
 {
 	uint64_t lin = c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
 	const struct soft_tlb_entry *t = &c->tlb[lin >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
@@ -20,7 +20,7 @@ static inline struct block *find(struct soft_cpu *c)
 }
 
 /* After the handler of `last` has ended the block. */
-static void account(struct soft_cpu *c, const struct uop *last)
+static void count_executed(struct soft_cpu *c, const struct uop *last)
 {
 	uint64_t done = last->done;
 
@@ -55,7 +55,7 @@ static void run_blocks(struct soft_cpu *c, struct block *k)
 			last = u;
 			u = u->fn(c, u);
 		} while (likely(u != NULL));
-		account(c, last);
+		count_executed(c, last);
 	} while (may_loop && c->rip == c->block_rip && c->event == EVENT_NONE && c->budget >= k->n && !k->dead &&
 		 c->flushes == flushes && !c->stop_soon && !(c->eflags & (RFLAGS_TF | RFLAGS_RF)));
 	c->running = NULL;
@@ -71,7 +71,7 @@ static void run_one(struct soft_cpu *c, const struct block *k)
 		c->icount++;
 		c->budget--;
 	} else {
-		account(c, u);
+		count_executed(c, u);
 	}
 }
 
@@ -94,7 +94,7 @@ static void trap_after(struct soft_cpu *c, bool tf)
 }
 
 /* SYSCALL and SYSRET look at TF when they are done, everything else before it begins. */
-static bool traps(const struct soft_cpu *c, const struct uop *u, uint64_t flags_before)
+static bool trap_flag_counts(const struct soft_cpu *c, const struct uop *u, uint64_t flags_before)
 {
 	bool after = u->op == OP_syscall || u->op == OP_sysret;
 
@@ -110,7 +110,7 @@ static void run_with_traps(struct soft_cpu *c, const struct block *k)
 	run_one(c, k);
 	if ((c->event == EVENT_NONE || c->event == EVENT_YIELD) && u.op != OP_iret && !(u.rep && c->rip == rip))
 		c->eflags &= ~RFLAGS_RF;
-	trap_after(c, traps(c, &u, flags));
+	trap_after(c, trap_flag_counts(c, &u, flags));
 }
 
 static bool within_limit(const struct soft_cpu *c, const struct block *k)
@@ -136,7 +136,7 @@ void soft_execute(struct soft_cpu *c)
 		if (unlikely(c->any_plants) && soft_stop_at_plant(c))
 			return;
 		c->skip_plant = false;
-		struct block *k = find(c);
+		struct block *k = block_find(c);
 		if (unlikely(!k))
 			return;
 		bool alone = c->eflags & (RFLAGS_TF | RFLAGS_RF) || c->db_pending, whole = within_limit(c, k);

@@ -48,7 +48,7 @@ const struct uop *op_refetch(struct soft_cpu *c, const struct uop *u)
 	return NULL;
 }
 
-static void retire(struct block_cache *b, struct block *k)
+static void block_kill(struct block_cache *b, struct block *k)
 {
 	struct block **at = &b->slot[block_slot(k->rip, k->bits)];
 
@@ -82,7 +82,7 @@ static void page_drop(struct block_cache *b, struct code_page *p)
 	*at = p->next;
 	for (struct block *k = p->blocks, *next; k; k = next) {
 		next = k->page_next;
-		retire(b, k);
+		block_kill(b, k);
 	}
 	free(p);
 }
@@ -106,7 +106,7 @@ void block_cut(struct soft_cpu *c)
 	while (*at != k)
 		at = &(*at)->page_next;
 	*at = k->page_next;
-	retire(c->blocks, k);
+	block_kill(c->blocks, k);
 }
 
 void block_cache_flush(struct block_cache *b)

@@ -120,7 +120,7 @@ const struct uop *op_ltr(struct soft_cpu *c, const struct uop *u)
 
 /* ---- looking at descriptors: LAR, LSL, VERR, VERW, ARPL set ZF if the selector may be used so */
 
-static int look_at(struct soft_cpu *c, const struct uop *u, uint16_t *selector, struct descriptor *d)
+static int desc_of_operand(struct soft_cpu *c, const struct uop *u, uint16_t *selector, struct descriptor *d)
 {
 	uint64_t v;
 
@@ -132,7 +132,7 @@ static int look_at(struct soft_cpu *c, const struct uop *u, uint16_t *selector, 
 	return v & 0xfffc ? desc_peek(c, *selector, false, d) : 1;
 }
 
-static bool reachable(const struct soft_cpu *c, const struct descriptor *d, uint16_t selector)
+static bool desc_reachable(const struct soft_cpu *c, const struct descriptor *d, uint16_t selector)
 {
 	return (desc_is_code(&d->seg) && desc_conforming(&d->seg)) ||
 	       (c->cpl <= d->seg.dpl && (selector & 3u) <= d->seg.dpl);
@@ -149,15 +149,15 @@ static bool lar_type(const struct soft_cpu *c, const struct seg *s, bool limit)
 	return s->s || (ok >> s->type & 1);
 }
 
-static const struct uop *describe(struct soft_cpu *c, const struct uop *u, bool limit)
+static const struct uop *look_up(struct soft_cpu *c, const struct uop *u, bool limit)
 {
 	struct descriptor d;
 	uint16_t selector;
-	int rc = look_at(c, u, &selector, &d);
+	int rc = desc_of_operand(c, u, &selector, &d);
 
 	if (rc < 0)
 		return NULL;
-	bool good = !rc && lar_type(c, &d.seg, limit) && reachable(c, &d, selector);
+	bool good = !rc && lar_type(c, &d.seg, limit) && desc_reachable(c, &d, selector);
 	if (good)
 		reg_write(c, u->dst, u->opsize, limit ? d.seg.limit : d.raw >> 32 & 0xf0ff00);
 	flags_write(c, RFLAGS_ZF, good ? RFLAGS_ZF : 0);
@@ -166,23 +166,24 @@ static const struct uop *describe(struct soft_cpu *c, const struct uop *u, bool 
 
 const struct uop *op_lar(struct soft_cpu *c, const struct uop *u)
 {
-	return describe(c, u, false);
+	return look_up(c, u, false);
 }
 
 const struct uop *op_lsl(struct soft_cpu *c, const struct uop *u)
 {
-	return describe(c, u, true);
+	return look_up(c, u, true);
 }
 
 const struct uop *op_verr(struct soft_cpu *c, const struct uop *u)
 {
 	struct descriptor d;
 	uint16_t selector;
-	int rc = look_at(c, u, &selector, &d);
+	int rc = desc_of_operand(c, u, &selector, &d);
 
 	if (rc < 0)
 		return NULL;
-	bool good = !rc && (u->cond ? desc_is_writable(&d.seg) : desc_is_readable(&d.seg)) && reachable(c, &d, selector);
+	bool good =
+	    !rc && (u->cond ? desc_is_writable(&d.seg) : desc_is_readable(&d.seg)) && desc_reachable(c, &d, selector);
 	flags_write(c, RFLAGS_ZF, good ? RFLAGS_ZF : 0);
 	return u + 1;
 }

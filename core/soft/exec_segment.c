@@ -9,7 +9,7 @@ const struct uop *op_mov_from_seg(struct soft_cpu *c, const struct uop *u)
 	return dst_write(c, u, u->opsize, false, c->r.seg[u->cond].selector) ? NULL : u + 1;
 }
 
-static const struct uop *loaded(struct soft_cpu *c, const struct uop *u, enum seg_index seg)
+static const struct uop *seg_loaded(struct soft_cpu *c, const struct uop *u, enum seg_index seg)
 {
 	uint64_t next = exec_next_rip(c, u);
 
@@ -29,7 +29,7 @@ const struct uop *op_mov_to_seg(struct soft_cpu *c, const struct uop *u)
 		return soft_raise(c, VEC_UD);
 	if (src_read(c, u, 2, &v) || soft_load_seg(c, (enum seg_index)u->cond, (uint16_t)v))
 		return NULL;
-	return loaded(c, u, (enum seg_index)u->cond);
+	return seg_loaded(c, u, (enum seg_index)u->cond);
 }
 
 const struct uop *op_push_seg(struct soft_cpu *c, const struct uop *u)
@@ -51,7 +51,7 @@ const struct uop *op_pop_seg(struct soft_cpu *c, const struct uop *u)
 	c->stack32 = was32; /* the pointer moves in the old stack's width */
 	exec_stack_add(c, size);
 	c->stack32 = now32;
-	return loaded(c, u, (enum seg_index)u->cond);
+	return seg_loaded(c, u, (enum seg_index)u->cond);
 }
 
 /* LDS, LES, LSS, LFS, LGS: offset, then selector. */

@@ -202,7 +202,7 @@ static sse_fn *const packed[] = {
 /* ---- running them */
 
 /* An address that is not canonical has a fault of its own, which comes first. */
-static int aligned(struct soft_cpu *c, uint64_t lin, bool must)
+static int check_alignment_16(struct soft_cpu *c, uint64_t lin, bool must)
 {
 	if (!must || !(lin & 15) || (c->code_bits == 64 && !paging_canonical(&c->pg, lin)))
 		return 0;
@@ -219,7 +219,7 @@ const struct uop *op_sse(struct soft_cpu *c, const struct uop *u)
 	if (!soft_sse_usable(c))
 		return NULL;
 	if (u->mem_src) {
-		if (exec_lea(c, u, 16, false, &lin) || aligned(c, lin, true) || soft_read(c, lin, 16, s))
+		if (exec_lea(c, u, 16, false, &lin) || check_alignment_16(c, lin, true) || soft_read(c, lin, 16, s))
 			return NULL;
 	} else if (u->rep) {
 		s[0] = (uint8_t)u->imm;
@@ -240,7 +240,7 @@ const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
 	if (!soft_sse_usable(c))
 		return NULL;
 	if (u->mem_src) {
-		if (exec_lea(c, u, size, false, &lin) || aligned(c, lin, u->lock) || soft_read(c, lin, size, s))
+		if (exec_lea(c, u, size, false, &lin) || check_alignment_16(c, lin, u->lock) || soft_read(c, lin, size, s))
 			return NULL;
 	} else {
 		memcpy(s, c->r.fpu.xmm[u->src], 16);
@@ -262,7 +262,7 @@ const struct uop *op_sse_store(struct soft_cpu *c, const struct uop *u)
 	const uint8_t *s = c->r.fpu.xmm[u->src] + (u->cond == MOVE_HIGH ? 8 : 0);
 	uint64_t lin;
 
-	if (!soft_sse_usable(c) || exec_lea(c, u, u->opsize, true, &lin) || aligned(c, lin, u->lock) ||
+	if (!soft_sse_usable(c) || exec_lea(c, u, u->opsize, true, &lin) || check_alignment_16(c, lin, u->lock) ||
 	    soft_write(c, lin, u->opsize, s))
 		return NULL;
 	return u + 1;

@@ -49,7 +49,7 @@ static int deliver_real(struct soft_cpu *c, const struct delivery *d)
 
 /* ---- protected and long mode */
 
-static int refuse(struct soft_cpu *c, uint8_t vector, uint32_t error)
+static int raise_code(struct soft_cpu *c, uint8_t vector, uint32_t error)
 {
 	soft_raise_error(c, vector, error);
 	return -1;
@@ -62,7 +62,7 @@ static int gate_read(struct soft_cpu *c, const struct delivery *d, struct gate *
 	uint32_t error = 8u * d->vector + 2;
 
 	if (size * (d->vector + 1u) - 1 > c->r.idt.limit)
-		return refuse(c, VEC_GP, error);
+		return raise_code(c, VEC_GP, error);
 	if (soft_read_sys(c, at, 8, &raw[0]) || (c->long_mode && soft_read_sys(c, at + 8, 8, &raw[1])))
 		return -1;
 	*g = (struct gate){.offset = (raw[0] & 0xffff) | (raw[0] >> 32 & 0xffff0000),
@@ -76,8 +76,8 @@ static int gate_read(struct soft_cpu *c, const struct delivery *d, struct gate *
 	bool known = g->type == DESC_INT || g->type == DESC_TRAP ||
 		     (!c->long_mode && (g->type == DESC_INT16 || g->type == DESC_TRAP16 || g->type == DESC_TASK));
 	if (!known || (d->soft && g->dpl < c->cpl))
-		return refuse(c, VEC_GP, error);
-	return g->present ? 0 : refuse(c, VEC_NP, error);
+		return raise_code(c, VEC_GP, error);
+	return g->present ? 0 : raise_code(c, VEC_NP, error);
 }
 
 /* Where the frame goes: the stack segment it will be, and its pointer. */
@@ -120,7 +120,7 @@ static int write_frame(struct soft_cpu *c, const struct frame_stack *st, unsigne
 		at = (at - size) & mask;
 		uint64_t lin = c->long_mode ? at : (uint32_t)(ss->base + at);
 		if (!c->long_mode && !(ss->type & 4) && at + size - 1 > ss->limit)
-			return refuse(c, VEC_SS, 0);
+			return raise_code(c, VEC_SS, 0);
 		if (st->cpl == 3 ? soft_write(c, lin, size, &v[i]) : soft_write_sys(c, lin, size, &v[i]))
 			return -1;
 	}
@@ -164,17 +164,17 @@ static void drop_vm86_segments(struct soft_cpu *c)
 static int handler_code(struct soft_cpu *c, const struct gate *g, struct descriptor *cs, unsigned *cpl)
 {
 	if (!(g->selector & 0xfffc))
-		return refuse(c, VEC_GP, 0);
+		return raise_code(c, VEC_GP, 0);
 	if (desc_read(c, g->selector, VEC_GP, false, cs))
 		return -1;
 	bool bad_long = c->long_mode && (!cs->seg.l || cs->seg.db);
 	if (!desc_is_code(&cs->seg) || cs->seg.dpl > c->cpl || bad_long)
-		return refuse(c, VEC_GP, g->selector & 0xfffcu);
+		return raise_code(c, VEC_GP, g->selector & 0xfffcu);
 	if (!cs->seg.present)
-		return refuse(c, VEC_NP, g->selector & 0xfffcu);
+		return raise_code(c, VEC_NP, g->selector & 0xfffcu);
 	*cpl = desc_conforming(&cs->seg) ? c->cpl : cs->seg.dpl;
 	if ((c->eflags & RFLAGS_VM) && *cpl)
-		return refuse(c, VEC_GP, g->selector & 0xfffcu);
+		return raise_code(c, VEC_GP, g->selector & 0xfffcu);
 	return 0;
 }
 
@@ -200,7 +200,7 @@ static int deliver_gate(struct soft_cpu *c, const struct delivery *d)
 	unsigned size = c->long_mode ? 8 : g.type & 8 ? 4 : 2;
 	uint64_t to = size == 2 ? g.offset & 0xffff : g.offset;
 	if (c->long_mode ? !paging_canonical(&c->pg, to) : to > cs.seg.limit)
-		return refuse(c, VEC_GP, 0);
+		return raise_code(c, VEC_GP, 0);
 	unsigned n = build_frame(c, d, st.fresh, v);
 	if (desc_mark_accessed(c, &cs) || (st.fresh && !c->long_mode && desc_mark_accessed(c, &st.ss)) ||
 	    write_frame(c, &st, size, v, n, &sp))
@@ -231,7 +231,7 @@ static bool contributory(uint8_t vector)
 
 /* The first exception was being delivered when the second came up: both one after the other, or a double fault. INT n is
  * none of those that double, whatever its vector. */
-static bool doubles(uint8_t first, uint8_t second)
+static bool makes_double_fault(uint8_t first, uint8_t second)
 {
 	return (contributory(first) && contributory(second)) ||
 	       (first == VEC_PF && (second == VEC_PF || contributory(second)));
@@ -273,7 +273,7 @@ static bool beyond_idt(const struct soft_cpu *c, uint8_t vector)
 /* Beyond the IDT's limit comes #GP, or a double fault; with those beyond it too nothing of the guest's would run. */
 static bool no_handler(const struct soft_cpu *c, const struct delivery *d)
 {
-	bool twice = !d->soft && doubles(d->vector, VEC_GP);
+	bool twice = !d->soft && makes_double_fault(d->vector, VEC_GP);
 
 	return beyond_idt(c, d->vector) && beyond_idt(c, VEC_DF) && (twice || beyond_idt(c, VEC_GP));
 }
@@ -318,7 +318,7 @@ void soft_deliver(struct soft_cpu *c)
 		if (d.vector == VEC_DF && !d.soft)
 			break;
 		/* INT n is benign, whatever exception's vector it names. */
-		bool twice = !d.soft && doubles(d.vector, second);
+		bool twice = !d.soft && makes_double_fault(d.vector, second);
 		d = (struct delivery){.vector = twice ? VEC_DF : second,
 				      .has_error = true,
 				      .error = twice ? 0 : c->error_code | (second == VEC_PF ? 0 : !d.soft),

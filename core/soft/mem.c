@@ -18,7 +18,7 @@ struct mem_access {
 	bool emulate[2]; /* the page is a shadowed guest table: tell the shadow MMU of the write */
 };
 
-static bool watching(const struct soft_cpu *c)
+static bool data_is_watched(const struct soft_cpu *c)
 {
 	return c->m->n_watch || c->dr_data;
 }
@@ -48,7 +48,7 @@ static void tlb_fill(struct soft_cpu *c, const struct mem_access *a, uint64_t li
 
 	if (user && c->checks_alignment)
 		data = false;
-	if (watching(c) && (c->dr_data || soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK)))
+	if (data_is_watched(c) && (c->dr_data || soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK)))
 		data = false;
 	t->host = r->host;
 	t->gpa = r->gpa & ~PAGE_OFFSET_MASK;
@@ -241,7 +241,7 @@ static int mmio_exit(void *ctx, uint64_t gpa, unsigned len, void *data, bool wri
 	return 0;
 }
 
-static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool write)
+static int access_memory(struct soft_cpu *c, struct mem_access *a, void *data, bool write)
 {
 	struct xlate_env env = {.pg = c->pg,
 				.slots = &c->m->m.slots,
@@ -254,7 +254,7 @@ static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool wr
 	struct err e = {0};
 	int rc = tlb_to_io(&env, &a->tlb, a->kind, false, &io, &e);
 
-	if (!rc && watching(c))
+	if (!rc && data_is_watched(c))
 		soft_watch(c, a->lin, &io, write, data);
 	if (!rc)
 		rc = run_iolist(&env, &io, data, &e);
@@ -277,11 +277,11 @@ static int full_access(struct soft_cpu *c, uint64_t lin, unsigned size, void *da
 {
 	struct mem_access a = {.lin = lin, .size = size, .kind = kind};
 
-	return translate(c, &a) ? -1 : perform(c, &a, data, kind & ACCESS_WRITE);
+	return translate(c, &a) ? -1 : access_memory(c, &a, data, kind & ACCESS_WRITE);
 }
 
 /* #AC; 16 bytes have checks of their own. */
-static int aligned(struct soft_cpu *c, uint64_t lin, unsigned size)
+static int check_alignment(struct soft_cpu *c, uint64_t lin, unsigned size)
 {
 	if (!c->checks_alignment || c->cpl != 3 || size > 8 || !(lin & (size - 1)))
 		return 0;
@@ -296,14 +296,14 @@ static unsigned with_cpl(const struct soft_cpu *c, unsigned access)
 
 int soft_read_slow(struct soft_cpu *c, uint64_t lin, unsigned size, void *out, unsigned access)
 {
-	return aligned(c, lin, size) ? -1 : full_access(c, lin, size, out, with_cpl(c, access));
+	return check_alignment(c, lin, size) ? -1 : full_access(c, lin, size, out, with_cpl(c, access));
 }
 
 int soft_write_slow(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in, unsigned access)
 {
 	uint8_t copy[16];
 
-	if (aligned(c, lin, size))
+	if (check_alignment(c, lin, size))
 		return -1;
 	memcpy(copy, in, size);
 	return full_access(c, lin, size, copy, with_cpl(c, access));

@@ -188,7 +188,7 @@ int desc_mark_accessed(struct soft_cpu *c, struct descriptor *d)
 	return soft_write_sys(c, d->at + 5, 1, &type);
 }
 
-static int refuse(struct soft_cpu *c, uint8_t vector, uint16_t selector)
+static int raise_selector(struct soft_cpu *c, uint8_t vector, uint16_t selector)
 {
 	soft_raise_error(c, vector, selector & 0xfffcu);
 	return -1;
@@ -197,13 +197,13 @@ static int refuse(struct soft_cpu *c, uint8_t vector, uint16_t selector)
 int desc_check_stack(struct soft_cpu *c, uint16_t selector, unsigned cpl, uint8_t vector, struct descriptor *out)
 {
 	if (!(selector & 0xfffc))
-		return refuse(c, vector, 0);
+		return raise_selector(c, vector, 0);
 	if (desc_read(c, selector, vector, false, out))
 		return -1;
 	if ((selector & 3u) != cpl || out->seg.dpl != cpl || !desc_is_writable(&out->seg))
-		return refuse(c, vector, selector);
+		return raise_selector(c, vector, selector);
 	if (!out->seg.present)
-		return refuse(c, VEC_SS, selector);
+		return raise_selector(c, VEC_SS, selector);
 	return 0;
 }
 
@@ -244,9 +244,9 @@ static int load_data(struct soft_cpu *c, enum seg_index seg, uint16_t selector)
 		return -1;
 	bool conforming_code = desc_is_code(&d.seg) && desc_conforming(&d.seg);
 	if (!desc_is_readable(&d.seg) || (!conforming_code && (rpl > d.seg.dpl || c->cpl > d.seg.dpl)))
-		return refuse(c, VEC_GP, selector);
+		return raise_selector(c, VEC_GP, selector);
 	if (!d.seg.present)
-		return refuse(c, VEC_NP, selector);
+		return raise_selector(c, VEC_NP, selector);
 	if (desc_mark_accessed(c, &d))
 		return -1;
 	c->r.seg[seg] = d.seg;
@@ -259,7 +259,7 @@ static int load_stack(struct soft_cpu *c, uint16_t selector)
 
 	if (!(selector & 0xfffc)) {
 		if (c->code_bits != 64 || c->cpl == 3 || (selector & 3u) != c->cpl)
-			return refuse(c, VEC_GP, 0);
+			return raise_selector(c, VEC_GP, 0);
 		seg_set_null(c, SEG_SS, selector);
 		return 0;
 	}
@@ -310,13 +310,13 @@ int tss_stack(struct soft_cpu *c, unsigned cpl, unsigned ist, uint64_t *sp, uint
 	*sp = 0;
 	*ss = 0;
 	if (tr->unusable || at + (c->long_mode ? 8 : 2 * size) - 1 > tr->limit)
-		return refuse(c, VEC_TS, tr->selector);
+		return raise_selector(c, VEC_TS, tr->selector);
 	if (soft_read_sys(c, tr->base + at, size, sp))
 		return -1;
 	if (c->long_mode) {
 		if (paging_canonical(&c->pg, *sp))
 			return 0;
-		return refuse(c, VEC_SS, 0);
+		return raise_selector(c, VEC_SS, 0);
 	}
 	return soft_read_sys(c, tr->base + at + size, 2, ss);
 }

@@ -25,37 +25,6 @@ int soft_set_catch(struct machine *m, uint32_t events, struct err *e)
 	return 0;
 }
 
-void soft_out_of_memory(struct soft_cpu *c)
-{
-	c->event = EVENT_STOP;
-	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1};
-	snprintf(c->stop.error, sizeof(c->stop.error), "out of memory for decoded code");
-}
-
-void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len)
-{
-	uint64_t lin = c->code_bits == 64 ? rip : (uint32_t)(c->seg_base[SEG_CS] + rip), gpa;
-	uint8_t code[16], *host, event = c->event;
-	unsigned n;
-
-	if (!soft_fetch(c, lin, code, &n, &host, &gpa)) {
-		c->stop.n_insn = len < n ? len : n;
-		memcpy(c->stop.insn, code, c->stop.n_insn);
-	}
-	c->event = event;
-}
-
-void soft_board_effect(struct soft_cpu *c, enum board_effect effect)
-{
-	if (effect == BOARD_NONE)
-		return;
-	if (effect == BOARD_SMI)
-		c->smi_pending = true;
-	else
-		c->exit_pending = true;
-	c->event = EVENT_YIELD;
-}
-
 /* ---- after a run of instructions */
 
 /* Each gives true with *out filled where the machine is to stop. */

@@ -26,7 +26,7 @@ void soft_mmu_event(void *ctx, const struct mmu_event *what)
 	struct soft_mmu *k = m->mmu;
 	struct mmu_event ev = *what;
 
-	if (!k || k->silent || !m->m.running || !mmu_filter_matches(k->filter, k->n_filters, what))
+	if (!k || k->silent || !run_is_going(&m->m.run) || !mmu_filter_matches(k->filter, k->n_filters, what))
 		return;
 	struct soft_cpu *c = m->cpu[m->sched.turn];
 	ev.vcpu = c->index;

@@ -109,7 +109,7 @@ static int replay(struct soft_machine *m, uint64_t target, bool stops, struct st
 	while (m->sched.position < target) {
 		struct stop s = {.slot = -1};
 		uint64_t before = m->sched.position;
-		if (atomic_exchange(&m->interrupted, false)) {
+		if (run_asked(&m->m.run)) {
 			*out = (struct stop){.reason = STOP_INTERRUPTED, .slot = -1, .vcpu = m->sched.turn};
 			return 0;
 		}

@@ -13,9 +13,10 @@
 #include "core/soft/mmucatch.h"
 #include "core/soft/soft_impl.h"
 
-void soft_interrupt(struct machine *m)
+/* run_asked() is looked at between turns. */
+void soft_kick(void *ctx)
 {
-	atomic_store(&soft_of(m)->interrupted, true);
+	(void)ctx;
 }
 
 int soft_set_catch(struct machine *m, uint32_t events, struct err *e)
@@ -233,15 +234,25 @@ static void take_turn(struct soft_machine *m, unsigned vcpu)
 	soft_log_switch(m, vcpu, false);
 }
 
+/* Whoever is called looks at the machine, and takes the walk lock for it if that is another thread. */
 static void at_mark(struct soft_machine *m)
 {
-	if (m->log.fn && m->sched.position >= m->log.mark)
+	if (!m->log.fn || m->sched.position < m->log.mark)
+		return;
+	if (run_on_client(&m->m.run)) {
 		m->log.fn(m->log.ctx);
+		return;
+	}
+	/* Of soft_run_here(): handed over to the client's thread, which makes the call. */
+	walk_lock_give(&m->walk);
+	run_call(&m->m.run, m->log.fn, m->log.ctx);
+	/* ... and back. */
+	walk_lock_take(&m->walk);
 }
 
 static bool interrupted(struct soft_machine *m, struct soft_cpu *c, struct stop *out)
 {
-	return atomic_exchange(&m->interrupted, false) && stop_because(c, STOP_INTERRUPTED, out);
+	return run_asked(&m->m.run) && stop_because(c, STOP_INTERRUPTED, out);
 }
 
 /* ---- stepping and continuing */
@@ -332,16 +343,12 @@ void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out
 		cont(m, out);
 }
 
-int soft_run(struct machine *base, struct run_job *job, struct stop *out, struct err *e)
+int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 {
-	struct soft_machine *m = soft_of(base);
+	struct soft_machine *m = soft_of(ctx);
 
-	int rc = 0;
-
-	if (soft_faults_take_run(m))
-		rc = soft_faults_run(m, job, out, e);
-	else
-		soft_run_here(m, job, out);
-	atomic_store(&m->interrupted, false); /* what came when it had stopped already is not the next run's */
-	return rc;
+	(void)e;
+	soft_faults_run_begin(m, job);
+	soft_run_here(m, job, out);
+	return 0;
 }

@@ -400,6 +400,13 @@ static int facts(struct machine *base, int (*fn)(void *arg, const char *what, co
 	       fn(arg, "SMM", "native", "SMI, save area and RSM by the CPU");
 }
 
+static const struct run_ops run_ops = {
+    .enter = soft_enter,
+    .kick = soft_kick,
+    .may_park = soft_may_park,
+    .near = soft_park_near,
+};
+
 const struct machine_ops soft_backend = {
     .name = "soft",
     .create = create,
@@ -419,8 +426,7 @@ const struct machine_ops soft_backend = {
     .reset = reset,
     .walk_lock = walk_lock,
     .walk_unlock = walk_unlock,
-    .run = soft_run,
-    .interrupt = soft_interrupt,
+    .run = &run_ops,
     .plant = soft_plant,
     .unplant = soft_unplant,
     .set_catch = soft_set_catch,
@@ -433,9 +439,7 @@ const struct machine_ops soft_backend = {
     .rmap_all = rmap_all,
     .rmap_histogram = rmap_histogram,
     .mmio = mmio,
-    .parked = soft_parked,
     .fault_catch = soft_fault_catch,
-    .fault_step = soft_fault_step,
     .fault_stages = soft_fault_stages,
     .hidden = soft_hidden,
     .hidden_drop = soft_hidden_drop,

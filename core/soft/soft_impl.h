@@ -51,8 +51,7 @@ struct soft_machine {
 	struct soft_plant *plants;
 	unsigned n_exec, n_watch; /* plants of either kind */
 	uint32_t catches;	  /* enum catch_event */
-	atomic_bool interrupted;
-	struct walk_lock walk; /* held while guest code runs */
+	struct walk_lock walk;	  /* held while guest code runs */
 	bool mmio_sptes;
 	bool emulated_kernel; /* accesses of CPL 0 to 2 are done as an emulator does them: no sptes, the MMIO cache asked
 				 first */

@@ -198,7 +198,7 @@ int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *
 
 	if (!(s->flags & SLOT_LOG_DIRTY))
 		return 0;
-	if (kvm_parked(m, &parked))
+	if (machine_parked(m, &parked))
 		return dirty_while_parked(vm, s, e);
 	rc = slot_log_start(s, e);
 	for (unsigned as = 0; !rc && as < 2; as++)

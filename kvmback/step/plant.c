@@ -383,7 +383,7 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 /* While a vCPU is parked inside a run, that run's own bytes stay. */
 static void plan_now(struct kvcpu *v)
 {
-	bool parked = kvm_parked(&v->vm->m, &(unsigned){0});
+	bool parked = machine_parked(&v->vm->m, NULL);
 
 	LOCK_SCOPE(&v->vm->rs->lay_lock);
 	plan_vcpu(v);
@@ -469,7 +469,7 @@ int kvm_unplant(struct machine *m, int id, struct err *e)
 	rs->n_exec -= is_exec(&r->p);
 	rs->n_plants--;
 	memmove(r, r + 1, (size_t)(rs->plant + rs->n_plants - r) * sizeof(*r));
-	if (!kvm_parked(m, &(unsigned){0}))
+	if (!machine_parked(m, NULL))
 		return 0;
 	/* In the middle of a run: what stands for it now must not. */
 	plant_lift(kvm_of(m));

@@ -151,7 +151,6 @@ struct run_state {
 	struct laid *laid;
 	size_t n_laid, cap_laid;
 	uint32_t catch;
-	atomic_bool interrupt;
 	atomic_bool letting; /* vCPUs are being given their jobs: one that is not busy may be in a moment */
 	bool turns;	     /* faults are caught: one vCPU at a time is in the guest. Set between runs only */
 	struct gate done;    /* raised by a vCPU's thread whenever it has come back */
@@ -181,8 +180,13 @@ static inline void vcpu_dirty(struct kvcpu *v, uint32_t parts)
 	v->run->kvm_dirty_regs |= parts;
 }
 
-/* run.c: a run on the calling thread. */
-int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e);
+/* On the client's thread, waiting for other vCPUs' threads: what they queued for it. */
+static inline void run_serve_waiting(struct kvm_vm *vm)
+{
+	if (run_on_client(&vm->m.run))
+		run_serve(&vm->m.run);
+}
+
 /* In a run by turns, from another thread than the run's: the vCPU that has its turn comes out, where another could run. */
 void run_end_turn(struct kvm_vm *vm);
 /* Neither halted nor outside while another is in emulated SMM. */

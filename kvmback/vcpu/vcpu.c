@@ -300,7 +300,7 @@ static void do_job_here(struct kvcpu *v, enum job job)
 	if (job == JOB_STEP)
 		watch_begin(v->vm);
 	/* One that came before the job was there found nobody to kick. */
-	if (atomic_load(&v->vm->rs->interrupt))
+	if (run_asked(&v->vm->m.run))
 		atomic_store(&t->kick, true);
 	do_job(v, job);
 	atomic_store(&t->busy, false);
@@ -355,5 +355,6 @@ void run_wait_all(struct kvm_vm *vm)
 			if (!vcpu_busy(&vm->vcpu[i]))
 				break;
 			gate_wait(&vm->rs->done, seen, 0);
+			run_serve_waiting(vm);
 		}
 }

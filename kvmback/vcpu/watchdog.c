@@ -4,7 +4,6 @@
  * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps and sleeps for good
  * while there are none, so that a step costs no system call for it.
  */
-#include "kvmback/fault/fault.h"
 #include "kvmback/vcpu/run.h"
 
 /* True where the vCPU was in a job of steps all the time and none was made. */
@@ -15,7 +14,7 @@ static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool
 	if (w->on_look)
 		w->on_look(v->vm);
 	/* One that stands inside a fault is not stuck: the debugger looks at it. */
-	if (kvm_faults_parked(v->vm))
+	if (run_phase(&v->vm->m.run) == RUN_PARKED)
 		return false;
 	return busy && vcpu_busy(v) && v->thread->job == JOB_STEP && atomic_load(&w->jobs) == job &&
 	       atomic_load(&v->thread->steps) == steps;

@@ -86,11 +86,10 @@ int signals_end_asked(void)
 	return ending;
 }
 
-int signals_wait_readable(int fd)
+int signals_wait(struct pollfd *p, size_t n, const struct timespec *most)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
 	sigset_t block, old;
-	int n;
+	int ready;
 
 	/* Blocked while the flags are looked at, so that no signal falls between the look and the wait. */
 	sigemptyset(&block);
@@ -100,9 +99,18 @@ int signals_wait_readable(int fd)
 	pthread_sigmask(SIG_BLOCK, &block, &old);
 	if (ending || interrupted) {
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
-		return 0;
+		return -1;
 	}
-	n = ppoll(&p, 1, NULL, &old);
+	ready = ppoll(p, n, most, &old);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return n > 0;
+	if (ready < 0)
+		return ending || interrupted ? -1 : 0;
+	return ready;
+}
+
+int signals_wait_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return signals_wait(&p, 1, NULL) > 0;
 }

@@ -85,7 +85,7 @@ def drop(*caps):
 class Talk:
     """A kvmscope that reads its lines from a pipe. Every wait is for output or for its end; none is longer than `seconds`."""
 
-    def __init__(self, *args, backend="soft", image="demo:tour", opts=("-j",), wrap=(), seconds=60, **kw):
+    def __init__(self, *args, backend="soft", image="demo:tour", opts=("-j",), wrap=(), seconds=30, **kw):
         self.p = subprocess.Popen([*wrap, BIN, "-b", backend, "--nx", "-q", *opts, *args, *([image] if image else [])], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **kw})
         self.seen, self.errors, self.ended, self.seconds = b"", b"", [], seconds
@@ -150,12 +150,24 @@ class Talk:
         """KiB."""
         return int(re.search(what + r":\s+(\d+)", open(f"/proc/{self.p.pid}/status").read())[1])
 
+    def until_call(self, *calls):
+        """Wait until its main thread stands in one of these system calls: ("1", "0x1") for a write to standard output."""
+        until = time.monotonic() + self.seconds
+        while True:
+            now = open(f"/proc/{self.p.pid}/syscall").read().split()
+            if any(tuple(now[:len(c)]) == c for c in calls):
+                return
+            if time.monotonic() > until:
+                raise AssertionError(f"in system call {now[:2]}, waited for {calls}; saw {self.seen[-300:]!r} {self.errors[-300:]!r}")
+            select.select([], [], [], 0.01)
+
     def busy_until(self, seconds):
         """Wait until it has used this much processor time."""
         until = time.monotonic() + self.seconds
         while sum(map(int, open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()[11:13])) < seconds * os.sysconf("SC_CLK_TCK"):
             if time.monotonic() > until:
                 raise AssertionError(f"not {seconds} s of processor time in {self.seconds} s")
+            select.select([], [], [], 0.01)
 
 
 def can_read_kernel():

@@ -2,8 +2,8 @@
  *
  * Standard input where no line is edited: the lines of a pipe, and what a script reads of it in between.
  */
-#ifndef KVMSCOPE_CLI_PROMPT_INPUT_H
-#define KVMSCOPE_CLI_PROMPT_INPUT_H
+#ifndef KVMSCOPE_CLI_INPUT_H
+#define KVMSCOPE_CLI_INPUT_H
 
 #include "core/base/util.h"
 

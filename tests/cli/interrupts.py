@@ -35,6 +35,53 @@ def half_a_line(b):
         assert t.value() == 5
 
 
+def term_while_nobody_reads(b):
+    """Standard output is a pipe that is full."""
+    for line in ("while 1 {puts [string repeat x 1000]}", "xp/20000gx 0", "while 1 {puts stderr x}"):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with Talk("-c", line, backend=b, opts=()) as t:
+                t.until_call(("1", "0x1"), ("1", "0x2"))
+                t.interrupt(number)
+                assert t.p.wait(60) == 128 + number
+
+
+def ctrl_c_while_nobody_reads(b):
+    """What was to be written is not torn apart. The second Ctrl-C comes while nothing of a write has been taken."""
+    with Talk(backend=b, opts=()) as t:
+        where = lambda: open(f"/proc/{t.p.pid}/syscall").read().split()[:4]
+        t.say("xp/20000gx 0\n")
+        t.until_call(("1", "0x1"))
+        first = where()
+        t.interrupt()
+        while where() == first:
+            t.until_call(("1", "0x1"))
+        t.until_call(("1", "0x1"))
+        t.interrupt()
+        t.say("expr 41 + 1\n")
+        assert t.until("\n42\n") + "\n" == start("xp/20000gx 0", backend=b)[1]
+
+
+def nohup_holds():
+    for number, trap in ((signal.SIGHUP, "HUP"), (signal.SIGINT, "INT"), (signal.SIGTERM, "TERM")):
+        with Talk(wrap=("sh", "-c", f"trap '' {trap}; exec \"$0\" \"$@\"")) as t:
+            assert t.ask("expr 1") == 1
+            t.say("%s after 300; expr 7\n" % SAY)
+            t.until_error("begun\n")
+            t.interrupt(number)
+            while t.value() != 7:
+                pass
+            assert t.end() == 0
+
+
+def children_have_the_defaults():
+    """SIGPIPE (13) and SIGXFSZ (25) are not ignored, nothing is blocked, in whatever way they are started."""
+    grep = "grep -E {Sig(Ign|Blk)} /proc/self/status"
+    for line in ("shell grep -E 'Sig(Ign|Blk)' /proc/self/status", "! grep -E 'Sig(Ign|Blk)' /proc/self/status", f"puts [exec {grep}]"):
+        status, out, err = start(line)
+        got = {k: int(v, 16) for k, v in re.findall(r"(Sig\w+):\s+([0-9a-f]+)", out)}
+        assert got["SigBlk"] == 0 and not got["SigIgn"] & (1 << 12 | 1 << 24 | 1 << 0 | 1 << 14), (line, out, err)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
-    sys.exit(main([half_a_line]))
+    sys.exit(main([half_a_line, term_while_nobody_reads, ctrl_c_while_nobody_reads, nohup_holds, children_have_the_defaults]))

@@ -164,6 +164,16 @@ static int line_script_error(void *ctx, const char *text, int len, struct err *e
 	return tcl_error(((struct line_run *)ctx)->s, text, len, e);
 }
 
+static void line_begin(void *ctx)
+{
+	tcl_begin(((struct line_run *)ctx)->s);
+}
+
+static void line_end(void *ctx)
+{
+	tcl_end(((struct line_run *)ctx)->s);
+}
+
 static bool line_is_register(void *ctx, const char *name)
 {
 	(void)ctx;
@@ -184,6 +194,8 @@ static int run_text(struct line_run *r, const char *text)
 	    .ctx = r,
 	    .is_register = line_is_register,
 	    .is_tcl = line_is_tcl,
+	    .begin = line_begin,
+	    .end = line_end,
 	    .command = line_command,
 	    .script = line_script,
 	    .script_error = line_script_error,

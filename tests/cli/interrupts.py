@@ -21,6 +21,95 @@ ENDLESS = [
 ]
 
 
+def ctrl_c_ends_any_of_them(b):
+    with Talk(backend=b) as t:
+        for line in ENDLESS:
+            t.say(line + "\n")
+            t.until_error("begun\n")
+            t.interrupt()
+            assert "interrupted" in t.until_error("\n"), line
+            t.seen = b""
+            t.say("expr 41 + 1\n")
+            while t.value() != 42:
+                pass  # of the commands before it on the line
+        assert t.end() == 0
+
+
+def term_ends_any_of_them(b):
+    for line in ENDLESS:
+        with Talk(backend=b) as t:
+            t.say(line + "\n")
+            t.until_error("begun\n")
+            t.interrupt(signal.SIGTERM)
+            assert t.p.wait(60) == 128 + signal.SIGTERM, line
+
+
+def and_in_batch(b):
+    for line in ENDLESS[:2] + ["%s gets stdin" % SAY, "b *0x20000a if {[%s while 1 {}]}; c" % SAY, "display {[%s while 1 {}]}" % SAY]:
+        with Talk("--batch", "-c", line, backend=b) as t:
+            t.until_error("begun\n")
+            t.interrupt(signal.SIGHUP)
+            assert t.p.wait(60) == 128 + signal.SIGHUP, line
+
+
+def ctrl_c_ends_a_condition(b):
+    with Talk(backend=b) as t:
+        t.ask("b *0x20000a if {[%s while 1 {}]}" % SAY)
+        t.say("c\n")
+        t.until_error("begun\n")
+        t.interrupt()
+        stop = t.value()
+        assert stop["reason"] in ("breakpoint", "interrupted"), stop
+        assert t.ask("expr 41 + 1") == 42
+
+
+def ctrl_c_ends_a_display(b):
+    with Talk(backend=b) as t:
+        t.say("display {[%s while 1 {}]}\n" % SAY)
+        t.until_error("begun\n")
+        t.interrupt()
+        assert t.value()["value"] == "n/a (interrupted)"
+        t.ask("display 1")
+        t.say("si\n")
+        t.until_error("begun\n")
+        t.interrupt()
+        assert [d["value"] for d in t.value()["displays"]] == ["n/a (interrupted)"] * 2
+        assert t.ask("expr 41 + 1") == 42
+
+
+def displays_after_ctrl_c(b):
+    """They are worked out at a stop by Ctrl-C as at any other."""
+    with tempfile.NamedTemporaryFile(suffix=".bin") as f, Talk("--mode", "long", backend=b, image=f.name) as t:
+        f.write(b"\xeb\xfe")
+        f.flush()
+        t.ask(f"load {f.name} --mode long")
+        t.ask("display {[expr 40 + 2]}")
+        t.say("run\n")
+        t.busy_until(0.5)
+        t.interrupt()
+        stop = t.value()
+        assert stop["reason"] == "interrupted" and stop["displays"][0]["value"] == "0x2a", stop
+
+
+def gets_takes_the_next_line(b):
+    with Talk(backend=b, opts=()) as t:
+        t.say("puts <[gets stdin]>\nhello\nexpr 2\nfileevent stdin readable {set l [gets stdin]}; vwait l; puts $l\nagain\nexpr 3\n")
+        assert t.until("3\n") == "<hello>\n2\nagain\n"
+        t.say("puts [string length [read stdin]]\na\nb\n")
+        assert t.end() == 0
+        t.until("4\n")
+
+
+def ctrl_c_ends_gets(b):
+    with Talk(backend=b) as t:
+        t.say("%s gets stdin\n" % SAY)
+        t.until_error("begun\n")
+        t.interrupt()
+        assert "interrupted" in t.until_error("\n")
+        t.seen = b""
+        assert t.ask("expr 41 + 1") == 42
+
+
 def half_a_line(b):
     """Ctrl-C while half a line has come: the line is run when it is whole, and those behind it are too."""
     with Talk(backend=b) as t:
@@ -61,6 +150,15 @@ def ctrl_c_while_nobody_reads(b):
         assert t.until("\n42\n") + "\n" == start("xp/20000gx 0", backend=b)[1]
 
 
+def what_tcl_waits_for_ends_too():
+    """No flag reaches a script's exec: the program ends a few seconds later all the same."""
+    with Talk() as t:
+        t.say("%s exec sleep 1000\n" % SAY)
+        t.until_error("begun\n")
+        t.interrupt(signal.SIGTERM)
+        assert t.p.wait(60) == 128 + signal.SIGTERM
+
+
 def nohup_holds():
     for number, trap in ((signal.SIGHUP, "HUP"), (signal.SIGINT, "INT"), (signal.SIGTERM, "TERM")):
         with Talk(wrap=("sh", "-c", f"trap '' {trap}; exec \"$0\" \"$@\"")) as t:
@@ -84,4 +182,4 @@ def children_have_the_defaults():
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
-    sys.exit(main([half_a_line, term_while_nobody_reads, ctrl_c_while_nobody_reads, nohup_holds, children_have_the_defaults]))
+    sys.exit(main([ctrl_c_ends_any_of_them, term_ends_any_of_them, and_in_batch, ctrl_c_ends_a_condition, ctrl_c_ends_a_display, displays_after_ctrl_c, gets_takes_the_next_line, ctrl_c_ends_gets, half_a_line, term_while_nobody_reads, ctrl_c_while_nobody_reads, what_tcl_waits_for_ends_too, nohup_holds, children_have_the_defaults]))

@@ -91,6 +91,13 @@ def displays_after_ctrl_c(b):
         assert stop["reason"] == "interrupted" and stop["displays"][0]["value"] == "0x2a", stop
 
 
+def a_display_only_looks(b):
+    """One that steps would be worked out again at its own stop, for ever."""
+    v = ok("display {[si]}", "display {[display]}", "display {[undisplay]}", "display {[dbg::load demo:real]}", "si", "info registers", backend=b)
+    shown = v[4]["displays"]
+    assert len(shown) == 4 and all("a display is being worked out" in d["value"] for d in shown), shown
+
+
 def gets_takes_the_next_line(b):
     with Talk(backend=b, opts=()) as t:
         t.say("puts <[gets stdin]>\nhello\nexpr 2\nfileevent stdin readable {set l [gets stdin]}; vwait l; puts $l\nagain\nexpr 3\n")
@@ -182,4 +189,6 @@ def children_have_the_defaults():
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
-    sys.exit(main([ctrl_c_ends_any_of_them, term_ends_any_of_them, and_in_batch, ctrl_c_ends_a_condition, ctrl_c_ends_a_display, displays_after_ctrl_c, gets_takes_the_next_line, ctrl_c_ends_gets, half_a_line, term_while_nobody_reads, ctrl_c_while_nobody_reads, what_tcl_waits_for_ends_too, nohup_holds, children_have_the_defaults]))
+    sys.exit(main([ctrl_c_ends_any_of_them, term_ends_any_of_them, and_in_batch, ctrl_c_ends_a_condition, ctrl_c_ends_a_display,
+                   displays_after_ctrl_c, a_display_only_looks, gets_takes_the_next_line, ctrl_c_ends_gets, half_a_line,
+                   term_while_nobody_reads, ctrl_c_while_nobody_reads, what_tcl_waits_for_ends_too, nohup_holds, children_have_the_defaults]))

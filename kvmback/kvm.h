@@ -149,15 +149,9 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu);
 int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e) MUST_USE;
 int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e);
 void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
-int kvm_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e);
-int kvm_roots(struct machine *m, struct root_list *out, struct err *e);
-int kvm_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
-int kvm_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
-int kvm_rmap_all(struct machine *m, struct rmap_list *out, struct err *e);
+extern const struct machine_looks kvm_looks;
 int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
 void kvm_inspect_hold(struct machine *m, bool on);
-int kvm_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e);
-int kvm_mmio(struct machine *m, struct mmio_info_list *out, struct err *e);
 
 /* hpa.c */
 int kvm_hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e);

@@ -219,6 +219,10 @@ static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 		return kvm_faults_why();
 	case MACHINE_CAP_REVERSE:
 		return "KVM keeps no record of what ran";
+	case MACHINE_CAP_RUN:
+	case MACHINE_CAP_WRITE:
+	case MACHINE_CAP_SLOTS:
+	case MACHINE_CAP_CONTROL:
 	case MACHINE_CAP_HPA:
 	case MACHINE_CAP_WATCH:
 	case MACHINE_CAP_COUNT:
@@ -232,6 +236,24 @@ static const char *vm_cap_next(const struct machine *m, enum machine_cap cap)
 	bool of_the_view = cap == MACHINE_CAP_SHADOW || cap == MACHINE_CAP_RMAP || cap == MACHINE_CAP_MMIO_CACHE;
 
 	return of_the_view ? kvm_of(m)->kview_err.next : NULL;
+}
+
+/* What brings a vCPU out at an event. */
+static const char *vm_catch_how(uint32_t event)
+{
+	switch (event) {
+	case 0:
+		return "page";
+	case CATCH_EXCEPTION:
+		return "trap";
+	case CATCH_SMI:
+	case CATCH_MODE:
+		return "step";
+	case CATCH_MMU:
+		return "trace";
+	default:
+		return "exit";
+	}
 }
 
 typedef int (*fact_fn)(void *arg, const char *what, const char *value, const char *why);
@@ -319,6 +341,7 @@ const struct machine_ops kvm_backend = {
     .slot_change = kvm_slot_change,
     .slot_release = kvm_slot_release,
     .slot_dirty = kvm_slot_dirty,
+    .slot_source = SOURCE_KVM,
     .slot_list = kvm_slot_list,
     .slot_generation = kvm_slot_generation,
     .wrote = kvm_wrote,
@@ -334,17 +357,12 @@ const struct machine_ops kvm_backend = {
     .plant = kvm_plant,
     .unplant = kvm_unplant,
     .set_catch = kvm_set_catch,
+    .catch_how = vm_catch_how,
     .mmu_catch = kvm_mmu_catch,
     .mmu_events = kvm_mmu_events,
-    .shadow_pages = kvm_shadow_pages,
-    .roots = kvm_roots,
-    .sptes = kvm_sptes,
-    .rmap = kvm_rmap,
-    .rmap_all = kvm_rmap_all,
+    .looks = &kvm_looks,
     .rmap_each = kvm_rmap_each,
     .inspect_hold = kvm_inspect_hold,
-    .rmap_histogram = kvm_rmap_histogram,
-    .mmio = kvm_mmio,
     .fault_catch = kvm_fault_catch,
     .fault_stages = kvm_fault_stages,
 };

@@ -11,26 +11,6 @@
 
 #include "views/record.h"
 
-/* What a catchpoint stands on; breakpoints' mechanisms come from the machine, which does not name these. */
-static const char *catch_mechanism(const struct machine *m, uint32_t event)
-{
-	if (strcmp(machine_backend(m), "kvm") != 0)
-		return "soft";
-	switch (event) {
-	case 0:
-		return "page";
-	case CATCH_EXCEPTION:
-		return "trap";
-	case CATCH_SMI:
-	case CATCH_MODE:
-		return "step";
-	case CATCH_MMU:
-		return "trace";
-	default:
-		return "exit";
-	}
-}
-
 static const struct {
 	const char *name;
 	uint32_t event;
@@ -223,7 +203,7 @@ int cmd_catch(struct call *c, struct err *e)
 		rc = debug_fault_place(d, &spec.fault, e);
 	if (rc)
 		return rc;
-	spec.how = catch_mechanism(d->m, spec.event);
+	spec.how = machine_catch_how(d->m, spec.event);
 	spec.condition = (char *)(uintptr_t)condition;
 	rc = bp_add(&d->bps, d->m, &spec, &b, e);
 	if (rc)

@@ -183,18 +183,6 @@ static int put_fact(void *arg, const char *what, const char *value, const char *
 	return 0;
 }
 
-static const char *cap_name(enum machine_cap cap)
-{
-	static const char *const names[MACHINE_CAP_COUNT] = {
-	    [MACHINE_CAP_SHADOW] = "shadow pages",	 [MACHINE_CAP_RMAP] = "reverse maps",
-	    [MACHINE_CAP_MMIO_CACHE] = "MMIO cache",	 [MACHINE_CAP_HPA] = "host physical addresses",
-	    [MACHINE_CAP_WATCH] = "watchpoints",	 [MACHINE_CAP_FAULT_STEP] = "standing inside a fault",
-	    [MACHINE_CAP_SMM_NATIVE] = "SMM by the CPU", [MACHINE_CAP_REVERSE] = "running backwards",
-	};
-
-	return names[cap] ? names[cap] : "?";
-}
-
 static int run_info_kvm(struct call *c, struct err *e)
 {
 	struct args a;
@@ -209,7 +197,7 @@ static int run_info_kvm(struct call *c, struct err *e)
 	for (int cap = 0; cap < MACHINE_CAP_COUNT; cap++) {
 		const char *why = "";
 		bool can = machine_can(c->s->d.m, (enum machine_cap)cap, &why);
-		put_fact(c, cap_name((enum machine_cap)cap), can ? "yes" : "no", can ? "" : why);
+		put_fact(c, machine_cap_name((enum machine_cap)cap), can ? "yes" : "no", can ? "" : why);
 	}
 	return machine_facts(c->s->d.m, put_fact, c, e);
 }

@@ -1,21 +1,42 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Preconditions that the wrapper's files (machine*.c) share. Each gives 0, or a negative errno with words that name what
- * was tried. Nobody else includes this.
+ * The preconditions of every call of machine.h, in one place: capability, run state, operation by the call's row in calls.h;
+ * arguments by the functions below. Each gives 0, or a negative errno with words that name what was tried. Only the
+ * wrapper's files include this.
  */
 #ifndef KVMSCOPE_CORE_MACHINE_CHECK_H
 #define KVMSCOPE_CORE_MACHINE_CHECK_H
 
+#include "core/machine/calls.h"
 #include "core/machine/machine_impl.h"
 
-int machine_check_vcpu(const struct machine *m, unsigned vcpu, const char *what, struct err *e) MUST_USE; /* -EINVAL */
-/* Standing still, and no vCPU inside a fault: what every change needs. -EBUSY. */
-int machine_check_idle(const struct machine *m, const char *what, struct err *e) MUST_USE;
-/* -ENOTSUP where the capability is missing, or the operation although the capability is there (has_op false). */
-int machine_check_cap(const struct machine *m, enum machine_cap cap, bool has_op, const char *what, struct err *e) MUST_USE;
-int machine_check_range(uint64_t first, uint64_t last, const char *what, struct err *e) MUST_USE; /* -EINVAL */
+struct machine_call_row {
+	const char *name;  /* machine_… */
+	const char *words; /* "write registers" */
+	uint32_t needs;	   /* bits of enum machine_cap */
+	enum machine_ask ask;
+};
+const struct machine_call_row *machine_call_row(enum machine_call call);
 
-/* machine_mem.c: fill in what the guest's tables say now of each vCPU's cached MMIO address. */
+/* May this be asked of the machine as it stands? -ENOTSUP: a capability is missing, or the operation although the capability
+ * is there; -EBUSY: the guest runs, or a vCPU is parked. words NULL: the row's. */
+int machine_check(const struct machine *m, enum machine_call call, const char *words, struct err *e) MUST_USE;
+
+/* The same, and then what is looked at stands still until machine_end(): while the guest runs, under the backend's walk
+ * lock, unless this thread holds it already (it is inside the run). */
+struct machine_hold {
+	struct machine *m; /* NULL: no lock is held */
+};
+int machine_begin(struct machine *m, enum machine_call call, struct machine_hold *h, struct err *e) MUST_USE;
+void machine_end(struct machine_hold *h);
+/* Take the walk lock in any run state, for what must not be torn by another thread's look. */
+void machine_hold(struct machine *m, struct machine_hold *h);
+#define _cleanup_hold_ __attribute__((cleanup(machine_end)))
+
+int machine_check_vcpu(const struct machine *m, unsigned vcpu, const char *what, struct err *e) MUST_USE; /* -EINVAL */
+int machine_check_range(uint64_t first, uint64_t last, const char *what, struct err *e) MUST_USE;	  /* -EINVAL */
+
+/* memory.c: fill in what the guest's tables say now of each vCPU's cached MMIO address. */
 void machine_mmio_compare(struct machine *m, struct mmio_info_list *l);
 
 #endif

@@ -42,7 +42,7 @@ static void put_page(struct slot *s, const struct machine_page *p)
 int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_page *v, size_t n, struct err *e)
 {
 	struct slot *s;
-	int rc = machine_check_idle(m, "restore memory", e);
+	int rc = machine_check(m, CALL_write_pages, NULL, e);
 
 	if (!rc)
 		rc = slot_for(m, slot, &s, e);
@@ -66,8 +66,10 @@ int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[
 {
 	struct slot *s;
 	size_t words;
-	int rc = slot_for(m, id, &s, e);
+	int rc = machine_check(m, CALL_slot_dirty_set, NULL, e);
 
+	if (!rc)
+		rc = slot_for(m, id, &s, e);
 	/* What the backend has of its own is fetched, so that it does not come up later. */
 	if (!rc && (s->dirty[0] || s->dirty[1]))
 		rc = m->ops->slot_dirty(m, s, true, e);
@@ -84,9 +86,8 @@ int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct
 {
 	int rc = machine_check_vcpu(m, vcpu, "set SMBASE", e);
 
-	if (!rc && !m->ops->set_smbase)
-		rc =
-		    err_set(e, -ENOTSUP, "set SMBASE" WHY "this backend (%s) lets only RSM do that" TRY "run", m->ops->name);
+	if (!rc)
+		rc = machine_check(m, CALL_set_smbase, NULL, e);
 	return rc ? rc : m->ops->set_smbase(m, vcpu, smbase, e);
 }
 
@@ -128,7 +129,7 @@ bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *p
 int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e)
 {
 	void (*console)(void *ctx, const char *bytes, size_t n) = m->board.console;
-	int rc = machine_check_cap(m, MACHINE_CAP_REVERSE, m->ops->replay, "going back", e);
+	int rc = machine_check(m, CALL_replay, NULL, e);
 
 	if (!rc)
 		rc = run_begin_here(&m->run, "going back", e);

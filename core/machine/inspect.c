@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What every user of the inspection types needs: freeing lists, names, histogram buckets.
+ * What every user of the inspection types needs: freeing and copying lists, names, histogram buckets.
  */
 #include "core/machine/inspect.h"
+
+#include <stddef.h>
+#include <string.h>
 
 const char *source_name(enum source s, bool torn)
 {
@@ -34,66 +37,100 @@ unsigned rmap_bucket(uint64_t sptes)
 	return log2 + 1 < RMAP_BUCKETS ? log2 + 1 : RMAP_BUCKETS - 1;
 }
 
-void mmu_event_list_free(struct mmu_event_list *l)
+/* ---- lists */
+
+/* An array that an element owns: its pointer and its count, or `fixed` elements if it has no count. */
+struct owned_array {
+	size_t at, count_at, fixed, size;
+};
+
+struct list_shape {
+	size_t size; /* of an element */
+	struct owned_array owned[3];
+};
+
+#define OWNS(type, member, count)                                                                                           \
+	{offsetof(struct type, member), offsetof(struct type, count), 0, sizeof(*((struct type *)0)->member)},
+#define OWNS_TABLE(type, member) {offsetof(struct type, member), 0, 512, sizeof(*((struct type *)0)->member)},
+
+static void *array_of(const char *element, const struct owned_array *a)
 {
-	free(l->v);
-	*l = (struct mmu_event_list){.v = NULL};
+	void *p;
+
+	memcpy(&p, element + a->at, sizeof(p));
+	return p;
 }
 
-void slot_info_list_free(struct slot_info_list *l)
+static size_t count_of(const char *element, const struct owned_array *a)
 {
-	free(l->v);
-	*l = (struct slot_info_list){0};
+	size_t n = a->fixed;
+
+	if (!n)
+		memcpy(&n, element + a->count_at, sizeof(n));
+	return n;
 }
 
-void spte_list_free(struct spte_list *l)
+static void free_elements(void *v, size_t n, const struct list_shape *shape)
 {
-	free(l->v);
-	*l = (struct spte_list){0};
+	for (size_t i = 0; v && i < n; i++)
+		for (const struct owned_array *a = shape->owned; a->size; a++)
+			free(array_of((char *)v + i * shape->size, a));
+	free(v);
 }
 
-void shadow_page_list_free(struct shadow_page_list *l)
+/* Give an element that was copied byte by byte arrays of its own. False: no memory, and those that it has not got are NULL.
+ */
+static bool own_arrays(char *element, const struct list_shape *shape)
 {
-	for (size_t i = 0; l->v && i < l->n; i++) {
-		free(l->v[i].parents);
-		free(l->v[i].entries);
+	bool whole = true;
+
+	for (const struct owned_array *a = shape->owned; a->size; a++) {
+		size_t bytes = count_of(element, a) * a->size;
+		const void *from = array_of(element, a);
+		void *own = whole && from && bytes ? malloc(bytes) : NULL;
+
+		if (own)
+			memcpy(own, from, bytes);
+		whole = whole && (own || !from || !bytes);
+		memcpy(element + a->at, &own, sizeof(own));
 	}
-	free(l->v);
-	*l = (struct shadow_page_list){0};
+	return whole;
 }
 
-void root_list_free(struct root_list *l)
+static int copy_elements(const void *from, size_t n, const struct list_shape *shape, void **to, struct err *e)
 {
-	free(l->v);
-	*l = (struct root_list){0};
-}
+	char *v = n ? calloc(n, shape->size) : NULL;
 
-void rmap_list_free(struct rmap_list *l)
-{
-	for (size_t i = 0; l->v && i < l->n; i++) {
-		free(l->v[i].desc);
-		free(l->v[i].sptes);
+	for (size_t i = 0; v && i < n; i++) {
+		memcpy(v + i * shape->size, (const char *)from + i * shape->size, shape->size);
+		if (own_arrays(v + i * shape->size, shape))
+			continue;
+		free_elements(v, i + 1, shape);
+		v = NULL;
 	}
-	free(l->v);
-	*l = (struct rmap_list){0};
+	if (n && !v)
+		return err_nomem(e, "copy a list");
+	*to = v;
+	return 0;
 }
 
-void rmap_histogram_list_free(struct rmap_histogram_list *l)
-{
-	free(l->v);
-	*l = (struct rmap_histogram_list){0};
-}
-
-void mmio_info_list_free(struct mmio_info_list *l)
-{
-	for (size_t i = 0; l->v && i < l->n; i++)
-		free(l->v[i].sptes);
-	free(l->v);
-	*l = (struct mmio_info_list){0};
-}
-
-void fault_stage_list_free(struct fault_stage_list *l)
-{
-	free(l->v);
-	*l = (struct fault_stage_list){0};
-}
+#define LIST_FUNCTIONS(name, element, owned)                                                                                \
+	static const struct list_shape name##_shape = {sizeof(struct element), {owned{0, 0, 0, 0}}};                        \
+	void name##_list_free(struct name##_list *l)                                                                        \
+	{                                                                                                                   \
+		free_elements(l->v, l->n, &name##_shape);                                                                   \
+		*l = (struct name##_list){.v = NULL};                                                                       \
+	}                                                                                                                   \
+	int name##_list_copy(const struct name##_list *from, struct name##_list *to, struct err *e)                         \
+	{                                                                                                                   \
+		struct name##_list l = *from;                                                                               \
+		void *v = NULL;                                                                                             \
+		int rc = copy_elements(from->v, from->n, &name##_shape, &v, e);                                             \
+                                                                                                                            \
+		if (rc)                                                                                                     \
+			return rc;                                                                                          \
+		l.v = v;                                                                                                    \
+		*to = l;                                                                                                    \
+		return 0;                                                                                                   \
+	}
+INSPECT_LISTS(LIST_FUNCTIONS)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * What an inspection of a machine gives: plain structs that both backends fill and that views and scripts only ever see.
- * Lists own their arrays; every X_list has X_list_free(). What cannot be known is said by a flag or a reason, never by 0.
+ * Lists own their arrays; every X_list has X_list_free()
+ * and X_list_copy(), by its row in INSPECT_LISTS. What cannot be known is said by a flag or a reason, never by 0.
  */
 #ifndef KVMSCOPE_CORE_INSPECT_H
 #define KVMSCOPE_CORE_INSPECT_H
@@ -176,14 +177,24 @@ struct mmu_event_list {
 	uint64_t lost; /* more came than could be kept */
 };
 
-void mmu_event_list_free(struct mmu_event_list *l);
-void slot_info_list_free(struct slot_info_list *l);
-void spte_list_free(struct spte_list *l);
-void shadow_page_list_free(struct shadow_page_list *l);
-void root_list_free(struct root_list *l);
-void rmap_list_free(struct rmap_list *l);
-void rmap_histogram_list_free(struct rmap_histogram_list *l);
-void mmio_info_list_free(struct mmio_info_list *l);
-void fault_stage_list_free(struct fault_stage_list *l);
+/* X(name, element, owned): struct name_list has elements of struct element. owned: their arrays, OWNS(element, member, how
+ * many), OWNS_TABLE for the 512 entries of a page table. All lists begin with v and n. */
+#define INSPECT_LISTS(X)                                                                                                    \
+	X(mmu_event, mmu_event, )                                                                                           \
+	X(slot_info, slot_info, )                                                                                           \
+	X(spte, spte_info, )                                                                                                \
+	X(shadow_page, shadow_page, OWNS(shadow_page, parents, n_parents) OWNS_TABLE(shadow_page, entries))                 \
+	X(root, root_info, )                                                                                                \
+	X(rmap, rmap_info, OWNS(rmap_info, desc, n_desc) OWNS(rmap_info, sptes, n_sptes))                                   \
+	X(rmap_histogram, rmap_histogram, )                                                                                 \
+	X(mmio_info, mmio_info, OWNS(mmio_info, sptes, n_sptes))                                                            \
+	X(fault_stage, fault_stage, )
+
+/* free: what the list owns; it is empty then. copy: a list of its own, arrays too; -ENOMEM. */
+#define LIST_FUNCTIONS(name, element, owned)                                                                                \
+	void name##_list_free(struct name##_list *l);                                                                       \
+	int name##_list_copy(const struct name##_list *from, struct name##_list *to, struct err *e) MUST_USE;
+INSPECT_LISTS(LIST_FUNCTIONS)
+#undef LIST_FUNCTIONS
 
 #endif

@@ -1,59 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The machine's wrapper: life, vCPUs, running, inspection. It asks once for all backends what must hold before an
- * operation (arguments, run state, capability, nobody parked) and then calls the backend. Slots are in machine_slots.c,
- * guest memory in machine_mem.c.
+ * The machine's wrapper: life, vCPUs, what to stop at. It asks once for all backends what must hold before an operation (its
+ * row in calls.h, arguments) and then calls the backend. running.c, slots.c, memory.c, looks.c and history.c are its others.
  */
 #include "core/machine/check.h"
 
 #include <errno.h>
 #include <string.h>
-
-static const char *cap_name(enum machine_cap cap)
-{
-	static const char *const name[] = {
-	    [MACHINE_CAP_SHADOW] = "shadow pages",   [MACHINE_CAP_RMAP] = "rmaps",
-	    [MACHINE_CAP_MMIO_CACHE] = "MMIO cache", [MACHINE_CAP_HPA] = "host physical addresses",
-	    [MACHINE_CAP_WATCH] = "watchpoints",     [MACHINE_CAP_FAULT_STEP] = "fault stepping",
-	    [MACHINE_CAP_SMM_NATIVE] = "SMM",	     [MACHINE_CAP_REVERSE] = "reverse execution",
-	};
-
-	return (size_t)cap < ARRAY_LEN(name) ? name[cap] : "this";
-}
-
-int machine_check_vcpu(const struct machine *m, unsigned vcpu, const char *what, struct err *e)
-{
-	if (vcpu < m->vcpus)
-		return 0;
-	return err_set(e, -EINVAL, "%s: vCPU %u" WHY "this VM has %u, numbered from 0" TRY "0%s", what, vcpu, m->vcpus,
-		       m->vcpus > 1 ? " or another below that" : "");
-}
-
-int machine_check_idle(const struct machine *m, const char *what, struct err *e)
-{
-	return run_phase_check(run_phase(&m->run), RUN_ASK_IDLE, false, m->run.parked_vcpu, what, e);
-}
-
-int machine_check_cap(const struct machine *m, enum machine_cap cap, bool has_op, const char *what, struct err *e)
-{
-	const char *why = NULL, *next = NULL;
-
-	if (machine_can(m, cap, &why) && has_op)
-		return 0;
-	if (has_op && m->ops->cap_next)
-		next = m->ops->cap_next(m, cap);
-	return err_set(e, -ENOTSUP, "%s" WHY "%s: not supported by this backend (%s), because %s" TRY "%s", what,
-		       cap_name(cap), m->ops->name, why ? why : "it does not have this operation",
-		       next && *next ? next : "info kvm for what this host can do, or another backend (-b)");
-}
-
-int machine_check_range(uint64_t first, uint64_t last, const char *what, struct err *e)
-{
-	if (first <= last)
-		return 0;
-	return err_set(e, -EINVAL, "%s %#llx %#llx" WHY "the range ends before it begins" TRY "the lower address first",
-		       what, (unsigned long long)first, (unsigned long long)last);
-}
 
 static void on_console(void *ctx, const char *bytes, size_t n)
 {
@@ -124,19 +77,12 @@ unsigned machine_vcpus(const struct machine *m)
 	return m->vcpus;
 }
 
-bool machine_can(const struct machine *m, enum machine_cap cap, const char **why)
-{
-	const char *reason = m->ops->cap_why(m, cap);
-
-	if (why)
-		*why = reason;
-	return !reason;
-}
-
 int machine_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
 		  struct err *e)
 {
-	return m->ops->facts ? m->ops->facts(m, fn, arg, e) : 0;
+	int rc = machine_check(m, CALL_facts, NULL, e);
+
+	return rc || !m->ops->facts ? rc : m->ops->facts(m, fn, arg, e);
 }
 
 struct board *machine_board(struct machine *m)
@@ -160,10 +106,13 @@ static int check_parts(uint32_t parts, const char *what, struct err *e)
 
 int machine_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int rc = machine_check_vcpu(m, vcpu, "read registers", e);
 
 	if (!rc)
 		rc = check_parts(parts, "read registers", e);
+	if (!rc)
+		rc = machine_begin(m, CALL_get_regs, &hold, e);
 	return rc ? rc : m->ops->get_regs(m, vcpu, parts, out, e);
 }
 
@@ -174,7 +123,7 @@ int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const str
 	if (!rc)
 		rc = check_parts(parts, "write registers", e);
 	if (!rc)
-		rc = machine_check_idle(m, "write registers", e);
+		rc = machine_check(m, CALL_set_regs, NULL, e);
 	m->changes++;
 	return rc ? rc : m->ops->set_regs(m, vcpu, parts, in, e);
 }
@@ -187,7 +136,7 @@ int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f
 		rc = err_set(e, -EINVAL, "inject an exception" WHY "vector %u is no exception" TRY "a vector below 32",
 			     f->vector);
 	if (!rc)
-		rc = machine_check_idle(m, "inject an exception", e);
+		rc = machine_check(m, CALL_inject, NULL, e);
 	m->changes++;
 	return rc ? rc : m->ops->inject(m, vcpu, f, e);
 }
@@ -197,21 +146,24 @@ int machine_smi(struct machine *m, unsigned vcpu, struct err *e)
 	int rc = machine_check_vcpu(m, vcpu, "smi", e);
 
 	if (!rc)
-		rc = machine_check_idle(m, "smi", e);
+		rc = machine_check(m, CALL_smi, NULL, e);
 	m->changes++;
 	return rc ? rc : m->ops->smi(m, vcpu, e);
 }
 
 int machine_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int rc = machine_check_vcpu(m, vcpu, "read SMBASE", e);
 
+	if (!rc)
+		rc = machine_begin(m, CALL_smbase, &hold, e);
 	return rc ? rc : m->ops->smbase(m, vcpu, smbase, e);
 }
 
 int machine_reset(struct machine *m, struct err *e)
 {
-	int rc = machine_check_idle(m, "reset", e);
+	int rc = machine_check(m, CALL_reset, NULL, e);
 
 	m->resets++;
 	if (!rc)
@@ -223,15 +175,14 @@ int machine_reset(struct machine *m, struct err *e)
 
 /* ---- what to stop at */
 
-/* Nobody executes guest code; a vCPU may stand inside a fault. */
-static int check_still(const struct machine *m, const char *what, struct err *e)
+static bool is_watch(const struct plant *p)
 {
-	return run_phase_check(run_phase(&m->run), RUN_ASK_STOPPED, false, 0, what, e);
+	return p->kind == PLANT_WRITE || p->kind == PLANT_READ || p->kind == PLANT_ACCESS;
 }
 
 static int check_plant(const struct machine *m, const struct plant *p, struct err *e)
 {
-	bool watch = p->kind == PLANT_WRITE || p->kind == PLANT_READ || p->kind == PLANT_ACCESS;
+	bool watch = is_watch(p);
 
 	if (!watch && p->phys)
 		return err_set(e, -EINVAL,
@@ -245,7 +196,7 @@ static int check_plant(const struct machine *m, const struct plant *p, struct er
 				  "watchpoint %d at %#llx" WHY "%#llx bytes from there are no range" TRY
 				  "a length of 1 or more",
 				  p->id, (unsigned long long)p->addr, (unsigned long long)p->len);
-	return machine_check_cap(m, MACHINE_CAP_WATCH, true, "watchpoint", e);
+	return machine_check_caps(m, NEEDS(WATCH), "watchpoint", e);
 }
 
 static int check_watched_gpa(const struct machine *m, const struct plant *p, uint64_t gpa, const struct slot **out,
@@ -282,6 +233,8 @@ int machine_check_watch(struct machine *m, unsigned vcpu, const struct plant *p,
 	struct xlate_env env;
 	int rc = check_plant(m, p, e);
 
+	if (!rc)
+		rc = machine_check(m, CALL_check_watch, NULL, e);
 	if (!rc && !p->phys)
 		rc = machine_env(m, vcpu, &env, e);
 	for (uint64_t at = p->addr, left = p->len, part; !rc && left; at += part, left -= part) {
@@ -306,15 +259,20 @@ int machine_plant(struct machine *m, struct plant *p, struct err *e)
 	int rc = check_plant(m, p, e);
 
 	if (!rc)
-		rc = check_still(m, "plant a breakpoint", e);
+		rc = machine_check(m, CALL_plant, is_watch(p) ? "watchpoint" : NULL, e);
 	return rc ? rc : m->ops->plant(m, p, e);
 }
 
 int machine_unplant(struct machine *m, int id, struct err *e)
 {
-	int rc = check_still(m, "remove a breakpoint", e);
+	int rc = machine_check(m, CALL_unplant, NULL, e);
 
 	return rc ? rc : m->ops->unplant(m, id, e);
+}
+
+const char *machine_catch_how(const struct machine *m, uint32_t event)
+{
+	return m->ops->catch_how ? m->ops->catch_how(event) : "soft";
 }
 
 int machine_catch(struct machine *m, uint32_t events, struct err *e)
@@ -324,7 +282,12 @@ int machine_catch(struct machine *m, uint32_t events, struct err *e)
 	if (events & ~all)
 		return err_set(e, -EINVAL, "catch" WHY "%#x are no events" TRY "mmio, pio, exception, smi, mode or slot",
 			       events & ~all);
-	int rc = m->ops->set_catch(m, events, e);
+	/* None, on a machine that has none: nothing to do. */
+	if (!events && machine_check(m, CALL_catch, NULL, NULL) == -ENOTSUP)
+		return 0;
+	int rc = machine_check(m, CALL_catch, NULL, e);
+	if (!rc)
+		rc = m->ops->set_catch(m, events, e);
 	if (rc)
 		return rc;
 	m->catches = events;
@@ -353,12 +316,11 @@ int machine_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, s
 {
 	int rc = check_mmu_filters(v, n, e);
 
-	if (!rc && !n && !m->ops->mmu_catch)
+	/* None, on a machine that has none: nothing to do. */
+	if (!rc && !n && machine_check(m, CALL_mmu_catch, NULL, NULL) == -ENOTSUP)
 		return 0;
-	if (!rc && n)
-		rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->mmu_catch, "catch mmu", e);
 	if (!rc)
-		rc = check_still(m, "catch mmu", e);
+		rc = machine_check(m, CALL_mmu_catch, NULL, e);
 	return rc ? rc : m->ops->mmu_catch(m, v, n, e);
 }
 
@@ -372,101 +334,11 @@ bool mmu_filter_matches(const struct mmu_filter *v, size_t n, const struct mmu_e
 
 int machine_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
 {
-	if (m->ops->mmu_events)
+	int rc = machine_check(m, CALL_mmu_events, NULL, e);
+
+	if (!rc && m->ops->mmu_events)
 		return m->ops->mmu_events(m, out, e);
-	*out = (struct mmu_event_list){.v = NULL};
-	return 0;
-}
-
-/* ---- inspection */
-
-int machine_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)
-{
-	int rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->shadow_pages, "list shadow pages", e);
-
-	if (!rc && (flags & ~(unsigned)(SHADOW_WITH_ENTRIES | SHADOW_WITH_PARENTS)))
-		rc = err_set(e, -EINVAL, "list shadow pages" WHY "flags %#x" TRY "entries and parents are all there is",
-			     flags);
-	return rc ? rc : m->ops->shadow_pages(m, flags, out, e);
-}
-
-int machine_roots(struct machine *m, struct root_list *out, struct err *e)
-{
-	int rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->roots, "list roots", e);
-
-	return rc ? rc : m->ops->roots(m, out, e);
-}
-
-int machine_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
-{
-	int rc = machine_check_vcpu(m, vcpu, "list sptes", e);
-
 	if (!rc)
-		rc = machine_check_range(first, last, "list sptes", e);
-	if (!rc)
-		rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->sptes, "list sptes", e);
-	return rc ? rc : m->ops->sptes(m, vcpu, first, last, out, e);
-}
-
-int machine_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e)
-{
-	int rc = machine_check_cap(m, MACHINE_CAP_RMAP, m->ops->rmap, "read an rmap", e);
-
-	if (rc)
-		return rc;
-	if (gfn > UINT64_MAX >> PAGE_SHIFT) { /* its address would be another page's */
-		*out = (struct rmap_list){0};
-		return 0;
-	}
-	return m->ops->rmap(m, gfn, out, e);
-}
-
-int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
-{
-	int rc = machine_check_cap(m, MACHINE_CAP_RMAP, m->ops->rmap_all, "read all rmaps", e);
-
-	return rc ? rc : m->ops->rmap_all(m, out, e);
-}
-
-int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
-{
-	struct rmap_list l = {0};
-	int rc;
-
-	if (m->ops->rmap_each) {
-		rc = machine_check_cap(m, MACHINE_CAP_RMAP, true, "read all rmaps", e);
-		return rc ? rc : m->ops->rmap_each(m, fn, arg, e);
-	}
-	rc = machine_rmap_all(m, &l, e);
-	for (size_t i = 0; !rc && i < l.n; i++)
-		rc = fn(arg, &l.v[i]);
-	rmap_list_free(&l);
+		*out = (struct mmu_event_list){.v = NULL};
 	return rc;
-}
-
-void machine_inspect_hold(struct machine *m, bool on)
-{
-	if (m->ops->inspect_hold)
-		m->ops->inspect_hold(m, on);
-}
-
-int machine_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
-{
-	int rc = machine_check_cap(m, MACHINE_CAP_RMAP, m->ops->rmap_histogram, "count rmaps", e);
-
-	return rc ? rc : m->ops->rmap_histogram(m, out, e);
-}
-
-int machine_mmio(struct machine *m, struct mmio_info_list *out, struct err *e)
-{
-	struct mmio_info_list l = {0};
-	int rc = machine_check_cap(m, MACHINE_CAP_MMIO_CACHE, m->ops->mmio, "read the MMIO cache", e);
-
-	if (!rc)
-		rc = m->ops->mmio(m, &l, e);
-	if (rc)
-		return rc;
-	machine_mmio_compare(m, &l);
-	*out = l;
-	return 0;
 }

@@ -12,7 +12,7 @@
 #define KVMSCOPE_CORE_MACHINE_H
 
 #include "core/cpu/regs.h"
-#include "core/machine/inspect.h"
+#include "core/machine/looks.h"
 #include "core/mem/memop.h"
 #include "core/mem/memslot.h"
 #include "core/run/run.h"
@@ -28,17 +28,28 @@ struct machine_config {
 			       * on a host whose KVM emulates CPL 0 */
 };
 
+/* X(id, words): what a machine can do, as `info kvm` and refusals name it. Without the first four it may only be looked at.
+ */
+#define MACHINE_CAPS(X)                                                                                                     \
+	X(RUN, "running the guest") /* run, step, stop at what is planted and caught */                                     \
+	X(WRITE, "writing guest memory")                                                                                    \
+	X(SLOTS, "changing slots")                                                                                          \
+	X(CONTROL, "changing vCPUs") /* registers, events, reset */                                                         \
+	X(SHADOW, "shadow pages")    /* shadow pages, sptes and roots can be read */                                        \
+	X(RMAP, "reverse maps")                                                                                             \
+	X(MMIO_CACHE, "MMIO cache")                                                                                         \
+	X(HPA, "host physical addresses") /* hva to host physical */                                                        \
+	X(WATCH, "watchpoints")		  /* on data */                                                                     \
+	X(FAULT_STEP, "standing inside a fault")                                                                            \
+	X(SMM_NATIVE, "SMM by the CPU") /* SMI, RSM by the CPU; else emulated by the debugger */                            \
+	X(REVERSE, "running backwards")
+
 enum machine_cap {
-	MACHINE_CAP_SHADOW, /* shadow pages, sptes and roots can be read */
-	MACHINE_CAP_RMAP,
-	MACHINE_CAP_MMIO_CACHE,
-	MACHINE_CAP_HPA,   /* hva to host physical */
-	MACHINE_CAP_WATCH, /* data watchpoints */
-	MACHINE_CAP_FAULT_STEP,
-	MACHINE_CAP_SMM_NATIVE, /* SMI, RSM by the CPU; else emulated by the debugger */
-	MACHINE_CAP_REVERSE,
-	MACHINE_CAP_COUNT,
+#define CAP_ID(id, words) MACHINE_CAP_##id,
+	MACHINE_CAPS(CAP_ID) MACHINE_CAP_COUNT
+#undef CAP_ID
 };
+#define NEEDS(id) (1u << MACHINE_CAP_##id) /* one of a set of capabilities that something needs */
 
 /* Create a machine of a backend: no slots, vcpus at reset state. The caller destroys it. */
 int machine_create(const struct machine_ops *backend, const struct machine_config *cfg, struct machine **out,
@@ -46,8 +57,13 @@ int machine_create(const struct machine_ops *backend, const struct machine_confi
 void machine_destroy(struct machine *m);
 const char *machine_backend(const struct machine *m); /* "kvm", "soft", "fake" */
 unsigned machine_vcpus(const struct machine *m);
-/* True where the machine can; else *why (may be NULL) is the reason in words. */
+const char *machine_cap_name(enum machine_cap cap); /* its words */
+/* True if the machine can; else *why (may be NULL) is the reason in words. */
 bool machine_can(const struct machine *m, enum machine_cap cap, const char **why);
+/* What a client asks before it begins with something that will take several calls, in the words of the calls themselves.
+ * needs: bits of enum machine_cap; -ENOTSUP. idle: the guest stands, and no vCPU inside a fault; -EBUSY. */
+int machine_check_caps(const struct machine *m, uint32_t needs, const char *what, struct err *e) MUST_USE;
+int machine_check_idle(const struct machine *m, const char *what, struct err *e) MUST_USE;
 /* Lines of "what: found, chosen, why" for `info kvm`: rows of {what, value, why}, filled into caller's callback. */
 int machine_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
 		  struct err *e) MUST_USE;
@@ -167,6 +183,8 @@ enum catch_event {
 	CATCH_MMU = 1 << 6,  /* a catchpoint's name for it; told by machine_mmu_catch(), not by machine_catch() */
 };
 int machine_catch(struct machine *m, uint32_t events, struct err *e) MUST_USE;
+/* The mechanism that a catchpoint of this event stands on: soft, exit, trap, step, page, trace. event 0: faults. */
+const char *machine_catch_how(const struct machine *m, uint32_t event);
 /* Changes of slots that CATCH_SLOT has not told of are of no interest any more. */
 void machine_slot_forget_news(struct machine *m);
 
@@ -182,23 +200,11 @@ bool mmu_filter_matches(const struct mmu_filter *v, size_t n, const struct mmu_e
 /* What the last STOP_MMU is about, in the order in which it happened; empty after any other stop. */
 int machine_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e) MUST_USE;
 
-/* Inspection: changes nothing that it looks at. gfn filters with first..last inclusive. */
-int machine_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;
-int machine_roots(struct machine *m, struct root_list *out, struct err *e) MUST_USE;
-/* Every spte (present or MMIO) under the vCPU's current root that maps part of [first, last]. */
-int machine_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out,
-		  struct err *e) MUST_USE;
-/* One row for each slot and level that has a head for gfn: level 1 always where a slot covers gfn, higher ones where not
- * empty. */
-int machine_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
-/* All non-empty rmaps of the VM, without gvas. */
-int machine_rmap_all(struct machine *m, struct rmap_list *out, struct err *e) MUST_USE;
-/* The same a row at a time, by slots and levels but not always by gfns; of the sptes only sptep need be there. *row and what
- * it points to live during the call only. An answer of fn's that is not 0 ends it and is returned. */
+/* Looks change nothing that they look at; machine_shadow_pages() and its like: core/machine/looks.h. */
+/* machine_rmap_all() a row at a time, by slots and levels but not always by gfns; of the sptes only sptep need be there.
+ * *row and what it points to live during the call only. An answer of fn's that is not 0 ends it and is returned. */
 typedef int rmap_fn(void *arg, const struct rmap_info *row);
 int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e) MUST_USE;
-int machine_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e) MUST_USE;
-int machine_mmio(struct machine *m, struct mmio_info_list *out, struct err *e) MUST_USE;
 
 /* Between on and off, while nothing runs, several of the above may share what they read. */
 void machine_inspect_hold(struct machine *m, bool on);

@@ -12,8 +12,9 @@
 #include "core/machine/machine.h"
 #include "core/mem/gfncache.h"
 
-/* Operations. M: mandatory. O: optional, NULL gives -ENOTSUP with cap_why()'s words. Arguments are checked already: vcpu in
- * range, slots known to slot_check(), the machine not running, not parked where the op changes it. */
+/* Operations. M: mandatory. O: optional, NULL gives -ENOTSUP with cap_why()'s words. What a call needs (calls.h) is
+ * checked already, and its arguments: vcpu in range, slots known to slot_check(). What is M may be missing if a capability
+ * of the calls that use it is. */
 struct machine_ops {
 	const char *name;
 	/* M. Allocate the backend's struct zeroed, with struct machine as its first member; vcpus at reset. It may fill
@@ -41,6 +42,7 @@ struct machine_ops {
 	 */
 	int (*slot_dirty)(struct machine *m, struct slot *s, bool restart, struct err *e);
 	int (*slot_list)(struct machine *m, struct slot_info_list *out, struct err *e); /* O: else from the table */
+	enum source slot_source; /* where a slot of the table comes from */
 	/* The generation of a slot's address space, and which space that is. O: else the table's, and 0 */
 	void (*slot_generation)(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
 	/* M. The debugger wrote [gpa, gpa+len) through the alias: drop what is cached of it. */
@@ -53,30 +55,28 @@ struct machine_ops {
 	int (*smi)(struct machine *m, unsigned vcpu, struct err *e);						 /* M */
 	int (*smbase)(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);			 /* M */
 	int (*reset)(struct machine *m, struct err *e);								 /* M */
-	/* O: memop's walk lock, taken before registers are read and given back behind the copy. With it, memops that change
-	 * nothing may come from any thread while the machine runs. */
-	void (*walk_lock)(struct machine *m);
+	/* Bits 1 << ASK_LIVE_… (core/machine/calls.h): what is answered while the guest runs. */
+	uint32_t live;
+	/* O: the lock under which guest code runs, for what looks meanwhile and for memops. False: this thread has it
+	 * already.
+	 */
+	bool (*walk_lock)(struct machine *m);
 	void (*walk_unlock)(struct machine *m); /* O */
 
 	const struct run_ops *run;					 /* M: core/run/run.h; ctx is the struct machine */
 	int (*plant)(struct machine *m, struct plant *p, struct err *e); /* M */
 	int (*unplant)(struct machine *m, int id, struct err *e);	 /* M */
 	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
+	const char *(*catch_how)(uint32_t event);			     /* O: see machine_catch_how(); else "soft" */
 
 	/* O. */
 	int (*mmu_catch)(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);
 	int (*mmu_events)(struct machine *m, struct mmu_event_list *out, struct err *e);
 
-	int (*shadow_pages)(struct machine *m, unsigned flags, struct shadow_page_list *out,
-			    struct err *e); /* O, all below */
-	int (*roots)(struct machine *m, struct root_list *out, struct err *e);
-	int (*sptes)(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e);
-	int (*rmap)(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e);
-	int (*rmap_all)(struct machine *m, struct rmap_list *out, struct err *e);
-	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e); /* else by rmap_all */
-	void (*inspect_hold)(struct machine *m, bool on);
-	int (*rmap_histogram)(struct machine *m, struct rmap_histogram_list *out, struct err *e);
-	int (*mmio)(struct machine *m, struct mmio_info_list *out, struct err *e);
+	const struct machine_looks *looks; /* O: looks.h */
+	/* O: else by rmap_all */
+	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
+	void (*inspect_hold)(struct machine *m, bool on); /* O */
 
 	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);

@@ -14,7 +14,10 @@ typedef unsigned long long ull;
 
 int machine_read(struct machine *m, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e)
 {
-	return slots_read(&m->slots, gpa, smm, buf, len, e);
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	int rc = machine_begin(m, CALL_read, &hold, e);
+
+	return rc ? rc : slots_read(&m->slots, gpa, smm, buf, len, e);
 }
 
 /* Tell the backend, slot by slot, what was written. */
@@ -37,22 +40,9 @@ static int tell_written(struct machine *m, uint64_t gpa, bool smm, uint64_t len,
 	return rc;
 }
 
-/* Not while parked: what the kernel has cached of these bytes could not be dropped. */
-static int check_write(const struct machine *m, struct err *e)
-{
-	unsigned vcpu;
-
-	if (!machine_parked(m, &vcpu))
-		return 0;
-	return err_set(e, -EBUSY,
-		       "write memory" WHY "vCPU %u stands inside a fault, and nothing can be changed before that is over" TRY
-		       "fault continue, or si, first",
-		       vcpu);
-}
-
 int machine_write(struct machine *m, uint64_t gpa, bool smm, const void *buf, size_t len, struct err *e)
 {
-	int rc = check_write(m, e);
+	int rc = machine_check(m, CALL_write, NULL, e);
 
 	if (!rc)
 		rc = slots_write(&m->slots, gpa, smm, buf, len, e);
@@ -129,8 +119,11 @@ int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, 
 	struct xlate_runs runs = {0};
 	struct xlate_env env;
 	uint8_t *to = buf;
-	int rc = gva_runs(m, vcpu, gva, len, false, &env, &runs, e);
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	int rc = machine_begin(m, CALL_read_gva, &hold, e);
 
+	if (!rc)
+		rc = gva_runs(m, vcpu, gva, len, false, &env, &runs, e);
 	for (size_t i = 0; !rc && i < runs.n; i++) {
 		rc = slots_read(&m->slots, runs.v[i].gpa, env.smm, to, runs.v[i].len, e);
 		to += runs.v[i].len;
@@ -144,7 +137,7 @@ int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void
 	struct xlate_runs runs = {0};
 	struct xlate_env env;
 	const uint8_t *from = buf;
-	int rc = check_write(m, e);
+	int rc = machine_check(m, CALL_write_gva, NULL, e);
 
 	if (!rc)
 		rc = gva_runs(m, vcpu, gva, len, true, &env, &runs, e);
@@ -195,28 +188,23 @@ static int memop_locked(struct machine *m, unsigned vcpu, const struct memop *op
 	return memop_run(&env, op, regs_cpl(&r), out, e);
 }
 
-static struct machine *memop_lock(struct machine *m)
+static enum machine_call memop_call(const struct memop *op)
 {
-	if (m->ops->walk_lock)
-		m->ops->walk_lock(m);
-	return m;
-}
+	bool writes = op->op == MEMOP_LOGICAL_WRITE || op->op == MEMOP_ABSOLUTE_WRITE || op->op == MEMOP_ABSOLUTE_CMPXCHG;
 
-static void memop_unlockp(struct machine **m)
-{
-	if ((*m)->ops->walk_unlock)
-		(*m)->ops->walk_unlock(*m);
+	if (writes && !(op->flags & MEMOP_CHECK_ONLY))
+		return CALL_memop_write;
+	return op->flags & MEMOP_INJECT ? CALL_memop_inject : CALL_memop;
 }
 
 int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out, struct err *e)
 {
-	bool writes = op->op == MEMOP_LOGICAL_WRITE || op->op == MEMOP_ABSOLUTE_WRITE || op->op == MEMOP_ABSOLUTE_CMPXCHG;
-	bool changes = (writes && !(op->flags & MEMOP_CHECK_ONLY)) || (op->flags & MEMOP_INJECT);
-	int rc = changes || (machine_running(m) && !m->ops->walk_lock) ? machine_check_idle(m, "memop", e) : 0;
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	int rc = machine_check(m, memop_call(op), NULL, e);
 
 	if (rc)
 		return rc;
-	_cleanup_(memop_unlockp) struct machine *held __attribute__((unused)) = memop_lock(m);
+	machine_hold(m, &hold);
 	return memop_locked(m, vcpu, op, out, e);
 }
 
@@ -234,9 +222,12 @@ static int slot_of(struct machine *m, uint64_t gpa, bool smm, const char *what, 
 
 int machine_hva(struct machine *m, uint64_t gpa, bool smm, uint64_t *hva, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	struct slot *s;
-	int rc = slot_of(m, gpa, smm, "host virtual address", &s, e);
+	int rc = machine_begin(m, CALL_hva, &hold, e);
 
+	if (!rc)
+		rc = slot_of(m, gpa, smm, "host virtual address", &s, e);
 	if (!rc)
 		*hva = s->hva + (gpa - s->gpa);
 	return rc;
@@ -244,8 +235,9 @@ int machine_hva(struct machine *m, uint64_t gpa, bool smm, uint64_t *hva, struct
 
 int machine_hpa(struct machine *m, uint64_t gpa, bool smm, uint64_t *hpa, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	struct slot *s;
-	int rc = machine_check_cap(m, MACHINE_CAP_HPA, m->ops->hpa, "host physical address", e);
+	int rc = machine_begin(m, CALL_hpa, &hold, e);
 
 	if (!rc)
 		rc = slot_of(m, gpa, smm, "host physical address", &s, e);

@@ -15,7 +15,7 @@ static int check_job(const struct machine *m, const struct run_job *job, struct 
 	int rc = machine_check_vcpu(m, job->vcpu, what, e);
 
 	if (!rc)
-		rc = run_phase_check(run_phase(&m->run), RUN_ASK_STOPPED, false, 0, what, e);
+		rc = machine_check(m, CALL_start, what, e);
 	if (!rc && job->kind == RUN_STEP && !job->count)
 		rc = err_set(e, -EINVAL, "step" WHY "0 instructions were asked for" TRY "1 or more");
 	return rc;
@@ -141,12 +141,10 @@ bool machine_parked(const struct machine *m, unsigned *vcpu)
 
 int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e)
 {
-	int rc = machine_check_cap(m, MACHINE_CAP_FAULT_STEP, m->ops->fault_catch, "catch fault", e);
+	int rc = machine_check(m, CALL_fault_catch, NULL, e);
 
 	if (!rc && f && !f->all)
 		rc = machine_check_range(f->first, f->last, "catch fault", e);
-	if (!rc)
-		rc = run_phase_check(run_phase(&m->run), RUN_ASK_STOPPED, false, 0, "catch fault", e);
 	m->changes += f != NULL;
 	if (rc)
 		return rc;
@@ -168,9 +166,9 @@ const struct fault_filter *machine_fault_caught(const struct machine *m)
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e)
 {
 	struct run_job job = {.kind = RUN_STAGE, .count = 1, .passed = RUN_PASSED_ALL};
-	int rc = machine_check_cap(m, MACHINE_CAP_FAULT_STEP, m->ops->fault_catch, "fault step", e);
+	int rc = machine_check(m, CALL_fault_step, NULL, e);
 
-	if (!rc && !machine_running(m) && !m->catches_faults && !machine_parked(m, NULL))
+	if (!rc && !m->catches_faults && !machine_parked(m, NULL))
 		rc = err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
 	if (!rc)
 		(void)machine_parked(m, &job.vcpu);
@@ -179,7 +177,7 @@ int machine_fault_step(struct machine *m, struct stop *out, struct err *e)
 
 int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e)
 {
-	int rc = machine_check_cap(m, MACHINE_CAP_FAULT_STEP, m->ops->fault_stages, "list fault stages", e);
+	int rc = machine_check(m, CALL_fault_stages, NULL, e);
 
 	return rc ? rc : m->ops->fault_stages(m, out, e);
 }

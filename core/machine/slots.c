@@ -188,7 +188,7 @@ int machine_slot_add(struct machine *m, const struct slot_spec *spec, struct slo
 {
 	struct slot_steps own;
 	struct slot_change c;
-	int rc = machine_check_idle(m, "slot add", e);
+	int rc = machine_check(m, CALL_slot_add, NULL, e);
 
 	if (!rc)
 		rc = check_add(m, spec, &c, e);
@@ -207,7 +207,7 @@ int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps
 {
 	struct slot_change c = {.kind = SLOT_DELETE};
 	struct slot_steps own;
-	int rc = machine_check_idle(m, "slot del", e);
+	int rc = machine_check(m, CALL_slot_delete, NULL, e);
 
 	if (!rc)
 		rc = find_slot(m, id, "slot del", -EINVAL, &c.old, e);
@@ -233,7 +233,7 @@ int machine_slot_move(struct machine *m, uint32_t id, uint64_t gpa, struct slot_
 	struct slot_change c;
 	struct slot_spec to;
 	struct slot *s;
-	int rc = machine_check_idle(m, "slot move", e);
+	int rc = machine_check(m, CALL_slot_move, NULL, e);
 
 	if (!rc)
 		rc = find_slot(m, id, "slot move", -EINVAL, &s, e);
@@ -330,7 +330,7 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 	struct slot_change c;
 	struct slot_spec to, same;
 	struct slot *s;
-	int rc = machine_check_idle(m, "slot flags", e);
+	int rc = machine_check(m, CALL_slot_flags, NULL, e);
 
 	if (!rc)
 		rc = find_slot(m, id, "slot flags", -EINVAL, &s, e);
@@ -372,8 +372,7 @@ int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_
 	uint64_t *copy[2] = {NULL, NULL};
 	struct slot *s;
 	size_t n = 0;
-	/* Looking is allowed while a vCPU is parked; the backend knows how. */
-	int rc = clear || machine_running(m) ? machine_check_idle(m, "slot dirty", e) : 0;
+	int rc = machine_check(m, clear ? CALL_slot_dirty_clear : CALL_slot_dirty_views, NULL, e);
 
 	if (!rc)
 		rc = find_slot(m, id, "slot dirty", -ENOENT, &s, e);
@@ -432,14 +431,17 @@ static struct slot_info info_of(const struct machine *m, const struct slot *s)
 				  .flags = s->flags,
 				  .own = s->own,
 				  .generation = m->slots.generation,
-				  .source = strcmp(m->ops->name, "kvm") ? SOURCE_SOFT : SOURCE_KVM};
+				  .source = m->ops->slot_source};
 }
 
 int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	struct slot *s;
-	int rc = find_slot(m, id, "slot", -ENOENT, &s, e);
+	int rc = machine_begin(m, CALL_slot_info, &hold, e);
 
+	if (!rc)
+		rc = find_slot(m, id, "slot", -ENOENT, &s, e);
 	if (rc)
 		return rc;
 	*out = info_of(m, s);
@@ -450,9 +452,13 @@ int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, str
 
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	const struct slot_table *t = &m->slots;
 	struct slot_info *v;
+	int rc = machine_begin(m, CALL_slot_list, &hold, e);
 
+	if (rc)
+		return rc;
 	if (m->ops->slot_list)
 		return m->ops->slot_list(m, out, e);
 	v = calloc(t->n ? t->n : 1, sizeof(*v));

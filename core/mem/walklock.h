@@ -12,20 +12,24 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "core/base/lock.h"
 
 struct walk_lock {
 	pthread_mutex_t mutex;
 	pthread_cond_t turn;
-	atomic_uint next; /* ticket of who comes next */
-	unsigned serving; /* of who holds it; where it is next, nobody does */
+	atomic_uint next;	/* ticket of who comes next */
+	unsigned serving;	/* of who holds it; if it is next, nobody does */
+	atomic_uintptr_t owner; /* of the thread that holds it, 0 for none */
 };
 
 void walk_lock_init(struct walk_lock *l);
 void walk_lock_deinit(struct walk_lock *l);
 void walk_lock_take(struct walk_lock *l);
 void walk_lock_give(struct walk_lock *l);
+bool walk_lock_is_mine(const struct walk_lock *l); /* this thread holds it */
 
 static inline struct walk_lock *walk_lock_taken(struct walk_lock *l)
 {

@@ -51,8 +51,8 @@ int run_phase_check(enum run_phase p, enum run_ask ask, bool live, unsigned vcpu
 		return err_set(e, -ENODEV, "%s" WHY "this VM is being taken down" TRY "load", what);
 	if (p == RUN_PARKED)
 		return err_set(e, -EBUSY,
-			       "%s" WHY "vCPU %u stands inside a fault, and nothing can be changed before that is over" TRY
-			       "fault continue, or si, first",
+			       "%s" WHY "vCPU %u stands inside a fault" TRY
+			       "fault continue, or si to leave the fault and take its instruction once more",
 			       what, vcpu);
 	return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
 }

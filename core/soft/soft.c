@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The soft machine: creation, registers, slots, inspection. Running is in run.c.
+ * The soft machine: creation, registers, slots. Running is in run.c, what can be looked at in looks.c.
  */
 #include "core/soft/soft.h"
 
@@ -11,6 +11,7 @@
 
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
+#include "core/soft/looks.h"
 #include "core/soft/mmucatch.h"
 #include "core/soft/replay.h"
 #include "core/soft/run.h"
@@ -91,10 +92,15 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	return 0;
 }
 
-/* Handed over to machine_memop(), which gives it back by a scope of its own. */
-static void walk_lock(struct machine *base)
+/* Handed over to machine_hold(), whose scope gives it back. */
+static bool walk_lock(struct machine *base)
 {
-	walk_lock_take(&soft_of(base)->walk);
+	struct walk_lock *l = &soft_of(base)->walk;
+
+	if (walk_lock_is_mine(l))
+		return false;
+	walk_lock_take(l);
+	return true;
 }
 
 /* What walk_lock() has handed over. */
@@ -311,72 +317,7 @@ static int hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *
 	return 0;
 }
 
-/* ---- inspection */
-
-static int shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)
-{
-	return shadow_pages_list(soft_of(m)->shadow, flags, out, e);
-}
-
-static int roots(struct machine *base, struct root_list *out, struct err *e)
-{
-	struct soft_machine *m = soft_of(base);
-	const struct shadow_vcpu *v[64];
-
-	for (unsigned i = 0; i < base->vcpus; i++)
-		v[i] = &m->cpu[i]->shadow;
-	return shadow_roots(m->shadow, v, base->vcpus, out, e);
-}
-
-static int sptes(struct machine *base, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
-{
-	struct soft_machine *m = soft_of(base);
-
-	return shadow_sptes_list(m->shadow, &m->cpu[vcpu]->shadow, first, last, out, e);
-}
-
-static int rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e)
-{
-	return shadow_rmap(soft_of(m)->shadow, gfn, out, e);
-}
-
-static int rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
-{
-	return shadow_rmap_all(soft_of(m)->shadow, out, e);
-}
-
-static int rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
-{
-	return shadow_rmap_histogram(soft_of(m)->shadow, out, e);
-}
-
-static int mmio(struct machine *base, struct mmio_info_list *out, struct err *e)
-{
-	struct soft_machine *m = soft_of(base);
-	struct mmio_info_list l = {.v = calloc(base->vcpus, sizeof(*l.v)), .n = base->vcpus};
-	uint64_t now = base->slots.generation;
-
-	if (!l.v)
-		return err_nomem(e, "MMIO caches");
-	for (unsigned i = 0; i < base->vcpus; i++) {
-		const struct mmio_cache *c = &m->cpu[i]->shadow.mmio;
-		l.v[i] = (struct mmio_info){.vcpu = i,
-					    .gva = c->gva,
-					    .gfn = c->gfn,
-					    .access = c->access,
-					    .generation = c->generation,
-					    .current_generation = now,
-					    .valid = c->gva && c->generation == now,
-					    .sptes_off = !m->mmio_sptes,
-					    .source = SOURCE_SOFT};
-	}
-	int rc = shadow_mmio_sptes(m->shadow, &l.v[0].sptes, &l.v[0].n_sptes, e);
-	if (rc)
-		mmio_info_list_free(&l);
-	else
-		*out = l;
-	return rc;
-}
+/* ---- what it can do */
 
 static const char *cap_why(const struct machine *m, enum machine_cap cap)
 {
@@ -416,6 +357,7 @@ const struct machine_ops soft_backend = {
     .slot_change = slot_change,
     .slot_release = slot_release,
     .slot_dirty = slot_dirty,
+    .slot_source = SOURCE_SOFT,
     .wrote = wrote,
     .hpa = hpa,
     .get_regs = get_regs,
@@ -424,6 +366,8 @@ const struct machine_ops soft_backend = {
     .smi = soft_smi,
     .smbase = soft_smbase,
     .reset = reset,
+    /* Between two instructions everything is whole. */
+    .live = 1u << ASK_LIVE_VCPU | 1u << ASK_LIVE_MEMORY | 1u << ASK_LIVE_MMU,
     .walk_lock = walk_lock,
     .walk_unlock = walk_unlock,
     .run = &run_ops,
@@ -432,13 +376,7 @@ const struct machine_ops soft_backend = {
     .set_catch = soft_set_catch,
     .mmu_catch = soft_mmu_catch,
     .mmu_events = soft_mmu_events,
-    .shadow_pages = shadow_pages,
-    .roots = roots,
-    .sptes = sptes,
-    .rmap = rmap,
-    .rmap_all = rmap_all,
-    .rmap_histogram = rmap_histogram,
-    .mmio = mmio,
+    .looks = &soft_looks,
     .fault_catch = soft_fault_catch,
     .fault_stages = soft_fault_stages,
     .hidden = soft_hidden,

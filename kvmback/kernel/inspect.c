@@ -115,45 +115,22 @@ void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *gene
 
 /* ---- the rest is the view's */
 
-int kvm_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
+#define LOOK(name, words, needs, list, shape)                                                                               \
+	static int look_##name(struct machine *m, LOOK_PARAMS_##shape struct list *out, struct err *e)                      \
+	{                                                                                                                   \
+		struct kview *k;                                                                                            \
+		int rc = kvm_kview(kvm_of(m), &k, e);                                                                       \
+                                                                                                                            \
+		return rc ? rc : kview_##name(k, LOOK_HAND_ON_##shape out, e);                                              \
+	}
+MACHINE_LOOK_LIST(LOOK)
+#undef LOOK
 
-	return rc ? rc : kview_shadow_pages(k, flags, out, e);
-}
-
-int kvm_roots(struct machine *m, struct root_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
-
-	return rc ? rc : kview_roots(k, out, e);
-}
-
-int kvm_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
-
-	return rc ? rc : kview_sptes(k, vcpu, first, last, out, e);
-}
-
-int kvm_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
-
-	return rc ? rc : kview_rmap(k, gfn, out, e);
-}
-
-int kvm_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
-
-	return rc ? rc : kview_rmap_all(k, out, e);
-}
+const struct machine_looks kvm_looks = {
+#define LOOK_OP(name, words, needs, list, shape) .name = look_##name,
+    MACHINE_LOOK_LIST(LOOK_OP)
+#undef LOOK_OP
+};
 
 int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
 {
@@ -169,20 +146,4 @@ void kvm_inspect_hold(struct machine *m, bool on)
 
 	if (!kvm_kview(kvm_of(m), &k, NULL))
 		kview_hold(k, on);
-}
-
-int kvm_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
-
-	return rc ? rc : kview_rmap_histogram(k, out, e);
-}
-
-int kvm_mmio(struct machine *m, struct mmio_info_list *out, struct err *e)
-{
-	struct kview *k;
-	int rc = kvm_kview(kvm_of(m), &k, e);
-
-	return rc ? rc : kview_mmio(k, out, e);
 }

@@ -10,7 +10,7 @@
 #ifndef KVMSCOPE_KVMBACK_KERNEL_KVIEW_H
 #define KVMSCOPE_KVMBACK_KERNEL_KVIEW_H
 
-#include "core/machine/inspect.h"
+#include "core/machine/looks.h"
 
 struct kview;
 
@@ -23,20 +23,17 @@ void kview_close(struct kview *k);
 bool kview_tdp(const struct kview *k);
 int kview_slots(struct kview *k, struct slot_info_list *out, struct err *e) MUST_USE;
 int kview_generation(struct kview *k, unsigned as, uint64_t *out, struct err *e) MUST_USE;
-int kview_shadow_pages(struct kview *k, unsigned flags, struct shadow_page_list *out, struct err *e) MUST_USE;
-int kview_roots(struct kview *k, struct root_list *out, struct err *e) MUST_USE;
-/* With TDP the tables are walked by gpa: first, last and the sptes' gva are guest physical, and gva_known is false. */
-int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out,
-		struct err *e) MUST_USE;
-int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
-int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e) MUST_USE;
-/* The same a row at a time, of the sptes only sptep; *row lives during the call only. */
+/* The looks of core/machine/looks.h: kview_roots(k, out, e) and its like. With TDP the tables of kview_sptes() are walked by
+ * gpa: first, last and the sptes' gva are guest physical, and gva_known is false. Of kview_mmio() stale and stale_why are
+ * left to the caller, who knows the guest's tables. */
+#define KVIEW_LOOK(name, words, needs, list, shape)                                                                         \
+	int kview_##name(struct kview *k, LOOK_PARAMS_##shape struct list *out, struct err *e) MUST_USE;
+MACHINE_LOOK_LIST(KVIEW_LOOK)
+#undef KVIEW_LOOK
+/* kview_rmap_all() a row at a time, of the sptes only sptep; *row lives during the call only. */
 int kview_rmap_each(struct kview *k, int (*fn)(void *arg, const struct rmap_info *row), void *arg, struct err *e) MUST_USE;
 /* While on: the shadow pages are read once, by the first call that needs them. */
 void kview_hold(struct kview *k, bool on);
-int kview_rmap_histogram(struct kview *k, struct rmap_histogram_list *out, struct err *e) MUST_USE;
-/* stale and stale_why are left to the caller, who knows the guest's tables. */
-int kview_mmio(struct kview *k, struct mmio_info_list *out, struct err *e) MUST_USE;
 /* Registers of a vCPU straight from the kernel's memory, for one that is parked in it. *out comes with the parts of the last
  * stop (all but smm are looked for); what memory has now is put over them and the rest marked in out->old. A part that is
  * not in out->valid joins it where all of it was read. -ENODATA where memory has none of the general registers, or some of

@@ -92,7 +92,11 @@ static void op_destroy(struct machine *m)
 
 static const char *op_cap_why(const struct machine *m, enum machine_cap cap)
 {
-	return ((const struct fake *)m)->no_cap[cap] ? "the fake machine was told not to" : NULL;
+	const struct fake *f = (const struct fake *)m;
+
+	if (cap <= MACHINE_CAP_CONTROL && f->look_only)
+		return "it may only be looked at";
+	return f->no_cap[cap] ? "the fake machine was told not to" : NULL;
 }
 
 static int op_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
@@ -266,9 +270,10 @@ static int op_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct 
 	return rc;
 }
 
-static void op_walk_lock(struct machine *m)
+static bool op_walk_lock(struct machine *m)
 {
 	fake_of(m)->locks++;
+	return true;
 }
 
 static void op_walk_unlock(struct machine *m)
@@ -467,6 +472,7 @@ const struct machine_ops fake_ops = {
     .slot_change = op_slot_change,
     .slot_release = op_slot_release,
     .slot_dirty = op_slot_dirty,
+    .slot_source = SOURCE_SOFT,
     .wrote = op_wrote,
     .hpa = op_hpa,
     .get_regs = op_get_regs,
@@ -475,19 +481,14 @@ const struct machine_ops fake_ops = {
     .smi = op_smi,
     .smbase = op_smbase,
     .reset = op_reset,
+    .live = 1u << ASK_LIVE_VCPU | 1u << ASK_LIVE_MEMORY | 1u << ASK_LIVE_MMU,
     .walk_lock = op_walk_lock,
     .walk_unlock = op_walk_unlock,
     .run = &run_ops,
     .plant = op_plant,
     .unplant = op_unplant,
     .set_catch = op_set_catch,
-    .shadow_pages = fake_shadow_pages,
-    .roots = fake_roots,
-    .sptes = fake_sptes,
-    .rmap = fake_rmap,
-    .rmap_all = fake_rmap_all,
-    .rmap_histogram = fake_rmap_histogram,
-    .mmio = fake_mmio,
+    .looks = &fake_looks,
     .mmu_catch = op_mmu_catch,
     .mmu_events = op_mmu_events,
     .fault_catch = op_fault_catch,

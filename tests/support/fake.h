@@ -16,6 +16,7 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_FAKE_H
 #define KVMSCOPE_TESTS_SUPPORT_FAKE_H
 
+#include "core/machine/calls.h"
 #include "core/machine/machine_impl.h"
 
 #define FAKE_VCPUS_MAX 64
@@ -53,17 +54,16 @@ struct fake {
 	uint64_t wrote_gpa, wrote_len;
 
 	bool no_cap[MACHINE_CAP_COUNT]; /* set: machine_can() is false, the operations give -ENOTSUP */
+	bool look_only;			/* none of RUN, WRITE, SLOTS, CONTROL */
 	const char *fail_op;		/* name of an operation (as in struct machine_ops) that fails with fail_code … */
 	int fail_code;			/* … negative errno */
 	unsigned fail_after;		/* … after this many successes */
 
-	/* Scripted inspection; owned by the test, copied out. */
-	struct shadow_page_list shadow_pages;
-	struct root_list roots;
-	struct spte_list sptes; /* those that meet [first, last] are given, whatever the vCPU */
-	struct rmap_list rmaps; /* rmap(): those of the gfn; one empty row where a slot covers it and none is here */
-	struct rmap_histogram_list histogram;
-	struct mmio_info_list mmio;
+	/* Scripted looks; owned by the test, copied out. */
+#define FAKE_LIST(name, words, needs, list, shape) struct list name;
+	MACHINE_LOOK_LIST(
+	    FAKE_LIST) /* sptes: those that meet the range are given; rmap_all gives rmap's that are not empty */
+#undef FAKE_LIST
 	struct fault_stage_list stages;
 	uint64_t hpa_base; /* hpa = hpa_base + gpa */
 

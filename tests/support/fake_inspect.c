@@ -1,58 +1,29 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The fake machine's inspection: copies of scripted lists, so that callers may free what they get. Running out of memory
- * here ends the test.
+ * The fake machine's looks: copies of scripted lists, so that callers may free what they get. A look gives its whole list
+ * unless it has a filter here. Running out of memory here ends the test.
  */
 #include "tests/support/fake_inspect.h"
 
 #include <errno.h>
 #include <string.h>
 
-static void *copy(const void *v, size_t n, size_t size)
+static void drop_entries(struct machine *m, const struct look_args *a, void *list)
 {
-	void *p;
+	struct shadow_page_list *l = list;
 
-	if (!n || !v)
-		return NULL;
-	p = malloc(n * size);
-	if (!p)
-		abort();
-	return memcpy(p, v, n * size);
-}
-
-static int refused(struct machine *m, enum machine_cap cap, const char *op, struct err *e)
-{
-	if (fake_of(m)->no_cap[cap])
-		return err_set(e, -ENOTSUP, "%s" WHY "the fake machine was told not to" TRY "another machine", op);
-	return fake_failing(m, op, e);
-}
-
-int fake_shadow_pages(struct machine *m, unsigned flags, struct shadow_page_list *out, struct err *e)
-{
-	const struct shadow_page_list *in = &fake_of(m)->shadow_pages;
-	int rc = refused(m, MACHINE_CAP_SHADOW, "shadow_pages", e);
-
-	if (rc)
-		return rc;
-	*out = (struct shadow_page_list){copy(in->v, in->n, sizeof(*in->v)), in->n, in->torn};
-	for (size_t i = 0; i < out->n; i++) {
-		struct shadow_page *p = &out->v[i];
-
-		p->parents = flags & SHADOW_WITH_PARENTS ? copy(p->parents, p->n_parents, sizeof(*p->parents)) : NULL;
-		p->n_parents = p->parents ? p->n_parents : 0;
-		p->entries = flags & SHADOW_WITH_ENTRIES && p->entries ? copy(p->entries, 512, sizeof(*p->entries)) : NULL;
+	(void)m;
+	for (size_t i = 0; i < l->n; i++) {
+		if (!(a->flags & SHADOW_WITH_PARENTS)) {
+			free(l->v[i].parents);
+			l->v[i].parents = NULL;
+			l->v[i].n_parents = 0;
+		}
+		if (!(a->flags & SHADOW_WITH_ENTRIES)) {
+			free(l->v[i].entries);
+			l->v[i].entries = NULL;
+		}
 	}
-	return 0;
-}
-
-int fake_roots(struct machine *m, struct root_list *out, struct err *e)
-{
-	const struct root_list *in = &fake_of(m)->roots;
-	int rc = refused(m, MACHINE_CAP_SHADOW, "roots", e);
-
-	if (!rc)
-		*out = (struct root_list){copy(in->v, in->n, sizeof(*in->v)), in->n};
-	return rc;
 }
 
 static uint64_t spte_last(const struct spte_info *s)
@@ -60,101 +31,100 @@ static uint64_t spte_last(const struct spte_info *s)
 	return s->gva + (1ull << (PAGE_SHIFT + 9 * ((s->level ? s->level : 1) - 1))) - 1;
 }
 
-int fake_sptes(struct machine *m, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
+static void sptes_in_range(struct machine *m, const struct look_args *a, void *list)
 {
-	const struct spte_list *in = &fake_of(m)->sptes;
-	int rc = refused(m, MACHINE_CAP_SHADOW, "sptes", e);
+	struct spte_list *l = list;
 	size_t n = 0;
 
-	(void)vcpu;
-	if (rc)
-		return rc;
-	*out = (struct spte_list){copy(in->v, in->n, sizeof(*in->v)), 0};
-	for (size_t i = 0; i < in->n; i++)
-		if (in->v[i].gva <= last && spte_last(&in->v[i]) >= first)
-			out->v[n++] = in->v[i];
-	out->n = n;
-	return 0;
+	(void)m;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].gva <= a->last && spte_last(&l->v[i]) >= a->first)
+			l->v[n++] = l->v[i];
+	l->n = n;
 }
 
-static struct rmap_info copy_rmap(const struct rmap_info *r)
+/* Those that are wanted stay, in place of the list. */
+static void keep_rmaps(struct rmap_list *l, bool (*wanted)(const struct rmap_info *r, uint64_t gfn), uint64_t gfn)
 {
-	struct rmap_info c = *r;
+	struct rmap_list rest = {.v = calloc(l->n + 1, sizeof(*l->v))}, kept = {.v = calloc(l->n + 1, sizeof(*l->v))};
 
-	c.desc = copy(r->desc, r->n_desc, sizeof(*r->desc));
-	c.sptes = copy(r->sptes, r->n_sptes, sizeof(*r->sptes));
-	return c;
-}
-
-static void append_rmap(struct rmap_list *l, struct rmap_info r)
-{
-	l->v = realloc(l->v, (l->n + 1) * sizeof(*l->v));
-	if (!l->v)
+	if (!rest.v || !kept.v)
 		abort();
-	l->v[l->n++] = r;
+	for (size_t i = 0; i < l->n; i++) {
+		struct rmap_list *to = wanted(&l->v[i], gfn) ? &kept : &rest;
+		to->v[to->n++] = l->v[i];
+	}
+	rmap_list_free(&rest);
+	free(l->v);
+	*l = kept;
 }
 
-int fake_rmap(struct machine *m, uint64_t gfn, struct rmap_list *out, struct err *e)
+static bool rmap_is_of(const struct rmap_info *r, uint64_t gfn)
 {
-	const struct rmap_list *in = &fake_of(m)->rmaps;
-	int rc = refused(m, MACHINE_CAP_RMAP, "rmap", e);
-	struct slot *s;
-
-	if (rc)
-		return rc;
-	*out = (struct rmap_list){0};
-	for (size_t i = 0; i < in->n; i++)
-		if (in->v[i].gfn == gfn)
-			append_rmap(out, copy_rmap(&in->v[i]));
-	s = slot_lookup(&m->slots, gfn << PAGE_SHIFT, false, NULL);
-	if (!out->n && s)
-		append_rmap(out, (struct rmap_info){.gfn = gfn, .slot = s->id, .level = 1, .source = SOURCE_SOFT});
-	return 0;
+	return r->gfn == gfn;
 }
 
-int fake_rmap_all(struct machine *m, struct rmap_list *out, struct err *e)
+static bool rmap_is_filled(const struct rmap_info *r, uint64_t gfn)
 {
-	const struct rmap_list *in = &fake_of(m)->rmaps;
-	int rc = refused(m, MACHINE_CAP_RMAP, "rmap_all", e);
-
-	if (rc)
-		return rc;
-	*out = (struct rmap_list){0};
-	for (size_t i = 0; i < in->n; i++)
-		if (in->v[i].kind != RMAP_EMPTY)
-			append_rmap(out, copy_rmap(&in->v[i]));
-	return 0;
+	(void)gfn;
+	return r->kind != RMAP_EMPTY;
 }
 
-int fake_rmap_histogram(struct machine *m, struct rmap_histogram_list *out, struct err *e)
+/* One empty row if a slot covers the gfn and none was scripted. */
+static void rmaps_of_gfn(struct machine *m, const struct look_args *a, void *list)
 {
-	const struct rmap_histogram_list *in = &fake_of(m)->histogram;
-	int rc = refused(m, MACHINE_CAP_RMAP, "rmap_histogram", e);
+	struct slot *s = slot_lookup(&m->slots, a->first << PAGE_SHIFT, false, NULL);
+	struct rmap_list *l = list;
 
-	if (!rc)
-		*out = (struct rmap_histogram_list){copy(in->v, in->n, sizeof(*in->v)), in->n};
-	return rc;
+	keep_rmaps(l, rmap_is_of, a->first);
+	if (!l->n && s)
+		l->v[l->n++] = (struct rmap_info){.gfn = a->first, .slot = s->id, .level = 1, .source = SOURCE_SOFT};
 }
 
-int fake_mmio(struct machine *m, struct mmio_info_list *out, struct err *e)
+static void all_filled_rmaps(struct machine *m, const struct look_args *a, void *list)
 {
-	const struct mmio_info_list *in = &fake_of(m)->mmio;
-	int rc = refused(m, MACHINE_CAP_MMIO_CACHE, "mmio", e);
+	struct rmap_list all;
 
-	if (rc)
-		return rc;
-	*out = (struct mmio_info_list){copy(in->v, in->n, sizeof(*in->v)), in->n};
-	for (size_t i = 0; i < out->n; i++)
-		out->v[i].sptes = copy(out->v[i].sptes, out->v[i].n_sptes, sizeof(*out->v[i].sptes));
-	return 0;
+	if (rmap_list_copy(&fake_of(m)->rmap, &all, NULL))
+		abort();
+	keep_rmaps(&all, rmap_is_filled, a->first);
+	rmap_list_free(list);
+	*(struct rmap_list *)list = all;
 }
+
+static void (*const filter[MACHINE_CALL_COUNT])(struct machine *m, const struct look_args *a, void *list) = {
+    [CALL_shadow_pages] = drop_entries,
+    [CALL_sptes] = sptes_in_range,
+    [CALL_rmap] = rmaps_of_gfn,
+    [CALL_rmap_all] = all_filled_rmaps,
+};
+
+#define LOOK(name, words, needs, list, shape)                                                                               \
+	static int look_##name(struct machine *m, LOOK_PARAMS_##shape struct list *out, struct err *e)                      \
+	{                                                                                                                   \
+		const struct look_args a = LOOK_ARGS_##shape;                                                               \
+		int rc = fake_failing(m, #name, e);                                                                         \
+                                                                                                                            \
+		if (rc)                                                                                                     \
+			return rc;                                                                                          \
+		if (list##_copy(&fake_of(m)->name, out, e))                                                                 \
+			abort();                                                                                            \
+		if (filter[CALL_##name])                                                                                    \
+			filter[CALL_##name](m, &a, out);                                                                    \
+		return 0;                                                                                                   \
+	}
+MACHINE_LOOK_LIST(LOOK)
+#undef LOOK
+
+const struct machine_looks fake_looks = {
+#define LOOK_OP(name, words, needs, list, shape) .name = look_##name,
+    MACHINE_LOOK_LIST(LOOK_OP)
+#undef LOOK_OP
+};
 
 int fake_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e)
 {
-	const struct fault_stage_list *in = &fake_of(m)->stages;
-	int rc = refused(m, MACHINE_CAP_FAULT_STEP, "fault_stages", e);
+	int rc = fake_failing(m, "fault_stages", e);
 
-	if (!rc)
-		*out = (struct fault_stage_list){copy(in->v, in->n, sizeof(*in->v)), in->n};
-	return rc;
+	return rc ? rc : fault_stage_list_copy(&fake_of(m)->stages, out, e);
 }

@@ -344,7 +344,8 @@ static void test_snap(void **state)
 	(void)state;
 	fake_of(m())->no_cap[MACHINE_CAP_RMAP] = true;
 	JSON("snap a",
-	     "{\"name\":\"a\",\"slots\":1,\"shadow_pages\":0,\"sptes\":0,\"rmaps\":\"n/a (rmaps: not supported by this "
+	     "{\"name\":\"a\",\"slots\":1,\"shadow_pages\":0,\"sptes\":0,\"rmaps\":\"n/a (reverse maps: not supported by "
+	     "this "
 	     "backend (fake), because the fake machine was told not to)\",\"mmio\":0,\"registers\":2,\"memory\":\"n/a "
 	     "(taken without -memory)\",\"torn\":false}");
 	JSON("diff", "[]");

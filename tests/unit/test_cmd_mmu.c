@@ -392,7 +392,7 @@ static void test_rmap(void **state)
 	struct spte_info s = {.gva = 0x240000, .gva_known = true, .sptep = 0x1000, .level = 1};
 	struct rmap_info r = {.gfn = 0x40, .level = 1, .kind = RMAP_ONE, .head = 0x1000, .sptes = &s, .n_sptes = 1};
 
-	fake_of(f->m)->rmaps = (struct rmap_list){&r, 1};
+	fake_of(f->m)->rmap = (struct rmap_list){&r, 1};
 	ok(f, "info rmap", "0x40");
 	assert_string_equal(str(row(f, 0), "kind"), "one");
 	assert_int_equal(num(&v_get(row(f, 0), "sptes")->items[0], "gva"), 0x240000);

@@ -33,7 +33,7 @@ static int teardown(void **state)
 	diff_list_free(&rows);
 	snap_destroy(before);
 	f->shadow_pages = (struct shadow_page_list){0};
-	f->rmaps = (struct rmap_list){0};
+	f->rmap = (struct rmap_list){0};
 	f->mmio = (struct mmio_info_list){0};
 	machine_destroy(m);
 	return 0;
@@ -171,7 +171,7 @@ static void script_rmaps(void)
 		chain[i] = (struct spte_info){.sptep = 0x1000 + 8 * i};
 	maps[0] = (struct rmap_info){.gfn = 0x41, .slot = 0, .level = 1, .kind = RMAP_ONE, .sptes = &chain[4], .n_sptes = 1};
 	maps[1] = (struct rmap_info){.gfn = 0x40, .slot = 0, .level = 1, .kind = RMAP_MANY, .sptes = chain, .n_sptes = 2};
-	fake_of(m)->rmaps = (struct rmap_list){maps, 2};
+	fake_of(m)->rmap = (struct rmap_list){maps, 2};
 }
 
 static void test_rmaps(void **state)
@@ -183,7 +183,7 @@ static void test_rmaps(void **state)
 	compare(false);
 	assert_int_equal(rows.n, 0);
 	maps[1].n_sptes = 4;
-	fake_of(m)->rmaps.n = 2;
+	fake_of(m)->rmap.n = 2;
 	maps[0].kind = RMAP_EMPTY;
 	maps[0].n_sptes = 0;
 	compare(false);
@@ -369,12 +369,12 @@ static void test_many(void **state)
 		many_maps[i] =
 		    (struct rmap_info){.gfn = MANY - i, .level = 1, .kind = RMAP_ONE, .sptes = chain, .n_sptes = 1};
 	fake_of(m)->shadow_pages = (struct shadow_page_list){many, 10, false};
-	fake_of(m)->rmaps = (struct rmap_list){many_maps, MANY};
+	fake_of(m)->rmap = (struct rmap_list){many_maps, MANY};
 	remember(false);
 	assert_int_equal(snap_count(before, DIFF_SPTE), 5120);
 	assert_int_equal(snap_count(before, DIFF_RMAP), MANY);
 	fake_of(m)->shadow_pages.n = 5;
-	fake_of(m)->rmaps.n = MANY / 2;
+	fake_of(m)->rmap.n = MANY / 2;
 	compare(false);
 	assert_int_equal(rows.n, 5 + 5 * 512 + MANY / 2);
 	assert_string_equal(rows.v[0].what, "gfn 0x5b level 1");

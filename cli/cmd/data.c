@@ -52,7 +52,8 @@ const struct command commands_data[] = {
      .help = "HEX are the bytes in memory order. Reaches READONLY slots and pages that the guest's tables make read-only. "
 	     "Nothing is "
 	     "written where a page of the range does not translate. Gives address and len.",
-     .flags = CMD_NEEDS_VM | CMD_CHANGES_GUEST,
+     .flags = CMD_NEEDS_VM,
+     .needs = NEEDS(WRITE),
      .complete = COMPLETE_ADDRESS,
      .words = "-phys",
      .run = cmd_mem_write},
@@ -82,7 +83,8 @@ const struct command commands_data[] = {
      .usage = "FILE A [-phys]",
      .summary = "fill guest memory from a file",
      .help = "Writes the whole file at A, or nothing. Gives file, address, len.",
-     .flags = CMD_NEEDS_VM | CMD_CHANGES_GUEST,
+     .flags = CMD_NEEDS_VM,
+     .needs = NEEDS(WRITE),
      .complete = COMPLETE_FILE,
      .words = "-phys",
      .run = cmd_restore},

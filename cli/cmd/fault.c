@@ -113,7 +113,8 @@ const struct command commands_fault[] = {
 	     "stage of a "
 	     "fault it goes on to the next fault that `catch fault` is about.\n"
 	     "\nGives a stop: reason fault-stage with stage, fault, gva, gpa; or whatever stopped the guest.",
-     .flags = CMD_NEEDS_VM | CMD_CHANGES_GUEST | CMD_REPEATS,
+     .flags = CMD_NEEDS_VM | CMD_REPEATS,
+     .needs = NEEDS(RUN) | NEEDS(FAULT_STEP),
      .view = "stop",
      .run = run_step},
     {.name = "fault continue",
@@ -122,7 +123,8 @@ const struct command commands_fault[] = {
      .summary = "finish this fault, then go on as c",
      .help = "Lets the fault take all its remaining stages without a stop and continues the guest.\n"
 	     "\nGives a stop, as c does.",
-     .flags = CMD_NEEDS_VM | CMD_CHANGES_GUEST,
+     .flags = CMD_NEEDS_VM,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = run_continue},
     {.name = "fault list",

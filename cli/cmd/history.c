@@ -250,7 +250,7 @@ static int cmd_record(struct call *c, struct err *e)
 	return rc;
 }
 
-#define RUNS (CMD_NEEDS_VM | CMD_CHANGES_GUEST | CMD_NEEDS_STOPPED)
+#define RUNS (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)
 
 const struct command commands_history[] = {
     {.name = "checkpoint",
@@ -272,6 +272,7 @@ const struct command commands_history[] = {
      .help = "Gives the stop at which it was taken. Breakpoints, displays and snapshots stay as they are; a slot that was "
 	     "deleted since is made anew. The record begins anew there.",
      .flags = RUNS,
+     .needs = NEEDS(WRITE) | NEEDS(SLOTS) | NEEDS(CONTROL),
      .view = "stop",
      .run = cmd_restart},
     {.name = "info checkpoints",
@@ -300,6 +301,7 @@ const struct command commands_history[] = {
 	 "The guest stands as it did before it, memory and devices included; what other vCPUs did since then is undone as "
 	 "well. Exceptions that were delivered count as one. Soft backend, along the record (see record).",
      .flags = RUNS | CMD_REPEATS,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_reverse_stepi},
     {.name = "reverse-continue",
@@ -311,6 +313,7 @@ const struct command commands_history[] = {
 	     "start of the record. Conditions are asked; hits are not counted. Ctrl-C gives up and leaves everything as it "
 	     "was.",
      .flags = RUNS | CMD_REPEATS,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_reverse_continue},
     {.name = "record",

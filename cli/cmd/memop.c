@@ -143,7 +143,8 @@ const struct command commands_memop[] = {
      .summary = "write guest memory under the walk lock",
      .help = "As memop read. All pages are translated before a byte moves: an access that faults has changed nothing.\n\n"
 	     "    memop write 0x240000 0102030405060708",
-     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED | CMD_CHANGES_GUEST,
+     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+     .needs = NEEDS(WRITE),
      .complete = COMPLETE_ADDRESS,
      .words = "-phys -check -inject -key",
      .view = "memop",

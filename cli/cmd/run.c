@@ -171,8 +171,6 @@ static int cmd_why(struct call *c, struct err *e)
 	return 0;
 }
 
-#define RUNS (CMD_NEEDS_VM | CMD_CHANGES_GUEST)
-
 const struct command commands_run[] = {
     {.name = "run",
      .aliases = "r",
@@ -182,7 +180,8 @@ const struct command commands_run[] = {
      .help =
 	 "Runs until something stops the guest, and gives that stop. If the VM ran before, image and registers are loaded "
 	 "again first; slots, flags, breakpoints and catchpoints stay.",
-     .flags = RUNS | CMD_NEEDS_STOPPED,
+     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_run},
     {.name = "continue",
@@ -194,7 +193,8 @@ const struct command commands_run[] = {
 	 "Gives the next stop: reason, vcpu, rip, why, and by reason breakpoint; vector, error_code, cr2; gpa, len, write, "
 	 "data, slot; port; stage. With N the breakpoint of the last stop is passed N - 1 times more. Inside a fault it "
 	 "finishes the fault and goes on, as `fault continue`.",
-     .flags = RUNS | CMD_REPEATS | CMD_SHADOWS_TCL,
+     .flags = CMD_NEEDS_VM | CMD_REPEATS | CMD_SHADOWS_TCL,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_continue},
     {.name = "stepi",
@@ -207,7 +207,8 @@ const struct command commands_run[] = {
 	 "exception or an exit ends it early. Inside a fault (`catch fault`) the fault is given up where it stands, then "
 	 "the "
 	 "instruction is executed from its start without stopping at this fault's stages.",
-     .flags = RUNS | CMD_REPEATS,
+     .flags = CMD_NEEDS_VM | CMD_REPEATS,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_stepi},
     {.name = "nexti",
@@ -218,7 +219,8 @@ const struct command commands_run[] = {
      .help =
 	 "As stepi, but a call, int, syscall or REP instruction runs until it comes back to the instruction behind it, with "
 	 "the stack no deeper than before. Inside a fault it leaves the fault as stepi does.",
-     .flags = RUNS | CMD_REPEATS,
+     .flags = CMD_NEEDS_VM | CMD_REPEATS,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_nexti},
     {.name = "until",
@@ -229,7 +231,8 @@ const struct command commands_run[] = {
      .help =
 	 "The stop's reason is step where it got there; a breakpoint or anything else on the way stops as well. Inside a "
 	 "fault the instruction at hand is stepped first, as stepi does.",
-     .flags = RUNS,
+     .flags = CMD_NEEDS_VM,
+     .needs = NEEDS(RUN),
      .complete = COMPLETE_ADDRESS,
      .view = "stop",
      .run = cmd_until},
@@ -243,7 +246,8 @@ const struct command commands_run[] = {
 	 "the function is stepped through, over its calls, until it returns (slower). Inside a fault the instruction at "
 	 "hand "
 	 "is stepped first, as stepi does.",
-     .flags = RUNS,
+     .flags = CMD_NEEDS_VM,
+     .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_finish},
     {.name = "interrupt",
@@ -293,7 +297,8 @@ const struct command commands_run[] = {
      .usage = "[VCPU]",
      .summary = "raise a system management interrupt",
      .help = "Gives what `info smm` gives. With `catch smi` set the next `c` stops at the handler's first instruction.",
-     .flags = RUNS | CMD_NEEDS_STOPPED,
+     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+     .needs = NEEDS(CONTROL),
      .complete = COMPLETE_VCPU,
      .run = cmd_smi},
     {.name = "info smm",

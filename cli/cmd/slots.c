@@ -257,7 +257,7 @@ static int slot_dirty(struct call *c, struct err *e)
 	return 0;
 }
 
-#define CHANGES (CMD_NEEDS_VM | CMD_NEEDS_STOPPED | CMD_CHANGES_GUEST)
+#define CHANGES (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)
 
 const struct command commands_slots[] = {
     {.name = "info slots",
@@ -284,6 +284,7 @@ const struct command commands_slots[] = {
 	 "Gives the slot and the steps that ran. A refused slot changes nothing; the error says which rule refused it.\n\n"
 	 "    slot add 5 0x10000000 64K -readonly",
      .flags = CHANGES,
+     .needs = NEEDS(SLOTS),
      .complete = COMPLETE_FILE,
      .words = "-readonly -log -smram -visible -file -huge",
      .view = "slot",
@@ -295,6 +296,7 @@ const struct command commands_slots[] = {
      .summary = "remove a memory slot",
      .help = "Gives the slot as it was, deleted true, and the steps that ran. Its memory is gone with it.",
      .flags = CHANGES,
+     .needs = NEEDS(SLOTS),
      .complete = COMPLETE_SLOT,
      .view = "slot",
      .run = slot_del},
@@ -317,6 +319,7 @@ const struct command commands_slots[] = {
      .help = "FLAG is readonly, log-dirty or smram. KVM cannot flip READONLY in place: the slot is deleted and created, its "
 	     "bytes stay; steps says which calls ran.\n\n    slot flags 1 -readonly",
      .flags = CHANGES,
+     .needs = NEEDS(SLOTS),
      .complete = COMPLETE_SLOT,
      .words = "+readonly -readonly +log-dirty -log-dirty +smram -smram -visible",
      .view = "slot",
@@ -327,6 +330,7 @@ const struct command commands_slots[] = {
      .summary = "move a slot to another guest physical address",
      .help = "Its bytes go with it. Gives the slot and the steps that ran.",
      .flags = CHANGES,
+     .needs = NEEDS(SLOTS),
      .complete = COMPLETE_SLOT,
      .view = "slot",
      .run = slot_move},

@@ -10,6 +10,7 @@
 
 #include "core/base/err.h"
 #include "core/base/value.h"
+#include "core/machine/machine.h"
 
 struct session;
 struct command;
@@ -29,13 +30,13 @@ struct call {
 
 enum command_flag {
 	CMD_NEEDS_VM = 1 << 0,
-	CMD_NEEDS_STOPPED = 1 << 1, /* not while a vCPU is parked inside a fault */
-	CMD_CHANGES_GUEST = 1 << 2,
-	CMD_REPEATS = 1 << 3,	  /* an empty line repeats it */
-	CMD_FORMAT = 1 << 4,	  /* accepts /FMT */
-	CMD_RAW = 1 << 5,	  /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
-	CMD_RAW_IF = 1 << 7,	  /* the same for what follows the word `if` (break A if COND) */
-	CMD_SHADOWS_TCL = 1 << 6, /* also a Tcl command's name: the words decide (cli/tcl/line.c) */
+	CMD_NEEDS_STOPPED = 1 << 1, /* nor while a vCPU is parked inside a fault: machine_check_idle() */
+	CMD_REPEATS = 1 << 2,	    /* an empty line repeats it */
+	CMD_FORMAT = 1 << 3,	    /* accepts /FMT */
+	CMD_RAW = 1 << 4,    /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
+	CMD_RAW_IF = 1 << 5, /* the same for what follows the word `if` (break A if COND) */
+	CMD_CHANGES_GUEST = 1 << 7, /* may, though needs says nothing: its words decide (set), or another VM comes (load) */
+	CMD_SHADOWS_TCL = 1 << 6,   /* also a Tcl command's name: the words decide (cli/tcl/line.c) */
 };
 
 /* What completion offers for the words after the name. */
@@ -60,6 +61,7 @@ struct command {
 	const char *summary; /* one line */
 	const char *help;    /* paragraphs: what it gives (keys), units, an example */
 	unsigned flags;
+	uint32_t needs; /* NEEDS(WRITE) | …: capabilities of the machine without which it is refused, as its calls are */
 	enum complete_kind complete;
 	const char *words; /* COMPLETE_WORDS, and options everywhere: "r w x -user" */
 	const char *view;  /* how its value is drawn (views/view.h), NULL: by shape */

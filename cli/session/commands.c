@@ -268,11 +268,16 @@ const struct command *command_find(int argc, const char *const *argv, bool exact
 	return take_format(c, argv[0] + len, argc, argv, used, format, e);
 }
 
+static bool may_change_guest(const struct command *cmd)
+{
+	return cmd->flags & CMD_CHANGES_GUEST || cmd->needs & (NEEDS(RUN) | NEEDS(WRITE) | NEEDS(SLOTS) | NEEDS(CONTROL));
+}
+
 static int check_state(struct session *s, const struct command *cmd, struct err *e)
 {
-	unsigned vcpu;
+	int rc = 0;
 
-	if (s->displaying && cmd->flags & CMD_CHANGES_GUEST)
+	if (s->displaying && may_change_guest(cmd))
 		return err_set(e, -EBUSY,
 			       "%s" WHY "a display is being worked out, at every stop again; it may only look" TRY
 			       "commands N, for what a breakpoint is to do",
@@ -281,12 +286,10 @@ static int check_state(struct session *s, const struct command *cmd, struct err 
 		return 0;
 	if (!s->d.m)
 		return err_set(e, -ENODEV, "%s" WHY "there is no VM" TRY "load IMAGE", cmd->name);
-	if ((cmd->flags & CMD_NEEDS_STOPPED) && machine_parked(s->d.m, &vcpu))
-		return err_set(e, -EBUSY,
-			       "%s" WHY "vCPU %u stands inside a fault" TRY
-			       "fault continue, or si to leave the fault and take its instruction once more",
-			       cmd->name, vcpu);
-	return 0;
+	rc = machine_check_caps(s->d.m, cmd->needs, cmd->name, e);
+	if (!rc && (cmd->flags & CMD_NEEDS_STOPPED))
+		rc = machine_check_idle(s->d.m, cmd->name, e);
+	return rc;
 }
 
 /* Every error of a command begins with its name. */

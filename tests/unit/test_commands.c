@@ -206,6 +206,34 @@ static void names_of_tcl_are_marked(void **state)
 	}
 }
 
+/* In the words of the machine's own calls, before a handler has done anything. */
+static void look_only_is_refused(struct call *c)
+{
+	static const char *const lines[] = {"run",	 "stepi",	"finish",  "slot del",
+					    "mem write", "memop write", "restart", "smi"};
+	const char *format;
+	struct err e = {0};
+	int used;
+
+	fake_of(c->s->d.m)->look_only = true;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		char words[32], *second;
+		const char *argv[2] = {words, NULL};
+
+		snprintf(words, sizeof(words), "%s", lines[i]);
+		second = strchr(words, ' ');
+		if (second)
+			*second++ = '\0';
+		argv[1] = second;
+		c->cmd = command_find(second ? 2 : 1, argv, true, &used, &format, &e);
+		assert_non_null(c->cmd);
+		assert_int_equal(command_run(c, &e), -ENOTSUP);
+		assert_string_equal(e.what, lines[i]);
+		assert_non_null(strstr(e.why, "because it may only be looked at"));
+		assert_true(e.next[0]);
+	}
+}
+
 static void flags_are_enforced(void **state)
 {
 	static struct session s;
@@ -225,6 +253,8 @@ static void flags_are_enforced(void **state)
 	assert_true(c.cmd->flags & CMD_NEEDS_STOPPED);
 	assert_int_equal(command_run(&c, &e), -EBUSY);
 	assert_non_null(strstr(e.why, "stands inside a fault"));
+	fake_unpark(s.d.m);
+	look_only_is_refused(&c);
 	machine_destroy(s.d.m);
 	s.d.m = NULL;
 }

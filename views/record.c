@@ -38,7 +38,7 @@ struct value record_slot(struct pool *p, const struct slot_info *s)
 	v_put(p, &d, "visible", v_lit(slot_vis_name(s->vis)));
 	v_put(p, &d, "gpa", v_hex(s->gpa));
 	v_put(p, &d, "size", v_int((int64_t)s->size));
-	v_put(p, &d, "hva", v_hex(s->hva));
+	v_put(p, &d, "hva", s->hva ? v_hex(s->hva) : v_na(p, "not mapped in this process"));
 	v_put(p, &d, "flags", record_flags(p, s->flags));
 	put_generation(p, &d, s->generation);
 	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));

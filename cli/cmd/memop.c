@@ -86,7 +86,6 @@ static int memop_key(struct call *c, struct err *e)
 {
 	struct storage_keys *keys = machine_keys(c->s->d.m);
 	uint64_t gpa, key;
-	size_t room;
 	struct args a;
 	int ret = args_init(&a, c, e);
 	bool fetch = !ret && args_flag(&a, "-fetch");
@@ -101,7 +100,7 @@ static int memop_key(struct call *c, struct err *e)
 			       "memop key %#llx -fetch" WHY "it protects a frame whose key is being set" TRY
 			       "memop key %#llx KEY -fetch",
 			       (unsigned long long)gpa, (unsigned long long)gpa);
-	if (!machine_peek(c->s->d.m, gpa, false, &room))
+	if (!slot_lookup(machine_slots(c->s->d.m), gpa, false, NULL))
 		return err_set(e, -EFAULT, "memop key %#llx" WHY "there is no memory" TRY "info slots",
 			       (unsigned long long)gpa);
 	if (set && (ret = storage_key_set(keys, gpa, (uint8_t)(key << 4 | (fetch ? 8 : 0)), e)))

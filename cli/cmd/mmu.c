@@ -68,8 +68,9 @@ static int gva2gpa(struct call *c, struct err *e)
 		return ret;
 	paging_walk(&env.pg, &env.mem, gva, ACCESS_READ, false, &w);
 	if (w.fault.present)
-		return err_set_at(e, -EFAULT, ERR_SPACE_GVA, gva, "gva2gpa 0x%llx" WHY "%s" TRY "walk 0x%llx",
-				  (unsigned long long)gva, w.why, (unsigned long long)gva);
+		return err_set_at(e, w.unreadable ? -ENODATA : -EFAULT, ERR_SPACE_GVA, gva,
+				  "gva2gpa 0x%llx" WHY "%s" TRY "walk 0x%llx", (unsigned long long)gva, w.why,
+				  (unsigned long long)gva);
 	c->result = v_hex(w.gpa);
 	return 0;
 }
@@ -195,6 +196,11 @@ static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const
 	ret = paging_enumerate(&env.pg, &env.mem, first, last, fn, g, poll_interrupt);
 	if (ret == -EINTR)
 		return err_set(e, ret, "%s" WHY "interrupted after %u rows" TRY "a smaller range", c->cmd->name, g->list.n);
+	if (ret == -ENODATA)
+		return err_set(e, ret,
+			       "%s" WHY "a table of the guest cannot be read now, after %u rows" TRY
+			       "a smaller range, or walk GVA",
+			       c->cmd->name, g->list.n);
 	return ret ? err_nomem(e, c->cmd->name) : 0;
 }
 

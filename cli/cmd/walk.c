@@ -43,7 +43,7 @@ static void put_guest(struct walker *k, struct value *d)
 	v_put(p, d, "mode", v_lit(paging_mode_name(pg->mode)));
 	v_put(p, d, "cr3", v_hex(pg->cr3));
 	v_put(p, d, "guest", record_walk_steps(p, &k->w, pg->mode));
-	v_put(p, d, "fault", record_guest_fault(p, &k->w.fault));
+	v_put(p, d, "fault", k->w.unreadable ? v_na(p, k->w.why) : record_guest_fault(p, &k->w.fault));
 }
 
 static void put_address(struct walker *k, struct value *d, const char *key, int ret, uint64_t x, const struct err *e)
@@ -60,7 +60,7 @@ static void put_memory(struct walker *k, struct value *d)
 	int ret;
 
 	if (k->w.fault.present) {
-		struct value na = v_na(p, "the guest's tables do not map it");
+		struct value na = v_na(p, k->w.unreadable ? k->w.why : "the guest's tables do not map it");
 		v_put(p, d, "gpa", na);
 		v_put(p, d, "slot", v_null());
 		v_put(p, d, "hva", na);

@@ -114,6 +114,11 @@ static int take_slot(struct checkpoint *c, const struct checkpoint *base, struct
 	    .id = s->id, .vis = s->vis, .gpa = s->gpa, .size = s->size, .flags = s->flags, .huge = s->huge};
 	to->serial = s->serial;
 	to->file_backed = s->file_backed;
+	if (!s->file_backed && !slot_in_place(s, s->gpa))
+		return err_set(e, -EROFS,
+			       "checkpoint" WHY "slot %u's memory can only be read, so that it could not be put back" TRY
+			       "snap -memory, to compare with later",
+			       s->id);
 	if (!machine_running(m) && (s->dirty[0] || s->dirty[1])) {
 		uint64_t *bits = NULL;
 		size_t n;
@@ -123,8 +128,9 @@ static int take_slot(struct checkpoint *c, const struct checkpoint *base, struct
 	}
 	if (!rc)
 		rc = take_dirty(to, s, e);
-	if (!rc && s->alias && !s->file_backed)
-		rc = memory_copy_take(c->store, s->alias, s->size, was ? &was->memory : NULL, &to->memory, e);
+	if (!rc && slot_in_place(s, s->gpa))
+		rc =
+		    memory_copy_take(c->store, slot_in_place(s, s->gpa), s->size, was ? &was->memory : NULL, &to->memory, e);
 	return rc;
 }
 
@@ -317,8 +323,8 @@ static int restore_memory(struct machine *m, const struct saved_slot *w, struct 
 	struct page_list l = {0};
 	int rc = 0;
 
-	if (s->alias && !s->file_backed && !w->file_backed)
-		rc = memory_copy_differences(&w->memory, s->alias, add_page, &l, e);
+	if (slot_in_place(s, s->gpa) && !w->file_backed)
+		rc = memory_copy_differences(&w->memory, slot_in_place(s, s->gpa), add_page, &l, e);
 	if (rc == -ENOMEM)
 		err_nomem(e, "restore memory");
 	if (!rc && l.n)

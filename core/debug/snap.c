@@ -338,6 +338,36 @@ static bool is_zero(const uint8_t *page)
 	return !page[0] && memcmp(page, page + 1, PAGE_SIZE_4K - 1) == 0;
 }
 
+static int mem_room(struct snap *s, size_t n, struct err *e)
+{
+	struct snap_mem *grown = realloc(s->mem, (s->n_mem + n + 1) * sizeof(*grown));
+
+	if (!grown)
+		return err_nomem(e, "snapshot of memory");
+	s->mem = grown;
+	return 0;
+}
+
+static void add_page(struct snap *s, uint64_t gfn, bool smm, const uint8_t *page)
+{
+	if (!is_zero(page))
+		s->mem[s->n_mem++] = (struct snap_mem){.gfn = gfn, .smm = smm, .hash = hash_page(page)};
+}
+
+/* A slot that is not mapped here, by a buffer. */
+static int hash_by_reading(struct snap *s, struct machine *m, const struct slot_info *sl, bool smm, struct err *e)
+{
+	_cleanup_free_ uint8_t *page = malloc(PAGE_SIZE_4K);
+	int rc = page ? mem_room(s, sl->size / PAGE_SIZE_4K, e) : err_nomem(e, "snapshot of memory");
+
+	for (uint64_t at = 0; !rc && at < sl->size; at += PAGE_SIZE_4K) {
+		rc = machine_read(m, sl->gpa + at, smm, page, PAGE_SIZE_4K, e);
+		if (!rc)
+			add_page(s, (sl->gpa + at) >> PAGE_SHIFT, smm, page);
+	}
+	return rc;
+}
+
 /* The pages of [gpa, gpa + size) that exist in the host and are not all zeroes. One that does not exist must not be read:
  * that would make it, all zeroes, which is why such a page counts as none. */
 static int hash_range(struct snap *s, uint64_t gpa, bool smm, const uint8_t *bytes, size_t size, struct err *e)
@@ -345,33 +375,46 @@ static int hash_range(struct snap *s, uint64_t gpa, bool smm, const uint8_t *byt
 	size_t n = size / PAGE_SIZE_4K;
 	uintptr_t at = (uintptr_t)bytes;
 	_cleanup_free_ unsigned char *present = malloc(n ? n : 1);
-	struct snap_mem *grown = realloc(s->mem, (s->n_mem + n + 1) * sizeof(*grown));
+	int rc = present ? mem_room(s, n, e) : err_nomem(e, "snapshot of memory");
 
-	if (grown)
-		s->mem = grown;
-	if (!present || !grown)
-		return err_nomem(e, "snapshot of memory");
+	if (rc)
+		return rc;
 	if (at & PAGE_OFFSET_MASK || mincore((void *)at, n * PAGE_SIZE_4K, present))
 		memset(present, 1, n);
 	for (size_t i = 0; i < n; i++)
-		if (present[i] & 1 && !is_zero(bytes + i * PAGE_SIZE_4K))
-			s->mem[s->n_mem++] = (struct snap_mem){
-			    .gfn = (gpa >> PAGE_SHIFT) + i, .smm = smm, .hash = hash_page(bytes + i * PAGE_SIZE_4K)};
+		if (present[i] & 1)
+			add_page(s, (gpa >> PAGE_SHIFT) + i, smm, bytes + i * PAGE_SIZE_4K);
 	return 0;
 }
 
+static int take_slot_memory(struct snap *s, struct machine *m, const struct slot_info *sl, struct err *e)
+{
+	bool smm = sl->vis == SLOT_VIS_SMM;
+	const struct slot *slot = slot_lookup(machine_slots(m), sl->gpa, smm, NULL);
+	size_t len = 0;
+	const uint8_t *bytes = machine_peek(m, sl->gpa, smm, &len);
+
+	if (bytes)
+		return hash_range(s, sl->gpa, smm, bytes, len < sl->size ? len : sl->size, e);
+	return slot && !slot->file_backed ? hash_by_reading(s, m, sl, smm, e) : 0;
+}
+
+/* Memory that cannot be read now is a part that is missing, no failure of the rest. */
 static int take_memory(struct snap *s, struct machine *m, struct err *e)
 {
-	for (size_t i = 0; i < s->n_slots; i++) {
-		const struct slot_info *sl = &s->slots[i];
-		bool smm = sl->vis == SLOT_VIS_SMM;
-		size_t len = 0;
-		const uint8_t *bytes = machine_peek(m, sl->gpa, smm, &len);
-		if (!bytes)
-			continue;
-		int rc = hash_range(s, sl->gpa, smm, bytes, len < sl->size ? len : sl->size, e);
-		if (rc)
-			return rc;
+	struct err why = {0};
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < s->n_slots; i++)
+		rc = take_slot_memory(s, m, &s->slots[i], &why);
+	if (rc == -ENODATA) {
+		s->n_mem = 0;
+		snprintf(s->missing[DIFF_MEMORY], sizeof(s->missing[0]), "%.80s: %.110s", why.what, why.why);
+		return 0;
+	}
+	if (rc) {
+		*e = why;
+		return rc;
 	}
 	if (s->n_mem)
 		qsort(s->mem, s->n_mem, sizeof(s->mem[0]), mem_cmp);

@@ -31,7 +31,7 @@ static int slot_for(struct machine *m, uint32_t id, struct slot **out, struct er
 
 static void put_page(struct slot *s, const struct machine_page *p)
 {
-	uint8_t *to = s->alias + p->index * PAGE_SIZE_4K;
+	uint8_t *to = slot_in_place(s, s->gpa + p->index * PAGE_SIZE_4K);
 
 	if (p->bytes)
 		memcpy(to, p->bytes, PAGE_SIZE_4K);
@@ -46,10 +46,9 @@ int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_p
 
 	if (!rc)
 		rc = slot_for(m, slot, &s, e);
-	if (!rc && (s->file_backed || !s->alias))
-		rc = err_set(e, -EROFS,
-			     "restore memory of slot %u" WHY "it maps a file, which is not written" TRY "slot del %u", slot,
-			     slot);
+	if (!rc && !slot_in_place(s, s->gpa))
+		rc = err_set(e, -EROFS, "restore memory of slot %u" WHY "%s" TRY "slot del %u", slot,
+			     s->file_backed ? "it maps a file, which is not written" : "its memory can only be read", slot);
 	for (size_t i = 0, first = 0; !rc && i < n; i++) {
 		put_page(s, &v[i]);
 		if (i + 1 < n && v[i + 1].index - v[i].index <= STRETCH_GAP)

@@ -97,10 +97,11 @@ int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, str
 
 /* Guest physical memory, the debugger's own access: READONLY slots can be written, nothing faults, no bit changes.
  * write makes the backend drop what it cached of it (KVM: delete and create of a slot whose guest tables changed). smm: as
- * seen from SMM. */
+ * seen from SMM. Errors: those of slots_read() and slots_write(). */
 int machine_read(struct machine *m, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e) MUST_USE;
 int machine_write(struct machine *m, uint64_t gpa, bool smm, const void *buf, size_t len, struct err *e) MUST_USE;
-/* Pointer to the debugger's view of gpa and how many bytes follow it in the same slot; NULL where there is no memory. */
+/* Pointer to the debugger's view of gpa and how many bytes follow it in the same slot: the fast path beside machine_read().
+ * NULL: there is no memory, or none that is mapped here (machine_read() tells them apart). */
 const uint8_t *machine_peek(struct machine *m, uint64_t gpa, bool smm, size_t *len);
 /* The same through the vCPU's page tables, as a supervisor's read; writes ignore W and WP. -EFAULT where a page does not
  * translate, naming the first such address; then nothing was written. */

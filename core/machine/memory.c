@@ -228,6 +228,11 @@ int machine_hva(struct machine *m, uint64_t gpa, bool smm, uint64_t *hva, struct
 
 	if (!rc)
 		rc = slot_of(m, gpa, smm, "host virtual address", &s, e);
+	if (!rc && !s->hva)
+		rc = err_set_at(e, -ENODATA, ERR_SPACE_GPA, gpa,
+				"host virtual address of gpa %#llx" WHY "slot %u is not mapped in this process" TRY
+				"x, or dump",
+				(ull)gpa, s->id);
 	if (!rc)
 		*hva = s->hva + (gpa - s->gpa);
 	return rc;

@@ -149,7 +149,7 @@ static int translate(struct work *w, uint64_t gva, uint32_t len, struct memop_re
 	rc = tlb_to_io(&w->env->x, &tlb, w->access, false, &p->io, e);
 	if (rc)
 		return rc;
-	if (p->io.io[0].kind != IO_RAM || (w->write && p->io.io[0].slot->file_backed))
+	if (p->io.io[0].kind != IO_RAM || (w->write && !slot_in_place(p->io.io[0].slot, p->io.io[0].gpa)))
 		return not_memory(w, &p->io.io[0], e);
 	if (key_refuses(w, p->io.io[0].gpa)) {
 		protection_fault(w, gva, r);
@@ -212,7 +212,7 @@ static void do_cmpxchg(struct work *w, struct memop_result *r)
 
 	memcpy(old, w->op->old, w->op->size);
 	memcpy(fresh, w->op->buf, w->op->size);
-	r->exchanged = exchange(io->slot->alias + (io->gpa - io->slot->gpa), old, fresh, w->op->size);
+	r->exchanged = exchange(slot_in_place(io->slot, io->gpa), old, fresh, w->op->size);
 	if (r->exchanged)
 		slot_mark_dirty(io->slot, io->gpa, io->len, w->env->x.smm);
 	memcpy(w->op->buf, old, w->op->size);

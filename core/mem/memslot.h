@@ -37,7 +37,11 @@ struct slot {
 	uint64_t fd_offset; /* of gpa's first byte in fd */
 	bool huge;	    /* 2 MiB backing asked for */
 	uint64_t hva;	    /* the guest's view: what KVM was told; on soft the alias */
-	uint8_t *alias;	    /* the debugger's view: never faults into userfaultfd */
+	uint8_t *alias;	    /* the debugger's view: never faults into userfaultfd; NULL: read by fill */
+	/* Reads [gpa, gpa + len) of this slot if it has no alias. -ENODATA: some of it cannot be read now; e->addr is the
+	 * first gpa of that. */
+	int (*fill)(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e);
+	void *fill_ctx;
 	uint64_t *dirty[2]; /* bitmaps outside and inside SMM, one bit a page; NULL where not logged */
 	void *backing;	    /* the backend's own: file descriptors and mappings */
 	void *mmu;	    /* the shadow MMU's own: reverse map heads (core/mem/shadow) */
@@ -138,6 +142,15 @@ static inline bool slot_contains(const struct slot *s, uint64_t gpa)
 	return gpa - s->gpa < s->size;
 }
 
+/* The byte at gpa, to be read and written where it is. NULL: it is read by slot_read() only, and not written: a file, which
+ * may be cut short under its mapping, or a slot without an alias. */
+static inline uint8_t *slot_in_place(const struct slot *s, uint64_t gpa)
+{
+	return s->alias && !s->file_backed ? s->alias + (gpa - s->gpa) : NULL;
+}
+/* Bytes of one slot, in place or not. The range lies in the slot. -EIO: its file was cut short; -ENODATA: as fill. */
+int slot_read(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e) MUST_USE;
+
 /* Open spec->file for a slot of spec->size: a regular file that is long enough but for its last page's end. What a guest
  * does never reaches it, so it is opened for reading only. The caller closes *fd. Errors: open()'s, -EINVAL. */
 int slot_file_open(const struct slot_spec *spec, int *fd, struct err *e) MUST_USE;
@@ -148,9 +161,9 @@ void slot_log_stop(struct slot *s);
 void slot_mark_dirty(struct slot *s, uint64_t gpa, uint64_t len, bool smm);
 
 /* Copy between a buffer and guest physical memory as seen from (smm), across slots. All or nothing: the whole range is
- * looked up first. Errors: -EFAULT (address in no visible slot), -EROFS (write to a file-backed slot). Writes go to READONLY
- * slots too: this is the debugger's own access, not the guest's. -EIO: a slot's file was cut short; buf is then undefined.
- */
+ * looked up first. Errors: -EFAULT (address in no visible slot), -EROFS (write to a file, or to a slot without an alias).
+ * Writes go to READONLY slots too: this is the debugger's own access, not the guest's. -EIO: a slot's file was cut short;
+ * -ENODATA: its memory cannot be read now, from gpa e->addr on; buf is then undefined. */
 int slots_probe(struct slot_table *t, uint64_t gpa, bool smm, size_t len, bool write,
 		struct err *e) MUST_USE; /* only look */
 int slots_read(struct slot_table *t, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e) MUST_USE;

@@ -82,19 +82,32 @@ static void general_protection(const struct paging *pg, struct walk *w, uint64_t
 			 (ull)gva);
 }
 
-static void read_entry(const struct paging *pg, const struct paging_mem *mem, struct walk_step *s, unsigned index)
+/* 0 or -ENODATA. */
+static int read_entry(const struct paging *pg, const struct paging_mem *mem, struct walk_step *s, unsigned index)
 {
 	uint64_t entry = 0;
+	int rc;
 
 	if (paging_is_pdpte(pg, s->level) && pg->pdpte_valid) {
 		s->entry = pg->pdpte[index];
-		return;
+		return 0;
 	}
-	if (mem->read(mem->ctx, s->gpa, s->size, &entry)) {
+	rc = mem->read(mem->ctx, s->gpa, s->size, &entry);
+	if (rc == -ENODATA)
+		return rc;
+	if (rc) {
 		s->no_memory = true;
 		entry = ~0ull;
 	}
 	s->entry = s->size == 4 ? (uint32_t)entry : entry;
+	return 0;
+}
+
+static void cannot_read(const struct paging *pg, struct walk *w, const struct walk_step *s, uint64_t gva, unsigned access)
+{
+	page_fault(pg, w, gva, access, 0);
+	w->unreadable = true;
+	snprintf(w->why, sizeof(w->why), "the level %u entry at gpa %#llx cannot be read now", s->level, (ull)s->gpa);
 }
 
 static void why_entry(struct walk *w, const struct walk_step *s, const char *what, uint64_t bits)
@@ -141,7 +154,10 @@ static bool descend(const struct paging *pg, const struct paging_mem *mem, uint6
 		s->level = level;
 		s->size = paging_entry_size(pg);
 		s->gpa = table + (uint64_t)index * s->size;
-		read_entry(pg, mem, s, index);
+		if (read_entry(pg, mem, s, index)) {
+			cannot_read(pg, w, s, gva, access);
+			return false;
+		}
 		if (!judge_entry(pg, w, s, gva, access))
 			return false;
 		w->rights &= paging_rights(pg, level, s->entry);

@@ -57,8 +57,9 @@ void paging_from_regs(struct paging *pg, const struct regs *r);
 const char *paging_mode_name(enum paging_mode m); /* "none", "32-bit", "PAE", "4-level", "5-level" */
 
 /* Guest physical memory as a table walk sees it. Both give 0 or -EFAULT (nothing there: the walk then reads all ones, as a
- * bus without a device gives, and says so). size is 4 or 8. update is a compare-and-swap of one entry: *old is what is
- * expected; 1 where it was different (the walk starts over), -EROFS where the memory is readonly. NULL: never sets A/D. */
+ * bus without a device gives, and says so); read also -ENODATA (something is there that cannot be read now: the walk ends).
+ * size is 4 or 8. update is a compare-and-swap of one entry: *old is what is expected; 1 where it was different (the walk
+ * starts over), -EROFS where the memory is readonly. NULL: never sets A/D. */
 struct paging_mem {
 	void *ctx;
 	int (*read)(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry);
@@ -88,6 +89,7 @@ struct walk {
 	unsigned n;
 	struct walk_step step[5];
 	struct guest_fault fault;
+	bool unreadable;    /* fault is none of the guest's: the last step's entry cannot be read now, so nothing is known */
 	char why[160];	    /* in words, the layer that refused; "" without a fault */
 	uint64_t gpa;	    /* without a fault */
 	uint64_t page_size; /* 4 KiB, 2 or 4 MiB, 1 GiB; 0 with a fault */
@@ -112,7 +114,8 @@ struct guest_mapping {
 };
 /* Call fn for each present leaf whose range meets [first, last], ascending, without touching anything; fn returns non-zero
  * to stop. A table that the same walk has open already (self-reference) is followed as the hardware would. Returns fn's
- * value, 0 at the end. poll, where not NULL, is asked now and then and a non-zero answer ends the enumeration with it. */
+ * value, 0 at the end, -ENODATA if a table cannot be read now. poll, where not NULL, is asked now and then and a non-zero
+ * answer ends the enumeration with it. */
 int paging_enumerate(const struct paging *pg, const struct paging_mem *mem, uint64_t first, uint64_t last,
 		     int (*fn)(void *arg, const struct guest_mapping *m), void *arg, int (*poll)(void *arg));
 

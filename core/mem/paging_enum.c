@@ -6,6 +6,8 @@
  */
 #include "core/mem/paging_bits.h"
 
+#include <errno.h>
+
 struct enumeration {
 	const struct paging *pg;
 	const struct paging_mem *mem;
@@ -16,18 +18,23 @@ struct enumeration {
 	uint64_t reserved[6][2]; /* by level and leaf */
 };
 
-static uint64_t load_entry(const struct enumeration *en, const void *table, uint64_t gpa, unsigned index)
+/* 0, or -ENODATA if it cannot be read now. All ones where no memory is. */
+static int load_entry(const struct enumeration *en, const void *table, uint64_t gpa, unsigned index, uint64_t *entry)
 {
-	uint64_t entry = 0;
+	bool narrow = en->pg->mode == PAGING_32BIT;
+	unsigned size = narrow ? 4 : 8;
+	int rc;
 
-	if (en->pg->mode == PAGING_32BIT) {
-		if (table)
-			return __atomic_load_n((const uint32_t *)table + index, __ATOMIC_RELAXED);
-		return en->mem->read(en->mem->ctx, gpa + 4ull * index, 4, &entry) ? 0xffffffff : (uint32_t)entry;
+	if (table) {
+		*entry = narrow ? __atomic_load_n((const uint32_t *)table + index, __ATOMIC_RELAXED)
+				: __atomic_load_n((const uint64_t *)table + index, __ATOMIC_RELAXED);
+		return 0;
 	}
-	if (table)
-		return __atomic_load_n((const uint64_t *)table + index, __ATOMIC_RELAXED);
-	return en->mem->read(en->mem->ctx, gpa + 8ull * index, 8, &entry) ? ~0ull : entry;
+	*entry = 0;
+	rc = en->mem->read(en->mem->ctx, gpa + (uint64_t)size * index, size, entry);
+	if (rc)
+		*entry = narrow ? 0xffffffff : ~0ull;
+	return rc == -ENODATA ? rc : 0;
 }
 
 static int report(const struct enumeration *en, unsigned level, uint64_t linear, uint64_t entry, uint8_t rights)
@@ -59,10 +66,10 @@ static int enumerate_table(const struct enumeration *en, unsigned level, uint64_
 	int rc = en->poll ? en->poll(en->arg) : 0;
 
 	for (; !rc && i < n && i <= end; i++) {
-		uint64_t entry = load_entry(en, table, gpa, (unsigned)i);
-		uint64_t linear = base + (i << shift);
+		uint64_t linear = base + (i << shift), entry;
 
-		if (!(entry & PTE_P))
+		rc = load_entry(en, table, gpa, (unsigned)i, &entry);
+		if (rc || !(entry & PTE_P))
 			continue;
 		bool leaf = paging_is_leaf(en->pg, level, entry);
 		uint8_t left = rights & paging_rights(en->pg, level, entry);

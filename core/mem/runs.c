@@ -67,6 +67,9 @@ static int no_translation(const struct xlate_env *env, const struct paging *pg, 
 	struct walk w;
 
 	paging_walk(pg, &env->mem, gva, ACCESS_READ, false, &w);
+	if (w.unreadable)
+		return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w.step[w.n - 1].gpa, "%s gva %#llx" WHY "%s" TRY "walk %#llx",
+				  write ? "write" : "read", (ull)gva, w.why, (ull)gva);
 	return err_set_at(e, -EFAULT, ERR_SPACE_GVA, gva, "%s gva %#llx" WHY "%s" TRY "walk %#llx", write ? "write" : "read",
 			  (ull)gva, w.why[0] ? w.why : "the tables changed meanwhile", (ull)gva);
 }
@@ -93,7 +96,7 @@ int xlate_runs(const struct xlate_env *env, uint64_t gva, size_t len, bool write
 	} else {
 		int done = paging_enumerate(&pg, &env->mem, gva, c.last, collect, &c, NULL);
 
-		whole = done && !c.nomem && (c.next == c.last + 1);
+		whole = done > 0 && !c.nomem && (c.next == c.last + 1);
 	}
 	if (whole && !c.nomem) {
 		*out = runs;

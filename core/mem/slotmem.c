@@ -149,8 +149,13 @@ int slots_probe(struct slot_table *t, uint64_t gpa, bool smm, size_t len, bool w
 	while (len) {
 		size_t run = run_length(t, gpa, smm, len, &s);
 
-		if (!run || !(s->alias || (s->file_backed && s->fd >= 0)))
+		if (!run || !(s->alias || s->fill || (s->file_backed && s->fd >= 0)))
 			return no_memory_at(t, gpa, smm, what, e);
+		if (write && !s->alias && s->fill)
+			return err_set_at(e, -EROFS, ERR_SPACE_GPA, gpa,
+					  "write gpa %#llx" WHY "slot %u's memory can only be read by this debugger" TRY
+					  "info slots",
+					  (unsigned long long)gpa, s->id);
 		if (write && s->file_backed)
 			return err_set_at(e, -EROFS, ERR_SPACE_GPA, gpa,
 					  "write gpa %#llx" WHY "slot %u is a file mapped for reading only" TRY
@@ -187,10 +192,19 @@ static int read_file(const struct slot *s, uint64_t gpa, void *buf, size_t len, 
 	return 0;
 }
 
-static int read_run(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e)
+static int no_bytes(const struct slot *s, uint64_t gpa, struct err *e)
+{
+	return err_set_at(e, -ENODATA, ERR_SPACE_GPA, gpa,
+			  "read gpa %#llx" WHY "slot %u has no memory here" TRY "info slots", (unsigned long long)gpa,
+			  s->id);
+}
+
+int slot_read(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e)
 {
 	if (s->file_backed && s->fd >= 0)
 		return read_file(s, gpa, buf, len, e);
+	if (!s->alias)
+		return s->fill ? s->fill(s, gpa, buf, len, e) : no_bytes(s, gpa, e);
 	memcpy(buf, s->alias + (gpa - s->gpa), len);
 	return 0;
 }
@@ -204,7 +218,7 @@ int slots_read(struct slot_table *t, uint64_t gpa, bool smm, void *buf, size_t l
 	while (!rc && len) {
 		size_t run = run_length(t, gpa, smm, len, &s);
 
-		rc = read_run(s, gpa, to, run, e);
+		rc = slot_read(s, gpa, to, run, e);
 		to += run;
 		gpa += run;
 		len -= run;
@@ -221,7 +235,7 @@ int slots_write(struct slot_table *t, uint64_t gpa, bool smm, const void *buf, s
 	while (!rc && len) {
 		size_t run = run_length(t, gpa, smm, len, &s);
 
-		memcpy(s->alias + (gpa - s->gpa), from, run);
+		memcpy(slot_in_place(s, gpa), from, run);
 		from += run;
 		gpa += run;
 		len -= run;

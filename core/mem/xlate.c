@@ -24,13 +24,15 @@ static int table_read(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 	struct xlate_env *env = ctx;
 	struct slot *s = slot_lookup(env->slots, gpa, env->smm, NULL);
 
-	if (!s)
-		return -EFAULT;
-	if (s->file_backed) {
+	const void *at = s ? slot_in_place(s, gpa) : NULL;
+	int rc = s ? 0 : -EFAULT;
+
+	if (!at) {
 		*entry = 0;
-		return slots_read(env->slots, gpa, env->smm, entry, size, NULL) ? -EFAULT : 0;
+		if (!rc)
+			rc = slots_read(env->slots, gpa, env->smm, entry, size, NULL);
+		return rc && rc != -ENODATA ? -EFAULT : rc;
 	}
-	const void *at = s->alias + (gpa - s->gpa);
 	*entry = size == 4 ? __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED)
 			   : __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
 	return 0;
@@ -41,9 +43,7 @@ static const void *table_map(void *ctx, uint64_t gpa, size_t len)
 	struct xlate_env *env = ctx;
 	struct slot *s = slot_lookup(env->slots, gpa, env->smm, NULL);
 
-	if (!s || s->file_backed || len > s->size - (gpa - s->gpa))
-		return NULL;
-	return s->alias + (gpa - s->gpa);
+	return s && len <= s->size - (gpa - s->gpa) ? slot_in_place(s, gpa) : NULL;
 }
 
 static int table_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, uint64_t new_entry)
@@ -55,9 +55,9 @@ static int table_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, ui
 
 	if (!s)
 		return -EFAULT;
-	if (s->file_backed || (s->flags & SLOT_READONLY))
+	void *at = slot_in_place(s, gpa);
+	if (!at || (s->flags & SLOT_READONLY))
 		return -EROFS;
-	void *at = s->alias + (gpa - s->gpa);
 	if (size == 4)
 		same = __atomic_compare_exchange_n((uint32_t *)at, &old32, (uint32_t)new_entry, false, __ATOMIC_SEQ_CST,
 						   __ATOMIC_RELAXED);
@@ -129,6 +129,13 @@ static bool pages_translate(const struct xlate_env *env, uint64_t gva, uint64_t 
 	return false;
 }
 
+/* Not the guest's fault: what its tables say there is not known. */
+static int table_unreadable(uint64_t gva, const struct walk *w, struct err *e)
+{
+	return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w->step[w->n - 1].gpa, "translate %#llx" WHY "%s" TRY "walk %#llx",
+			  (ull)gva, w->why, (ull)gva);
+}
+
 int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned access, bool phys, struct xlate_tlb *out,
 	       struct err *e)
 {
@@ -139,6 +146,8 @@ int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned
 	if (rc)
 		return rc;
 	if (len > room && !phys && !pages_translate(env, gva, gva + room, access, &t)) {
+		if (t.walk.unreadable)
+			return table_unreadable(gva, &t.walk, e);
 		*out = t;
 		return 0;
 	}
@@ -147,6 +156,8 @@ int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned
 		uint64_t gpa;
 
 		if (!translate_page(env, gva, access, phys, &t, &gpa)) {
+			if (t.walk.unreadable)
+				return table_unreadable(gva, &t.walk, e);
 			t.n = 0;
 			t.fault = t.walk.fault;
 			break;
@@ -164,9 +175,9 @@ int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned
 
 static int io_ram(const struct xlate_env *env, const struct xlate_io *io, void *data, bool write)
 {
-	uint8_t *at = io->slot->alias + (io->page << PAGE_SHIFT) + io->offset;
+	uint8_t *at = slot_in_place(io->slot, io->gpa);
 
-	if (io->slot->file_backed)
+	if (!at)
 		return write ? -EROFS : slots_read(env->slots, io->gpa, env->smm, data, io->len, NULL);
 	if (!write) {
 		memcpy(data, at, io->len);
@@ -253,11 +264,10 @@ static int check_atomic(const struct xlate_io *io, struct err *e)
 				  "atomic access to gpa %#llx" WHY "no slot covers it: %s%s leaves for user space" TRY
 				  "it without -atomic",
 				  (ull)io->gpa, io->device ? "device " : "MMIO", io->device ? io->device : "");
-	if (io->slot->file_backed)
+	if (!slot_in_place(io->slot, io->gpa))
 		return err_set_at(e, -EAGAIN, ERR_SPACE_GPA, io->gpa,
-				  "atomic access to gpa %#llx" WHY "slot %u is a file, which may sleep" TRY
-				  "it without -atomic",
-				  (ull)io->gpa, io->slot->id);
+				  "atomic access to gpa %#llx" WHY "slot %u is %s, which may sleep" TRY "it without -atomic",
+				  (ull)io->gpa, io->slot->id, io->slot->file_backed ? "a file" : "read by a callback");
 	return 0;
 }
 
@@ -287,16 +297,20 @@ int run_iolist(const struct xlate_env *env, const struct xlate_iolist *list, voi
 	uint8_t *at = data;
 
 	for (unsigned i = 0; i < list->n; i++)
-		if (list->write && list->io[i].kind == IO_RAM && list->io[i].slot->file_backed)
+		if (list->write && list->io[i].kind == IO_RAM && !slot_in_place(list->io[i].slot, list->io[i].gpa))
 			return err_set_at(e, -EFAULT, ERR_SPACE_GPA, list->io[i].gpa,
-					  "write gpa %#llx" WHY
-					  "slot %u is a file mapped for reading only, yet not readonly" TRY
+					  "write gpa %#llx" WHY "slot %u is %s, yet not readonly" TRY
 					  "slot flags %u +readonly",
-					  (ull)list->io[i].gpa, list->io[i].slot->id, list->io[i].slot->id);
+					  (ull)list->io[i].gpa, list->io[i].slot->id,
+					  list->io[i].slot->file_backed ? "a file mapped for reading only"
+									: "memory that can only be read",
+					  list->io[i].slot->id);
 	for (unsigned i = 0; i < list->n; i++) {
 		const struct xlate_io *io = &list->io[i];
 		int rc = io->fn(env, io, at, list->write);
 
+		if (rc == -ENODATA && io->kind == IO_RAM)
+			return slot_read(io->slot, io->gpa, at, io->len, e); /* once more, for its words */
 		if (rc == -EIO && io->kind == IO_RAM && io->slot->file_backed)
 			return err_set_at(e, rc, ERR_SPACE_GPA, io->gpa,
 					  "read gpa %#llx" WHY "slot %u is a file that has been cut short before there" TRY

@@ -69,7 +69,7 @@ struct xlate_iolist {
 };
 
 /* phys: gva is a guest physical address already. 0 also with a guest fault. -EINVAL: len 0, over two pages, or wrapping
- * past the address space. */
+ * past the address space; -ENODATA: a table cannot be read now. */
 int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned access, bool phys, struct xlate_tlb *out,
 	       struct err *e) MUST_USE;
 /* atomic: refuse what would sleep or leave for user space (-EAGAIN, naming it). tlb must be without a fault. */
@@ -81,8 +81,8 @@ int run_iolist(const struct xlate_env *env, const struct xlate_iolist *list, voi
 struct paging xlate_debug_paging(const struct xlate_env *env);
 
 /* A range of guest virtual memory as runs that are contiguous in guest physical memory, for the debugger's own accesses:
- * rights do not matter, A/D bits stay. The sum of lengths is len. -EFAULT names the first address that does not translate;
- * -EINVAL: the range wraps. */
+ * rights do not matter, A/D bits stay. The sum of lengths is len. -EFAULT names the first address that does not translate,
+ * -ENODATA the first table that cannot be read now; -EINVAL: the range wraps. */
 struct xlate_run {
 	uint64_t gva, gpa;
 	size_t len;

@@ -109,6 +109,36 @@ static int op_facts(struct machine *m, int (*fn)(void *arg, const char *what, co
 
 /* ---- slots */
 
+static uint8_t *backing_of(const struct slot *s)
+{
+	return (uint8_t *)(((uintptr_t)s->backing + PAGE_OFFSET_MASK) & ~(uintptr_t)PAGE_OFFSET_MASK);
+}
+
+/* How memory is read that is not mapped here. */
+static int fill(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e)
+{
+	struct fake *f = s->fill_ctx;
+	uint64_t at = f->hole > gpa ? f->hole : gpa;
+
+	f->fills++;
+	if (at < gpa + len && at < f->hole + f->hole_len)
+		return err_set_at(e, -ENODATA, ERR_SPACE_GPA, at,
+				  "read gpa %#llx" WHY "the test makes it unreadable" TRY "another address",
+				  (unsigned long long)at);
+	memcpy(buf, backing_of(s) + (gpa - s->gpa), len);
+	return 0;
+}
+
+void fake_unmap(struct machine *m, uint32_t id)
+{
+	struct slot *s = slot_by_id(&m->slots, id);
+
+	s->alias = NULL;
+	s->hva = 0;
+	s->fill = fill;
+	s->fill_ctx = fake_of(m);
+}
+
 static int op_slot_change(struct machine *m, struct slot *s, const struct slot_change *change, struct slot_steps *steps,
 			  struct err *e)
 {
@@ -123,7 +153,7 @@ static int op_slot_change(struct machine *m, struct slot *s, const struct slot_c
 		s->backing = calloc(1, s->size + PAGE_SIZE_4K);
 		if (!s->backing)
 			return err_nomem(e, "slot memory");
-		s->alias = (uint8_t *)(((uintptr_t)s->backing + PAGE_OFFSET_MASK) & ~(uintptr_t)PAGE_OFFSET_MASK);
+		s->alias = backing_of(s);
 		s->hva = (uintptr_t)s->alias;
 	}
 	fake_of(m)->slot_changes++;
@@ -138,6 +168,7 @@ static void op_slot_release(struct machine *m, struct slot *s)
 	free(s->backing);
 	s->backing = NULL;
 	s->alias = NULL;
+	s->fill = NULL;
 }
 
 /* Nothing to fold in: fake_guest_write() marks at once. */

@@ -54,10 +54,12 @@ struct fake {
 	uint64_t wrote_gpa, wrote_len;
 
 	bool no_cap[MACHINE_CAP_COUNT]; /* set: machine_can() is false, the operations give -ENOTSUP */
-	bool look_only;			/* none of RUN, WRITE, SLOTS, CONTROL */
-	const char *fail_op;		/* name of an operation (as in struct machine_ops) that fails with fail_code … */
-	int fail_code;			/* … negative errno */
-	unsigned fail_after;		/* … after this many successes */
+	uint64_t hole, hole_len;	/* gpas that fake_unmap()'s callback cannot read */
+	unsigned fills;
+	bool look_only;	     /* none of RUN, WRITE, SLOTS, CONTROL */
+	const char *fail_op; /* name of an operation (as in struct machine_ops) that fails with fail_code … */
+	int fail_code;	     /* … negative errno */
+	unsigned fail_after; /* … after this many successes */
 
 	/* Scripted looks; owned by the test, copied out. */
 #define FAKE_LIST(name, words, needs, list, shape) struct list name;
@@ -89,6 +91,8 @@ static inline struct fake *fake_of(struct machine *m)
 
 /* A RAM slot by machine_slot_add(), visible to both, flags as given; fails the test where that does not work. */
 void fake_add_slot(struct machine *m, uint32_t id, uint64_t gpa, uint64_t size, uint32_t flags);
+/* Take a slot's alias away: from now on its bytes come by a callback, as memory of another process would. */
+void fake_unmap(struct machine *m, uint32_t id);
 /* Write as the guest would: through the slots, marking pages dirty. Fails the test outside memory. */
 void fake_guest_write(struct machine *m, uint64_t gpa, const void *buf, size_t len);
 

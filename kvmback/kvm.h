@@ -135,11 +135,10 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e) M
 void kvm_kick(void *ctx);
 void kvm_nudge(void *ctx);
 void kvm_thread_begin(void *ctx);
+/* A planted int3 is in memory only while the guest runs: a read through a slot's alias gives the guest's own bytes. */
 int kvm_plant(struct machine *m, struct plant *p, struct err *e);
 int kvm_unplant(struct machine *m, int id, struct err *e);
 int kvm_set_catch(struct machine *m, uint32_t events, struct err *e);
-/* Guest memory as the guest should see it: planted int3 bytes in [gpa, gpa+len) replaced by what is under them.
- * machine_peek() and reads go through slots' alias, so plants are lifted from memory whenever the machine stands still. */
 int kvm_run_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
 		  struct err *e);
 /* The VM was reset or registers were set: forget a pending MMIO completion, a pending #DB. */

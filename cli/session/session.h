@@ -19,7 +19,7 @@ struct options {
 	enum backend_choice backend;
 	bool emulated_kernel, mmio_sptes; /* struct machine_config's, for soft */
 	struct image_options image;
-	bool batch, json, quiet, no_init, tui;
+	bool batch, json, quiet, no_init;
 	struct action {
 		bool is_file; /* -x, else -c */
 		const char *text;

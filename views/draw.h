@@ -19,10 +19,10 @@ void out_fill(struct out *o, char c, size_t n);
 const char *style_code_of(enum style st); /* the escape sequence; "" for plain */
 void out_begin(struct out *o, enum style st);
 void out_end(struct out *o, enum style st);
-/* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay where multiline. */
+/* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay if multiline. */
 void out_safe(struct out *o, const char *s, size_t n, bool multiline);
 size_t out_column(const struct out *o); /* columns of the last line so far, escape sequences not counted */
-/* A sentence from here to the end of the line, broken at blanks where o->width is reached; further lines begin at indent. */
+/* A sentence from here to the end of the line, broken at blanks if o->width is reached; further lines begin at indent. */
 void out_wrapped(struct out *o, const char *text, unsigned indent);
 void out_hex(struct out *o, uint64_t x);
 void out_styled_hex(struct out *o, enum style st, uint64_t x);
@@ -41,8 +41,8 @@ size_t text_width(const char *s, size_t n);
 enum column_kind {
 	COL_VALUE,
 	COL_SIZE,   /* bytes, as out_size() */
-	COL_FLAG,   /* the title's word where true, nothing where false */
-	COL_SHARED, /* left out and told below the table where all rows agree */
+	COL_FLAG,   /* the title's word if true, nothing if false */
+	COL_SHARED, /* left out and told below the table if all rows agree */
 	COL_CELL,   /* .cell draws it */
 };
 struct column {
@@ -50,7 +50,7 @@ struct column {
 	const char *title; /* NULL: the key */
 	enum column_kind kind;
 	enum style style;
-	bool optional; /* left out where no row has anything to say */
+	bool optional; /* left out if no row has anything to say */
 	bool left;     /* numbers to the left too */
 	void (*cell)(struct out *o, const struct value *row);
 };
@@ -68,13 +68,13 @@ struct tree {
 /* Draw the branches before an entry at t->depth (0: none); last: no sibling follows. Remembers it for deeper entries. */
 void tree_branch(struct out *o, struct tree *t, unsigned depth, bool last);
 
-/* Fields of a record, forgiving: 0, false, "" or an empty list where there is no such field or it has another type. */
+/* Fields of a record, forgiving: 0, false, "" or an empty list if there is no such field or it has another type. */
 uint64_t get_num(const struct value *dict, const char *key);
 bool get_truth(const struct value *dict, const char *key);
 const char *get_str(const struct value *dict, const char *key);
 const struct value *get_list(const struct value *dict, const char *key);
 bool has_num(const struct value *dict, const char *key);
-/* True where the list has this word. */
+/* True if the list has this word. */
 bool has_word(const struct value *list, const char *word);
 /* "rwx" from writable and exec; then " user". */
 void out_access(struct out *o, bool writable, bool exec, bool user);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Keys are constants that the linker has mostly made one: look by address before by content. */
-static const struct value *find(const struct value *dict, const char *key)
+static const struct value *find_field(const struct value *dict, const char *key)
 {
 	if (dict->type != VALUE_DICT)
 		return NULL;
@@ -19,28 +19,28 @@ static const struct value *find(const struct value *dict, const char *key)
 
 bool has_num(const struct value *dict, const char *key)
 {
-	const struct value *v = find(dict, key);
+	const struct value *v = find_field(dict, key);
 
 	return v && (v->type == VALUE_INT || v->type == VALUE_HEX);
 }
 
 uint64_t get_num(const struct value *dict, const char *key)
 {
-	const struct value *v = find(dict, key);
+	const struct value *v = find_field(dict, key);
 
 	return v && (v->type == VALUE_INT || v->type == VALUE_HEX) ? v->hex : 0;
 }
 
 bool get_truth(const struct value *dict, const char *key)
 {
-	const struct value *v = find(dict, key);
+	const struct value *v = find_field(dict, key);
 
 	return v && v->type == VALUE_BOOL && v->truth;
 }
 
 const char *get_str(const struct value *dict, const char *key)
 {
-	const struct value *v = find(dict, key);
+	const struct value *v = find_field(dict, key);
 
 	return v && (v->type == VALUE_STR || v->type == VALUE_NA) && v->str ? v->str : "";
 }
@@ -48,7 +48,7 @@ const char *get_str(const struct value *dict, const char *key)
 const struct value *get_list(const struct value *dict, const char *key)
 {
 	static const struct value none = {.type = VALUE_LIST};
-	const struct value *v = find(dict, key);
+	const struct value *v = find_field(dict, key);
 
 	return v && v->type == VALUE_LIST ? v : &none;
 }
@@ -115,7 +115,7 @@ void out_source(struct out *o, const struct value *record)
 
 void out_field(struct out *o, const struct value *record, const char *key)
 {
-	const struct value *v = find(record, key);
+	const struct value *v = find_field(record, key);
 
 	if (v)
 		out_inline(o, v);

@@ -32,7 +32,7 @@ static bool needs_escape(unsigned char c)
 	return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
 }
 
-/* Bytes of the valid UTF-8 sequence at s (RFC 3629), 0 where there is none. */
+/* Bytes of the valid UTF-8 sequence at s (RFC 3629), 0 if there is none. */
 static unsigned utf8_len(const unsigned char *s, size_t n)
 {
 	unsigned len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;

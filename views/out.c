@@ -42,7 +42,7 @@ static void want_huge(char *text, size_t size)
 		madvise((void *)first, end - first, MADV_HUGEPAGE);
 }
 
-static char *grow(struct out *o, size_t need)
+static char *grow_text(struct out *o, size_t need)
 {
 	size_t cap = o->cap ? o->cap : 1024;
 
@@ -64,10 +64,10 @@ char *out_room(struct out *o, size_t n)
 {
 	if (o->len + n + 1 <= o->cap)
 		return o->text + o->len;
-	return n > SIZE_MAX / 4 || o->failed ? NULL : grow(o, o->len + n + 1);
+	return n > SIZE_MAX / 4 || o->failed ? NULL : grow_text(o, o->len + n + 1);
 }
 
-static void used(struct out *o, size_t n)
+static void count_used(struct out *o, size_t n)
 {
 	o->len += n;
 	o->text[o->len] = '\0';
@@ -80,7 +80,7 @@ void out_bytes(struct out *o, const char *s, size_t n)
 	if (!at)
 		return;
 	memcpy(at, s, n);
-	used(o, n);
+	count_used(o, n);
 }
 
 void out_fill(struct out *o, char c, size_t n)
@@ -90,7 +90,7 @@ void out_fill(struct out *o, char c, size_t n)
 	if (!at)
 		return;
 	memset(at, c, n);
-	used(o, n);
+	count_used(o, n);
 }
 
 void out_text(struct out *o, const char *s)
@@ -99,23 +99,23 @@ void out_text(struct out *o, const char *s)
 }
 
 PRINTF_LIKE(2, 0)
-static void append(struct out *o, const char *fmt, va_list ap)
+static void append_format(struct out *o, const char *fmt, va_list ap)
 {
-	va_list again;
+	va_list second_pass;
 	char small[256];
 
-	va_copy(again, ap);
+	va_copy(second_pass, ap);
 	int len = vsnprintf(small, sizeof(small), fmt, ap);
 	if (len >= 0 && (size_t)len < sizeof(small)) {
 		out_bytes(o, small, (size_t)len);
 	} else if (len >= 0) {
 		char *at = out_room(o, (size_t)len);
 		if (at) {
-			vsnprintf(at, (size_t)len + 1, fmt, again);
-			used(o, (size_t)len);
+			vsnprintf(at, (size_t)len + 1, fmt, second_pass);
+			count_used(o, (size_t)len);
 		}
 	}
-	va_end(again);
+	va_end(second_pass);
 }
 
 void out_textf(struct out *o, const char *fmt, ...)
@@ -123,7 +123,7 @@ void out_textf(struct out *o, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	append(o, fmt, ap);
+	append_format(o, fmt, ap);
 	va_end(ap);
 }
 
@@ -150,7 +150,7 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...)
 
 	out_begin(o, st);
 	va_start(ap, fmt);
-	append(o, fmt, ap);
+	append_format(o, fmt, ap);
 	va_end(ap);
 	out_end(o, st);
 }
@@ -240,8 +240,8 @@ size_t text_width(const char *s, size_t n)
 	return width;
 }
 
-/* Length of the UTF-8 sequence at s, 0 where it is broken, overlong, a surrogate, or a C1 control. */
-static unsigned sequence(const unsigned char *s, size_t n)
+/* Length of the UTF-8 sequence at s, 0 if it is broken, overlong, a surrogate, or a C1 control. */
+static unsigned utf8_length(const unsigned char *s, size_t n)
 {
 	unsigned len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
 	uint32_t c = s[0] & (0xffu >> (len + 1));
@@ -273,7 +273,7 @@ void out_safe(struct out *o, const char *text, size_t n, bool multiline)
 	while (n) {
 		size_t run = plain_run(s, n);
 		if (!run && s[0] >= 0x80)
-			run = sequence(s, n);
+			run = utf8_length(s, n);
 		if (!run && multiline && (s[0] == '\n' || s[0] == '\t'))
 			run = 1;
 		if (run) {

@@ -221,7 +221,7 @@ static struct value wide_register(struct pool *p, const uint8_t *bytes, size_t l
 }
 
 /* Without all: no hidden parts of segments, no debug registers, no MSRs, no FPU. */
-static bool shown(const struct reg_name *n, bool all)
+static bool register_is_shown(const struct reg_name *n, bool all)
 {
 	if (!strcmp(n->group, "part"))
 		return false;
@@ -253,7 +253,7 @@ struct value record_regs(struct pool *p, const struct regs *r, bool all)
 
 	for (size_t i = 0; i < n; i++) {
 		size_t len;
-		if (!(r->valid & names[i].part) || !shown(&names[i], all))
+		if (!(r->valid & names[i].part) || !register_is_shown(&names[i], all))
 			continue;
 		const uint8_t *bytes = reg_bytes(r, &names[i], &len);
 		v_put(p, &d, names[i].name, bytes ? wide_register(p, bytes, len) : v_hex(reg_get(r, &names[i])));

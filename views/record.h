@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * From core's plain structs to the records of commands.md: the one place where a record's keys are spelled. Everything lives
- * in the pool. Views draw these records, Tcl and JSON hand them out.
+ * From core's plain structs to the records that commands give: the one place where a record's keys are spelled. Everything
+ * lives in the pool. Views draw these records, Tcl and JSON hand them out.
  */
 #ifndef KVMSCOPE_VIEWS_RECORD_H
 #define KVMSCOPE_VIEWS_RECORD_H
@@ -31,7 +31,7 @@ struct value record_bp(struct pool *p, const struct bp *b);
 struct value record_xlate(struct pool *p, const struct xlate_tlb *tlb, const struct xlate_iolist *io);
 struct value record_memop(struct pool *p, const struct memop *op, const struct memop_result *r);
 struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte);  /* as storage_key_get() gives it */
-struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null where not present */
+struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null if not present */
 struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode);
 struct value record_mapping(struct pool *p, const struct guest_mapping *m);
 /* The same for long lists: equal flags share one list. known is zeroed at first and belongs to the pool's lifetime. */
@@ -45,7 +45,7 @@ struct value record_insn(struct pool *p, const struct insn *i, const char *symbo
 struct value record_diff(struct pool *p, const struct diff_list *d);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */
 struct value record_regs(struct pool *p, const struct regs *r, bool all);
-/* To a dict with registers' names as keys: of_last_stop, a list of those that are, where any is. */
+/* To a dict with registers' names as keys: of_last_stop, a list of those that are, if there are any. */
 void record_old_regs(struct pool *p, struct value *d, const struct regs *r);
 struct value record_flags(struct pool *p, uint32_t slot_flags); /* list of readonly, log-dirty, smram */
 

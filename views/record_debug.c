@@ -94,7 +94,7 @@ struct value record_insn(struct pool *p, const struct insn *i, const char *symbo
 	return d;
 }
 
-static struct value side(struct pool *p, const char *text)
+static struct value diff_side(struct pool *p, const char *text)
 {
 	return text[0] ? v_str(p, text) : v_null();
 }
@@ -109,8 +109,8 @@ struct value record_diff(struct pool *p, const struct diff_list *l)
 		v_put(p, &d, "part", v_lit(diff_part_name(r->part)));
 		v_put(p, &d, "kind", v_lit(diff_kind_name(r->kind)));
 		v_put(p, &d, "what", v_str(p, r->what));
-		v_put(p, &d, "before", side(p, r->before));
-		v_put(p, &d, "after", side(p, r->after));
+		v_put(p, &d, "before", diff_side(p, r->before));
+		v_put(p, &d, "after", diff_side(p, r->after));
 		v_push(p, &list, d);
 	}
 	return list;

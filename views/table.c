@@ -31,7 +31,7 @@ static const char *title_of(const struct column *col)
 	return col->title ? col->title : col->key;
 }
 
-static inline const struct value *field(const struct layout *l, size_t c, const struct value *row)
+static inline const struct value *cell_of(const struct layout *l, size_t c, const struct value *row)
 {
 	const char *key = l->col[c]->key;
 	uint32_t i = l->at[c];
@@ -61,7 +61,7 @@ static bool is_simple(const struct column *col, const struct value *v)
 	return !v || v->type == VALUE_NULL || v->type == VALUE_HEX || v->type == VALUE_INT || v->type == VALUE_NA;
 }
 
-/* The text of a cell that needs no styles and no escapes, without a buffer's bookkeeping; 0 where it is no such cell. */
+/* The text of a cell that needs no styles and no escapes, without a buffer's bookkeeping; 0 if it is no such cell. */
 static size_t simple_cell(char *buf, const struct column *col, const struct value *v)
 {
 	if (!is_simple(col, v))
@@ -143,7 +143,7 @@ static const struct value *value_near(const struct value *row, uint32_t at, cons
 }
 
 /* The value that all rows have in this column, or NULL. */
-static const struct value *shared(const struct column *col, const struct value *rows)
+static const struct value *shared_value(const struct column *col, const struct value *rows)
 {
 	const struct value *first = rows->n ? v_get(&rows->items[0], col->key) : NULL;
 	uint32_t at = first ? field_index(&rows->items[0], col->key) : 0;
@@ -157,10 +157,10 @@ static const struct value *shared(const struct column *col, const struct value *
 	return first;
 }
 
-static bool wanted(const struct column *col, const struct value *rows)
+static bool column_is_shown(const struct column *col, const struct value *rows)
 {
 	if (col->kind == COL_SHARED)
-		return rows->n > 1 && !shared(col, rows);
+		return rows->n > 1 && !shared_value(col, rows);
 	if (!col->optional && col->kind != COL_FLAG)
 		return true;
 	for (uint32_t i = 0; i < rows->n; i++)
@@ -172,7 +172,7 @@ static bool wanted(const struct column *col, const struct value *rows)
 static void choose_columns(struct layout *l, const struct column *cols, size_t n, const struct value *rows)
 {
 	for (size_t c = 0; c < n && l->n < COLUMNS_MAX; c++) {
-		if (!wanted(&cols[c], rows))
+		if (!column_is_shown(&cols[c], rows))
 			continue;
 		const char *title = title_of(&cols[c]);
 		l->col[l->n] = &cols[c];
@@ -181,7 +181,7 @@ static void choose_columns(struct layout *l, const struct column *cols, size_t n
 	}
 }
 
-static void widen(struct layout *l, size_t c, size_t w)
+static void widen_column(struct layout *l, size_t c, size_t w)
 {
 	if (w > l->width[c])
 		l->width[c] = w;
@@ -200,12 +200,12 @@ static void measure_cell(struct layout *l, size_t c, const struct value *row, co
 		if (c + 1 == l->n && !l->right[c])
 			return;
 	}
-	widen(l, c, cell_width(l, c, row, v));
+	widen_column(l, c, cell_width(l, c, row, v));
 }
 
 /* Widths of all columns, which stand to the right, and the reasons of what is not known. Addresses are most of all cells:
  * their digits follow from all of them or'ed. */
-static void measure(struct layout *l, const struct value *rows)
+static void measure_columns(struct layout *l, const struct value *rows)
 {
 	uint64_t all[COLUMNS_MAX] = {0}, seen[COLUMNS_MAX];
 	bool hex[COLUMNS_MAX] = {false};
@@ -214,7 +214,7 @@ static void measure(struct layout *l, const struct value *rows)
 	for (uint32_t i = 0; i < rows->n; i++) {
 		const struct value *row = &rows->items[i];
 		for (size_t c = 0; c < l->n; c++) {
-			const struct value *v = field(l, c, row);
+			const struct value *v = cell_of(l, c, row);
 			if (v && v->type == VALUE_HEX && is_simple(l->col[c], v)) {
 				hex[c] = true;
 				all[c] |= v->hex;
@@ -228,7 +228,7 @@ static void measure(struct layout *l, const struct value *rows)
 		if (!hex[c])
 			continue;
 		l->right[c] = !l->col[c]->left;
-		widen(l, c, hex_width(all[c]));
+		widen_column(l, c, hex_width(all[c]));
 	}
 }
 
@@ -241,7 +241,7 @@ static void add_blank(struct layout *l, const char *s, size_t n)
 	l->n_blank += n;
 }
 
-/* The row that numbers are written into; n_blank 0 where the columns are not of that kind, or too wide. */
+/* The row that numbers are written into; n_blank 0 if the columns are not of that kind, or too wide. */
 static void make_blank(struct layout *l, bool color)
 {
 	size_t room = 0;
@@ -267,7 +267,7 @@ static void make_blank(struct layout *l, bool color)
 	}
 }
 
-static void pad(struct out *o, const struct layout *l, size_t c, size_t width)
+static void pad_column(struct out *o, const struct layout *l, size_t c, size_t width)
 {
 	if (l->width[c] > width)
 		out_fill(o, ' ', l->width[c] - width);
@@ -275,16 +275,16 @@ static void pad(struct out *o, const struct layout *l, size_t c, size_t width)
 
 static void draw_padded(struct out *o, struct layout *l, size_t c, const struct value *row)
 {
-	const struct value *v = field(l, c, row);
+	const struct value *v = cell_of(l, c, row);
 	bool last = c + 1 == l->n;
 	size_t width = last && !l->right[c] ? 0 : cell_width(l, c, row, v);
 
 	out_begin(o, l->col[c]->style);
 	if (l->right[c])
-		pad(o, l, c, width);
+		pad_column(o, l, c, width);
 	draw_cell(o, l->col[c], row, v);
 	if (!l->right[c] && !last)
-		pad(o, l, c, width);
+		pad_column(o, l, c, width);
 	out_end(o, l->col[c]->style);
 }
 
@@ -307,7 +307,7 @@ static void draw_numbers(struct out *o, struct layout *l, const struct value *ro
 		return;
 	memcpy(at, l->blank, l->n_blank);
 	for (size_t c = 0; c < l->n && !l->complex[c]; c++) {
-		const struct value *v = field(l, c, row);
+		const struct value *v = cell_of(l, c, row);
 		if (v && v->type == VALUE_HEX && l->right[c]) {
 			write_hex(at + l->edge[c], v->hex);
 			continue;
@@ -345,10 +345,10 @@ static void draw_head(struct out *o, const struct layout *l)
 		if (c)
 			out_bytes(o, "  ", 2);
 		if (l->right[c])
-			pad(o, l, c, width);
+			pad_column(o, l, c, width);
 		out_text(o, title);
 		if (!l->right[c] && c + 1 < l->n)
-			pad(o, l, c, width);
+			pad_column(o, l, c, width);
 	}
 	out_end(o, STYLE_HEAD);
 	out_bytes(o, "\n", 1);
@@ -357,19 +357,19 @@ static void draw_head(struct out *o, const struct layout *l)
 /* "generation 4, source kernel" */
 static void draw_shared(struct out *o, const struct column *cols, size_t n, const struct value *rows)
 {
-	bool any = false;
+	bool drawn = false;
 
 	for (size_t c = 0; c < n; c++) {
-		const struct value *v = cols[c].kind == COL_SHARED ? shared(&cols[c], rows) : NULL;
+		const struct value *v = cols[c].kind == COL_SHARED ? shared_value(&cols[c], rows) : NULL;
 		if (!says_something(v))
 			continue;
 		out_begin(o, STYLE_DIM);
-		out_textf(o, "%s%s ", any ? ", " : "", title_of(&cols[c]));
+		out_textf(o, "%s%s ", drawn ? ", " : "", title_of(&cols[c]));
 		out_inline(o, v);
 		out_end(o, STYLE_DIM);
-		any = true;
+		drawn = true;
 	}
-	if (any)
+	if (drawn)
 		out_bytes(o, "\n", 1);
 }
 
@@ -392,11 +392,11 @@ void table_draw(struct out *o, const struct column *cols, size_t n, const struct
 		return;
 	out_init(&l.scratch, false, 0);
 	choose_columns(&l, cols, n, rows);
-	measure(&l, rows);
+	measure_columns(&l, rows);
 	make_blank(&l, o->color);
 	draw_head(o, &l);
 	out_room(o, (l.n_blank + 24) *
-			(size_t)rows->n); /* one allocation instead of twenty; more is got where that is not enough */
+			(size_t)rows->n); /* one allocation instead of twenty; more is got if that is not enough */
 	for (uint32_t i = 0; i < rows->n && !o->failed; i++)
 		draw_row(o, &l, &rows->items[i]);
 	draw_shared(o, cols, n, rows);

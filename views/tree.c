@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Branches of trees in box-drawing characters, or in ASCII where the terminal is not UTF-8.
+ * Branches of trees in box-drawing characters, or in ASCII if the terminal is not UTF-8.
  */
 #include "views/draw.h"
 

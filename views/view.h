@@ -16,13 +16,13 @@ struct out {
 	size_t len, cap;
 	bool color;	/* write escape sequences */
 	bool ascii;	/* trees in |- instead of box-drawing characters: the locale is not UTF-8 */
-	unsigned width; /* columns to stay within where that can be; 0: no limit */
+	unsigned width; /* columns to stay within if that can be; 0: no limit */
 	bool failed;	/* memory ran out; text is what there was room for */
 };
 
 void out_init(struct out *o, bool color, unsigned width);
 void out_deinit(struct out *o);
-bool out_locale_is_utf8(void); /* what LC_ALL, LC_CTYPE, LANG say: the caller sets ascii where it is false */
+bool out_locale_is_utf8(void); /* what LC_ALL, LC_CTYPE, LANG say: the caller sets ascii if it is false */
 void out_text(struct out *o, const char *s);
 void out_textf(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(3, 4);

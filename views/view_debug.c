@@ -63,7 +63,7 @@ void view_checkpoints(struct out *o, const struct value *v)
 	table_draw(o, columns, ARRAY_LEN(columns), v);
 }
 
-/* A step needs no sentence, but where something is to be said of it. */
+/* A step needs no sentence, unless something is to be said of it. */
 static void draw_why(struct out *o, const struct value *v)
 {
 	const char *why = get_str(v, "why"), *note = get_str(v, "note");
@@ -297,7 +297,7 @@ void view_vcpus(struct out *o, const struct value *v)
 	table_draw(o, columns, ARRAY_LEN(columns), v);
 }
 
-/* The reason beside the value, or below it where it does not fit. */
+/* The reason beside the value, or below it if it does not fit. */
 static void draw_reason(struct out *o, const char *why, size_t indent)
 {
 	size_t most = o->width ? o->width : 110;

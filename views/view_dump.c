@@ -58,8 +58,8 @@ static size_t format_bits(char *buf, uint64_t x, unsigned digits, unsigned per_d
 {
 	for (unsigned i = 0; i < digits; i++) {
 		unsigned shift = (digits - 1 - i) * per_digit;
-		uint64_t rest = shift < 64 ? x >> shift : 0;
-		buf[i] = "0123456789abcdef"[rest & ((1u << per_digit) - 1)];
+		uint64_t digits_left = shift < 64 ? x >> shift : 0;
+		buf[i] = "0123456789abcdef"[digits_left & ((1u << per_digit) - 1)];
 	}
 	return digits;
 }

@@ -17,7 +17,7 @@ static unsigned flag_bits(const struct value *flags)
 	return bits;
 }
 
-static char *add(char *at, bool on, const char *word, size_t n)
+static char *append_flag(char *at, bool on, const char *word, size_t n)
 {
 	if (on)
 		memcpy(at, word, n);
@@ -33,10 +33,10 @@ static void cell_rights(struct out *o, const struct value *row)
 	*at++ = 'r';
 	*at++ = HAS('w') ? 'w' : '-';
 	*at++ = HAS('e') ? 'x' : '-';
-	at = add(at, HAS('u'), " user", 5);
-	at = add(at, HAS('a'), " accessed", 9);
-	at = add(at, HAS('d'), " dirty", 6);
-	at = add(at, HAS('g'), " global", 7);
+	at = append_flag(at, HAS('u'), " user", 5);
+	at = append_flag(at, HAS('a'), " accessed", 9);
+	at = append_flag(at, HAS('d'), " dirty", 6);
+	at = append_flag(at, HAS('g'), " global", 7);
 #undef HAS
 	out_bytes(o, text, (size_t)(at - text));
 }

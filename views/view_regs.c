@@ -58,7 +58,7 @@ static size_t stem_len(const char *key)
 	return dot ? (size_t)(dot - key) : strlen(key);
 }
 
-static bool same_stem(const struct value *v, uint32_t i, uint32_t k)
+static bool share_stem(const struct value *v, uint32_t i, uint32_t k)
 {
 	const char *a = v->fields[i].key;
 	size_t n = stem_len(a);
@@ -73,7 +73,7 @@ static uint32_t draw_parts(struct out *o, const struct value *v, uint32_t i, siz
 
 	bool whole = !strchr(v->fields[i].key, '.');
 	draw_name(o, v->fields[i].key, stem_len(v->fields[i].key), width, whole && is_old(v, v->fields[i].key));
-	for (; same_stem(v, first, i); i++) {
+	for (; share_stem(v, first, i); i++) {
 		const char *dot = strchr(v->fields[i].key, '.');
 		if (dot) {
 			out_styled(o, STYLE_DIM, "%s%s", i > first ? "  " : "", dot + 1);
@@ -158,7 +158,7 @@ void view_registers(struct out *o, const struct value *v)
 
 		if (!strcmp(f->key, OLD)) {
 			out_text(o, "* as of the last stop\n");
-		} else if (same_stem(v, i, i + 1) || strchr(f->key, '.')) {
+		} else if (share_stem(v, i, i + 1) || strchr(f->key, '.')) {
 			i = draw_parts(o, v, i, width);
 		} else if (in_group(f->key, "segment")) {
 			i = draw_selectors(o, v, i);

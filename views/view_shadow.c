@@ -43,7 +43,7 @@ void view_shadow(struct out *o, const struct value *v)
 	table_draw(o, columns, ARRAY_LEN(columns), v);
 }
 
-/* What allows writing is said only where the spte does not (yet). */
+/* What allows writing is said only if the spte does not (yet). */
 static void spte_words(struct out *o, const struct value *s)
 {
 	static const struct {
@@ -97,10 +97,10 @@ static bool is_last(const struct value *rows, uint32_t i)
 	uint64_t level = get_num(&rows->items[i], "level");
 
 	for (uint32_t j = i + 1; j < rows->n; j++) {
-		uint64_t other = get_num(&rows->items[j], "level");
-		if (other == level)
+		uint64_t row_level = get_num(&rows->items[j], "level");
+		if (row_level == level)
 			return false;
-		if (other > level)
+		if (row_level > level)
 			return true;
 	}
 	return true;

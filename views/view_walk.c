@@ -15,7 +15,7 @@ static enum style verdict_style(const char *verdict)
 }
 
 /* The widest of a column of entries, so that what follows stands in line. */
-static size_t widest(const struct value *rows, const char *key)
+static size_t widest_field(const struct value *rows, const char *key)
 {
 	size_t w = 0;
 
@@ -28,18 +28,18 @@ static size_t widest(const struct value *rows, const char *key)
 /* Where an spte is writable, what allows it to be goes without saying. */
 static void draw_flags(struct out *o, const struct value *flags)
 {
-	bool writable = has_word(flags, "writable"), any = false;
+	bool writable = has_word(flags, "writable"), drawn = false;
 
 	for (uint32_t i = 0; i < flags->n; i++) {
 		const struct value *f = &flags->items[i];
 		if (f->type == VALUE_STR && writable &&
 		    (!strcmp(f->str, "host-writable") || !strcmp(f->str, "mmu-writable")))
 			continue;
-		out_text(o, any ? " " : "");
+		out_text(o, drawn ? " " : "");
 		out_inline(o, f);
-		any = true;
+		drawn = true;
 	}
-	if (!any)
+	if (!drawn)
 		out_text(o, "not present");
 }
 
@@ -75,7 +75,7 @@ static void draw_guest(struct out *o, struct tree *t, const struct value *v)
 		tree_branch(o, t, 2, i + 1 == steps->n);
 		out_textf(o, "L%u at ", (unsigned)get_num(s, "level"));
 		out_styled_hex(o, STYLE_ADDR, get_num(s, "gpa"));
-		draw_entry(o, s, "entry", widest(steps, "entry"));
+		draw_entry(o, s, "entry", widest_field(steps, "entry"));
 	}
 }
 
@@ -118,7 +118,7 @@ static void draw_sptes(struct out *o, struct tree *t, const struct value *v)
 		tree_branch(o, t, 2, i + 1 == sptes->n);
 		out_textf(o, "L%u of gfn ", (unsigned)get_num(s, "level"));
 		out_styled_hex(o, STYLE_ADDR, get_num(s, "page"));
-		draw_entry(o, s, "spte", widest(sptes, "spte"));
+		draw_entry(o, s, "spte", widest_field(sptes, "spte"));
 	}
 }
 

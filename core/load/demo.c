@@ -110,7 +110,7 @@ const struct demo_info *demo_list(void)
 	return list;
 }
 
-static int unknown(const char *name, struct err *e)
+static int unknown_demo(const char *name, struct err *e)
 {
 	char names[128] = "";
 	size_t len = 0;
@@ -155,7 +155,7 @@ int image_read_demo(struct image *img, const struct image_options *opt, struct e
 		if (strcmp(demos[i].info.name, name) == 0)
 			img->demo = &demos[i];
 	if (!img->demo)
-		return unknown(opt->name, e);
+		return unknown_demo(opt->name, e);
 	rc = check_wishes(img, opt, e);
 	if (rc)
 		return rc;

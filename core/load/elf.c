@@ -17,7 +17,7 @@ static void end_elf(Elf **elf)
 		elf_end(*elf);
 }
 
-static int malformed(const struct image *img, const char *why, struct err *e)
+static int malformed_elf(const struct image *img, const char *why, struct err *e)
 {
 	return err_set(e, -EINVAL,
 		       "load %s" WHY "the ELF file is malformed: %s" TRY "readelf -a, or --format flat for its bytes",
@@ -46,11 +46,11 @@ static int check_program(const struct image *img, const GElf_Phdr *p, struct err
 	if (p->p_type != PT_LOAD || !p->p_memsz)
 		return 0;
 	if (p->p_filesz > p->p_memsz)
-		return malformed(img, "a segment has more bytes in the file than in memory", e);
+		return malformed_elf(img, "a segment has more bytes in the file than in memory", e);
 	if (p->p_offset > img->size || p->p_filesz > img->size - p->p_offset)
-		return malformed(img, "a segment's bytes end after the file (truncated?)", e);
+		return malformed_elf(img, "a segment's bytes end after the file (truncated?)", e);
 	if (range_wraps(p->p_paddr, p->p_memsz) || range_wraps(p->p_vaddr, p->p_memsz))
-		return malformed(img, "a segment wraps past the end of the address space", e);
+		return malformed_elf(img, "a segment wraps past the end of the address space", e);
 	return 0;
 }
 
@@ -59,14 +59,14 @@ static int read_programs(struct image *img, Elf *elf, struct err *e)
 	size_t n;
 
 	if (elf_getphdrnum(elf, &n) < 0)
-		return malformed(img, elf_errmsg(-1), e);
+		return malformed_elf(img, elf_errmsg(-1), e);
 	for (size_t i = 0; i < n && i < 0x10000; i++) {
 		GElf_Phdr p;
 		struct image_seg s;
 		int rc;
 
 		if (!gelf_getphdr(elf, (int)i, &p))
-			return malformed(img, elf_errmsg(-1), e);
+			return malformed_elf(img, elf_errmsg(-1), e);
 		rc = check_program(img, &p, e);
 		if (rc)
 			return rc;
@@ -78,13 +78,13 @@ static int read_programs(struct image *img, Elf *elf, struct err *e)
 			return rc;
 	}
 	if (!img->n_segs)
-		return malformed(img, "it has no segment to load", e);
+		return malformed_elf(img, "it has no segment to load", e);
 	return 0;
 }
 
 /* ---- symbols; a broken symbol table costs the symbols, not the image */
 
-static bool wanted(const GElf_Sym *sym)
+static bool symbol_has_address(const GElf_Sym *sym)
 {
 	unsigned type = GELF_ST_TYPE(sym->st_info);
 
@@ -104,7 +104,7 @@ static int read_symtab(struct image *img, Elf *elf, Elf_Scn *scn, const GElf_Shd
 		GElf_Sym sym;
 		int rc;
 
-		if (!gelf_getsym(data, (int)i, &sym) || !wanted(&sym))
+		if (!gelf_getsym(data, (int)i, &sym) || !symbol_has_address(&sym))
 			continue;
 		name = elf_strptr(elf, sh->sh_link, sym.st_name);
 		if (!name)
@@ -160,7 +160,7 @@ int image_read_elf(struct image *img, struct err *e)
 	/* libelf only reads a buffer that was given to elf_memory(), in spite of its type. */
 	elf = elf_memory((char *)(uintptr_t)img->bytes, img->size);
 	if (!elf || elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &h))
-		return malformed(img, elf_errmsg(-1), e);
+		return malformed_elf(img, elf_errmsg(-1), e);
 	rc = check_header(img, &h, e);
 	if (rc)
 		return rc;

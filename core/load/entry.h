@@ -49,8 +49,8 @@ struct tables {
 void tables_init(struct tables *t, uint64_t gpa, uint64_t upper);
 void tables_deinit(struct tables *t);
 /* Map pages that meet [gva, gva + size) to those from gpa on (same offset in the page), with rights (PTE_P | …); 0 leaves
- * the entries empty. large: 2 MiB pages where both addresses and the size allow. What was mapped there is replaced, in
- * pieces where it was large. -ENOMEM. */
+ * the entries empty. large: 2 MiB pages if both addresses and the size allow. What was mapped there is replaced, in
+ * pieces if it was large. -ENOMEM. */
 int tables_map(struct tables *t, uint64_t gva, uint64_t gpa, uint64_t size, uint64_t rights, bool large,
 	       struct err *e) MUST_USE;
 

@@ -11,7 +11,7 @@
  *   user  at --at (0x1000) mapped at gva 0x200000 + (at & 0xfff), CPL 3, the other RAM mapped where it is, user-accessible
  *
  * ELF segments go to p_paddr; in long and user mode they are mapped at p_vaddr, and those whose p_paddr is no RAM get a
- * place after the others. ELF64 is entered in long mode, ELF32 in prot where no mode is named. Multiboot ELF: prot, eax
+ * place after the others. ELF64 is entered in long mode, ELF32 in prot if no mode is named. Multiboot ELF: prot, eax
  * 0x2badb002, ebx the boot information.
  *
  * Except in real mode the debugger takes the top of RAM below 3 GiB for itself, downwards: task state segments (long and

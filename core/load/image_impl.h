@@ -88,10 +88,10 @@ static inline uint64_t image_high_ram(const struct image *img)
 
 int image_add_seg(struct image *img, const struct image_seg *seg, struct err *e) MUST_USE;
 /* Mend addresses and check: overlaps, what fits where, the entry; fill img->layout. Segments whose gpa is no RAM get one
- * where the mode has paging. */
+ * if the mode has paging. */
 int image_place(struct image *img, struct err *e) MUST_USE;
 
-/* Readers. They fill segments, symbols, entry and (where it is still ENTRY_AUTO) the mode. */
+/* Readers. They fill segments, symbols, entry and (if it is still ENTRY_AUTO) the mode. */
 int image_read_flat(struct image *img, const struct image_options *opt, struct err *e) MUST_USE;
 int image_read_elf(struct image *img, struct err *e) MUST_USE;
 /* Where the multiboot 1 header is; -1 for none. */

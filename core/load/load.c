@@ -68,7 +68,7 @@ static bool in_smram(const struct image *img, uint64_t gpa)
 	return false;
 }
 
-static int zero(struct machine *m, uint64_t gpa, bool smm, uint64_t len, struct err *e)
+static int write_zeroes(struct machine *m, uint64_t gpa, bool smm, uint64_t len, struct err *e)
 {
 	static const uint8_t zeros[0x10000];
 
@@ -93,7 +93,7 @@ static int write_segs(const struct image *img, struct machine *m, struct err *e)
 
 		/* Slots are born zeroed; later on the guest has been there. */
 		if (!rc && img->loaded)
-			rc = zero(m, s->gpa + s->filesz, smm, s->memsz - s->filesz, e);
+			rc = write_zeroes(m, s->gpa + s->filesz, smm, s->memsz - s->filesz, e);
 		if (rc)
 			return rc;
 	}
@@ -192,7 +192,7 @@ static struct entry entry_of(const struct image *img, const struct machine *m, u
 	return en;
 }
 
-static int enter(const struct image *img, struct machine *m, unsigned vcpu, struct err *e)
+static int enter_vcpu(const struct image *img, struct machine *m, unsigned vcpu, struct err *e)
 {
 	struct entry en = entry_of(img, m, vcpu);
 	struct regs r;
@@ -222,7 +222,7 @@ int image_load(struct image *img, struct machine *m, struct err *e)
 	if (!rc)
 		rc = write_support(img, &en, m, e);
 	for (unsigned i = 0; !rc && i < en.vcpus; i++)
-		rc = enter(img, m, i, e);
+		rc = enter_vcpu(img, m, i, e);
 	if (!rc)
 		img->loaded = true;
 	return rc;

@@ -35,7 +35,7 @@ struct all {
 	char loader[16], cmdline[256];
 } __attribute__((packed));
 
-static uint32_t word(const uint8_t *p)
+static uint32_t read_word(const uint8_t *p)
 {
 	uint32_t v;
 
@@ -46,7 +46,8 @@ static uint32_t word(const uint8_t *p)
 long image_multiboot_header(const uint8_t *bytes, size_t size)
 {
 	for (size_t at = 0; at + HEADER_SIZE <= size && at + HEADER_SIZE <= HEADER_WITHIN; at += 4)
-		if (word(bytes + at) == HEADER_MAGIC && word(bytes + at) + word(bytes + at + 4) + word(bytes + at + 8) == 0)
+		if (read_word(bytes + at) == HEADER_MAGIC &&
+		    read_word(bytes + at) + read_word(bytes + at + 4) + read_word(bytes + at + 8) == 0)
 			return (long)at;
 	return -1;
 }
@@ -61,7 +62,7 @@ int image_check_multiboot(struct image *img, struct err *e)
 			       "load %s" WHY "no multiboot header with a right checksum in its first 8 KiB" TRY
 			       "--format elf",
 			       img->name);
-	flags = word(img->bytes + at + 4);
+	flags = read_word(img->bytes + at + 4);
 	if (flags & 0xffff & ~FLAGS_KNOWN)
 		return err_set(e, -EINVAL,
 			       "load %s" WHY "its multiboot header requires features %#x that this loader does not have" TRY

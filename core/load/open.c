@@ -105,7 +105,7 @@ static const char *foreign_format(const struct image *img)
 	return NULL;
 }
 
-static int detect(struct image *img, const struct image_options *opt, struct err *e)
+static int detect_format(struct image *img, const struct image_options *opt, struct err *e)
 {
 	const char *foreign;
 
@@ -159,7 +159,7 @@ static int read_general(struct image *img, const struct image_options *opt, stru
 	int rc = read_file(img, e);
 
 	if (!rc)
-		rc = detect(img, opt, e);
+		rc = detect_format(img, opt, e);
 	if (rc)
 		return rc;
 	if (img->format == IMAGE_MULTIBOOT) {

@@ -84,7 +84,7 @@ static int check_segs(const struct image *img, struct err *e)
 	return 0;
 }
 
-static bool canonical(uint64_t gva)
+static bool is_canonical(uint64_t gva)
 {
 	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
 }
@@ -96,7 +96,7 @@ static int check_gva(const struct image *img, const struct image_seg *s, struct 
 				  "load %s" WHY "gva %#" PRIx64 " and gpa %#" PRIx64
 				  " differ in their offset in the page" TRY "segments congruent to 4 KiB, or --mode prot",
 				  img->name, s->gva, s->gpa);
-	if (range_wraps(s->gva, s->memsz + PAGE_SIZE_4K) || !canonical(s->gva) || !canonical(s->gva + s->memsz))
+	if (range_wraps(s->gva, s->memsz + PAGE_SIZE_4K) || !is_canonical(s->gva) || !is_canonical(s->gva + s->memsz))
 		return err_set_at(e, -EINVAL, ERR_SPACE_GVA, s->gva,
 				  "load %s" WHY "%#" PRIx64 " bytes at gva %#" PRIx64
 				  " are not within canonical addresses" TRY "another image",
@@ -183,7 +183,7 @@ static int check_entry(const struct image *img, struct err *e)
 {
 	static const char *const names[] = {"auto", "real", "prot", "long", "user"};
 	bool bad = (img->mode == ENTRY_REAL && img->entry >= MIB) || (img->mode == ENTRY_PROT && img->entry >> 32) ||
-		   (has_paging(img) && !canonical(img->entry));
+		   (has_paging(img) && !is_canonical(img->entry));
 
 	if (bad)
 		return err_set_at(e, -EINVAL, ERR_SPACE_GVA, img->entry,

@@ -27,7 +27,7 @@ void symbols_deinit(struct symbols *s)
 	symbols_init(s);
 }
 
-static bool grow(struct symbols *s)
+static bool grow_table(struct symbols *s)
 {
 	size_t cap = s->cap ? s->cap * 2 : 64;
 	struct symbol *v;
@@ -49,7 +49,7 @@ int symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t siz
 	if (!name[0])
 		return 0;
 	copy = strdup(name);
-	if (!copy || !grow(s)) {
+	if (!copy || !grow_table(s)) {
 		free(copy);
 		return err_nomem(e, "add a symbol");
 	}
@@ -122,7 +122,7 @@ const struct symbol *symbols_by_name(const struct symbols *s, const char *name)
 	return &s->v[s->by_name[i]];
 }
 
-static bool covers(const struct symbol *sym, uint64_t addr)
+static bool symbol_covers(const struct symbol *sym, uint64_t addr)
 {
 	return addr - sym->addr < (sym->size ? sym->size : REACH);
 }
@@ -146,7 +146,7 @@ const struct symbol *symbols_by_addr(const struct symbols *s, uint64_t addr)
 	for (size_t back = 0; lo-- && back < LOOK_BACK; back++) {
 		if (best && s->v[lo].addr != best->addr)
 			break;
-		if (covers(&s->v[lo], addr))
+		if (symbol_covers(&s->v[lo], addr))
 			best = &s->v[lo];
 	}
 	return best;

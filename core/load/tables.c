@@ -23,7 +23,7 @@ void tables_deinit(struct tables *t)
 	t->n = t->cap = 0;
 }
 
-/* Index of a new empty table, -1 where memory is out. */
+/* Index of a new empty table, -1 if there is no memory. */
 static long new_table(struct tables *t)
 {
 	if (t->n == t->cap) {
@@ -45,7 +45,7 @@ static unsigned index_at(uint64_t gva, unsigned level)
 }
 
 /* Put a table of 4 KiB pages in the place of a large page. */
-static void split(struct tables *t, unsigned table, uint64_t large)
+static void split_large(struct tables *t, unsigned table, uint64_t large)
 {
 	uint64_t *e = &t->entry[(size_t)table * ENTRIES];
 
@@ -53,7 +53,7 @@ static void split(struct tables *t, unsigned table, uint64_t large)
 		e[i] = (large & ~PTE_PS) + i * PAGE_SIZE_4K;
 }
 
-/* The table of that level which covers gva, made where it is missing; -1 where memory is out. */
+/* The table of that level which covers gva, made if it is missing; -1 if there is no memory. */
 static long table_for(struct tables *t, uint64_t gva, unsigned level)
 {
 	long table = 0;
@@ -72,7 +72,7 @@ static long table_for(struct tables *t, uint64_t gva, unsigned level)
 		if (table < 0)
 			return -1;
 		if (old & PTE_P)
-			split(t, (unsigned)table, old);
+			split_large(t, (unsigned)table, old);
 		t->entry[at] = (t->gpa + ((uint64_t)table << PAGE_SHIFT)) | t->upper;
 	}
 	return table;

@@ -24,7 +24,7 @@ enum machine_ask {
  *
  * name: machine_name() is the call; a second row for one call (memop_write) has the needs of what it does with other
  * arguments. words: how an error names what was tried. operation: the member of struct machine_ops without which there is
- * nothing to call; `name`, which is always there, where the wrapper does without. */
+ * nothing to call; `name`, which is always there, if the wrapper does without it. */
 #define MACHINE_CALLS(X)                                                                                                    \
 	X(facts, "info kvm", 0, name, ASK_ALWAYS)                                                                           \
 	X(slot_add, "slot add", NEEDS(SLOTS), slot_change, ASK_IDLE)                                                        \

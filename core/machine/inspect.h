@@ -14,9 +14,9 @@
 
 /* Where a value came from. */
 enum source { SOURCE_KVM, SOURCE_KERNEL, SOURCE_SOFT };
-const char *source_name(enum source s, bool torn); /* "kvm", "kernel", "soft"; "kernel torn" where torn */
+const char *source_name(enum source s, bool torn); /* "kvm", "kernel", "soft"; "kernel torn" if torn */
 
-/* A slot as the machine has it: the kernel's own copy where it can be read, else the debugger's record. */
+/* A slot as the machine has it: the kernel's own copy if it can be read, else the debugger's record. */
 struct slot_info {
 	uint32_t id;
 	unsigned as;
@@ -46,7 +46,7 @@ struct spte_info {
 	uint64_t page_gfn; /* gfn of the shadow page that it stands in */
 	unsigned index;	   /* in that page */
 	bool present, leaf, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, host_own;
-	uint64_t mmio_gen; /* where mmio */
+	uint64_t mmio_gen; /* if mmio */
 	enum source source;
 	bool torn;
 };
@@ -67,7 +67,7 @@ struct shadow_page {
 	size_t n_parents;
 	uint64_t address;  /* of struct kvm_mmu_page; soft: of the model's */
 	uint64_t spt;	   /* address of the table */
-	uint64_t *entries; /* its 512 raw sptes where asked for (SHADOW_WITH_ENTRIES), else NULL */
+	uint64_t *entries; /* its 512 raw sptes if asked for (SHADOW_WITH_ENTRIES), else NULL */
 	uint32_t role;	   /* raw */
 	enum source source;
 	bool torn;
@@ -99,7 +99,7 @@ const char *rmap_kind_name(enum rmap_kind k); /* "empty", "one", "many" */
 struct rmap_desc {
 	uint64_t address, more;
 	unsigned used;	     /* entries in use */
-	unsigned tail_count; /* where the kernel keeps one, else 0 */
+	unsigned tail_count; /* if the kernel keeps one, else 0 */
 };
 struct rmap_info {
 	uint64_t gfn;
@@ -113,7 +113,7 @@ struct rmap_info {
 	size_t n_sptes;
 	enum source source;
 	bool torn;
-	char corrupt[128]; /* what is wrong with the chain, "" where nothing is */
+	char corrupt[128]; /* what is wrong with the chain, "" if nothing is */
 };
 struct rmap_list {
 	struct rmap_info *v;
@@ -161,7 +161,7 @@ struct fault_stage {
 	const char *stage; /* walk, accessed, dirty, guest-fault, slot, page, shadow-page, spte, rmap, mmio-cache, … */
 	uint64_t gfn;
 	bool gfn_known;
-	unsigned level; /* 0 where it has none */
+	unsigned level; /* 0 if it has none */
 	char detail[160];
 	bool live;
 	unsigned vcpu;

@@ -27,7 +27,7 @@ static bool beyond_memory(const struct look_args *a)
 }
 
 /* What of a list is the wrapper's to fill in. */
-static void finish(struct machine *m, enum machine_call call, void *list)
+static void fill_in_list(struct machine *m, enum machine_call call, void *list)
 {
 	if (call == CALL_mmio)
 		machine_mmio_compare(m, list);
@@ -47,7 +47,7 @@ static void finish(struct machine *m, enum machine_call call, void *list)
 			rc = m->ops->looks->name(m, LOOK_HAND_ON_##shape & l, e);                                           \
 		if (rc)                                                                                                     \
 			return rc;                                                                                          \
-		finish(m, CALL_##name, &l);                                                                                 \
+		fill_in_list(m, CALL_##name, &l);                                                                           \
 		*out = l;                                                                                                   \
 		return 0;                                                                                                   \
 	}

@@ -89,7 +89,7 @@ int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bi
  * slot. The caller frees both. */
 int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_t *bits[2], size_t *n_words,
 			     struct err *e) MUST_USE;
-/* The slots as the machine itself has them (kernel's copy where it can be read). own ones included. */
+/* The slots as the machine itself has them (kernel's copy if it can be read). own ones included. */
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
 /* One slot by the debugger's table, right after a change that the machine has accepted: only the generation is read from it,
  * so that the record of a change costs little beside the change. -ENOENT. */
@@ -103,14 +103,14 @@ int machine_write(struct machine *m, uint64_t gpa, bool smm, const void *buf, si
 /* Pointer to the debugger's view of gpa and how many bytes follow it in the same slot: the fast path beside machine_read().
  * NULL: there is no memory, or none that is mapped here (machine_read() tells them apart). */
 const uint8_t *machine_peek(struct machine *m, uint64_t gpa, bool smm, size_t *len);
-/* The same through the vCPU's page tables, as a supervisor's read; writes ignore W and WP. -EFAULT where a page does not
+/* The same through the vCPU's page tables, as a supervisor's read; writes ignore W and WP. -EFAULT if a page does not
  * translate, naming the first such address; then nothing was written. */
 int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, size_t len, struct err *e) MUST_USE;
 int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *buf, size_t len, struct err *e) MUST_USE;
 /* The pipeline's environment for this vCPU as it stands, without side effects. */
 int machine_env(struct machine *m, unsigned vcpu, struct xlate_env *out, struct err *e) MUST_USE;
 /* Under the walk lock: what changes nothing (a read, a check, without INJECT) may come from another thread while the machine
- * runs, where the backend runs guest code under that lock (soft); else -EBUSY then. */
+ * runs, if the backend runs guest code under that lock (soft); else -EBUSY then. */
 int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, struct memop_result *out,
 		  struct err *e) MUST_USE;
 struct storage_keys *machine_keys(struct machine *m);
@@ -125,7 +125,7 @@ int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const str
 /* Queue an exception for delivery at the next run. */
 int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e) MUST_USE;
 int machine_smi(struct machine *m, unsigned vcpu, struct err *e) MUST_USE;
-/* The SMBASE that the vCPU's next SMI enters at. -ENODATA where the host does not tell. */
+/* The SMBASE that the vCPU's next SMI enters at. -ENODATA if the host does not tell. */
 int machine_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e) MUST_USE;
 /* Back to reset state: registers, events, SMM; slots and plants stay. */
 int machine_reset(struct machine *m, struct err *e) MUST_USE;
@@ -231,7 +231,7 @@ struct board *machine_board(struct machine *m);
 /* How often the debugger has changed what the guest runs on (memory, registers, slots, events), and reset it. */
 uint64_t machine_changes(const struct machine *m);
 uint64_t machine_resets(const struct machine *m);
-/* Pages into the slot's memory, the backend told once for each stretch. Ascending; bytes NULL: zeroes. -EROFS where the slot
+/* Pages into the slot's memory, the backend told once for each stretch. Ascending; bytes NULL: zeroes. -EROFS if the slot
  * maps a file. */
 struct machine_page {
 	uint64_t index; /* page within the slot */
@@ -244,7 +244,7 @@ int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[
 int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e) MUST_USE;
 /* State that is in neither registers, slots nor board, as ranges of host memory; maps: of use only with the same slots. */
 int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);
-bool machine_has_hidden(const struct machine *m); /* true: the ranges hold the registers too, where the backend is soft */
+bool machine_has_hidden(const struct machine *m); /* true: the ranges hold the registers too, if the backend is soft */
 void machine_hidden_drop(struct machine *m);
 void machine_hidden_restored(struct machine *m, bool maps);
 /* MACHINE_CAP_REVERSE. The position counts instructions completed and exceptions delivered on all vCPUs; 0 without it. */

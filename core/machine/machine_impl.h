@@ -23,7 +23,7 @@ struct machine_ops {
 	/* M. Free everything, the struct too; the wrapper has freed what is its own. Slots' backing is released by
 	 * slot_release. */
 	void (*destroy)(struct machine *m);
-	/* M. Reason why cap is missing; NULL where the machine has it. */
+	/* M. Reason why cap is missing; NULL if the machine has it. */
 	const char *(*cap_why)(const struct machine *m, enum machine_cap cap);
 	/* O. What would give it the missing cap ("sudo, or ..."); NULL: nothing in particular. */
 	const char *(*cap_next)(const struct machine *m, enum machine_cap cap);
@@ -124,7 +124,7 @@ struct machine {
 	uint32_t catches; /* what machine_catch() was told last */
 	struct slot_news news[SLOT_NEWS_MAX];
 	unsigned n_news;
-	/* Filled by create where it knows better than the defaults that 0 stands for, as slots.limits. */
+	/* Filled by create if it knows better than the defaults that 0 stands for, as slots.limits. */
 	unsigned maxphyaddr; /* the vCPUs' physical address width; 0: 52 */
 	bool no_gbpages;     /* their CPUID has no 1 GiB pages */
 };

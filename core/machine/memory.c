@@ -254,7 +254,7 @@ int machine_hpa(struct machine *m, uint64_t gpa, bool smm, uint64_t *hpa, struct
 #define MMIO_WRITE 2u
 #define MMIO_USER 4u
 
-/* What the tables say now of a cached (gva, gfn, access), in words where that is something else. */
+/* What the tables say now of a cached (gva, gfn, access), in words if that is something else. */
 static void compare_tables(const struct xlate_env *env, struct mmio_info *i)
 {
 	struct paging pg = xlate_debug_paging(env);

@@ -22,7 +22,8 @@ static struct slot_spec spec_of(const struct slot *s)
 }
 
 /* Ask the backend, with the table marked as being updated. */
-static int change(struct machine *m, struct slot *s, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+static int change_by_backend(struct machine *m, struct slot *s, const struct slot_change *c, struct slot_steps *steps,
+			     struct err *e)
 {
 	static const unsigned bumps[] = {
 	    [SLOT_CREATE] = 1, [SLOT_DELETE] = 2, [SLOT_MOVE] = 2, [SLOT_FLAGS] = 1, [SLOT_NOTHING] = 0};
@@ -37,7 +38,7 @@ static int change(struct machine *m, struct slot *s, const struct slot_change *c
 	return rc;
 }
 
-static int create(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+static int create_slot(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	struct slot *s = slot_new(&c->to);
 	int rc = s ? 0 : err_nomem(e, "slot");
@@ -50,7 +51,7 @@ static int create(struct machine *m, const struct slot_change *c, struct slot_st
 		slot_free(s);
 		return rc;
 	}
-	rc = change(m, s, c, steps, e);
+	rc = change_by_backend(m, s, c, steps, e);
 	if (rc)
 		slot_free(slot_table_remove(&m->slots, s));
 	return rc;
@@ -94,13 +95,13 @@ static void note_flags(struct machine *m, const struct slot *s, const struct slo
 		machine_slot_note(m, s->id, "became visible to %s, before to %s", vis[s->vis & 3], vis[was->vis & 3]);
 }
 
-static int update(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+static int update_slot(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	struct slot *s = c->old;
 	int rc = log_before(s, &c->to, e);
 
 	if (!rc)
-		rc = change(m, s, c, steps, e);
+		rc = change_by_backend(m, s, c, steps, e);
 	if (!rc) {
 		s->gpa = c->to.gpa;
 		s->flags = c->to.flags;
@@ -111,10 +112,10 @@ static int update(struct machine *m, const struct slot_change *c, struct slot_st
 	return rc;
 }
 
-static int updated(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+static int update_and_note(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	const struct slot_spec was = spec_of(c->old);
-	int rc = update(m, c, steps, e);
+	int rc = update_slot(m, c, steps, e);
 
 	if (!rc && !c->old->own && was.gpa != c->old->gpa)
 		machine_slot_note(m, c->old->id, "was moved from gpa 0x%llx to 0x%llx", (unsigned long long)was.gpa,
@@ -124,9 +125,9 @@ static int updated(struct machine *m, const struct slot_change *c, struct slot_s
 	return rc;
 }
 
-static int created(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+static int create_and_note(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
-	int rc = create(m, c, steps, e);
+	int rc = create_slot(m, c, steps, e);
 
 	if (!rc && !c->to.own)
 		machine_slot_note(m, c->to.id, "was added at gpa 0x%llx, 0x%llx bytes", (unsigned long long)c->to.gpa,
@@ -134,14 +135,14 @@ static int created(struct machine *m, const struct slot_change *c, struct slot_s
 	return rc;
 }
 
-static int apply(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
+static int apply_change(struct machine *m, const struct slot_change *c, struct slot_steps *steps, struct err *e)
 {
 	switch (c->kind) {
 	case SLOT_CREATE:
-		return created(m, c, steps, e);
+		return create_and_note(m, c, steps, e);
 	case SLOT_MOVE:
 	case SLOT_FLAGS:
-		return updated(m, c, steps, e);
+		return update_and_note(m, c, steps, e);
 	case SLOT_DELETE:
 	case SLOT_NOTHING:
 		break;
@@ -149,7 +150,7 @@ static int apply(struct machine *m, const struct slot_change *c, struct slot_ste
 	return 0;
 }
 
-/* Somewhere to write steps where the caller wants none; steps start empty. */
+/* Somewhere to write steps if the caller wants none; steps start empty. */
 static struct slot_steps *steps_or(struct slot_steps *steps, struct slot_steps *own)
 {
 	struct slot_steps *s = steps ? steps : own;
@@ -159,7 +160,7 @@ static struct slot_steps *steps_or(struct slot_steps *steps, struct slot_steps *
 }
 
 /* Rules and backends say "slot 5"; people typed "slot add 5". Returns rc. */
-static int named(int rc, const char *verb, uint32_t id, struct err *e)
+static int name_command(int rc, const char *verb, uint32_t id, struct err *e)
 {
 	if (rc && e && !strncmp(e->what, "slot", 4))
 		snprintf(e->what, sizeof(e->what), "slot %s %u", verb, id);
@@ -193,8 +194,8 @@ int machine_slot_add(struct machine *m, const struct slot_spec *spec, struct slo
 	if (!rc)
 		rc = check_add(m, spec, &c, e);
 	if (!rc)
-		rc = apply(m, &c, steps_or(steps, &own), e);
-	return named(rc, "add", spec->id, e);
+		rc = apply_change(m, &c, steps_or(steps, &own), e);
+	return name_command(rc, "add", spec->id, e);
 }
 
 static int find_slot(struct machine *m, uint32_t id, const char *what, int code, struct slot **out, struct err *e)
@@ -215,9 +216,9 @@ int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps
 		return rc;
 	c.to = spec_of(c.old);
 	c.to.size = 0;
-	rc = change(m, c.old, &c, steps_or(steps, &own), e);
+	rc = change_by_backend(m, c.old, &c, steps_or(steps, &own), e);
 	if (rc)
-		return named(rc, "del", id, e);
+		return name_command(rc, "del", id, e);
 	if (!c.old->own)
 		machine_slot_note(m, id, "was deleted (gpa 0x%llx, 0x%llx bytes)", (unsigned long long)c.old->gpa,
 				  (unsigned long long)c.old->size);
@@ -243,16 +244,16 @@ int machine_slot_move(struct machine *m, uint32_t id, uint64_t gpa, struct slot_
 	to.gpa = gpa;
 	rc = slot_check(&m->slots, &to, &c, e);
 	if (!rc)
-		rc = apply(m, &c, steps_or(steps, &own), e);
-	return named(rc, "move", id, e);
+		rc = apply_change(m, &c, steps_or(steps, &own), e);
+	return name_command(rc, "move", id, e);
 }
 
 /* The second half of a flip failed: the slot comes back as it was, or is gone and the error says so. */
-static void flip_back(struct machine *m, struct slot *s, struct slot_steps *steps, struct err *e)
+static void recreate_flipped(struct machine *m, struct slot *s, struct slot_steps *steps, struct err *e)
 {
-	struct slot_change again = {.kind = SLOT_CREATE, .to = spec_of(s)};
+	struct slot_change as_it_was = {.kind = SLOT_CREATE, .to = spec_of(s)};
 	struct err refused = {0};
-	int rc = change(m, s, &again, steps, &refused);
+	int rc = change_by_backend(m, s, &as_it_was, steps, &refused);
 	size_t n = e ? strlen(e->why) : 0;
 
 	if (e && !rc)
@@ -274,7 +275,8 @@ static void flip_back(struct machine *m, struct slot *s, struct slot_steps *step
 }
 
 /* Delete and create over the same memory; to may change visibility and logging as well. */
-static int flip(struct machine *m, struct slot *s, const struct slot_spec *to, struct slot_steps *steps, struct err *e)
+static int flip_readonly(struct machine *m, struct slot *s, const struct slot_spec *to, struct slot_steps *steps,
+			 struct err *e)
 {
 	struct slot_change del = {.kind = SLOT_DELETE, .old = s, .to = spec_of(s)};
 	struct slot_change add = {.kind = SLOT_CREATE, .to = *to};
@@ -286,19 +288,19 @@ static int flip(struct machine *m, struct slot *s, const struct slot_spec *to, s
 		rc = m->ops->slot_dirty(m, s, false, e);
 	del.to.size = 0;
 	if (!rc)
-		rc = change(m, s, &del, steps, e);
+		rc = change_by_backend(m, s, &del, steps, e);
 	if (rc) {
 		log_after(s);
 		return rc;
 	}
 	s->flags = to->flags;
 	s->vis = to->vis;
-	rc = change(m, s, &add, steps, e);
+	rc = change_by_backend(m, s, &add, steps, e);
 	if (rc) {
 		s->flags = was.flags;
 		s->vis = was.vis;
 		log_after(s);
-		flip_back(m, s, steps, e);
+		recreate_flipped(m, s, steps, e);
 		return rc;
 	}
 	slot_table_resort(&m->slots);
@@ -307,7 +309,7 @@ static int flip(struct machine *m, struct slot *s, const struct slot_spec *to, s
 	return 0;
 }
 
-static struct slot_spec flags_wish(const struct slot *s, uint32_t set, uint32_t clear, enum slot_vis vis)
+static struct slot_spec spec_with_flags(const struct slot *s, uint32_t set, uint32_t clear, enum slot_vis vis)
 {
 	struct slot_spec to = spec_of(s);
 
@@ -339,17 +341,17 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 			     set & clear);
 	if (rc)
 		return rc;
-	to = flags_wish(s, set, clear, vis);
+	to = spec_with_flags(s, set, clear, vis);
 	/* Everything but the flip by the ordinary rules; they also fill in what to leaves open. */
 	same = to;
 	same.flags = (to.flags & ~(uint32_t)SLOT_READONLY) | (s->flags & SLOT_READONLY);
 	rc = slot_check(&m->slots, &same, &c, e);
 	if (rc)
-		return named(rc, "flags", id, e);
+		return name_command(rc, "flags", id, e);
 	if (!slot_flip_needed(s, to.flags))
-		return named(apply(m, &c, steps_or(steps, &own), e), "flags", id, e);
+		return name_command(apply_change(m, &c, steps_or(steps, &own), e), "flags", id, e);
 	c.to.flags ^= SLOT_READONLY;
-	return named(flip(m, s, &c.to, steps_or(steps, &own), e), "flags", id, e);
+	return name_command(flip_readonly(m, s, &c.to, steps_or(steps, &own), e), "flags", id, e);
 }
 
 static int copy_views(const struct slot *s, size_t n, uint64_t *copy[2], struct err *e)

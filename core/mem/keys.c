@@ -36,7 +36,7 @@ void storage_keys_destroy(struct storage_keys *k)
 }
 
 /* Where the chunk of this number is or would be. */
-static size_t find(const struct storage_keys *k, uint64_t number)
+static size_t find_range(const struct storage_keys *k, uint64_t number)
 {
 	size_t lo = 0, hi = k->n;
 
@@ -77,7 +77,7 @@ static struct chunk *add_chunk(struct storage_keys *k, size_t at, uint64_t numbe
 int storage_key_set(struct storage_keys *k, uint64_t gpa, uint8_t key, struct err *e)
 {
 	uint64_t gfn = gpa >> PAGE_SHIFT;
-	size_t at = find(k, gfn / CHUNK_FRAMES);
+	size_t at = find_range(k, gfn / CHUNK_FRAMES);
 	struct chunk *c = at < k->n && k->v[at]->number == gfn / CHUNK_FRAMES ? k->v[at] : NULL;
 
 	if (key & 7)
@@ -98,7 +98,7 @@ int storage_key_set(struct storage_keys *k, uint64_t gpa, uint8_t key, struct er
 uint8_t storage_key_get(const struct storage_keys *k, uint64_t gpa)
 {
 	uint64_t gfn = gpa >> PAGE_SHIFT;
-	size_t at = find(k, gfn / CHUNK_FRAMES);
+	size_t at = find_range(k, gfn / CHUNK_FRAMES);
 
 	return at < k->n && k->v[at]->number == gfn / CHUNK_FRAMES ? k->v[at]->key[gfn % CHUNK_FRAMES] : 0;
 }

@@ -11,10 +11,10 @@
 
 typedef unsigned long long ull;
 
-#define PIECES_MAX (MEMOP_MAX_SIZE / 0x1000u + 1)
+#define PARTS_MAX (MEMOP_MAX_SIZE / 0x1000u + 1)
 
 /* One page's share of the operation. */
-struct piece {
+struct part {
 	struct xlate_iolist io;
 	uint64_t gva;
 };
@@ -25,7 +25,7 @@ struct work {
 	bool write, absolute, cmpxchg;
 	unsigned access;
 	unsigned n;
-	struct piece piece[PIECES_MAX];
+	struct part part[PARTS_MAX];
 	uint8_t data[]; /* op->size bytes */
 };
 
@@ -65,7 +65,7 @@ static int check_cmpxchg(const struct memop *op, struct err *e)
 	return 0;
 }
 
-static int check(const struct memop *op, struct err *e)
+static int check_memop(const struct memop *op, struct err *e)
 {
 	uint32_t unknown;
 
@@ -133,9 +133,9 @@ static int not_memory(const struct work *w, const struct xlate_io *io, struct er
 }
 
 /* Translate one page's part. 1: the guest's exception, in r. */
-static int translate(struct work *w, uint64_t gva, uint32_t len, struct memop_result *r, struct err *e)
+static int translate_part(struct work *w, uint64_t gva, uint32_t len, struct memop_result *r, struct err *e)
 {
-	struct piece *p = &w->piece[w->n];
+	struct part *p = &w->part[w->n];
 	struct xlate_tlb tlb;
 	int rc = gva_to_tlb(&w->env->x, gva, len, w->access, w->absolute, &tlb, e);
 
@@ -167,13 +167,13 @@ static int translate_all(struct work *w, struct memop_result *r, struct err *e)
 
 	while (left) {
 		uint32_t room = (uint32_t)(PAGE_SIZE_4K - (gva & PAGE_OFFSET_MASK));
-		uint32_t part = left < room ? left : room;
-		int rc = translate(w, gva, part, r, e);
+		uint32_t len = left < room ? left : room;
+		int rc = translate_part(w, gva, len, r, e);
 
 		if (rc)
 			return rc;
-		gva += part;
-		left -= part;
+		gva += len;
+		left -= len;
 	}
 	return 0;
 }
@@ -183,7 +183,7 @@ static int translate_all(struct work *w, struct memop_result *r, struct err *e)
 				    __ATOMIC_SEQ_CST)
 
 /* Old becomes what was found. 16 bytes rely on the walk lock alone. */
-static bool exchange(void *at, void *old, const void *new_value, unsigned size)
+static bool compare_exchange(void *at, void *old, const void *new_value, unsigned size)
 {
 	switch (size) {
 	case 1:
@@ -207,12 +207,12 @@ static bool exchange(void *at, void *old, const void *new_value, unsigned size)
 
 static void do_cmpxchg(struct work *w, struct memop_result *r)
 {
-	const struct xlate_io *io = &w->piece[0].io.io[0];
+	const struct xlate_io *io = &w->part[0].io.io[0];
 	_Alignas(16) uint8_t old[16], fresh[16];
 
 	memcpy(old, w->op->old, w->op->size);
 	memcpy(fresh, w->op->buf, w->op->size);
-	r->exchanged = exchange(slot_in_place(io->slot, io->gpa), old, fresh, w->op->size);
+	r->exchanged = compare_exchange(slot_in_place(io->slot, io->gpa), old, fresh, w->op->size);
 	if (r->exchanged)
 		slot_mark_dirty(io->slot, io->gpa, io->len, w->env->x.smm);
 	memcpy(w->op->buf, old, w->op->size);
@@ -224,10 +224,10 @@ static int tell_written(const struct work *w, struct err *e)
 	int rc = 0;
 
 	for (unsigned i = 0; i < w->n && !rc && w->env->wrote;) {
-		uint64_t gpa = w->piece[i].io.io[0].gpa, len = 0;
+		uint64_t gpa = w->part[i].io.io[0].gpa, len = 0;
 
-		for (; i < w->n && w->piece[i].io.io[0].gpa == gpa + len; i++)
-			len += w->piece[i].io.io[0].len;
+		for (; i < w->n && w->part[i].io.io[0].gpa == gpa + len; i++)
+			len += w->part[i].io.io[0].len;
 		rc = w->env->wrote(w->env->ctx, gpa, len, e);
 	}
 	return rc;
@@ -242,8 +242,8 @@ static int move_bytes(struct work *w, struct memop_result *r, struct err *e)
 		return r->exchanged ? tell_written(w, e) : 0;
 	}
 	for (unsigned i = 0; i < w->n; i++) {
-		const struct xlate_io *io = &w->piece[i].io.io[0];
-		int rc = run_iolist(&w->env->x, &w->piece[i].io, at, e);
+		const struct xlate_io *io = &w->part[i].io.io[0];
+		int rc = run_iolist(&w->env->x, &w->part[i].io, at, e);
 
 		if (rc)
 			return rc;
@@ -273,7 +273,7 @@ static int run_locked(struct work *w, struct memop_result *r, struct err *e)
 	return rc;
 }
 
-static struct work *prepare(struct memop_env *env, const struct memop *op, unsigned cpl, struct err *e)
+static struct work *work_create(struct memop_env *env, const struct memop *op, unsigned cpl, struct err *e)
 {
 	struct work *w = calloc(1, sizeof(*w) + op->size);
 
@@ -296,11 +296,11 @@ int memop_run(struct memop_env *env, const struct memop *op, unsigned cpl, struc
 {
 	struct memop_result r = {0};
 	_cleanup_free_ struct work *w = NULL;
-	int rc = check(op, e);
+	int rc = check_memop(op, e);
 
 	if (rc)
 		return rc;
-	w = prepare(env, op, cpl, e);
+	w = work_create(env, op, cpl, e);
 	if (!w)
 		return -ENOMEM;
 	if (w->write && !(op->flags & MEMOP_CHECK_ONLY)) {

@@ -46,7 +46,7 @@ void storage_keys_destroy(struct storage_keys *k);
 int storage_key_set(struct storage_keys *k, uint64_t gpa, uint8_t key, struct err *e) MUST_USE;
 uint8_t storage_key_get(const struct storage_keys *k, uint64_t gpa);
 
-/* What memop stands on. lock and unlock are the walk lock (no-ops where all vCPUs are out of guest mode); inject queues an
+/* What memop stands on. lock and unlock are the walk lock (no-ops if all vCPUs are out of guest mode); inject queues an
  * exception; wrote tells the backend of a change that was made behind the guest's back. Any of them may be NULL. */
 struct memop_env {
 	struct xlate_env x;

@@ -124,7 +124,8 @@ static bool id_before(const struct slot *a, const struct slot *b)
 }
 
 /* Where it went. */
-static size_t put(struct slot **v, size_t *n, struct slot *s, bool (*before)(const struct slot *, const struct slot *))
+static size_t array_insert(struct slot **v, size_t *n, struct slot *s,
+			   bool (*before)(const struct slot *, const struct slot *))
 {
 	size_t lo = 0, hi = *n;
 
@@ -143,7 +144,7 @@ static size_t put(struct slot **v, size_t *n, struct slot *s, bool (*before)(con
 }
 
 /* By identity, not by order: the slot's address may have changed already. Where it was; *n for nowhere. */
-static size_t drop(struct slot **v, size_t *n, const struct slot *s)
+static size_t array_remove(struct slot **v, size_t *n, const struct slot *s)
 {
 	size_t i = 0;
 
@@ -158,7 +159,7 @@ static size_t drop(struct slot **v, size_t *n, const struct slot *s)
 
 static void view_put(struct slot_view *v, struct slot *s)
 {
-	size_t n = v->n, at = put(v->by_gfn, &v->n, s, gfn_before);
+	size_t n = v->n, at = array_insert(v->by_gfn, &v->n, s, gfn_before);
 
 	memmove(v->base + at + 1, v->base + at, (n - at) * sizeof(*v->base));
 	memmove(v->size + at + 1, v->size + at, (n - at) * sizeof(*v->size));
@@ -170,7 +171,7 @@ static void view_put(struct slot_view *v, struct slot *s)
 
 static void view_drop(struct slot_view *v, const struct slot *s)
 {
-	size_t n = v->n, at = drop(v->by_gfn, &v->n, s);
+	size_t n = v->n, at = array_remove(v->by_gfn, &v->n, s);
 
 	if (v->n == n)
 		return;
@@ -182,7 +183,7 @@ static void view_drop(struct slot_view *v, const struct slot *s)
 
 static void put_by_gfn(struct slot_table *t, struct slot *s)
 {
-	put(t->by_gfn, &t->n, s, gfn_before);
+	array_insert(t->by_gfn, &t->n, s, gfn_before);
 	for (int smm = 0; smm < 2; smm++)
 		if (slot_visible(s, smm))
 			view_put(&t->view[smm], s);
@@ -195,7 +196,7 @@ int slot_table_insert(struct slot_table *t, struct slot *s, struct err *e)
 
 	if (rc)
 		return rc;
-	put(t->by_id, &n, s, id_before);
+	array_insert(t->by_id, &n, s, id_before);
 	put_by_gfn(t, s);
 	return 0;
 }
@@ -204,10 +205,10 @@ struct slot *slot_table_remove(struct slot_table *t, struct slot *s)
 {
 	size_t n = t->n;
 
-	drop(t->by_id, &n, s);
+	array_remove(t->by_id, &n, s);
 	if (n == t->n)
 		return NULL;
-	drop(t->by_gfn, &t->n, s);
+	array_remove(t->by_gfn, &t->n, s);
 	view_drop(&t->view[0], s);
 	view_drop(&t->view[1], s);
 	return s;

@@ -2,10 +2,10 @@
  *
  * Memory slots: ranges of guest physical memory, their flags, who sees them, and the rules for changing them.
  *
- * The table is the debugger's own record for both backends. It follows the memslot code as the readonly-memslot and
- * SMRAM discussions describe it: an array by descending base, a last-hit hint before a binary search, the hint moved on
- * success only; `found` told apart from `visible`. What is seen inside SMM and what outside are two such arrays, because
- * slots overlap between them only. Rules and errnos: docs/SLOTS.md.
+ * The table is the debugger's own record for both backends. It follows KVM's memslots: an array by descending base, a
+ * last-hit hint before a binary search, the hint moved on success only; `found` told apart from `visible`. What is seen
+ * inside SMM and what outside are two such arrays, because slots overlap between them only. A slot is a segment of the
+ * machine's memory: an alias, or a callback that reads it. Rules and errnos: docs/SLOTS.md.
  */
 #ifndef KVMSCOPE_CORE_MEM_MEMSLOT_H
 #define KVMSCOPE_CORE_MEM_MEMSLOT_H
@@ -15,7 +15,7 @@
 enum slot_flag {
 	SLOT_LOG_DIRTY = 1 << 0, /* as KVM_MEM_LOG_DIRTY_PAGES */
 	SLOT_READONLY = 1 << 1,	 /* as KVM_MEM_READONLY */
-	SLOT_SMRAM = 1 << 24,	 /* the seed's flag: the same as SLOT_VIS_SMM, and set exactly when that is */
+	SLOT_SMRAM = 1 << 24,	 /* a name for SLOT_VIS_SMM: set exactly when that is */
 };
 #define SLOT_FLAGS_ALL (SLOT_LOG_DIRTY | SLOT_READONLY | SLOT_SMRAM)
 
@@ -42,7 +42,7 @@ struct slot {
 	 * first gpa of that. */
 	int (*fill)(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e);
 	void *fill_ctx;
-	uint64_t *dirty[2]; /* bitmaps outside and inside SMM, one bit a page; NULL where not logged */
+	uint64_t *dirty[2]; /* bitmaps outside and inside SMM, one bit a page; NULL if not logged */
 	void *backing;	    /* the backend's own: file descriptors and mappings */
 	void *mmu;	    /* the shadow MMU's own: reverse map heads (core/mem/shadow) */
 };
@@ -96,10 +96,10 @@ struct slot_spec {
 	const char *file; /* back it with this file, NULL for fresh memory */
 	bool huge;
 	bool own;
-	uint64_t hva; /* checked for alignment and range where non-zero; normally 0: the backend picks */
+	uint64_t hva; /* checked for alignment and range if non-zero; normally 0: the backend picks */
 };
 
-/* A slot as asked for, without memory (fd -1, no alias, no bitmaps); NULL where memory is out. free() undoes it before it
+/* A slot as asked for, without memory (fd -1, no alias, no bitmaps); NULL if there is no memory. free() undoes it before it
  * is in a table; slot_free() drops its bitmaps too. */
 struct slot *slot_new(const struct slot_spec *spec);
 void slot_free(struct slot *s);

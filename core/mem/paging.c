@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * One walk of the guest's page tables. The tables are followed first, each entry judged by itself (present, reserved
- * bits); then the rights that all of them leave are held against the access; then, where asked for, accessed and dirty
+ * bits); then the rights that all of them leave are held against the access; then, if asked for, accessed and dirty
  * bits are set by compare-and-swap, and a lost race starts the walk over.
  */
 #include "core/mem/paging_bits.h"
@@ -141,8 +141,9 @@ static bool judge_entry(const struct paging *pg, struct walk *w, const struct wa
 	return true;
 }
 
-/* Follow the tables down to a leaf; false with w->fault where that ends early. */
-static bool descend(const struct paging *pg, const struct paging_mem *mem, uint64_t gva, unsigned access, struct walk *w)
+/* Follow the tables down to a leaf; false with w->fault if that ends early. */
+static bool follow_tables(const struct paging *pg, const struct paging_mem *mem, uint64_t gva, unsigned access,
+			  struct walk *w)
 {
 	uint64_t table = paging_root(pg);
 
@@ -170,7 +171,7 @@ static bool descend(const struct paging *pg, const struct paging_mem *mem, uint6
 }
 
 /* Name the first layer whose entry takes a right away. */
-static void blame(const struct paging *pg, struct walk *w, uint8_t right, const char *what)
+static void name_refusing_entry(const struct paging *pg, struct walk *w, uint8_t right, const char *what)
 {
 	const struct walk_step *s = &w->step[w->n - 1];
 
@@ -198,11 +199,11 @@ static bool key_refuses(const struct paging *pg, const struct walk *w, unsigned 
 static bool user_refused(const struct paging *pg, struct walk *w, unsigned access)
 {
 	if (!(w->rights & ACCESS_USER))
-		blame(pg, w, ACCESS_USER, "is a supervisor's (U is clear)");
+		name_refusing_entry(pg, w, ACCESS_USER, "is a supervisor's (U is clear)");
 	else if ((access & ACCESS_WRITE) && !(w->rights & ACCESS_WRITE))
-		blame(pg, w, ACCESS_WRITE, "is not writable (W is clear)");
+		name_refusing_entry(pg, w, ACCESS_WRITE, "is not writable (W is clear)");
 	else if ((access & ACCESS_FETCH) && !(w->rights & ACCESS_FETCH))
-		blame(pg, w, ACCESS_FETCH, "is not executable (NX is set)");
+		name_refusing_entry(pg, w, ACCESS_FETCH, "is not executable (NX is set)");
 	else
 		return false;
 	return true;
@@ -217,7 +218,7 @@ static bool supervisor_refused(const struct paging *pg, struct walk *w, unsigned
 		if (user_page && (pg->cr4 & CR4_SMEP))
 			why_entry(w, leaf, "is a user page, which SMEP keeps the supervisor from executing", 0);
 		else if (!(w->rights & ACCESS_FETCH))
-			blame(pg, w, ACCESS_FETCH, "is not executable (NX is set)");
+			name_refusing_entry(pg, w, ACCESS_FETCH, "is not executable (NX is set)");
 		else
 			return false;
 		return true;
@@ -225,13 +226,13 @@ static bool supervisor_refused(const struct paging *pg, struct walk *w, unsigned
 	if (user_page && (pg->cr4 & CR4_SMAP) && (!pg->ac || (access & ACCESS_IMPLICIT)))
 		why_entry(w, leaf, "is a user page, which SMAP keeps the supervisor from", 0);
 	else if ((access & ACCESS_WRITE) && !(w->rights & ACCESS_WRITE) && (pg->cr0 & CR0_WP))
-		blame(pg, w, ACCESS_WRITE, "is not writable (W is clear) and CR0.WP is set");
+		name_refusing_entry(pg, w, ACCESS_WRITE, "is not writable (W is clear) and CR0.WP is set");
 	else
 		return false;
 	return true;
 }
 
-static bool refused(const struct paging *pg, struct walk *w, uint64_t gva, unsigned access)
+static bool rights_refuse(const struct paging *pg, struct walk *w, uint64_t gva, unsigned access)
 {
 	bool rights = access & ACCESS_USER ? user_refused(pg, w, access) : supervisor_refused(pg, w, access);
 	bool key = key_refuses(pg, w, access);
@@ -244,7 +245,7 @@ static bool refused(const struct paging *pg, struct walk *w, uint64_t gva, unsig
 	return true;
 }
 
-/* Set A and D from the top down. False where an entry changed meanwhile: walk again. */
+/* Set A and D from the top down. False if an entry changed meanwhile: walk again. */
 static bool set_accessed_dirty(const struct paging *pg, const struct paging_mem *mem, unsigned access, struct walk *w)
 {
 	for (unsigned i = 0; i < w->n; i++) {
@@ -271,7 +272,7 @@ static bool set_accessed_dirty(const struct paging *pg, const struct paging_mem 
 	return true;
 }
 
-static void finish(const struct paging *pg, uint64_t gva, struct walk *w)
+static void set_translation(const struct paging *pg, uint64_t gva, struct walk *w)
 {
 	unsigned level = w->step[w->n - 1].level;
 
@@ -300,12 +301,12 @@ void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t
 			walk_none(gva, out);
 			return;
 		}
-		if (!descend(pg, mem, gva, access, out) || refused(pg, out, gva, access))
+		if (!follow_tables(pg, mem, gva, access, out) || rights_refuse(pg, out, gva, access))
 			return;
 		if (!set_ad || !mem->update || tries == RETRIES_MAX || set_accessed_dirty(pg, mem, access, out))
 			break;
 	}
-	finish(pg, gva, out);
+	set_translation(pg, gva, out);
 }
 
 const char *paging_entry_text(uint64_t entry, unsigned level, enum paging_mode mode, char *buf, size_t size)

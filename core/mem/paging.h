@@ -46,7 +46,7 @@ struct paging {
 	uint64_t cr0, cr3, cr4, efer;
 	bool ac;	     /* EFLAGS.AC */
 	unsigned maxphyaddr; /* 36 to 52 */
-	uint32_t pkru;	     /* used where CR4.PKE */
+	uint32_t pkru;	     /* used if CR4.PKE */
 	bool pdpte_valid;    /* PAE: pdpte[] holds the registers that the CR3 load read; else they are read by the walk */
 	uint64_t pdpte[4];
 	bool gbpages; /* 1 GiB pages exist (CPUID); else PS in a PDPTE is reserved */
@@ -58,8 +58,8 @@ const char *paging_mode_name(enum paging_mode m); /* "none", "32-bit", "PAE", "4
 
 /* Guest physical memory as a table walk sees it. Both give 0 or -EFAULT (nothing there: the walk then reads all ones, as a
  * bus without a device gives, and says so); read also -ENODATA (something is there that cannot be read now: the walk ends).
- * size is 4 or 8. update is a compare-and-swap of one entry: *old is what is expected; 1 where it was different (the walk
- * starts over), -EROFS where the memory is readonly. NULL: never sets A/D. */
+ * size is 4 or 8. update is a compare-and-swap of one entry: *old is what is expected; 1 if it was different (the walk
+ * starts over), -EROFS if the memory is readonly. NULL: never sets A/D. */
 struct paging_mem {
 	void *ctx;
 	int (*read)(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry);
@@ -114,7 +114,7 @@ struct guest_mapping {
 };
 /* Call fn for each present leaf whose range meets [first, last], ascending, without touching anything; fn returns non-zero
  * to stop. A table that the same walk has open already (self-reference) is followed as the hardware would. Returns fn's
- * value, 0 at the end, -ENODATA if a table cannot be read now. poll, where not NULL, is asked now and then and a non-zero
+ * value, 0 at the end, -ENODATA if a table cannot be read now. poll, if not NULL, is asked now and then and a non-zero
  * answer ends the enumeration with it. */
 int paging_enumerate(const struct paging *pg, const struct paging_mem *mem, uint64_t first, uint64_t last,
 		     int (*fn)(void *arg, const struct guest_mapping *m), void *arg, int (*poll)(void *arg));

@@ -11,7 +11,7 @@
 #define PTE_ADDRESS 0x000ffffffffff000ull
 #define RIGHTS_ALL (ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER)
 
-/* Bits hi to lo, inclusive; 0 where hi < lo. */
+/* Bits hi to lo, inclusive; 0 if hi < lo. */
 static inline uint64_t bits_mask(unsigned hi, unsigned lo)
 {
 	return hi < lo ? 0 : (hi == 63 ? ~0ull : (1ull << (hi + 1)) - 1) & ~((1ull << lo) - 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Every present mapping of the guest's tables within a range, in ascending order. Whole tables are looked at in place
- * where the memory can offer that; an entry is loaded once, since a running guest may change it. Depth is bounded by the
+ * if the memory can offer that; an entry is loaded once, since a running guest may change it. Depth is bounded by the
  * number of levels, whatever the tables point to.
  */
 #include "core/mem/paging_bits.h"
@@ -18,7 +18,7 @@ struct enumeration {
 	uint64_t reserved[6][2]; /* by level and leaf */
 };
 
-/* 0, or -ENODATA if it cannot be read now. All ones where no memory is. */
+/* 0, or -ENODATA if it cannot be read now. All ones if no memory is there. */
 static int load_entry(const struct enumeration *en, const void *table, uint64_t gpa, unsigned index, uint64_t *entry)
 {
 	bool narrow = en->pg->mode == PAGING_32BIT;
@@ -37,7 +37,7 @@ static int load_entry(const struct enumeration *en, const void *table, uint64_t 
 	return rc == -ENODATA ? rc : 0;
 }
 
-static int report(const struct enumeration *en, unsigned level, uint64_t linear, uint64_t entry, uint8_t rights)
+static int report_leaf(const struct enumeration *en, unsigned level, uint64_t linear, uint64_t entry, uint8_t rights)
 {
 	struct guest_mapping m = {
 	    .gva = paging_sign_extend(en->pg, linear),
@@ -76,7 +76,7 @@ static int enumerate_table(const struct enumeration *en, unsigned level, uint64_
 		if (entry & en->reserved[level][leaf])
 			continue;
 		if (leaf)
-			rc = report(en, level, linear, entry, left);
+			rc = report_leaf(en, level, linear, entry, left);
 		else
 			rc = enumerate_table(
 			    en, level - 1, entry & (en->pg->mode == PAGING_32BIT ? 0xfffff000 : PTE_ADDRESS), linear, left);

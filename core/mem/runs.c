@@ -45,7 +45,7 @@ static bool add_run(struct xlate_runs *r, uint64_t gva, uint64_t gpa, size_t len
 }
 
 /* One mapping; non-zero ends the enumeration: a hole, or the end. */
-static int collect(void *arg, const struct guest_mapping *m)
+static int add_mapping(void *arg, const struct guest_mapping *m)
 {
 	struct collector *c = arg;
 	uint64_t offset = c->next - m->gva, room = m->page_size - offset, left = c->last - c->next + 1;
@@ -94,7 +94,7 @@ int xlate_runs(const struct xlate_env *env, uint64_t gva, size_t len, bool write
 		c.nomem = whole && !add_run(&runs, gva, gva, len);
 		c.next = end;
 	} else {
-		int done = paging_enumerate(&pg, &env->mem, gva, c.last, collect, &c, NULL);
+		int done = paging_enumerate(&pg, &env->mem, gva, c.last, add_mapping, &c, NULL);
 
 		whole = done > 0 && !c.nomem && (c.next == c.last + 1);
 	}

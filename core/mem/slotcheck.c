@@ -30,7 +30,7 @@ static void free_id(const struct slot_table *t, char *buf, size_t size)
 }
 
 /* Where a slot of this size may end at the latest, or how large one may be at all. */
-static void fitting(const struct slot_limits *l, uint64_t bytes, char *buf, size_t size)
+static void fitting_size(const struct slot_limits *l, uint64_t bytes, char *buf, size_t size)
 {
 	uint64_t most = l->max_pages << PAGE_SHIFT < l->gpa_limit ? l->max_pages << PAGE_SHIFT : l->gpa_limit;
 
@@ -63,7 +63,7 @@ static int bad_flags(const struct slot_spec *to, struct err *e)
 	return 0;
 }
 
-static int unaligned(uint32_t id, const char *name, uint64_t value, struct err *e)
+static int unaligned_error(uint32_t id, const char *name, uint64_t value, struct err *e)
 {
 	uint64_t down = value & ~PAGE_OFFSET_MASK, up = down + PAGE_SIZE_4K;
 	char next[64];
@@ -87,7 +87,7 @@ static int bad_alignment(const struct slot_spec *to, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(part); i++)
 		if (part[i].value & PAGE_OFFSET_MASK)
-			return unaligned(to->id, part[i].name, part[i].value, e);
+			return unaligned_error(to->id, part[i].name, part[i].value, e);
 	return 0;
 }
 
@@ -113,7 +113,7 @@ static int bad_id(const struct slot_table *t, const struct slot_spec *to, struct
 		    e, -EINVAL,
 		    "slot %u" WHY
 		    "address space %u is not there: number %#x names it in bits 31:16, and the last on this host is "
-		    "%u" TRY "id %u, with -visible smm where only SMM is to see it",
+		    "%u" TRY "id %u, with -visible smm if only SMM is to see it",
 		    to->id, as, to->id, l->address_spaces - 1, id);
 	if (as)
 		return err_set(e, -EINVAL,
@@ -131,7 +131,7 @@ static int bad_range(const struct slot_limits *l, const struct slot_spec *to, st
 {
 	char next[64];
 
-	fitting(l, to->size, next, sizeof(next));
+	fitting_size(l, to->size, next, sizeof(next));
 	if (to->gpa + to->size < to->gpa)
 		return err_set_at(e, -EINVAL, ERR_SPACE_GPA, to->gpa,
 				  "slot %u" WHY "gpa %#llx and size %#llx run past 2^64" TRY "%s", to->id, (ull)to->gpa,
@@ -151,7 +151,7 @@ bool slot_flip_needed(const struct slot *old, uint32_t new_flags)
 }
 
 /* A slot keeps the host memory that it was made with: another hva, a file, or pages of 2 MiB would be other memory. */
-static int other_memory(const struct slot *old, const struct slot_spec *to, struct err *e)
+static int check_same_memory(const struct slot *old, const struct slot_spec *to, struct err *e)
 {
 	if (to->hva && to->hva != old->hva)
 		return err_set_at(e, -EINVAL, ERR_SPACE_HVA, to->hva,
@@ -172,17 +172,17 @@ static int classify_existing(const struct slot_table *t, struct slot_change *c, 
 {
 	const struct slot_spec *to = &c->to;
 	const struct slot *old = c->old;
-	char other[80];
-	int rc = other_memory(old, to, e);
+	char free_ids[80];
+	int rc = check_same_memory(old, to, e);
 
 	if (rc)
 		return rc;
-	free_id(t, other, sizeof(other));
+	free_id(t, free_ids, sizeof(free_ids));
 	if (to->size != old->size)
 		return err_set(e, -EINVAL,
 			       "slot %u" WHY "it is there with size %#llx at gpa 0x%llx and cannot become %#llx" TRY
 			       "slot del %u, then slot add (its bytes are gone then), or %s",
-			       to->id, (ull)old->size, (ull)old->gpa, (ull)to->size, to->id, other);
+			       to->id, (ull)old->size, (ull)old->gpa, (ull)to->size, to->id, free_ids);
 	if (slot_flip_needed(old, to->flags))
 		return err_set(e, -EINVAL,
 			       "slot %u" WHY
@@ -210,7 +210,7 @@ static const struct slot *overlap_in(const struct slot_view *v, const struct slo
 		else
 			lo = mid + 1;
 	}
-	/* Slots of one view do not overlap, so only this one and, where this one is the slot itself, the next can meet it.
+	/* Slots of one view do not overlap, so only this one and, if this one is the slot itself, the next can meet it.
 	 */
 	for (size_t i = lo; i < v->n && i < lo + 2; i++) {
 		const struct slot *s = v->by_gfn[i];
@@ -221,7 +221,7 @@ static const struct slot *overlap_in(const struct slot_view *v, const struct slo
 	return NULL;
 }
 
-static const struct slot *overlap(const struct slot_table *t, const struct slot_spec *to)
+static const struct slot *overlapping_slot(const struct slot_table *t, const struct slot_spec *to)
 {
 	const struct slot *s = NULL;
 
@@ -232,7 +232,7 @@ static const struct slot *overlap(const struct slot_table *t, const struct slot_
 	return s;
 }
 
-static bool within(const struct slot_limits *l, uint64_t gpa, uint64_t size)
+static bool within_limits(const struct slot_limits *l, uint64_t gpa, uint64_t size)
 {
 	return size <= l->gpa_limit && gpa <= l->gpa_limit - size;
 }
@@ -243,8 +243,8 @@ static bool free_from(const struct slot_table *t, const struct slot_spec *to, ui
 	struct slot_spec at = *to;
 	const struct slot *s;
 
-	for (at.gpa = from; within(&t->limits, at.gpa, at.size); at.gpa = s->gpa + s->size) {
-		s = overlap(t, &at);
+	for (at.gpa = from; within_limits(&t->limits, at.gpa, at.size); at.gpa = s->gpa + s->size) {
+		s = overlapping_slot(t, &at);
 		if (!s) {
 			*gpa = at.gpa;
 			return true;
@@ -266,8 +266,8 @@ static size_t n_overlaps(const struct slot_table *t, const struct slot_spec *to)
 }
 
 /* What somebody can do whose request meets s, and n slots in all: a place of its own, above or else below, or them away. */
-static void make_way(const struct slot_table *t, const struct slot_change *c, const struct slot *s, size_t n, char *buf,
-		     size_t size)
+static void suggest_place(const struct slot_table *t, const struct slot_change *c, const struct slot *s, size_t n, char *buf,
+			  size_t size)
 {
 	uint64_t gpa;
 	int len = 0;
@@ -278,7 +278,7 @@ static void make_way(const struct slot_table *t, const struct slot_change *c, co
 		len = snprintf(buf, size, "slot move %u 0x%llx first", c->to.id, (ull)gpa);
 	else
 		len = snprintf(buf, size, "gpa 0x%llx, which is free", (ull)gpa);
-	if (!s->own && within(&t->limits, c->to.gpa, c->to.size))
+	if (!s->own && within_limits(&t->limits, c->to.gpa, c->to.size))
 		snprintf(buf + len, size - (size_t)len, n > 1 ? "%sslot del %u and the others" : "%sslot del %u",
 			 len ? ", or " : "", s->id);
 	else if (!len)
@@ -288,14 +288,14 @@ static void make_way(const struct slot_table *t, const struct slot_change *c, co
 static int bad_overlap(const struct slot_table *t, const struct slot_change *c, struct err *e)
 {
 	const struct slot_spec *to = &c->to;
-	const struct slot *s = overlap(t, to);
+	const struct slot *s = overlapping_slot(t, to);
 	char next[160], more[32] = "";
 	size_t n;
 
 	if (!s)
 		return 0;
 	n = n_overlaps(t, to);
-	make_way(t, c, s, n, next, sizeof(next));
+	suggest_place(t, c, s, n, next, sizeof(next));
 	if (n > 1)
 		snprintf(more, sizeof(more), " and %zu more", n - 1);
 	return err_set_at(
@@ -306,7 +306,7 @@ static int bad_overlap(const struct slot_table *t, const struct slot_change *c, 
 }
 
 /* Fill in what the request leaves open: visibility, and the flag that says the same. */
-static void normalise(struct slot_spec *to, const struct slot *old)
+static void fill_defaults(struct slot_spec *to, const struct slot *old)
 {
 	if (to->flags & SLOT_SMRAM)
 		to->vis = SLOT_VIS_SMM;
@@ -317,7 +317,7 @@ static void normalise(struct slot_spec *to, const struct slot *old)
 }
 
 /* "0, 1 and 5 more": the first ids, without those that the debugger keeps for itself. "" for none. */
-static void ids_there(const struct slot_table *t, char *buf, size_t size)
+static void list_ids(const struct slot_table *t, char *buf, size_t size)
 {
 	size_t shown = 0, more = 0;
 	int n = 0;
@@ -337,22 +337,22 @@ static void ids_there(const struct slot_table *t, char *buf, size_t size)
 
 int slot_missing(const struct slot_table *t, int code, const char *what, uint32_t id, struct err *e)
 {
-	char there[128];
+	char ids[128];
 
-	ids_there(t, there, sizeof(there));
-	if (!*there)
+	list_ids(t, ids, sizeof(ids));
+	if (!*ids)
 		return err_set(e, code, "%s %u" WHY "there is no slot %u, nor any other" TRY "slot add", what, id, id);
 	return err_set(e, code, "%s %u" WHY "there is no slot %u, only %s" TRY "one of these, or info slots", what, id, id,
-		       there);
+		       ids);
 }
 
 static int check_gpa_limit(const struct slot_limits *l, const struct slot_spec *to, struct err *e)
 {
 	char next[64];
 
-	if (within(l, to->gpa, to->size))
+	if (within_limits(l, to->gpa, to->size))
 		return 0;
-	fitting(l, to->size, next, sizeof(next));
+	fitting_size(l, to->size, next, sizeof(next));
 	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, to->gpa,
 			  "slot %u" WHY "gpa 0x%llx to %#llx runs past the end of physical addresses, the last is %#llx" TRY
 			  "%s",
@@ -375,7 +375,7 @@ int slot_check(const struct slot_table *t, const struct slot_spec *to, struct sl
 	if (rc)
 		return rc;
 	c.old = slot_by_id(t, to->id);
-	normalise(&c.to, c.old);
+	fill_defaults(&c.to, c.old);
 	if (!to->size && !c.old)
 		rc = slot_missing(t, -EINVAL, "delete slot", to->id, e);
 	else if (!to->size)

@@ -198,20 +198,20 @@ static int io_exit(const struct xlate_env *env, const struct xlate_io *io, void 
 	int rc = 0;
 
 	while (left && !rc) {
-		unsigned piece = left < 8 ? left : 8;
+		unsigned chunk = left < 8 ? left : 8;
 
 		if (env->mmio)
-			rc = env->mmio(env->mmio_ctx, gpa, piece, at, write);
+			rc = env->mmio(env->mmio_ctx, gpa, chunk, at, write);
 		else if (!write)
-			memset(at, 0xff, piece);
-		at += piece;
-		gpa += piece;
-		left -= piece;
+			memset(at, 0xff, chunk);
+		at += chunk;
+		gpa += chunk;
+		left -= chunk;
 	}
 	return rc;
 }
 
-/* Without somebody to take the exit, a device answers only where side effects are wanted. */
+/* Without somebody to take the exit, a device answers only if side effects are wanted. */
 static int io_device(const struct xlate_env *env, const struct xlate_io *io, void *data, bool write)
 {
 	uint8_t *at = data;
@@ -219,15 +219,15 @@ static int io_device(const struct xlate_env *env, const struct xlate_io *io, voi
 	if (env->mmio || !env->side_effects)
 		return io_exit(env, io, data, write);
 	for (uint32_t done = 0; done < io->len;) {
-		unsigned piece = io->len - done < 8 ? io->len - done : 8;
+		unsigned chunk = io->len - done < 8 ? io->len - done : 8;
 
-		(void)board_mmio(env->board, io->gpa + done, piece, at + done, write);
-		done += piece;
+		(void)board_mmio(env->board, io->gpa + done, chunk, at + done, write);
+		done += chunk;
 	}
 	return 0;
 }
 
-static void classify(const struct xlate_env *env, const struct tlb_entry *t, bool write, struct xlate_io *io)
+static void classify_target(const struct xlate_env *env, const struct tlb_entry *t, bool write, struct xlate_io *io)
 {
 	struct slot *s = env->cache ? gfn_cache_slot(env->cache, env->slots, t->gpa, env->smm)
 				    : slot_lookup(env->slots, t->gpa, env->smm, NULL);
@@ -283,7 +283,7 @@ int tlb_to_io(const struct xlate_env *env, const struct xlate_tlb *tlb, unsigned
 		struct xlate_io *io = &list.io[list.n++];
 		int rc;
 
-		classify(env, &tlb->entry[i], list.write, io);
+		classify_target(env, &tlb->entry[i], list.write, io);
 		rc = atomic ? check_atomic(io, e) : 0;
 		if (rc)
 			return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The one-step-at-a-time translation pipeline of the readonly-memslot discussion:
+ * The translation pipeline, one step at a time:
  *
  *     gva_to_tlb(gva, len, access)  →  at most two (gpa, len), or a guest fault
  *     tlb_to_io(tlb, atomic)        →  at most two I/O entries: slot memory, a ROM write, a device, an MMIO exit
@@ -56,7 +56,7 @@ struct xlate_io {
 	enum io_kind kind;
 	struct slot *slot; /* RAM and ROM; NULL for the others */
 	uint64_t gpa;
-	uint64_t page;	      /* page index in the slot; the gfn where there is none */
+	uint64_t page;	      /* page index in the slot; the gfn if there is none */
 	uint32_t offset, len; /* within that page */
 	const char *device;   /* name of the device's window, IO_DEVICE */
 	int (*fn)(const struct xlate_env *env, const struct xlate_io *io, void *data, bool write);

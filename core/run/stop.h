@@ -27,7 +27,7 @@ enum stop_reason {
 	STOP_EXIT,	  /* the guest asked the board to end: .exit_code */
 	STOP_ERROR,	  /* the host could not go on: .error says */
 };
-const char *stop_reason_name(enum stop_reason r); /* as in commands.md: "step", "fault-stage", … */
+const char *stop_reason_name(enum stop_reason r); /* as records have it: "step", "fault-stage", … */
 
 /* What the MMU did to its own tables: on kvm a tracepoint's record, on soft told by the model itself. */
 enum mmu_kind {

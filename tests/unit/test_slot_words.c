@@ -107,7 +107,7 @@ static const struct add_case adds[] = {
      -EINVAL,
      "error: slot add 65541: address space 1 is not there: number 0x10005 names it in bits 31:16, and the last on this host "
      "is "
-     "0; try id 5, with -visible smm where only SMM is to see it",
+     "0; try id 5, with -visible smm if only SMM is to see it",
      {AT(0x200000, 0x1000), .vis = SLOT_VIS_SMM}},
     {{.id = 32764, .gpa = 0x200000, .size = 0x1000},
      -EINVAL,

@@ -150,7 +150,7 @@ int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e);
 void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
 extern const struct machine_looks kvm_looks;
 int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
-void kvm_inspect_hold(struct machine *m, bool on);
+void kvm_share_reads(struct machine *m, bool on);
 
 /* hpa.c */
 int kvm_hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e);

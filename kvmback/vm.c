@@ -362,7 +362,7 @@ const struct machine_ops kvm_backend = {
     .mmu_events = kvm_mmu_events,
     .looks = &kvm_looks,
     .rmap_each = kvm_rmap_each,
-    .inspect_hold = kvm_inspect_hold,
+    .share_reads = kvm_share_reads,
     .fault_catch = kvm_fault_catch,
     .fault_stages = kvm_fault_stages,
 };

@@ -62,9 +62,10 @@ static int gva2gpa(struct call *c, struct err *e)
 	struct xlate_env env;
 	struct walk w;
 	uint64_t gva;
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int ret = one_address(c, "gva", &gva, e);
 
-	if (ret || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
+	if (ret || (ret = machine_look_begin(c->s->d.m, &hold, e)) || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
 		return ret;
 	paging_walk(&env.pg, &env.mem, gva, ACCESS_READ, false, &w);
 	if (w.fault.present)
@@ -139,9 +140,10 @@ static int xlate(struct call *c, struct err *e)
 	struct xlate_iolist io = {0};
 	struct xlate_tlb tlb;
 	struct xlate_env env;
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int ret = xlate_args(c, &x, e);
 
-	if (ret || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)) ||
+	if (ret || (ret = machine_look_begin(c->s->d.m, &hold, e)) || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)) ||
 	    (ret = gva_to_tlb(&env, x.gva, (uint32_t)x.len, x.access, x.phys, &tlb, e)))
 		return ret;
 	if (!tlb.fault.present && (ret = tlb_to_io(&env, &tlb, x.access, x.atomic, &io, e)))
@@ -189,9 +191,11 @@ static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const
 	struct xlate_env env;
 	uint64_t first, last;
 	struct args a;
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int ret = args_init(&a, c, e);
 
-	if (ret || (ret = mmu_range(&a, &first, &last, e)) || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
+	if (ret || (ret = mmu_range(&a, &first, &last, e)) || (ret = machine_look_begin(c->s->d.m, &hold, e)) ||
+	    (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
 		return ret;
 	ret = paging_enumerate(&env.pg, &env.mem, first, last, fn, g, poll_interrupt);
 	if (ret == -EINTR)

@@ -311,9 +311,12 @@ int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access
 		 struct err *e)
 {
 	struct walker k = {.m = m, .vcpu = vcpu, .access = access, .gva = gva, .p = p};
-	int ret = machine_env(m, vcpu, &k.env, e);
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	int ret = machine_look_begin(m, &hold, e);
 	struct value d;
 
+	if (!ret)
+		ret = machine_env(m, vcpu, &k.env, e);
 	if (ret)
 		return ret;
 	d = v_dict(p, 18);

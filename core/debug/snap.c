@@ -412,13 +412,11 @@ static int take_memory(struct snap *s, struct machine *m, struct err *e)
 		snprintf(s->missing[DIFF_MEMORY], sizeof(s->missing[0]), "%.80s: %.110s", why.what, why.why);
 		return 0;
 	}
-	if (rc) {
+	if (rc && e)
 		*e = why;
-		return rc;
-	}
-	if (s->n_mem)
+	if (!rc && s->n_mem)
 		qsort(s->mem, s->n_mem, sizeof(s->mem[0]), mem_cmp);
-	return 0;
+	return rc;
 }
 
 int snap_take(struct machine *m, bool with_memory, struct snap **out, struct err *e)
@@ -427,15 +425,18 @@ int snap_take(struct machine *m, bool with_memory, struct snap **out, struct err
 
 	if (!s)
 		return err_nomem(e, "snapshot");
-	int rc = take_slots(s, m, e);
-	machine_inspect_hold(m, true);
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	int rc = machine_look_begin(m, &hold, e);
+	if (!rc)
+		rc = take_slots(s, m, e);
+	machine_share_reads(m, true);
 	if (!rc)
 		rc = take_shadow(s, m, e);
 	if (!rc)
 		rc = take_rmaps(s, m, e);
 	if (!rc)
 		rc = take_mmio(s, m, e);
-	machine_inspect_hold(m, false);
+	machine_share_reads(m, false);
 	if (!rc)
 		rc = take_regs(s, m, e);
 	if (!rc && with_memory)

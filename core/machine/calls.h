@@ -27,6 +27,7 @@ enum machine_ask {
  * nothing to call; `name`, which is always there, if the wrapper does without it. */
 #define MACHINE_CALLS(X)                                                                                                    \
 	X(facts, "info kvm", 0, name, ASK_ALWAYS)                                                                           \
+	X(look_begin, "look at the machine", 0, get_regs, ASK_LIVE_VCPU)                                                    \
 	X(slot_add, "slot add", NEEDS(SLOTS), slot_change, ASK_IDLE)                                                        \
 	X(slot_delete, "slot del", NEEDS(SLOTS), slot_change, ASK_IDLE)                                                     \
 	X(slot_move, "slot move", NEEDS(SLOTS), slot_change, ASK_IDLE)                                                      \

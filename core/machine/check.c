@@ -132,6 +132,11 @@ int machine_begin(struct machine *m, enum machine_call call, struct machine_hold
 	return rc;
 }
 
+int machine_look_begin(struct machine *m, struct machine_hold *h, struct err *e)
+{
+	return machine_begin(m, CALL_look_begin, h, e);
+}
+
 void machine_hold(struct machine *m, struct machine_hold *h)
 {
 	bool taken = m->ops->walk_lock && m->ops->walk_lock(m);

@@ -22,16 +22,11 @@ const struct machine_call_row *machine_call_row(enum machine_call call);
  * is there; -EBUSY: the guest runs, or a vCPU is parked. words NULL: the row's. */
 int machine_check(const struct machine *m, enum machine_call call, const char *words, struct err *e) MUST_USE;
 
-/* The same, and then what is looked at stands still until machine_end(): while the guest runs, under the backend's walk
+/* The same, and then what is looked at stands still until the hold ends: while the guest runs, under the backend's walk
  * lock, unless this thread holds it already (it is inside the run). */
-struct machine_hold {
-	struct machine *m; /* NULL: no lock is held */
-};
 int machine_begin(struct machine *m, enum machine_call call, struct machine_hold *h, struct err *e) MUST_USE;
-void machine_end(struct machine_hold *h);
 /* Take the walk lock in any run state, for what must not be torn by another thread's look. */
 void machine_hold(struct machine *m, struct machine_hold *h);
-#define _cleanup_hold_ __attribute__((cleanup(machine_end)))
 
 int machine_check_vcpu(const struct machine *m, unsigned vcpu, const char *what, struct err *e) MUST_USE; /* -EINVAL */
 int machine_check_range(uint64_t first, uint64_t last, const char *what, struct err *e) MUST_USE;	  /* -EINVAL */

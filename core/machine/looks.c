@@ -68,8 +68,8 @@ int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
 	return rc;
 }
 
-void machine_inspect_hold(struct machine *m, bool on)
+void machine_share_reads(struct machine *m, bool on)
 {
-	if (m->ops->inspect_hold)
-		m->ops->inspect_hold(m, on);
+	if (m->ops->share_reads)
+		m->ops->share_reads(m, on);
 }

@@ -68,6 +68,16 @@ int machine_check_idle(const struct machine *m, const char *what, struct err *e)
 int machine_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
 		  struct err *e) MUST_USE;
 
+/* A look of several steps (an environment, walks in it, lists of what they met) at a guest that may be running: between
+ * begin and the end of the scope that has the hold it does not change. -EBUSY if it runs and this backend cannot answer
+ * then. */
+struct machine_hold {
+	struct machine *m; /* NULL: no lock is held */
+};
+int machine_look_begin(struct machine *m, struct machine_hold *h, struct err *e) MUST_USE;
+void machine_end(struct machine_hold *h);
+#define _cleanup_hold_ _cleanup_(machine_end)
+
 /* Slots. The steps a change took, in words ("KVM_SET_USER_MEMORY_REGION slot 1: delete", …). */
 #define SLOT_STEPS_MAX 8
 struct slot_steps {
@@ -208,7 +218,7 @@ typedef int rmap_fn(void *arg, const struct rmap_info *row);
 int machine_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e) MUST_USE;
 
 /* Between on and off, while nothing runs, several of the above may share what they read. */
-void machine_inspect_hold(struct machine *m, bool on);
+void machine_share_reads(struct machine *m, bool on);
 
 /* Fault stepping. A vCPU may stand inside a fault: then registers and slots must not be asked of the kernel's ioctls, and
  * the backend serves or refuses (-EBUSY, with the reason) accordingly. */

@@ -76,7 +76,7 @@ struct machine_ops {
 	const struct machine_looks *looks; /* O: looks.h */
 	/* O: else by rmap_all */
 	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
-	void (*inspect_hold)(struct machine *m, bool on); /* O */
+	void (*share_reads)(struct machine *m, bool on); /* O */
 
 	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);

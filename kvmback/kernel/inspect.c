@@ -140,7 +140,7 @@ int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
 	return rc ? rc : kview_rmap_each(k, fn, arg, e);
 }
 
-void kvm_inspect_hold(struct machine *m, bool on)
+void kvm_share_reads(struct machine *m, bool on)
 {
 	struct kview *k;
 

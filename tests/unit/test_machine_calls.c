@@ -31,6 +31,13 @@ static int do_facts(struct machine *m, struct err *e)
 	return machine_facts(m, fact, NULL, e);
 }
 
+static int do_look_begin(struct machine *m, struct err *e)
+{
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+
+	return machine_look_begin(m, &hold, e);
+}
+
 static int do_slot_add(struct machine *m, struct err *e)
 {
 	struct slot_spec spec = {.id = 7, .gpa = 0x70000, .size = 0x1000};
@@ -364,56 +371,60 @@ enum kind {
 	PLANS,	 /* asks whether something could be stopped at */
 };
 
-static const struct {
+struct expectation {
 	enum kind kind;
 	int (*call)(struct machine *m, struct err *e);
 	bool lacking; /* the fake machine does not have the operation */
-} expected[MACHINE_CALL_COUNT] = {[CALL_facts] = {WORDS, do_facts},
-				  [CALL_slot_add] = {CHANGES, do_slot_add},
-				  [CALL_slot_delete] = {CHANGES, do_slot_delete},
-				  [CALL_slot_move] = {CHANGES, do_slot_move},
-				  [CALL_slot_flags] = {CHANGES, do_slot_flags},
-				  [CALL_slot_dirty] = {STANDS, do_slot_dirty},
-				  [CALL_slot_dirty_views] = {STANDS, do_slot_dirty_views},
-				  [CALL_slot_dirty_clear] = {CHANGES, do_slot_dirty_clear},
-				  [CALL_slot_dirty_set] = {CHANGES, do_slot_dirty_set},
-				  [CALL_slot_list] = {LOOKS, do_slot_list},
-				  [CALL_slot_info] = {LOOKS, do_slot_info},
-				  [CALL_read] = {LOOKS, do_read},
-				  [CALL_write] = {CHANGES, do_write},
-				  [CALL_write_pages] = {CHANGES, do_write_pages},
-				  [CALL_read_gva] = {LOOKS, do_read_gva},
-				  [CALL_write_gva] = {CHANGES, do_write_gva},
-				  [CALL_env] = {LOOKS, do_env},
-				  [CALL_memop] = {LOOKS, do_memop},
-				  [CALL_memop_write] = {CHANGES, do_memop_write},
-				  [CALL_memop_inject] = {CHANGES, do_memop_inject},
-				  [CALL_hva] = {LOOKS, do_hva},
-				  [CALL_hpa] = {LOOKS, do_hpa},
-				  [CALL_get_regs] = {LOOKS, do_get_regs},
-				  [CALL_set_regs] = {CHANGES, do_set_regs},
-				  [CALL_inject] = {CHANGES, do_inject},
-				  [CALL_smi] = {CHANGES, do_smi},
-				  [CALL_smbase] = {LOOKS, do_smbase},
-				  [CALL_set_smbase] = {CHANGES, do_set_smbase, true},
-				  [CALL_reset] = {CHANGES, do_reset},
-				  [CALL_run] = {RUNS, do_run},
-				  [CALL_run_job] = {RUNS, do_run_job},
-				  [CALL_start] = {RUNS, do_start},
-				  [CALL_replay] = {CHANGES, do_replay, true},
-				  [CALL_check_watch] = {PLANS, do_check_watch},
-				  [CALL_plant] = {RUNS, do_plant},
-				  [CALL_unplant] = {RUNS, do_unplant},
-				  [CALL_catch] = {RUNS, do_catch},
-				  [CALL_mmu_catch] = {RUNS, do_mmu_catch},
-				  [CALL_mmu_events] = {STANDS, do_mmu_events},
-				  [CALL_fault_catch] = {RUNS, do_fault_catch},
-				  [CALL_fault_step] = {RUNS, do_fault_step},
-				  [CALL_fault_stages] = {STANDS, do_fault_stages},
-				  [CALL_rmap_each] = {LOOKS, do_rmap_each},
+};
+
+static const struct expectation expected[MACHINE_CALL_COUNT] = {
 #define LOOK(name, words, needs, list, shape) [CALL_##name] = {LOOKS, do_##name},
-				  MACHINE_LOOK_LIST(LOOK)
+    MACHINE_LOOK_LIST(LOOK)
 #undef LOOK
+	[CALL_facts] = {WORDS, do_facts},
+    [CALL_look_begin] = {LOOKS, do_look_begin},
+    [CALL_slot_add] = {CHANGES, do_slot_add},
+    [CALL_slot_delete] = {CHANGES, do_slot_delete},
+    [CALL_slot_move] = {CHANGES, do_slot_move},
+    [CALL_slot_flags] = {CHANGES, do_slot_flags},
+    [CALL_slot_dirty] = {STANDS, do_slot_dirty},
+    [CALL_slot_dirty_views] = {STANDS, do_slot_dirty_views},
+    [CALL_slot_dirty_clear] = {CHANGES, do_slot_dirty_clear},
+    [CALL_slot_dirty_set] = {CHANGES, do_slot_dirty_set},
+    [CALL_slot_list] = {LOOKS, do_slot_list},
+    [CALL_slot_info] = {LOOKS, do_slot_info},
+    [CALL_read] = {LOOKS, do_read},
+    [CALL_write] = {CHANGES, do_write},
+    [CALL_write_pages] = {CHANGES, do_write_pages},
+    [CALL_read_gva] = {LOOKS, do_read_gva},
+    [CALL_write_gva] = {CHANGES, do_write_gva},
+    [CALL_env] = {LOOKS, do_env},
+    [CALL_memop] = {LOOKS, do_memop},
+    [CALL_memop_write] = {CHANGES, do_memop_write},
+    [CALL_memop_inject] = {CHANGES, do_memop_inject},
+    [CALL_hva] = {LOOKS, do_hva},
+    [CALL_hpa] = {LOOKS, do_hpa},
+    [CALL_get_regs] = {LOOKS, do_get_regs},
+    [CALL_set_regs] = {CHANGES, do_set_regs},
+    [CALL_inject] = {CHANGES, do_inject},
+    [CALL_smi] = {CHANGES, do_smi},
+    [CALL_smbase] = {LOOKS, do_smbase},
+    [CALL_set_smbase] = {CHANGES, do_set_smbase, true},
+    [CALL_reset] = {CHANGES, do_reset},
+    [CALL_run] = {RUNS, do_run},
+    [CALL_run_job] = {RUNS, do_run_job},
+    [CALL_start] = {RUNS, do_start},
+    [CALL_replay] = {CHANGES, do_replay, true},
+    [CALL_check_watch] = {PLANS, do_check_watch},
+    [CALL_plant] = {RUNS, do_plant},
+    [CALL_unplant] = {RUNS, do_unplant},
+    [CALL_catch] = {RUNS, do_catch},
+    [CALL_mmu_catch] = {RUNS, do_mmu_catch},
+    [CALL_mmu_events] = {STANDS, do_mmu_events},
+    [CALL_fault_catch] = {RUNS, do_fault_catch},
+    [CALL_fault_step] = {RUNS, do_fault_step},
+    [CALL_fault_stages] = {STANDS, do_fault_stages},
+    [CALL_rmap_each] = {LOOKS, do_rmap_each},
 };
 
 /* ---- the machines */

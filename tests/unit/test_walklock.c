@@ -345,6 +345,63 @@ static void test_memop_while_the_guest_runs(void **state)
 	machine_destroy(run.m);
 }
 
+/* Looks of several steps see one state: what they read does not move while they hold it. */
+static void look_at(struct machine *m, uint32_t *value)
+{
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	struct spte_list sptes = {0};
+	struct rmap_list rmaps = {0};
+	struct root_list roots = {0};
+	struct regs first, second;
+	struct xlate_env env;
+	struct walk w;
+	uint32_t later;
+	struct err e = {0};
+
+	ok(machine_look_begin(m, &hold, &e), &e);
+	ok(machine_get_regs(m, 0, REGS_GPR, &first, &e), &e);
+	ok(machine_env(m, 0, &env, &e), &e);
+	paging_walk(&env.pg, &env.mem, AT, ACCESS_READ, false, &w);
+	assert_false(w.fault.present);
+	ok(machine_read(m, w.gpa, false, value, sizeof(*value), &e), &e);
+	ok(machine_sptes(m, 0, AT, AT, &sptes, &e), &e);
+	ok(machine_rmap_all(m, &rmaps, &e), &e);
+	ok(machine_roots(m, &roots, &e), &e);
+	ok(machine_read_gva(m, 0, AT, &later, sizeof(later), &e), &e);
+	ok(machine_get_regs(m, 0, REGS_GPR, &second, &e), &e);
+	assert_int_equal(later, *value);
+	assert_int_equal(first.rip, second.rip);
+	spte_list_free(&sptes);
+	rmap_list_free(&rmaps);
+	root_list_free(&roots);
+}
+
+static void test_looks_while_the_guest_runs(void **state)
+{
+	struct running run = {.m = storing_guest()};
+	uint32_t before = 0, now = 0;
+	struct err e = {0};
+	struct regs r = {.rip = CODE};
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(pthread_create(&t, NULL, run_guest, &run), 0);
+	while (!machine_running(run.m))
+		sched_yield();
+	while (now < 100000) {
+		look_at(run.m, &now);
+		assert_true(now >= before);
+		before = now;
+	}
+	assert_int_equal(machine_set_regs(run.m, 0, REGS_GPR, &r, &e), -EBUSY);
+	assert_int_equal(machine_write(run.m, AT, false, &before, 4, &e), -EBUSY);
+	machine_interrupt(run.m);
+	pthread_join(t, NULL);
+	assert_int_equal(run.stop.reason, STOP_INTERRUPTED);
+	assert_true(walk_lock_free(&soft_of(run.m)->walk));
+	machine_destroy(run.m);
+}
+
 /* The store hits a watchpoint, and the spte that it made is told by the next run before that executes anything. */
 static void test_given_back_at_every_stop(void **state)
 {
@@ -373,6 +430,7 @@ int main(void)
 	    cmocka_unit_test(test_scopes_give_back),
 	    cmocka_unit_test(test_walk_and_copy_are_one),
 	    cmocka_unit_test(test_memop_while_the_guest_runs),
+	    cmocka_unit_test(test_looks_while_the_guest_runs),
 	    cmocka_unit_test(test_given_back_at_every_stop),
 	};
 

@@ -49,6 +49,9 @@ int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_p
 	if (!rc && !slot_in_place(s, s->gpa))
 		rc = err_set(e, -EROFS, "restore memory of slot %u" WHY "%s" TRY "slot del %u", slot,
 			     s->file_backed ? "it maps a file, which is not written" : "its memory can only be read", slot);
+	if (rc)
+		return rc;
+	m->changes++;
 	for (size_t i = 0, first = 0; !rc && i < n; i++) {
 		put_page(s, &v[i]);
 		if (i + 1 < n && v[i + 1].index - v[i].index <= STRETCH_GAP)
@@ -57,7 +60,6 @@ int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_p
 				   (v[i].index - v[first].index + 1) * PAGE_SIZE_4K, e);
 		first = i + 1;
 	}
-	m->changes++;
 	return rc;
 }
 

@@ -124,8 +124,10 @@ int machine_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const str
 		rc = check_parts(parts, "write registers", e);
 	if (!rc)
 		rc = machine_check(m, CALL_set_regs, NULL, e);
+	if (rc)
+		return rc;
 	m->changes++;
-	return rc ? rc : m->ops->set_regs(m, vcpu, parts, in, e);
+	return m->ops->set_regs(m, vcpu, parts, in, e);
 }
 
 int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, struct err *e)
@@ -137,8 +139,10 @@ int machine_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f
 			     f->vector);
 	if (!rc)
 		rc = machine_check(m, CALL_inject, NULL, e);
+	if (rc)
+		return rc;
 	m->changes++;
-	return rc ? rc : m->ops->inject(m, vcpu, f, e);
+	return m->ops->inject(m, vcpu, f, e);
 }
 
 int machine_smi(struct machine *m, unsigned vcpu, struct err *e)
@@ -147,8 +151,10 @@ int machine_smi(struct machine *m, unsigned vcpu, struct err *e)
 
 	if (!rc)
 		rc = machine_check(m, CALL_smi, NULL, e);
+	if (rc)
+		return rc;
 	m->changes++;
-	return rc ? rc : m->ops->smi(m, vcpu, e);
+	return m->ops->smi(m, vcpu, e);
 }
 
 int machine_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e)
@@ -165,9 +171,10 @@ int machine_reset(struct machine *m, struct err *e)
 {
 	int rc = machine_check(m, CALL_reset, NULL, e);
 
+	if (rc)
+		return rc;
 	m->resets++;
-	if (!rc)
-		rc = m->ops->reset(m, e);
+	rc = m->ops->reset(m, e);
 	if (!rc)
 		board_reset(&m->board);
 	return rc;

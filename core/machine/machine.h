@@ -3,10 +3,11 @@
  * The machine: the one interface to a virtual machine, whoever runs it. Callers' header; backends include
  * core/machine/machine_impl.h.
  *
- * All functions are called from one thread (the debugger's), except machine_interrupt() and machine_memop(). The wrapper
- * checks arguments, run state and capability once for every backend; a missing optional operation becomes one error: "not
- * supported by this backend, because …". The vCPU is always an argument. While machine_run() is not running, every vCPU is
- * out of the guest (all-stop), or parked inside a fault (machine_parked()).
+ * All functions are called from one thread (the debugger's), except machine_interrupt(), and looks and memops that change
+ * nothing if the backend answers them while its guest runs. What each call needs (capabilities, run state) is its row in
+ * core/machine/calls.h, refused in one place with -ENOTSUP ("not supported by this backend, because …") or -EBUSY. The vCPU
+ * is always an argument. While machine_run() is not running, every vCPU is out of the guest (all-stop), or parked inside a
+ * fault (machine_parked()).
  */
 #ifndef KVMSCOPE_CORE_MACHINE_H
 #define KVMSCOPE_CORE_MACHINE_H

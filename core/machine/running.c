@@ -145,9 +145,9 @@ int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct 
 
 	if (!rc && f && !f->all)
 		rc = machine_check_range(f->first, f->last, "catch fault", e);
-	m->changes += f != NULL;
 	if (rc)
 		return rc;
+	m->changes += f != NULL;
 	run_abandon(&m->run);
 	rc = m->ops->fault_catch(m, f, e);
 	if (rc)

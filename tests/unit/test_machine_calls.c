@@ -447,9 +447,12 @@ static struct machine *filled(const struct machine_ops *ops)
 /* One call, and whether its refusal says what was tried, why not, and what to do. */
 static int ask(struct machine *m, unsigned call)
 {
+	uint64_t before = machine_changes(m) + machine_resets(m);
 	struct err e = {0};
 	int rc = expected[call].call(m, &e);
 
+	if (rc && machine_changes(m) + machine_resets(m) != before)
+		fail_msg("%s is refused, yet counted as a change", machine_call_row(call)->name);
 	if (rc && (!e.what[0] || !e.why[0] || !e.next[0]))
 		fail_msg("%s refuses without words: %s, %s, %s", machine_call_row(call)->name, e.what, e.why, e.next);
 	return rc;

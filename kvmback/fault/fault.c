@@ -34,7 +34,7 @@
 
 /* ---- what was seen */
 
-static struct fault_stage *note(struct kvm_faults *f, const char *stage, uint64_t gfn, bool known, unsigned level, bool live)
+static struct fault_stage *note(struct kvm_faults *f, enum stage stage, uint64_t gfn, bool known, unsigned level, bool live)
 {
 	struct fault_stage *s = fault_log_add(&f->log, f->who, stage, live);
 
@@ -62,7 +62,7 @@ unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
  * What else comes late (a prefetched spte, a device's answer) belongs to the fault before. */
 static bool of_no_fault(const struct trace_event *t)
 {
-	return !strcmp(t->stage, "zap") || !strcmp(t->stage, "sync") || !strcmp(t->stage, "unsync");
+	return t->stage == STAGE_ZAP || t->stage == STAGE_SYNC || t->stage == STAGE_UNSYNC;
 }
 
 /* The emulator's fetch of the instruction is part of the fault that it emulates, and so is its own walk to the address. */
@@ -90,7 +90,7 @@ static void on_trace(void *arg, const struct trace_event *t)
 	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);
 	s->fault = fault;
 	snprintf(s->detail, sizeof(s->detail), "%s", t->detail);
-	f->emulating = !strcmp(t->stage, "emulate") || (f->emulating && !t->ends);
+	f->emulating = t->stage == STAGE_EMULATE || (f->emulating && !t->ends);
 	if (t->ends)
 		f->in_fault = false;
 }
@@ -263,7 +263,7 @@ static void tell_stage(struct kvm_faults *f)
 		new_fault(f);
 	f->fresh = false;
 	f->last_rip = rip;
-	struct fault_stage *st = note(f, level ? "walk" : "page", gfn, s, level, true);
+	struct fault_stage *st = note(f, level ? STAGE_WALK : STAGE_PAGE, gfn, s, level, true);
 	snprintf(st->detail, sizeof(st->detail),
 		 level ? "the walk reads the table at gpa %#llx" : "the host page behind gpa %#llx",
 		 (unsigned long long)(gpa & ~PAGE_OFFSET_MASK));
@@ -692,8 +692,8 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 		disarm(vm->faults);
 		return rc;
 	}
-	struct fault_stage *s =
-	    note(vm->faults, "zap", filter->gva || filter->all ? 0 : filter->first, !filter->gva && !filter->all, 0, false);
+	struct fault_stage *s = note(vm->faults, STAGE_ZAP, filter->gva || filter->all ? 0 : filter->first,
+				     !filter->gva && !filter->all, 0, false);
 	snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");
 	return 0;
 }

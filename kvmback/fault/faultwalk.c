@@ -480,12 +480,17 @@ void fault_walk_again(struct fault_walk *g, struct kvcpu *v)
 
 static bool ends_fault(const struct trace_event *t)
 {
-	static const char *const names[] = {"spte", "fast-fault", "guest-fault", "emulate", "mmio", "mmio-cache"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcmp(t->stage, names[i]))
-			return true;
-	return false;
+	switch (t->stage) {
+	case STAGE_SPTE:
+	case STAGE_FAST_FAULT:
+	case STAGE_GUEST_FAULT:
+	case STAGE_EMULATE:
+	case STAGE_MMIO:
+	case STAGE_MMIO_CACHE:
+		return true;
+	default:
+		return false;
+	}
 }
 
 bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t)
@@ -514,13 +519,13 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 		return w->in_range && !w->again;
 	}
 	/* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
-	bool told = w->known && w->in_range && !t->interrupted && (!w->again || ends_fault(t) || !strcmp(t->stage, "page"));
+	bool told = w->known && w->in_range && !t->interrupted && (!w->again || ends_fault(t) || t->stage == STAGE_PAGE);
 	if (t->element && t->level) {
 		w->level = is_leaf(t->pte, t->level) || !(t->pte & PTE_P) ? 0 : t->level - 1;
 		w->rights &= t->pte;
 		w->nx |= t->pte;
 	}
-	if (!strcmp(t->stage, "fault"))
+	if (t->stage == STAGE_FAULT)
 		w->faulting = true;
 	if (ends_fault(t)) {
 		w->ended = true;

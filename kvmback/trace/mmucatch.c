@@ -26,7 +26,7 @@
 struct kvm_mmu {
 	struct mmu_filter filter[MMU_FILTERS_MAX];
 	size_t n_filters;
-	const char *stages[4];
+	enum stage stages[4];
 	size_t n_stages;
 	struct trace *trace; /* NULL: nothing is caught now */
 	struct recorded *ring[KVM_MAX_VCPUS_HERE];
@@ -55,11 +55,17 @@ static void keep(struct kvm_mmu *k, const struct mmu_event *ev)
 	k->kept[k->n++] = *ev;
 }
 
-static enum mmu_kind kind_of(const char *stage)
+/* What is told of the MMU, as stages. */
+static const struct {
+	enum mmu_kind kind;
+	enum stage stage;
+} told_stages[] = {{MMU_ZAP, STAGE_ZAP}, {MMU_UNSYNC, STAGE_UNSYNC}, {MMU_SYNC, STAGE_SYNC}, {MMU_SPTE, STAGE_SPTE}};
+
+static enum mmu_kind kind_of(enum stage stage)
 {
-	for (unsigned k = 1; k <= MMU_ALL; k <<= 1)
-		if (!strcmp(stage, mmu_kind_name((enum mmu_kind)k)))
-			return (enum mmu_kind)k;
+	for (size_t i = 0; i < ARRAY_LEN(told_stages); i++)
+		if (told_stages[i].stage == stage)
+			return told_stages[i].kind;
 	return 0;
 }
 
@@ -288,9 +294,9 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 		at += sprintf(at, "%s(gfn >= %#llx && gfn <= %#llx)", i ? " || " : "", (unsigned long long)f->first,
 			      (unsigned long long)f->last);
 	}
-	for (uint32_t i = 1; i <= MMU_ALL; i <<= 1)
-		if (kinds & i)
-			k->stages[k->n_stages++] = mmu_kind_name((enum mmu_kind)i);
+	for (size_t i = 0; i < ARRAY_LEN(told_stages); i++)
+		if (kinds & told_stages[i].kind)
+			k->stages[k->n_stages++] = told_stages[i].stage;
 	int rc = trace_open_some(&k->trace, k->stages, k->n_stages, all ? NULL : filter, true, e);
 	if (rc) {
 		k->trace = NULL;

@@ -18,7 +18,7 @@ struct rootwake {
 
 static int wake_open(struct rootwake *r, struct err *e)
 {
-	static const char *const stage[] = {"shadow-page"};
+	static const enum stage stage[] = {STAGE_SHADOW_PAGE};
 
 	memset(r->tid, 0, sizeof(r->tid));
 	/* Of the role the low bits are the level: 4 and 5 are roots, and few others. */

@@ -33,9 +33,9 @@ struct way {
 	struct shadow_result *out;
 };
 
-static int PRINTF_LIKE(5, 6) stage(struct way *w, const char *name, uint64_t gfn, unsigned level, const char *fmt, ...)
+static int PRINTF_LIKE(5, 6) stage(struct way *w, enum stage kind, uint64_t gfn, unsigned level, const char *fmt, ...)
 {
-	struct shadow_stage st = {.stage = name,
+	struct shadow_stage st = {.stage = kind,
 				  .gfn = gfn,
 				  .gfn_known = true,
 				  .level = level,
@@ -133,7 +133,7 @@ static int from_tables(struct way *w, struct spage *root)
 		return 0;
 	if (mmio_spte_is(*sptep) && mmio_from_spte(w, sptep)) {
 		uint64_t gfn = mmio_spte_gfn(*sptep);
-		if (stage(w, "mmio-match", gfn, 1, "MMIO spte %#llx", (unsigned long long)*sptep))
+		if (stage(w, STAGE_MMIO_MATCH, gfn, 1, "MMIO spte %#llx", (unsigned long long)*sptep))
 			return -EINTR;
 		mmio(w, gfn << PAGE_SHIFT | (w->gva & PAGE_OFFSET_MASK), true);
 		return 1;
@@ -153,7 +153,7 @@ static int staged_read(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 
 	if (!w->stopped)
 		w->stopped =
-		    stage(w, "walk", gpa >> PAGE_SHIFT, w->next_level, "entry at gpa %#llx", (unsigned long long)gpa);
+		    stage(w, STAGE_WALK, gpa >> PAGE_SHIFT, w->next_level, "entry at gpa %#llx", (unsigned long long)gpa);
 	if (w->next_level)
 		w->next_level--;
 	return w->stopped ? -EFAULT : w->mem->read(w->mem->ctx, gpa, size, entry);
@@ -163,8 +163,8 @@ static int staged_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, u
 {
 	static const struct {
 		uint64_t bit;
-		const char *stage;
-	} told[] = {{PTE_A, "accessed"}, {PTE_D, "dirty"}};
+		enum stage stage;
+	} told[] = {{PTE_A, STAGE_ACCESSED}, {PTE_D, STAGE_DIRTY}};
 	struct way *w = ctx;
 
 	for (unsigned i = 0; i < ARRAY_LEN(told) && !w->stopped; i++) {
@@ -196,7 +196,7 @@ static int walk_guest(struct way *w)
 		return 0;
 	w->out->kind = SHADOW_GUEST_FAULT;
 	w->out->fault = w->walk.fault;
-	return stage(w, "guest-fault", w->gva >> PAGE_SHIFT, 0, "vector %u error code %#x: %s", w->walk.fault.vector,
+	return stage(w, STAGE_GUEST_FAULT, w->gva >> PAGE_SHIFT, 0, "vector %u error code %#x: %s", w->walk.fault.vector,
 		     w->walk.fault.error_code, w->walk.why)
 		   ?: 1;
 }
@@ -287,7 +287,7 @@ static int step_down(struct way *w, struct spage *sp, struct spage **down, struc
 		if ((*down)->gfn == gfn && role_equal(&(*down)->role, &role))
 			return 0;
 	}
-	int rc = stage(w, "shadow-page", gfn, level, "%s, rights %s%s%s", role.direct ? "direct" : "of a guest table",
+	int rc = stage(w, STAGE_SHADOW_PAGE, gfn, level, "%s, rights %s%s%s", role.direct ? "direct" : "of a guest table",
 		       role.access & ACC_WRITE ? "w" : "-", role.access & ACC_USER ? "u" : "-",
 		       role.access & ACC_EXEC ? "x" : "-");
 	if (rc)
@@ -335,7 +335,7 @@ static int install(struct way *w, struct spage *sp, struct err *e)
 	uint64_t spte = spte_make(w->s, w->slot, gfn, acc, true, &protected);
 	uint64_t *head = rmap_head(w->s, gfn, w->smm, spte & SPTE_PFN_MASK, true);
 	uint64_t old = sp->spt[index];
-	int rc = stage(w, "spte", gfn, 1, "%#llx%s", (unsigned long long)spte,
+	int rc = stage(w, STAGE_SPTE, gfn, 1, "%#llx%s", (unsigned long long)spte,
 		       protected ? ", write-protected: a guest table" : "");
 
 	if (rc)
@@ -352,7 +352,7 @@ static int install(struct way *w, struct spage *sp, struct err *e)
 	if ((protected || !(acc & ACC_WRITE)) && (w->access & ACCESS_WRITE))
 		w->out->kind = SHADOW_EMULATE;
 	uint64_t n = head ? rmap_count(*head) : 0;
-	return stage(w, "rmap", gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
+	return stage(w, STAGE_RMAP, gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 static int build(struct way *w, struct spage *root, struct err *e)
@@ -375,7 +375,7 @@ static int no_slot(struct way *w, struct spage *root, struct err *e)
 	uint64_t gfn = w->walk.gpa >> PAGE_SHIFT, gen = w->s->cfg.slots->generation;
 	unsigned acc = guest_rights(w);
 	struct spage *sp = root;
-	int rc = stage(w, "mmio-cache", gfn, 0, "gva %#llx, generation %llu",
+	int rc = stage(w, STAGE_MMIO_CACHE, gfn, 0, "gva %#llx, generation %llu",
 		       (unsigned long long)(w->gva & ~PAGE_OFFSET_MASK), (unsigned long long)gen);
 
 	if (rc)
@@ -390,7 +390,7 @@ static int no_slot(struct way *w, struct spage *root, struct err *e)
 			return rc;
 	}
 	uint64_t spte = mmio_spte_make(gfn, (uint8_t)acc, gen);
-	rc = stage(w, "spte", gfn, 1, "MMIO spte %#llx", (unsigned long long)spte);
+	rc = stage(w, STAGE_SPTE, gfn, 1, "MMIO spte %#llx", (unsigned long long)spte);
 	if (rc)
 		return rc;
 	spte_drop(w->s, sp, spt_index(w->gva, 1));
@@ -409,7 +409,7 @@ static int take_fault(struct way *w, struct spage *root, struct err *e)
 		return rc < 0 ? rc : 0;
 	uint64_t gfn = w->walk.gpa >> PAGE_SHIFT;
 	w->slot = slot_lookup(w->s->cfg.slots, w->walk.gpa, w->smm, NULL);
-	rc = w->slot ? stage(w, "slot", gfn, 0, "slot %u", w->slot->id) : stage(w, "slot", gfn, 0, "none: MMIO");
+	rc = w->slot ? stage(w, STAGE_SLOT, gfn, 0, "slot %u", w->slot->id) : stage(w, STAGE_SLOT, gfn, 0, "none: MMIO");
 	if (rc)
 		return rc;
 	if (!w->slot || !w->slot->alias)
@@ -418,14 +418,14 @@ static int take_fault(struct way *w, struct spage *root, struct err *e)
 		w->out->readonly = true;
 		w->out->slot = w->slot;
 		mmio(w, w->walk.gpa, false);
-		return stage(w, "emulate", gfn, 0, "a write to READONLY slot %u", w->slot->id);
+		return stage(w, STAGE_EMULATE, gfn, 0, "a write to READONLY slot %u", w->slot->id);
 	}
 	if ((w->access & ACCESS_WRITE) && w->slot->file_backed)
 		return err_set_at(e, -EFAULT, ERR_SPACE_GPA, w->walk.gpa,
 				  "write gpa %#llx" WHY "slot %u is a file mapped PROT_READ, yet not readonly" TRY
 				  "slot flags %u +readonly",
 				  (unsigned long long)w->walk.gpa, w->slot->id, w->slot->id);
-	rc = stage(w, "page", gfn, leaf_level(&w->walk), "host page %p",
+	rc = stage(w, STAGE_PAGE, gfn, leaf_level(&w->walk), "host page %p",
 		   (void *)(w->slot->alias + ((gfn << PAGE_SHIFT) - w->slot->gpa)));
 	return rc ? rc : build(w, root, e);
 }
@@ -450,7 +450,7 @@ int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *
 	if (rc)
 		return rc < 0 ? rc : 0;
 	if (emulator && shadow_mmio_match(&v->mmio, pg, gva, access, s->cfg.slots->generation)) {
-		rc = stage(&w, "mmio-match", v->mmio.gfn, 0, "cached for gva %#llx", (unsigned long long)v->mmio.gva);
+		rc = stage(&w, STAGE_MMIO_MATCH, v->mmio.gfn, 0, "cached for gva %#llx", (unsigned long long)v->mmio.gva);
 		return rc ? rc : mmio(&w, v->mmio.gfn << PAGE_SHIFT | (gva & PAGE_OFFSET_MASK), true);
 	}
 	return take_fault(&w, root, e);

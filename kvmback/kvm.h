@@ -59,6 +59,8 @@ int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
 
 struct kvm_vm;
 struct kview;
+struct pages;
+struct message;
 
 struct kvcpu {
 	struct kvm_vm *vm;
@@ -87,12 +89,23 @@ struct kvm_vm {
 	struct kvm_mmu *mmu;		   /* mmucatch.c; NULL until something is caught */
 	struct kvm_faults *_Atomic faults; /* fault.c; NULL until something is caught */
 	struct rootwake *rootwake;	   /* rootwake.c; NULL until wanted */
+	/* For tests, NULL else: called with an enum answer_at by whoever answers a message of an armed page. What happens to
+	 * be late on a busy host is late for sure then. Set before the first watchpoint. */
+	void (*answering)(struct pages *p, const struct message *m, int at);
+	atomic_int parked; /* fault.c: the vCPU that stands inside a fault; -1: none */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };
 
 static inline struct kvm_vm *kvm_of(const struct machine *m)
 {
 	return CONTAINER_OF(m, struct kvm_vm, m);
+}
+
+/* Does a vCPU stand inside a fault? None of its ioctls, nor of slots and dirty logs, may be called then. Any thread may ask.
+ */
+static inline bool kvm_is_parked(const struct kvm_vm *vm)
+{
+	return atomic_load(&vm->parked) >= 0;
 }
 
 /* mem.c */

@@ -28,6 +28,7 @@
 #include <time.h>
 
 #include "kvmback/kernel/kview.h"
+#include "kvmback/step/step.h"
 #include "kvmback/trace/trace.h"
 
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
@@ -175,7 +176,7 @@ static void *runner(void *arg)
 	uint64_t one = 1;
 	unsigned seen = 0;
 
-	run_kick_unblock();
+	kick_unblock();
 	if (f->trace)
 		trace_thread(f->trace, gettid());
 	for (;;) {
@@ -184,7 +185,7 @@ static void *runner(void *arg)
 		if (f->quit)
 			return NULL;
 		f->stop = (struct stop){.slot = -1};
-		f->rc = kvm_run_here(f->vm, &f->job, &f->stop, &f->err);
+		f->rc = f->vm->rs->ops->run(f->vm, &f->job, &f->stop, &f->err);
 		if (write(f->done, &one, sizeof(one)) < 0)
 			continue; /* an eventfd takes eight bytes as long as it is open */
 	}
@@ -229,6 +230,7 @@ static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 	f->page = hva;
 	f->who = faults_vcpu_of(f, tid);
 	f->state = PARKED;
+	atomic_store(&f->vm->parked, (int)f->who);
 }
 
 /* old: the best there is, as it was let go. */
@@ -307,7 +309,7 @@ static void end_turn(struct kvm_faults *f)
 {
 	if (f->job.kind != RUN_CONTINUE || f->vm->m.vcpus == 1 || now_ns() - f->turn_ns < TURN_NS)
 		return;
-	run_end_turn(f->vm);
+	vcpu_end_turn(f->vm);
 	f->turn_ns = now_ns();
 }
 
@@ -430,6 +432,7 @@ static void wait_for_guest(struct kvm_faults *f, bool pass)
 	int rc = 0;
 
 	f->state = GOING;
+	atomic_store(&f->vm->parked, -1);
 	while (!rc) {
 		if (take_faults(f, pass))
 			return;
@@ -456,7 +459,7 @@ static void release(struct kvm_faults *f, bool pass)
 static void give_up(struct kvm_faults *f)
 {
 	atomic_store(&f->vm->rs->interrupt, true);
-	vcpu_kick(&f->vm->vcpu[f->who]);
+	vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
 	release(f, true);
 	atomic_store(&f->vm->rs->interrupt, false);
 }
@@ -568,18 +571,11 @@ int kvm_fault_step(struct machine *m, struct stop *out, struct err *e)
 	return result(f, out, e);
 }
 
-bool kvm_faults_parked(const struct kvm_vm *vm)
-{
-	const struct kvm_faults *f = vm->faults;
-
-	return f && f->state == PARKED;
-}
-
 bool kvm_parked(const struct machine *m, unsigned *vcpu)
 {
-	if (!kvm_faults_parked(kvm_of(m)))
+	if (!kvm_is_parked(kvm_of(m)))
 		return false;
-	*vcpu = kvm_of(m)->faults->who;
+	*vcpu = (unsigned)atomic_load(&kvm_of(m)->parked);
 	return true;
 }
 

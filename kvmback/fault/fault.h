@@ -9,8 +9,6 @@
 #include "kvmback/kvm.h"
 
 bool kvm_parked(const struct machine *m, unsigned *vcpu);
-/* Is any vCPU? Every thread that ends before kvm_faults_destroy() may ask. */
-bool kvm_faults_parked(const struct kvm_vm *vm);
 int kvm_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
 int kvm_fault_step(struct machine *m, struct stop *out, struct err *e);
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);

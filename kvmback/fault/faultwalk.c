@@ -413,7 +413,7 @@ void fault_walk_open(struct fault_walk *g, uint64_t hva)
  * given up, and comes back. */
 static void come_out(struct fault_walk *g, unsigned vcpu)
 {
-	pthread_kill(g->vm->vcpu[vcpu].thread->thread, KICK_SIGNAL);
+	vcpu_kick(&g->vm->vcpu[vcpu], KICK_ROOT_OPEN);
 }
 
 /* With a signal pending a thread waits for its page by asking again and again: what it asked last may come behind the

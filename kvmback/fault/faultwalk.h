@@ -19,7 +19,7 @@
 #ifndef KVMSCOPE_KVMBACK_FAULTWALK_H
 #define KVMSCOPE_KVMBACK_FAULTWALK_H
 
-#include "kvmback/vcpu/run.h"
+#include "kvmback/vcpu/vcpu.h"
 #include "kvmback/trace/trace.h"
 
 struct fault_walk;

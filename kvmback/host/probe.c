@@ -5,8 +5,9 @@
  * and what is between. The probe runs in a thread of its own, so that an instruction that never comes back from KVM_RUN is a
  * "does not work" after a while and not a hang. A few milliseconds, at the first run or `info kvm` of the process.
  */
-#include "kvmback/vcpu/run.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/kick.h"
+#include "kvmback/host/uffd.h"
+#include "kvmback/kvm.h"
 
 #include "core/base/lock.h"
 
@@ -286,7 +287,7 @@ static void probe_all(struct scratch *s)
 
 static void *probe_thread(void *arg)
 {
-	run_kick_unblock();
+	kick_unblock();
 	probe_all(arg);
 	return NULL;
 }
@@ -301,7 +302,7 @@ static int probe(struct strategy *st, struct err *e)
 
 	if (rc)
 		return rc;
-	run_kick_init();
+	kick_init();
 	rc = scratch_open(&s, host, e);
 	if (!rc && pthread_create(&thread, NULL, probe_thread, &s))
 		rc = err_set(e, -EAGAIN, "probe debug facilities" WHY "no thread can be made" TRY "fewer processes");

@@ -6,7 +6,7 @@
  * them if it reads its own code. An address is looked up in the tables of each vCPU as they stand at resume and whenever an
  * exit shows other control registers; tables that change without either are not noticed.
  */
-#include "kvmback/fault/fault.h"
+#include "kvmback/step/step.h"
 #include "kvmback/watch/pages.h"
 #include "kvmback/trace/rootwake.h"
 #include "core/base/lock.h"
@@ -46,28 +46,28 @@ bool plant_watching(const struct run_state *rs)
 
 /* ---- int3 bytes in memory */
 
-static struct laid *find_laid(struct run_state *rs, const uint8_t *at)
+static struct int3_byte *find_int3(struct run_state *rs, const uint8_t *at)
 {
-	for (size_t i = 0; i < rs->n_laid; i++)
-		if (rs->laid[i].at == at)
-			return &rs->laid[i];
+	for (size_t i = 0; i < rs->n_int3; i++)
+		if (rs->int3[i].at == at)
+			return &rs->int3[i];
 	return NULL;
 }
 
-static bool lay_byte(struct run_state *rs, uint8_t *at)
+static bool lay_int3(struct run_state *rs, uint8_t *at)
 {
-	if (find_laid(rs, at))
+	if (find_int3(rs, at))
 		return true;
-	if (rs->n_laid == rs->cap_laid) {
-		size_t cap = rs->cap_laid ? rs->cap_laid * 2 : 16;
-		struct laid *bigger = realloc(rs->laid, cap * sizeof(*bigger));
+	if (rs->n_int3 == rs->cap_int3) {
+		size_t cap = rs->cap_int3 ? rs->cap_int3 * 2 : 16;
+		struct int3_byte *bigger = realloc(rs->int3, cap * sizeof(*bigger));
 
 		if (!bigger)
 			return false;
-		rs->laid = bigger;
-		rs->cap_laid = cap;
+		rs->int3 = bigger;
+		rs->cap_int3 = cap;
 	}
-	rs->laid[rs->n_laid++] = (struct laid){at, *at};
+	rs->int3[rs->n_int3++] = (struct int3_byte){at, *at};
 	*(volatile uint8_t *)at = INT3;
 	return true;
 }
@@ -77,13 +77,13 @@ void plant_lift(struct kvm_vm *vm)
 	struct run_state *rs = vm->rs;
 
 	/* A byte that the guest has overwritten meanwhile is the guest's. */
-	for (size_t i = 0; i < rs->n_laid; i++)
-		if (*(volatile uint8_t *)rs->laid[i].at == INT3)
-			*rs->laid[i].at = rs->laid[i].under;
-	rs->n_laid = 0;
+	for (size_t i = 0; i < rs->n_int3; i++)
+		if (*(volatile uint8_t *)rs->int3[i].at == INT3)
+			*rs->int3[i].at = rs->int3[i].under;
+	rs->n_int3 = 0;
 }
 
-bool plant_laid_at(struct kvcpu *v, uint64_t linear)
+bool plant_int3_at(struct kvcpu *v, uint64_t linear)
 {
 	struct run_state *rs = v->vm->rs;
 	uint64_t gpa;
@@ -93,7 +93,7 @@ bool plant_laid_at(struct kvcpu *v, uint64_t linear)
 		return false;
 	at = gmem_byte(v, gpa, true);
 	LOCK_SCOPE(&rs->lay_lock);
-	return at && find_laid(rs, at);
+	return at && find_int3(rs, at);
 }
 
 /* ---- a vCPU's plan */
@@ -239,7 +239,7 @@ static void plan_int3(struct kvcpu *v, const struct plant *b)
 	if (dr && paged && !(rights & ACCESS_USER))
 		return;
 	at = gmem_byte(v, gpa, true);
-	if (at && lay_byte(rs, at)) {
+	if (at && lay_int3(rs, at)) {
 		p->dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
 		return;
 	}
@@ -320,11 +320,11 @@ static void plan_vcpu(struct kvcpu *v)
 	n = rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0;
 	plan_drs(rs, p, n);
 	/* All of them in debug registers, and those enough: no int3, no handlers. */
-	size_t before = rs->n_laid;
+	size_t before = rs->n_int3;
 	for (size_t i = 0; i < rs->n_exec; i++)
 		if (!v->thread->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
 			plan_int3(v, &rs->plant[i].p);
-	if (n && (rs->n_laid > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
+	if (n && (rs->n_int3 > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
 		plan_handlers(v, vectors, n);
 	plan_no_handler(v);
 }
@@ -346,7 +346,6 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 void plant_relay(struct kvcpu *v)
 {
 	LOCK_SCOPE(&v->vm->rs->lay_lock);
-	v->thread->moved = false;
 	plan_vcpu(v);
 	if (!pages_apply(v->vm))
 		v->thread->plan.slow_why = REFUSED;
@@ -383,7 +382,7 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 /* While a vCPU is parked inside a run, that run's own bytes stay. */
 static void plan_now(struct kvcpu *v)
 {
-	bool parked = kvm_parked(&v->vm->m, &(unsigned){0});
+	bool parked = kvm_is_parked(v->vm);
 
 	LOCK_SCOPE(&v->vm->rs->lay_lock);
 	plan_vcpu(v);
@@ -469,7 +468,7 @@ int kvm_unplant(struct machine *m, int id, struct err *e)
 	rs->n_exec -= is_exec(&r->p);
 	rs->n_plants--;
 	memmove(r, r + 1, (size_t)(rs->plant + rs->n_plants - r) * sizeof(*r));
-	if (!kvm_parked(m, &(unsigned){0}))
+	if (!kvm_is_parked(kvm_of(m)))
 		return 0;
 	/* In the middle of a run: what stands for it now must not. */
 	plant_lift(kvm_of(m));
@@ -486,5 +485,5 @@ int kvm_set_catch(struct machine *m, uint32_t events, struct err *e)
 void plant_free(struct run_state *rs)
 {
 	free(rs->plant);
-	free(rs->laid);
+	free(rs->int3);
 }

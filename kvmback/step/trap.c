@@ -4,7 +4,7 @@
  * vCPU stands at that handler's first instruction, and the reverse, undoing a delivery that one of our int3 caused. Frames:
  * Intel SDM vol. 3A 6.12 (protected mode), 6.14 (64-bit), 20.1.4 (real mode).
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/step/step.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static bool real_mode(struct kvcpu *v)
 
 static const struct kvm_dtable *guest_idt(const struct kvcpu *v)
 {
-	return v->thread->idt_saved ? &v->thread->idt : &v->run->s.regs.sregs.idt;
+	return v->thread->own.idt_empty ? &v->thread->own.idt : &v->run->s.regs.sregs.idt;
 }
 
 bool idt_own(const struct kvcpu *v)
@@ -299,8 +299,8 @@ bool trap_unwind(struct kvcpu *v, unsigned vector, int *id)
 	if (!read_frame(v, vector, &f) || !frame_code(v, &f, &cs, &at))
 		return false;
 	/* A double fault in place of an int3 whose gate is missing: this side of it or that, by host. */
-	uint64_t back = vector == 3 || (vector == 8 && plant_laid_at(v, at - 1));
-	if (!plant_laid_at(v, at - back))
+	uint64_t back = vector == 3 || (vector == 8 && plant_int3_at(v, at - 1));
+	if (!plant_int3_at(v, at - back))
 		return false;
 	*id = plant_exec_at(v->vm->rs, at - back);
 	f.ip -= back;

@@ -10,7 +10,7 @@
  * stack, so nothing is written below the guest's. Not covered: paging without long mode, 5-level paging, a guest that loads
  * another CR3 on its way to the exception; those end as a shutdown.
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/step/step.h"
 
 #include "core/base/lock.h"
 
@@ -179,7 +179,7 @@ static bool link_in(struct kvcpu *v)
 	if (!l->users++)
 		l->at = &table[t->index];
 	*(volatile uint64_t *)l->at = (TRAP_GPA + AT_L3 * PAGE_SIZE_4K) | PTE_P | PTE_W;
-	v->thread->trap_link = l->at;
+	v->thread->trap.link = l->at;
 	return true;
 }
 
@@ -187,13 +187,13 @@ static void link_out(struct kvcpu *v)
 {
 	struct kvcpu_run *r = v->thread;
 
-	if (!r->trap_link)
+	if (!r->trap.link)
 		return;
 	LOCK_SCOPE(&v->vm->rs->lay_lock);
-	struct link *l = find_link(v->vm->rs->trap, r->trap_link);
+	struct link *l = find_link(v->vm->rs->trap, r->trap.link);
 	if (l && l->users && !--l->users)
 		*(volatile uint64_t *)l->at = 0;
-	r->trap_link = NULL;
+	r->trap.link = NULL;
 }
 
 /* ---- for one KVM_RUN */
@@ -228,7 +228,7 @@ static bool usable(struct kvcpu *v)
 	       (s->efer & EFER_LMA ? !(s->cr4 & CR4_LA57) : !(s->cr0 & CR0_PG));
 }
 
-bool trap_page_in(struct kvcpu *v)
+void trap_page_in(struct kvcpu *v)
 {
 	struct kvcpu_run *r = v->thread;
 	struct kvm_sregs *s = vcpu_sregs(v);
@@ -236,13 +236,14 @@ bool trap_page_in(struct kvcpu *v)
 	bool in_long = s->efer & EFER_LMA;
 	unsigned gdt = AT_VCPUS + 2 * v->index;
 
-	r->trapped = false;
+	r->trap.state = TRAP_OUT;
 	if (!usable(v) || (in_long && !link_in(v)))
-		return false;
+		return;
+	r->trap.state = TRAP_IN;
 	uint64_t base = in_long ? base_of(t) : TRAP_GPA, at = base + gdt * PAGE_SIZE_4K;
 	if (!in_long && !t->index)
 		fill_idt(t, base);
-	r->trap_saved = *s;
+	r->trap.saved = *s;
 	make_gdt(v, page(t, gdt), at, at + 2 * PAGE_SIZE_4K, in_long);
 	s->gdt.base = at;
 	s->gdt.limit = GDT_LIMIT;
@@ -250,7 +251,6 @@ bool trap_page_in(struct kvcpu *v)
 	s->idt.limit = VECTORS * (in_long ? 16 : 8) - 1;
 	s->tr = (struct kvm_segment){.base = at + TSS_OFFSET, .limit = 0x67, .selector = OWN_TSS, .type = 11, .present = 1};
 	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
-	return true;
 }
 
 static struct kvm_segment segment_was(struct kvcpu *v, uint64_t selector, const struct kvm_segment *was)
@@ -277,7 +277,7 @@ static bool stack_word(struct kvcpu *v, uint64_t base, uint64_t linear, uint64_t
 static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_long)
 {
 	struct kvm_vcpu_events ev;
-	const struct kvm_sregs *was = &v->thread->trap_saved;
+	const struct kvm_sregs *was = &v->thread->trap.saved;
 	struct kvm_regs *r = vcpu_regs(v);
 	struct kvm_sregs *s = vcpu_sregs(v);
 	bool error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
@@ -326,7 +326,7 @@ static bool at_stub(struct kvcpu *v, int rc, unsigned *vector, uint64_t base)
 
 void trap_page_hide(const struct kvcpu *v, struct regs *r)
 {
-	const struct kvm_sregs *was = &v->thread->trap_saved;
+	const struct kvm_sregs *was = &v->thread->trap.saved;
 	const struct trap_page *t = v->vm->rs->trap;
 	bool in_long = was->efer & EFER_LMA;
 
@@ -345,14 +345,15 @@ int trap_page_out(struct kvcpu *v, int rc)
 {
 	struct kvcpu_run *r = v->thread;
 	struct kvm_sregs *s = vcpu_sregs(v);
-	const struct kvm_sregs *was = &r->trap_saved;
+	const struct kvm_sregs *was = &r->trap.saved;
 	bool in_long = was->efer & EFER_LMA;
 	uint64_t base = in_long ? base_of(v->vm->rs->trap) : TRAP_GPA;
 	unsigned vector;
 
+	r->trap.state = TRAP_OUT;
 	if (at_stub(v, rc, &vector, base) && take_frame(v, vector, base, in_long)) {
 		rc = 0;
-		r->trapped = true;
+		r->trap.state = TRAP_TAKEN;
 		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS);
 	}

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "kvmback/kernel/kview.h"
-#include "kvmback/vcpu/run.h"
+#include "kvmback/vcpu/vcpu.h"
 #include "kvmback/trace/trace.h"
 
 #define KEPT_MAX 4096

@@ -27,12 +27,10 @@
 
 /* ---- faults */
 
-void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
-
 static void at(struct pages *p, const struct message *m, enum answer_at point)
 {
-	if (pages_answering)
-		pages_answering(p, m, point);
+	if (p->vm->answering)
+		p->vm->answering(p, m, point);
 }
 
 static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
@@ -52,10 +50,10 @@ static bool in_guest(unsigned entry)
  */
 static void note_regs(struct kvcpu *v, unsigned entry)
 {
-	struct kvcpu_run *t = v->thread;
+	struct armed_access *a = &v->thread->access;
 
-	t->at_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, t->at_gpr, &t->at_rip);
-	t->at_entry = (entry + 1) & ~ENTRIES_HELD;
+	a->regs_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, a->gpr, &a->rip);
+	a->entry = vcpu_entry_behind(entry);
 }
 
 /* The next message, with the entry into the guest that it is about: whoever waits is in KVM_RUN while it is read, so that
@@ -107,17 +105,17 @@ static bool waits(const struct pages *p, const struct kvcpu *v)
 	return false;
 }
 
-static void others_out(struct pages *p, const struct kvcpu *me)
+static void kick_others(struct pages *p, const struct kvcpu *me)
 {
 	struct kvm_vm *vm = p->vm;
 	struct message m;
 
 	/* Nobody begins to run behind our back. */
-	while (atomic_load(&vm->rs->letting))
+	while (atomic_load(&vm->rs->giving))
 		sched_yield();
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		if (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]))
-			vcpu_kick(&vm->vcpu[i]);
+			vcpu_kick(&vm->vcpu[i], KICK_OTHER_TOUCHED);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		while (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]) && !waits(p, &vm->vcpu[i])) {
 			struct pollfd pfd = {.fd = p->uffd.fd, .events = POLLIN};
@@ -167,25 +165,23 @@ static void open_disarmed(struct pages *p, const struct uffd_fault *f)
 		open_page(p, f);
 }
 
-/* The vCPU is held in KVM_RUN. What it does there from now on, until the signal brings it out, is one instruction; a thread
- * that waits with a signal pending asks again and again, and the instruction may be done by the last time. */
-static void touched(struct kvcpu *v, unsigned entry)
+/* The vCPU is held in KVM_RUN, and was in `was` before. What it does there from now on, until the signal brings it out, is
+ * one instruction; a thread that waits with a signal pending asks again and again, and the instruction may be done by the
+ * last time. Gives the phase to release it to. */
+static enum vcpu_phase note_access(struct kvcpu *v, unsigned entry, enum vcpu_phase was)
 {
-	struct kvcpu_run *t = v->thread;
-
-	if (atomic_load(&t->touched) && t->at_entry == ((entry + 1) & ~ENTRIES_HELD))
-		return;
+	if (was == VCPU_AT_PAGE && v->thread->access.entry == vcpu_entry_behind(entry))
+		return VCPU_AT_PAGE;
 	note_regs(v, entry);
-	atomic_store(&t->touched, true);
-	vcpu_immediate_exit(v, true);
-	(void)tgkill(getpid(), t->tid, KICK_SIGNAL);
+	vcpu_kick(v, KICK_ARMED_PAGE);
+	return VCPU_AT_PAGE;
 }
 
 /* Hold the vCPU in the very KVM_RUN that the message is from. False: it has come out meanwhile, or nobody knows; it asks
  * again if it is still there. */
-static bool hold(struct pages *p, const struct message *m, struct kvcpu *v)
+static bool hold(struct pages *p, const struct message *m, struct kvcpu *v, enum vcpu_phase *was)
 {
-	if (m->sure && vcpu_hold(v, m->entry))
+	if (m->sure && vcpu_hold(v, m->entry, was))
 		return true;
 	uffd_wake(&p->uffd, m->f.hva);
 	return false;
@@ -199,13 +195,14 @@ static void answer_others(struct pages *p, const struct kvcpu *me)
 	for (size_t i = 0; i < p->n_kept; i++) {
 		const struct message m = p->kept[i];
 		struct kvcpu *v = vcpu_of(p->vm, m.f.tid);
+		enum vcpu_phase was;
 
 		if (!v || v == me || !is_mine(p, &m.f)) {
 			p->kept[out++] = m;
-		} else if (in_guest(m.entry) && hold(p, &m, v)) {
-			touched(v, m.entry);
+		} else if (in_guest(m.entry) && hold(p, &m, v, &was)) {
+			was = note_access(v, m.entry, was);
 			open_noted(p, &m.f);
-			vcpu_let(v);
+			vcpu_release(v, was);
 		}
 	}
 	p->n_kept = out;
@@ -213,40 +210,43 @@ static void answer_others(struct pages *p, const struct kvcpu *me)
 
 static void answer_vcpu(struct pages *p, const struct message *m, struct kvcpu *v)
 {
+	enum vcpu_phase was;
+
 	/* Before others are kicked: nobody lets them go on but for this one's news. */
-	if (!hold(p, m, v))
+	if (!hold(p, m, v, &was))
 		return;
-	if (!atomic_load(&v->thread->quiet)) {
+	if (!atomic_load(&v->thread->stepping)) {
 		if (p->vm->m.vcpus > 1)
-			others_out(p, v);
-		at(p, m, ANSWER_OTHERS_OUT);
-		touched(v, m->entry);
+			kick_others(p, v);
+		at(p, m, ANSWER_OTHERS_KICKED);
+		was = note_access(v, m->entry, was);
 		answer_others(p, v);
 	}
 	at(p, m, ANSWER_SIGNALLED);
 	open_noted(p, &m->f);
 	at(p, m, ANSWER_OPENED);
-	vcpu_let(v);
+	vcpu_release(v, was);
 }
 
 /* An access that is none of the guest's: by an ioctl, of the debugger's thread or of a lone vCPU's while it is out. Nobody
  * runs meanwhile, or it was given up before it was answered; a vCPU that starts arms the page again. */
 static void answer_idle(struct pages *p, const struct uffd_fault *f)
 {
+	enum vcpu_phase was[KVM_MAX_VCPUS_HERE];
 	struct kvm_vm *vm = p->vm;
 	unsigned n, entry;
 
 	for (n = 0; n < vm->m.vcpus; n++) {
 		entry = vcpu_entry(&vm->vcpu[n]);
-		if (in_guest(entry) || !vcpu_hold(&vm->vcpu[n], entry))
+		if (in_guest(entry) || !vcpu_hold(&vm->vcpu[n], entry, &was[n]))
 			break;
 	}
 	if (n == vm->m.vcpus)
 		open_noted(p, f);
 	else
 		uffd_wake(&p->uffd, f->hva);
-	while (n)
-		vcpu_let(&vm->vcpu[--n]);
+	for (; n; n--)
+		vcpu_release(&vm->vcpu[n - 1], was[n - 1]);
 }
 
 /* The watchpoints' part in a fault; false where they have none. */

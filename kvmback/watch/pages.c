@@ -478,7 +478,7 @@ void pages_rearm(struct kvcpu *v)
 		return;
 	LOCK_SCOPE(&p->lock);
 	if (tables_changed(p))
-		v->thread->moved = true;
+		v->thread->plan.stale = true;
 	for (size_t i = 0; i < p->n_opened; i++) {
 		const struct armed *a = pages_find_armed(p, p->opened[i]->hva);
 
@@ -502,7 +502,7 @@ bool pages_left_open(struct kvcpu *v)
 	struct pages *p = v->vm->pages;
 
 	/* With immediate_exit what is under way is completed, and may need them. */
-	if (!p || atomic_load_explicit(&v->thread->quiet, memory_order_relaxed) ||
+	if (!p || atomic_load_explicit(&v->thread->stepping, memory_order_relaxed) ||
 	    __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		return false;
 	bool open = any_opened(p);

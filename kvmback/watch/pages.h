@@ -8,8 +8,8 @@
 #ifndef KVMSCOPE_KVMBACK_PAGES_H
 #define KVMSCOPE_KVMBACK_PAGES_H
 
-#include "kvmback/vcpu/run.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/vcpu/vcpu.h"
+#include "kvmback/host/uffd.h"
 
 struct pages;
 
@@ -39,8 +39,8 @@ bool pages_apply(struct kvm_vm *vm); /* false: some could not be armed */
 /* A slot's memory goes. */
 void pages_forget(struct kvm_vm *vm);
 
-/* After an instruction, and before a free run: arm again what was opened. v->thread->moved is set where a guest table was
- * written by which a watched address is reached. */
+/* After an instruction, and before a free run: arm again what was opened. v->thread->plan.stale is set where a guest table
+ * was written by which a watched address is reached. */
 void pages_rearm(struct kvcpu *v);
 /* On the way into KVM_RUN: was something opened since, for an access that was no vCPU's? It is armed again; look around
  * before the guest runs. */

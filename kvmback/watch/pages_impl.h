@@ -69,10 +69,8 @@ struct pages {
 bool pages_grow(void *array, size_t n, size_t *cap, size_t size);
 /* For whoever reads next. */
 void pages_keep_message(struct pages *p, const struct message *m);
-/* For tests, NULL else: called by who answers a message of an armed page. What happens to be late on a busy host is late for
- * sure then. */
-enum answer_at { ANSWER_READ, ANSWER_OTHERS_OUT, ANSWER_SIGNALLED, ANSWER_OPENED, ANSWER_DONE };
-extern void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
+/* Where the answer to a message of an armed page is: kvm_vm.answering is called there. */
+enum answer_at { ANSWER_READ, ANSWER_OTHERS_KICKED, ANSWER_SIGNALLED, ANSWER_OPENED, ANSWER_DONE };
 /* With lock held: what is armed at this page, NULL for nothing. */
 const struct armed *pages_find_armed(const struct pages *p, uint64_t hva);
 /* With lock held: remember what is in the page, which is about to be opened. */

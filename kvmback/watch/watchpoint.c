@@ -4,12 +4,13 @@
  * value is a hit and a write next to the watched bytes is none; an instruction whose accesses are not known is judged by
  * what has changed. Every step is looked at; a free run comes here when an armed page was touched (pages.c).
  */
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/watchpoint.h"
 
 #include <string.h>
 
 #include "core/cpu/access.h"
 #include "core/cpu/disas.h"
+#include "kvmback/watch/pages.h"
 
 /* ---- what an instruction accesses */
 
@@ -230,18 +231,18 @@ bool watch_judge(struct kvcpu *v, struct watch_look *l)
  * known) watched bytes are not what they were. */
 static bool executed(struct kvcpu *v, struct access_regs *r)
 {
-	struct kvcpu_run *t = v->thread;
+	const struct armed_access *a = &v->thread->access;
 	struct page_change c;
 
 	take_bases(v, r);
 	take_regs(v, r);
-	if (!t->at_known || t->at_entry != vcpu_entry(v)) {
+	if (!a->regs_known || a->entry != vcpu_entry(v)) {
 		r->rip = 0;
 		return vcpu_cpl(v) == 0 && pages_changed(v, &c);
 	}
-	bool same = r->rip == t->at_rip && !memcmp(r->gpr, t->at_gpr, sizeof(r->gpr));
-	memcpy(r->gpr, t->at_gpr, sizeof(r->gpr));
-	r->rip = t->at_rip;
+	bool same = r->rip == a->rip && !memcmp(r->gpr, a->gpr, sizeof(r->gpr));
+	memcpy(r->gpr, a->gpr, sizeof(r->gpr));
+	r->rip = a->rip;
 	return !same;
 }
 
@@ -294,24 +295,13 @@ static bool judge_executed(struct kvcpu *v, const struct access_regs *r)
 	return tell(v, &l);
 }
 
-bool watch_touched(struct kvcpu *v)
+bool watch_done_by_kvm(struct kvcpu *v, bool *on)
 {
 	struct access_regs r = {0};
-	bool on;
 
-	atomic_store(&v->thread->touched, false);
-	/* A kick that comes meanwhile is seen by its flag. */
-	vcpu_immediate_exit(v, false);
-	if (vcpu_kicked(v))
-		vcpu_immediate_exit(v, true);
-	if (!io_finish(v))
+	if (!executed(v, &r))
 		return false;
-	if (executed(v, &r)) {
-		on = judge_executed(v, &r);
-		pages_rearm(v);
-	} else {
-		on = step_one(v);
-	}
-	int id = on ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
-	return id ? exit_breakpoint(v, id) : on;
+	*on = judge_executed(v, &r);
+	pages_rearm(v);
+	return true;
 }

@@ -16,7 +16,7 @@
 #include "core/load/image.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/trace.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 #include "tests/support/guest.h"
 
 #define STORE 0x20000f /* mov [rbx], rax: the first write of gfn 0x40 */

@@ -15,7 +15,7 @@
 #include "core/load/image.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/trace.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 
 struct guest {
 	struct image *img;

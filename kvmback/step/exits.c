@@ -4,164 +4,13 @@
  * immediate_exit before anybody stops, so that no access is ever half done), exceptions of a guest without an IDT, int3 and
  * debug registers, and everything that ends a run.
  */
-#include "kvmback/vcpu/exitwords.h"
-#include "kvmback/vcpu/run.h"
-
-#include "core/base/lock.h"
+#include "kvmback/step/step.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-
-void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev)
-{
-	memset(ev, 0, sizeof(*ev));
-	if (v->sync_fresh & KVM_SYNC_X86_EVENTS)
-		*ev = v->run->s.regs.events;
-	else if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, ev) < 0)
-		memset(ev, 0, sizeof(*ev));
-}
-
-/* ---- device accesses */
-
-static bool is_mmio(const struct kvcpu *v)
-{
-	return v->run->exit_reason == KVM_EXIT_MMIO;
-}
-
-static uint8_t *pio_data(struct kvcpu *v)
-{
-	return (uint8_t *)v->run + v->run->io.data_offset;
-}
-
-static enum board_effect ask_board(struct kvcpu *v)
-{
-	struct board *b = &v->vm->m.board;
-	struct kvm_run *r = v->run;
-	enum board_effect effect = BOARD_NONE;
-
-	if (is_mmio(v)) {
-		/* With a slot there it is a write to READONLY memory: dropped, as a ROM does. */
-		if (gmem_slot(v, r->mmio.phys_addr) && r->mmio.is_write)
-			return BOARD_NONE;
-		return board_mmio(b, r->mmio.phys_addr, r->mmio.len, r->mmio.data, r->mmio.is_write);
-	}
-	for (uint32_t i = 0; i < r->io.count && effect == BOARD_NONE; i++)
-		effect = board_pio(b, r->io.port, r->io.size, pio_data(v) + (size_t)i * r->io.size,
-				   r->io.direction == KVM_EXIT_IO_OUT);
-	return effect;
-}
-
-static enum board_effect answer(struct kvcpu *v)
-{
-	LOCK_SCOPE(&v->vm->rs->board_lock);
-	enum board_effect effect = ask_board(v);
-
-	if (effect == BOARD_EXIT)
-		v->thread->stop.exit_code = v->vm->m.board.exit_code;
-	v->thread->io = IO_DONE;
-	return effect;
-}
-
-bool vcpu_waiting(struct kvcpu *v, unsigned vector)
-{
-	struct kvm_vcpu_events ev;
-
-	vcpu_events(v, &ev);
-	return (ev.exception.pending || ev.exception.injected) && ev.exception.nr == vector;
-}
-
-void vcpu_drop(struct kvcpu *v, unsigned vector)
-{
-	struct kvm_vcpu_events ev;
-
-	vcpu_events(v, &ev);
-	if (!(ev.exception.pending || ev.exception.injected) || ev.exception.nr != vector)
-		return;
-	ev.exception.pending = ev.exception.injected = 0;
-	ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev);
-	v->sync_fresh &= ~(uint32_t)KVM_SYNC_X86_EVENTS;
-}
-
-bool io_finish(struct kvcpu *v)
-{
-	while (v->thread->io == IO_DONE) {
-		vcpu_immediate_exit(v, true);
-		int rc = vcpu_enter(v);
-		vcpu_immediate_exit(v, false);
-		v->thread->io = IO_NONE;
-		/* An access that crosses a page, or is wider than 8 bytes, comes in parts. */
-		if (!rc && (is_mmio(v) || v->run->exit_reason == KVM_EXIT_IO))
-			(void)answer(v);
-		else if (rc && rc != -EINTR && rc != -EAGAIN)
-			return exit_failed(v, rc);
-		else if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
-			return exit_failed(v, 0);
-	}
-	/* A single step that ended in the access leaves its #DB waiting, where TF stepped it. */
-	if (vcpu_regs(v)->rflags & RFLAGS_TF)
-		vcpu_drop(v, 1);
-	return true;
-}
-
-static bool catch_io(struct kvcpu *v)
-{
-	struct stop *s = &v->thread->stop;
-	const struct kvm_run *r = v->run;
-
-	v->thread->io = IO_CAUGHT;
-	if (is_mmio(v)) {
-		const struct slot *slot = gmem_slot(v, r->mmio.phys_addr);
-
-		s->gpa = r->mmio.phys_addr;
-		s->len = r->mmio.len;
-		s->write = r->mmio.is_write;
-		if (s->write)
-			memcpy(s->data, r->mmio.data, sizeof(s->data));
-		s->slot = slot ? (int)slot->id : -1;
-		return vcpu_stop(v, STOP_MMIO);
-	}
-	s->port = r->io.port;
-	s->len = r->io.size;
-	s->count = r->io.count;
-	s->write = r->io.direction == KVM_EXIT_IO_OUT;
-	if (s->write)
-		memcpy(s->data, pio_data(v), r->io.size <= sizeof(s->data) ? r->io.size : sizeof(s->data));
-	return vcpu_stop(v, STOP_PIO);
-}
-
-static bool effect_out(struct kvcpu *v, enum board_effect effect)
-{
-	if (effect == BOARD_NONE)
-		return true;
-	if (!io_finish(v))
-		return false;
-	return effect == BOARD_SMI ? vcpu_out(v, OUT_SMI) : vcpu_stop(v, STOP_EXIT);
-}
-
-bool io_resume(struct kvcpu *v)
-{
-	struct kvcpu_run *t = v->thread;
-	bool on = effect_out(v, answer(v));
-
-	if (!t->io_tf)
-		return on;
-	/* The emulator kept the flags that the step began with. */
-	t->io_tf = false;
-	on = on && io_finish(v);
-	vcpu_regs(v)->rflags &= ~RFLAGS_TF;
-	vcpu_dirty(v, KVM_SYNC_X86_REGS);
-	return on;
-}
-
-bool exit_io(struct kvcpu *v)
-{
-	if (v->vm->rs->catch & (is_mmio(v) ? CATCH_MMIO : CATCH_PIO))
-		return catch_io(v);
-	return io_resume(v);
-}
 
 /* Other tables than those that breakpoints and watchpoints were put in by? */
 static bool tables_moved(const struct kvcpu *v)
@@ -213,17 +62,17 @@ bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
 }
 
 /* An int3 of ours that ended as an exception: rip back on it. 0: it was not ours. */
-static int laid_int3(struct kvcpu *v, unsigned vector)
+static int own_int3(struct kvcpu *v, unsigned vector)
 {
 	struct kvm_regs *r = vcpu_regs(v);
-	uint64_t here = vcpu_linear_rip(v), back = vector == 3 || (vector == 8 && plant_laid_at(v, here - 1)),
+	uint64_t here = vcpu_linear_rip(v), back = vector == 3 || (vector == 8 && plant_int3_at(v, here - 1)),
 		 at = here - back;
 	/* With a gate that is missing, or not for CPL3, what is told may be the exception that came of that. */
 	bool instead = idt_own(v) && (vector == 8 || vector == 11 || vector == 13);
 
 	if (vector != 3 && !instead && vector != v->vm->rs->st->int3_vector[vcpu_mode(v)][vcpu_cpl(v) == 3])
 		return 0;
-	int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+	int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 	if (id) {
 		r->rip -= back;
 		r->rflags &= ~RFLAGS_RF;
@@ -235,7 +84,7 @@ static int laid_int3(struct kvcpu *v, unsigned vector)
 /* Kicked after an int3 of ours and before its #BP went anywhere: the breakpoint was hit. */
 static bool exit_kicked(struct kvcpu *v)
 {
-	int id = vcpu_waiting(v, 3) ? laid_int3(v, 3) : 0;
+	int id = vcpu_waiting(v, 3) ? own_int3(v, 3) : 0;
 
 	if (!id)
 		return true;
@@ -249,7 +98,7 @@ static bool exit_shutdown(struct kvcpu *v)
 
 	vcpu_events(v, &ev);
 	/* The guest may have loaded an IDT since int3 bytes were laid, one that has no gate for them. */
-	int id = vcpu_told(v) ? laid_int3(v, ev.exception.nr) : 0;
+	int id = vcpu_told(v) ? own_int3(v, ev.exception.nr) : 0;
 	if (id)
 		return exit_breakpoint(v, id);
 	if (idt_own(v)) {
@@ -329,7 +178,7 @@ static bool exit_debug(struct kvcpu *v)
 	uint64_t at = vcpu_linear_rip(v);
 
 	if (d->exception == 3) {
-		int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+		int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
 		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, false);
 	}
@@ -358,56 +207,21 @@ static bool no_emulation(struct kvcpu *v)
 	struct stop *s = &v->thread->stop;
 	uint64_t at = vcpu_linear_rip(v);
 
-	if (!s->n_insn)
-		s->n_insn = (unsigned)gmem_read(v, at, s->insn, 15);
-	if (s->n_insn && s->insn[0] == 0xcc) {
-		int id = plant_laid_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+	if (!s->n_insn || s->insn[0] != 0xcc)
+		return false;
+	int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
-		s->kvm_exit = s->suberror = s->n_insn = 0;
-		s->error[0] = '\0';
-		s->next[0] = '\0';
-		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, true);
-	}
-	return vcpu_stop(v, STOP_ERROR);
-}
-
-/* Where the kernel does not tell. */
-static const struct slot *slot_to_blame(struct kvcpu *v)
-{
-	const struct slot_table *t = &v->vm->m.slots;
-
-	for (size_t i = 0; i < t->n; i++)
-		if (exit_slot_to_blame(t->by_gfn[i]))
-			return t->by_gfn[i];
-	return NULL;
-}
-
-/* KVM_RUN itself failed. */
-static bool run_failed(struct kvcpu *v, int errnum)
-{
-	struct memory_fault f = exit_memory_fault(v->run);
-	struct stop *s = &v->thread->stop;
-
-	if (errnum == EFAULT || f.told) {
-		exit_memory_words(&f, f.told ? gmem_slot(v, f.gpa) : slot_to_blame(v), errnum, s);
-		return vcpu_stop(v, STOP_ERROR);
-	}
-	snprintf(s->next, sizeof(s->next), "%s",
-		 errnum == EIO ? "dmesg for why KVM has given this VM up, then load" : "load, or kvmscope -b soft");
-	return vcpu_error(v, "KVM_RUN gave errno %d: %s", errnum, strerror(errnum));
+	s->kvm_exit = s->suberror = s->n_insn = 0;
+	s->error[0] = '\0';
+	s->next[0] = '\0';
+	return id ? exit_breakpoint(v, id) : exit_guest_int3(v, true);
 }
 
 bool exit_failed(struct kvcpu *v, int rc)
 {
-	struct stop *s = &v->thread->stop;
-
-	s->kvm_exit = v->run->exit_reason;
-	if (rc)
-		return run_failed(v, -rc);
-	exit_words(v->run, s);
-	if (v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->suberror == KVM_INTERNAL_ERROR_EMULATION)
-		return no_emulation(v);
-	return vcpu_stop(v, STOP_ERROR);
+	(void)vcpu_failed(v, rc);
+	return !rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	       v->thread->stop.suberror == KVM_INTERNAL_ERROR_EMULATION && no_emulation(v);
 }
 
 bool exit_halt(struct kvcpu *v)
@@ -421,7 +235,7 @@ static bool came_out(struct kvcpu *v)
 {
 	if (!exit_kicked(v))
 		return false;
-	if (v->vm->rs->n_plants && tables_moved(v) && !atomic_load(&v->thread->touched))
+	if (v->vm->rs->n_plants && tables_moved(v) && !vcpu_touched(v))
 		plant_relay(v);
 	return true;
 }

@@ -4,10 +4,13 @@
  * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
  * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
  */
+#include "kvmback/run.h"
+
 #include "kvmback/fault/fault.h"
+#include "kvmback/step/step.h"
 #include "kvmback/trace/mmucatch.h"
-#include "kvmback/watch/pages.h"
 #include "kvmback/trace/rootwake.h"
+#include "kvmback/watch/pages.h"
 
 #include "core/cpu/access.h"
 
@@ -17,16 +20,6 @@
 #include <sys/ioctl.h>
 
 #define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
-
-void kvm_interrupt(struct machine *m)
-{
-	struct kvm_vm *vm = kvm_of(m);
-
-	if (!vm->rs)
-		return;
-	atomic_store(&vm->rs->interrupt, true);
-	run_kick_all(vm);
-}
 
 /* ---- one step job */
 
@@ -53,10 +46,10 @@ static bool wait_step(struct kvcpu *v)
 	unsigned long before = 0;
 
 	if (vcpu_runs_here(v))
-		return !atomic_load(&v->thread->stuck) || v->thread->out != OUT_KICKED;
+		return !vcpu_kicked_for(v, KICK_STUCK) || v->thread->out != OUT_KICKED;
 	/* One that came before the job was given found nobody to kick. */
 	if (atomic_load(&rs->interrupt))
-		vcpu_kick(v);
+		vcpu_kick(v, KICK_INTERRUPT);
 	for (;;) {
 		unsigned seen = atomic_load(&rs->done.value);
 
@@ -66,8 +59,8 @@ static bool wait_step(struct kvcpu *v)
 			continue;
 		unsigned long steps = atomic_load(&v->thread->steps);
 		if (steps == before && vcpu_busy(v)) {
-			vcpu_kick(v);
-			run_wait_all(v->vm);
+			vcpu_kick(v, KICK_STUCK);
+			vcpu_wait_all(v->vm);
 			return v->thread->out != OUT_KICKED;
 		}
 		before = steps;
@@ -193,22 +186,6 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 	return 0;
 }
 
-/* ---- continue */
-
-/* Emulated SMM is one view of the slots for the whole VM: while a vCPU is in it, nobody outside runs. */
-static bool in_smm(const struct kvm_vm *vm)
-{
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (vm->vcpu[i].in_smm)
-			return true;
-	return false;
-}
-
-bool vcpu_may_run(const struct kvcpu *v)
-{
-	return !v->halted && (v->in_smm || !in_smm(v->vm));
-}
-
 static bool at_breakpoint(struct kvcpu *v)
 {
 	return plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) != 0;
@@ -266,11 +243,11 @@ static void wake(struct kvm_vm *vm, unsigned vcpu, bool first)
 
 static void let_go(struct kvm_vm *vm)
 {
-	atomic_store(&vm->rs->letting, true);
+	atomic_store(&vm->rs->giving, true);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		if (vcpu_may_run(&vm->vcpu[i]))
 			vcpu_give(&vm->vcpu[i], JOB_RUN, 0);
-	atomic_store(&vm->rs->letting, false);
+	atomic_store(&vm->rs->giving, false);
 }
 
 /* One vCPU at a time, from this one on: until one of them has news. NULL as in wait_news(). */
@@ -288,7 +265,7 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 		vcpu_give(v, JOB_RUN, 0);
 		/* One that came before the job was given found nobody to kick. */
 		if (atomic_load(&vm->rs->interrupt))
-			vcpu_kick(v);
+			vcpu_kick(v, KICK_INTERRUPT);
 		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value))
 			gate_wait(done, seen, 0);
 		if (v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
@@ -296,21 +273,6 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 		vcpu = (vcpu + 1) % vm->m.vcpus;
 	} while (!atomic_load(&vm->rs->interrupt));
 	return NULL;
-}
-
-void run_end_turn(struct kvm_vm *vm)
-{
-	struct kvcpu *out = NULL;
-	bool other = false;
-
-	for (unsigned i = 0; i < vm->m.vcpus; i++) {
-		if (vcpu_busy(&vm->vcpu[i]))
-			out = &vm->vcpu[i];
-		else
-			other |= vcpu_may_run(&vm->vcpu[i]);
-	}
-	if (out && other)
-		vcpu_kick(out);
 }
 
 /* Has somebody come back with something to tell, or can nobody go on? */
@@ -338,8 +300,8 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 			break;
 		gate_wait(&vm->rs->done, seen, 0);
 	}
-	run_kick_all(vm);
-	run_wait_all(vm);
+	vcpu_kick_busy(vm, v ? KICK_OTHER_STOPPED : KICK_INTERRUPT);
+	vcpu_wait_all(vm);
 	return v;
 }
 
@@ -445,7 +407,7 @@ int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struc
 	struct stop s = {.slot = -1};
 	int rc = ready(vm, e);
 
-	if (!rc && job->kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && in_smm(vm))
+	if (!rc && job->kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && vcpu_any_in_smm(vm))
 		rc = err_set(e, -EBUSY,
 			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
 			     "c, or vcpu N for the one in SMM",
@@ -488,10 +450,11 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 			       "KVM_CAP_SET_GUEST_DEBUG" TRY "Linux 4.18 or newer, or -b soft");
 	/* Where it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
 	(void)ioctl(vm->fd, KVM_ENABLE_CAP, &triple);
-	run_kick_init();
+	kick_init();
 	vm->rs = calloc(1, sizeof(*vm->rs));
 	if (!vm->rs)
 		return err_nomem(e, "run control");
+	vm->rs->ops = &kvm_vcpu_ops;
 	pthread_mutex_init(&vm->rs->board_lock, NULL);
 	pthread_mutex_init(&vm->rs->lay_lock, NULL);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
@@ -502,7 +465,6 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 			kvm_run_deinit(vm);
 			return err_nomem(e, "run control");
 		}
-		v->thread->v = v;
 		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	}
 	return 0;
@@ -514,20 +476,17 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		return;
 	/* First, as it asks whether a vCPU is parked. A step that is under way yet needs it no more: all of them are kicked.
 	 */
-	watch_end(vm);
+	watchdog_end(vm);
 	kvm_faults_destroy(vm);
-	run_kick_all(vm);
-	run_wait_all(vm);
+	vcpu_kick_busy(vm, KICK_INTERRUPT);
+	vcpu_wait_all(vm);
 	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
 	pages_destroy(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (v->thread && v->thread->started) {
-			v->thread->job = JOB_QUIT;
-			gate_post(&v->thread->go);
-			pthread_join(v->thread->thread, NULL);
-		}
+		if (v->thread)
+			vcpu_join(v);
 		access_decoder_destroy(v->thread ? v->thread->accesses : NULL);
 		free(v->thread);
 		v->thread = NULL;
@@ -540,20 +499,4 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	pthread_mutex_destroy(&vm->rs->lay_lock);
 	free(vm->rs);
 	vm->rs = NULL;
-}
-
-void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
-{
-	struct kvcpu *v = &vm->vcpu[vcpu];
-	struct kvcpu_run *t = v->thread;
-
-	if (!t)
-		return;
-	if (t->io != IO_NONE && !vcpu_load(v, NULL)) {
-		vcpu_give(v, JOB_FORGET, 0);
-		run_wait_all(vm);
-	}
-	t->pending = t->exc_shown = t->rep = false;
-	/* An access to an armed page that was not looked at yet began with other registers than these. */
-	t->at_known = false;
 }

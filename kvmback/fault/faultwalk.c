@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "kvmback/fault/fault.h"
+#include "kvmback/fault/walker.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/watch/pages.h"
 #include "kvmback/trace/rootwake.h"
@@ -27,26 +28,6 @@
 struct root {
 	uint64_t hva;
 	bool open; /* continued, and not armed again yet */
-};
-
-/* What a vCPU's tracepoints have told of its walk. */
-struct walker {
-	uint64_t root;	 /* gpa of the table that CR3 names */
-	unsigned levels; /* 0: no tables that are followed */
-	bool known, in_range;
-	bool wanted; /* the filter asks for this address's faults */
-	uint64_t gva;
-	unsigned level;	     /* of the table that is read next; 0: the walk is over */
-	uint64_t error;	     /* the access, by the bits of a page fault's error code */
-	uint64_t rights, nx; /* of the entries so far: all of them, any of them */
-	bool faulting;	     /* KVM has told of a page fault, whose walk comes next */
-	bool emulated;	     /* a walk of KVM's emulator: no fault, no shadow page is looked at behind it */
-	bool halfway;	     /* the root has been armed again inside this walk */
-	bool ended;	     /* KVM has told what came of the fault */
-	bool told;	/* one of its stages was live: should it begin again before it has ended, it is the same fault */
-	bool again;	/* and it has */
-	uint64_t given; /* the page that was continued last */
-	bool last;	/* nothing that is armed follows the stage at hand */
 };
 
 struct fault_walk {
@@ -281,9 +262,7 @@ static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint6
 
 	if (levels == w->levels && (!levels || (cr3 & ENTRY_FRAME) == w->root))
 		return 0;
-	w->levels = levels;
-	w->root = cr3 & ENTRY_FRAME;
-	w->known = false;
+	walker_tables(w, cr3 & ENTRY_FRAME, levels);
 	return levels && atomic_load(&g->tables) ? add_root(g, w->root, e) : 0;
 }
 
@@ -337,7 +316,7 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 	open_all(g);
 	arm_opened(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
-		g->walker[i].told = false;
+		g->walker[i].told = WALK_UNTOLD;
 		rc = take_root(g, &g->walker[i], regs[i].cr0, regs[i].cr3, regs[i].cr4, regs[i].efer, e);
 	}
 	return rc || !atomic_load(&g->tables) ? rc : arm_roots(g, e);
@@ -427,9 +406,9 @@ bool fault_walk_stale(const struct fault_walk *g, unsigned vcpu, uint64_t hva)
  * spte, and would begin again for ever, were one of them missing then; the emulator does not. */
 static void arm_halfway(struct fault_walk *g, struct walker *w)
 {
-	if (!w->emulated)
+	if (w->by == WALK_BY_FAULT)
 		return;
-	w->halfway = true;
+	w->by = WALK_BY_EMULATOR_REARMED;
 	arm_opened(g);
 }
 
@@ -438,11 +417,11 @@ void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 	struct walker *w = &g->walker[vcpu];
 	struct slot *s = slot_of(g, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
-	unsigned level = s && w->known ? level_at(g, w, gpa) : 0;
+	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
 	if (level && level < w->levels)
 		arm_halfway(g, w);
-	else if (level && !(w->emulated && arm_next(g, gpa, level, w, false)))
+	else if (level && !(w->by != WALK_BY_FAULT && arm_next(g, gpa, level, w, false)))
 		come_out(g, vcpu);
 	w->given = hva;
 	fault_walk_open(g, hva);
@@ -460,7 +439,7 @@ void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 	struct walker *w = &g->walker[vcpu];
 
 	begin_tables(g);
-	if (w->last)
+	if (w->last_armed)
 		come_out(g, vcpu);
 	w->given = hva;
 }
@@ -493,45 +472,30 @@ static bool ends_fault(const struct trace_event *t)
 	}
 }
 
+/* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
+static bool is_told(const struct walker *w, const struct trace_event *t)
+{
+	return walker_known(w) && w->asked != WALK_UNASKED && !t->interrupted &&
+	       (w->told != WALK_TOLD_AGAIN || ends_fault(t) || t->stage == STAGE_PAGE);
+}
+
 bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t)
 {
 	struct walker *w = &g->walker[vcpu];
 
 	if (t->gva_known && w->levels) {
-		/* The emulator's fetch is part of the fault that it emulates. */
-		bool part = w->known && w->in_range && t->fetch;
-		bool same = w->known && w->gva == t->gva && w->error == t->error;
+		walker_begins(w, t, concerned(g, w, t->gva));
+		return w->asked != WALK_UNASKED && w->told != WALK_TOLD_AGAIN;
+	}
+	bool told = is_told(w, t);
 
-		/* Should it have been a fault after all, it has begun again. */
-		w->emulated = !(t->error & PFERR_USER) && !w->faulting && !(same && w->halfway);
-		w->halfway = w->faulting = false;
-		w->known = true;
-		w->gva = t->gva;
-		w->level = w->levels;
-		w->error = t->error;
-		w->rights = ~0ull;
-		w->nx = 0;
-		w->wanted = concerned(g, w, t->gva);
-		w->in_range = part || w->wanted;
-		w->again = w->told && !w->ended && same;
-		w->told = w->again;
-		w->ended = false;
-		return w->in_range && !w->again;
-	}
-	/* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
-	bool told = w->known && w->in_range && !t->interrupted && (!w->again || ends_fault(t) || t->stage == STAGE_PAGE);
-	if (t->element && t->level) {
-		w->level = is_leaf(t->pte, t->level) || !(t->pte & PTE_P) ? 0 : t->level - 1;
-		w->rights &= t->pte;
-		w->nx |= t->pte;
-	}
+	if (t->element && t->level)
+		walker_reads(w, t);
 	if (t->stage == STAGE_FAULT)
-		w->faulting = true;
-	if (ends_fault(t)) {
-		w->ended = true;
-		w->again = false;
-	}
-	return told || !w->known;
+		w->fault_told = true;
+	if (ends_fault(t))
+		walker_ends(w);
+	return told || !walker_known(w);
 }
 
 /* A page that is asked for by its number is told whoever it is that comes to it. */
@@ -548,11 +512,13 @@ static void see_root(struct fault_walk *g, struct walker *w, uint64_t hva)
 	const struct slot *s = slot_of(g, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : w->root;
 
-	if (!w->known || w->level != w->levels || gpa == w->root)
+	if (w->place != WALK_AT_ROOT || gpa == w->root)
 		return;
 	w->root = gpa;
-	w->wanted = concerned(g, w, w->gva);
-	w->in_range |= w->wanted;
+	if (concerned(g, w, w->gva))
+		w->asked = WALK_ASKED;
+	else if (w->asked == WALK_ASKED)
+		w->asked = WALK_PART;
 }
 
 bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
@@ -561,12 +527,12 @@ bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 
 	see_root(g, w, hva);
 
-	return !w->known || (!w->again && (w->wanted || names_page(g, hva)));
+	return !walker_known(w) || (w->told != WALK_TOLD_AGAIN && (w->asked == WALK_ASKED || names_page(g, hva)));
 }
 
 bool fault_walk_reads(const struct fault_walk *g, unsigned vcpu)
 {
-	return g->walker[vcpu].known && g->walker[vcpu].level;
+	return walker_in_tables(&g->walker[vcpu]);
 }
 
 unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uint64_t *gva)
@@ -575,15 +541,15 @@ unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uin
 	struct slot *s = slot_of(g, hva);
 
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
-	unsigned level = s && w->known ? level_at(g, w, gpa) : 0;
+	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
-	*gva = w->known ? w->gva : 0;
+	*gva = walker_known(w) ? w->gva : 0;
 	w->given = 0;
-	w->last = !level || !arm_next(g, gpa, level, w, true);
-	w->told = w->known;
+	w->last_armed = !level || !arm_next(g, gpa, level, w, true);
+	walker_stage(w);
 	if (level && level < w->levels) {
 		arm_halfway(g, w);
-		w->last &= !w->halfway;
+		w->last_armed &= w->by != WALK_BY_EMULATOR_REARMED;
 	}
 	return level;
 }

@@ -455,8 +455,8 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 	if (!vm->rs)
 		return err_nomem(e, "run control");
 	vm->rs->ops = &kvm_vcpu_ops;
-	pthread_mutex_init(&vm->rs->board_lock, NULL);
-	pthread_mutex_init(&vm->rs->lay_lock, NULL);
+	lock_init(&vm->rs->board_lock, LOCK_BOARD);
+	lock_init(&vm->rs->plant_lock, LOCK_PLANTS);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
@@ -495,8 +495,8 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	rootwake_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
-	pthread_mutex_destroy(&vm->rs->board_lock);
-	pthread_mutex_destroy(&vm->rs->lay_lock);
+	lock_destroy(&vm->rs->board_lock);
+	lock_destroy(&vm->rs->plant_lock);
 	free(vm->rs);
 	vm->rs = NULL;
 }

@@ -24,7 +24,7 @@ struct soft_faults {
 	struct soft_machine *m;
 	struct fault_filter filter;
 	bool armed, quiet; /* quiet: this run is not watched */
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t changed;
 	pthread_t thread;
 	enum state state;
@@ -88,7 +88,7 @@ static void wait_parked(struct soft_faults *f)
 	f->state = PARKED;
 	pthread_cond_broadcast(&f->changed);
 	while (f->state == PARKED)
-		pthread_cond_wait(&f->changed, &f->lock);
+		lock_wait(&f->changed, &f->lock);
 }
 
 static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
@@ -156,7 +156,7 @@ static enum state wait_while_going(struct soft_faults *f)
 {
 	LOCK_SCOPE(&f->lock);
 	while (f->state == GOING)
-		pthread_cond_wait(&f->changed, &f->lock);
+		lock_wait(&f->changed, &f->lock);
 	return f->state;
 }
 
@@ -289,7 +289,7 @@ static int faults_create(struct soft_machine *m, struct err *e)
 		return rc;
 	}
 	f->m = m;
-	pthread_mutex_init(&f->lock, NULL);
+	lock_init(&f->lock, LOCK_SOFT_FAULTS);
 	pthread_cond_init(&f->changed, NULL);
 	m->faults = f;
 	return 0;
@@ -379,7 +379,7 @@ void soft_faults_destroy(struct soft_machine *m)
 		return;
 	if (f->state == PARKED)
 		give_up(f);
-	pthread_mutex_destroy(&f->lock);
+	lock_destroy(&f->lock);
 	pthread_cond_destroy(&f->changed);
 	fault_log_deinit(&f->log);
 	free(f);

@@ -16,6 +16,8 @@
  */
 #include "kvmback/fault/fault_impl.h"
 
+#include "core/base/tsan.h"
+
 #include "core/base/lock.h"
 
 #include <errno.h>
@@ -152,6 +154,9 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 {
 	struct pages *p = f->vm->pages;
 
+	/* Whoever waits for the page comes out of KVM_RUN behind this, and by way of vcpu_go_out(). */
+	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
+		TSAN_RELEASE(&f->vm->vcpu[i].thread->where);
 	if (f->walk)
 		fault_walk_open(f->walk, hva);
 	else
@@ -622,7 +627,7 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 		return rc;
 	}
 	f->vm = vm;
-	pthread_mutex_init(&f->lock, NULL);
+	lock_init(&f->lock, LOCK_GIVEN);
 	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->done < 0) {
 		fault_log_deinit(&f->log);
@@ -709,7 +714,7 @@ void kvm_faults_destroy(struct kvm_vm *vm)
 	trace_close(f->trace);
 	util_closep(&f->done);
 	fault_log_deinit(&f->log);
-	pthread_mutex_destroy(&f->lock);
+	lock_destroy(&f->lock);
 	free(f);
 	vm->faults = NULL;
 }

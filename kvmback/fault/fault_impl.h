@@ -5,6 +5,7 @@
 #ifndef KVMSCOPE_KVMBACK_FAULT_IMPL_H
 #define KVMSCOPE_KVMBACK_FAULT_IMPL_H
 
+#include "core/base/lock.h"
 #include "core/machine/fault_log.h"
 #include "kvmback/fault/fault.h"
 #include "kvmback/fault/faultwalk.h"
@@ -39,7 +40,7 @@ struct kvm_faults {
 	struct trace *trace;
 	struct fault_walk *walk; /* NULL where faults are not told by their walks here */
 	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
-	pthread_mutex_t lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
+	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
 	uint64_t given[KVM_MAX_VCPUS_HERE];
 	size_t n_given;
 	struct fault_log log;

@@ -33,11 +33,12 @@ struct root {
 struct fault_walk {
 	struct kvm_vm *vm;
 	struct fault_filter filter;
-	atomic_bool tables; /* roots are armed */
-	pthread_mutex_t lock;
+	atomic_bool tables;	/* roots are armed */
+	struct lock roots_lock; /* of the list: vCPUs' threads arm what the debugger's has opened */
 	struct root root[ROOTS_MAX];
 	size_t n;
 	atomic_bool any_open;
+	struct lock walkers_lock; /* a message may be answered when its vCPU has come out already, and goes in again */
 	struct walker walker[KVM_MAX_VCPUS_HERE];
 };
 
@@ -77,7 +78,8 @@ int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fa
 	g->vm = vm;
 	g->filter = *f;
 	atomic_store(&g->tables, f->gva || f->all);
-	pthread_mutex_init(&g->lock, NULL);
+	lock_init(&g->roots_lock, LOCK_ROOTS);
+	lock_init(&g->walkers_lock, LOCK_WALKERS);
 	*out = g;
 	return 0;
 }
@@ -87,7 +89,8 @@ void fault_walk_destroy(struct fault_walk *g)
 	if (!g)
 		return;
 	(void)!rootwake_set(g->vm, ROOTWAKE_FAULTS, false, NULL);
-	pthread_mutex_destroy(&g->lock);
+	lock_destroy(&g->roots_lock);
+	lock_destroy(&g->walkers_lock);
 	free(g);
 }
 
@@ -199,9 +202,11 @@ static struct root *find_root(struct fault_walk *g, uint64_t hva)
 /* Where there is no room all that is known goes: a root comes back when it is loaded. */
 static bool note_root(struct fault_walk *g, uint64_t hva)
 {
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	struct root *r = find_root(g, hva);
 	bool known = r && !r->open;
+
+	lock_assert_held(&g->roots_lock);
 
 	if (!r && g->n == ROOTS_MAX)
 		g->n = 0;
@@ -235,7 +240,7 @@ static void arm_opened(struct fault_walk *g)
 {
 	if (!atomic_load(&g->any_open))
 		return;
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	atomic_store(&g->any_open, false);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->root[i].open) {
@@ -248,12 +253,13 @@ static void arm_opened(struct fault_walk *g)
 
 static void open_all(struct fault_walk *g)
 {
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	for (size_t i = 0; i < g->n; i++)
 		g->root[i].open = true;
 	atomic_store(&g->any_open, g->n > 0);
 }
 
+/* With the walkers' lock, as everything that looks at one. */
 static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
 		     struct err *e)
 {
@@ -307,6 +313,7 @@ static bool has_readonly(const struct kvm_vm *vm, const struct fault_filter *f)
 
 int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *e)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	int rc = 0;
 
 	/* What was given up in another run is told anew; and a page that one of the debugger's own calls came to between the
@@ -378,7 +385,7 @@ void fault_walk_open(struct fault_walk *g, uint64_t hva)
 	struct root *r;
 
 	hva &= ~PAGE_OFFSET_MASK;
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	r = find_root(g, hva);
 	if (r) {
 		r->open = true;
@@ -397,8 +404,9 @@ static void come_out(struct fault_walk *g, unsigned vcpu)
 
 /* With a signal pending a thread waits for its page by asking again and again: what it asked last may come behind the
  * answer. */
-bool fault_walk_stale(const struct fault_walk *g, unsigned vcpu, uint64_t hva)
+bool fault_walk_stale(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	return g->walker[vcpu].given == hva;
 }
 
@@ -414,6 +422,7 @@ static void arm_halfway(struct fault_walk *g, struct walker *w)
 
 void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 	struct slot *s = slot_of(g, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
@@ -436,6 +445,7 @@ static void begin_tables(struct fault_walk *g)
 
 void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
 	begin_tables(g);
@@ -446,6 +456,7 @@ void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 
 void fault_walk_again(struct fault_walk *g, struct kvcpu *v)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct walker *w = &g->walker[v->index];
 
@@ -481,6 +492,7 @@ static bool is_told(const struct walker *w, const struct trace_event *t)
 
 bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
 	if (t->gva_known && w->levels) {
@@ -523,6 +535,7 @@ static void see_root(struct fault_walk *g, struct walker *w, uint64_t hva)
 
 bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
 	see_root(g, w, hva);
@@ -530,13 +543,15 @@ bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 	return !walker_known(w) || (w->told != WALK_TOLD_AGAIN && (w->asked == WALK_ASKED || names_page(g, hva)));
 }
 
-bool fault_walk_reads(const struct fault_walk *g, unsigned vcpu)
+bool fault_walk_reads(struct fault_walk *g, unsigned vcpu)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	return walker_in_tables(&g->walker[vcpu]);
 }
 
 unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uint64_t *gva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 	struct slot *s = slot_of(g, hva);
 

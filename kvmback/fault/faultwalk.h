@@ -36,11 +36,11 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 /* An event of a vCPU's thread. True where it is of a fault that is asked for, and is to be told. */
 bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t);
 /* Does a message of this vCPU's ask for a page that it has been given? */
-bool fault_walk_stale(const struct fault_walk *g, unsigned vcpu, uint64_t hva);
+bool fault_walk_stale(struct fault_walk *g, unsigned vcpu, uint64_t hva);
 /* Does the vCPU, whose events have all been handed over, stand in a fault that is asked for and was not told yet? */
 bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva);
 /* Does it wait for a table that its walk reads, and not for the page itself? */
-bool fault_walk_reads(const struct fault_walk *g, unsigned vcpu);
+bool fault_walk_reads(struct fault_walk *g, unsigned vcpu);
 /* It is not asked for: let it through. */
 void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva);
 /* It is told as a live stage: arm what the entry shows. Gives the table's level, 0 for the page itself, and the address. */

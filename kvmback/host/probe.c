@@ -322,7 +322,7 @@ static int probe(struct strategy *st, struct err *e)
 
 int kvm_strategy_get(const struct strategy **out, struct err *e)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct lock lock = LOCK_INIT(LOCK_STRATEGY);
 	static struct strategy found;
 	static bool done;
 

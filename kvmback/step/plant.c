@@ -56,6 +56,7 @@ static struct int3_byte *find_int3(struct run_state *rs, const uint8_t *at)
 
 static bool lay_int3(struct run_state *rs, uint8_t *at)
 {
+	lock_assert_held(&rs->plant_lock);
 	if (find_int3(rs, at))
 		return true;
 	if (rs->n_int3 == rs->cap_int3) {
@@ -92,7 +93,7 @@ bool plant_int3_at(struct kvcpu *v, uint64_t linear)
 	if (!gmem_translate(v, linear, &gpa, &rights))
 		return false;
 	at = gmem_byte(v, gpa, true);
-	LOCK_SCOPE(&rs->lay_lock);
+	LOCK_SCOPE(&rs->plant_lock);
 	return at && find_int3(rs, at);
 }
 
@@ -312,6 +313,7 @@ static void plan_vcpu(struct kvcpu *v)
 	uint8_t vectors[HANDLERS_MAX];
 	unsigned n;
 
+	lock_assert_held(&rs->plant_lock);
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->width = vcpu_code_width(v);
 	p->slow_why = slow_reason(v);
@@ -332,7 +334,7 @@ static void plan_vcpu(struct kvcpu *v)
 int plant_lay(struct kvm_vm *vm, struct err *e)
 {
 	(void)e;
-	LOCK_SCOPE(&vm->rs->lay_lock);
+	LOCK_SCOPE(&vm->rs->plant_lock);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		plan_vcpu(&vm->vcpu[i]);
 	if (!pages_apply(vm))
@@ -345,7 +347,7 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 
 void plant_relay(struct kvcpu *v)
 {
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
 	if (!pages_apply(v->vm))
 		v->thread->plan.slow_why = REFUSED;
@@ -384,7 +386,7 @@ static void plan_now(struct kvcpu *v)
 {
 	bool parked = kvm_is_parked(v->vm);
 
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
 	if (!pages_apply(v->vm))
 		v->thread->plan.slow_why = REFUSED;

@@ -171,7 +171,7 @@ static bool link_in(struct kvcpu *v)
 
 	if (!table)
 		return false;
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	choose_index(t, table);
 	struct link *l = t->index ? find_link(t, &table[t->index]) : NULL;
 	if (!l || (!l->users && table[t->index]))
@@ -189,7 +189,7 @@ static void link_out(struct kvcpu *v)
 
 	if (!r->trap.link)
 		return;
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	struct link *l = find_link(v->vm->rs->trap, r->trap.link);
 	if (l && l->users && !--l->users)
 		*(volatile uint64_t *)l->at = 0;

@@ -31,7 +31,7 @@ struct kvm_mmu {
 	struct trace *trace; /* NULL: nothing is caught now */
 	struct recorded *ring[KVM_MAX_VCPUS_HERE];
 	pid_t tid[KVM_MAX_VCPUS_HERE]; /* whose that ring is */
-	pthread_mutex_t lock;	       /* of what is kept */
+	struct lock lock;	       /* of what is kept */
 	struct mmu_event *kept;
 	size_t n, cap;
 	uint64_t lost;
@@ -42,6 +42,7 @@ struct kvm_mmu {
 
 static void keep(struct kvm_mmu *k, const struct mmu_event *ev)
 {
+	lock_assert_held(&k->lock);
 	if (k->n == k->cap) {
 		size_t cap = k->cap ? 2 * k->cap : 16;
 		struct mmu_event *v = cap <= KEPT_MAX ? realloc(k->kept, cap * sizeof(*v)) : NULL;
@@ -103,6 +104,7 @@ static void take(struct kvcpu *v)
 /* With lock held: the first event of this vCPU's that waits to be told. late: or of one that will not run to tell it. */
 static const struct mmu_event *first_of(const struct kvm_mmu *k, const struct kvcpu *v, bool late)
 {
+	lock_assert_held(&k->lock);
 	for (size_t i = 0; i < k->n && !k->told; i++)
 		if (k->kept[i].vcpu == v->index || (late && !vcpu_may_run(&v->vm->vcpu[k->kept[i].vcpu])))
 			return &k->kept[i];
@@ -275,7 +277,7 @@ static struct kvm_mmu *mmu_create(struct kvm_vm *vm, struct err *e)
 		(void)err_nomem(e, "catch mmu");
 		return NULL;
 	}
-	pthread_mutex_init(&k->lock, NULL);
+	lock_init(&k->lock, LOCK_MMU_EVENTS);
 	vm->mmu = k;
 	return k;
 }
@@ -371,7 +373,7 @@ void kvm_mmu_destroy(struct kvm_vm *vm)
 		return;
 	forget(k);
 	free(k->kept);
-	pthread_mutex_destroy(&k->lock);
+	lock_destroy(&k->lock);
 	free(k);
 	vm->mmu = NULL;
 }

@@ -71,7 +71,7 @@ struct trace {
 	char *filter;
 	bool wake;
 	struct tep_event *event[ARRAY_LEN(meanings)];
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct recorded thread[THREADS_MAX];
 	unsigned n_threads;
 	uint64_t lost;
@@ -169,7 +169,7 @@ int trace_open_some(struct trace **out, const enum stage *stages, size_t n, cons
 	t->n_stages = n;
 	t->wake = wake;
 	tep_set_loglevel(TEP_LOG_NONE);
-	pthread_mutex_init(&t->lock, NULL);
+	lock_init(&t->lock, LOCK_TRACE);
 	if (!parse_formats(t, dir)) {
 		trace_close(t);
 		return err_set(e, -ENOENT,
@@ -278,7 +278,8 @@ void trace_thread(struct trace *t, pid_t tid)
 
 bool trace_news(const struct recorded *r)
 {
-	return __atomic_load_n(&r->ring->data_head, __ATOMIC_RELAXED) != r->ring->data_tail;
+	return __atomic_load_n(&r->ring->data_head, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(&r->ring->data_tail, __ATOMIC_RELAXED);
 }
 
 void trace_close(struct trace *t)
@@ -289,7 +290,7 @@ void trace_close(struct trace *t)
 		recorded_close(&t->thread[i]);
 	tep_free(t->tep);
 	free(t->filter);
-	pthread_mutex_destroy(&t->lock);
+	lock_destroy(&t->lock);
 	free(t);
 }
 
@@ -438,7 +439,8 @@ static void batch_push(struct batch *b, const struct trace_event *e)
 
 static void read_thread(struct trace *t, struct recorded *r, struct batch *b)
 {
-	uint64_t head = __atomic_load_n(&r->ring->data_head, __ATOMIC_ACQUIRE), pos = r->ring->data_tail;
+	uint64_t head = __atomic_load_n(&r->ring->data_head, __ATOMIC_ACQUIRE),
+		 pos = __atomic_load_n(&r->ring->data_tail, __ATOMIC_RELAXED);
 	struct sample s;
 	struct trace_event ev;
 

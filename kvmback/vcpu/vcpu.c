@@ -4,6 +4,8 @@
  */
 #include "kvmback/vcpu/vcpu.h"
 
+#include "core/base/tsan.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +34,7 @@ int vcpu_enter(struct kvcpu *v)
 {
 	const struct vcpu_ops *ops = v->vm->rs->ops;
 
+	lock_assert_none();
 	vcpu_go_in(v);
 	if (!ops->may_enter(v)) {
 		vcpu_go_out(v);
@@ -44,6 +47,8 @@ int vcpu_enter(struct kvcpu *v)
 		v->thread->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	ops->enter(v);
+	/* userfaultfd hands the message of a fault in there to whoever reads it behind vcpu_entry(). */
+	TSAN_RELEASE(&v->thread->where);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vcpu_go_out(v);
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;

@@ -12,6 +12,7 @@
 #ifndef KVMSCOPE_KVMBACK_VCPU_H
 #define KVMSCOPE_KVMBACK_VCPU_H
 
+#include "core/base/lock.h"
 #include "core/mem/paging.h"
 #include "kvmback/host/gate.h"
 #include "kvmback/host/kick.h"
@@ -233,7 +234,7 @@ struct run_state {
 	atomic_bool giving; /* vCPUs are being given their jobs: one that is not busy may be in a moment */
 	bool turns;	    /* faults are caught: one vCPU at a time is in the guest. Set between runs only */
 	struct gate done;   /* raised by a vCPU's thread whenever it has come back */
-	pthread_mutex_t board_lock, lay_lock;
+	struct lock board_lock, plant_lock;
 	struct trap_page *trap; /* NULL where shutdown exits keep the state */
 };
 

@@ -148,6 +148,7 @@ static bool armed_at(const struct pages *p, const struct uffd_fault *f)
 {
 	const struct armed *a = pages_find_armed(p, f->hva);
 
+	lock_assert_held(&p->lock);
 	return a && (f->protect || a->drop);
 }
 
@@ -259,7 +260,8 @@ static bool answer(struct pages *p, const struct message *m)
 	if (!mine && !m->f.protect)
 		return false;
 	at(p, m, ANSWER_READ);
-	p->last = v ? v->index : p->last;
+	if (v)
+		atomic_store_explicit(&p->last, v->index, memory_order_relaxed);
 	if (!mine)
 		open_disarmed(p, &m->f);
 	else if (v && in_guest(m->entry))
@@ -300,7 +302,8 @@ static void answer_all(struct pages *p)
  * sleeps while it is answered. Where it may not, it stays. */
 static void follow(struct pages *p)
 {
-	int cpu = atomic_load_explicit(&p->vm->vcpu[p->last].thread->cpu, memory_order_relaxed);
+	int cpu = atomic_load_explicit(&p->vm->vcpu[atomic_load_explicit(&p->last, memory_order_relaxed)].thread->cpu,
+				       memory_order_relaxed);
 	cpu_set_t set;
 
 	if (cpu == p->cpu || cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET((unsigned)cpu, &p->allowed))
@@ -403,8 +406,8 @@ static int create(struct kvm_vm *vm, const char *what, struct err *e)
 		free(p);
 		return err_errno(e, saved, "%s" WHY "eventfd" TRY "a higher ulimit -n", what);
 	}
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_mutex_init(&p->reader, NULL);
+	lock_init(&p->lock, LOCK_PAGES);
+	lock_init(&p->reader, LOCK_READER);
 	pthread_cond_init(&p->out, NULL);
 	vm->pages = p;
 	return 0;
@@ -444,7 +447,7 @@ void pages_close(struct pages *p)
 	p->hold = true;
 	wake(p);
 	while (p->polling)
-		pthread_cond_wait(&p->out, &p->reader);
+		lock_wait(&p->out, &p->reader);
 	LOCK_SCOPE(&p->lock);
 	uffd_close(&p->uffd);
 	p->n_kept = 0;
@@ -471,8 +474,8 @@ void pages_destroy(struct kvm_vm *vm)
 		pthread_join(p->thread, NULL);
 	}
 	close(p->wake);
-	pthread_mutex_destroy(&p->lock);
-	pthread_mutex_destroy(&p->reader);
+	lock_destroy(&p->lock);
+	lock_destroy(&p->reader);
 	pthread_cond_destroy(&p->out);
 	free(p->piece);
 	free(p->armed);

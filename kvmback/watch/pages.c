@@ -40,6 +40,7 @@ const struct armed *pages_find_armed(const struct pages *p, uint64_t hva)
 {
 	size_t lo = 0, hi = p->uffd.gen == p->armed_gen ? p->n_armed : 0;
 
+	lock_assert_held(&p->lock);
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
@@ -156,6 +157,7 @@ static bool change_armed(struct pages *p, const struct armed *now, size_t n)
 {
 	bool fresh = p->armed_gen != p->uffd.gen, ok = true;
 
+	lock_assert_held(&p->lock);
 	for (size_t i = 0; !fresh && i < p->n_armed; i++)
 		if (!in_list(now, n, &p->armed[i]))
 			disarm(p, &p->armed[i]);
@@ -175,18 +177,19 @@ static bool same_armed(const struct pages *p, const struct armed *now, size_t n)
 	return true;
 }
 
-/* ---- what is wanted */
-
 void pages_begin(struct kvcpu *v)
 {
 	struct pages *p = v->vm->pages;
 	size_t out = 0;
 
-	for (size_t i = 0; p && i < p->n_pieces; i++)
+	lock_assert_held(&v->vm->rs->plant_lock);
+	if (!p)
+		return;
+	LOCK_SCOPE(&p->lock);
+	for (size_t i = 0; i < p->n_pieces; i++)
 		if (p->piece[i].vcpu != v->index)
 			p->piece[out++] = p->piece[i];
-	if (p)
-		p->n_pieces = out;
+	p->n_pieces = out;
 }
 
 #define NO_ROOM "no memory left to note its pages"
@@ -195,8 +198,10 @@ static const char *add_piece(struct kvcpu *v, const struct slot *s, uint64_t gpa
 {
 	struct pages *p = v->vm->pages;
 
+	lock_assert_held(&v->vm->rs->plant_lock);
 	if (s->file_backed || !s->alias)
 		return "its memory is a file's, mapped for reading only, whose pages cannot be armed";
+	LOCK_SCOPE(&p->lock);
 	if (!pages_grow(&p->piece, p->n_pieces, &p->cap_pieces, sizeof(*p->piece)))
 		return NO_ROOM;
 	p->piece[p->n_pieces] = *c;
@@ -241,6 +246,12 @@ struct seen {
 };
 #define LEVELS 6
 
+static void lengthen(struct pages *p, size_t piece, uint64_t len)
+{
+	LOCK_SCOPE(&p->lock);
+	p->piece[piece].len += len;
+}
+
 static const char *want_entries(struct kvcpu *v, const struct walk *w, struct seen seen[LEVELS])
 {
 	const char *why = NULL;
@@ -255,7 +266,7 @@ static const char *want_entries(struct kvcpu *v, const struct walk *w, struct se
 			continue;
 		bool next = last->gpa && last->gpa + step->size == step->gpa && step->gpa & PAGE_OFFSET_MASK;
 		if (next)
-			v->vm->pages->piece[last->piece].len += step->size;
+			lengthen(v->vm->pages, last->piece, step->size);
 		else
 			why = add_piece(v, s, step->gpa, &c);
 		*last = (struct seen){step->gpa, next ? last->piece : v->vm->pages->n_pieces - 1};
@@ -374,6 +385,7 @@ bool pages_apply(struct kvm_vm *vm)
 	struct armed *now;
 	size_t n;
 
+	lock_assert_held(&vm->rs->plant_lock);
 	if (!p || (!p->n_pieces && !p->n_armed))
 		return true;
 	now = calloc(2 * p->n_pieces + 1, sizeof(*now));
@@ -442,6 +454,7 @@ void pages_keep_before(struct pages *p, uint64_t hva)
 	const uint8_t *alias = alias_of(p->vm, hva);
 	struct opened *o;
 
+	lock_assert_held(&p->lock);
 	for (size_t i = 0; i < p->n_opened; i++)
 		if (p->opened[i]->hva == hva)
 			return;
@@ -459,6 +472,7 @@ void pages_keep_before(struct pages *p, uint64_t hva)
 /* Has a guest table been written by which a watched address is reached? */
 static bool tables_changed(const struct pages *p)
 {
+	lock_assert_held(&p->lock);
 	for (size_t o = 0; o < p->n_opened; o++)
 		for (size_t i = 0; i < p->n_pieces; i++) {
 			const struct piece *c = &p->piece[i];

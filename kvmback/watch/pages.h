@@ -28,7 +28,7 @@ bool pages_armed(const struct pages *p);
 /* Must this page be write-protected when it is mapped? */
 bool pages_protected(struct pages *p, uint64_t hva);
 
-/* What watchpoints want armed, from plant.c under lay_lock: begin for a vCPU, want each, then apply. want: NULL, or why it
+/* What watchpoints want armed, from plant.c under plant_lock: begin for a vCPU, want each, then apply. want: NULL, or why it
  * cannot be armed. What is not mapped, or no memory, needs nothing now: the tables that say so are armed. A virtual address
  * is watched under the tables of now and those that were in use before. */
 void pages_begin(struct kvcpu *v);

@@ -6,6 +6,7 @@
 #ifndef KVMSCOPE_KVMBACK_PAGES_IMPL_H
 #define KVMSCOPE_KVMBACK_PAGES_IMPL_H
 
+#include "core/base/lock.h"
 #include "kvmback/watch/pages.h"
 
 #include <sched.h>
@@ -42,8 +43,8 @@ struct message {
 struct pages {
 	struct kvm_vm *vm;
 	struct uffd uffd;
-	pthread_mutex_t lock;	/* armed, opened */
-	pthread_mutex_t reader; /* who reads faults */
+	struct lock lock;   /* armed, opened */
+	struct lock reader; /* who reads faults */
 	bool direct;
 	pthread_t thread;
 	bool has_thread, quit;
@@ -51,7 +52,7 @@ struct pages {
 	pthread_cond_t out;
 	cpu_set_t allowed; /* CPUs the thread may run on, */
 	int cpu;	   /* and where it keeps itself; -1: anywhere */
-	unsigned last;	   /* the vCPU that was answered last */
+	atomic_uint last;  /* the vCPU that was answered last */
 	int wake;	   /* eventfd */
 	struct piece *piece;
 	size_t n_pieces, cap_pieces;

@@ -70,7 +70,7 @@ struct kvcpu {
 	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
 	bool in_smm;	     /* SMM emulated by us */
 	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves */
-	bool halted;	     /* run.c: the last exit was a HLT, nothing has run since */
+	atomic_bool halted;  /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
 	uint64_t xcr0;		  /* regs.c: as last fetched */
 	struct kvcpu_run *thread; /* run.c's own */

@@ -16,8 +16,6 @@
  */
 #include "kvmback/fault/fault_impl.h"
 
-#include "core/base/tsan.h"
-
 #include "core/base/lock.h"
 
 #include <errno.h>
@@ -154,9 +152,7 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 {
 	struct pages *p = f->vm->pages;
 
-	/* Whoever waits for the page comes out of KVM_RUN behind this, and by way of vcpu_go_out(). */
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		TSAN_RELEASE(&f->vm->vcpu[i].thread->where);
+	vcpu_continued(f->vm);
 	if (f->walk)
 		fault_walk_open(f->walk, hva);
 	else

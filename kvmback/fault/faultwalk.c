@@ -391,6 +391,7 @@ void fault_walk_open(struct fault_walk *g, uint64_t hva)
 		r->open = true;
 		atomic_store(&g->any_open, true);
 	}
+	vcpu_continued(g->vm);
 	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva));
 }
 

@@ -273,6 +273,21 @@ static bool stack_word(struct kvcpu *v, uint64_t base, uint64_t linear, uint64_t
 	return true;
 }
 
+/* Words first to last - 1 of those that the stub stands on. */
+static bool stack_words(struct kvcpu *v, uint64_t base, uint64_t w[6], unsigned first, unsigned last)
+{
+	bool in_long = v->thread->trap.saved.efer & EFER_LMA;
+	const struct kvm_regs *r = vcpu_regs(v);
+
+	for (unsigned i = first; i < last; i++) {
+		uint64_t at = in_long ? r->rsp + i * 8 : (uint32_t)(vcpu_sregs(v)->ss.base + r->rsp + i * 4);
+
+		if (!stack_word(v, base, at, &w[i], in_long ? 8 : 4))
+			return false;
+	}
+	return true;
+}
+
 /* The frame that the stub stands on, in the stub's mode: where the guest was. */
 static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_long)
 {
@@ -284,13 +299,9 @@ static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_
 	unsigned width = in_long ? 8 : 4, n = error;
 	uint64_t w[6] = {0};
 
-	for (unsigned i = 0; i < 6; i++) {
-		uint64_t at = in_long ? r->rsp + i * 8 : (uint32_t)(s->ss.base + r->rsp + i * 4);
-
-		/* rsp and ss, the last two, are there only if they changed. */
-		if (!stack_word(v, base, at, &w[i], width) && i < n + 3)
-			return false;
-	}
+	/* rsp and ss, the last two, are there only if they changed. */
+	if (!stack_words(v, base, w, 0, n + 3) || ((in_long || w[n + 1] & 3) && !stack_words(v, base, w, n + 3, n + 5)))
+		return false;
 	/* Where the exit came before the OUT, KVM would inject the exception again. */
 	vcpu_events(v, &ev);
 	ev.exception.injected = ev.exception.pending = 0;

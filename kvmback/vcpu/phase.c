@@ -8,6 +8,7 @@
 #include <sched.h>
 
 #include "core/base/check.h"
+#include "core/base/tsan.h"
 
 #define PHASE_BITS 3
 #define PHASE_MASK ((1u << PHASE_BITS) - 1)
@@ -114,4 +115,10 @@ void vcpu_release(struct kvcpu *v, enum vcpu_phase to)
 
 	CHECK(released);
 	(void)released;
+}
+
+void vcpu_continued(struct kvm_vm *vm)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		TSAN_RELEASE(&vm->vcpu[i].thread->where);
 }

@@ -8,6 +8,8 @@
  */
 #include "kvmback/vcpu/vcpu.h"
 
+#include "core/base/tsan.h"
+
 #include <errno.h>
 
 /* ---- in it */
@@ -57,6 +59,7 @@ static void *vcpu_main(void *arg)
 int vcpu_start(struct kvcpu *v, struct err *e)
 {
 	sigset_t old, all;
+	pthread_t thread;
 
 	if (vcpu_runs_here(v))
 		return watchdog_start(v->vm, e);
@@ -64,10 +67,11 @@ int vcpu_start(struct kvcpu *v, struct err *e)
 		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int rc = pthread_create(&v->thread->thread, NULL, vcpu_main, v);
+	int rc = pthread_create(&thread, NULL, vcpu_main, v);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc)
 		return err_errno(e, rc, "run vCPU %u" WHY "no thread for it" TRY "fewer vCPUs (-n)", v->index);
+	atomic_store(&v->thread->thread, thread);
 	v->thread->started = true;
 	return 0;
 }
@@ -78,7 +82,7 @@ void vcpu_join(struct kvcpu *v)
 		return;
 	atomic_store(&v->thread->job, JOB_QUIT);
 	gate_post(&v->thread->go);
-	pthread_join(v->thread->thread, NULL);
+	pthread_join(atomic_load(&v->thread->thread), NULL);
 	v->thread->started = false;
 }
 
@@ -103,7 +107,7 @@ void vcpu_give(struct kvcpu *v, enum job job, uint64_t count)
 	atomic_store(&t->kicks, 0);
 	atomic_store(&t->steps, 0);
 	if (here)
-		t->thread = pthread_self();
+		atomic_store(&t->thread, pthread_self());
 	atomic_store(&t->job, (int)job);
 	if (here)
 		do_job_here(v, job);
@@ -163,7 +167,9 @@ void vcpu_kick(struct kvcpu *v, enum kick_reason reason)
 		atomic_fetch_or(&t->kicks, 1u << reason);
 	if (kicks[reason].stays_out)
 		vcpu_immediate_exit(v, true);
-	pthread_kill(t->thread, KICK_SIGNAL);
+	/* A signal brings it out of KVM_RUN, and so by vcpu_go_out(): what its kicker did comes before that. */
+	TSAN_RELEASE(&t->where);
+	pthread_kill(atomic_load(&t->thread), KICK_SIGNAL);
 }
 
 bool vcpu_kicked(const struct kvcpu *v)

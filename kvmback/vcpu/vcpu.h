@@ -153,8 +153,8 @@ struct trap_page;
 
 struct kvcpu_run {
 	/* the job: given by the debugger's thread, done by the vCPU's */
-	pthread_t thread;
-	_Atomic pid_t tid; /* of whoever does the job under way */
+	_Atomic pthread_t thread; /* whoever does its jobs: a kicker may be late, when the next job is given */
+	_Atomic pid_t tid;	  /* of whoever does the job under way */
 	bool started;
 	struct gate go;
 	atomic_int job;	   /* enum job */
@@ -298,6 +298,10 @@ unsigned vcpu_entry_behind(unsigned entry); /* what it is once that KVM_RUN is l
 bool vcpu_hold(struct kvcpu *v, unsigned entry, enum vcpu_phase *was) MUST_USE;
 /* to: what it was, or (held in KVM_RUN) VCPU_AT_PAGE. */
 void vcpu_release(struct kvcpu *v, enum vcpu_phase to);
+
+/* A page is about to be continued: what this thread has done comes before what its waiter does outside of KVM_RUN. The
+ * kernel sees to that; ThreadSanitizer has to be told. */
+void vcpu_continued(struct kvm_vm *vm);
 
 /* vcpu.c: from the vCPU's own thread */
 int vcpu_enter(struct kvcpu *v);				   /* one KVM_RUN: 0, or a negative errno */

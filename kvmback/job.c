@@ -12,7 +12,7 @@
 #include "kvmback/step/step.h"
 #include "kvmback/trace/mmucatch.h"
 #include "kvmback/trace/rootwake.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 
 /* Off the breakpoint that the run begins on, with no second handover. */
 static bool step_off(struct kvcpu *v)
@@ -42,7 +42,7 @@ static void free_run(struct kvcpu *v)
 	struct kvcpu_run *t = v->thread;
 	struct run_plan was = {0};
 
-	pages_rearm(v);
+	armed_rearm(v);
 	bool on = t->step_first ? step_off(v) : !io_caught(v) || io_resume(v);
 
 	t->step_first = false;
@@ -109,9 +109,9 @@ static void do_job(struct kvcpu *v, enum job job)
 
 static bool may_enter(struct kvcpu *v)
 {
-	if (v->vm->pages)
+	if (v->vm->armed)
 		atomic_store_explicit(&v->thread->cpu, sched_getcpu(), memory_order_relaxed);
-	return !pages_left_open(v);
+	return !armed_left_open(v);
 }
 
 static void enter(struct kvcpu *v)

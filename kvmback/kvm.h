@@ -7,7 +7,7 @@
  *   smm.c    SMM by hand, or address space 1         probe.c  which debug facilities work, once
  *   run.c    threads, all-stop, exits                step.c   one instruction, per mode
  *   plant.c  breakpoints                             kernel/  the running kernel's own structures
- *   pages.c  armed for watchpoints                   pagefault.c, watchpoint.c  who comes to one; is it a hit
+ *   armed.c  armed for watchpoints                   pagefault.c, watchpoint.c  who comes to one; is it a hit
  */
 #ifndef KVMSCOPE_KVMBACK_KVM_H
 #define KVMSCOPE_KVMBACK_KVM_H
@@ -59,7 +59,7 @@ int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
 
 struct kvm_vm;
 struct kview;
-struct pages;
+struct armed;
 struct message;
 
 struct kvcpu {
@@ -85,13 +85,13 @@ struct kvm_vm {
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
 	struct run_state *rs;		   /* run.c, plant.c */
-	struct pages *pages;		   /* pages.c; NULL until a page is armed */
+	struct armed *armed;		   /* armed.c; NULL until a page is armed */
 	struct kvm_mmu *mmu;		   /* mmucatch.c; NULL until something is caught */
 	struct kvm_faults *_Atomic faults; /* fault.c; NULL until something is caught */
 	struct rootwake *rootwake;	   /* rootwake.c; NULL until wanted */
 	/* For tests, NULL else: called with an enum answer_at by whoever answers a message of an armed page. What happens to
 	 * be late on a busy host is late for sure then. Set before the first watchpoint. */
-	void (*answering)(struct pages *p, const struct message *m, int at);
+	void (*answering)(struct armed *p, const struct message *m, int at);
 	atomic_int parked; /* fault.c: the vCPU that stands inside a fault; -1: none */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };

@@ -10,7 +10,7 @@
 #include "kvmback/step/step.h"
 #include "kvmback/trace/mmucatch.h"
 #include "kvmback/trace/rootwake.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 
 #include "core/cpu/access.h"
 
@@ -481,7 +481,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	vcpu_kick_busy(vm, KICK_INTERRUPT);
 	vcpu_wait_all(vm);
 	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
-	pages_destroy(vm);
+	armed_destroy(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 

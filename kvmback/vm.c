@@ -9,7 +9,7 @@
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/mmucatch.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>
@@ -206,7 +206,7 @@ static int vm_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const s
 
 static void vm_slot_release(struct machine *m, struct slot *s)
 {
-	pages_forget(kvm_of(m));
+	armed_forget(kvm_of(m));
 	kvm_slot_release(m, s);
 }
 

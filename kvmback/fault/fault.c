@@ -150,13 +150,13 @@ const char *kvm_faults_why(void)
 
 void faults_continue(struct kvm_faults *f, uint64_t hva)
 {
-	struct pages *p = f->vm->pages;
+	struct armed *p = f->vm->armed;
 
 	vcpu_continued(f->vm);
 	if (f->walk)
-		fault_walk_open(f->walk, hva);
+		fault_walk_continue(f->walk, hva);
 	else
-		uffd_continue(pages_uffd(p), hva, pages_protected(p, hva & ~PAGE_OFFSET_MASK));
+		uffd_continue(armed_uffd(p), hva, armed_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
 
 /* ---- the runner */
@@ -305,7 +305,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* Nothing parks at the moment. Who is kicked may come to an armed page all the same, see leaves(). */
+/* Nothing parks at the moment. Who is kicked may come to an armed page all the same, see is_leaving(). */
 static void end_turn(struct kvm_faults *f)
 {
 	if (f->job.kind != RUN_CONTINUE || f->vm->m.vcpus == 1 || now_ns() - f->turn_ns < TURN_NS)
@@ -317,7 +317,7 @@ static void end_turn(struct kvm_faults *f)
 /* Kicked, a vCPU does not stand still: waiting for its page it gives the fault up, and comes back to it when it runs again;
  * in a walk it asks again and again until it is given the table. So that one is told, should it concern us, and the page is
  * not: it is given, as KVM's emulator may need it to come out, and taken again when somebody runs. */
-static bool leaves(struct kvm_faults *f, unsigned who)
+static bool is_leaving(struct kvm_faults *f, unsigned who)
 {
 	return vcpu_kicked(&f->vm->vcpu[who]) &&
 	       (atomic_load(&f->vm->rs->interrupt) || !f->walk || !fault_walk_reads(f->walk, who));
@@ -326,11 +326,11 @@ static bool leaves(struct kvm_faults *f, unsigned who)
 static void note_given(struct kvm_faults *f, uint64_t hva)
 {
 	LOCK_SCOPE(&f->lock);
-	if (f->n_given < ARRAY_LEN(f->given))
-		f->given[f->n_given++] = hva;
+	if (f->n_unarmed < ARRAY_LEN(f->unarmed))
+		f->unarmed[f->n_unarmed++] = hva;
 }
 
-static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
+static void continue_leaving(struct kvm_faults *f, unsigned who, uint64_t hva)
 {
 	bool page = !f->walk || !fault_walk_reads(f->walk, who);
 
@@ -342,22 +342,22 @@ static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
 	faults_continue(f, hva);
 }
 
-static void take_given(struct kvm_faults *f)
+static void rearm_pages(struct kvm_faults *f)
 {
 	LOCK_SCOPE(&f->lock);
-	while (f->n_given)
-		(void)!madvise((void *)(uintptr_t)f->given[--f->n_given], PAGE_SIZE_4K, MADV_DONTNEED);
+	while (f->n_unarmed)
+		(void)!madvise((void *)(uintptr_t)f->unarmed[--f->n_unarmed], PAGE_SIZE_4K, MADV_DONTNEED);
 }
 
 /* ---- waiting */
 
 /* A fault that is not asked for goes on at once. */
-static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
+static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 {
 	unsigned who = faults_vcpu_of(f, at->tid);
 
 	if (f->walk && fault_walk_stale(f->walk, who, at->hva)) {
-		uffd_wake(pages_uffd(f->vm->pages), at->hva);
+		uffd_wake(armed_uffd(f->vm->armed), at->hva);
 		return false;
 	}
 	take_trace(f);
@@ -365,9 +365,9 @@ static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
 		fault_walk_pass(f->walk, who, at->hva);
 		return false;
 	}
-	if (!leaves(f, who))
+	if (!is_leaving(f, who))
 		return true;
-	give_leaver(f, who, at->hva);
+	continue_leaving(f, who, at->hva);
 	return false;
 }
 
@@ -376,10 +376,10 @@ static bool take_faults(struct kvm_faults *f, bool pass)
 {
 	struct uffd_fault at;
 
-	while (pages_next(f->vm, &at)) {
+	while (armed_next_fault(f->vm, &at)) {
 		if (pass) {
 			faults_continue(f, at.hva);
-		} else if (concerns(f, &at)) {
+		} else if (is_asked_for(f, &at)) {
 			park(f, at.hva, at.tid);
 			tell_stage(f);
 			return true;
@@ -391,7 +391,7 @@ static bool take_faults(struct kvm_faults *f, bool pass)
 /* Until there may be a fault, or the run may be over. */
 static int wait_for_news(struct kvm_faults *f)
 {
-	struct pollfd p[2] = {{.fd = pages_uffd(f->vm->pages)->fd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = armed_uffd(f->vm->armed)->fd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
 
 	return poll(p, 2, f->vm->m.vcpus > 1 ? 1 : -1) < 0 && errno != EINTR ? -errno : 0;
 }
@@ -403,7 +403,7 @@ static void end_run(struct kvm_faults *f)
 	f->who = f->stop.vcpu;
 	take_trace(f);
 	f->in_fault = false;
-	pages_direct(f->vm->pages, false);
+	armed_direct(f->vm->armed, false);
 }
 
 /* Nobody can wait for the guest: out with it, and with nobody parked on the way. Unless it came to a stop of its own before,
@@ -513,7 +513,7 @@ static int start(struct kvm_faults *f, const struct run_job *job, bool pass, str
 	err_clear(&f->err);
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
 	f->turn_ns = now_ns();
-	pages_direct(f->vm->pages, true);
+	armed_direct(f->vm->armed, true);
 	keep_near(f);
 	gate_post(&f->go);
 	wait_for_guest(f, pass);
@@ -546,10 +546,10 @@ int kvm_faults_run(struct kvm_vm *vm, struct run_job *job, struct stop *out, str
 		return result(f, out, e);
 	if (f->state == PARKED) {
 		/* Finish this fault, then go on. */
-		unsigned this_one = f->log.fault;
+		unsigned parked_fault = f->log.fault;
 		do
 			release(f, false);
-		while (f->state == PARKED && f->log.fault == this_one);
+		while (f->state == PARKED && f->log.fault == parked_fault);
 		if (f->state == IDLE && !f->rc && f->stop.reason == STOP_STEP)
 			rc = start(f, job, false, e);
 	} else {
@@ -623,7 +623,7 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 		return rc;
 	}
 	f->vm = vm;
-	lock_init(&f->lock, LOCK_GIVEN);
+	lock_init(&f->lock, LOCK_UNARMED);
 	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->done < 0) {
 		fault_log_deinit(&f->log);
@@ -642,10 +642,10 @@ static void disarm(struct kvm_faults *f)
 {
 	if (f->state == PARKED)
 		give_up(f);
-	if (f->armed && f->vm->pages)
-		pages_close(f->vm->pages);
+	if (f->armed && f->vm->armed)
+		armed_close(f->vm->armed);
 	f->armed = false;
-	f->n_given = 0;
+	f->n_unarmed = 0;
 	fault_walk_destroy(f->walk);
 	f->walk = NULL;
 }
@@ -662,9 +662,9 @@ void kvm_faults_enter(struct kvcpu *v)
 
 	if (!f || !f->armed)
 		return;
-	take_given(f);
+	rearm_pages(f);
 	if (f->walk)
-		fault_walk_again(f->walk, v);
+		fault_walk_rearm(f->walk, v);
 }
 
 int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
@@ -681,7 +681,7 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 	if (!filter)
 		return 0;
 	vm->faults->filter = *filter;
-	rc = pages_get(vm, "catch fault", &(struct pages *){NULL}, e);
+	rc = armed_get(vm, "catch fault", &(struct armed *){NULL}, e);
 	vm->faults->armed = !rc;
 	if (!rc)
 		rc = faults_arm(vm->faults, e);

@@ -9,7 +9,7 @@
 #include "core/machine/fault_log.h"
 #include "kvmback/fault/fault.h"
 #include "kvmback/fault/faultwalk.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 
 enum state { IDLE, GOING, PARKED };
 
@@ -41,8 +41,8 @@ struct kvm_faults {
 	struct fault_walk *walk; /* NULL where faults are not told by their walks here */
 	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
 	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
-	uint64_t given[KVM_MAX_VCPUS_HERE];
-	size_t n_given;
+	uint64_t unarmed[KVM_MAX_VCPUS_HERE];
+	size_t n_unarmed;
 	struct fault_log log;
 };
 

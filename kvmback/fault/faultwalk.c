@@ -14,7 +14,7 @@
 #include "kvmback/fault/fault.h"
 #include "kvmback/fault/walker.h"
 #include "kvmback/kernel/kview.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 #include "kvmback/trace/rootwake.h"
 
 #define ROOTS_MAX 4096
@@ -152,7 +152,7 @@ static bool follow(const struct fault_walk *g, uint64_t table, unsigned level, u
 }
 
 /* By gfn: the page that the walk of gva comes to, or a table that it reads. */
-static bool leads_to(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+static bool walk_meets_filter(const struct fault_walk *g, const struct walker *w, uint64_t gva)
 {
 	uint64_t at = w->root, entry, next;
 
@@ -184,9 +184,9 @@ static unsigned level_at(const struct fault_walk *g, const struct walker *w, uin
 	return found;
 }
 
-static bool concerned(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+static bool asks_for(const struct fault_walk *g, const struct walker *w, uint64_t gva)
 {
-	return g->filter.all || (g->filter.gva ? in_filter(g, gva) : leads_to(g, w, gva));
+	return g->filter.all || (g->filter.gva ? in_filter(g, gva) : walk_meets_filter(g, w, gva));
 }
 
 /* ---- the list of roots */
@@ -220,8 +220,8 @@ static int arm(struct fault_walk *g, struct slot *s, uint64_t gpa, struct err *e
 {
 	gpa &= ~PAGE_OFFSET_MASK;
 	for (unsigned i = 0; i < g->vm->m.vcpus; i++)
-		if (g->walker[i].given == s->hva + (gpa - s->gpa))
-			g->walker[i].given = 0;
+		if (g->walker[i].continued == s->hva + (gpa - s->gpa))
+			g->walker[i].continued = 0;
 	return kvm_faults_arm(g->vm, s, gpa, gpa + PAGE_OFFSET_MASK, e);
 }
 
@@ -236,7 +236,7 @@ static int add_root(struct fault_walk *g, uint64_t gpa, struct err *e)
 	return known ? 0 : arm(g, s, gpa, e);
 }
 
-static void arm_opened(struct fault_walk *g)
+static void rearm_roots(struct fault_walk *g)
 {
 	if (!atomic_load(&g->any_open))
 		return;
@@ -251,7 +251,7 @@ static void arm_opened(struct fault_walk *g)
 
 /* ---- arming */
 
-static void open_all(struct fault_walk *g)
+static void mark_all_open(struct fault_walk *g)
 {
 	LOCK_SCOPE(&g->roots_lock);
 	for (size_t i = 0; i < g->n; i++)
@@ -273,7 +273,7 @@ static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint6
 }
 
 /* Those that KVM keeps for coming back to, without a look-up. */
-static int arm_kept_roots(struct fault_walk *g, struct err *e)
+static int arm_cached_roots(struct fault_walk *g, struct err *e)
 {
 	struct root_list l = {0};
 	struct kview *k;
@@ -290,7 +290,7 @@ static int arm_kept_roots(struct fault_walk *g, struct err *e)
 
 static int arm_roots(struct fault_walk *g, struct err *e)
 {
-	int rc = arm_kept_roots(g, e);
+	int rc = arm_cached_roots(g, e);
 
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++)
 		if (g->walker[i].levels)
@@ -298,7 +298,7 @@ static int arm_roots(struct fault_walk *g, struct err *e)
 	return rc;
 }
 
-/* A write to READONLY memory leaves for user space before it comes to the page: its walk alone tells of it. */
+/* A write to READONLY memory is_leaving for user space before it comes to the page: its walk alone tells of it. */
 static bool has_readonly(const struct kvm_vm *vm, const struct fault_filter *f)
 {
 	for (size_t i = 0; i < vm->m.slots.n; i++) {
@@ -320,8 +320,8 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 	 * runs was simply given. */
 	if (has_readonly(g->vm, &g->filter))
 		atomic_store(&g->tables, true);
-	open_all(g);
-	arm_opened(g);
+	mark_all_open(g);
+	rearm_roots(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
 		g->walker[i].told = WALK_UNTOLD;
 		rc = take_root(g, &g->walker[i], regs[i].cr0, regs[i].cr3, regs[i].cr4, regs[i].efer, e);
@@ -379,9 +379,9 @@ static bool arm_next(struct fault_walk *g, uint64_t table, unsigned level, const
 
 /* ---- opening */
 
-void fault_walk_open(struct fault_walk *g, uint64_t hva)
+void fault_walk_continue(struct fault_walk *g, uint64_t hva)
 {
-	struct pages *p = g->vm->pages;
+	struct armed *p = g->vm->armed;
 	struct root *r;
 
 	hva &= ~PAGE_OFFSET_MASK;
@@ -392,13 +392,13 @@ void fault_walk_open(struct fault_walk *g, uint64_t hva)
 		atomic_store(&g->any_open, true);
 	}
 	vcpu_continued(g->vm);
-	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva));
+	uffd_continue(armed_uffd(p), hva, armed_protected(p, hva));
 }
 
 /* Out of KVM_RUN behind the fault, for the root to be armed again. Sent before the page is continued: behind that the vCPU
  * might be in its next fault already. A walk waits for its page all the same; a fault that waits for the page itself is
  * given up, and comes back. */
-static void come_out(struct fault_walk *g, unsigned vcpu)
+static void fetch_to_rearm(struct fault_walk *g, unsigned vcpu)
 {
 	vcpu_kick(&g->vm->vcpu[vcpu], KICK_ROOT_OPEN);
 }
@@ -408,17 +408,17 @@ static void come_out(struct fault_walk *g, unsigned vcpu)
 bool fault_walk_stale(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
 	LOCK_SCOPE(&g->walkers_lock);
-	return g->walker[vcpu].given == hva;
+	return g->walker[vcpu].continued == hva;
 }
 
 /* The walk has read its root and waits for a table behind it. A fault reads all of its entries once more when it makes the
  * spte, and would begin again for ever, were one of them missing then; the emulator does not. */
-static void arm_halfway(struct fault_walk *g, struct walker *w)
+static void rearm_in_walk(struct fault_walk *g, struct walker *w)
 {
 	if (w->by == WALK_BY_FAULT)
 		return;
 	w->by = WALK_BY_EMULATOR_REARMED;
-	arm_opened(g);
+	rearm_roots(g);
 }
 
 void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
@@ -430,11 +430,11 @@ void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
 	if (level && level < w->levels)
-		arm_halfway(g, w);
+		rearm_in_walk(g, w);
 	else if (level && !(w->by != WALK_BY_FAULT && arm_next(g, gpa, level, w, false)))
-		come_out(g, vcpu);
-	w->given = hva;
-	fault_walk_open(g, hva);
+		fetch_to_rearm(g, vcpu);
+	w->continued = hva;
+	fault_walk_continue(g, hva);
 }
 
 /* A page that the filter names is about to be given: from now on its faults are told by their walks. */
@@ -451,20 +451,20 @@ void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 
 	begin_tables(g);
 	if (w->last_armed)
-		come_out(g, vcpu);
-	w->given = hva;
+		fetch_to_rearm(g, vcpu);
+	w->continued = hva;
 }
 
-void fault_walk_again(struct fault_walk *g, struct kvcpu *v)
+void fault_walk_rearm(struct fault_walk *g, struct kvcpu *v)
 {
 	LOCK_SCOPE(&g->walkers_lock);
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct walker *w = &g->walker[v->index];
 
-	w->given = 0;
+	w->continued = 0;
 	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
 		(void)!take_root(g, w, s->cr0, s->cr3, s->cr4, s->efer, NULL);
-	arm_opened(g);
+	rearm_roots(g);
 }
 
 /* ---- whose fault it is */
@@ -497,7 +497,7 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 	struct walker *w = &g->walker[vcpu];
 
 	if (t->gva_known && w->levels) {
-		walker_begins(w, t, concerned(g, w, t->gva));
+		walker_begins(w, t, asks_for(g, w, t->gva));
 		return w->asked != WALK_UNASKED && w->told != WALK_TOLD_AGAIN;
 	}
 	bool told = is_told(w, t);
@@ -528,7 +528,7 @@ static void see_root(struct fault_walk *g, struct walker *w, uint64_t hva)
 	if (w->place != WALK_AT_ROOT || gpa == w->root)
 		return;
 	w->root = gpa;
-	if (concerned(g, w, w->gva))
+	if (asks_for(g, w, w->gva))
 		w->asked = WALK_ASKED;
 	else if (w->asked == WALK_ASKED)
 		w->asked = WALK_PART;
@@ -560,11 +560,11 @@ unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uin
 	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
 	*gva = walker_known(w) ? w->gva : 0;
-	w->given = 0;
+	w->continued = 0;
 	w->last_armed = !level || !arm_next(g, gpa, level, w, true);
 	walker_stage(w);
 	if (level && level < w->levels) {
-		arm_halfway(g, w);
+		rearm_in_walk(g, w);
 		w->last_armed &= w->by != WALK_BY_EMULATOR_REARMED;
 	}
 	return level;

@@ -48,8 +48,8 @@ unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uin
 /* The stage is about to be continued. */
 void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva);
 /* Continue a page, for whoever waits. */
-void fault_walk_open(struct fault_walk *g, uint64_t hva);
+void fault_walk_continue(struct fault_walk *g, uint64_t hva);
 /* Before KVM_RUN, in the vCPU's thread: arm its root, and those that are open. */
-void fault_walk_again(struct fault_walk *g, struct kvcpu *v);
+void fault_walk_rearm(struct fault_walk *g, struct kvcpu *v);
 
 #endif

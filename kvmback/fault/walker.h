@@ -50,7 +50,7 @@ struct walker {
 	unsigned level;	     /* of the table that is read next; 0: none */
 	uint64_t error;	     /* the access, by the bits of a page fault's error code */
 	uint64_t rights, nx; /* of the entries so far: all of them, any of them */
-	uint64_t given;	     /* the page that was continued last */
+	uint64_t continued;  /* the page that was continued last */
 	bool last_armed;     /* nothing that is armed follows the stage at hand */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The one userfaultfd of a VM, on the guest's views of its slots: pages that are missing there though they exist (minor
- * faults) and pages that may not be written. Used by fault stepping (fault.c) and by page watchpoints (pages.c). Opened when
+ * faults) and pages that may not be written. Used by fault stepping (fault.c) and by page watchpoints (armed.c). Opened when
  * first needed; closing it ends every registration and lets every waiter go, which the kernel does for a killed process.
  * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
  */

@@ -24,7 +24,7 @@ static bool tables_moved(const struct kvcpu *v)
 
 /* The tables may have changed since breakpoints were put in: exits are when it is seen. So is another mode, where it is to
  * be told: CPL3 runs freely, and what CPL0 did meanwhile shows here. False: stopped. */
-static bool look_again(struct kvcpu *v)
+static bool replan(struct kvcpu *v)
 {
 	const struct run_state *rs = v->vm->rs;
 	const struct run_plan *p = &v->thread->plan;
@@ -139,7 +139,7 @@ bool exit_guest_int3(struct kvcpu *v, bool skip)
 /* ---- debug exits */
 
 /* The first instruction of a handler that int3 leads to. */
-static bool at_handler(struct kvcpu *v, unsigned vector)
+static bool exit_at_handler(struct kvcpu *v, unsigned vector)
 {
 	int id = 0;
 
@@ -188,7 +188,7 @@ static bool exit_debug(struct kvcpu *v)
 	/* A handler first: a breakpoint may stand there as well. */
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)
-			return at_handler(v, (unsigned)p->dr_id[i]);
+			return exit_at_handler(v, (unsigned)p->dr_id[i]);
 	for (unsigned i = 0; i < DR_COUNT; i++) {
 		if (p->dr[i] == DR_FREE || p->dbg.arch.debugreg[i] != at)
 			continue;
@@ -231,7 +231,7 @@ bool exit_halt(struct kvcpu *v)
 }
 
 /* By a signal: a kick, or that of a root that was loaded. An armed page that was touched is dealt with first. */
-static bool came_out(struct kvcpu *v)
+static bool exit_by_signal(struct kvcpu *v)
 {
 	if (!exit_kicked(v))
 		return false;
@@ -243,13 +243,13 @@ static bool came_out(struct kvcpu *v)
 bool exit_free(struct kvcpu *v, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN)
-		return came_out(v);
+		return exit_by_signal(v);
 	if (rc)
 		return exit_failed(v, rc);
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_MMIO:
 	case KVM_EXIT_IO:
-		return exit_io(v) && look_again(v);
+		return exit_io(v) && replan(v);
 	case KVM_EXIT_HLT:
 		return exit_halt(v);
 	case KVM_EXIT_DEBUG:

@@ -7,7 +7,7 @@
  * exit shows other control registers; tables that change without either are not noticed.
  */
 #include "kvmback/step/step.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 #include "kvmback/trace/rootwake.h"
 #include "core/base/lock.h"
 #include "core/cpu/smm.h"
@@ -184,7 +184,7 @@ static void plan_watches(struct kvcpu *v, bool user)
 	struct run_plan *p = &v->thread->plan;
 	enum run_mode mode = vcpu_mode(v);
 
-	pages_begin(v);
+	armed_begin(v);
 	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
 		const struct plant *w = &rs->plant[i].p;
 		int bits = rs->st->watch[mode][user] ? watch_bits(w) : -1;
@@ -194,7 +194,7 @@ static void plan_watches(struct kvcpu *v, bool user)
 			p->dr_old_len[dr] = (uint8_t)gmem_read(v, w->addr, p->dr_old[dr], w->len);
 			continue;
 		}
-		const char *why = pages_want(v, w);
+		const char *why = armed_want(v, w);
 		if (why)
 			p->slow_why = why;
 	}
@@ -337,11 +337,11 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 	LOCK_SCOPE(&vm->rs->plant_lock);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		plan_vcpu(&vm->vcpu[i]);
-	if (!pages_apply(vm))
+	if (!armed_apply(vm))
 		for (unsigned i = 0; i < vm->m.vcpus; i++)
 			vm->vcpu[i].thread->plan.slow_why = REFUSED;
 	/* Where it cannot be, other tables are seen at the next exit. */
-	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, pages_follow(vm), NULL);
+	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, armed_follows_tables(vm), NULL);
 	return 0;
 }
 
@@ -349,7 +349,7 @@ void plant_relay(struct kvcpu *v)
 {
 	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
-	if (!pages_apply(v->vm))
+	if (!armed_apply(v->vm))
 		v->thread->plan.slow_why = REFUSED;
 }
 
@@ -388,7 +388,7 @@ static void plan_now(struct kvcpu *v)
 
 	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
-	if (!pages_apply(v->vm))
+	if (!armed_apply(v->vm))
 		v->thread->plan.slow_why = REFUSED;
 	if (!parked)
 		plant_lift(v->vm);

@@ -10,7 +10,7 @@
  */
 #include "kvmback/step/insn.h"
 #include "kvmback/trace/mmucatch.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 #include "kvmback/watch/watchpoint.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static void tf_strip(struct kvcpu *v)
 }
 
 /* Put everything back that the step set up for itself. */
-static void undo(struct kvcpu *v, struct step *s, bool executed)
+static void take_back(struct kvcpu *v, struct step *s, bool executed)
 {
 	insn_target_disarm(s);
 	idt_restore(v);
@@ -136,7 +136,7 @@ static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcp
 	struct kvcpu_run *t = v->thread;
 	bool shown = t->exc.shown && t->exc.rip == s->from && t->exc.vector == ev->exception.nr;
 
-	undo(v, s, false);
+	take_back(v, s, false);
 	if (idt_own(v) && (shown || !(v->vm->rs->catch & CATCH_EXCEPTION))) {
 		t->exc.shown = false;
 		return trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
@@ -150,7 +150,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 	struct kvm_vcpu_events ev;
 
 	if (!vcpu_told(v)) {
-		undo(v, s, false);
+		take_back(v, s, false);
 		return exit_free(v, 0);
 	}
 	vcpu_events(v, &ev);
@@ -174,7 +174,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 }
 
 /* True where KVM_RUN must be called again. */
-static bool again(struct kvcpu *v, struct step *s, int rc)
+static bool enters_again(struct kvcpu *v, struct step *s, int rc)
 {
 	static const struct kvm_guest_debug only_step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
 
@@ -208,7 +208,7 @@ static bool completed(struct kvcpu *v, struct step *s)
 }
 
 /* After KVM_RUN: true where the instruction has been executed. */
-static bool came_back(struct kvcpu *v, struct step *s, int rc)
+static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN) {
 		/* Kicked between the instruction and its #DB. */
@@ -221,7 +221,7 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 		}
 		if (vcpu_regs(v)->rip != s->from)
 			return true;
-		undo(v, s, false);
+		take_back(v, s, false);
 		return vcpu_out(v, OUT_KICKED);
 	}
 	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
@@ -234,17 +234,17 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 		return exit_halt(v);
 	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->int3 && vcpu_linear_rip(v) == s->target)
 		return true;
-	undo(v, s, false);
+	take_back(v, s, false);
 	return exit_failed(v, rc);
 }
 
 /* The instruction is over: what it did that depended on being stepped. */
-static bool settle(struct kvcpu *v, struct step *s)
+static bool finish(struct kvcpu *v, struct step *s)
 {
 	bool trap = tf_guest(&v->thread->own) && vcpu_regs(v)->rip != s->from;
 
 	insn_fix_pushf(v, s);
-	undo(v, s, true);
+	take_back(v, s, true);
 	if (vcpu_sregs(v)->cr0 & CR0_PE ? false : trap_at_guard(v) && vcpu_linear_rip(v) == 0)
 		return trap_no_handler(v);
 	if (s->kind == INSN_POPF && s->popped_tf) {
@@ -261,7 +261,7 @@ static bool settle(struct kvcpu *v, struct step *s)
 }
 
 /* hlt and RSM must not be run into. False: dealt with, or the caller stops. */
-static bool special(struct kvcpu *v, const struct step *s)
+static bool is_special(struct kvcpu *v, const struct step *s)
 {
 	if (s->kind == INSN_HLT && s->cpl == 0) {
 		vcpu_regs(v)->rip += (unsigned)(s->op - s->code) + 1;
@@ -283,27 +283,27 @@ static bool execute(struct kvcpu *v)
 		insn_rep_end(v, true);
 		return ok;
 	}
-	if (!special(v, &s))
+	if (!is_special(v, &s))
 		return false;
 	int vector = idt_own(v) && vcpu_sregs(v)->cr0 & CR0_PE ? insn_software_vector(v, &s) : -1;
 	if (vector >= 0)
 		return trap_software(v, (unsigned)vector);
 	if (!begin(v, &s)) {
-		undo(v, &s, false);
+		take_back(v, &s, false);
 		return false;
 	}
 	int rc;
 	do
 		rc = vcpu_enter(v);
-	while (again(v, &s, rc));
-	if (came_back(v, &s, rc))
-		return settle(v, &s);
+	while (enters_again(v, &s, rc));
+	if (is_executed(v, &s, rc))
+		return finish(v, &s);
 	/* A caught access is still to come: rcx is one until it is done, and shown as it will be. */
 	enum rep_state rep = t->own.rep;
 
 	if (t->io == IO_CAUGHT && tf_ours(&t->own))
 		t->io = IO_CAUGHT_TF;
-	undo(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
+	take_back(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
 	if (!io_caught(v))
 		return false;
 	/* What is shown is not stored: registers that are set now would make the emulator forget the result of the access.
@@ -326,7 +326,7 @@ bool step_one(struct kvcpu *v)
 	ok = execute(v);
 	atomic_store_explicit(&v->thread->stepping, false, memory_order_relaxed);
 	ok = ok && (!watching || watch_judge(v, &l));
-	pages_rearm(v);
+	armed_rearm(v);
 	return ok;
 }
 

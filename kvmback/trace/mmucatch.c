@@ -40,7 +40,7 @@ struct kvm_mmu {
 
 /* ---- what is kept */
 
-static void keep(struct kvm_mmu *k, const struct mmu_event *ev)
+static void keep_event(struct kvm_mmu *k, const struct mmu_event *ev)
 {
 	lock_assert_held(&k->lock);
 	if (k->n == k->cap) {
@@ -89,10 +89,10 @@ static void on_event(void *arg, const struct trace_event *t)
 			       .time = t->time};
 
 	if (ev.kind && mmu_filter_matches(w->k->filter, w->k->n_filters, &ev))
-		keep(w->k, &ev);
+		keep_event(w->k, &ev);
 }
 
-static void take(struct kvcpu *v)
+static void take_events(struct kvcpu *v)
 {
 	struct kvm_mmu *k = v->vm->mmu;
 	struct taking w = {k, v->index};
@@ -150,7 +150,7 @@ void mmu_job_end(struct kvcpu *v)
 	struct kvm_mmu *k = v->vm->mmu;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
-		take(v);
+		take_events(v);
 }
 
 static uint64_t now_ns(void)
@@ -193,7 +193,7 @@ bool mmu_look(struct kvcpu *v)
 	struct stop *s = &v->thread->stop;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
-		take(v);
+		take_events(v);
 	if (tell(v, false))
 		return true;
 	if (s->reason == STOP_MMU)
@@ -249,7 +249,7 @@ int kvm_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
 		return err_nomem(e, "catch mmu");
 	if (n)
 		memcpy(v, k->kept, n * sizeof(*v));
-	/* One thread's events are in order already; equal times must keep it. */
+	/* One thread's events are in order already; equal times must keep_event it. */
 	if (m->vcpus > 1 && n)
 		qsort(v, n, sizeof(*v), by_time);
 	*out = (struct mmu_event_list){.v = v, .n = n, .lost = n ? k->lost + (k->trace ? trace_lost(k->trace) : 0) : 0};

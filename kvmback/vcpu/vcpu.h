@@ -182,7 +182,7 @@ struct kvcpu_run {
 	struct trap_own trap;
 	/* watching */
 	struct access_decoder *accesses;
-	uint64_t root[ROOTS_KEPT]; /* tables under which virtual addresses are watched, the newest first: pages.c */
+	uint64_t root[ROOTS_KEPT]; /* tables under which virtual addresses are watched, the newest first: armed.c */
 	unsigned n_roots;
 };
 

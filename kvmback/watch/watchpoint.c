@@ -2,7 +2,7 @@
  *
  * Does an instruction touch watched bytes? Decided by decoding its accesses before it runs, so that a write of the same
  * value is a hit and a write next to the watched bytes is none; an instruction whose accesses are not known is judged by
- * what has changed. Every step is looked at; a free run comes here when an armed page was touched (pages.c).
+ * what has changed. Every step is looked at; a free run comes here when an armed page was touched (armed.c).
  */
 #include "kvmback/watch/watchpoint.h"
 
@@ -10,7 +10,7 @@
 
 #include "core/cpu/access.h"
 #include "core/cpu/disas.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 
 /* ---- what an instruction accesses */
 
@@ -238,7 +238,7 @@ static bool executed(struct kvcpu *v, struct access_regs *r)
 	take_regs(v, r);
 	if (!a->regs_known || a->entry != vcpu_entry(v)) {
 		r->rip = 0;
-		return vcpu_cpl(v) == 0 && pages_changed(v, &c);
+		return vcpu_cpl(v) == 0 && armed_bytes_changed(v, &c);
 	}
 	bool same = r->rip == a->rip && !memcmp(r->gpr, a->gpr, sizeof(r->gpr));
 	memcpy(r->gpr, a->gpr, sizeof(r->gpr));
@@ -251,7 +251,7 @@ static const uint8_t *byte_before(struct kvcpu *v, uint64_t linear)
 	uint64_t gpa;
 	uint8_t rights;
 
-	return gmem_translate(v, linear, &gpa, &rights) ? pages_before(v, gmem_byte(v, gpa, false)) : NULL;
+	return gmem_translate(v, linear, &gpa, &rights) ? armed_byte_before(v, gmem_byte(v, gpa, false)) : NULL;
 }
 
 /* What was there before: only the opened pages tell. A part of the access in another page is left out. */
@@ -288,7 +288,7 @@ static bool judge_executed(struct kvcpu *v, const struct access_regs *r)
 		return tell(v, &l);
 	}
 	/* Several iterations may have been done. Else what changed beside the accesses is a table's A or D bit. */
-	if ((l.known && !l.rep) || !pages_changed(v, &c))
+	if ((l.known && !l.rep) || !armed_bytes_changed(v, &c))
 		return true;
 	l = (struct watch_look){.id = c.id, .rip = r->rip, .linear = c.gva, .gpa = c.gpa, .len = c.len, .write = true};
 	memcpy(l.old, c.old, sizeof(l.old));
@@ -302,6 +302,6 @@ bool watch_done_by_kvm(struct kvcpu *v, bool *on)
 	if (!executed(v, &r))
 		return false;
 	*on = judge_executed(v, &r);
-	pages_rearm(v);
+	armed_rearm(v);
 	return true;
 }

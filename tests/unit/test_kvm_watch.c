@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "kvmback/watch/pages_impl.h"
+#include "kvmback/watch/armed_impl.h"
 #include "kvmback/vcpu/vcpu.h"
 #include "kvmback/host/uffd.h"
 
@@ -595,18 +595,18 @@ static bool same_message(const struct message *a, const struct message *b)
 }
 
 /* The kernel itself sends a message twice where a thread waits with a signal pending. The first of all is older still. */
-static void echo(struct pages *p, const struct message *m)
+static void echo(struct armed *p, const struct message *m)
 {
 	if (same_message(m, &late.last) || same_message(m, &late.first))
 		return;
 	if (!late.first.f.hva)
 		late.first = *m;
 	late.last = *m;
-	pages_keep_message(p, m);
-	pages_keep_message(p, &late.first);
+	armed_defer_message(p, m);
+	armed_defer_message(p, &late.first);
 }
 
-static void be_late(struct pages *p, const struct message *m, int at)
+static void be_late(struct armed *p, const struct message *m, int at)
 {
 	const struct timespec t = {.tv_nsec = 200000};
 
@@ -756,7 +756,7 @@ static void on_the_vcpus_cpu(void **state)
 		/* The vCPU goes where it is let; the thread, which began bound, does not. */
 		for (int i = 0; i < 20; i++)
 			hit(&g, 1, GUEST_CODE + 7, 0x5000, 4, true);
-		assert_int_equal(pthread_getaffinity_np(kvm_of(g.m)->pages->thread, sizeof(its), &its), 0);
+		assert_int_equal(pthread_getaffinity_np(kvm_of(g.m)->armed->thread, sizeof(its), &its), 0);
 		assert_int_equal(CPU_COUNT(&its), 1);
 		CPU_AND(&now, &its, allowed);
 		assert_true(CPU_EQUAL(&now, &its));

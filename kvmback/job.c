@@ -19,7 +19,7 @@ static bool step_off(struct kvcpu *v)
 {
 	if (!step_one(v))
 		return false;
-	v->thread->step_first = false;
+	v->control->step_first = false;
 	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
 	if (id)
 		return exit_breakpoint(v, id);
@@ -32,14 +32,14 @@ static bool look_at_mode(struct kvcpu *v, const struct run_plan *before)
 {
 	if (vcpu_look_at_mode(v, before))
 		return true;
-	snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
+	snprintf(v->control->stop.note, sizeof(v->control->stop.note),
 		 "code of CPL%u ran freely; the change is seen at the first exit behind it", before->cpl);
 	return io_finish(v) && vcpu_stop(v, STOP_MODE);
 }
 
 static void free_run(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	struct run_plan was = {0};
 
 	armed_rearm(v);
@@ -98,7 +98,7 @@ static void do_job(struct kvcpu *v, enum job job)
 	else if (job == JOB_RUN)
 		free_run(v);
 	else if (job == JOB_STEP)
-		step_run(v, v->thread->count);
+		step_run(v, v->control->count);
 	else if (job == JOB_TOUCH)
 		(void)step_touched(v);
 	else if (job == JOB_FORGET)
@@ -110,7 +110,7 @@ static void do_job(struct kvcpu *v, enum job job)
 static bool may_enter(struct kvcpu *v)
 {
 	if (v->vm->armed)
-		atomic_store_explicit(&v->thread->cpu, sched_getcpu(), memory_order_relaxed);
+		atomic_store_explicit(&v->control->cpu, sched_getcpu(), memory_order_relaxed);
 	return !armed_left_open(v);
 }
 
@@ -124,7 +124,7 @@ static void enter(struct kvcpu *v)
 
 static int leave(struct kvcpu *v, int rc)
 {
-	return v->thread->trap.state == TRAP_IN ? trap_page_out(v, rc) : rc;
+	return v->control->trap.state == TRAP_IN ? trap_page_out(v, rc) : rc;
 }
 
 const struct vcpu_ops kvm_vcpu_ops = {

@@ -72,8 +72,8 @@ struct kvcpu {
 	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves */
 	atomic_bool halted;  /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
-	uint64_t xcr0;		  /* regs.c: as last fetched */
-	struct kvcpu_run *thread; /* run.c's own */
+	uint64_t xcr0;		      /* regs.c: as last fetched */
+	struct vcpu_control *control; /* run.c's own */
 };
 
 struct kvm_vm {
@@ -115,7 +115,7 @@ int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *
 int kvm_wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
 /* Delete and create the slot's region(s) so that KVM forgets every spte of it. */
 int kvm_slot_refresh(struct kvm_vm *vm, struct slot *s, struct err *e) MUST_USE;
-/* Put in what SMM sees, or what is seen outside, where the host has one address space only; dirty logs are folded first. */
+/* Put in what SMM sees, or what is seen outside, if the host has one address space only; dirty logs are folded first. */
 int kvm_slots_view(struct kvm_vm *vm, bool smm, struct err *e) MUST_USE;
 
 /* regs.c: all work from the debugger's thread while the vCPU is out of KVM_RUN. */

@@ -26,17 +26,17 @@
 static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
 {
 	*out = *s;
-	v->thread->pending = false;
-	v->thread->shown = true;
-	v->thread->shown_rip = vcpu_regs(v)->rip;
+	v->control->pending = false;
+	v->control->shown = true;
+	v->control->shown_rip = vcpu_regs(v)->rip;
 }
 
 /* What this vCPU may have to tell besides stays pending. */
 static void tell_interrupted(struct kvcpu *v, struct stop *out)
 {
 	*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .slot = -1};
-	v->thread->shown = true;
-	v->thread->shown_rip = out->rip;
+	v->control->shown = true;
+	v->control->shown_rip = out->rip;
 }
 
 /* Wait for the step job; an instruction that does not come back is fetched out, and false. */
@@ -46,7 +46,7 @@ static bool wait_step(struct kvcpu *v)
 	unsigned long before = 0;
 
 	if (vcpu_runs_here(v))
-		return !vcpu_kicked_for(v, KICK_STUCK) || v->thread->out != OUT_KICKED;
+		return !vcpu_kicked_for(v, KICK_STUCK) || v->control->out != OUT_KICKED;
 	/* One that came before the job was given found nobody to kick. */
 	if (atomic_load(&rs->interrupt))
 		vcpu_kick(v, KICK_INTERRUPT);
@@ -57,11 +57,11 @@ static bool wait_step(struct kvcpu *v)
 			return true;
 		if (gate_wait(&rs->done, seen, STUCK_NS))
 			continue;
-		unsigned long steps = atomic_load(&v->thread->steps);
+		unsigned long steps = atomic_load(&v->control->steps);
 		if (steps == before && vcpu_busy(v)) {
 			vcpu_kick(v, KICK_STUCK);
 			vcpu_wait_all(v->vm);
-			return v->thread->out != OUT_KICKED;
+			return v->control->out != OUT_KICKED;
 		}
 		before = steps;
 	}
@@ -69,7 +69,7 @@ static bool wait_step(struct kvcpu *v)
 
 static void step_stuck(struct kvcpu *v, struct stop *out)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	if (atomic_load(&v->vm->rs->interrupt)) {
 		tell_interrupted(v, out);
@@ -87,7 +87,7 @@ static void step_stuck(struct kvcpu *v, struct stop *out)
 /* An armed page was touched while several ran: now that the others are out, the instruction. 1: go on. */
 static int service_touch(struct kvcpu *v, struct stop *out)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	t->pending = false;
 	vcpu_give(v, JOB_TOUCH, 0);
@@ -107,7 +107,7 @@ static int service_touch(struct kvcpu *v, struct stop *out)
  * run on. 0: *out is the stop. */
 static int service(struct kvcpu *v, struct stop *out, struct err *e)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	if (t->out == OUT_TOUCH)
 		return service_touch(v, out);
 
@@ -149,15 +149,15 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 
 static int finish_step(struct kvcpu *v, struct stop *out)
 {
-	if (v->thread->out == OUT_HALT)
+	if (v->control->out == OUT_HALT)
 		vcpu_stop(v, STOP_HLT);
-	tell(v, &v->thread->stop, out);
+	tell(v, &v->control->stop, out);
 	return 0;
 }
 
 static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct err *e)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	if (t->out == OUT_TOUCH || (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT))
 		t->pending = false;
@@ -196,12 +196,12 @@ static bool at_breakpoint(struct kvcpu *v)
 static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
 	if (vm->m.vcpus == 1) {
-		vm->vcpu[0].thread->step_first = !vm->vcpu[0].thread->pending && at_breakpoint(&vm->vcpu[0]);
+		vm->vcpu[0].control->step_first = !vm->vcpu[0].control->pending && at_breakpoint(&vm->vcpu[0]);
 		return 1;
 	}
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
-		struct kvcpu_run *t = v->thread;
+		struct vcpu_control *t = v->control;
 		bool seen = i == vcpu || (t->shown && t->shown_rip == vcpu_regs(v)->rip);
 
 		if (t->pending || !seen || !vcpu_may_run(v) || !at_breakpoint(v))
@@ -237,7 +237,7 @@ static void wake(struct kvm_vm *vm, unsigned vcpu, bool first)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		if (all || (first && i == vcpu))
 			vm->vcpu[i].halted = false;
-		vm->vcpu[i].thread->out = OUT_KICKED;
+		vm->vcpu[i].control->out = OUT_KICKED;
 	}
 }
 
@@ -268,7 +268,7 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 			vcpu_kick(v, KICK_INTERRUPT);
 		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value))
 			gate_wait(done, seen, 0);
-		if (v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+		if (v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 		vcpu = (vcpu + 1) % vm->m.vcpus;
 	} while (!atomic_load(&vm->rs->interrupt));
@@ -281,7 +281,7 @@ static struct kvcpu *find_news(struct kvm_vm *vm)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (!vcpu_busy(v) && v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+		if (!vcpu_busy(v) && v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 	}
 	return NULL;
@@ -305,7 +305,7 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 	return v;
 }
 
-static bool must_keep(const struct kvcpu_run *t)
+static bool must_keep(const struct vcpu_control *t)
 {
 	enum stop_reason r = t->stop.reason;
 
@@ -317,7 +317,7 @@ static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
-		struct kvcpu_run *t = v->thread;
+		struct vcpu_control *t = v->control;
 
 		if (v != told && must_keep(t))
 			t->pending = true;
@@ -349,15 +349,15 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 		v = &vm->vcpu[vcpu];
 		vcpu_stop(v, STOP_HLT);
 	}
-	if (v->thread->out != OUT_STOP)
+	if (v->control->out != OUT_STOP)
 		return service(v, out, e);
-	tell(v, &v->thread->stop, out);
+	tell(v, &v->control->stop, out);
 	return 0;
 }
 
 static bool is_pending(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	/* The breakpoint may be gone by now. */
 	if (t->pending && t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT && !at_breakpoint(v))
@@ -377,10 +377,10 @@ static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, stru
 				v = &vm->vcpu[i];
 		if (!v)
 			rc = round_of(vm, vcpu, first, out, e);
-		else if (v->thread->out != OUT_STOP)
+		else if (v->control->out != OUT_STOP)
 			rc = service(v, out, e);
 		else {
-			tell(v, &v->thread->stop, out);
+			tell(v, &v->control->stop, out);
 			rc = 0;
 		}
 	}
@@ -448,7 +448,7 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 		return err_set(e, -ENOTSUP,
 			       "run a VM" WHY "this host's KVM lacks KVM_CAP_SYNC_REGS, KVM_CAP_IMMEDIATE_EXIT or "
 			       "KVM_CAP_SET_GUEST_DEBUG" TRY "Linux 4.18 or newer, or -b soft");
-	/* Where it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
+	/* If it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
 	(void)ioctl(vm->fd, KVM_ENABLE_CAP, &triple);
 	kick_init();
 	vm->rs = calloc(1, sizeof(*vm->rs));
@@ -460,8 +460,8 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		v->thread = calloc(1, sizeof(*v->thread));
-		if (!v->thread) {
+		v->control = calloc(1, sizeof(*v->control));
+		if (!v->control) {
 			kvm_run_deinit(vm);
 			return err_nomem(e, "run control");
 		}
@@ -485,11 +485,11 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (v->thread)
+		if (v->control)
 			vcpu_join(v);
-		access_decoder_destroy(v->thread ? v->thread->accesses : NULL);
-		free(v->thread);
-		v->thread = NULL;
+		access_decoder_destroy(v->control ? v->control->accesses : NULL);
+		free(v->control);
+		v->control = NULL;
 	}
 	kvm_mmu_destroy(vm);
 	rootwake_destroy(vm);

@@ -6,7 +6,7 @@
  * debugger's alias keeps it. The next access to it by KVM's fault handler (a table that the walk reads, then the page
  * itself) parks the vCPU's thread in the kernel until the debugger continues the page. Dropping zaps the sptes of the page
  * through the MMU notifier, which is why the access faults at all; a page that was continued is mapped again. So that each
- * fault is caught, not only the first of a page, faults are told by their walks where that can be (faultwalk.c).
+ * fault is caught, not only the first of a page, faults are told by their walks if that can be (faultwalk.c).
  *
  * While anything is armed, runs are made by a thread of their own (the runner), so that the debugger's thread can wait for
  * faults. A parked vCPU holds its mutex and SRCU: no ioctl of it, of slots or of dirty logs may be made, they would wait for
@@ -54,7 +54,7 @@ static void new_fault(struct kvm_faults *f)
 unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
 {
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == tid)
+		if (f->vm->vcpu[i].control && f->vm->vcpu[i].control->tid == tid)
 			return i;
 	return f->job.vcpu;
 }
@@ -116,7 +116,7 @@ static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
 	return NULL;
 }
 
-/* The level at which gfn is a table of this vCPU's guest; 0 where it is none. Breadth first, at most TABLES_MAX tables. */
+/* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
 static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 {
 	const struct regs *r = &f->regs[f->who];
@@ -506,8 +506,8 @@ static int start(struct kvm_faults *f, const struct run_job *job, bool pass, str
 	if (rc)
 		return rc;
 	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].thread->tid)
-			trace_thread(f->trace, f->vm->vcpu[i].thread->tid);
+		if (f->vm->vcpu[i].control->tid)
+			trace_thread(f->trace, f->vm->vcpu[i].control->tid);
 	f->job = *job;
 	f->who = job->vcpu;
 	err_clear(&f->err);
@@ -591,7 +591,7 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 		return false;
 	now = f->regs[vcpu];
 	now.old = REGS_OLD_ALL;
-	/* Where there is no SMM in KVM it is the debugger's own doing. */
+	/* If there is no SMM in KVM it is the debugger's own doing. */
 	if (!vm->host->x86_smm)
 		now.old &= ~(1ull << REGS_OLD_SMM);
 	*out = now;

@@ -12,7 +12,7 @@ bool kvm_parked(const struct machine *m, unsigned *vcpu);
 int kvm_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
 int kvm_fault_step(struct machine *m, struct stop *out, struct err *e);
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
-/* NULL where userfaultfd can do it here; else why not. */
+/* NULL if userfaultfd can do it here; else why not. */
 const char *kvm_faults_why(void);
 
 /* True while a run has to go by way of kvm_faults_run(). */

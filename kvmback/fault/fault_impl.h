@@ -38,7 +38,7 @@ struct kvm_faults {
 	bool emulating;
 	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
 	struct trace *trace;
-	struct fault_walk *walk; /* NULL where faults are not told by their walks here */
+	struct fault_walk *walk; /* NULL if faults are not told by their walks here */
 	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
 	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
 	uint64_t unarmed[KVM_MAX_VCPUS_HERE];

@@ -114,7 +114,7 @@ static bool is_leaf(uint64_t entry, unsigned level)
 	return level == 1 || (level <= 3 && entry & PTE_PS);
 }
 
-/* Memory of a slot that can be armed; NULL where there is none. */
+/* Memory of a slot that can be armed; NULL if there is none. */
 static struct slot *armable(const struct fault_walk *g, uint64_t gpa)
 {
 	struct slot *s = slot_lookup(&g->vm->m.slots, gpa, false, NULL);
@@ -140,7 +140,7 @@ static bool in_filter(const struct fault_walk *g, uint64_t x)
 	return x >= g->filter.first && x <= g->filter.last;
 }
 
-/* Where the walk of gva goes from this table; false where it ends there. */
+/* Where the walk of gva goes from this table; false if it ends there. */
 static bool follow(const struct fault_walk *g, uint64_t table, unsigned level, uint64_t gva, uint64_t *entry, uint64_t *to)
 {
 	const uint64_t *t = table_at(g, table);
@@ -199,7 +199,7 @@ static struct root *find_root(struct fault_walk *g, uint64_t hva)
 	return NULL;
 }
 
-/* Where there is no room all that is known goes: a root comes back when it is loaded. */
+/* If there is no room all that is known goes: a root comes back when it is loaded. */
 static bool note_root(struct fault_walk *g, uint64_t hva)
 {
 	LOCK_SCOPE(&g->roots_lock);
@@ -360,7 +360,7 @@ static bool refused(const struct walker *w, uint64_t entry)
 					 (w->error & PFERR_FETCH && (w->nx | entry) & PTE_NX));
 }
 
-/* What the walk comes to behind this table is armed: the next table or, where page, the page at its end. False where that is
+/* What the walk comes to behind this table is armed: the next table or, if page, the page at its end. False if that is
  * nothing. A table that maps itself is read again without waiting. */
 static bool arm_next(struct fault_walk *g, uint64_t table, unsigned level, const struct walker *w, bool page)
 {

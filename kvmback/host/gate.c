@@ -2,7 +2,7 @@
  *
  * Handing over between the debugger's thread and a vCPU's: a counter that is polled for a while before its waiter sleeps on
  * it (futex). A single step takes 10 to 50 µs and a wake-up as much again, so polling is worth it for as long as it
- * succeeds; where it does not (one CPU, a busy host, a guest that runs for long), the time polled shrinks to nothing.
+ * succeeds; if it does not (one CPU, a busy host, a guest that runs for long), the time polled shrinks to nothing.
  */
 #include "kvmback/host/gate.h"
 

@@ -317,7 +317,7 @@ static bool any_table_in(struct kview *k, uint64_t first, uint64_t last)
 	return hit;
 }
 
-/* Does KVM hold something that it made from these bytes? Where that cannot be known, yes. With TDP it is the processor's TLB
+/* Does KVM hold something that it made from these bytes? If that cannot be known, yes. With TDP it is the processor's TLB
  * that may, and nobody can look there. */
 static bool cached_from(struct kvm_vm *vm, uint64_t gpa, uint64_t len)
 {

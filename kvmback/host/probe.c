@@ -149,7 +149,7 @@ static bool debug_control(struct scratch *s, uint32_t control, uint64_t dr0, uin
 	return !ioctl(s->fd, KVM_SET_GUEST_DEBUG, &d);
 }
 
-/* Run to an exit: its reason, or -1 where KVM_RUN failed or was kicked out. */
+/* Run to an exit: its reason, or -1 if KVM_RUN failed or was kicked out. */
 static int go(struct scratch *s)
 {
 	return ioctl(s->fd, KVM_RUN, 0) < 0 ? -1 : (int)s->run->exit_reason;
@@ -268,7 +268,7 @@ static void probe_all(struct scratch *s)
 {
 	struct strategy *st = s->st;
 
-	/* The variable is for tests: it has the trap page used where it is not needed. */
+	/* The variable is for tests: it has the trap page used though it is not needed. */
 	st->shutdown_keeps_state = probe_shutdown(s) && !getenv("KVMSCOPE_TRAP_PAGE");
 	for (int mode = 0; mode < RUN_MODES; mode++)
 		for (unsigned cpl = 0; cpl <= (mode == RUN_REAL ? 0 : 3); cpl += 3) {

@@ -15,7 +15,7 @@
 /* Other tables than those that breakpoints and watchpoints were put in by? */
 static bool tables_moved(const struct kvcpu *v)
 {
-	const struct run_plan *p = &v->thread->plan;
+	const struct run_plan *p = &v->control->plan;
 	const struct kvm_sregs *s = &v->run->s.regs.sregs;
 
 	return p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
@@ -27,7 +27,7 @@ static bool tables_moved(const struct kvcpu *v)
 static bool replan(struct kvcpu *v)
 {
 	const struct run_state *rs = v->vm->rs;
-	const struct run_plan *p = &v->thread->plan;
+	const struct run_plan *p = &v->control->plan;
 	bool catch_mode = rs->catch & CATCH_MODE;
 
 	if (catch_mode && vcpu_mode_changed(v, p))
@@ -43,13 +43,13 @@ static bool replan(struct kvcpu *v)
 
 bool exit_breakpoint(struct kvcpu *v, int id)
 {
-	v->thread->stop.breakpoint = id;
+	v->control->stop.breakpoint = id;
 	return vcpu_stop(v, STOP_BREAKPOINT);
 }
 
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	s->vector = ev->exception.nr;
 	s->has_error = ev->exception.has_error_code;
@@ -102,12 +102,12 @@ static bool exit_shutdown(struct kvcpu *v)
 	if (id)
 		return exit_breakpoint(v, id);
 	if (idt_own(v)) {
-		snprintf(v->thread->stop.note, sizeof(v->thread->stop.note), "a triple fault; the last exception was %u",
+		snprintf(v->control->stop.note, sizeof(v->control->stop.note), "a triple fault; the last exception was %u",
 			 ev.exception.nr);
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	}
 	if (!vcpu_told(v)) {
-		snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
+		snprintf(v->control->stop.note, sizeof(v->control->stop.note),
 			 "an exception with no IDT; this host does not tell which");
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	}
@@ -152,8 +152,8 @@ static bool exit_at_handler(struct kvcpu *v, unsigned vector)
 /* The instruction is done, and its own address not known: rip stands behind it. */
 static bool watch_hit(struct kvcpu *v, unsigned dr)
 {
-	struct stop *s = &v->thread->stop;
-	const struct run_plan *p = &v->thread->plan;
+	struct stop *s = &v->control->stop;
+	const struct run_plan *p = &v->control->plan;
 	const struct slot *slot;
 	uint8_t rights;
 
@@ -173,7 +173,7 @@ static bool watch_hit(struct kvcpu *v, unsigned dr)
 
 static bool exit_debug(struct kvcpu *v)
 {
-	const struct run_plan *p = &v->thread->plan;
+	const struct run_plan *p = &v->control->plan;
 	const struct kvm_debug_exit_arch *d = &v->run->debug.arch;
 	uint64_t at = vcpu_linear_rip(v);
 
@@ -204,7 +204,7 @@ static bool exit_debug(struct kvcpu *v)
 /* KVM could not emulate what stands at rip. An int3 that its emulator does not have is a breakpoint all the same. */
 static bool no_emulation(struct kvcpu *v)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 	uint64_t at = vcpu_linear_rip(v);
 
 	if (!s->n_insn || s->insn[0] != 0xcc)
@@ -221,7 +221,7 @@ bool exit_failed(struct kvcpu *v, int rc)
 {
 	(void)vcpu_failed(v, rc);
 	return !rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
-	       v->thread->stop.suberror == KVM_INTERNAL_ERROR_EMULATION && no_emulation(v);
+	       v->control->stop.suberror == KVM_INTERNAL_ERROR_EMULATION && no_emulation(v);
 }
 
 bool exit_halt(struct kvcpu *v)

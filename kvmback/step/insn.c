@@ -94,7 +94,7 @@ static uint64_t count_mask(const struct step *s)
 
 void insn_rep_begin(struct kvcpu *v, const struct step *s)
 {
-	struct step_own *own = &v->thread->own;
+	struct step_own *own = &v->control->own;
 	struct kvm_regs *r = vcpu_regs(v);
 	bool compares = (s->op[0] & 0xf6) == 0xa6; /* CMPS, SCAS */
 
@@ -114,7 +114,7 @@ void insn_rep_begin(struct kvcpu *v, const struct step *s)
 
 void insn_rep_end(struct kvcpu *v, bool executed)
 {
-	struct step_own *own = &v->thread->own;
+	struct step_own *own = &v->control->own;
 	struct kvm_regs *r = vcpu_regs(v);
 	bool zf = r->rflags & RFLAGS_ZF, over = own->rep == REP_WHILE_ZF ? !zf : own->rep == REP_UNTIL_ZF && zf;
 
@@ -225,7 +225,7 @@ void insn_note_popf(struct kvcpu *v, struct step *s)
 
 void insn_fix_pushf(struct kvcpu *v, const struct step *s)
 {
-	bool tf_guest = v->thread->own.tf == TF_GUEST || v->thread->own.tf == TF_OURS_AND_GUEST;
+	bool tf_guest = v->control->own.tf == TF_GUEST || v->control->own.tf == TF_OURS_AND_GUEST;
 	uint64_t at = stack_linear(v, 1);
 	uint8_t flags;
 

@@ -28,7 +28,7 @@ struct step {
 
 void insn_decode(struct kvcpu *v, struct step *s);
 bool insn_touches_idtr(const struct step *s); /* SIDT, LIDT: they look at the IDT register itself */
-/* Vector of INT n and its like; -1 where it is none, or conditional and not taken. */
+/* Vector of INT n and its like; -1 if it is none, or conditional and not taken. */
 int insn_software_vector(struct kvcpu *v, const struct step *s);
 /* REP: set the count to one; afterwards count and rip as one iteration leaves them (executed), or as they were. */
 void insn_rep_begin(struct kvcpu *v, const struct step *s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Things to stop at: execution breakpoints, any number, and watchpoints. What stands for one while the guest runs is decided
- * anew at each resume, per vCPU: a debug register where one is left and hits, an int3 in guest memory where CPL3 is not
- * covered by that, single steps where neither can be. int3 bytes are in memory only while the guest runs; the guest sees
+ * anew at each resume, per vCPU: a debug register if one is left and hits, an int3 in guest memory if CPL3 is not
+ * covered by that, single steps if neither can be. int3 bytes are in memory only while the guest runs; the guest sees
  * them if it reads its own code. An address is looked up in the tables of each vCPU as they stand at resume and whenever an
  * exit shows other control registers; tables that change without either are not noticed.
  */
@@ -128,7 +128,7 @@ static bool has_dr(const struct run_plan *p, int id)
 	return false;
 }
 
-/* R/W and LEN of DR7 for a watch; -1 where debug registers cannot do it: none tells reads from writes. */
+/* R/W and LEN of DR7 for a watch; -1 if debug registers cannot do it: none tells reads from writes. */
 static int watch_bits(const struct plant *p)
 {
 	int rw = p->kind == PLANT_WRITE ? 1 : 3;
@@ -149,7 +149,7 @@ static int watch_bits(const struct plant *p)
 	}
 }
 
-/* Vectors at whose handlers an int3 of ours comes out, where the guest has an IDT. A gate that is missing, or not for CPL3,
+/* Vectors at whose handlers an int3 of ours comes out, if the guest has an IDT. A gate that is missing, or not for CPL3,
  * is another exception, and then a double fault; with no handler for any of them a shutdown exit, which is recognised. */
 #define HANDLERS_MAX 3
 static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
@@ -181,7 +181,7 @@ static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
 static void plan_watches(struct kvcpu *v, bool user)
 {
 	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 	enum run_mode mode = vcpu_mode(v);
 
 	armed_begin(v);
@@ -225,7 +225,7 @@ static void plan_drs(struct run_state *rs, struct run_plan *p, unsigned spare)
 static void plan_int3(struct kvcpu *v, const struct plant *b)
 {
 	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 	bool dr = has_dr(p, b->id), paged = vcpu_sregs(v)->cr0 & CR0_PG;
 	uint64_t gpa;
 	uint8_t rights, *at;
@@ -250,7 +250,7 @@ static void plan_int3(struct kvcpu *v, const struct plant *b)
 
 static void plan_handlers(struct kvcpu *v, const uint8_t *vectors, unsigned n)
 {
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t at;
@@ -271,7 +271,7 @@ static void plan_no_handler(struct kvcpu *v)
 	if (vcpu_sregs(v)->cr0 & CR0_PE || !v->vm->rs->st->hw[RUN_REAL][0] || vcpu_linear_rip(v) == 0)
 		return;
 	if (idt_handler(v, 6, &at, &dpl) && at == 0)
-		take_dr(&v->thread->plan, DR_NO_HANDLER, 0, 0, 0);
+		take_dr(&v->control->plan, DR_NO_HANDLER, 0, 0, 0);
 }
 
 /* An SMI that KVM will deliver: stop at the handler's first instruction. */
@@ -284,7 +284,7 @@ static void plan_smi(struct kvcpu *v)
 		return;
 	vcpu_events(v, &ev);
 	if (ev.smi.pending && !kvm_smbase(&v->vm->m, v->index, &smbase, NULL))
-		take_dr(&v->thread->plan, DR_SMI, 0, (uint64_t)smbase + SMM_ENTRY_OFFSET, 0);
+		take_dr(&v->control->plan, DR_SMI, 0, (uint64_t)smbase + SMM_ENTRY_OFFSET, 0);
 }
 
 static const char *slow_reason(struct kvcpu *v)
@@ -308,7 +308,7 @@ static const char *slow_reason(struct kvcpu *v)
 static void plan_vcpu(struct kvcpu *v)
 {
 	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	uint8_t vectors[HANDLERS_MAX];
 	unsigned n;
@@ -324,7 +324,7 @@ static void plan_vcpu(struct kvcpu *v)
 	/* All of them in debug registers, and those enough: no int3, no handlers. */
 	size_t before = rs->n_int3;
 	for (size_t i = 0; i < rs->n_exec; i++)
-		if (!v->thread->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
+		if (!v->control->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
 			plan_int3(v, &rs->plant[i].p);
 	if (n && (rs->n_int3 > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
 		plan_handlers(v, vectors, n);
@@ -339,8 +339,8 @@ int plant_lay(struct kvm_vm *vm, struct err *e)
 		plan_vcpu(&vm->vcpu[i]);
 	if (!armed_apply(vm))
 		for (unsigned i = 0; i < vm->m.vcpus; i++)
-			vm->vcpu[i].thread->plan.slow_why = REFUSED;
-	/* Where it cannot be, other tables are seen at the next exit. */
+			vm->vcpu[i].control->plan.slow_why = REFUSED;
+	/* If it cannot be, other tables are seen at the next exit. */
 	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, armed_follows_tables(vm), NULL);
 	return 0;
 }
@@ -350,7 +350,7 @@ void plant_relay(struct kvcpu *v)
 	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
 	if (!armed_apply(v->vm))
-		v->thread->plan.slow_why = REFUSED;
+		v->control->plan.slow_why = REFUSED;
 }
 
 /* ---- the operations */
@@ -389,7 +389,7 @@ static void plan_now(struct kvcpu *v)
 	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
 	if (!armed_apply(v->vm))
-		v->thread->plan.slow_why = REFUSED;
+		v->control->plan.slow_why = REFUSED;
 	if (!parked)
 		plant_lift(v->vm);
 }
@@ -397,7 +397,7 @@ static void plan_now(struct kvcpu *v)
 /* What will stand for it with vCPU 0 as it is. */
 static const char *plant_how(struct kvcpu *v, const struct plant *p, const char **why)
 {
-	struct run_plan *plan = &v->thread->plan;
+	struct run_plan *plan = &v->control->plan;
 	bool user = vcpu_cpl(v) == 3;
 
 	plan_now(v);

@@ -20,7 +20,7 @@
 
 static void idt_empty(struct kvcpu *v)
 {
-	struct step_own *own = &v->thread->own;
+	struct step_own *own = &v->control->own;
 	struct kvm_sregs *s = vcpu_sregs(v);
 
 	if (own->idt_empty || !s->idt.limit)
@@ -33,7 +33,7 @@ static void idt_empty(struct kvcpu *v)
 
 static void idt_restore(struct kvcpu *v)
 {
-	struct step_own *own = &v->thread->own;
+	struct step_own *own = &v->control->own;
 
 	if (!own->idt_empty)
 		return;
@@ -55,7 +55,7 @@ static bool tf_guest(const struct step_own *own)
 
 static void tf_set(struct kvcpu *v)
 {
-	struct step_own *own = &v->thread->own;
+	struct step_own *own = &v->control->own;
 
 	own->tf = tf_guest(own) ? TF_OURS_AND_GUEST : TF_OURS;
 	vcpu_regs(v)->rflags |= RFLAGS_TF;
@@ -64,7 +64,7 @@ static void tf_set(struct kvcpu *v)
 
 static void tf_strip(struct kvcpu *v)
 {
-	struct step_own *own = &v->thread->own;
+	struct step_own *own = &v->control->own;
 	struct kvm_regs *r = vcpu_regs(v);
 
 	if (!tf_ours(own))
@@ -90,9 +90,9 @@ static bool is_of_now(const struct regs *r, unsigned bit)
 
 void step_hide(const struct kvcpu *v, struct regs *r)
 {
-	const struct step_own *own = &v->thread->own;
+	const struct step_own *own = &v->control->own;
 
-	if ((tf_ours(own) || v->thread->io == IO_CAUGHT_TF) && is_of_now(r, REGS_OLD_RFLAGS))
+	if ((tf_ours(own) || v->control->io == IO_CAUGHT_TF) && is_of_now(r, REGS_OLD_RFLAGS))
 		r->rflags = (r->rflags & ~RFLAGS_TF) | (tf_guest(own) ? RFLAGS_TF : 0);
 	if (own->idt_empty && is_of_now(r, REGS_OLD_IDT) && r->idt.base == own->idt.base && !r->idt.limit)
 		r->idt.limit = own->idt.limit;
@@ -111,7 +111,7 @@ static bool begin(struct kvcpu *v, struct step *s)
 	bool protected = vcpu_sregs(v)->cr0 & CR0_PE;
 
 	s->how = st->step[vcpu_mode(v)][s->cpl == 3];
-	v->thread->own.tf = vcpu_regs(v)->rflags & RFLAGS_TF ? TF_GUEST : TF_CLEAR;
+	v->control->own.tf = vcpu_regs(v)->rflags & RFLAGS_TF ? TF_GUEST : TF_CLEAR;
 	insn_note_popf(v, s);
 	insn_rep_begin(v, s);
 	if (s->how == STEP_NONE)
@@ -133,7 +133,7 @@ static bool begin(struct kvcpu *v, struct step *s)
 /* An exception of the guest's own making, in a step. */
 static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcpu_events *ev)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	bool shown = t->exc.shown && t->exc.rip == s->from && t->exc.vector == ev->exception.nr;
 
 	take_back(v, s, false);
@@ -154,7 +154,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 		return exit_free(v, 0);
 	}
 	vcpu_events(v, &ev);
-	if (tf_ours(&v->thread->own) && ev.exception.nr == 1)
+	if (tf_ours(&v->control->own) && ev.exception.nr == 1)
 		return true;
 	/* With GUESTDBG the #DB of a step that ended at CPL3 comes out here as well. */
 	if (s->how == STEP_GUESTDBG && ev.exception.nr == 1 && vcpu_regs(v)->rip != s->from)
@@ -173,7 +173,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 	return step_exception(v, s, &ev);
 }
 
-/* True where KVM_RUN must be called again. */
+/* True if KVM_RUN must be called again. */
 static bool enters_again(struct kvcpu *v, struct step *s, int rc)
 {
 	static const struct kvm_guest_debug only_step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
@@ -207,12 +207,12 @@ static bool completed(struct kvcpu *v, struct step *s)
 	return step_exception(v, s, &ev);
 }
 
-/* After KVM_RUN: true where the instruction has been executed. */
+/* After KVM_RUN: true if the instruction has been executed. */
 static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN) {
 		/* Kicked between the instruction and its #DB. */
-		if (tf_ours(&v->thread->own))
+		if (tf_ours(&v->control->own))
 			vcpu_drop(v, 1);
 		if (s->int3 && vcpu_linear_rip(v) - 1 == s->target && vcpu_regs(v)->rip != s->from) {
 			vcpu_drop(v, 3);
@@ -241,7 +241,7 @@ static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 /* The instruction is over: what it did that depended on being stepped. */
 static bool finish(struct kvcpu *v, struct step *s)
 {
-	bool trap = tf_guest(&v->thread->own) && vcpu_regs(v)->rip != s->from;
+	bool trap = tf_guest(&v->control->own) && vcpu_regs(v)->rip != s->from;
 
 	insn_fix_pushf(v, s);
 	take_back(v, s, true);
@@ -273,7 +273,7 @@ static bool is_special(struct kvcpu *v, const struct step *s)
 
 static bool execute(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	struct step s = {0};
 
 	insn_decode(v, &s);
@@ -322,9 +322,9 @@ bool step_one(struct kvcpu *v)
 	if (watching)
 		watch_look(v, &l);
 	/* Pages may be armed still for a watch that is gone. */
-	atomic_store_explicit(&v->thread->stepping, true, memory_order_relaxed);
+	atomic_store_explicit(&v->control->stepping, true, memory_order_relaxed);
 	ok = execute(v);
-	atomic_store_explicit(&v->thread->stepping, false, memory_order_relaxed);
+	atomic_store_explicit(&v->control->stepping, false, memory_order_relaxed);
 	ok = ok && (!watching || watch_judge(v, &l));
 	armed_rearm(v);
 	return ok;
@@ -344,7 +344,7 @@ static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was
 
 static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	vcpu_stop(v, STOP_STEP);
 	if (memcmp(before, vcpu_regs(v), sizeof(*before)))
@@ -355,7 +355,7 @@ static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
 
 void step_run(struct kvcpu *v, uint64_t count)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	struct kvm_regs before;
 	struct run_plan was = {0};
 
@@ -394,7 +394,7 @@ bool step_slow(struct kvcpu *v)
 	if (!step_one(v) || !check_after(v, &was, was_smm))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
-	if (v->thread->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
+	if (v->control->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
 		plant_relay(v);
 	return true;
 }

@@ -8,7 +8,7 @@
 
 #include "kvmback/vcpu/vcpu.h"
 
-/* exits.c. Each returns true where the vCPU may go on; else t->out is set. */
+/* exits.c. Each returns true if the vCPU may go on; else t->out is set. */
 bool exit_free(struct kvcpu *v, int rc);   /* after vcpu_enter() in a free run */
 bool exit_failed(struct kvcpu *v, int rc); /* KVM_RUN's own failure, or an exit that nothing handles */
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
@@ -52,7 +52,7 @@ int trap_page_make(struct kvm_vm *vm, struct err *e) MUST_USE;
 void trap_page_free(struct run_state *rs);
 /* Around KVM_RUN, for a vCPU without an IDT: in stands in if it can (TRAP_IN), out is called if it does. */
 void trap_page_in(struct kvcpu *v);
-int trap_page_out(struct kvcpu *v, int rc);		    /* rc, or 0 where it made an exit of it */
+int trap_page_out(struct kvcpu *v, int rc);		    /* rc, or 0 if it made an exit of it */
 void trap_page_hide(const struct kvcpu *v, struct regs *r); /* as step_hide() */
 
 /* plant.c */

@@ -18,7 +18,7 @@ static bool real_mode(struct kvcpu *v)
 
 static const struct kvm_dtable *guest_idt(const struct kvcpu *v)
 {
-	return v->thread->own.idt_empty ? &v->thread->own.idt : &v->run->s.regs.sregs.idt;
+	return v->control->own.idt_empty ? &v->control->own.idt : &v->run->s.regs.sregs.idt;
 }
 
 bool idt_own(const struct kvcpu *v)
@@ -147,7 +147,7 @@ void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d)
 
 bool trap_at_guard(struct kvcpu *v)
 {
-	const struct kvm_guest_debug *d = &v->thread->dbg;
+	const struct kvm_guest_debug *d = &v->control->dbg;
 	uint64_t here = vcpu_linear_rip(v);
 
 	for (unsigned i = 0; d->control & KVM_GUESTDBG_USE_HW_BP && i < DR_COUNT; i++)
@@ -170,7 +170,7 @@ static bool run_to_guard(struct kvcpu *v)
 		if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
 			return true;
 		if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN) {
-			snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
+			snprintf(v->control->stop.note, sizeof(v->control->stop.note),
 				 "a triple fault: an exception could not be delivered");
 			return vcpu_stop(v, STOP_SHUTDOWN);
 		}
@@ -321,6 +321,6 @@ bool trap_no_handler(struct kvcpu *v)
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	apply_frame(v, &f, &cs);
 	ev.exception.has_error_code = 0;
-	snprintf(v->thread->stop.note, sizeof(v->thread->stop.note), "its entry in the vector table is 0000:0000");
+	snprintf(v->control->stop.note, sizeof(v->control->stop.note), "its entry in the vector table is 0000:0000");
 	return exit_exception(v, &ev);
 }

@@ -179,13 +179,13 @@ static bool link_in(struct kvcpu *v)
 	if (!l->users++)
 		l->at = &table[t->index];
 	*(volatile uint64_t *)l->at = (TRAP_GPA + AT_L3 * PAGE_SIZE_4K) | PTE_P | PTE_W;
-	v->thread->trap.link = l->at;
+	v->control->trap.link = l->at;
 	return true;
 }
 
 static void link_out(struct kvcpu *v)
 {
-	struct kvcpu_run *r = v->thread;
+	struct vcpu_control *r = v->control;
 
 	if (!r->trap.link)
 		return;
@@ -230,7 +230,7 @@ static bool usable(struct kvcpu *v)
 
 void trap_page_in(struct kvcpu *v)
 {
-	struct kvcpu_run *r = v->thread;
+	struct vcpu_control *r = v->control;
 	struct kvm_sregs *s = vcpu_sregs(v);
 	struct trap_page *t = v->vm->rs->trap;
 	bool in_long = s->efer & EFER_LMA;
@@ -276,7 +276,7 @@ static bool stack_word(struct kvcpu *v, uint64_t base, uint64_t linear, uint64_t
 /* Words first to last - 1 of those that the stub stands on. */
 static bool stack_words(struct kvcpu *v, uint64_t base, uint64_t w[6], unsigned first, unsigned last)
 {
-	bool in_long = v->thread->trap.saved.efer & EFER_LMA;
+	bool in_long = v->control->trap.saved.efer & EFER_LMA;
 	const struct kvm_regs *r = vcpu_regs(v);
 
 	for (unsigned i = first; i < last; i++) {
@@ -292,7 +292,7 @@ static bool stack_words(struct kvcpu *v, uint64_t base, uint64_t w[6], unsigned 
 static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_long)
 {
 	struct kvm_vcpu_events ev;
-	const struct kvm_sregs *was = &v->thread->trap.saved;
+	const struct kvm_sregs *was = &v->control->trap.saved;
 	struct kvm_regs *r = vcpu_regs(v);
 	struct kvm_sregs *s = vcpu_sregs(v);
 	bool error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
@@ -337,7 +337,7 @@ static bool at_stub(struct kvcpu *v, int rc, unsigned *vector, uint64_t base)
 
 void trap_page_hide(const struct kvcpu *v, struct regs *r)
 {
-	const struct kvm_sregs *was = &v->thread->trap.saved;
+	const struct kvm_sregs *was = &v->control->trap.saved;
 	const struct trap_page *t = v->vm->rs->trap;
 	bool in_long = was->efer & EFER_LMA;
 
@@ -354,7 +354,7 @@ void trap_page_hide(const struct kvcpu *v, struct regs *r)
 
 int trap_page_out(struct kvcpu *v, int rc)
 {
-	struct kvcpu_run *r = v->thread;
+	struct vcpu_control *r = v->control;
 	struct kvm_sregs *s = vcpu_sregs(v);
 	const struct kvm_sregs *was = &r->trap.saved;
 	bool in_long = was->efer & EFER_LMA;

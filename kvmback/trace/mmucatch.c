@@ -173,7 +173,7 @@ static bool copy_first(const struct kvcpu *v, bool late, struct mmu_event *out)
 	return first;
 }
 
-/* False where this vCPU has an event to tell: it stops with that. Another's is told by that one, which brings this one out.
+/* False if this vCPU has an event to tell: it stops with that. Another's is told by that one, which brings this one out.
  */
 static bool tell(struct kvcpu *v, bool late)
 {
@@ -183,14 +183,14 @@ static bool tell(struct kvcpu *v, bool late)
 		return true;
 	if (!io_finish(v))
 		return false;
-	v->thread->stop.mmu = ev;
+	v->control->stop.mmu = ev;
 	return vcpu_stop(v, STOP_MMU);
 }
 
 bool mmu_look(struct kvcpu *v)
 {
 	struct kvm_mmu *k = v->vm->mmu;
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
 		take_events(v);
@@ -207,7 +207,7 @@ bool mmu_look(struct kvcpu *v)
 
 void mmu_tell_late(struct kvcpu *v)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	if (!tell(v, true) && s->reason == STOP_MMU)
 		snprintf(s->note, sizeof(s->note), "it happened before the last stop, which was told first");
@@ -356,7 +356,7 @@ int kvm_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struc
 	}
 	/* A vCPU that stands inside a fault is recorded from now on, not from its next job. */
 	for (unsigned i = 0; vm->rs && i < m->vcpus; i++) {
-		pid_t tid = vm->vcpu[i].thread->tid;
+		pid_t tid = vm->vcpu[i].control->tid;
 		if (tid && vcpu_busy(&vm->vcpu[i])) {
 			k->ring[i] = trace_ring(k->trace, tid, NULL);
 			k->tid[i] = tid;

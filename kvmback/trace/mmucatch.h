@@ -20,7 +20,7 @@ void mmu_run_end(struct kvm_vm *vm, const struct stop *s);
  * guest's doing. end: what is in the ring is kept for the next stop. */
 void mmu_job_begin(struct kvcpu *v);
 void mmu_job_end(struct kvcpu *v);
-/* After an exit or a step: true where nothing was caught; else the vCPU's stop is filled, and false. */
+/* After an exit or a step: true if nothing was caught; else the vCPU's stop is filled, and false. */
 bool mmu_look(struct kvcpu *v);
 /* The stop of what was kept when another one was told. */
 void mmu_tell_late(struct kvcpu *v);

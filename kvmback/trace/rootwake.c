@@ -57,7 +57,7 @@ int rootwake_set(struct kvm_vm *vm, unsigned what, bool on, struct err *e)
 void rootwake_enter(struct kvcpu *v)
 {
 	struct rootwake *r = v->vm->rootwake;
-	pid_t tid = v->thread->tid;
+	pid_t tid = v->control->tid;
 
 	if (!r || !r->trace)
 		return;

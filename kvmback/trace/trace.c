@@ -90,7 +90,7 @@ static int tracefs_open(struct err *e)
 	if (dir >= 0)
 		return dir;
 	dir = open("/sys/kernel/tracing", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	/* Where it is mounted already, and ours to read; else the mount point is an empty or a closed folder. */
+	/* If it is mounted already, and ours to read; else the mount point is an empty or a closed folder. */
 	if (dir >= 0 && faccessat(dir, "events", R_OK | X_OK, AT_EACCESS)) {
 		close(dir);
 		dir = -1;
@@ -386,7 +386,7 @@ static void ring_copy(const struct recorded *r, uint64_t pos, void *to, size_t l
 	memcpy((uint8_t *)to + first, data, len - first);
 }
 
-/* The record at *pos; false where none is left or it is damaged (then the rest is skipped). */
+/* The record at *pos; false if none is left or it is damaged (then the rest is skipped). */
 static bool ring_next(struct trace *t, struct recorded *r, uint64_t *pos, uint64_t head, struct sample *s)
 {
 	while (*pos + sizeof(s->head) <= head) {

@@ -26,7 +26,7 @@ int trace_open_some(struct trace **out, const enum stage *stages, size_t n, cons
 void trace_close(struct trace *t); /* NULL is fine */
 /* Record this thread from now on; one that is recorded already stays so. From any thread. */
 void trace_thread(struct trace *t, pid_t tid);
-/* Its ring; NULL where it is not recorded (why: *error, a positive errno, where error is not NULL). */
+/* Its ring; NULL if it is not recorded (why: *error, a positive errno, where error is not NULL). */
 struct recorded *trace_ring(struct trace *t, pid_t tid, int *error);
 bool trace_news(const struct recorded *r); /* has anything come in that was not read? A few instructions. */
 
@@ -35,7 +35,7 @@ struct trace_event {
 	enum stage stage;
 	uint64_t gfn;
 	bool gfn_known;
-	unsigned level; /* 0 where it has none */
+	unsigned level; /* 0 if it has none */
 	pid_t tid;	/* the thread that it is of */
 	bool gva_known; /* the beginning of a walk: for gva, an access with this error code */
 	uint64_t gva, error;

@@ -24,7 +24,7 @@ static const struct slot *slot_to_blame(struct kvcpu *v)
 static bool run_failed(struct kvcpu *v, int errnum)
 {
 	struct memory_fault f = exit_memory_fault(v->run);
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	if (errnum == EFAULT || f.told) {
 		exit_memory_words(&f, f.told ? gmem_slot(v, f.gpa) : slot_to_blame(v), errnum, s);
@@ -37,7 +37,7 @@ static bool run_failed(struct kvcpu *v, int errnum)
 
 bool vcpu_failed(struct kvcpu *v, int rc)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	s->kvm_exit = v->run->exit_reason;
 	if (rc)

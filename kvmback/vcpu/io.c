@@ -46,18 +46,18 @@ static enum board_effect answer(struct kvcpu *v)
 	enum board_effect effect = ask_board(v);
 
 	if (effect == BOARD_EXIT)
-		v->thread->stop.exit_code = v->vm->m.board.exit_code;
-	v->thread->io = IO_DONE;
+		v->control->stop.exit_code = v->vm->m.board.exit_code;
+	v->control->io = IO_DONE;
 	return effect;
 }
 
 bool io_finish(struct kvcpu *v)
 {
-	while (v->thread->io == IO_DONE) {
+	while (v->control->io == IO_DONE) {
 		vcpu_immediate_exit(v, true);
 		int rc = vcpu_enter(v);
 		vcpu_immediate_exit(v, false);
-		v->thread->io = IO_NONE;
+		v->control->io = IO_NONE;
 		/* An access that crosses a page, or is wider than 8 bytes, comes in parts. */
 		if (!rc && (is_mmio(v) || v->run->exit_reason == KVM_EXIT_IO))
 			(void)answer(v);
@@ -66,7 +66,7 @@ bool io_finish(struct kvcpu *v)
 		else if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
 			return vcpu_failed(v, 0);
 	}
-	/* A single step that ended in the access leaves its #DB waiting, where TF stepped it. */
+	/* A single step that ended in the access leaves its #DB waiting, if TF stepped it. */
 	if (vcpu_regs(v)->rflags & RFLAGS_TF)
 		vcpu_drop(v, 1);
 	return true;
@@ -74,10 +74,10 @@ bool io_finish(struct kvcpu *v)
 
 static bool catch_io(struct kvcpu *v)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 	const struct kvm_run *r = v->run;
 
-	v->thread->io = IO_CAUGHT;
+	v->control->io = IO_CAUGHT;
 	if (is_mmio(v)) {
 		const struct slot *slot = gmem_slot(v, r->mmio.phys_addr);
 
@@ -109,7 +109,7 @@ static bool effect_out(struct kvcpu *v, enum board_effect effect)
 
 bool io_resume(struct kvcpu *v)
 {
-	bool tf = v->thread->io == IO_CAUGHT_TF, on = effect_out(v, answer(v));
+	bool tf = v->control->io == IO_CAUGHT_TF, on = effect_out(v, answer(v));
 
 	if (!tf)
 		return on;
@@ -133,9 +133,9 @@ void io_forget(struct kvcpu *v)
 	struct kvm_sregs sregs = *vcpu_sregs(v);
 
 	if (io_caught(v))
-		v->thread->io = IO_DONE;
+		v->control->io = IO_DONE;
 	if (!io_finish(v))
-		v->thread->io = IO_NONE;
+		v->control->io = IO_NONE;
 	*vcpu_regs(v) = before;
 	*vcpu_sregs(v) = sregs;
 	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);

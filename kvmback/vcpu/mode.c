@@ -44,7 +44,7 @@ bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before)
 
 	if (!mode && vcpu_cpl(v) == before->cpl)
 		return true;
-	v->thread->stop.cpl_only = !mode;
-	v->thread->stop.old_cpl = (uint8_t)before->cpl;
+	v->control->stop.cpl_only = !mode;
+	v->control->stop.old_cpl = (uint8_t)before->cpl;
 	return vcpu_stop(v, STOP_MODE);
 }

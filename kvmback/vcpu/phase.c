@@ -39,27 +39,27 @@ static bool move(struct kvcpu *v, unsigned word, enum vcpu_phase to, unsigned en
 	unsigned next = ((word >> PHASE_BITS) + entries) << PHASE_BITS | to;
 
 	CHECK(allowed[phase_of(word)] & TO(to));
-	return atomic_compare_exchange_strong(&v->thread->where, &word, next);
+	return atomic_compare_exchange_strong(&v->control->where, &word, next);
 }
 
-/* Where it is when nobody holds it. */
+/* If it is when nobody holds it. */
 static unsigned settled(const struct kvcpu *v)
 {
 	unsigned word;
 
-	while (is_held(word = atomic_load(&v->thread->where)))
+	while (is_held(word = atomic_load(&v->control->where)))
 		sched_yield();
 	return word;
 }
 
 enum vcpu_phase vcpu_phase(const struct kvcpu *v)
 {
-	return phase_of(atomic_load(&v->thread->where));
+	return phase_of(atomic_load(&v->control->where));
 }
 
 unsigned vcpu_entry(const struct kvcpu *v)
 {
-	return atomic_load(&v->thread->where) >> PHASE_BITS;
+	return atomic_load(&v->control->where) >> PHASE_BITS;
 }
 
 unsigned vcpu_entry_behind(unsigned entry)
@@ -101,7 +101,7 @@ void vcpu_looked_at(struct kvcpu *v)
 
 bool vcpu_hold(struct kvcpu *v, unsigned entry, enum vcpu_phase *was)
 {
-	unsigned word = atomic_load(&v->thread->where);
+	unsigned word = atomic_load(&v->control->where);
 
 	if (word >> PHASE_BITS != entry || is_held(word))
 		return false;
@@ -111,7 +111,7 @@ bool vcpu_hold(struct kvcpu *v, unsigned entry, enum vcpu_phase *was)
 
 void vcpu_release(struct kvcpu *v, enum vcpu_phase to)
 {
-	bool released = move(v, atomic_load(&v->thread->where), to, 0);
+	bool released = move(v, atomic_load(&v->control->where), to, 0);
 
 	CHECK(released);
 	(void)released;
@@ -120,5 +120,5 @@ void vcpu_release(struct kvcpu *v, enum vcpu_phase to)
 void vcpu_continued(struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		TSAN_RELEASE(&vm->vcpu[i].thread->where);
+		TSAN_RELEASE(&vm->vcpu[i].control->where);
 }

@@ -25,7 +25,7 @@ static pid_t own_tid(void)
 
 static void do_job(struct kvcpu *v, enum job job)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	t->stop = (struct stop){.slot = -1};
 	t->out = OUT_KICKED;
@@ -38,7 +38,7 @@ static void do_job(struct kvcpu *v, enum job job)
 static void *vcpu_main(void *arg)
 {
 	struct kvcpu *v = arg;
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	unsigned seen = 0;
 
 	kick_unblock();
@@ -63,7 +63,7 @@ int vcpu_start(struct kvcpu *v, struct err *e)
 
 	if (vcpu_runs_here(v))
 		return watchdog_start(v->vm, e);
-	if (v->thread->started)
+	if (v->control->started)
 		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -71,19 +71,19 @@ int vcpu_start(struct kvcpu *v, struct err *e)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc)
 		return err_errno(e, rc, "run vCPU %u" WHY "no thread for it" TRY "fewer vCPUs (-n)", v->index);
-	atomic_store(&v->thread->thread, thread);
-	v->thread->started = true;
+	atomic_store(&v->control->thread, thread);
+	v->control->started = true;
 	return 0;
 }
 
 void vcpu_join(struct kvcpu *v)
 {
-	if (!v->thread->started)
+	if (!v->control->started)
 		return;
-	atomic_store(&v->thread->job, JOB_QUIT);
-	gate_post(&v->thread->go);
-	pthread_join(atomic_load(&v->thread->thread), NULL);
-	v->thread->started = false;
+	atomic_store(&v->control->job, JOB_QUIT);
+	gate_post(&v->control->go);
+	pthread_join(atomic_load(&v->control->thread), NULL);
+	v->control->started = false;
 }
 
 /* ---- jobs */
@@ -94,13 +94,13 @@ static void do_job_here(struct kvcpu *v, enum job job)
 		watchdog_begin(v->vm);
 	/* One that came before the job was there found nobody to kick. */
 	if (atomic_load(&v->vm->rs->interrupt))
-		atomic_fetch_or(&v->thread->kicks, 1u << KICK_INTERRUPT);
+		atomic_fetch_or(&v->control->kicks, 1u << KICK_INTERRUPT);
 	do_job(v, job);
 }
 
 void vcpu_give(struct kvcpu *v, enum job job, uint64_t count)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	bool here = vcpu_runs_here(v);
 
 	t->count = count;
@@ -117,7 +117,7 @@ void vcpu_give(struct kvcpu *v, enum job job, uint64_t count)
 
 bool vcpu_busy(const struct kvcpu *v)
 {
-	return atomic_load(&v->thread->job) != JOB_NONE;
+	return atomic_load(&v->control->job) != JOB_NONE;
 }
 
 void vcpu_wait_all(struct kvm_vm *vm)
@@ -135,7 +135,7 @@ void vcpu_wait_all(struct kvm_vm *vm)
 void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 {
 	struct kvcpu *v = &vm->vcpu[vcpu];
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	if (!t)
 		return;
@@ -161,7 +161,7 @@ static const struct {
 
 void vcpu_kick(struct kvcpu *v, enum kick_reason reason)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	if (kicks[reason].ends_job)
 		atomic_fetch_or(&t->kicks, 1u << reason);
@@ -174,12 +174,12 @@ void vcpu_kick(struct kvcpu *v, enum kick_reason reason)
 
 bool vcpu_kicked(const struct kvcpu *v)
 {
-	return atomic_load(&v->thread->kicks);
+	return atomic_load(&v->control->kicks);
 }
 
 bool vcpu_kicked_for(const struct kvcpu *v, enum kick_reason reason)
 {
-	return atomic_load(&v->thread->kicks) & 1u << reason;
+	return atomic_load(&v->control->kicks) & 1u << reason;
 }
 
 void vcpu_kick_busy(struct kvm_vm *vm, enum kick_reason reason)

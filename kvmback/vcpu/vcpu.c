@@ -44,11 +44,11 @@ int vcpu_enter(struct kvcpu *v)
 	v->run->kvm_dirty_regs &= v->sync_fresh;
 	v->halted = false;
 	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
-		v->thread->io = IO_NONE;
+		v->control->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	ops->enter(v);
 	/* userfaultfd hands the message of a fault in there to whoever reads it behind vcpu_entry(). */
-	TSAN_RELEASE(&v->thread->where);
+	TSAN_RELEASE(&v->control->where);
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vcpu_go_out(v);
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
@@ -71,7 +71,7 @@ int vcpu_load(struct kvcpu *v, struct err *e)
 
 bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	struct kvm_regs before = *vcpu_regs(v);
 	uint32_t fresh = v->sync_fresh;
 
@@ -87,13 +87,13 @@ bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
 
 bool vcpu_out(struct kvcpu *v, enum outcome out)
 {
-	v->thread->out = out;
+	v->control->out = out;
 	return false;
 }
 
 bool vcpu_stop(struct kvcpu *v, enum stop_reason reason)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	s->reason = reason;
 	s->vcpu = v->index;
@@ -106,7 +106,7 @@ bool vcpu_error(struct kvcpu *v, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(v->thread->stop.error, sizeof(v->thread->stop.error), fmt, ap);
+	vsnprintf(v->control->stop.error, sizeof(v->control->stop.error), fmt, ap);
 	va_end(ap);
 	return vcpu_stop(v, STOP_ERROR);
 }

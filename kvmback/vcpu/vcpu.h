@@ -151,7 +151,7 @@ struct trap_page;
 /* At least as many as KVM goes back to without a look-up: the current one and three more. */
 #define ROOTS_KEPT 8
 
-struct kvcpu_run {
+struct vcpu_control {
 	/* the job: given by the debugger's thread, done by the vCPU's */
 	_Atomic pthread_t thread; /* whoever does its jobs: a kicker may be late, when the next job is given */
 	_Atomic pid_t tid;	  /* of whoever does the job under way */
@@ -235,7 +235,7 @@ struct run_state {
 	bool turns;	    /* faults are caught: one vCPU at a time is in the guest. Set between runs only */
 	struct gate done;   /* raised by a vCPU's thread whenever it has come back */
 	struct lock board_lock, plant_lock;
-	struct trap_page *trap; /* NULL where shutdown exits keep the state */
+	struct trap_page *trap; /* NULL if shutdown exits keep the state */
 };
 
 static inline struct kvm_regs *vcpu_regs(struct kvcpu *v)
@@ -306,7 +306,7 @@ void vcpu_continued(struct kvm_vm *vm);
 /* vcpu.c: from the vCPU's own thread */
 int vcpu_enter(struct kvcpu *v);				   /* one KVM_RUN: 0, or a negative errno */
 int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		   /* registers and system registers into the run area */
-bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG where it differs */
+bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG if it differs */
 /* Fill t->stop and t->out; always false, so that callers can `return vcpu_stop(…)`. */
 bool vcpu_stop(struct kvcpu *v, enum stop_reason reason);
 bool vcpu_out(struct kvcpu *v, enum outcome out);
@@ -328,14 +328,14 @@ bool io_finish(struct kvcpu *v); /* let KVM complete what the board has answered
 void io_forget(struct kvcpu *v); /* complete it without a trace in the registers */
 static inline bool io_caught(const struct kvcpu *v)
 {
-	return v->thread->io == IO_CAUGHT || v->thread->io == IO_CAUGHT_TF;
+	return v->control->io == IO_CAUGHT || v->control->io == IO_CAUGHT_TF;
 }
 
 /* events.c */
 /* After a shutdown exit: is the vCPU what it was before the exception, and vcpu_events() the exception? */
 static inline bool vcpu_told(const struct kvcpu *v)
 {
-	return v->vm->rs->st->shutdown_keeps_state || v->thread->trap.state == TRAP_TAKEN;
+	return v->vm->rs->st->shutdown_keeps_state || v->control->trap.state == TRAP_TAKEN;
 }
 void vcpu_events(struct kvcpu *v, struct kvm_vcpu_events *ev);
 /* An exception that waits for delivery: a #DB by a TF of ours, a #BP by an int3 of ours. */
@@ -355,13 +355,13 @@ unsigned vcpu_cpl(struct kvcpu *v);
 unsigned vcpu_bits(struct kvcpu *v);
 uint64_t vcpu_linear(struct kvcpu *v, const struct kvm_segment *seg, uint64_t offset);
 uint64_t vcpu_linear_rip(struct kvcpu *v);
-/* The walk of the vCPU's tables, n 0 where paging is off; false where it ends in a fault. */
+/* The walk of the vCPU's tables, n 0 if paging is off; false if it ends in a fault. */
 bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out);
 /* The same under another root, of the mode that the vCPU is in. */
 bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk *out);
 bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights);
 struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa);
-/* The debugger's view of one byte; NULL where there is no memory, or where write and it is a file's. */
+/* The debugger's view of one byte; NULL if there is no memory, or if write and it is a file's. */
 uint8_t *gmem_byte(struct kvcpu *v, uint64_t gpa, bool write);
 size_t gmem_read(struct kvcpu *v, uint64_t linear, void *buf, size_t n); /* how many bytes could be read */
 bool gmem_write(struct kvcpu *v, uint64_t linear, const void *buf, size_t n);

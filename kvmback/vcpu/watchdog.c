@@ -6,7 +6,7 @@
  */
 #include "kvmback/vcpu/vcpu.h"
 
-/* True where the vCPU was in a job of steps all the time and none was made. */
+/* True if the vCPU was in a job of steps all the time and none was made. */
 static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool busy)
 {
 	struct watchdog *w = &v->vm->rs->watchdog;
@@ -16,17 +16,17 @@ static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool
 	/* One that stands inside a fault is not stuck: the debugger looks at it. */
 	if (kvm_is_parked(v->vm))
 		return false;
-	return busy && atomic_load(&v->thread->job) == JOB_STEP && atomic_load(&w->jobs) == job &&
-	       atomic_load(&v->thread->steps) == steps;
+	return busy && atomic_load(&v->control->job) == JOB_STEP && atomic_load(&w->jobs) == job &&
+	       atomic_load(&v->control->steps) == steps;
 }
 
-/* One look. False where there was nothing to look at since the last one. */
+/* One look. False if there was nothing to look at since the last one. */
 static bool look(struct kvcpu *v)
 {
 	struct watchdog *w = &v->vm->rs->watchdog;
 	unsigned seen = atomic_load(&w->go.value);
 	unsigned job = atomic_load(&w->jobs);
-	unsigned long steps = atomic_load(&v->thread->steps);
+	unsigned long steps = atomic_load(&v->control->steps);
 	bool busy = vcpu_busy(v);
 
 	if (atomic_load(&w->quit))

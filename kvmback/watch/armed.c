@@ -123,7 +123,7 @@ static size_t subtract(const struct armed_range *a, size_t n_a, const struct arm
 	return n;
 }
 
-/* The pages of all parts, each once, sorted: out has room for twice as many. Where reads are watched the page is missing,
+/* The pages of all parts, each once, sorted: out has room for twice as many. If reads are watched the page is missing,
  * which is write-protected enough; nothing else is dropped with it. */
 static size_t merge(const struct watched_part *part, size_t n, struct armed_range *out)
 {
@@ -303,7 +303,7 @@ static bool has_paging(struct kvcpu *v)
 	return vcpu_sregs(v)->cr0 & CR0_PG;
 }
 
-static void note_root(struct kvcpu_run *t, uint64_t cr3)
+static void note_root(struct vcpu_control *t, uint64_t cr3)
 {
 	unsigned at = 0;
 
@@ -326,13 +326,13 @@ static void note_cached_roots(struct kvcpu *v)
 		return;
 	for (size_t i = 0; i < l.n; i++)
 		if (l.v[i].vcpu == v->index && l.v[i].page)
-			note_root(v->thread, l.v[i].cr3 & ROOT_FRAME);
+			note_root(v->control, l.v[i].cr3 & ROOT_FRAME);
 	root_list_free(&l);
 }
 
 static const char *add_gvas(struct kvcpu *v, const struct plant *w)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	uint64_t cr3 = vcpu_sregs(v)->cr3 & ROOT_FRAME;
 	const char *why = NULL;
 
@@ -407,7 +407,7 @@ bool armed_apply(struct kvm_vm *vm)
 	free(p->range);
 	p->range = now;
 	p->n_ranges = n;
-	/* Where some could not be armed the next run tries again. */
+	/* If some could not be armed the next run tries again. */
 	p->range_gen = p->uffd.gen - !ok;
 	return ok;
 }
@@ -494,7 +494,7 @@ void armed_rearm(struct kvcpu *v)
 		return;
 	LOCK_SCOPE(&p->lock);
 	if (tables_changed(p))
-		v->thread->plan.stale = true;
+		v->control->plan.stale = true;
 	for (size_t i = 0; i < p->n_opened; i++) {
 		const struct armed_range *a = armed_find(p, p->opened[i]->hva);
 
@@ -518,7 +518,7 @@ bool armed_left_open(struct kvcpu *v)
 	struct armed *p = v->vm->armed;
 
 	/* With immediate_exit what is under way is completed, and may need them. */
-	if (!p || atomic_load_explicit(&v->thread->stepping, memory_order_relaxed) ||
+	if (!p || atomic_load_explicit(&v->control->stepping, memory_order_relaxed) ||
 	    __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		return false;
 	bool open = any_opened(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Pages of the guest's view that are armed for watchpoints: write-protected, or missing where reads are watched. Everywhere
+ * Pages of the guest's view that are armed for watchpoints: write-protected, or missing if reads are watched. Everywhere
  * else the guest runs at full speed. An access to an armed page parks its vCPU in the kernel; the page is opened, the vCPU
  * comes out before (KVM's emulator: behind) the instruction, which is then stepped and judged by watchpoint.c, and the page
  * is armed again. A vCPU is never left parked.
@@ -39,13 +39,13 @@ bool armed_apply(struct kvm_vm *vm); /* false: some could not be armed */
 /* A slot's memory goes. */
 void armed_forget(struct kvm_vm *vm);
 
-/* After an instruction, and before a free run: arm again what was opened. v->thread->plan.stale is set where a guest table
+/* After an instruction, and before a free run: arm again what was opened. v->control->plan.stale is set where a guest table
  * was written by which a watched address is reached. */
 void armed_rearm(struct kvcpu *v);
 /* On the way into KVM_RUN: was something opened since, for an access that was no vCPU's? It is armed again; look around
  * before the guest runs. */
 bool armed_left_open(struct kvcpu *v);
-/* The byte of guest memory behind an alias pointer as it was before its page was opened; NULL where it was not opened. */
+/* The byte of guest memory behind an alias pointer as it was before its page was opened; NULL if it was not opened. */
 const uint8_t *armed_byte_before(struct kvcpu *v, const uint8_t *alias);
 /* Bytes of watched memory that changed in an opened page: the first such run of at most 8 bytes. */
 struct page_change {

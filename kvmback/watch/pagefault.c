@@ -36,7 +36,7 @@ static void reached(struct armed *p, const struct message *m, enum answer_at poi
 static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (vm->vcpu[i].thread && vm->vcpu[i].thread->tid == tid)
+		if (vm->vcpu[i].control && vm->vcpu[i].control->tid == tid)
 			return &vm->vcpu[i];
 	return NULL;
 }
@@ -50,7 +50,7 @@ static bool in_guest(unsigned entry)
  */
 static void note_regs(struct kvcpu *v, unsigned entry)
 {
-	struct armed_access *a = &v->thread->access;
+	struct armed_access *a = &v->control->access;
 
 	a->regs_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, a->gpr, &a->rip);
 	a->entry = vcpu_entry_behind(entry);
@@ -100,7 +100,7 @@ static bool take_deferred(struct armed *p, struct message *out)
 static bool waits_for_page(const struct armed *p, const struct kvcpu *v)
 {
 	for (size_t i = 0; i < p->n_deferred; i++)
-		if (p->deferred[i].f.tid == v->thread->tid && p->deferred[i].sure && p->deferred[i].entry == vcpu_entry(v))
+		if (p->deferred[i].f.tid == v->control->tid && p->deferred[i].sure && p->deferred[i].entry == vcpu_entry(v))
 			return true;
 	return false;
 }
@@ -171,7 +171,7 @@ static void open_disarmed(struct armed *p, const struct uffd_fault *f)
  * by the last time. Gives the phase to release it to. */
 static enum vcpu_phase note_access(struct kvcpu *v, unsigned entry, enum vcpu_phase was)
 {
-	if (was == VCPU_AT_PAGE && v->thread->access.entry == vcpu_entry_behind(entry))
+	if (was == VCPU_AT_PAGE && v->control->access.entry == vcpu_entry_behind(entry))
 		return VCPU_AT_PAGE;
 	note_regs(v, entry);
 	vcpu_kick(v, KICK_ARMED_PAGE);
@@ -216,7 +216,7 @@ static void answer_vcpu(struct armed *p, const struct message *m, struct kvcpu *
 	/* Before others are kicked: nobody lets them go on but for this one's news. */
 	if (!hold(p, m, v, &was))
 		return;
-	if (!atomic_load(&v->thread->stepping)) {
+	if (!atomic_load(&v->control->stepping)) {
 		if (p->vm->m.vcpus > 1)
 			kick_others(p, v);
 		reached(p, m, ANSWER_OTHERS_KICKED);
@@ -250,7 +250,7 @@ static void answer_idle(struct armed *p, const struct uffd_fault *f)
 		vcpu_release(&vm->vcpu[n - 1], was[n - 1]);
 }
 
-/* The watchpoints' part in a fault; false where they have none. */
+/* The watchpoints' part in a fault; false if they have none. */
 static bool answer(struct armed *p, const struct message *m)
 {
 	struct kvcpu *v = vcpu_of(p->vm, m->f.tid);
@@ -299,10 +299,10 @@ static void answer_all(struct armed *p)
 }
 
 /* Waking a CPU that sleeps takes longer than all the rest of an answer, so the thread waits_for_page where the vCPU runs,
- * which sleeps while it is answered. Where it may not, it stays. */
+ * which sleeps while it is answered. If it may not, it stays. */
 static void follow_vcpu(struct armed *p)
 {
-	int cpu = atomic_load_explicit(&p->vm->vcpu[atomic_load_explicit(&p->last, memory_order_relaxed)].thread->cpu,
+	int cpu = atomic_load_explicit(&p->vm->vcpu[atomic_load_explicit(&p->last, memory_order_relaxed)].control->cpu,
 				       memory_order_relaxed);
 	cpu_set_t set;
 

@@ -42,7 +42,7 @@ static void take_regs(struct kvcpu *v, struct access_regs *r)
 
 static int decode(struct kvcpu *v, const struct access_regs *r, struct insn_access a[ACCESSES_MAX], bool *rep)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	uint8_t code[15];
 
 	if (!t->accesses && access_decoder_create(&t->accesses, NULL))
@@ -187,7 +187,7 @@ static void read_now(struct kvcpu *v, const struct watch_look *l, uint8_t *now)
 
 static bool tell(struct kvcpu *v, const struct watch_look *l)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 	const struct slot *slot = gmem_slot(v, l->gpa);
 
 	s->breakpoint = l->id;
@@ -231,7 +231,7 @@ bool watch_judge(struct kvcpu *v, struct watch_look *l)
  * known) watched bytes are not what they were. */
 static bool executed(struct kvcpu *v, struct access_regs *r)
 {
-	const struct armed_access *a = &v->thread->access;
+	const struct armed_access *a = &v->control->access;
 	struct page_change c;
 
 	take_bases(v, r);

@@ -7,7 +7,7 @@
 
 #include "kvmback/vcpu/vcpu.h"
 
-/* watchpoint.c. look: what the instruction at rip will touch of what is watched. judge: it has been executed; false where
+/* watchpoint.c. look: what the instruction at rip will touch of what is watched. judge: it has been executed; false if
  * that was a hit. */
 struct watch_look {
 	int id; /* 0: nothing that is watched */

@@ -17,8 +17,8 @@
 
 static void goes_in_and_out(void **state)
 {
-	struct kvcpu_run t = {0};
-	struct kvcpu v = {.thread = &t};
+	struct vcpu_control t = {0};
+	struct kvcpu v = {.control = &t};
 
 	(void)state;
 	assert_int_equal(vcpu_phase(&v), VCPU_OUT);
@@ -36,8 +36,8 @@ static void goes_in_and_out(void **state)
 /* A message of another entry holds nobody, nor does a second one while it is held. */
 static void is_held_in_its_entry_only(void **state)
 {
-	struct kvcpu_run t = {0};
-	struct kvcpu v = {.thread = &t};
+	struct vcpu_control t = {0};
+	struct kvcpu v = {.control = &t};
 	enum vcpu_phase was;
 
 	(void)state;
@@ -60,8 +60,8 @@ static void is_held_in_its_entry_only(void **state)
 /* An access that is not looked at stays, also over another entry. */
 static void a_touched_page_is_looked_at_once(void **state)
 {
-	struct kvcpu_run t = {0};
-	struct kvcpu v = {.thread = &t};
+	struct vcpu_control t = {0};
+	struct kvcpu v = {.control = &t};
 	enum vcpu_phase was;
 
 	(void)state;
@@ -93,8 +93,8 @@ static void *leave(void *arg)
 /* Whoever holds it is done before it comes out. */
 static void waits_while_it_is_held(void **state)
 {
-	struct kvcpu_run t = {0};
-	struct kvcpu v = {.thread = &t};
+	struct vcpu_control t = {0};
+	struct kvcpu v = {.control = &t};
 	enum vcpu_phase was;
 	pthread_t thread;
 
@@ -113,8 +113,8 @@ static void waits_while_it_is_held(void **state)
 /* The count of entries wraps; what comes behind the last is what comes. */
 static void the_count_wraps(void **state)
 {
-	struct kvcpu_run t = {0};
-	struct kvcpu v = {.thread = &t};
+	struct vcpu_control t = {0};
+	struct kvcpu v = {.control = &t};
 
 	(void)state;
 	atomic_store(&t.where, ~7u | VCPU_IN_GUEST);

@@ -133,5 +133,4 @@ const struct vcpu_ops kvm_vcpu_ops = {
     .may_enter = may_enter,
     .enter = enter,
     .leave = leave,
-    .run = kvm_run_here,
 };

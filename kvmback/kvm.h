@@ -84,15 +84,14 @@ struct kvm_vm {
 	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
-	struct run_state *rs;		   /* run.c, plant.c */
-	struct armed *armed;		   /* armed.c; NULL until a page is armed */
-	struct kvm_mmu *mmu;		   /* mmucatch.c; NULL until something is caught */
-	struct kvm_faults *_Atomic faults; /* fault.c; NULL until something is caught */
-	struct rootwake *rootwake;	   /* rootwake.c; NULL until wanted */
+	struct run_state *rs;	   /* run.c, plant.c */
+	struct armed *armed;	   /* armed.c; NULL until a page is armed */
+	struct kvm_mmu *mmu;	   /* mmucatch.c; NULL until something is caught */
+	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
+	struct rootwake *rootwake; /* rootwake.c; NULL until wanted */
 	/* For tests, NULL else: called with an enum answer_at by whoever answers a message of an armed page. What happens to
 	 * be late on a busy host is late for sure then. Set before the first watchpoint. */
 	void (*answering)(struct armed *p, const struct message *m, int at);
-	atomic_int parked; /* fault.c: the vCPU that stands inside a fault; -1: none */
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };
 
@@ -105,7 +104,7 @@ static inline struct kvm_vm *kvm_of(const struct machine *m)
  */
 static inline bool kvm_is_parked(const struct kvm_vm *vm)
 {
-	return atomic_load(&vm->parked) >= 0;
+	return run_phase(&vm->m.run) == RUN_PARKED;
 }
 
 /* mem.c */
@@ -143,8 +142,11 @@ int kvm_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err
 /* run.c, step.c, plant.c */
 int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */
 void kvm_run_deinit(struct kvm_vm *vm);			     /* joins the threads */
-int kvm_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e);
-void kvm_interrupt(struct machine *m);
+/* struct run_ops' (core/run/run.h); ctx is the struct machine. */
+int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
+void kvm_kick(void *ctx);
+void kvm_nudge(void *ctx);
+void kvm_thread_begin(void *ctx);
 int kvm_plant(struct machine *m, struct plant *p, struct err *e);
 int kvm_unplant(struct machine *m, int id, struct err *e);
 int kvm_set_catch(struct machine *m, uint32_t events, struct err *e);

@@ -21,6 +21,25 @@
 
 #define SYNC_NEEDED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
+void kvm_kick(void *ctx)
+{
+	struct kvm_vm *vm = kvm_of(ctx);
+
+	if (vm->rs)
+		vcpu_kick_busy(vm, KICK_INTERRUPT);
+}
+
+void kvm_nudge(void *ctx)
+{
+	gate_post(&kvm_of(ctx)->rs->done);
+}
+
+void kvm_thread_begin(void *ctx)
+{
+	(void)ctx;
+	kick_unblock();
+}
+
 /* ---- one step job */
 
 static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
@@ -48,15 +67,17 @@ static bool wait_step(struct kvcpu *v)
 	if (vcpu_runs_here(v))
 		return !vcpu_kicked_for(v, KICK_STUCK) || v->control->out != OUT_KICKED;
 	/* One that came before the job was given found nobody to kick. */
-	if (atomic_load(&rs->interrupt))
+	if (run_asked(&v->vm->m.run))
 		vcpu_kick(v, KICK_INTERRUPT);
 	for (;;) {
 		unsigned seen = atomic_load(&rs->done.value);
 
 		if (!vcpu_busy(v))
 			return true;
-		if (gate_wait(&rs->done, seen, STUCK_NS))
+		if (gate_wait(&rs->done, seen, STUCK_NS)) {
+			vcpu_serve_client(v->vm);
 			continue;
+		}
 		unsigned long steps = atomic_load(&v->control->steps);
 		if (steps == before && vcpu_busy(v)) {
 			vcpu_kick(v, KICK_STUCK);
@@ -71,7 +92,7 @@ static void step_stuck(struct kvcpu *v, struct stop *out)
 {
 	struct vcpu_control *t = v->control;
 
-	if (atomic_load(&v->vm->rs->interrupt)) {
+	if (run_asked(&v->vm->m.run)) {
 		tell_interrupted(v, out);
 		return;
 	}
@@ -264,14 +285,16 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 			return NULL;
 		vcpu_give(v, JOB_RUN, 0);
 		/* One that came before the job was given found nobody to kick. */
-		if (atomic_load(&vm->rs->interrupt))
+		if (run_asked(&vm->m.run))
 			vcpu_kick(v, KICK_INTERRUPT);
-		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value))
+		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value)) {
 			gate_wait(done, seen, 0);
+			vcpu_serve_client(vm);
+		}
 		if (v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 		vcpu = (vcpu + 1) % vm->m.vcpus;
-	} while (!atomic_load(&vm->rs->interrupt));
+	} while (!run_asked(&vm->m.run));
 	return NULL;
 }
 
@@ -296,9 +319,10 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 		unsigned seen = atomic_load(&vm->rs->done.value);
 
 		v = find_news(vm);
-		if (v || all_halted(vm) || atomic_load(&vm->rs->interrupt))
+		if (v || all_halted(vm) || run_asked(&vm->m.run))
 			break;
 		gate_wait(&vm->rs->done, seen, 0);
+		vcpu_serve_client(vm);
 	}
 	vcpu_kick_busy(vm, v ? KICK_OTHER_STOPPED : KICK_INTERRUPT);
 	vcpu_wait_all(vm);
@@ -341,7 +365,7 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 	}
 	plant_lift(vm);
 	keep_pending(vm, v);
-	if (!v && atomic_load(&vm->rs->interrupt)) {
+	if (!v && run_asked(&vm->m.run)) {
 		tell_interrupted(&vm->vcpu[vcpu], out);
 		return 0;
 	}
@@ -401,8 +425,9 @@ static int ready(struct kvm_vm *vm, struct err *e)
 	return rc;
 }
 
-int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e)
+int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 {
+	struct kvm_vm *vm = kvm_of(ctx);
 	unsigned vcpu = job->vcpu;
 	struct stop s = {.slot = -1};
 	int rc = ready(vm, e);
@@ -414,28 +439,19 @@ int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struc
 			     vcpu);
 	if (rc)
 		return rc;
+	kvm_faults_run_begin(vm);
 	mmu_run_begin(vm);
-	if (atomic_load(&vm->rs->interrupt))
+	if (run_asked(&vm->m.run))
 		tell_interrupted(&vm->vcpu[vcpu], &s);
 	else if (job->kind == RUN_STEP)
 		rc = run_step(&vm->vcpu[vcpu], job->count, &s, e);
 	else
 		rc = run_continue(vm, vcpu, &s, e);
-	atomic_store(&vm->rs->interrupt, false);
 	if (rc)
 		return rc;
 	mmu_run_end(vm, &s);
 	*out = s;
 	return 0;
-}
-
-int kvm_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
-{
-	struct kvm_vm *vm = kvm_of(m);
-
-	if (kvm_faults_take_run(vm))
-		return kvm_faults_run(vm, job, out, e);
-	return kvm_run_here(vm, job, out, e);
 }
 
 /* ---- life */
@@ -474,12 +490,9 @@ void kvm_run_deinit(struct kvm_vm *vm)
 {
 	if (!vm->rs)
 		return;
-	/* First, as it asks whether a vCPU is parked. A step that is under way yet needs it no more: all of them are kicked.
-	 */
+	/* First, as it looks at the vCPUs. Nobody runs any more: run_close() came before. */
 	watchdog_end(vm);
 	kvm_faults_destroy(vm);
-	vcpu_kick_busy(vm, KICK_INTERRUPT);
-	vcpu_wait_all(vm);
 	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
 	armed_destroy(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {

@@ -7,8 +7,6 @@
 
 #include "kvmback/vcpu/vcpu.h"
 
-/* A run on the calling thread. */
-int kvm_run_here(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e);
 /* What all of kvmback does for a vCPU's jobs and around its KVM_RUN. */
 extern const struct vcpu_ops kvm_vcpu_ops;
 

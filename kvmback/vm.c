@@ -139,7 +139,6 @@ static int vm_alloc(const struct machine_config *cfg, struct kvm_vm **out, struc
 		return err_nomem(e, "create a VM");
 	vm->host = h;
 	vm->fd = -1;
-	atomic_init(&vm->parked, -1);
 	vm->m.vcpus = cfg->vcpus;
 	vm->m.maxphyaddr = h->maxphyaddr;
 	vm->m.no_gbpages = !has_gbpages(h);
@@ -307,6 +306,21 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 	return kview_facts(k, fn, arg, e);
 }
 
+static const struct run_ops run_ops = {
+    .enter = kvm_enter,
+    .kick = kvm_kick,
+    .nudge = kvm_nudge,
+    .thread_begin = kvm_thread_begin,
+    .may_park = kvm_may_park,
+    .near = kvm_park_near,
+    .park_begin = kvm_park_begin,
+    .park_end = kvm_park_end,
+    .park_fd = kvm_park_fd,
+    .park_look = kvm_park_look,
+    .release = kvm_park_release,
+    .abandoned_late = kvm_park_abandoned_late,
+};
+
 const struct machine_ops kvm_backend = {
     .name = "kvm",
     .create = vm_create,
@@ -328,8 +342,7 @@ const struct machine_ops kvm_backend = {
     .smbase = kvm_smbase,
     .set_smbase = kvm_set_smbase,
     .reset = vm_reset,
-    .run = kvm_run,
-    .interrupt = kvm_interrupt,
+    .run = &run_ops,
     .plant = kvm_plant,
     .unplant = kvm_unplant,
     .set_catch = kvm_set_catch,
@@ -344,8 +357,6 @@ const struct machine_ops kvm_backend = {
     .inspect_hold = kvm_inspect_hold,
     .rmap_histogram = kvm_rmap_histogram,
     .mmio = kvm_mmio,
-    .parked = kvm_parked,
     .fault_catch = kvm_fault_catch,
-    .fault_step = kvm_fault_step,
     .fault_stages = kvm_fault_stages,
 };

@@ -19,7 +19,7 @@
 #include "views/json.h"
 
 /* A line under way. */
-struct run {
+struct line_run {
 	struct session *s;
 	struct pool *pool;
 	struct value value; /* the last command's */
@@ -126,7 +126,7 @@ static void remember(struct session *s, const struct command *cmd, const char *f
 static int line_command(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
 			struct err *e)
 {
-	struct run *r = ctx;
+	struct line_run *r = ctx;
 	struct call c = {
 	    .s = r->s, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = r->pool, .shown = !r->s->opt.json};
 	int ret = session_interrupted() ? err_set(e, -EINTR, "%s" WHY "interrupted" TRY "the line again", cmd->name)
@@ -143,7 +143,7 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 
 static int line_script(void *ctx, const char *text, int len, struct err *e)
 {
-	struct run *r = ctx;
+	struct line_run *r = ctx;
 	int ret = tcl_eval(r->s, text, len, e);
 
 	free(r->s->repeat);
@@ -158,7 +158,7 @@ static int line_script(void *ctx, const char *text, int len, struct err *e)
 
 static int line_script_error(void *ctx, const char *text, int len, struct err *e)
 {
-	return tcl_error(((struct run *)ctx)->s, text, len, e);
+	return tcl_error(((struct line_run *)ctx)->s, text, len, e);
 }
 
 static bool line_is_register(void *ctx, const char *name)
@@ -169,12 +169,12 @@ static bool line_is_register(void *ctx, const char *name)
 
 static bool line_is_tcl(void *ctx, const char *name)
 {
-	return tcl_has(((struct run *)ctx)->s, name);
+	return tcl_has(((struct line_run *)ctx)->s, name);
 }
 
 /* ---- lines */
 
-static int run_text(struct run *r, const char *text)
+static int run_text(struct line_run *r, const char *text)
 {
 	struct line_ops ops = {
 	    .interp = r->s->interp,
@@ -219,7 +219,7 @@ static void run_pending(struct session *s)
 	while (s->pending_bp && !s->quit && !session_interrupted()) {
 		_cleanup_pool_ struct pool *pool = pool_create();
 		_cleanup_free_ char *script = pending_script(s);
-		struct run r = {.s = s, .pool = pool};
+		struct line_run r = {.s = s, .pool = pool};
 
 		s->pending_bp = 0;
 		if (!pool || !script || run_text(&r, script))
@@ -242,7 +242,7 @@ void exec_pending(struct session *s)
 int exec_line(struct session *s, const char *text)
 {
 	_cleanup_pool_ struct pool *pool = pool_create();
-	struct run r = {.s = s, .pool = pool};
+	struct line_run r = {.s = s, .pool = pool};
 	struct err e;
 	int ret;
 

@@ -168,8 +168,7 @@ static int make_loaded(struct session *s, const struct image_options *opt, struc
 	ret = machine_create(b->ops, &cfg, &l->m, e);
 	if (ret)
 		return ret;
-	machine_board(l->m)->console = on_console;
-	machine_board(l->m)->console_ctx = s;
+	machine_console(l->m, on_console, s);
 	return fill_machine(l->image, l->m, &l->syms, e);
 }
 

@@ -19,7 +19,7 @@
 enum err_space { ERR_SPACE_NONE, ERR_SPACE_GVA, ERR_SPACE_GPA, ERR_SPACE_HVA, ERR_SPACE_KERNEL };
 
 struct err {
-	int code;	      /* negative errno, 0 where nothing failed */
+	int code;	      /* negative errno, 0 if nothing failed */
 	enum err_space space; /* what addr is an address of */
 	uint64_t addr;
 	char what[192]; /* what was tried */

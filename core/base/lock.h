@@ -19,18 +19,18 @@
 
 /* A thread that holds one takes only those further down. */
 enum lock_rank {
-	LOCK_STRATEGY,	  /* kvmback/host/probe.c */
-	LOCK_SOFT_FAULTS, /* core/soft/fault.c */
-	LOCK_WALK,	  /* core/mem/walklock.c: of the tickets, not of the guest's tables */
-	LOCK_BOARD,	  /* run_state.board_lock */
-	LOCK_PLANTS,	  /* run_state.plant_lock */
-	LOCK_READER,	  /* pages.reader */
-	LOCK_WALKERS,	  /* fault_walk.walkers */
-	LOCK_ROOTS,	  /* fault_walk.roots */
-	LOCK_PAGES,	  /* pages.lock */
-	LOCK_UNARMED,	  /* kvm_faults.lock */
-	LOCK_MMU_EVENTS,  /* kvm_mmu.lock */
-	LOCK_TRACE,	  /* trace.lock */
+	LOCK_STRATEGY,	 /* kvmback/host/probe.c */
+	LOCK_WALK,	 /* core/mem/walklock.c: of the tickets, not of the guest's tables */
+	LOCK_BOARD,	 /* run_state.board_lock */
+	LOCK_PLANTS,	 /* run_state.plant_lock */
+	LOCK_READER,	 /* pages.reader */
+	LOCK_WALKERS,	 /* fault_walk.walkers */
+	LOCK_ROOTS,	 /* fault_walk.roots */
+	LOCK_PAGES,	 /* pages.lock */
+	LOCK_UNARMED,	 /* kvm_faults.lock */
+	LOCK_MMU_EVENTS, /* kvm_mmu.lock */
+	LOCK_TRACE,	 /* trace.lock */
+	LOCK_RUN_QUEUE,	 /* run_queue.lock */
 	LOCK_RANKS,
 };
 

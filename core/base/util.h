@@ -38,13 +38,13 @@ static inline void util_closep(int *fd)
 #define _cleanup_free_ _cleanup_(util_freep)
 #define _cleanup_close_ _cleanup_(util_closep)
 
-/* True where [base, base + len) wraps past 2^64. len 0 never wraps. */
+/* True if [base, base + len) wraps past 2^64. len 0 never wraps. */
 static inline bool range_wraps(uint64_t base, uint64_t len)
 {
 	return len && base + (len - 1) < base;
 }
 
-/* True where two ranges of base and non-zero length share a byte; neither may wrap. */
+/* True if two ranges of base and non-zero length share a byte; neither may wrap. */
 static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
 	return alen && blen && a <= b + (blen - 1) && b <= a + (alen - 1);

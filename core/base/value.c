@@ -233,7 +233,7 @@ struct value v_dict_of(struct pool *p, const struct field *fields, uint32_t n)
 	return v;
 }
 
-/* Makes room for one more entry of a container; false where memory is out. */
+/* Makes room for one more entry of a container; false if memory is out. */
 static bool make_room(struct pool *p, struct value *v, size_t entry)
 {
 	if (v->items && v->n < ((uint32_t)1 << v->cap_log2))

@@ -47,7 +47,7 @@ struct field {
 
 /* An arena: everything is freed at once. */
 struct pool;
-struct pool *pool_create(void); /* NULL where memory is out */
+struct pool *pool_create(void); /* NULL if memory is out */
 /* With room for size bytes, allocation overhead not counted, in one piece. */
 struct pool *pool_create_sized(size_t size);
 void pool_destroy(struct pool *p);
@@ -59,9 +59,9 @@ static inline void pool_destroyp(struct pool **p)
 /* Empty it for the next use, keeping one small block. */
 void pool_reset(struct pool *p);
 bool pool_failed(const struct pool *p);
-/* Zeroed bytes of the pool, 16-byte aligned; NULL (and the pool poisoned) where memory is out. */
+/* Zeroed bytes of the pool, 16-byte aligned; NULL (and the pool poisoned) if memory is out. */
 void *pool_alloc(struct pool *p, size_t size);
-const char *pool_strdup(struct pool *p, const char *s); /* "" where memory is out */
+const char *pool_strdup(struct pool *p, const char *s); /* "" if memory is out */
 
 static inline struct value v_null(void)
 {

@@ -14,7 +14,7 @@ struct access_decoder;
 int access_decoder_create(struct access_decoder **out, struct err *e) MUST_USE;
 void access_decoder_destroy(struct access_decoder *d); /* NULL is fine */
 
-/* Registers before the instruction. base: of each segment, 0 where 64-bit code ignores it. */
+/* Registers before the instruction. base: of each segment, 0 if 64-bit code ignores it. */
 struct access_regs {
 	unsigned bits; /* of code: 16, 32, 64 */
 	bool stack32;  /* SS.B; of no account in 64-bit code */
@@ -30,7 +30,7 @@ struct insn_access {
 };
 
 /* How many accesses the instruction makes (a string instruction: one iteration), filled into out, reads before writes; -1
- * where the bytes are no instruction, or one whose accesses do not follow from them. */
+ * if the bytes are no instruction, or one whose accesses do not follow from them. */
 int access_decode(struct access_decoder *d, const struct access_regs *r, const uint8_t *code, size_t n,
 		  struct insn_access out[ACCESSES_MAX]);
 

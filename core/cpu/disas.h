@@ -36,11 +36,11 @@ struct insn {
 	uint64_t target; /* of a direct call or jump; 0 for none */
 };
 
-/* Decode one instruction of n bytes at code (n may be less than 15: what could be read). bits is 16, 32 or 64. False where
+/* Decode one instruction of n bytes at code (n may be less than 15: what could be read). bits is 16, 32 or 64. False if
  * the bytes are no instruction; out->len is then 0 and bytes[0] filled. */
 bool disas_one(struct disas *d, unsigned bits, uint64_t addr, const uint8_t *code, size_t n, struct insn *out);
 
-/* The kind alone, from the opcode bytes and without capstone: a few nanoseconds. INSN_PLAIN also where the bytes end too
+/* The kind alone, from the opcode bytes and without capstone: a few nanoseconds. INSN_PLAIN also if the bytes end too
  * soon or are no instruction. */
 enum insn_kind disas_kind(unsigned bits, const uint8_t *code, size_t n);
 

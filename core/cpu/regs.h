@@ -88,7 +88,7 @@ struct regs {
 	uint64_t dr[8]; /* 4 and 5 unused */
 	struct msr_regs msr;
 	struct fpu_regs fpu;
-	uint32_t pkru; /* with REGS_FPU; 0 (all allowed) where the CPU has none */
+	uint32_t pkru; /* with REGS_FPU; 0 (all allowed) if the CPU has none */
 	bool smm;
 	/* REGS_EVENTS */
 	bool halted;
@@ -177,7 +177,7 @@ struct reg_name {
 /* The whole table in the order in which `info registers` shows it; *n entries. cs.flags and the like are bits 0 to 16:
  * type, s 4, dpl 5-6, present 7, avl 12, l 13, db 14, g 15, unusable 16. */
 const struct reg_name *reg_names(size_t *n);
-/* NULL where there is no such register. Case does not matter; "pc" is rip, "sp" rsp, "fp" rbp. */
+/* NULL if there is no such register. Case does not matter; "pc" is rip, "sp" rsp, "fp" rbp. */
 const struct reg_name *reg_find(const char *name);
 /* The register's value, zero-extended; of xmm and st the low 64 bits (whole: reg_bytes). r must hold reg->part. */
 uint64_t reg_get(const struct regs *r, const struct reg_name *reg);
@@ -188,7 +188,7 @@ bool regs_mode_is_old(const struct regs *r);
 bool regs_cpl_is_old(const struct regs *r);
 /* Pointer to and length of the bytes of an xmm or st register; NULL for others. */
 const uint8_t *reg_bytes(const struct regs *r, const struct reg_name *reg, size_t *len);
-/* Store; -ERANGE where value does not fit the width, neither as it is nor as a sign-extended negative. Writing eax
+/* Store; -ERANGE if value does not fit the width, neither as it is nor as a sign-extended negative. Writing eax
  * zero-extends into rax, ax and al keep the rest; of xmm and st the low 64 bits are written. */
 int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct err *e) MUST_USE;
 /* What setting cs.flags does: everything of a segment but selector, base and limit. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * System management mode by hand: SMI entry, the 64-bit state-save area, RSM. Used by the soft CPU, and by the kvm backend
- * where the host has no SMM. Layout: AMD APM vol. 2, 10.2.3 (AMD64 save-state map, revision 0x30064); Intel SDM vol. 3C
+ * if the host has no SMM. Layout: AMD APM vol. 2, 10.2.3 (AMD64 save-state map, revision 0x30064); Intel SDM vol. 3C
  * ch. 32.
  */
 #ifndef KVMSCOPE_CORE_CPU_SMM_H

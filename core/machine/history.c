@@ -131,13 +131,12 @@ int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *
 	int rc = machine_check_cap(m, MACHINE_CAP_REVERSE, m->ops->replay, "going back", e);
 
 	if (!rc)
-		rc = machine_check_idle(m, "going back", e);
+		rc = run_begin_here(&m->run, "going back", e);
 	if (rc)
 		return rc;
 	m->board.console = NULL; /* it was said the first time */
-	m->running = true;
 	rc = m->ops->replay(m, target, stops, out, e);
-	m->running = false;
+	run_end_here(&m->run);
 	m->board.console = console;
 	return rc;
 }

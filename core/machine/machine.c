@@ -31,16 +31,7 @@ int machine_check_vcpu(const struct machine *m, unsigned vcpu, const char *what,
 
 int machine_check_idle(const struct machine *m, const char *what, struct err *e)
 {
-	unsigned vcpu = 0;
-
-	if (m->running)
-		return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
-	if (machine_parked(m, &vcpu))
-		return err_set(e, -EBUSY,
-			       "%s" WHY "vCPU %u stands inside a fault, and nothing can be changed before that is over" TRY
-			       "fault continue, or si, first",
-			       what, vcpu);
-	return 0;
+	return run_phase_check(run_phase(&m->run), RUN_ASK_IDLE, false, m->run.parked_vcpu, what, e);
 }
 
 int machine_check_cap(const struct machine *m, enum machine_cap cap, bool has_op, const char *what, struct err *e)
@@ -62,6 +53,11 @@ int machine_check_range(uint64_t first, uint64_t last, const char *what, struct 
 		return 0;
 	return err_set(e, -EINVAL, "%s %#llx %#llx" WHY "the range ends before it begins" TRY "the lower address first",
 		       what, (unsigned long long)first, (unsigned long long)last);
+}
+
+static void on_console(void *ctx, const char *bytes, size_t n)
+{
+	run_console(&((struct machine *)ctx)->run, bytes, n);
 }
 
 static int check_config(const struct machine_config *cfg, struct err *e)
@@ -92,6 +88,14 @@ int machine_create(const struct machine_ops *backend, const struct machine_confi
 	m->keys = keys;
 	slot_limits_default(&m->slots.limits);
 	board_init(&m->board);
+	m->board.console = on_console;
+	m->board.console_ctx = m;
+	rc = run_init(&m->run, backend->run, m, e);
+	if (rc) {
+		storage_keys_destroy(keys);
+		backend->destroy(m);
+		return rc;
+	}
 	*out = m;
 	return 0;
 }
@@ -101,14 +105,12 @@ void machine_destroy(struct machine *m)
 	if (!m)
 		return;
 	/* A vCPU inside a fault waits for memory that is about to go. */
-	if (m->ops->fault_catch && machine_parked(m, NULL)) {
-		int ignored = m->ops->fault_catch(m, NULL, NULL);
-		(void)ignored;
-	}
+	run_close(&m->run);
 	for (size_t i = 0; i < m->slots.n; i++)
 		m->ops->slot_release(m, m->slots.by_gfn[i]);
 	slot_table_deinit(&m->slots);
 	storage_keys_destroy(m->keys);
+	run_deinit(&m->run);
 	m->ops->destroy(m);
 }
 
@@ -221,6 +223,12 @@ int machine_reset(struct machine *m, struct err *e)
 
 /* ---- what to stop at */
 
+/* Nobody executes guest code; a vCPU may stand inside a fault. */
+static int check_still(const struct machine *m, const char *what, struct err *e)
+{
+	return run_phase_check(run_phase(&m->run), RUN_ASK_STOPPED, false, 0, what, e);
+}
+
 static int check_plant(const struct machine *m, const struct plant *p, struct err *e)
 {
 	bool watch = p->kind == PLANT_WRITE || p->kind == PLANT_READ || p->kind == PLANT_ACCESS;
@@ -297,16 +305,16 @@ int machine_plant(struct machine *m, struct plant *p, struct err *e)
 {
 	int rc = check_plant(m, p, e);
 
-	if (!rc && m->running)
-		rc = err_set(e, -EBUSY, "breakpoint %d" WHY "the guest is running" TRY "interrupt first", p->id);
+	if (!rc)
+		rc = check_still(m, "plant a breakpoint", e);
 	return rc ? rc : m->ops->plant(m, p, e);
 }
 
 int machine_unplant(struct machine *m, int id, struct err *e)
 {
-	if (m->running)
-		return err_set(e, -EBUSY, "remove breakpoint %d" WHY "the guest is running" TRY "interrupt first", id);
-	return m->ops->unplant(m, id, e);
+	int rc = check_still(m, "remove a breakpoint", e);
+
+	return rc ? rc : m->ops->unplant(m, id, e);
 }
 
 int machine_catch(struct machine *m, uint32_t events, struct err *e)
@@ -349,8 +357,8 @@ int machine_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, s
 		return 0;
 	if (!rc && n)
 		rc = machine_check_cap(m, MACHINE_CAP_SHADOW, m->ops->mmu_catch, "catch mmu", e);
-	if (!rc && m->running)
-		rc = err_set(e, -EBUSY, "catch mmu" WHY "the guest is running" TRY "interrupt first");
+	if (!rc)
+		rc = check_still(m, "catch mmu", e);
 	return rc ? rc : m->ops->mmu_catch(m, v, n, e);
 }
 

@@ -118,6 +118,17 @@ int machine_run_job(struct machine *m, struct run_job *job, struct stop *out, st
 /* The same with all vCPUs past what is planted where they start. */
 int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out,
 		struct err *e) MUST_USE;
+/* The same for a client that does something else meanwhile, see run_start(), run_poll(), run_wait() and run_fd() in
+ * core/run/run.h. The one thread from which a machine is called is the client's: that is where everything is delivered. */
+int machine_start(struct machine *m, const struct run_job *job, enum run_where where, struct err *e) MUST_USE;
+int machine_poll(struct machine *m, struct stop *out, struct err *e) MUST_USE;
+int machine_wait(struct machine *m, struct stop *out, struct err *e) MUST_USE;
+int machine_run_fd(struct machine *m);
+/* What has become of the last job's .passed. */
+uint64_t machine_passed(const struct machine *m);
+/* Where the guest's console bytes go, on the client's thread, in order with the stops. fn NULL: nowhere. */
+void machine_console(struct machine *m, void (*fn)(void *ctx, const char *bytes, size_t n), void *ctx);
+enum run_phase machine_phase(const struct machine *m);
 /* Make a running machine_run() stop with STOP_INTERRUPTED (or not start). From any thread or a signal handler. */
 void machine_interrupt(struct machine *m);
 bool machine_running(const struct machine *m);

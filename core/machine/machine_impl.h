@@ -58,11 +58,10 @@ struct machine_ops {
 	void (*walk_lock)(struct machine *m);
 	void (*walk_unlock)(struct machine *m); /* O */
 
-	int (*run)(struct machine *m, struct run_job *job, struct stop *out, struct err *e); /* M */
-	void (*interrupt)(struct machine *m);						     /* M, async-signal-safe */
-	int (*plant)(struct machine *m, struct plant *p, struct err *e);		     /* M */
-	int (*unplant)(struct machine *m, int id, struct err *e);			     /* M */
-	int (*set_catch)(struct machine *m, uint32_t events, struct err *e);		     /* M */
+	const struct run_ops *run;					 /* M: core/run/run.h; ctx is the struct machine */
+	int (*plant)(struct machine *m, struct plant *p, struct err *e); /* M */
+	int (*unplant)(struct machine *m, int id, struct err *e);	 /* M */
+	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
 
 	/* O. */
 	int (*mmu_catch)(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);
@@ -79,9 +78,7 @@ struct machine_ops {
 	int (*rmap_histogram)(struct machine *m, struct rmap_histogram_list *out, struct err *e);
 	int (*mmio)(struct machine *m, struct mmio_info_list *out, struct err *e);
 
-	bool (*parked)(const struct machine *m, unsigned *vcpu);
 	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
-	int (*fault_step)(struct machine *m, struct stop *out, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
 
 	/* O. State that registers, slots and board do not hold, as ranges of host memory whose bytes can be copied away and
@@ -116,8 +113,10 @@ struct machine {
 	struct board board;
 	struct storage_keys *keys;
 	struct gfn_cache gfn_cache; /* memop's */
-	atomic_bool running;
-	bool (*interrupted)(void); /* machine_ask_interrupted() */
+	struct run run;
+	struct stop before; /* a stop that came before the run that was started: told_before */
+	bool told_before;
+	uint64_t passed; /* machine_passed() */
 	bool catches_faults;
 	struct fault_filter fault_filter; /* of what is caught then */
 	uint64_t changes;		  /* by the debugger, of what the guest could see; see machine_changes() */

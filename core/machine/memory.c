@@ -212,7 +212,7 @@ int machine_memop(struct machine *m, unsigned vcpu, const struct memop *op, stru
 {
 	bool writes = op->op == MEMOP_LOGICAL_WRITE || op->op == MEMOP_ABSOLUTE_WRITE || op->op == MEMOP_ABSOLUTE_CMPXCHG;
 	bool changes = (writes && !(op->flags & MEMOP_CHECK_ONLY)) || (op->flags & MEMOP_INJECT);
-	int rc = changes || (m->running && !m->ops->walk_lock) ? machine_check_idle(m, "memop", e) : 0;
+	int rc = changes || (machine_running(m) && !m->ops->walk_lock) ? machine_check_idle(m, "memop", e) : 0;
 
 	if (rc)
 		return rc;

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The machine's wrapper for running: jobs, interrupting, standing inside faults.
+ * The machine's wrapper for running: jobs, interrupting, standing inside faults. Who runs is core/run's business; here is
+ * what a machine adds to it: checks, and changes of slots that are told before the guest runs on.
  */
 #include "core/machine/check.h"
 
 #include <errno.h>
 
 /* ---- running */
+
+static int check_job(const struct machine *m, const struct run_job *job, struct err *e)
+{
+	const char *what = job->kind == RUN_STEP ? "step" : job->kind == RUN_STAGE ? "fault step" : "continue";
+	int rc = machine_check_vcpu(m, job->vcpu, what, e);
+
+	if (!rc)
+		rc = run_phase_check(run_phase(&m->run), RUN_ASK_STOPPED, false, 0, what, e);
+	if (!rc && job->kind == RUN_STEP && !job->count)
+		rc = err_set(e, -EINVAL, "step" WHY "0 instructions were asked for" TRY "1 or more");
+	return rc;
+}
 
 /* A slot changed while the guest stood: told before it runs on. */
 static bool slot_told(struct machine *m, unsigned vcpu, struct stop *out)
@@ -17,28 +30,69 @@ static bool slot_told(struct machine *m, unsigned vcpu, struct stop *out)
 	       machine_slot_stop(m, vcpu, r.rip, out);
 }
 
-int machine_run_job(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
+int machine_start(struct machine *m, const struct run_job *job, enum run_where where, struct err *e)
 {
-	const char *what = job->kind == RUN_STEP ? "step" : "continue";
-	struct stop stop = {.reason = STOP_NONE, .slot = -1};
-	int rc = machine_check_vcpu(m, job->vcpu, what, e);
+	int rc = check_job(m, job, e);
 
 	if (rc)
 		return rc;
-	if (job->kind == RUN_STEP && !job->count)
-		return err_set(e, -EINVAL, "step" WHY "0 instructions were asked for" TRY "1 or more");
-	if (m->running)
-		return err_set(e, -EBUSY, "%s" WHY "the guest is running" TRY "interrupt first", what);
-	if (slot_told(m, job->vcpu, out))
+	m->told_before = slot_told(m, job->vcpu, &m->before);
+	if (m->told_before) {
+		m->passed = job->passed;
 		return 0;
-	m->running = true;
-	if (m->interrupted && m->interrupted())
-		m->ops->interrupt(m);
-	rc = m->ops->run(m, job, &stop, e);
-	m->running = false;
-	if (!rc)
-		*out = stop;
+	}
+	return run_start(&m->run, job, where, e);
+}
+
+/* 1: there is a stop that came before anything ran. */
+static int take_before(struct machine *m, struct stop *out)
+{
+	if (!m->told_before)
+		return 0;
+	m->told_before = false;
+	*out = m->before;
+	return 1;
+}
+
+static int keep_passed(struct machine *m, int rc)
+{
+	if (rc >= 0)
+		m->passed = run_last_job(&m->run)->passed;
 	return rc;
+}
+
+int machine_poll(struct machine *m, struct stop *out, struct err *e)
+{
+	return take_before(m, out) ? 1 : keep_passed(m, run_poll(&m->run, out, e));
+}
+
+int machine_wait(struct machine *m, struct stop *out, struct err *e)
+{
+	return take_before(m, out) ? 0 : keep_passed(m, run_wait(&m->run, out, e));
+}
+
+int machine_run_fd(struct machine *m)
+{
+	return run_fd(&m->run);
+}
+
+uint64_t machine_passed(const struct machine *m)
+{
+	return m->passed;
+}
+
+int machine_run_job(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
+{
+	struct stop stop;
+	int rc = machine_start(m, job, RUN_LENT, e);
+
+	if (!rc)
+		rc = machine_wait(m, &stop, e);
+	if (rc)
+		return rc;
+	job->passed = m->passed;
+	*out = stop;
+	return 0;
 }
 
 int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out, struct err *e)
@@ -50,26 +104,39 @@ int machine_run(struct machine *m, enum run_kind kind, unsigned vcpu, uint64_t c
 
 void machine_interrupt(struct machine *m)
 {
-	m->ops->interrupt(m);
+	run_interrupt(&m->run);
 }
 
 void machine_ask_interrupted(struct machine *m, bool (*interrupted)(void))
 {
-	m->interrupted = interrupted;
+	run_ask_interrupted(&m->run, interrupted);
+}
+
+enum run_phase machine_phase(const struct machine *m)
+{
+	return run_phase(&m->run);
 }
 
 bool machine_running(const struct machine *m)
 {
-	return m->running;
+	return run_is_going(&m->run);
+}
+
+void machine_console(struct machine *m, void (*fn)(void *ctx, const char *bytes, size_t n), void *ctx)
+{
+	m->run.console = fn;
+	m->run.console_ctx = ctx;
 }
 
 /* ---- fault stepping */
 
 bool machine_parked(const struct machine *m, unsigned *vcpu)
 {
-	unsigned ignored;
-
-	return m->ops->parked && m->ops->parked(m, vcpu ? vcpu : &ignored);
+	if (run_phase(&m->run) != RUN_PARKED)
+		return false;
+	if (vcpu)
+		*vcpu = m->run.parked_vcpu;
+	return true;
 }
 
 int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e)
@@ -78,11 +145,13 @@ int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct 
 
 	if (!rc && f && !f->all)
 		rc = machine_check_range(f->first, f->last, "catch fault", e);
-	if (!rc && m->running)
-		rc = err_set(e, -EBUSY, "catch fault" WHY "the guest is running" TRY "interrupt first");
-	m->changes += f != NULL;
 	if (!rc)
-		rc = m->ops->fault_catch(m, f, e);
+		rc = run_phase_check(run_phase(&m->run), RUN_ASK_STOPPED, false, 0, "catch fault", e);
+	m->changes += f != NULL;
+	if (rc)
+		return rc;
+	run_abandon(&m->run);
+	rc = m->ops->fault_catch(m, f, e);
 	if (rc)
 		return rc;
 	m->catches_faults = f != NULL;
@@ -98,19 +167,14 @@ const struct fault_filter *machine_fault_caught(const struct machine *m)
 
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e)
 {
-	struct stop stop = {.reason = STOP_NONE, .slot = -1};
-	int rc = machine_check_cap(m, MACHINE_CAP_FAULT_STEP, m->ops->fault_step, "fault step", e);
+	struct run_job job = {.kind = RUN_STAGE, .count = 1, .passed = RUN_PASSED_ALL};
+	int rc = machine_check_cap(m, MACHINE_CAP_FAULT_STEP, m->ops->fault_catch, "fault step", e);
 
-	if (!rc && m->running)
-		rc = err_set(e, -EBUSY, "fault step" WHY "the guest is running" TRY "interrupt first");
-	if (rc)
-		return rc;
-	m->running = true;
-	rc = m->ops->fault_step(m, &stop, e);
-	m->running = false;
+	if (!rc && !machine_running(m) && !m->catches_faults && !machine_parked(m, NULL))
+		rc = err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
 	if (!rc)
-		*out = stop;
-	return rc;
+		(void)machine_parked(m, &job.vcpu);
+	return rc ? rc : machine_run_job(m, &job, out, e);
 }
 
 int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e)

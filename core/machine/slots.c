@@ -373,7 +373,7 @@ int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_
 	struct slot *s;
 	size_t n = 0;
 	/* Looking is allowed while a vCPU is parked; the backend knows how. */
-	int rc = clear || m->running ? machine_check_idle(m, "slot dirty", e) : 0;
+	int rc = clear || machine_running(m) ? machine_check_idle(m, "slot dirty", e) : 0;
 
 	if (!rc)
 		rc = find_slot(m, id, "slot dirty", -ENOENT, &s, e);

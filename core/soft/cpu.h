@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Inside the soft CPU: its state, decoded instructions, memory access, events.
+ * Inside the soft CPU: its state, memory access, events. Each line uses nothing of the lines below it:
  *
- *   decode.c    capstone's reading of an instruction → struct uop        block.c   cache of decoded blocks, the run loop
- *   exec_*.c    what instructions do (integer, strings, flow, SSE2)      flags.h   lazy arithmetic flags
- *   mem.c       the TLB, and what happens on a miss: core/mem/shadow, then the pipeline for what is no plain memory
- *   system.c    control and debug registers, MSRs, CPUID, descriptor tables    segment.c  segment loads, far transfers, IRET
- *   interrupt.c exceptions and interrupts through the guest's IDT, double and triple faults
- *   soft.c      the machine ops; vCPUs take turns on one host thread, so every run of a guest is the same run
+ *   decode*.c      bytes to struct uop (uop.h); knows neither CPUs nor memory
+ *   event.c        what an instruction raises    block_cache.c  which blocks of decoded code there are    tlb.c
+ *   watch.c        breakpoints, watchpoints, the guest's debug registers
+ *   mem.c          a TLB miss: the shadow MMU (mmu/), then the pipeline for what is no plain memory
+ *   segment.c      descriptors, and the state that follows from CS, SS and control registers    cpu.c  registers in and out
+ *   exec_stack.c   push and pop    interrupt.c  exceptions through the guest's IDT    smi.c  into SMM and back    port.c
+ *   exec*.c, system.c, far.c, fpu.c, cpuid.c   what instructions do; exec_table.c which function does it
+ *   block_build.c  a block out of guest memory   block.c  the loop that runs blocks
+ *   run.c          the machine: vCPUs take turns on one host thread, so every run of a guest is the same run
+ *   soft.c         the machine ops
  *
  * An instruction handler either completes, or leaves the architectural state as it was and raises an event; so every
  * exception is precise and every instruction can be started again. Handlers compute first, write memory next, write
@@ -19,38 +23,12 @@
 #include "core/board/board.h"
 #include "core/soft/mmu/shadow.h"
 #include "core/run/stop.h"
+#include "core/soft/uop.h"
 
 struct soft_cpu;
 struct soft_machine;
-struct uop;
 
-/* Carries out one instruction and gives the next one of the block; NULL ends the block (a jump was taken, an event raised:
- * see cpu->event). On entry cpu->rip is not kept up to date: the instruction's own address is uop_rip(). */
-typedef const struct uop *uop_fn(struct soft_cpu *c, const struct uop *u);
-
-#define UOP_NO_REG 0xff
-
-/* A decoded instruction. Register operands are byte offsets into soft_cpu.gpr: 8 * number, plus 1 for AH, CH, DH, BH. */
-struct uop {
-	uop_fn *fn;
-	uint64_t imm;	  /* immediate (sign-extended), branch target (linear rip, already masked), or moffs address */
-	int64_t disp;	  /* of the memory operand, sign-extended */
-	uint16_t insn;	  /* capstone's id, for stops that name the instruction */
-	uint8_t len;	  /* bytes */
-	uint8_t off;	  /* from the block's first byte (blocks are at most 255 bytes long) */
-	uint8_t opsize;	  /* of the operation: 1, 2, 4, 8, 16 */
-	uint8_t addrsize; /* 2, 4, 8 */
-	uint8_t dst, src; /* register operands; UOP_NO_REG. xmm and st operands: their number */
-	uint8_t base, index, scale,
-	    seg;      /* memory operand: byte offsets of registers, seg: enum seg_index; base may be UOP_RIP */
-	uint8_t cond; /* condition code 0 to 15, or another sub-operation */
-	uint8_t rep;  /* 0, 0xf3 (rep, repe), 0xf2 (repne) */
-	bool lock, mem_dst, mem_src, last; /* last: ends the block */
-	uint8_t done;			   /* instructions of the block completed when it ends behind this one */
-};
-#define UOP_RIP 0xfe
-
-/* Arithmetic flags are kept as what they follow from, and worked out when read. flags.h. */
+/* Arithmetic flags are stored as what they follow from, and worked out when read. flags.h. */
 struct lazy_flags {
 	uint64_t result, a, b;
 	uint8_t op;   /* enum flags_op; FLAGS_READY: eflags holds them all */
@@ -119,7 +97,7 @@ struct soft_cpu {
 	struct stop stop;
 	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
 
-	bool looked_again;     /* block.c: the last handler was that of a block that is dead */
+	bool refetched;	       /* block.c: the last handler was that of a block that is dead */
 	uint64_t by;	       /* rip of the instruction that hit a watchpoint */
 	uint64_t block_rip;    /* rip of the current block's first byte */
 	struct block *running; /* by whole blocks; else NULL */
@@ -186,6 +164,7 @@ int soft_fetch_more(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned
 void soft_tlb_init(struct soft_cpu *c); /* empty, whatever it holds */
 void soft_tlb_flush(struct soft_cpu *c);
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page);
+void soft_tlb_forget_writes(struct soft_machine *m, const uint8_t *host_page); /* no direct writes to it, on any vCPU */
 
 static inline bool soft_tlb_hit(const struct soft_cpu *c, uint64_t lin, unsigned size, uint64_t tag)
 {
@@ -213,55 +192,55 @@ static inline int soft_write(struct soft_cpu *c, uint64_t lin, unsigned size, co
 	return 0;
 }
 
-/* The linear address of offset in a segment, for an access of size bytes: -1 with #GP or #SS raised where the segment is not
- * usable so, or where it ends before, or (64-bit) the address is not canonical. segment.c. */
+/* The linear address of offset in a segment, for an access of size bytes: -1 with #GP or #SS raised if the segment is not
+ * usable so, or if it ends before, or (64-bit) the address is not canonical. segment.c. */
 int soft_seg_linear(struct soft_cpu *c, enum seg_index seg, uint64_t offset, unsigned size, bool write, uint64_t *lin);
 
-/* system.c: one port access of 1, 2 or 4 bytes, after the IOPL and permission-map check. -1 with an event raised: #GP, or a
+/* port.c: one port access of 1, 2 or 4 bytes, after the IOPL and permission-map check. -1 with an event raised: #GP, or a
  * stop that somebody asked for (catch pio), before the device has seen it. */
 int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool write);
 bool soft_pio_allowed(struct soft_cpu *c, uint16_t port, unsigned size); /* the check alone; false: raised */
 
-/* ---- events. Each returns NULL so that a handler can `return soft_raise(…)`. */
+/* ---- event.c. The first two give NULL so that a handler can `return soft_raise(…)`. */
 const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector);
 const struct uop *soft_raise_error(struct soft_cpu *c, uint8_t vector, uint32_t error_code);
-/* Stop and name the instruction: not something that this CPU executes. */
-const struct uop *soft_unsupported(struct soft_cpu *c, const struct uop *u);
+void soft_out_of_memory(struct soft_cpu *c); /* EVENT_STOP with an error */
+/* What the board asked for in answer to an access: an SMI, the end of the run. */
+void soft_board_effect(struct soft_cpu *c, enum board_effect effect);
+/* mem.c: the instruction's bytes into c->stop. */
+void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len);
+/* exec_trap.c: stop and name the instruction: not something that this CPU executes. */
+const struct uop *op_unsupported(struct soft_cpu *c, const struct uop *u);
 /* interrupt.c: deliver the raised exception (or an interrupt, INT n with soft_int_len set) at c->rip. Escalates to double
- * and triple faults by itself; EVENT_SHUTDOWN where none is left; where the IDT's limit leaves out the vector and what would
- * come of it (#GP, #DF) the machine stops with STOP_EXCEPTION: the guest has no handler of its own. */
+ * and triple faults by itself; EVENT_SHUTDOWN if none is left. If the IDT's limit leaves out the vector and what would come
+ * of it (#GP, #DF), the machine stops with STOP_EXCEPTION: the guest has no handler of its own. */
 void soft_deliver(struct soft_cpu *c);
 
-/* ---- segment.c, system.c */
+/* ---- segment.c */
 /* Load a segment register as MOV does, with every check; vector and error raised on failure. */
 int soft_load_seg(struct soft_cpu *c, enum seg_index seg, uint16_t selector);
 /* After control registers, EFER, CS, SS or SMM changed: recompute cpl, code_bits, bases, paging; flush what the change
  * flushes. */
 void soft_mode_changed(struct soft_cpu *c, bool flush);
-/* The four entries that CR3 points to in PAE mode; all ones where there is no memory. */
+/* The four entries that CR3 points to in PAE mode; all ones if there is no memory. */
 void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4]);
 void soft_segs_changed(struct soft_cpu *c); /* bases, cpl, code bits only */
 void soft_ac_changed(struct soft_cpu *c);   /* EFLAGS.AC, CR0.AM or the CPL may have */
-/* DR7 or an address changed: which addresses to look at. soft.c. */
-void soft_debug_changed(struct soft_cpu *c);
-/* RSM: registers from the save area; EVENT_YIELD, or EVENT_SHUTDOWN where the area is not one to return to. soft.c. */
+
+/* smi.c: RSM: registers from the save area; EVENT_YIELD, or EVENT_SHUTDOWN if the area is not one to return to. */
 void soft_leave_smm(struct soft_cpu *c);
 bool soft_sse_usable(struct soft_cpu *c); /* else #UD or #NM is raised. fpu.c */
-void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
 
-/* soft.c: what the board asked for in answer to an access: an SMI, the end of the run. */
-void soft_board_effect(struct soft_cpu *c, enum board_effect effect);
-/* ---- soft.c: is there a breakpoint (the debugger's, or a debug register's that raises) at this linear address? Asked at
- * the start of every block while any_plants is set; blocks end before such addresses. */
+/* ---- watch.c */
+/* DR7 or an address changed: which addresses to look at. */
+void soft_debug_changed(struct soft_cpu *c);
+/* Is there a breakpoint (the debugger's, or a debug register's that raises) at this linear address? Asked at the start of
+ * every block while any_plants is set; blocks end before such addresses. */
 bool soft_planted(const struct soft_cpu *c, uint64_t lin);
-/* Called there: true with EVENT_STOP (or #DB of a debug register) raised where this vCPU is to stop before c->rip. */
+/* Called there: true with EVENT_STOP (or #DB of a debug register) raised if this vCPU is to stop before c->rip. */
 bool soft_stop_at_plant(struct soft_cpu *c);
-void soft_each_cpu(struct soft_machine *m, void (*fn)(struct soft_cpu *c, const uint8_t *arg), const uint8_t *arg);
-void soft_out_of_memory(struct soft_cpu *c); /* EVENT_STOP with an error */
-/* The instruction's bytes into c->stop. */
-void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len);
 
-/* ---- block.c */
+/* ---- block_cache.c */
 struct block_cache *block_cache_create(void);
 void block_cache_destroy(struct block_cache *b);
 void block_cache_flush(struct block_cache *b);
@@ -270,15 +249,15 @@ void block_cache_written(struct block_cache *b, const uint8_t *host_page);
 /* The instruction under way is the last of the block that runs; what follows is looked up and fetched anew. */
 void block_cut(struct soft_cpu *c);
 bool block_page_has_code(const struct block_cache *b, const uint8_t *host_page);
-/* Execute up to c->budget instructions; returns with c->event set (EVENT_NONE: the budget is used up). c->rip, eflags and
- * icount are up to date then. */
+
+/* block.c: execute up to c->budget instructions; returns with c->event set (EVENT_NONE: the budget is used up). c->rip,
+ * eflags and icount are up to date then. */
 void soft_execute(struct soft_cpu *c);
 
-/* decode.c: one instruction; false: not an instruction (#UD is to be raised). u->fn is soft_unsupported for what is one that
- * the CPU lacks. */
-bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u);
+/* exec_table.c: the function that carries out an operation. */
+uop_fn *exec_handler(enum soft_op op);
 
-/* soft_cpu.gpr, rip, flags ↔ struct regs. */
+/* cpu.c: soft_cpu.gpr, rip, flags ↔ struct regs. */
 void soft_regs_out(struct soft_cpu *c, struct regs *out);
 void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in);
 

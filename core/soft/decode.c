@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * From bytes to struct uop: capstone reads the instruction, this file picks the handler and puts the operands where it wants
- * them. What capstone knows and we have no handler for becomes soft_unsupported; what it does not know is #UD.
+ * From bytes to struct uop: capstone reads the instruction, the other decode files choose the operation and put the operands
+ * where its handler wants them. What capstone knows and the CPU lacks becomes OP_unsupported; what capstone does not know is
+ * #UD.
  */
 #include "core/soft/decode.h"
+
+#include <string.h>
+
 #include "core/soft/decode_impl.h"
-#include "core/soft/exec.h"
 
 struct decoder {
 	csh handle[3]; /* 16, 32, 64 bit */
@@ -52,15 +55,15 @@ const char *decoder_name(struct decoder *d, unsigned insn)
 }
 
 /* 0F 0D and 0F 18 to 0F 1F are NOPs and hints with a ModRM byte, in every form; capstone knows some of them only. */
-static bool decode_nop(const struct soft_cpu *c, const uint8_t *code, unsigned n, struct uop *u)
+static bool decode_nop(unsigned bits, const uint8_t *code, unsigned n, struct uop *u)
 {
-	bool addr16 = c->code_bits == 16;
+	bool addr16 = bits == 16;
 	unsigned i = 0;
 
 	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3", code[i], 10); i++)
 		if (code[i] == 0x67)
-			addr16 = c->code_bits == 32;
-	if (i < n && c->code_bits == 64 && code[i] >> 4 == 4)
+			addr16 = bits == 32;
+	if (i < n && bits == 64 && code[i] >> 4 == 4)
 		i++;
 	if (i + 3 > n || code[i] != 0x0f || !(code[i + 1] == 0x0d || (code[i + 1] >= 0x18 && code[i + 1] <= 0x1f)))
 		return false;
@@ -77,7 +80,7 @@ static bool decode_nop(const struct soft_cpu *c, const uint8_t *code, unsigned n
 	i += disp;
 	if (i > n)
 		return false;
-	*u = (struct uop){.fn = op_nop, .len = (uint8_t)i};
+	*u = (struct uop){.op = OP_nop, .len = (uint8_t)i};
 	return true;
 }
 
@@ -99,8 +102,8 @@ static void scan_prefixes(struct decoding *d, unsigned n)
 #define INSN_BYTES 15
 
 /* Behind an operand-size prefix capstone takes a repeat prefix for a part of the opcode, and gives registers of the wrong
- * size: where the opcode has no use for it, it is left out. How many bytes there are then; n where none is left out. */
-static unsigned without_rep(const struct soft_cpu *c, const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES])
+ * size: if the opcode has no use for it, it is left out. How many bytes there are then; n if none is left out. */
+static unsigned drop_rep(unsigned bits, const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES])
 {
 	bool size16 = false;
 	unsigned i = 0, k = 0;
@@ -110,7 +113,7 @@ static unsigned without_rep(const struct soft_cpu *c, const uint8_t *code, unsig
 		if (code[i] != 0xf2 && code[i] != 0xf3)
 			out[k++] = code[i];
 	}
-	unsigned op = i + (i < n && c->code_bits == 64 && code[i] >> 4 == 4);
+	unsigned op = i + (i < n && bits == 64 && code[i] >> 4 == 4);
 	if (op >= n || i == k || !size16 ||
 	    memchr("\x0f\x6c\x6d\x6e\x6f\x90\xa4\xa5\xa6\xa7\xaa\xab\xac\xad\xae\xaf", code[op], 16))
 		return n;
@@ -118,22 +121,20 @@ static unsigned without_rep(const struct soft_cpu *c, const uint8_t *code, unsig
 	return n - (i - k);
 }
 
-bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
+bool decoder_decode(struct decoder *dec, unsigned bits, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
 {
-	struct decoder *dec = c->decoder;
-	unsigned which = c->code_bits == 64 ? 2 : c->code_bits == 32 ? 1 : 0;
+	unsigned which = bits == 64 ? 2 : bits == 32 ? 1 : 0;
 	uint8_t shorter[INSN_BYTES];
 	size_t left = n > INSN_BYTES ? INSN_BYTES : n;
 	unsigned dropped = (unsigned)left;
 	uint64_t addr = rip;
 
-	left = without_rep(c, code, (unsigned)left, shorter);
+	left = drop_rep(bits, code, (unsigned)left, shorter);
 	dropped -= (unsigned)left;
 	const uint8_t *at = dropped ? shorter : code;
 	if (!cs_disasm_iter(dec->handle[which], &at, &left, &addr, dec->insn))
-		return decode_nop(c, code, n, u);
-	struct decoding d = {
-	    .c = c, .x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = c->code_bits, .u = u};
+		return decode_nop(bits, code, n, u);
+	struct decoding d = {.x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = bits, .u = u};
 	*u = (struct uop){.insn = (uint16_t)dec->insn->id,
 			  .len = (uint8_t)(dec->insn->size + dropped),
 			  .dst = UOP_NO_REG,
@@ -144,12 +145,12 @@ bool soft_decode(struct soft_cpu *c, uint64_t rip, const uint8_t *code, unsigned
 			  .addrsize = d.x->addr_size};
 	scan_prefixes(&d, n);
 	if (u->lock && !decode_lock_ok(&d)) {
-		u->fn = op_ud;
+		u->op = OP_ud;
 		u->last = true;
 		return true;
 	}
 	if (!decode_by_id(&d)) {
-		u->fn = soft_unsupported;
+		u->op = OP_unsupported;
 		u->last = true;
 	}
 	return true;

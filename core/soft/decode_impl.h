@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Between the files of the decoder: one instruction on its way, its operands and sizes.
+ * Between the files of the decoder: one instruction being decoded, its operands and sizes.
  */
 #ifndef KVMSCOPE_CORE_SOFT_DECODE_IMPL_H
 #define KVMSCOPE_CORE_SOFT_DECODE_IMPL_H
 
 #include <capstone/capstone.h>
 
-#include "core/soft/cpu.h"
+#include "core/cpu/regs.h"
+#include "core/soft/uop.h"
 
 struct decoding {
-	const struct soft_cpu *c;
 	const cs_x86 *x;
 	const uint8_t *code;
 	unsigned id, bits;
@@ -34,16 +34,24 @@ uint8_t decode_data_size(const struct decoding *d);
 uint8_t decode_stack_size(const struct decoding *d);
 uint8_t decode_branch_size(const struct decoding *d);
 
-/* decode_ops.c. two: destination and source of any kind, size of the first. plain: no operands; ends: what may change the
- * mode, privilege or mapping ends the block. with_cond: the same with a word for the handler. */
-bool decode_two(struct decoding *d, uop_fn *fn);
-bool decode_plain(struct decoding *d, uop_fn *fn, bool ends);
-bool decode_with_cond(struct decoding *d, uop_fn *fn, uint8_t cond);
+/* Whole operand lists. two: destination and source of any kind, size of the first. one_src: a source, its own size if size
+ * is 0. plain: no operands; ends: what may change the mode, privilege or mapping ends the block. with_cond: the same with a
+ * word for the handler. All give true. */
+bool decode_two(struct decoding *d, enum soft_op op);
+bool decode_one_src(struct decoding *d, enum soft_op op, uint8_t size);
+bool decode_plain(struct decoding *d, enum soft_op op, bool ends);
+bool decode_with_cond(struct decoding *d, enum soft_op op, uint8_t cond);
+
+/* Families of instructions: false if this one is not of the family, or has operands that the CPU does not know. */
+bool decode_arithmetic(struct decoding *d); /* decode_arith.c */
+bool decode_bits_and_moves(struct decoding *d);
+bool decode_conditional(struct decoding *d); /* decode_flow.c */
+bool decode_flow(struct decoding *d);
+bool decode_stack(struct decoding *d);
 bool decode_system(struct decoding *d); /* decode_system.c */
-/* decode_ops.c: choose the handler; false where the CPU has none. */
+bool decode_sse(struct decoding *d);	/* decode_sse.c */
+/* decode_ops.c: choose the operation; false if the CPU has none. */
 bool decode_by_id(struct decoding *d);
-/* exec_sse.c: the SSE2 moves and integer operations. */
-bool decode_sse(struct decoding *d);
 /* LOCK is for memory destinations of the instructions that the manual lists; anything else is #UD. */
 bool decode_lock_ok(const struct decoding *d);
 

@@ -135,3 +135,37 @@ uint8_t decode_branch_size(const struct decoding *d)
 {
 	return d->bits == 64 ? 8 : decode_data_size(d);
 }
+
+/* ---- whole operand lists */
+
+bool decode_two(struct decoding *d, enum soft_op op)
+{
+	decode_dst(d, 0);
+	if (d->x->op_count > 1)
+		decode_src(d, 1);
+	d->u->opsize = (uint8_t)decode_size(d, 0);
+	d->u->op = op;
+	return true;
+}
+
+bool decode_one_src(struct decoding *d, enum soft_op op, uint8_t size)
+{
+	decode_src(d, 0);
+	d->u->opsize = size ? size : (uint8_t)decode_size(d, 0);
+	d->u->op = op;
+	return true;
+}
+
+bool decode_plain(struct decoding *d, enum soft_op op, bool ends)
+{
+	d->u->op = op;
+	d->u->opsize = decode_data_size(d);
+	d->u->last = ends;
+	return true;
+}
+
+bool decode_with_cond(struct decoding *d, enum soft_op op, uint8_t cond)
+{
+	d->u->cond = cond;
+	return decode_plain(d, op, false);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What instruction handlers share: registers by byte offset, operands, and the tables through which decode.c finds handlers.
+ * What instruction handlers share: registers by byte offset, operands, the stack.
  */
 #ifndef KVMSCOPE_CORE_SOFT_EXEC_H
 #define KVMSCOPE_CORE_SOFT_EXEC_H
@@ -136,7 +136,7 @@ static always_inline int exec_rmw_write(struct soft_cpu *c, unsigned size, uint6
 	return soft_write(c, c->rmw_lin, size, &v);
 }
 
-/* Operands of any kind, for handlers that are not worth a form each. dst_read with rmw where dst_write follows. */
+/* Operands of any kind, for handlers that are not worth a form each. dst_read with rmw if dst_write follows. */
 static inline int src_read(struct soft_cpu *c, const struct uop *u, unsigned size, uint64_t *v)
 {
 	if (u->mem_src)
@@ -161,7 +161,7 @@ static inline int dst_write(struct soft_cpu *c, const struct uop *u, unsigned si
 	return 0;
 }
 
-/* A jump was taken: end of the block. 32-bit and 16-bit code wraps where its operand size says. */
+/* A jump was taken: end of the block. 32-bit and 16-bit code wraps as its operand size says. */
 static inline const struct uop *exec_jump(struct soft_cpu *c, uint64_t rip)
 {
 	c->rip = rip;
@@ -175,6 +175,26 @@ static inline uint64_t exec_next_rip(const struct soft_cpu *c, const struct uop 
 	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
 }
 
+/* Behind the instruction, and the block ends. */
+static inline const struct uop *exec_jump_next(struct soft_cpu *c, const struct uop *u)
+{
+	return exec_jump(c, exec_next_rip(c, u));
+}
+
+static inline const struct uop *exec_gp0(struct soft_cpu *c)
+{
+	return soft_raise_error(c, 13, 0);
+}
+
+/* CPL 0; else #GP(0) is raised. */
+static inline bool exec_privileged(struct soft_cpu *c)
+{
+	if (!c->cpl)
+		return true;
+	exec_gp0(c);
+	return false;
+}
+
 /* exec_stack.c: push and pop of size bytes through SS. pop_at reads without moving SP: commit with stack_add(). */
 int exec_push(struct soft_cpu *c, unsigned size, uint64_t v);
 int exec_pop_at(struct soft_cpu *c, unsigned size, uint64_t skip, uint64_t *v);
@@ -182,33 +202,11 @@ void exec_stack_add(struct soft_cpu *c, int64_t by);
 /* Push n values of size bytes in order, all or nothing. */
 int exec_push_n(struct soft_cpu *c, unsigned size, const uint64_t *v, unsigned n);
 
-/* Handler tables. A form says which operands an operation has: register-register, register-immediate, register-memory,
- * memory-register, memory-immediate. */
-enum exec_form { FORM_RR, FORM_RI, FORM_RM, FORM_MR, FORM_MI, FORM_COUNT };
-enum alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALU_MOV, ALU_COUNT };
-extern uop_fn *const exec_alu[ALU_COUNT][4][FORM_COUNT]; /* [op][log2 of size][form] */
-enum unary_op { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT, UNARY_COUNT };
-extern uop_fn *const exec_unary[UNARY_COUNT][4][2]; /* [op][log2 of size][memory] */
+extern uop_fn *const exec_alu[ALU_COUNT][OP_SIZES][FORM_COUNT];
+extern uop_fn *const exec_unary[UNARY_COUNT][OP_SIZES][2]; /* [1]: of memory */
 extern uop_fn *const exec_jcc[16];
-
-/* The formatter would pack this list until nobody can read it. */
-/* clang-format off */
-#define EXEC_HANDLERS(X) \
-	X(nop) X(load_address) X(movzx) X(movsx) X(xchg) X(xadd) X(cmpxchg) X(cmpxchg8b) X(shift) X(shiftd) \
-	X(mul) X(imul1) X(imul2) X(div) X(idiv) X(bit) X(bsf) X(bsr) X(popcnt) X(tzcnt) X(lzcnt) X(cmov) X(setcc) \
-	X(bswap) X(movbe) X(cwd) X(cbw) X(lahf) X(sahf) X(flagop) X(salc) X(xlat) X(bcd) X(push) X(pop) X(pusha) \
-	X(popa) X(pushf) X(popf) X(enter) X(leave) X(jmp) X(jmp_indirect) X(call) X(call_indirect) X(ret) X(loop) \
-	X(jcxz) X(movs) X(stos) X(lods) X(scas) X(cmps) X(ins) X(outs) X(in) X(out) X(hlt) X(cli) X(sti) X(int_n) \
-	X(int3) X(into) X(int1) X(bound) X(iret) X(retf) X(call_far) X(jmp_far) X(mov_from_seg) X(mov_to_seg) \
-	X(push_seg) X(pop_seg) X(load_far) X(lgdt) X(sgdt) X(lldt) X(sldt) X(ltr) X(str) X(lmsw) X(smsw) X(clts) \
-	X(mov_cr) X(mov_dr) X(rdmsr) X(wrmsr) X(rdtsc) X(cpuid) X(invlpg) X(invd) X(syscall) X(sysret) \
-	X(sysenter) X(sysexit) X(swapgs) X(rsm) X(ud) X(arpl) X(lar) X(lsl) X(verr) X(fxsave) X(fxrstor) \
-	X(ldmxcsr) X(stmxcsr) X(fninit) X(fnstcw) X(fldcw) X(fnstsw) X(fwait) X(rdfsbase) X(xgetbv) X(sse) \
-	X(prefetch) X(clflush) X(stac)
-/* clang-format on */
 #define X(name) uop_fn op_##name;
-EXEC_HANDLERS(X)
+SOFT_OPS(X)
 #undef X
-uop_fn op_end; /* the pseudo-instruction behind a block's last: rip is imm */
 
 #endif

@@ -56,7 +56,7 @@ static always_inline const struct uop *to_reg(struct soft_cpu *c, const struct u
 	return u + 1;
 }
 
-/* Memory is written before flags are kept: a store that faults must leave them. */
+/* Memory is written before flags are stored: a store that faults must leave them. */
 static always_inline const struct uop *to_mem(struct soft_cpu *c, const struct uop *u, enum alu_op op, unsigned size,
 					      uint64_t b)
 {

@@ -6,30 +6,24 @@
 #include "core/soft/exec.h"
 
 /* Sign-extended from bit 47 is canonical in every mode. */
-static always_inline bool target_ok(const struct soft_cpu *c, uint64_t rip)
+static always_inline bool near_target_ok(const struct soft_cpu *c, uint64_t rip)
 {
 	if (likely(c->code_bits == 64 && (uint64_t)((int64_t)(rip << 16) >> 16) == rip))
 		return true;
 	return c->code_bits == 64 ? paging_canonical(&c->pg, rip) : rip <= c->r.seg[SEG_CS].limit;
 }
 
-static const struct uop *jump(struct soft_cpu *c, uint64_t rip)
+static const struct uop *jump_near(struct soft_cpu *c, uint64_t rip)
 {
-	if (unlikely(!target_ok(c, rip)))
+	if (unlikely(!near_target_ok(c, rip)))
 		return soft_raise_error(c, 13, 0);
 	return exec_jump(c, rip);
-}
-
-const struct uop *op_end(struct soft_cpu *c, const struct uop *u)
-{
-	c->rip = u->imm;
-	return NULL;
 }
 
 #define JCC(N)                                                                                                              \
 	static const struct uop *jcc_##N(struct soft_cpu *c, const struct uop *u)                                           \
 	{                                                                                                                   \
-		return flags_cond(c, N) ? jump(c, u->imm) : exec_jump(c, exec_next_rip(c, u));                              \
+		return flags_cond(c, N) ? jump_near(c, u->imm) : exec_jump(c, exec_next_rip(c, u));                         \
 	}
 JCC(0)
 JCC(1)
@@ -53,19 +47,19 @@ uop_fn *const exec_jcc[16] = {jcc_0, jcc_1, jcc_2,  jcc_3,  jcc_4,  jcc_5,  jcc_
 
 const struct uop *op_jmp(struct soft_cpu *c, const struct uop *u)
 {
-	return jump(c, u->imm);
+	return jump_near(c, u->imm);
 }
 
 const struct uop *op_jmp_indirect(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t to;
 
-	return src_read(c, u, u->opsize, &to) ? NULL : jump(c, to);
+	return src_read(c, u, u->opsize, &to) ? NULL : jump_near(c, to);
 }
 
-static const struct uop *call(struct soft_cpu *c, const struct uop *u, uint64_t to)
+static const struct uop *call_near(struct soft_cpu *c, const struct uop *u, uint64_t to)
 {
-	if (!target_ok(c, to))
+	if (!near_target_ok(c, to))
 		return soft_raise_error(c, 13, 0);
 	exec_second(c);
 	return exec_done(c, exec_push(c, u->opsize, exec_next_rip(c, u))) ? NULL : exec_jump(c, to);
@@ -74,7 +68,7 @@ static const struct uop *call(struct soft_cpu *c, const struct uop *u, uint64_t 
 const struct uop *op_call(struct soft_cpu *c, const struct uop *u)
 {
 	exec_first(c);
-	return call(c, u, u->imm);
+	return call_near(c, u, u->imm);
 }
 
 const struct uop *op_call_indirect(struct soft_cpu *c, const struct uop *u)
@@ -82,7 +76,7 @@ const struct uop *op_call_indirect(struct soft_cpu *c, const struct uop *u)
 	uint64_t to;
 
 	exec_first(c);
-	return src_read(c, u, u->opsize, &to) ? NULL : call(c, u, to);
+	return src_read(c, u, u->opsize, &to) ? NULL : call_near(c, u, to);
 }
 
 /* imm: bytes of arguments to drop. */
@@ -92,7 +86,7 @@ const struct uop *op_ret(struct soft_cpu *c, const struct uop *u)
 
 	if (exec_pop_at(c, u->opsize, 0, &to))
 		return NULL;
-	if (!target_ok(c, to))
+	if (!near_target_ok(c, to))
 		return soft_raise_error(c, 13, 0);
 	exec_stack_add(c, (int64_t)(u->opsize + (u->imm & 0xffff)));
 	return exec_jump(c, to);
@@ -104,7 +98,7 @@ const struct uop *op_loop(struct soft_cpu *c, const struct uop *u)
 	uint64_t n = (reg_read(c, 8 * RCX, u->addrsize) - 1) & size_mask(u->addrsize);
 	bool go = n && (u->cond == 2 || flag_zf(c) == (u->cond == 1));
 
-	if (go && !target_ok(c, u->imm))
+	if (go && !near_target_ok(c, u->imm))
 		return soft_raise_error(c, 13, 0);
 	reg_write(c, 8 * RCX, u->addrsize, n);
 	return exec_jump(c, go ? u->imm : exec_next_rip(c, u));
@@ -112,5 +106,5 @@ const struct uop *op_loop(struct soft_cpu *c, const struct uop *u)
 
 const struct uop *op_jcxz(struct soft_cpu *c, const struct uop *u)
 {
-	return reg_read(c, 8 * RCX, u->addrsize) ? exec_jump(c, exec_next_rip(c, u)) : jump(c, u->imm);
+	return reg_read(c, 8 * RCX, u->addrsize) ? exec_jump(c, exec_next_rip(c, u)) : jump_near(c, u->imm);
 }

@@ -4,13 +4,11 @@
  * shuffles. One handler reads both operands, computes, writes; which operation stands in uop.cond. Floating-point arithmetic
  * is none of this CPU's.
  */
-#include "core/soft/decode_impl.h"
 #include "core/soft/exec.h"
+#include "core/soft/sse.h"
 
 /* What the destination gets from destination d and source s (16 bytes each), imm is the immediate. */
 typedef void sse_fn(uint8_t *d, const uint8_t *s, unsigned imm);
-
-enum sse_move { MOVE_ALL, MOVE_LOW_ZERO, MOVE_LOW_KEEP, MOVE_HIGH, MOVE_HIGH_TO_LOW };
 
 #define LANES(NAME, T, EXPR)                                                                                                \
 	static void NAME(uint8_t *d, const uint8_t *s, unsigned imm)                                                        \
@@ -195,78 +193,16 @@ static void f_muludq(uint8_t *d, const uint8_t *s, unsigned imm)
 	}
 }
 
-/* By capstone's id. aligned: a memory operand must be on 16 bytes (#GP). */
-static const struct {
-	uint16_t id;
-	sse_fn *fn;
-} ops[] = {
-    {X86_INS_PAND, f_and},
-    {X86_INS_ANDPS, f_and},
-    {X86_INS_ANDPD, f_and},
-    {X86_INS_PANDN, f_andn},
-    {X86_INS_ANDNPS, f_andn},
-    {X86_INS_ANDNPD, f_andn},
-    {X86_INS_POR, f_or},
-    {X86_INS_ORPS, f_or},
-    {X86_INS_ORPD, f_or},
-    {X86_INS_PXOR, f_xor},
-    {X86_INS_XORPS, f_xor},
-    {X86_INS_XORPD, f_xor},
-    {X86_INS_PADDB, f_addb},
-    {X86_INS_PADDW, f_addw},
-    {X86_INS_PADDD, f_addd},
-    {X86_INS_PADDQ, f_addq},
-    {X86_INS_PSUBB, f_subb},
-    {X86_INS_PSUBW, f_subw},
-    {X86_INS_PSUBD, f_subd},
-    {X86_INS_PSUBQ, f_subq},
-    {X86_INS_PCMPEQB, f_eqb},
-    {X86_INS_PCMPEQW, f_eqw},
-    {X86_INS_PCMPEQD, f_eqd},
-    {X86_INS_PCMPGTB, f_gtb},
-    {X86_INS_PCMPGTW, f_gtw},
-    {X86_INS_PCMPGTD, f_gtd},
-    {X86_INS_PMINUB, f_minub},
-    {X86_INS_PMAXUB, f_maxub},
-    {X86_INS_PMINSW, f_minsw},
-    {X86_INS_PMAXSW, f_maxsw},
-    {X86_INS_PMULLW, f_mullw},
-    {X86_INS_PAVGB, f_avgb},
-    {X86_INS_PSLLW, f_sllw},
-    {X86_INS_PSLLD, f_slld},
-    {X86_INS_PSLLQ, f_sllq},
-    {X86_INS_PSRLW, f_srlw},
-    {X86_INS_PSRLD, f_srld},
-    {X86_INS_PSRLQ, f_srlq},
-    {X86_INS_PSRAW, f_sraw},
-    {X86_INS_PSRAD, f_srad},
-    {X86_INS_PSLLDQ, f_slldq},
-    {X86_INS_PSRLDQ, f_srldq},
-    {X86_INS_PUNPCKLBW, f_unpcklbw},
-    {X86_INS_PUNPCKLWD, f_unpcklwd},
-    {X86_INS_PUNPCKLDQ, f_unpckldq},
-    {X86_INS_PUNPCKLQDQ, f_unpcklqdq},
-    {X86_INS_PUNPCKHBW, f_unpckhbw},
-    {X86_INS_PUNPCKHWD, f_unpckhwd},
-    {X86_INS_PUNPCKHDQ, f_unpckhdq},
-    {X86_INS_PUNPCKHQDQ, f_unpckhqdq},
-    {X86_INS_UNPCKLPS, f_unpckldq},
-    {X86_INS_UNPCKLPD, f_unpcklqdq},
-    {X86_INS_UNPCKHPS, f_unpckhdq},
-    {X86_INS_UNPCKHPD, f_unpckhqdq},
-    {X86_INS_PACKUSWB, f_packuswb},
-    {X86_INS_PSHUFD, f_shufd},
-    {X86_INS_PSHUFLW, f_shuflw},
-    {X86_INS_PSHUFHW, f_shufhw},
-    {X86_INS_SHUFPS, f_shufps},
-    {X86_INS_SHUFPD, f_shufpd},
-    {X86_INS_PMULUDQ, f_muludq},
+static sse_fn *const packed[] = {
+#define X(insn, name) f_##name,
+    SSE_PACKED(X)
+#undef X
 };
 
 /* ---- running them */
 
 /* An address that is not canonical has a fault of its own, which comes first. */
-static int aligned(struct soft_cpu *c, uint64_t lin, bool must)
+static int check_alignment_16(struct soft_cpu *c, uint64_t lin, bool must)
 {
 	if (!must || !(lin & 15) || (c->code_bits == 64 && !paging_canonical(&c->pg, lin)))
 		return 0;
@@ -283,19 +219,19 @@ const struct uop *op_sse(struct soft_cpu *c, const struct uop *u)
 	if (!soft_sse_usable(c))
 		return NULL;
 	if (u->mem_src) {
-		if (exec_lea(c, u, 16, false, &lin) || aligned(c, lin, true) || soft_read(c, lin, 16, s))
+		if (exec_lea(c, u, 16, false, &lin) || check_alignment_16(c, lin, true) || soft_read(c, lin, 16, s))
 			return NULL;
 	} else if (u->rep) {
 		s[0] = (uint8_t)u->imm;
 	} else {
 		memcpy(s, c->r.fpu.xmm[u->src], 16);
 	}
-	ops[u->cond].fn(c->r.fpu.xmm[u->dst], s, (unsigned)u->imm);
+	packed[u->cond](c->r.fpu.xmm[u->dst], s, (unsigned)u->imm);
 	return u + 1;
 }
 
 /* Moves between xmm and memory or xmm: opsize bytes, cond is enum sse_move, lock tells that memory must be aligned. */
-static const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
+const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
 {
 	uint8_t s[16] = {0}, *d = c->r.fpu.xmm[u->dst];
 	unsigned size = u->opsize;
@@ -304,7 +240,7 @@ static const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
 	if (!soft_sse_usable(c))
 		return NULL;
 	if (u->mem_src) {
-		if (exec_lea(c, u, size, false, &lin) || aligned(c, lin, u->lock) || soft_read(c, lin, size, s))
+		if (exec_lea(c, u, size, false, &lin) || check_alignment_16(c, lin, u->lock) || soft_read(c, lin, size, s))
 			return NULL;
 	} else {
 		memcpy(s, c->r.fpu.xmm[u->src], 16);
@@ -321,19 +257,19 @@ static const struct uop *op_sse_load(struct soft_cpu *c, const struct uop *u)
 	return u + 1;
 }
 
-static const struct uop *op_sse_store(struct soft_cpu *c, const struct uop *u)
+const struct uop *op_sse_store(struct soft_cpu *c, const struct uop *u)
 {
 	const uint8_t *s = c->r.fpu.xmm[u->src] + (u->cond == MOVE_HIGH ? 8 : 0);
 	uint64_t lin;
 
-	if (!soft_sse_usable(c) || exec_lea(c, u, u->opsize, true, &lin) || aligned(c, lin, u->lock) ||
+	if (!soft_sse_usable(c) || exec_lea(c, u, u->opsize, true, &lin) || check_alignment_16(c, lin, u->lock) ||
 	    soft_write(c, lin, u->opsize, s))
 		return NULL;
 	return u + 1;
 }
 
 /* MOVD and MOVQ between xmm and general registers or memory; rep: towards the general side. */
-static const struct uop *op_sse_gpr(struct soft_cpu *c, const struct uop *u)
+const struct uop *op_sse_gpr(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v = 0;
 
@@ -350,7 +286,7 @@ static const struct uop *op_sse_gpr(struct soft_cpu *c, const struct uop *u)
 	return u + 1;
 }
 
-static const struct uop *op_movmsk(struct soft_cpu *c, const struct uop *u)
+const struct uop *op_movmsk(struct soft_cpu *c, const struct uop *u)
 {
 	const uint8_t *s = c->r.fpu.xmm[u->src];
 	uint64_t mask = 0;
@@ -363,163 +299,7 @@ static const struct uop *op_movmsk(struct soft_cpu *c, const struct uop *u)
 	return u + 1;
 }
 
-static const struct uop *op_movnti(struct soft_cpu *c, const struct uop *u)
+const struct uop *op_movnti(struct soft_cpu *c, const struct uop *u)
 {
 	return exec_store(c, u, u->opsize, reg_read(c, u->src, u->opsize)) ? NULL : u + 1;
-}
-
-/* ---- decoding */
-
-static int xmm_of(const struct decoding *d, unsigned i)
-{
-	if (!decode_is_reg(d, i))
-		return -1;
-	x86_reg r = d->x->operands[i].reg;
-	return r >= X86_REG_XMM0 && r <= X86_REG_XMM15 ? (int)(r - X86_REG_XMM0) : -1;
-}
-
-static bool packed(struct decoding *d, unsigned op)
-{
-	int dst = xmm_of(d, 0), src = xmm_of(d, 1);
-
-	if (dst < 0)
-		return false; /* an MMX register */
-	d->u->dst = (uint8_t)dst;
-	d->u->src = (uint8_t)src;
-	d->u->rep = decode_is_imm(d, 1);
-	d->u->mem_src = decode_is_mem(d, 1);
-	if (d->u->mem_src)
-		decode_mem(d, 1);
-	for (unsigned i = 1; i < d->x->op_count; i++)
-		if (decode_is_imm(d, i))
-			d->u->imm = (uint64_t)d->x->operands[i].imm & 0xff;
-	d->u->cond = (uint8_t)op;
-	d->u->fn = op_sse;
-	return src >= 0 || d->u->rep || d->u->mem_src;
-}
-
-static bool move(struct decoding *d, unsigned size, enum sse_move how, bool must_align)
-{
-	int dst = xmm_of(d, 0), src = xmm_of(d, 1);
-
-	d->u->opsize = (uint8_t)size;
-	d->u->lock = must_align;
-	d->u->cond = (uint8_t)how;
-	if (dst >= 0 && (src >= 0 || decode_is_mem(d, 1))) {
-		/* Between registers the scalar forms keep what is above. */
-		if (src >= 0 && how == MOVE_LOW_ZERO)
-			d->u->cond = MOVE_LOW_KEEP;
-		d->u->dst = (uint8_t)dst;
-		d->u->src = (uint8_t)src;
-		d->u->mem_src = src < 0;
-		if (src < 0)
-			decode_mem(d, 1);
-		d->u->fn = op_sse_load;
-		return true;
-	}
-	if (src < 0 || !decode_is_mem(d, 0))
-		return false;
-	d->u->src = (uint8_t)src;
-	decode_mem(d, 0);
-	d->u->fn = op_sse_store;
-	return true;
-}
-
-/* MOVD, MOVQ: xmm with a general register or memory; MOVQ between xmm and memory or xmm moves 8 bytes and clears the rest.
- */
-static bool move_gpr(struct decoding *d, unsigned size)
-{
-	int dst = xmm_of(d, 0), src = xmm_of(d, 1);
-
-	if (dst >= 0 && src >= 0) {
-		move(d, 8, MOVE_ALL, false);
-		d->u->cond = MOVE_LOW_ZERO;
-		return true;
-	}
-	d->u->opsize = (uint8_t)size;
-	d->u->fn = op_sse_gpr;
-	if (dst >= 0) {
-		decode_src(d, 1);
-		d->u->dst = (uint8_t)dst;
-		return d->u->mem_src || d->u->src != UOP_NO_REG;
-	}
-	if (src < 0)
-		return false;
-	d->u->rep = 1;
-	decode_dst(d, 0);
-	d->u->src = (uint8_t)src;
-	return d->u->mem_dst || d->u->dst != UOP_NO_REG;
-}
-
-static bool move_mask(struct decoding *d, unsigned lane)
-{
-	int src = xmm_of(d, 1);
-
-	d->u->dst = decode_gpr(d, 0);
-	d->u->src = (uint8_t)src;
-	d->u->cond = (uint8_t)lane;
-	d->u->fn = op_movmsk;
-	return src >= 0 && d->u->dst != UOP_NO_REG;
-}
-
-static bool by_move(struct decoding *d)
-{
-	bool regs = xmm_of(d, 0) >= 0 && xmm_of(d, 1) >= 0;
-
-	switch (d->id) {
-	case X86_INS_MOVAPS:
-	case X86_INS_MOVAPD:
-	case X86_INS_MOVDQA:
-	case X86_INS_MOVNTDQ:
-	case X86_INS_MOVNTPS:
-	case X86_INS_MOVNTPD:
-		return move(d, 16, MOVE_ALL, true);
-	case X86_INS_MOVUPS:
-	case X86_INS_MOVUPD:
-	case X86_INS_MOVDQU:
-	case X86_INS_LDDQU:
-		return move(d, 16, MOVE_ALL, false);
-	case X86_INS_MOVSS:
-		return move(d, 4, MOVE_LOW_ZERO, false);
-	case X86_INS_MOVSD:
-		return move(d, 8, MOVE_LOW_ZERO, false);
-	case X86_INS_MOVLPS:
-	case X86_INS_MOVLPD:
-		return !regs && move(d, 8, MOVE_LOW_KEEP, false);
-	case X86_INS_MOVHPS:
-	case X86_INS_MOVHPD:
-		return !regs && move(d, 8, MOVE_HIGH, false);
-	case X86_INS_MOVHLPS:
-		return regs && move(d, 8, MOVE_HIGH_TO_LOW, false);
-	case X86_INS_MOVLHPS:
-		return regs && move(d, 8, MOVE_HIGH, false);
-	case X86_INS_MOVD:
-		return move_gpr(d, 4);
-	case X86_INS_MOVQ:
-		return move_gpr(d, 8);
-	case X86_INS_PMOVMSKB:
-		return move_mask(d, 1);
-	case X86_INS_MOVMSKPS:
-		return move_mask(d, 4);
-	case X86_INS_MOVMSKPD:
-		return move_mask(d, 8);
-	case X86_INS_MOVNTI:
-		decode_mem(d, 0);
-		d->u->src = decode_gpr(d, 1);
-		d->u->opsize = (uint8_t)decode_size(d, 1);
-		d->u->fn = op_movnti;
-		return true;
-	default:
-		return false;
-	}
-}
-
-bool decode_sse(struct decoding *d)
-{
-	if (by_move(d))
-		return true;
-	for (unsigned i = 0; i < ARRAY_LEN(ops); i++)
-		if (ops[i].id == d->id)
-			return packed(d, i);
-	return false;
 }

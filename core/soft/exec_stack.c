@@ -138,7 +138,7 @@ const struct uop *op_pushf(struct soft_cpu *c, const struct uop *u)
 	return exec_push(c, u->opsize, c->eflags & ~(RFLAGS_VM | RFLAGS_RF)) ? NULL : u + 1;
 }
 
-/* What POPF may change depends on privilege: IOPL at CPL 0 only, IF where CPL <= IOPL; VM, RF, VIF and VIP never. */
+/* What POPF may change depends on privilege: IOPL at CPL 0 only, IF if CPL <= IOPL; VM, RF, VIF and VIP never. */
 const struct uop *op_popf(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v, mask = FLAGS_ARITH | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT;

@@ -32,13 +32,13 @@ static int dst_linear(struct soft_cpu *c, const struct uop *u, bool write, uint6
 	return exec_linear(c, SEG_ES, reg_read(c, 8 * RDI, u->addrsize), u->opsize, write, lin);
 }
 
-/* An iteration begins where the last one was. In the emulator the tables are walked anew. */
-static void begin(struct soft_cpu *c)
+/* An iteration begins in what the last one ran in: the CPU or the emulator. In the emulator the tables are walked anew. */
+static void string_begin(struct soft_cpu *c)
 {
 	c->emulated = c->in_emulator = c->rep_emulated;
 }
 
-static const struct uop *failed(struct soft_cpu *c)
+static const struct uop *string_fault(struct soft_cpu *c)
 {
 	c->in_emulator = c->rep_emulated = false;
 	return NULL;
@@ -56,7 +56,7 @@ static int string_write(struct soft_cpu *c, uint64_t lin, unsigned size, const v
 
 /* Come back for the rest of a REP. The emulator enters the guest anew after each 1024 iterations, and with a trap behind
  * each. */
-static const struct uop *next_of_rep(struct soft_cpu *c, const struct uop *u, uint64_t left)
+static const struct uop *string_repeat(struct soft_cpu *c, const struct uop *u, uint64_t left)
 {
 	c->rep_emulated = left & 0x3ff && c->emulated && !(c->eflags & RFLAGS_TF);
 	c->in_emulator = false;
@@ -64,7 +64,7 @@ static const struct uop *next_of_rep(struct soft_cpu *c, const struct uop *u, ui
 }
 
 /* After an iteration: without REP go on; with it count down n iterations and come back while any are left. */
-static const struct uop *again(struct soft_cpu *c, const struct uop *u, uint64_t n)
+static const struct uop *string_next(struct soft_cpu *c, const struct uop *u, uint64_t n)
 {
 	if (!u->rep) {
 		c->in_emulator = false;
@@ -72,16 +72,16 @@ static const struct uop *again(struct soft_cpu *c, const struct uop *u, uint64_t
 	}
 	uint64_t left = (count_of(c, u) - n) & size_mask(u->addrsize);
 	reg_write(c, 8 * RCX, u->addrsize, left);
-	return next_of_rep(c, u, left);
+	return string_repeat(c, u, left);
 }
 
-static bool done(const struct soft_cpu *c, const struct uop *u)
+static bool string_finished(const struct soft_cpu *c, const struct uop *u)
 {
 	return u->rep && !count_of(c, u);
 }
 
 /* How many iterations may run at once from these two addresses: within the pages, forward, on plain memory, and within the
- * budget, of which the rest of a block (48 at most) is kept back: a run ends exactly where it is told to. */
+ * budget, of which the rest of a block (48 at most) is left: a run ends exactly where it is to end. */
 static uint64_t burst(const struct soft_cpu *c, const struct uop *u, uint64_t a, uint64_t b)
 {
 	uint64_t n = count_of(c, u), room_a = (PAGE_SIZE_4K - (a & PAGE_OFFSET_MASK)) / u->opsize;
@@ -100,15 +100,15 @@ const struct uop *op_movs(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t from, to, v = 0, n = 1;
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (src_linear(c, u, &from) || dst_linear(c, u, true, &to) || string_read(c, from, u->opsize, &v))
-		return failed(c);
+		return string_fault(c);
 	exec_second(c);
 	uint32_t flushes = c->flushes_of_all;
 	if (string_write(c, to, u->opsize, &v))
-		return failed(c);
+		return string_fault(c);
 	if (c->flushes_of_all != flushes)
 		soft_touch(c, from);
 	const struct soft_tlb_entry *r = &c->tlb[from >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
@@ -128,18 +128,18 @@ const struct uop *op_movs(struct soft_cpu *c, const struct uop *u)
 	advance(c, u, RDI, step_of(c, u->opsize) * (int64_t)n);
 	c->icount += n - 1;
 	c->budget -= n - 1;
-	return again(c, u, n);
+	return string_next(c, u, n);
 }
 
 const struct uop *op_stos(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t to, v = reg_read(c, 8 * RAX, u->opsize), n = 1;
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (dst_linear(c, u, true, &to) || string_write(c, to, u->opsize, &v))
-		return failed(c);
+		return string_fault(c);
 	const struct soft_tlb_entry *w = &c->tlb[to >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1)];
 	if ((c->flat_write >> SEG_ES & 1) && !c->in_emulator && soft_tlb_hit(c, to, 1, w->write)) {
 		uint8_t *d = w->host + (to & PAGE_OFFSET_MASK);
@@ -150,25 +150,25 @@ const struct uop *op_stos(struct soft_cpu *c, const struct uop *u)
 	advance(c, u, RDI, step_of(c, u->opsize) * (int64_t)n);
 	c->icount += n - 1;
 	c->budget -= n - 1;
-	return again(c, u, n);
+	return string_next(c, u, n);
 }
 
 const struct uop *op_lods(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t from, v = 0;
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (src_linear(c, u, &from) || string_read(c, from, u->opsize, &v))
-		return failed(c);
+		return string_fault(c);
 	reg_write(c, 8 * RAX, u->opsize, v);
 	advance(c, u, RSI, step_of(c, u->opsize));
-	return again(c, u, 1);
+	return string_next(c, u, 1);
 }
 
 /* REPE goes on while equal, REPNE while not. */
-static const struct uop *again_compared(struct soft_cpu *c, const struct uop *u)
+static const struct uop *string_next_compared(struct soft_cpu *c, const struct uop *u)
 {
 	if (!u->rep) {
 		c->in_emulator = false;
@@ -176,21 +176,21 @@ static const struct uop *again_compared(struct soft_cpu *c, const struct uop *u)
 	}
 	uint64_t left = (count_of(c, u) - 1) & size_mask(u->addrsize);
 	reg_write(c, 8 * RCX, u->addrsize, left);
-	return next_of_rep(c, u, flag_zf(c) == (u->rep == 0xf3) ? left : 0);
+	return string_repeat(c, u, flag_zf(c) == (u->rep == 0xf3) ? left : 0);
 }
 
 const struct uop *op_scas(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t at, v = 0, a = reg_read(c, 8 * RAX, u->opsize);
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (dst_linear(c, u, false, &at) || string_read(c, at, u->opsize, &v))
-		return failed(c);
+		return string_fault(c);
 	flags_set(c, FLAGS_SUB, u->opsize, a, v, a - v, false);
 	advance(c, u, RDI, step_of(c, u->opsize));
-	return again_compared(c, u);
+	return string_next_compared(c, u);
 }
 
 /* Processors look at ES:DI first, emulators at the source: which of two faults comes tells it. */
@@ -203,22 +203,22 @@ const struct uop *op_cmps(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t from, to, a = 0, b = 0;
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (src_linear(c, u, &from) || dst_linear(c, u, false, &to) ||
 	    (!source_first(c, u) && soft_probe_read(c, to, u->opsize)))
-		return failed(c);
+		return string_fault(c);
 	exec_second(c);
 	if (string_read(c, from, u->opsize, &a))
-		return failed(c);
+		return string_fault(c);
 	exec_second(c); /* the source may have been the first to bring the emulator in */
 	if (string_read(c, to, u->opsize, &b))
-		return failed(c);
+		return string_fault(c);
 	flags_set(c, FLAGS_SUB, u->opsize, a, b, a - b, false);
 	advance(c, u, RSI, step_of(c, u->opsize));
 	advance(c, u, RDI, step_of(c, u->opsize));
-	return again_compared(c, u);
+	return string_next_compared(c, u);
 }
 
 /* soft_pio() checks the I/O permission and talks to the board. */
@@ -226,29 +226,29 @@ const struct uop *op_ins(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t to, v = 0;
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (!soft_pio_allowed(c, (uint16_t)c->gpr[RDX], u->opsize) || dst_linear(c, u, true, &to) ||
 	    soft_probe_write(c, to, u->opsize) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, false) ||
 	    string_write(c, to, u->opsize, &v))
-		return failed(c);
+		return string_fault(c);
 	advance(c, u, RDI, step_of(c, u->opsize));
-	return again(c, u, 1);
+	return string_next(c, u, 1);
 }
 
 const struct uop *op_outs(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t from, v = 0;
 
-	if (done(c, u))
+	if (string_finished(c, u))
 		return u + 1;
-	begin(c);
+	string_begin(c);
 	if (!soft_pio_allowed(c, (uint16_t)c->gpr[RDX], u->opsize) || src_linear(c, u, &from) ||
 	    string_read(c, from, u->opsize, &v) || soft_pio(c, (uint16_t)c->gpr[RDX], u->opsize, &v, true))
-		return failed(c);
+		return string_fault(c);
 	advance(c, u, RSI, step_of(c, u->opsize));
-	const struct uop *n = again(c, u, 1);
+	const struct uop *n = string_next(c, u, 1);
 	return n && c->event ? exec_jump(c, exec_next_rip(c, u)) : n; /* the board may have asked for something */
 }
 

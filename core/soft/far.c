@@ -7,12 +7,12 @@
 
 #include "core/soft/soft_impl.h"
 
-static const struct uop *gp(struct soft_cpu *c, uint16_t selector)
+static const struct uop *raise_gp(struct soft_cpu *c, uint16_t selector)
 {
 	return soft_raise_error(c, VEC_GP, selector & 0xfffcu);
 }
 
-static bool target_ok(const struct soft_cpu *c, const struct seg *cs, uint64_t rip)
+static bool far_target_ok(const struct soft_cpu *c, const struct seg *cs, uint64_t rip)
 {
 	return c->long_mode && cs->l ? paging_canonical(&c->pg, rip) : rip <= cs->limit;
 }
@@ -46,15 +46,15 @@ static bool far_gate(const struct soft_cpu *c, const struct seg *d)
 static int far_code(struct soft_cpu *c, uint16_t selector, struct descriptor *d)
 {
 	if (!(selector & 0xfffc))
-		return gp(c, 0), -1;
+		return raise_gp(c, 0), -1;
 	if (desc_read(c, selector, VEC_GP, false, d))
 		return -1;
 	if (!d->seg.s)
-		return far_gate(c, &d->seg) ? 1 : (gp(c, selector), -1);
+		return far_gate(c, &d->seg) ? 1 : (raise_gp(c, selector), -1);
 	bool conforming = desc_conforming(&d->seg), wrong = c->long_mode && d->seg.l && d->seg.db;
 	if (!desc_is_code(&d->seg) || wrong ||
 	    (conforming ? d->seg.dpl > c->cpl : (selector & 3u) > c->cpl || d->seg.dpl != c->cpl))
-		return gp(c, selector), -1;
+		return raise_gp(c, selector), -1;
 	if (!d->seg.present)
 		return soft_raise_error(c, VEC_NP, selector & 0xfffcu), -1;
 	return 0;
@@ -81,8 +81,8 @@ const struct uop *op_jmp_far(struct soft_cpu *c, const struct uop *u)
 		return real_far(c, selector, to);
 	int rc = far_code(c, selector, &d);
 	if (rc)
-		return rc > 0 ? soft_unsupported(c, u) : NULL;
-	if (!target_ok(c, &d.seg, to))
+		return rc > 0 ? op_unsupported(c, u) : NULL;
+	if (!far_target_ok(c, &d.seg, to))
 		return soft_raise_error(c, VEC_GP, 0);
 	if (desc_mark_accessed(c, &d))
 		return NULL;
@@ -106,8 +106,8 @@ const struct uop *op_call_far(struct soft_cpu *c, const struct uop *u)
 	}
 	int rc = far_code(c, selector, &d);
 	if (rc)
-		return rc > 0 ? soft_unsupported(c, u) : NULL;
-	if (!target_ok(c, &d.seg, to))
+		return rc > 0 ? op_unsupported(c, u) : NULL;
+	if (!far_target_ok(c, &d.seg, to))
 		return soft_raise_error(c, VEC_GP, 0);
 	if (desc_mark_accessed(c, &d) || exec_push_n(c, u->opsize, frame, 2))
 		return NULL;
@@ -133,15 +133,15 @@ static int ret_code(struct soft_cpu *c, const struct ret *r, struct descriptor *
 	unsigned rpl = selector & 3;
 
 	if (!(selector & 0xfffc))
-		return gp(c, 0), -1;
+		return raise_gp(c, 0), -1;
 	if (desc_read(c, selector, VEC_GP, false, cs))
 		return -1;
 	bool conforming = desc_conforming(&cs->seg), wrong = c->long_mode && cs->seg.l && cs->seg.db;
 	if (!desc_is_code(&cs->seg) || rpl < c->cpl || wrong || (conforming ? cs->seg.dpl > rpl : cs->seg.dpl != rpl))
-		return gp(c, selector), -1;
+		return raise_gp(c, selector), -1;
 	if (!cs->seg.present)
 		return soft_raise_error(c, VEC_NP, selector & 0xfffcu), -1;
-	if (!target_ok(c, &cs->seg, r->rip))
+	if (!far_target_ok(c, &cs->seg, r->rip))
 		return soft_raise_error(c, VEC_GP, 0), -1;
 	return 0;
 }
@@ -287,7 +287,7 @@ const struct uop *op_iret(struct soft_cpu *c, const struct uop *u)
 
 	c->nmi_blocked = false;
 	if (soft_protected(c) && (c->eflags & RFLAGS_NT))
-		return c->long_mode ? soft_raise_error(c, VEC_GP, 0) : soft_unsupported(c, u);
+		return c->long_mode ? soft_raise_error(c, VEC_GP, 0) : op_unsupported(c, u);
 	if (pop_words(c, &r, first, 3))
 		return NULL;
 	if (!soft_protected(c))

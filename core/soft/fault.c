@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Standing still inside a fault on the soft backend. While faults are caught the guest runs on a thread of its own; each
- * stage that core/soft/mmu/shadow_fault.c tells of parks that thread before the stage takes effect, and the debugger looks
- * around meanwhile. Only one of the two threads ever runs, so nothing else needs a lock but what a third thread may ask for.
+ * Standing still inside a fault on the soft backend. While faults are caught the runner (core/run/run.h) executes the guest;
+ * each stage that the shadow MMU tells of stands still in run_park() before it takes effect, and the debugger looks around
+ * meanwhile.
  *
  * Going on by a continue finishes the fault without further stops; a step gives the fault up (nothing of the stage at hand
  * has happened yet) and takes the instruction again with nobody watching.
@@ -12,29 +12,20 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "core/base/lock.h"
 #include "core/machine/fault_log.h"
 #include "core/soft/exec.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"
 
-enum state { IDLE, GOING, PARKED, DONE };
-
 struct soft_faults {
 	struct soft_machine *m;
 	struct fault_filter filter;
-	bool armed, quiet; /* quiet: this run is not watched */
-	struct lock lock;
-	pthread_cond_t changed;
-	pthread_t thread;
-	enum state state;
-	/* the run under way on the thread */
-	struct run_job job;
-	struct stop stop;
+	bool armed;
+	bool quiet; /* this run is not watched */
 	/* the fault at hand */
 	struct soft_cpu *cpu;
 	uint64_t of_cpu; /* its number on that vCPU */
-	bool matches, passing, abandon;
+	bool matches, passing;
 	bool target_known; /* the page that this fault is about */
 	uint64_t target;
 	struct fault_log log;
@@ -82,36 +73,28 @@ static bool fault_matches(struct soft_faults *f, struct soft_cpu *c, const struc
 
 /* ---- the guest's thread */
 
-static void wait_parked(struct soft_faults *f)
+static enum run_release park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
 {
-	LOCK_SCOPE(&f->lock);
-	f->state = PARKED;
-	pthread_cond_broadcast(&f->changed);
-	while (f->state == PARKED)
-		lock_wait(&f->changed, &f->lock);
-}
-
-static void park(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
-{
-	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
-				.vcpu = c->index,
-				.rip = c->rip,
-				.stage = st->stage,
-				.fault = f->log.fault,
-				.has_fault_gfn = f->target_known,
-				.fault_gfn = f->target,
-				.gva = st->gva,
-				.gpa = st->gfn << PAGE_SHIFT,
-				.write = st->access & ACCESS_WRITE,
-				.slot = -1};
-	snprintf(f->stop.note, sizeof(f->stop.note), "%s", st->detail);
+	struct stop stop = {.reason = STOP_FAULT_STAGE,
+			    .vcpu = c->index,
+			    .rip = c->rip,
+			    .stage = st->stage,
+			    .fault = f->log.fault,
+			    .has_fault_gfn = f->target_known,
+			    .fault_gfn = f->target,
+			    .gva = st->gva,
+			    .gpa = st->gfn << PAGE_SHIFT,
+			    .write = st->access & ACCESS_WRITE,
+			    .slot = -1};
+	snprintf(stop.note, sizeof(stop.note), "%s", st->detail);
 	struct slot *s = st->gfn_known ? slot_lookup(&f->m->m.slots, st->gfn << PAGE_SHIFT, c->r.smm, NULL) : NULL;
 	if (s)
-		f->stop.slot = (int)s->id;
-	/* Of soft_run_here(): handed over while parked, as the tables are whole and the debugger may want to walk them. */
+		stop.slot = (int)s->id;
+	/* Of soft_run_here(): handed over while it stands still, as the tables are whole and the debugger may walk them. */
 	walk_lock_give(&f->m->walk);
-	wait_parked(f);
+	enum run_release how = run_park(&f->m->m.run, &stop);
 	walk_lock_take(&f->m->walk);
+	return how;
 }
 
 static int on_stage(void *ctx, const struct shadow_stage *st)
@@ -132,142 +115,32 @@ static int on_stage(void *ctx, const struct shadow_stage *st)
 	if (!f->matches)
 		return 0;
 	note(f, c, st, !f->passing);
-	if (!f->passing)
-		park(f, c, st);
-	return f->abandon;
-}
-
-static void *guest(void *arg)
-{
-	struct soft_faults *f = arg;
-	struct stop stop = {.slot = -1};
-
-	soft_run_here(f->m, &f->job, &stop);
-	LOCK_SCOPE(&f->lock);
-	f->stop = stop;
-	f->state = DONE;
-	pthread_cond_broadcast(&f->changed);
-	return NULL;
-}
-
-/* ---- the debugger's side */
-
-static enum state wait_while_going(struct soft_faults *f)
-{
-	LOCK_SCOPE(&f->lock);
-	while (f->state == GOING)
-		lock_wait(&f->changed, &f->lock);
-	return f->state;
-}
-
-/* Until the guest parks or is done; when done its thread is gone. */
-static void wait_for_guest(struct soft_faults *f)
-{
-	if (wait_while_going(f) == DONE) {
-		pthread_join(f->thread, NULL);
-		f->state = IDLE;
-	}
-}
-
-static void unpark(struct soft_faults *f)
-{
-	LOCK_SCOPE(&f->lock);
-	f->state = GOING;
-	pthread_cond_broadcast(&f->changed);
-}
-
-static void release(struct soft_faults *f)
-{
-	unpark(f);
-	wait_for_guest(f);
-}
-
-static int start(struct soft_faults *f, const struct run_job *job, struct err *e)
-{
-	int rc;
-
-	f->job = *job;
-	f->state = GOING;
-	rc = pthread_create(&f->thread, NULL, guest, f);
-	if (rc) {
-		f->state = IDLE;
-		return err_errno(e, rc,
-				 "run" WHY "a thread for the guest cannot be made" TRY "catch fault off, or free resources");
-	}
-	wait_for_guest(f);
-	return 0;
-}
-
-/* Nothing of the stage at hand has happened: the instruction is as before it began. */
-static void give_up(struct soft_faults *f)
-{
-	f->abandon = true;
-	atomic_store(&f->m->interrupted, true);
-	release(f);
-	f->abandon = false;
-	atomic_store(&f->m->interrupted, false);
-}
-
-bool soft_faults_take_run(struct soft_machine *m)
-{
-	return m->faults && (m->faults->armed || m->faults->state == PARKED);
-}
-
-int soft_faults_run(struct soft_machine *m, struct run_job *job, struct stop *out, struct err *e)
-{
-	struct soft_faults *f = m->faults;
-	int rc;
-
-	if (f->state == PARKED && job->kind == RUN_STEP) {
-		give_up(f);
-		f->quiet = true;
-		soft_run_here(m, job, out);
-		f->quiet = false;
+	if (f->passing)
 		return 0;
-	}
-	if (f->state == PARKED) {
-		f->passing = true;
-		release(f);
-		/* What was under way was a step: it is done, and going on is what was asked for. */
-		if (f->state == IDLE && f->stop.reason == STOP_STEP) {
-			rc = start(f, job, e);
-			if (rc)
-				return rc;
-		}
-	} else {
-		rc = start(f, job, e);
-		if (rc)
-			return rc;
-	}
-	*out = f->stop;
-	return 0;
+	enum run_release how = park(f, c, st);
+	f->passing = how == RUN_RELEASE_FAULT;
+	return how == RUN_RELEASE_ABANDON;
 }
 
-int soft_fault_step(struct machine *base, struct stop *out, struct err *e)
-{
-	struct soft_machine *m = soft_of(base);
-	struct soft_faults *f = m->faults;
+/* ---- around a run */
 
-	if (!f || !f->armed)
-		return err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
-	if (f->state != PARKED)
-		return soft_faults_run(m, &(struct run_job){.kind = RUN_CONTINUE, .passed = RUN_PASSED_ALL}, out, e);
-	release(f);
-	*out = f->stop;
-	return 0;
+bool soft_may_park(void *ctx, const struct run_job *job)
+{
+	const struct soft_faults *f = soft_of(ctx)->faults;
+
+	return f && f->armed && !job->quiet;
 }
 
-bool soft_parked(const struct machine *base, unsigned *vcpu)
+bool soft_park_near(void *ctx)
 {
-	struct soft_faults *f = soft_of(base)->faults;
+	(void)ctx;
+	return true; /* one of the two threads always waits for the other */
+}
 
-	if (!f)
-		return false;
-	LOCK_SCOPE(&f->lock);
-	if (f->state != PARKED)
-		return false;
-	*vcpu = f->cpu->index;
-	return true;
+void soft_faults_run_begin(struct soft_machine *m, const struct run_job *job)
+{
+	if (m->faults)
+		m->faults->quiet = job->quiet;
 }
 
 int soft_fault_stages(struct machine *base, struct fault_stage_list *out, struct err *e)
@@ -289,8 +162,6 @@ static int faults_create(struct soft_machine *m, struct err *e)
 		return rc;
 	}
 	f->m = m;
-	lock_init(&f->lock, LOCK_SOFT_FAULTS);
-	pthread_cond_init(&f->changed, NULL);
 	m->faults = f;
 	return 0;
 }
@@ -360,8 +231,6 @@ int soft_fault_catch(struct machine *base, const struct fault_filter *filter, st
 		if (rc || !filter)
 			return rc;
 	}
-	if (m->faults->state == PARKED)
-		give_up(m->faults);
 	m->faults->armed = filter;
 	watch_stages(m, filter);
 	if (!filter)
@@ -377,10 +246,6 @@ void soft_faults_destroy(struct soft_machine *m)
 
 	if (!f)
 		return;
-	if (f->state == PARKED)
-		give_up(f);
-	lock_destroy(&f->lock);
-	pthread_cond_destroy(&f->changed);
 	fault_log_deinit(&f->log);
 	free(f);
 	m->faults = NULL;

@@ -19,9 +19,11 @@ enum flags_op {
 	FLAGS_DEC,
 };
 
-static inline uint64_t size_mask(unsigned size)
+static inline int64_t sign_extend(uint64_t v, unsigned size)
 {
-	return size == 8 ? ~0ull : (1ull << 8 * size) - 1;
+	unsigned shift = 64 - 8 * size;
+
+	return (int64_t)(v << shift) >> shift;
 }
 
 static inline bool sign_of(uint64_t v, unsigned size)
@@ -160,6 +162,15 @@ static inline bool flags_cond(const struct soft_cpu *c, unsigned cond)
 		break;
 	}
 	return v != (cond & 1);
+}
+
+/* CF, OF, and ZF, SF and PF of a result; AF stays. */
+static inline void flags_result(struct soft_cpu *c, unsigned size, uint64_t r, bool cf, bool of)
+{
+	r &= size_mask(size);
+	flags_write(c, FLAGS_ARITH & ~RFLAGS_AF,
+		    (cf ? RFLAGS_CF : 0) | (of ? RFLAGS_OF : 0) | (r ? 0 : RFLAGS_ZF) | (sign_of(r, size) ? RFLAGS_SF : 0) |
+			(__builtin_popcount(r & 0xff) & 1 ? 0 : RFLAGS_PF));
 }
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "core/soft/segment.h"
 
-static bool usable(struct soft_cpu *c, bool sse)
+static bool fpu_usable(struct soft_cpu *c, bool sse)
 {
 	if ((c->r.cr0 & CR0_EM) && sse)
 		soft_raise(c, VEC_UD);
@@ -19,7 +19,7 @@ static bool usable(struct soft_cpu *c, bool sse)
 
 bool soft_sse_usable(struct soft_cpu *c)
 {
-	return usable(c, true);
+	return fpu_usable(c, true);
 }
 
 static void image_out(const struct soft_cpu *c, bool wide, uint8_t image[512])
@@ -108,7 +108,7 @@ const struct uop *op_ldmxcsr(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v;
 
-	if (!usable(c, true) || src_read(c, u, 4, &v))
+	if (!fpu_usable(c, true) || src_read(c, u, 4, &v))
 		return NULL;
 	if (v >> 16)
 		return soft_raise_error(c, VEC_GP, 0);
@@ -118,12 +118,12 @@ const struct uop *op_ldmxcsr(struct soft_cpu *c, const struct uop *u)
 
 const struct uop *op_stmxcsr(struct soft_cpu *c, const struct uop *u)
 {
-	return !usable(c, true) || dst_write(c, u, 4, false, c->r.fpu.mxcsr) ? NULL : u + 1;
+	return !fpu_usable(c, true) || dst_write(c, u, 4, false, c->r.fpu.mxcsr) ? NULL : u + 1;
 }
 
 const struct uop *op_fninit(struct soft_cpu *c, const struct uop *u)
 {
-	if (!usable(c, false))
+	if (!fpu_usable(c, false))
 		return NULL;
 	c->r.fpu.fcw = 0x37f;
 	c->r.fpu.fsw = c->r.fpu.fop = 0;
@@ -134,14 +134,14 @@ const struct uop *op_fninit(struct soft_cpu *c, const struct uop *u)
 
 const struct uop *op_fnstcw(struct soft_cpu *c, const struct uop *u)
 {
-	return !usable(c, false) || dst_write(c, u, 2, false, c->r.fpu.fcw) ? NULL : u + 1;
+	return !fpu_usable(c, false) || dst_write(c, u, 2, false, c->r.fpu.fcw) ? NULL : u + 1;
 }
 
 const struct uop *op_fldcw(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v;
 
-	if (!usable(c, false) || src_read(c, u, 2, &v))
+	if (!fpu_usable(c, false) || src_read(c, u, 2, &v))
 		return NULL;
 	c->r.fpu.fcw = (uint16_t)v;
 	return u + 1;
@@ -149,7 +149,7 @@ const struct uop *op_fldcw(struct soft_cpu *c, const struct uop *u)
 
 const struct uop *op_fnstsw(struct soft_cpu *c, const struct uop *u)
 {
-	return !usable(c, false) || dst_write(c, u, 2, false, c->r.fpu.fsw) ? NULL : u + 1;
+	return !fpu_usable(c, false) || dst_write(c, u, 2, false, c->r.fpu.fsw) ? NULL : u + 1;
 }
 
 const struct uop *op_fwait(struct soft_cpu *c, const struct uop *u)

@@ -3,7 +3,7 @@
  * Exceptions and interrupts: through the vector table of real mode, the IDT of protected and of long mode; double and triple
  * faults. Intel SDM vol. 3A chapter 6; the classes that make a double fault: table 6-5.
  *
- * Where the IDT's limit leaves out the vector and all that would come of it (#GP, #DF), the machine stops and says so,
+ * If the IDT's limit leaves out the vector and all that would come of it (#GP, #DF), the machine stops and says so,
  * instead of the cascade to a triple fault that hardware goes through and that would leave nothing to look at.
  */
 #include "core/soft/segment.h"
@@ -12,7 +12,7 @@
 
 #include "core/soft/soft_impl.h"
 
-/* What is on its way into a handler. */
+/* What is being delivered to a handler. */
 struct delivery {
 	uint8_t vector;
 	bool has_error, soft; /* soft: INT n, INT3, INTO: checked against the gate's DPL, never part of a double fault */
@@ -26,36 +26,6 @@ struct gate {
 	uint8_t type, dpl, ist;
 	bool present;
 };
-
-const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector)
-{
-	c->event = EVENT_EXCEPTION;
-	c->vector = vector;
-	c->not_canonical = c->rep_emulated = false;
-	c->has_error = false;
-	c->error_code = 0;
-	c->soft_int_len = 0;
-	c->int1 = false;
-	return NULL;
-}
-
-const struct uop *soft_raise_error(struct soft_cpu *c, uint8_t vector, uint32_t error_code)
-{
-	soft_raise(c, vector);
-	c->has_error = true;
-	c->error_code = error_code;
-	return NULL;
-}
-
-const struct uop *soft_unsupported(struct soft_cpu *c, const struct uop *u)
-{
-	c->event = EVENT_STOP;
-	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1, .suberror = 1};
-	snprintf(c->stop.error, sizeof(c->stop.error), "the soft CPU does not execute `%s`",
-		 decoder_name(c->decoder, u->insn));
-	soft_stop_bytes(c, uop_rip(c, u), u->len);
-	return NULL;
-}
 
 /* ---- real mode */
 
@@ -79,7 +49,7 @@ static int deliver_real(struct soft_cpu *c, const struct delivery *d)
 
 /* ---- protected and long mode */
 
-static int refuse(struct soft_cpu *c, uint8_t vector, uint32_t error)
+static int raise_code(struct soft_cpu *c, uint8_t vector, uint32_t error)
 {
 	soft_raise_error(c, vector, error);
 	return -1;
@@ -92,7 +62,7 @@ static int gate_read(struct soft_cpu *c, const struct delivery *d, struct gate *
 	uint32_t error = 8u * d->vector + 2;
 
 	if (size * (d->vector + 1u) - 1 > c->r.idt.limit)
-		return refuse(c, VEC_GP, error);
+		return raise_code(c, VEC_GP, error);
 	if (soft_read_sys(c, at, 8, &raw[0]) || (c->long_mode && soft_read_sys(c, at + 8, 8, &raw[1])))
 		return -1;
 	*g = (struct gate){.offset = (raw[0] & 0xffff) | (raw[0] >> 32 & 0xffff0000),
@@ -106,8 +76,8 @@ static int gate_read(struct soft_cpu *c, const struct delivery *d, struct gate *
 	bool known = g->type == DESC_INT || g->type == DESC_TRAP ||
 		     (!c->long_mode && (g->type == DESC_INT16 || g->type == DESC_TRAP16 || g->type == DESC_TASK));
 	if (!known || (d->soft && g->dpl < c->cpl))
-		return refuse(c, VEC_GP, error);
-	return g->present ? 0 : refuse(c, VEC_NP, error);
+		return raise_code(c, VEC_GP, error);
+	return g->present ? 0 : raise_code(c, VEC_NP, error);
 }
 
 /* Where the frame goes: the stack segment it will be, and its pointer. */
@@ -150,7 +120,7 @@ static int write_frame(struct soft_cpu *c, const struct frame_stack *st, unsigne
 		at = (at - size) & mask;
 		uint64_t lin = c->long_mode ? at : (uint32_t)(ss->base + at);
 		if (!c->long_mode && !(ss->type & 4) && at + size - 1 > ss->limit)
-			return refuse(c, VEC_SS, 0);
+			return raise_code(c, VEC_SS, 0);
 		if (st->cpl == 3 ? soft_write(c, lin, size, &v[i]) : soft_write_sys(c, lin, size, &v[i]))
 			return -1;
 	}
@@ -194,17 +164,17 @@ static void drop_vm86_segments(struct soft_cpu *c)
 static int handler_code(struct soft_cpu *c, const struct gate *g, struct descriptor *cs, unsigned *cpl)
 {
 	if (!(g->selector & 0xfffc))
-		return refuse(c, VEC_GP, 0);
+		return raise_code(c, VEC_GP, 0);
 	if (desc_read(c, g->selector, VEC_GP, false, cs))
 		return -1;
 	bool bad_long = c->long_mode && (!cs->seg.l || cs->seg.db);
 	if (!desc_is_code(&cs->seg) || cs->seg.dpl > c->cpl || bad_long)
-		return refuse(c, VEC_GP, g->selector & 0xfffcu);
+		return raise_code(c, VEC_GP, g->selector & 0xfffcu);
 	if (!cs->seg.present)
-		return refuse(c, VEC_NP, g->selector & 0xfffcu);
+		return raise_code(c, VEC_NP, g->selector & 0xfffcu);
 	*cpl = desc_conforming(&cs->seg) ? c->cpl : cs->seg.dpl;
 	if ((c->eflags & RFLAGS_VM) && *cpl)
-		return refuse(c, VEC_GP, g->selector & 0xfffcu);
+		return raise_code(c, VEC_GP, g->selector & 0xfffcu);
 	return 0;
 }
 
@@ -230,7 +200,7 @@ static int deliver_gate(struct soft_cpu *c, const struct delivery *d)
 	unsigned size = c->long_mode ? 8 : g.type & 8 ? 4 : 2;
 	uint64_t to = size == 2 ? g.offset & 0xffff : g.offset;
 	if (c->long_mode ? !paging_canonical(&c->pg, to) : to > cs.seg.limit)
-		return refuse(c, VEC_GP, 0);
+		return raise_code(c, VEC_GP, 0);
 	unsigned n = build_frame(c, d, st.fresh, v);
 	if (desc_mark_accessed(c, &cs) || (st.fresh && !c->long_mode && desc_mark_accessed(c, &st.ss)) ||
 	    write_frame(c, &st, size, v, n, &sp))
@@ -261,7 +231,7 @@ static bool contributory(uint8_t vector)
 
 /* The first exception was being delivered when the second came up: both one after the other, or a double fault. INT n is
  * none of those that double, whatever its vector. */
-static bool doubles(uint8_t first, uint8_t second)
+static bool makes_double_fault(uint8_t first, uint8_t second)
 {
 	return (contributory(first) && contributory(second)) ||
 	       (first == VEC_PF && (second == VEC_PF || contributory(second)));
@@ -303,7 +273,7 @@ static bool beyond_idt(const struct soft_cpu *c, uint8_t vector)
 /* Beyond the IDT's limit comes #GP, or a double fault; with those beyond it too nothing of the guest's would run. */
 static bool no_handler(const struct soft_cpu *c, const struct delivery *d)
 {
-	bool twice = !d->soft && doubles(d->vector, VEC_GP);
+	bool twice = !d->soft && makes_double_fault(d->vector, VEC_GP);
 
 	return beyond_idt(c, d->vector) && beyond_idt(c, VEC_DF) && (twice || beyond_idt(c, VEC_GP));
 }
@@ -339,7 +309,7 @@ void soft_deliver(struct soft_cpu *c)
 			return;
 		if (c->event != EVENT_EXCEPTION) {
 			/* A stop, or a fault given up at a stage: then a fault's instruction raises it again, a trap is
-			 * kept. */
+			 * injected once more. */
 			if (c->event == EVENT_RESTART && d.vector == VEC_DB && d.rip == c->rip)
 				c->injected = (struct guest_fault){.present = true, .vector = VEC_DB};
 			return;
@@ -348,7 +318,7 @@ void soft_deliver(struct soft_cpu *c)
 		if (d.vector == VEC_DF && !d.soft)
 			break;
 		/* INT n is benign, whatever exception's vector it names. */
-		bool twice = !d.soft && doubles(d.vector, second);
+		bool twice = !d.soft && makes_double_fault(d.vector, second);
 		d = (struct delivery){.vector = twice ? VEC_DF : second,
 				      .has_error = true,
 				      .error = twice ? 0 : c->error_code | (second == VEC_PF ? 0 : !d.soft),
@@ -356,55 +326,4 @@ void soft_deliver(struct soft_cpu *c)
 		d.has_error = d.has_error && (c->r.cr0 & CR0_PE);
 	}
 	c->event = EVENT_SHUTDOWN;
-}
-
-/* ---- INT n and its kin */
-
-static const struct uop *soft_interrupt(struct soft_cpu *c, const struct uop *u, uint8_t vector)
-{
-	soft_raise(c, vector);
-	c->soft_int_len = u->len;
-	return NULL;
-}
-
-const struct uop *op_int_n(struct soft_cpu *c, const struct uop *u)
-{
-	if ((c->eflags & RFLAGS_VM) && (c->eflags & RFLAGS_IOPL) != RFLAGS_IOPL)
-		return soft_raise_error(c, VEC_GP, 0);
-	return soft_interrupt(c, u, (uint8_t)u->imm);
-}
-
-const struct uop *op_int3(struct soft_cpu *c, const struct uop *u)
-{
-	return soft_interrupt(c, u, VEC_BP);
-}
-
-const struct uop *op_int1(struct soft_cpu *c, const struct uop *u)
-{
-	soft_interrupt(c, u, VEC_DB);
-	c->int1 = true;
-	return NULL;
-}
-
-const struct uop *op_into(struct soft_cpu *c, const struct uop *u)
-{
-	return flag_of(c) ? soft_interrupt(c, u, VEC_OF) : exec_jump(c, exec_next_rip(c, u));
-}
-
-const struct uop *op_ud(struct soft_cpu *c, const struct uop *u)
-{
-	return u->cond ? soft_raise_error(c, VEC_GP, 0) : soft_raise(c, VEC_UD);
-}
-
-const struct uop *op_bound(struct soft_cpu *c, const struct uop *u)
-{
-	uint64_t lin, low = 0, high = 0;
-	unsigned size = u->opsize, shift = 64 - 8 * size;
-	int64_t v = (int64_t)(reg_read(c, u->dst, size) << shift) >> shift;
-
-	if (exec_lea(c, u, 2 * size, false, &lin) || soft_read(c, lin, size, &low) || soft_read(c, lin + size, size, &high))
-		return NULL;
-	if (v < (int64_t)(low << shift) >> shift || v > (int64_t)(high << shift) >> shift)
-		return soft_raise(c, VEC_BR);
-	return u + 1;
 }

@@ -18,42 +18,12 @@ struct mem_access {
 	bool emulate[2]; /* the page is a shadowed guest table: tell the shadow MMU of the write */
 };
 
-static bool watching(const struct soft_cpu *c)
+static bool data_is_watched(const struct soft_cpu *c)
 {
 	return c->m->n_watch || c->dr_data;
 }
 
 /* ---- the TLB */
-
-static const struct soft_tlb_entry no_entry = {.read = ~0ull, .write = ~0ull, .fetch = ~0ull};
-
-void soft_tlb_init(struct soft_cpu *c)
-{
-	for (unsigned k = 0; k < 2; k++)
-		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
-			c->tlb_of[k][i] = no_entry;
-	c->tlb_n_used = 0;
-}
-
-/* A guest that loads CR3 often has few entries each time. */
-void soft_tlb_flush(struct soft_cpu *c)
-{
-	c->flushes++;
-	c->flushes_of_all++;
-	if (c->tlb_n_used > SOFT_TLB_FEW)
-		soft_tlb_init(c);
-	while (c->tlb_n_used)
-		*c->tlb_used[--c->tlb_n_used] = no_entry;
-}
-
-void soft_tlb_flush_page(struct soft_cpu *c, uint64_t gva_page)
-{
-	unsigned i = gva_page >> PAGE_SHIFT & (SOFT_TLB_SIZE - 1);
-
-	c->flushes++;
-	for (unsigned k = 0; k < 2; k++)
-		c->tlb_of[k][i] = no_entry;
-}
 
 static struct soft_tlb_entry *tlb_take(struct soft_cpu *c, bool user, uint64_t lin)
 {
@@ -78,7 +48,7 @@ static void tlb_fill(struct soft_cpu *c, const struct mem_access *a, uint64_t li
 
 	if (user && c->checks_alignment)
 		data = false;
-	if (watching(c) && (c->dr_data || soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK)))
+	if (data_is_watched(c) && (c->dr_data || soft_watched_page(c->m, page, r->gpa & ~PAGE_OFFSET_MASK)))
 		data = false;
 	t->host = r->host;
 	t->gpa = r->gpa & ~PAGE_OFFSET_MASK;
@@ -178,7 +148,7 @@ static int emulator_page(struct soft_cpu *c, uint64_t lin, unsigned kind, uint64
 }
 
 /* CPL 3's faults walk, and so see what the guest's tables say now. A supervisor's accesses ask the MMIO cache first, as
- * where the kernel is emulated: a stale hit is permitted until a flush, and here it can be seen. */
+ * if the kernel is emulated: a stale hit is permitted until a flush, and here it can be seen. */
 static int shadow_page(struct soft_cpu *c, struct mem_access *a, uint64_t lin, unsigned which, uint64_t *gpa)
 {
 	bool asks_cache = !(a->kind & (ACCESS_USER | ACCESS_FETCH));
@@ -271,7 +241,7 @@ static int mmio_exit(void *ctx, uint64_t gpa, unsigned len, void *data, bool wri
 	return 0;
 }
 
-static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool write)
+static int access_memory(struct soft_cpu *c, struct mem_access *a, void *data, bool write)
 {
 	struct xlate_env env = {.pg = c->pg,
 				.slots = &c->m->m.slots,
@@ -284,7 +254,7 @@ static int perform(struct soft_cpu *c, struct mem_access *a, void *data, bool wr
 	struct err e = {0};
 	int rc = tlb_to_io(&env, &a->tlb, a->kind, false, &io, &e);
 
-	if (!rc && watching(c))
+	if (!rc && data_is_watched(c))
 		soft_watch(c, a->lin, &io, write, data);
 	if (!rc)
 		rc = run_iolist(&env, &io, data, &e);
@@ -307,11 +277,11 @@ static int full_access(struct soft_cpu *c, uint64_t lin, unsigned size, void *da
 {
 	struct mem_access a = {.lin = lin, .size = size, .kind = kind};
 
-	return translate(c, &a) ? -1 : perform(c, &a, data, kind & ACCESS_WRITE);
+	return translate(c, &a) ? -1 : access_memory(c, &a, data, kind & ACCESS_WRITE);
 }
 
 /* #AC; 16 bytes have checks of their own. */
-static int aligned(struct soft_cpu *c, uint64_t lin, unsigned size)
+static int check_alignment(struct soft_cpu *c, uint64_t lin, unsigned size)
 {
 	if (!c->checks_alignment || c->cpl != 3 || size > 8 || !(lin & (size - 1)))
 		return 0;
@@ -326,14 +296,14 @@ static unsigned with_cpl(const struct soft_cpu *c, unsigned access)
 
 int soft_read_slow(struct soft_cpu *c, uint64_t lin, unsigned size, void *out, unsigned access)
 {
-	return aligned(c, lin, size) ? -1 : full_access(c, lin, size, out, with_cpl(c, access));
+	return check_alignment(c, lin, size) ? -1 : full_access(c, lin, size, out, with_cpl(c, access));
 }
 
 int soft_write_slow(struct soft_cpu *c, uint64_t lin, unsigned size, const void *in, unsigned access)
 {
 	uint8_t copy[16];
 
-	if (aligned(c, lin, size))
+	if (check_alignment(c, lin, size))
 		return -1;
 	memcpy(copy, in, size);
 	return full_access(c, lin, size, copy, with_cpl(c, access));
@@ -442,6 +412,19 @@ int soft_fetch_more(struct soft_cpu *c, uint64_t lin, uint8_t code[16], unsigned
 		return -1;
 	*n = 15;
 	return 0;
+}
+
+void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len)
+{
+	uint64_t lin = c->code_bits == 64 ? rip : (uint32_t)(c->seg_base[SEG_CS] + rip), gpa;
+	uint8_t code[16], *host, event = c->event;
+	unsigned n;
+
+	if (!soft_fetch(c, lin, code, &n, &host, &gpa)) {
+		c->stop.n_insn = len < n ? len : n;
+		memcpy(c->stop.insn, code, c->stop.n_insn);
+	}
+	c->event = event;
 }
 
 void soft_memory_written(struct soft_machine *m, const struct slot *s, uint64_t gpa, uint64_t len)

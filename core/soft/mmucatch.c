@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Catching what the shadow MMU does to its tables on the soft backend. The model tells of every zap, unsync, sync and spte;
- * what a filter asks for is kept, and the instruction that made it is the last one before the stop. What the debugger does
- * itself while the guest stands (slots, memory, arming) is not the guest's doing and not told.
+ * what a filter asks for is listed, and the instruction that made it is the last one before the stop. What the debugger does
+ * itself while the guest stands (slots, memory, arming) is not the guest's doing and not listed.
  */
 #include "core/soft/mmucatch.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/machine/mmu_events.h"
 #include "core/soft/exec.h"
 #include "core/soft/soft_impl.h"
-
-#define KEPT_MAX 4096
 
 struct soft_mmu {
 	struct mmu_filter filter[MMU_FILTERS_MAX];
 	size_t n_filters;
-	struct mmu_event *kept;
-	size_t n, cap;
-	uint64_t lost;
-	bool told; /* a stop was about those kept: they go when the guest runs on */
+	struct mmu_events events;
 	bool silent;
 };
-
-static void keep(struct soft_mmu *k, const struct mmu_event *ev)
-{
-	if (k->n == k->cap) {
-		size_t cap = k->cap ? 2 * k->cap : 16;
-		struct mmu_event *v = cap <= KEPT_MAX ? realloc(k->kept, cap * sizeof(*v)) : NULL;
-		if (!v) {
-			k->lost++;
-			return;
-		}
-		k->kept = v;
-		k->cap = cap;
-	}
-	k->kept[k->n++] = *ev;
-}
 
 void soft_mmu_event(void *ctx, const struct mmu_event *what)
 {
@@ -45,19 +26,19 @@ void soft_mmu_event(void *ctx, const struct mmu_event *what)
 	struct soft_mmu *k = m->mmu;
 	struct mmu_event ev = *what;
 
-	if (!k || k->silent || !m->m.running || !mmu_filter_matches(k->filter, k->n_filters, what))
+	if (!k || k->silent || !run_is_going(&m->m.run) || !mmu_filter_matches(k->filter, k->n_filters, what))
 		return;
 	struct soft_cpu *c = m->cpu[m->sched.turn];
 	ev.vcpu = c->index;
 	ev.time = m->sched.position;
-	keep(k, &ev);
+	mmu_events_add(&k->events, &ev);
 	c->stop_soon = true;
 	block_cache_flush(c->blocks); /* the block under way ends behind this instruction */
 }
 
 bool soft_mmu_pending(const struct soft_machine *m)
 {
-	return m->mmu && m->mmu->n && !m->mmu->told;
+	return m->mmu && mmu_events_pending(&m->mmu->events);
 }
 
 bool soft_mmu_stop(struct soft_cpu *c, struct stop *out)
@@ -66,18 +47,15 @@ bool soft_mmu_stop(struct soft_cpu *c, struct stop *out)
 
 	if (!soft_mmu_pending(c->m))
 		return false;
-	k->told = true;
-	*out = (struct stop){.reason = STOP_MMU, .vcpu = c->index, .rip = c->rip, .mmu = k->kept[0], .slot = -1};
+	mmu_events_report(&k->events);
+	*out = (struct stop){.reason = STOP_MMU, .vcpu = c->index, .rip = c->rip, .mmu = k->events.v[0], .slot = -1};
 	return true;
 }
 
 void soft_mmu_go(struct soft_machine *m)
 {
-	if (m->mmu && m->mmu->told) {
-		m->mmu->n = 0;
-		m->mmu->lost = 0;
-		m->mmu->told = false;
-	}
+	if (m->mmu)
+		mmu_events_resume(&m->mmu->events);
 }
 
 bool soft_mmu_silence(struct soft_machine *m, bool on)
@@ -102,29 +80,22 @@ int soft_mmu_catch(struct machine *base, const struct mmu_filter *v, size_t n, s
 	m->mmu->n_filters = n;
 	if (n)
 		memcpy(m->mmu->filter, v, n * sizeof(*v));
-	m->mmu->n = 0;
-	m->mmu->told = false;
+	mmu_events_clear(&m->mmu->events);
 	return 0;
 }
 
 int soft_mmu_events(struct machine *base, struct mmu_event_list *out, struct err *e)
 {
+	static const struct mmu_events none;
 	const struct soft_mmu *k = soft_of(base)->mmu;
-	size_t n = k && k->told ? k->n : 0;
-	struct mmu_event *v = n ? malloc(n * sizeof(*v)) : NULL;
 
-	if (n && !v)
-		return err_nomem(e, "catch mmu");
-	if (n)
-		memcpy(v, k->kept, n * sizeof(*v));
-	*out = (struct mmu_event_list){.v = v, .n = n, .lost = n ? k->lost : 0};
-	return 0;
+	return mmu_events_list(k ? &k->events : &none, out, e);
 }
 
 void soft_mmu_destroy(struct soft_machine *m)
 {
 	if (m->mmu)
-		free(m->mmu->kept);
+		mmu_events_deinit(&m->mmu->events);
 	free(m->mmu);
 	m->mmu = NULL;
 }

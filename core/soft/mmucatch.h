@@ -14,10 +14,10 @@ int soft_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, stru
 int soft_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e);
 
 void soft_mmu_event(void *ctx, const struct mmu_event *what); /* struct shadow_config's hook; ctx is the machine */
-void soft_mmu_go(struct soft_machine *m);		      /* a run begins: what was told is over */
-bool soft_mmu_pending(const struct soft_machine *m);	      /* something is kept that no stop has told of */
-bool soft_mmu_stop(struct soft_cpu *c, struct stop *out);     /* true, and *out filled, where that is so */
-bool soft_mmu_silence(struct soft_machine *m, bool on);	      /* nothing is kept meanwhile; gives what it was */
+void soft_mmu_go(struct soft_machine *m);		      /* a run begins: what a stop reported is over */
+bool soft_mmu_pending(const struct soft_machine *m);	      /* something happened that no stop has reported */
+bool soft_mmu_stop(struct soft_cpu *c, struct stop *out);     /* true, and *out filled, if that is so */
+bool soft_mmu_silence(struct soft_machine *m, bool on);	      /* nothing is listed meanwhile; gives what it was */
 void soft_mmu_destroy(struct soft_machine *m);
 
 #endif

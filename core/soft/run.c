@@ -13,9 +13,10 @@
 #include "core/soft/mmucatch.h"
 #include "core/soft/soft_impl.h"
 
-void soft_interrupt(struct machine *m)
+/* run_asked() is looked at between turns. */
+void soft_kick(void *ctx)
 {
-	atomic_store(&soft_of(m)->interrupted, true);
+	(void)ctx;
 }
 
 int soft_set_catch(struct machine *m, uint32_t events, struct err *e)
@@ -23,37 +24,6 @@ int soft_set_catch(struct machine *m, uint32_t events, struct err *e)
 	(void)e;
 	soft_of(m)->catches = events;
 	return 0;
-}
-
-void soft_out_of_memory(struct soft_cpu *c)
-{
-	c->event = EVENT_STOP;
-	c->stop = (struct stop){.reason = STOP_ERROR, .vcpu = c->index, .slot = -1};
-	snprintf(c->stop.error, sizeof(c->stop.error), "out of memory for decoded code");
-}
-
-void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len)
-{
-	uint64_t lin = c->code_bits == 64 ? rip : (uint32_t)(c->seg_base[SEG_CS] + rip), gpa;
-	uint8_t code[16], *host, event = c->event;
-	unsigned n;
-
-	if (!soft_fetch(c, lin, code, &n, &host, &gpa)) {
-		c->stop.n_insn = len < n ? len : n;
-		memcpy(c->stop.insn, code, c->stop.n_insn);
-	}
-	c->event = event;
-}
-
-void soft_board_effect(struct soft_cpu *c, enum board_effect effect)
-{
-	if (effect == BOARD_NONE)
-		return;
-	if (effect == BOARD_SMI)
-		c->smi_pending = true;
-	else
-		c->exit_pending = true;
-	c->event = EVENT_YIELD;
 }
 
 /* ---- after a run of instructions */
@@ -264,15 +234,25 @@ static void take_turn(struct soft_machine *m, unsigned vcpu)
 	soft_log_switch(m, vcpu, false);
 }
 
+/* Whoever is called looks at the machine, and takes the walk lock for it if that is another thread. */
 static void at_mark(struct soft_machine *m)
 {
-	if (m->log.fn && m->sched.position >= m->log.mark)
+	if (!m->log.fn || m->sched.position < m->log.mark)
+		return;
+	if (run_on_client(&m->m.run)) {
 		m->log.fn(m->log.ctx);
+		return;
+	}
+	/* Of soft_run_here(): handed over to the client's thread, which makes the call. */
+	walk_lock_give(&m->walk);
+	run_call(&m->m.run, m->log.fn, m->log.ctx);
+	/* ... and back. */
+	walk_lock_take(&m->walk);
 }
 
 static bool interrupted(struct soft_machine *m, struct soft_cpu *c, struct stop *out)
 {
-	return atomic_exchange(&m->interrupted, false) && stop_because(c, STOP_INTERRUPTED, out);
+	return run_asked(&m->m.run) && stop_because(c, STOP_INTERRUPTED, out);
 }
 
 /* ---- stepping and continuing */
@@ -363,16 +343,12 @@ void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out
 		cont(m, out);
 }
 
-int soft_run(struct machine *base, struct run_job *job, struct stop *out, struct err *e)
+int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 {
-	struct soft_machine *m = soft_of(base);
+	struct soft_machine *m = soft_of(ctx);
 
-	int rc = 0;
-
-	if (soft_faults_take_run(m))
-		rc = soft_faults_run(m, job, out, e);
-	else
-		soft_run_here(m, job, out);
-	atomic_store(&m->interrupted, false); /* what came when it had stopped already is not the next run's */
-	return rc;
+	(void)e;
+	soft_faults_run_begin(m, job);
+	soft_run_here(m, job, out);
+	return 0;
 }

@@ -9,8 +9,9 @@
 
 struct soft_cpu;
 
-int soft_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e);
-void soft_interrupt(struct machine *m);
+/* struct run_ops' (core/run/run.h); ctx is the struct machine. */
+int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
+void soft_kick(void *ctx);
 int soft_set_catch(struct machine *m, uint32_t events, struct err *e);
 
 /* watch.c */

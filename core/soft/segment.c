@@ -188,7 +188,7 @@ int desc_mark_accessed(struct soft_cpu *c, struct descriptor *d)
 	return soft_write_sys(c, d->at + 5, 1, &type);
 }
 
-static int refuse(struct soft_cpu *c, uint8_t vector, uint16_t selector)
+static int raise_selector(struct soft_cpu *c, uint8_t vector, uint16_t selector)
 {
 	soft_raise_error(c, vector, selector & 0xfffcu);
 	return -1;
@@ -197,13 +197,13 @@ static int refuse(struct soft_cpu *c, uint8_t vector, uint16_t selector)
 int desc_check_stack(struct soft_cpu *c, uint16_t selector, unsigned cpl, uint8_t vector, struct descriptor *out)
 {
 	if (!(selector & 0xfffc))
-		return refuse(c, vector, 0);
+		return raise_selector(c, vector, 0);
 	if (desc_read(c, selector, vector, false, out))
 		return -1;
 	if ((selector & 3u) != cpl || out->seg.dpl != cpl || !desc_is_writable(&out->seg))
-		return refuse(c, vector, selector);
+		return raise_selector(c, vector, selector);
 	if (!out->seg.present)
-		return refuse(c, VEC_SS, selector);
+		return raise_selector(c, VEC_SS, selector);
 	return 0;
 }
 
@@ -244,9 +244,9 @@ static int load_data(struct soft_cpu *c, enum seg_index seg, uint16_t selector)
 		return -1;
 	bool conforming_code = desc_is_code(&d.seg) && desc_conforming(&d.seg);
 	if (!desc_is_readable(&d.seg) || (!conforming_code && (rpl > d.seg.dpl || c->cpl > d.seg.dpl)))
-		return refuse(c, VEC_GP, selector);
+		return raise_selector(c, VEC_GP, selector);
 	if (!d.seg.present)
-		return refuse(c, VEC_NP, selector);
+		return raise_selector(c, VEC_NP, selector);
 	if (desc_mark_accessed(c, &d))
 		return -1;
 	c->r.seg[seg] = d.seg;
@@ -259,7 +259,7 @@ static int load_stack(struct soft_cpu *c, uint16_t selector)
 
 	if (!(selector & 0xfffc)) {
 		if (c->code_bits != 64 || c->cpl == 3 || (selector & 3u) != c->cpl)
-			return refuse(c, VEC_GP, 0);
+			return raise_selector(c, VEC_GP, 0);
 		seg_set_null(c, SEG_SS, selector);
 		return 0;
 	}
@@ -310,77 +310,13 @@ int tss_stack(struct soft_cpu *c, unsigned cpl, unsigned ist, uint64_t *sp, uint
 	*sp = 0;
 	*ss = 0;
 	if (tr->unusable || at + (c->long_mode ? 8 : 2 * size) - 1 > tr->limit)
-		return refuse(c, VEC_TS, tr->selector);
+		return raise_selector(c, VEC_TS, tr->selector);
 	if (soft_read_sys(c, tr->base + at, size, sp))
 		return -1;
 	if (c->long_mode) {
 		if (paging_canonical(&c->pg, *sp))
 			return 0;
-		return refuse(c, VEC_SS, 0);
+		return raise_selector(c, VEC_SS, 0);
 	}
 	return soft_read_sys(c, tr->base + at + size, 2, ss);
-}
-
-/* ---- instructions on segment registers */
-
-const struct uop *op_mov_from_seg(struct soft_cpu *c, const struct uop *u)
-{
-	return dst_write(c, u, u->opsize, false, c->r.seg[u->cond].selector) ? NULL : u + 1;
-}
-
-static const struct uop *loaded(struct soft_cpu *c, const struct uop *u, enum seg_index seg)
-{
-	uint64_t next = exec_next_rip(c, u);
-
-	if (seg ==
-	    SEG_SS) { /* no interrupt and no trap before the next instruction, which is expected to load the stack pointer */
-		c->inhibit = c->inhibit_ss = true;
-		c->inhibit_rip = next;
-	}
-	return exec_jump(c, next);
-}
-
-const struct uop *op_mov_to_seg(struct soft_cpu *c, const struct uop *u)
-{
-	uint64_t v;
-
-	if (u->cond == SEG_CS)
-		return soft_raise(c, VEC_UD);
-	if (src_read(c, u, 2, &v) || soft_load_seg(c, (enum seg_index)u->cond, (uint16_t)v))
-		return NULL;
-	return loaded(c, u, (enum seg_index)u->cond);
-}
-
-const struct uop *op_push_seg(struct soft_cpu *c, const struct uop *u)
-{
-	return exec_push(c, u->opsize, c->r.seg[u->cond].selector) ? NULL : u + 1;
-}
-
-const struct uop *op_pop_seg(struct soft_cpu *c, const struct uop *u)
-{
-	uint64_t v;
-	unsigned size = u->opsize;
-
-	if (exec_pop_at(c, size, 0, &v))
-		return NULL;
-	bool was32 = c->stack32;
-	if (soft_load_seg(c, (enum seg_index)u->cond, (uint16_t)v))
-		return NULL;
-	bool now32 = c->stack32;
-	c->stack32 = was32; /* the pointer moves in the old stack's width */
-	exec_stack_add(c, size);
-	c->stack32 = now32;
-	return loaded(c, u, (enum seg_index)u->cond);
-}
-
-/* LDS, LES, LSS, LFS, LGS: offset, then selector. */
-const struct uop *op_load_far(struct soft_cpu *c, const struct uop *u)
-{
-	uint64_t lin, offset = 0, selector = 0;
-
-	if (exec_lea(c, u, u->opsize + 2u, false, &lin) || soft_read(c, lin, u->opsize, &offset) ||
-	    soft_read(c, lin + u->opsize, 2, &selector) || soft_load_seg(c, (enum seg_index)u->cond, (uint16_t)selector))
-		return NULL;
-	reg_write(c, u->dst, u->opsize, offset);
-	return exec_jump(c, exec_next_rip(c, u)); /* LSS loads the pointer too, so it holds nothing back */
 }

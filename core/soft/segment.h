@@ -69,9 +69,9 @@ static inline bool soft_protected(const struct soft_cpu *c)
 /* The descriptor of a selector that is not null. wide: 16 bytes (system descriptors in long mode). 0; -1 with
  * vector(selector & ~3) raised beyond the table's limit, or what reading it raised. */
 int desc_read(struct soft_cpu *c, uint16_t selector, uint8_t vector, bool wide, struct descriptor *out);
-/* 1 where the table has none there, without raising anything. */
+/* 1 if the table has none there, without raising anything. */
 int desc_peek(struct soft_cpu *c, uint16_t selector, bool wide, struct descriptor *out);
-/* Set the accessed bit in the guest's table where it is clear. */
+/* Set the accessed bit in the guest's table if it is clear. */
 int desc_mark_accessed(struct soft_cpu *c, struct descriptor *d);
 /* Check a descriptor for SS at a privilege. */
 int desc_check_stack(struct soft_cpu *c, uint16_t selector, unsigned cpl, uint8_t vector, struct descriptor *out);

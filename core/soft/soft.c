@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "core/cpu/smm.h"
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
 #include "core/soft/mmucatch.h"
@@ -18,40 +17,6 @@
 #include "core/soft/soft_impl.h"
 
 /* ---- vCPUs */
-
-static void cpu_reset(struct soft_cpu *c)
-{
-	regs_reset(&c->r, c->index == 0);
-	memcpy(c->gpr, c->r.gpr, sizeof(c->gpr));
-	c->rip = c->r.rip;
-	c->eflags = c->r.rflags;
-	c->lazy.op = FLAGS_READY;
-	c->smbase = SMM_DEFAULT_SMBASE;
-	c->smi_pending = c->smi_blocked = c->nmi_pending = c->nmi_blocked = false;
-	c->halted = c->inhibit = c->mmio_seen = false;
-	c->event = EVENT_NONE;
-	c->icount = 0;
-	memset(&c->pg, 0xff, sizeof(c->pg.mode)); /* differs from anything: everything is loaded anew */
-	soft_mode_changed(c, true);
-	soft_debug_changed(c);
-}
-
-static int cpu_create(struct soft_machine *m, unsigned i, struct err *e)
-{
-	struct soft_cpu *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return err_nomem(e, "create a soft CPU");
-	c->m = m;
-	c->index = i;
-	c->blocks = m->blocks;
-	c->decoder = m->decoder;
-	shadow_vcpu_init(&c->shadow);
-	soft_tlb_init(c);
-	m->cpu[i] = c;
-	cpu_reset(c);
-	return 0;
-}
 
 /* The shadow MMU took rights away: no TLB may go on allowing them. */
 static void on_flush(void *ctx, uint64_t gva_page)
@@ -63,12 +28,6 @@ static void on_flush(void *ctx, uint64_t gva_page)
 			soft_tlb_flush(m->cpu[i]);
 		else
 			soft_tlb_flush_page(m->cpu[i], gva_page);
-}
-
-void soft_each_cpu(struct soft_machine *m, void (*fn)(struct soft_cpu *c, const uint8_t *arg), const uint8_t *arg)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(m->cpu) && m->cpu[i]; i++)
-		fn(m->cpu[i], arg);
 }
 
 static void destroy(struct machine *base)
@@ -123,7 +82,7 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	if (!rc && !m->blocks)
 		rc = err_nomem(e, "create a soft VM");
 	for (unsigned i = 0; !rc && i < cfg->vcpus; i++)
-		rc = cpu_create(m, i, e);
+		rc = soft_cpu_create(m, i, e);
 	if (rc) {
 		destroy(&m->m);
 		return rc;
@@ -150,77 +109,13 @@ static int reset(struct machine *base, struct err *e)
 
 	(void)e;
 	for (unsigned i = 0; i < base->vcpus; i++)
-		cpu_reset(m->cpu[i]);
+		soft_cpu_reset(m->cpu[i]);
 	m->sched.turn = 0;
 	m->sched.left = SOFT_TURN;
 	return 0;
 }
 
 /* ---- registers */
-
-void soft_regs_out(struct soft_cpu *c, struct regs *out)
-{
-	flags_settle(c);
-	*out = c->r;
-	memcpy(out->gpr, c->gpr, sizeof(out->gpr));
-	out->rip = c->rip;
-	out->rflags = c->eflags;
-	out->msr.tsc = c->r.msr.tsc + c->icount;
-	out->halted = c->halted;
-	out->mov_ss_shadow = soft_ss_shadow(c);
-	out->sti_shadow = c->inhibit && c->inhibit_rip == c->rip && !c->inhibit_ss;
-	out->nmi_masked = c->nmi_blocked;
-	out->exception_pending = false;
-	out->valid = REGS_ALL;
-}
-
-static void take_sys(struct soft_cpu *c, const struct regs *in)
-{
-	memcpy(c->r.seg, in->seg, sizeof(in->seg));
-	c->r.tr = in->tr;
-	c->r.ldt = in->ldt;
-	c->r.gdt = in->gdt;
-	c->r.idt = in->idt;
-	c->r.cr0 = in->cr0;
-	c->r.cr2 = in->cr2;
-	c->r.cr3 = in->cr3;
-	c->r.cr4 = in->cr4;
-	c->r.cr8 = in->cr8;
-	c->r.efer = in->efer;
-	c->r.smm = in->smm;
-}
-
-void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in)
-{
-	bool smm = c->r.smm;
-
-	flags_settle(c);
-	if (parts & REGS_SYS)
-		take_sys(c, in);
-	if (parts & REGS_GPR) {
-		memcpy(c->gpr, in->gpr, sizeof(c->gpr));
-		c->rip = in->rip;
-		c->eflags = in->rflags | RFLAGS_FIXED;
-		c->inhibit = c->mmio_seen = c->rep_emulated = false;
-	}
-	if (parts & REGS_DEBUG)
-		memcpy(c->r.dr, in->dr, sizeof(c->r.dr));
-	if (parts & REGS_MSR) {
-		c->r.msr = in->msr;
-		c->r.msr.tsc = in->msr.tsc - c->icount;
-	}
-	if (parts & REGS_FPU)
-		c->r.fpu = in->fpu;
-	if (parts & REGS_EVENTS) {
-		c->halted = in->halted;
-		c->nmi_blocked = in->nmi_masked;
-		c->inhibit = in->sti_shadow || in->mov_ss_shadow;
-		c->inhibit_ss = in->mov_ss_shadow;
-		c->inhibit_rip = c->rip;
-	}
-	soft_mode_changed(c, smm != c->r.smm);
-	soft_debug_changed(c);
-}
 
 static int get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e)
 {
@@ -505,6 +400,13 @@ static int facts(struct machine *base, int (*fn)(void *arg, const char *what, co
 	       fn(arg, "SMM", "native", "SMI, save area and RSM by the CPU");
 }
 
+static const struct run_ops run_ops = {
+    .enter = soft_enter,
+    .kick = soft_kick,
+    .may_park = soft_may_park,
+    .near = soft_park_near,
+};
+
 const struct machine_ops soft_backend = {
     .name = "soft",
     .create = create,
@@ -524,8 +426,7 @@ const struct machine_ops soft_backend = {
     .reset = reset,
     .walk_lock = walk_lock,
     .walk_unlock = walk_unlock,
-    .run = soft_run,
-    .interrupt = soft_interrupt,
+    .run = &run_ops,
     .plant = soft_plant,
     .unplant = soft_unplant,
     .set_catch = soft_set_catch,
@@ -538,9 +439,7 @@ const struct machine_ops soft_backend = {
     .rmap_all = rmap_all,
     .rmap_histogram = rmap_histogram,
     .mmio = mmio,
-    .parked = soft_parked,
     .fault_catch = soft_fault_catch,
-    .fault_step = soft_fault_step,
     .fault_stages = soft_fault_stages,
     .hidden = soft_hidden,
     .hidden_drop = soft_hidden_drop,

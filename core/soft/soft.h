@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The soft backend: a machine whose CPUs are interpreted over the shadow MMU in core/mem. Runs anywhere, without privileges.
+ * The soft backend: a machine whose CPUs are interpreted over the shadow MMU in core/soft/mmu. Runs anywhere, without
+ * privileges.
  */
 #ifndef KVMSCOPE_CORE_SOFT_SOFT_H
 #define KVMSCOPE_CORE_SOFT_SOFT_H
@@ -18,7 +19,7 @@ struct soft_habits {
 			     * (AMD Zen 4), not the destination's */
 	bool cmpsb_source;  /* REPE CMPSB reads DS:SI before ES:DI (AMD Zen 4); all other CMPS read ES:DI first */
 	bool outer_early;   /* RETF to another privilege and IRET read SS and the stack pointer before they look at CS, also
-			     * where   it is refused (AMD Zen 4; 64-bit code); SDM vol. 2 has them read last */
+			     * if it is refused (AMD Zen 4; 64-bit code); SDM vol. 2 has them read last */
 	bool pops_down; /* RETF reads CS, RIP, then SS, RSP, and IRET flags, CS, RIP, then SS, RSP (AMD Zen 4; 64-bit code),
 			 * not upwards: which of two missing words a fault is at */
 };

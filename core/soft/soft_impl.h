@@ -51,10 +51,10 @@ struct soft_machine {
 	struct soft_plant *plants;
 	unsigned n_exec, n_watch; /* plants of either kind */
 	uint32_t catches;	  /* enum catch_event */
-	atomic_bool interrupted;
-	struct walk_lock walk; /* held while guest code runs */
+	struct walk_lock walk;	  /* held while guest code runs */
 	bool mmio_sptes;
-	bool emulated_kernel; /* accesses of CPL 0 to 2 go the way of an emulator: no sptes, the MMIO cache asked first */
+	bool emulated_kernel; /* accesses of CPL 0 to 2 are done as an emulator does them: no sptes, the MMIO cache asked
+				 first */
 	struct soft_habits habits;
 	struct soft_schedule sched;
 	struct soft_log log;
@@ -68,15 +68,22 @@ static inline struct soft_machine *soft_of(const struct machine *m)
 	return CONTAINER_OF(m, struct soft_machine, m);
 }
 
-/* run.c: up to n instructions of one vCPU; true where the machine is to stop. */
+/* run.c: up to n instructions of one vCPU; true if the machine is to stop. */
 bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out);
 #define SOFT_TURN 10000u
 
-/* replay.c: note that this vCPU goes on from here. */
+/* runlog.c: note that this vCPU goes on from here. at: the entry in force at a position, the first one if there is none
+ * before it; end: the position up to which it holds. */
 void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake);
+size_t soft_log_at(const struct soft_log *l, uint64_t position);
+uint64_t soft_log_end(const struct soft_log *l, size_t i);
 
 /* run.c: run on the calling thread. */
 void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out);
+
+/* cpu.c: vCPU i of m->cpu, and its state after power-on. */
+int soft_cpu_create(struct soft_machine *m, unsigned i, struct err *e) MUST_USE;
+void soft_cpu_reset(struct soft_cpu *c);
 
 /* mem.c: guest memory as table walks of this CPU see it, A/D updates included. */
 void soft_mem_init(struct soft_cpu *c, struct paging_mem *mem);

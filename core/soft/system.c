@@ -8,24 +8,6 @@
 
 #include "core/soft/soft_impl.h"
 
-static const struct uop *gp0(struct soft_cpu *c)
-{
-	return soft_raise_error(c, VEC_GP, 0);
-}
-
-static bool privileged(struct soft_cpu *c)
-{
-	if (!c->cpl)
-		return true;
-	gp0(c);
-	return false;
-}
-
-static const struct uop *next(struct soft_cpu *c, const struct uop *u)
-{
-	return exec_jump(c, exec_next_rip(c, u));
-}
-
 /* ---- control registers */
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -125,38 +107,38 @@ const struct uop *op_mov_cr(struct soft_cpu *c, const struct uop *u)
 
 	if (u->cond == 1 || (u->cond > 4 && u->cond != 8) || (u->cond == 8 && c->code_bits != 64))
 		return soft_raise(c, VEC_UD);
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	if (u->rep) {
 		reg_write(c, u->src, u->opsize, read_cr(c, u->cond));
 		return u + 1;
 	}
 	if (!load_cr(c, u->cond, reg_read(c, u->src, u->opsize), &flush))
-		return gp0(c);
+		return exec_gp0(c);
 	if (loads_pdptes(c, u->cond, old0, old4)) {
 		if (pdptes_wrong(c)) {
 			c->r.cr0 = old0, c->r.cr3 = old3, c->r.cr4 = old4, c->r.efer = efer;
-			return gp0(c);
+			return exec_gp0(c);
 		}
 		c->pg.pdpte_valid = false;
 		flush = true;
 	}
 	soft_mode_changed(c, flush);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_clts(struct soft_cpu *c, const struct uop *u)
 {
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	c->r.cr0 &= ~CR0_TS;
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_smsw(struct soft_cpu *c, const struct uop *u)
 {
 	if (c->cpl && (c->r.cr4 & CR4_UMIP))
-		return gp0(c);
+		return exec_gp0(c);
 	return dst_write(c, u, u->mem_dst ? 2 : u->opsize, false, c->r.cr0) ? NULL : u + 1;
 }
 
@@ -165,11 +147,11 @@ const struct uop *op_lmsw(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t v;
 
-	if (!privileged(c) || src_read(c, u, 2, &v))
+	if (!exec_privileged(c) || src_read(c, u, 2, &v))
 		return NULL;
 	c->r.cr0 = (c->r.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (v & 15);
 	soft_mode_changed(c, false);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 /* ---- debug registers */
@@ -182,7 +164,7 @@ const struct uop *op_mov_dr(struct soft_cpu *c, const struct uop *u)
 		n += 2;
 	if (n > 7 || n == 4 || n == 5)
 		return soft_raise(c, VEC_UD);
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	if (c->r.dr[7] & (1u << 13)) { /* general detect */
 		c->r.dr[6] |= 1u << 13;
@@ -194,10 +176,10 @@ const struct uop *op_mov_dr(struct soft_cpu *c, const struct uop *u)
 	}
 	uint64_t v = reg_read(c, u->src, u->opsize);
 	if (n >= 6 && v >> 32)
-		return gp0(c);
+		return exec_gp0(c);
 	c->r.dr[n] = n == 6 ? (v & 0xe00f) | 0xffff0ff0 : n == 7 ? (v & 0xffff23ff) | 0x400 : v;
 	soft_debug_changed(c);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 /* ---- MSRs */
@@ -250,10 +232,10 @@ const struct uop *op_rdmsr(struct soft_cpu *c, const struct uop *u)
 	uint32_t msr = (uint32_t)c->gpr[RCX];
 	uint64_t *at = msr_word(c, msr), v;
 
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	if (!at && msr != 0x10)
-		return gp0(c);
+		return exec_gp0(c);
 	v = at ? *at : time_now(c);
 	c->gpr[RAX] = (uint32_t)v;
 	c->gpr[RDX] = v >> 32;
@@ -290,18 +272,18 @@ const struct uop *op_wrmsr(struct soft_cpu *c, const struct uop *u)
 	uint32_t msr = (uint32_t)c->gpr[RCX];
 	uint64_t v = c->gpr[RDX] << 32 | (uint32_t)c->gpr[RAX], *at = msr_word(c, msr);
 
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	if (msr == 0x10) {
 		c->r.msr.tsc = v - c->icount;
-		return next(c, u);
+		return exec_jump_next(c, u);
 	}
 	if (!at || (address_msr(msr) && !paging_canonical(&c->pg, v)) || (msr == 0xc0000080 && !efer_ok(c, &v)) ||
 	    (msr == 0x277 && !pat_ok(v)) || (msr == 0xc0000103 && v >> 32))
-		return gp0(c);
+		return exec_gp0(c);
 	*at = v;
 	soft_mode_changed(c, false);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_rdtsc(struct soft_cpu *c, const struct uop *u)
@@ -309,273 +291,11 @@ const struct uop *op_rdtsc(struct soft_cpu *c, const struct uop *u)
 	uint64_t t = time_now(c);
 
 	if (c->cpl && (c->r.cr4 & CR4_TSD))
-		return gp0(c);
+		return exec_gp0(c);
 	c->gpr[RAX] = (uint32_t)t;
 	c->gpr[RDX] = t >> 32;
 	if (u->cond)
 		c->gpr[RCX] = (uint32_t)c->r.msr.tsc_aux;
-	return u + 1;
-}
-
-/* ---- CPUID: what this CPU executes, and no more */
-
-static void brand(uint32_t leaf, uint32_t out[4])
-{
-	static const char name[49] = "kvmscope soft CPU";
-
-	memcpy(out, name + 16 * (leaf - 0x80000002u), 16);
-}
-
-void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4])
-{
-	memset(out, 0, 16);
-	switch (leaf) {
-	case 0:
-		out[0] = 7;
-		memcpy(&out[1], "kvms", 4), memcpy(&out[3], "cope", 4), memcpy(&out[2], "soft", 4);
-		return;
-	case 1:
-		out[0] = 0x600f20;
-		out[1] = c->index << 24 | 8u << 8; /* CLFLUSH lines of 64 bytes */
-		/* cx16, movbe, popcnt */
-		out[2] = 1u << 13 | 1u << 22 | 1u << 23;
-		/* fpu (state only), de, pse, tsc, msr, pae, cx8, sep, pge, cmov, pat, pse36, clflush, fxsr, sse, sse2 */
-		out[3] = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 11 | 1u << 13 |
-			 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 | 1u << 24 | 1u << 25 | 1u << 26;
-		return;
-	case 7:
-		if (!sub) {
-			out[1] = 1u << 0 | 1u << 7 | 1u << 20; /* fsgsbase, smep, smap */
-			out[2] = 1u << 2 | 1u << 16;	       /* umip, la57 */
-		}
-		return;
-	case 0x80000000:
-		out[0] = 0x80000008;
-		return;
-	case 0x80000001:
-		out[2] = 1u << 0; /* lahf in 64-bit code */
-		out[3] =
-		    1u << 11 | 1u << 20 | 1u << 26 | 1u << 27 | 1u << 29; /* syscall, nx, 1 GiB pages, rdtscp, long mode */
-		return;
-	case 0x80000002:
-	case 0x80000003:
-	case 0x80000004:
-		brand(leaf, out);
-		return;
-	case 0x80000008:
-		out[0] = c->pg.maxphyaddr | 57u << 8;
-		return;
-	default:
-		return;
-	}
-}
-
-const struct uop *op_cpuid(struct soft_cpu *c, const struct uop *u)
-{
-	uint32_t out[4];
-
-	soft_cpuid(c, (uint32_t)c->gpr[RAX], (uint32_t)c->gpr[RCX], out);
-	c->gpr[RAX] = out[0];
-	c->gpr[RBX] = out[1];
-	c->gpr[RCX] = out[2];
-	c->gpr[RDX] = out[3];
-	return u + 1;
-}
-
-/* ---- tables and the TSS */
-
-/* cond: 0 GDT, 1 IDT. A 16-bit operand loads 24 bits of base. */
-const struct uop *op_lgdt(struct soft_cpu *c, const struct uop *u)
-{
-	unsigned size = c->code_bits == 64 ? 8 : 4;
-	uint64_t lin, base = 0, limit = 0;
-
-	if (!u->mem_src)
-		return soft_raise(c, VEC_UD);
-	if (!privileged(c) || exec_lea(c, u, 2 + size, false, &lin) || soft_read(c, lin, 2, &limit) ||
-	    soft_read(c, lin + 2, size, &base))
-		return NULL;
-	if (size == 8 && !paging_canonical(&c->pg, base))
-		return gp0(c);
-	if (size == 4 && u->opsize == 2)
-		base &= 0xffffff;
-	*(u->cond ? &c->r.idt : &c->r.gdt) = (struct desc_table){.base = base, .limit = (uint16_t)limit};
-	return next(c, u);
-}
-
-const struct uop *op_sgdt(struct soft_cpu *c, const struct uop *u)
-{
-	const struct desc_table *t = u->cond ? &c->r.idt : &c->r.gdt;
-	unsigned size = c->code_bits == 64 ? 8 : 4;
-	uint64_t lin, limit = t->limit;
-
-	if (!u->mem_dst)
-		return soft_raise(c, VEC_UD);
-	if (c->cpl && (c->r.cr4 & CR4_UMIP))
-		return gp0(c);
-	if (exec_lea(c, u, 2 + size, true, &lin) || soft_probe_write(c, lin, 2) || soft_write(c, lin + 2, size, &t->base) ||
-	    soft_write(c, lin, 2, &limit))
-		return NULL;
-	return u + 1;
-}
-
-static const struct uop *store_selector(struct soft_cpu *c, const struct uop *u, uint16_t selector)
-{
-	if (!soft_protected(c))
-		return soft_raise(c, VEC_UD);
-	if (c->cpl && (c->r.cr4 & CR4_UMIP))
-		return gp0(c);
-	return dst_write(c, u, u->mem_dst ? 2 : u->opsize, false, selector) ? NULL : u + 1;
-}
-
-const struct uop *op_sldt(struct soft_cpu *c, const struct uop *u)
-{
-	return store_selector(c, u, c->r.ldt.selector);
-}
-
-const struct uop *op_str(struct soft_cpu *c, const struct uop *u)
-{
-	return store_selector(c, u, c->r.tr.selector);
-}
-
-static int system_descriptor(struct soft_cpu *c, const struct uop *u, uint16_t *selector, struct descriptor *d)
-{
-	uint64_t v;
-
-	if (!soft_protected(c))
-		return soft_raise(c, VEC_UD), -1;
-	if (!privileged(c) || src_read(c, u, 2, &v))
-		return -1;
-	*selector = (uint16_t)v;
-	if (!(v & 0xfffc))
-		return 0;
-	if (v & 4)
-		return soft_raise_error(c, VEC_GP, v & 0xfffcu), -1;
-	return desc_read(c, *selector, VEC_GP, c->long_mode, d);
-}
-
-const struct uop *op_lldt(struct soft_cpu *c, const struct uop *u)
-{
-	struct descriptor d;
-	uint16_t selector;
-
-	if (system_descriptor(c, u, &selector, &d))
-		return NULL;
-	if (!(selector & 0xfffc)) {
-		c->r.ldt = (struct seg){.selector = selector, .unusable = true};
-		return next(c, u);
-	}
-	if (d.seg.s || d.seg.type != DESC_LDT)
-		return soft_raise_error(c, VEC_GP, selector & 0xfffcu);
-	if (!d.seg.present)
-		return soft_raise_error(c, VEC_NP, selector & 0xfffcu);
-	c->r.ldt = d.seg;
-	return next(c, u);
-}
-
-const struct uop *op_ltr(struct soft_cpu *c, const struct uop *u)
-{
-	struct descriptor d;
-	uint16_t selector;
-	uint8_t busy;
-
-	if (system_descriptor(c, u, &selector, &d))
-		return NULL;
-	if (!(selector & 0xfffc))
-		return gp0(c);
-	if (d.seg.s || (d.seg.type != DESC_TSS && (c->long_mode || d.seg.type != DESC_TSS16)))
-		return soft_raise_error(c, VEC_GP, selector & 0xfffcu);
-	if (!d.seg.present)
-		return soft_raise_error(c, VEC_NP, selector & 0xfffcu);
-	busy = (uint8_t)(d.raw >> 40) | 2;
-	if (soft_write_sys(c, d.at + 5, 1, &busy))
-		return NULL;
-	c->r.tr = d.seg;
-	c->r.tr.type |= 2;
-	return next(c, u);
-}
-
-/* ---- looking at descriptors: LAR, LSL, VERR, VERW, ARPL set ZF where the selector may be used so */
-
-static int look_at(struct soft_cpu *c, const struct uop *u, uint16_t *selector, struct descriptor *d)
-{
-	uint64_t v;
-
-	if (!soft_protected(c))
-		return soft_raise(c, VEC_UD), -1;
-	if (src_read(c, u, 2, &v))
-		return -1;
-	*selector = (uint16_t)v;
-	return v & 0xfffc ? desc_peek(c, *selector, false, d) : 1;
-}
-
-static bool reachable(const struct soft_cpu *c, const struct descriptor *d, uint16_t selector)
-{
-	return (desc_is_code(&d->seg) && desc_conforming(&d->seg)) ||
-	       (c->cpl <= d->seg.dpl && (selector & 3u) <= d->seg.dpl);
-}
-
-static bool lar_type(const struct soft_cpu *c, const struct seg *s, bool limit)
-{
-	uint32_t ok = c->long_mode
-			  ? 1u << DESC_LDT | 1u << DESC_TSS | 1u << DESC_TSS_BUSY
-			  : 1u << DESC_TSS16 | 1u << DESC_LDT | 1u << DESC_TSS16_BUSY | 1u << DESC_TSS | 1u << DESC_TSS_BUSY;
-
-	if (!limit)
-		ok |= 1u << DESC_CALL | (c->long_mode ? 0 : 1u << DESC_CALL16 | 1u << DESC_TASK);
-	return s->s || (ok >> s->type & 1);
-}
-
-static const struct uop *describe(struct soft_cpu *c, const struct uop *u, bool limit)
-{
-	struct descriptor d;
-	uint16_t selector;
-	int rc = look_at(c, u, &selector, &d);
-
-	if (rc < 0)
-		return NULL;
-	bool good = !rc && lar_type(c, &d.seg, limit) && reachable(c, &d, selector);
-	if (good)
-		reg_write(c, u->dst, u->opsize, limit ? d.seg.limit : d.raw >> 32 & 0xf0ff00);
-	flags_write(c, RFLAGS_ZF, good ? RFLAGS_ZF : 0);
-	return u + 1;
-}
-
-const struct uop *op_lar(struct soft_cpu *c, const struct uop *u)
-{
-	return describe(c, u, false);
-}
-
-const struct uop *op_lsl(struct soft_cpu *c, const struct uop *u)
-{
-	return describe(c, u, true);
-}
-
-const struct uop *op_verr(struct soft_cpu *c, const struct uop *u)
-{
-	struct descriptor d;
-	uint16_t selector;
-	int rc = look_at(c, u, &selector, &d);
-
-	if (rc < 0)
-		return NULL;
-	bool good = !rc && (u->cond ? desc_is_writable(&d.seg) : desc_is_readable(&d.seg)) && reachable(c, &d, selector);
-	flags_write(c, RFLAGS_ZF, good ? RFLAGS_ZF : 0);
-	return u + 1;
-}
-
-const struct uop *op_arpl(struct soft_cpu *c, const struct uop *u)
-{
-	uint64_t a, b = reg_read(c, u->src, 2);
-
-	if (!soft_protected(c))
-		return soft_raise(c, VEC_UD);
-	if (dst_read(c, u, 2, true, &a))
-		return NULL;
-	bool raise = (a & 3) < (b & 3);
-	if (raise && dst_write(c, u, 2, true, (a & ~3ull) | (b & 3)))
-		return NULL;
-	flags_write(c, RFLAGS_ZF, raise ? RFLAGS_ZF : 0);
 	return u + 1;
 }
 
@@ -586,17 +306,17 @@ const struct uop *op_invlpg(struct soft_cpu *c, const struct uop *u)
 	uint64_t lin = c->seg_base[u->seg] + exec_offset(c, u);
 	struct paging_mem mem;
 
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	soft_mem_init(c, &mem);
 	shadow_invlpg(c->m->shadow, &c->shadow, &c->pg, &mem, c->code_bits == 64 ? lin : (uint32_t)lin);
 	soft_tlb_flush_page(c, lin & ~PAGE_OFFSET_MASK);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_invd(struct soft_cpu *c, const struct uop *u)
 {
-	return privileged(c) ? u + 1 : NULL;
+	return exec_privileged(c) ? u + 1 : NULL;
 }
 
 const struct uop *op_swapgs(struct soft_cpu *c, const struct uop *u)
@@ -605,12 +325,12 @@ const struct uop *op_swapgs(struct soft_cpu *c, const struct uop *u)
 
 	if (c->code_bits != 64)
 		return soft_raise(c, VEC_UD);
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	c->r.seg[SEG_GS].base = c->r.msr.kernel_gs_base;
 	c->r.msr.kernel_gs_base = gs;
 	soft_segs_changed(c);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_rdfsbase(struct soft_cpu *c, const struct uop *u)
@@ -621,14 +341,14 @@ const struct uop *op_rdfsbase(struct soft_cpu *c, const struct uop *u)
 		return soft_raise(c, VEC_UD);
 	if (!u->rep) {
 		reg_write(c, u->dst, u->opsize, c->r.seg[u->cond].base);
-		return next(c, u);
+		return exec_jump_next(c, u);
 	}
 	v = reg_read(c, u->src, u->opsize);
 	if (!paging_canonical(&c->pg, v))
-		return gp0(c);
+		return exec_gp0(c);
 	c->r.seg[u->cond].base = v;
 	soft_segs_changed(c);
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 /* OSXSAVE is never set, so there is no XCR0 to read. */
@@ -645,7 +365,7 @@ static bool may_change_if(struct soft_cpu *c)
 	if (c->cpl <= (c->eflags & RFLAGS_IOPL) >> 12 &&
 	    (!(c->eflags & RFLAGS_VM) || (c->eflags & RFLAGS_IOPL) == RFLAGS_IOPL))
 		return true;
-	gp0(c);
+	exec_gp0(c);
 	return false;
 }
 
@@ -654,7 +374,7 @@ const struct uop *op_cli(struct soft_cpu *c, const struct uop *u)
 	if (!may_change_if(c))
 		return NULL;
 	c->eflags &= ~RFLAGS_IF;
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_sti(struct soft_cpu *c, const struct uop *u)
@@ -667,10 +387,10 @@ const struct uop *op_sti(struct soft_cpu *c, const struct uop *u)
 		c->inhibit_rip = exec_next_rip(c, u);
 	}
 	c->eflags |= RFLAGS_IF;
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
-/* Any CPL but 0, and real mode's way of having none, is #UD and not #GP. */
+/* Any CPL but 0, and real mode, is #UD and not #GP. */
 const struct uop *op_stac(struct soft_cpu *c, const struct uop *u)
 {
 	if (c->cpl)
@@ -681,11 +401,11 @@ const struct uop *op_stac(struct soft_cpu *c, const struct uop *u)
 
 const struct uop *op_hlt(struct soft_cpu *c, const struct uop *u)
 {
-	if (!privileged(c))
+	if (!exec_privileged(c))
 		return NULL;
 	c->halted = true;
 	c->event = EVENT_YIELD;
-	return next(c, u);
+	return exec_jump_next(c, u);
 }
 
 const struct uop *op_rsm(struct soft_cpu *c, const struct uop *u)
@@ -695,61 +415,4 @@ const struct uop *op_rsm(struct soft_cpu *c, const struct uop *u)
 		return soft_raise(c, VEC_UD);
 	soft_leave_smm(c);
 	return NULL;
-}
-
-/* ---- ports */
-
-/* CPL above IOPL: the TSS's permission map decides. 1 where allowed, 0 where not, -1 where reading the map raised. */
-static int io_allowed(struct soft_cpu *c, uint16_t port, unsigned size)
-{
-	const struct seg *tr = &c->r.tr;
-	uint16_t map = 0, bits = 0;
-
-	if (!(c->r.cr0 & CR0_PE) || (c->cpl <= (c->eflags & RFLAGS_IOPL) >> 12 && !(c->eflags & RFLAGS_VM)))
-		return 1;
-	if (tr->unusable || !(tr->type & 8) || tr->limit < 103 || soft_read_sys(c, tr->base + 102, 2, &map))
-		return c->event ? -1 : 0;
-	if (map + port / 8u + 1u > tr->limit)
-		return 0;
-	if (soft_read_sys(c, tr->base + map + port / 8u, 2, &bits))
-		return -1;
-	return !(bits >> (port & 7) & ((1u << size) - 1));
-}
-
-static bool stop_at_port(struct soft_cpu *c, uint16_t port, unsigned size, const uint64_t *v, bool write)
-{
-	if (!(c->m->catches & CATCH_PIO) || c->mmio_seen)
-		return false;
-	c->mmio_seen = true;
-	c->event = EVENT_STOP;
-	c->stop = (struct stop){
-	    .reason = STOP_PIO, .vcpu = c->index, .port = port, .len = size, .write = write, .count = 1, .slot = -1};
-	if (write)
-		memcpy(c->stop.data, v, size);
-	return true;
-}
-
-bool soft_pio_allowed(struct soft_cpu *c, uint16_t port, unsigned size)
-{
-	int ok = io_allowed(c, port, size);
-
-	if (!ok)
-		gp0(c);
-	return ok > 0;
-}
-
-int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool write)
-{
-	int ok = io_allowed(c, port, size);
-
-	if (ok <= 0) {
-		if (!ok)
-			gp0(c);
-		return -1;
-	}
-	if (stop_at_port(c, port, size, v, write))
-		return -1;
-	soft_board_effect(c, board_pio(&c->m->m.board, port, size, v, write));
-	soft_watch_port(c, port, size);
-	return 0;
 }

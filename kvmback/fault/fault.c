@@ -8,25 +8,23 @@
  * through the MMU notifier, which is why the access faults at all; a page that was continued is mapped again. So that each
  * fault is caught, not only the first of a page, faults are told by their walks if that can be (faultwalk.c).
  *
- * While anything is armed, runs are made by a thread of their own (the runner), so that the debugger's thread can wait for
- * faults. A parked vCPU holds its mutex and SRCU: no ioctl of it, of slots or of dirty logs may be made, they would wait for
- * ever. Between two live stages the tracepoints of the vCPU's thread tell what happened (trace.c).
+ * While anything is armed, runs are made by the runner (core/run/run.h), so that the debugger's thread can wait for faults.
+ * A parked vCPU holds its mutex and SRCU: no ioctl of it, of slots or of dirty logs may be made, they would wait for ever.
+ * Between two live stages the tracepoints of the vCPU's thread tell what happened (trace.c).
  *
  * Nothing stays behind: closing the userfaultfd, which the kernel does for a killed process, lets everybody go.
  */
 #include "kvmback/fault/fault_impl.h"
 
-#include "core/base/lock.h"
-
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
+#include "core/base/lock.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/step/step.h"
 #include "kvmback/trace/trace.h"
@@ -159,7 +157,7 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 		uffd_continue(armed_uffd(p), hva, armed_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
 
-/* ---- the runner */
+/* ---- registers */
 
 int faults_remember_regs(struct kvm_faults *f, struct err *e)
 {
@@ -171,67 +169,13 @@ int faults_remember_regs(struct kvm_faults *f, struct err *e)
 	return 0;
 }
 
-static void *runner(void *arg)
-{
-	struct kvm_faults *f = arg;
-	uint64_t one = 1;
-	unsigned seen = 0;
-
-	kick_unblock();
-	if (f->trace)
-		trace_thread(f->trace, gettid());
-	for (;;) {
-		gate_wait(&f->go, seen, 0);
-		seen = atomic_load(&f->go.value);
-		if (f->quit)
-			return NULL;
-		f->stop = (struct stop){.slot = -1};
-		f->rc = f->vm->rs->ops->run(f->vm, &f->job, &f->stop, &f->err);
-		if (write(f->done, &one, sizeof(one)) < 0)
-			continue; /* an eventfd takes eight bytes as long as it is open */
-	}
-}
-
-/* A lone vCPU and the debugger's thread take turns at every stage. Waking a CPU that sleeps takes longer than all the rest
- * of one, so the runner is kept where this thread is, whose CPUs are the process's own. */
-static void keep_near(struct kvm_faults *f)
-{
-	int cpu = sched_getcpu();
-	cpu_set_t set;
-
-	if (cpu == f->cpu || cpu < 0 || cpu >= CPU_SETSIZE || f->vm->m.vcpus > 1)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)cpu, &set);
-	if (!pthread_setaffinity_np(f->thread, sizeof(set), &set))
-		f->cpu = cpu;
-}
-
-static int runner_start(struct kvm_faults *f, struct err *e)
-{
-	sigset_t all, old;
-
-	if (f->has_thread)
-		return 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int rc = pthread_create(&f->thread, NULL, runner, f);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_errno(e, rc, "catch fault" WHY "no thread to run the guest" TRY "fewer processes");
-	f->has_thread = true;
-	f->cpu = -1;
-	return 0;
-}
-
 /* ---- parking */
 
 static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 {
 	f->page = hva;
 	f->who = faults_vcpu_of(f, tid);
-	f->state = PARKED;
-	atomic_store(&f->vm->parked, (int)f->who);
+	f->stands = true;
 }
 
 /* old: the best there is, as it was let go. */
@@ -286,13 +230,6 @@ static void tell_stage(struct kvm_faults *f)
 	snprintf(f->stop.note, sizeof(f->stop.note), "%s", st->detail);
 }
 
-static bool run_is_over(struct kvm_faults *f)
-{
-	uint64_t n;
-
-	return read(f->done, &n, sizeof(n)) == sizeof(n);
-}
-
 /* ---- whose turn it is (several vCPUs: one at a time is in the guest) */
 
 #define TURN_NS 1000000ull
@@ -305,13 +242,25 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* Nothing parks at the moment. Who is kicked may come to an armed page all the same, see is_leaving(). */
+/* Nobody stands still at the moment. Who is kicked may come to an armed page all the same, see is_leaving(). */
 static void end_turn(struct kvm_faults *f)
 {
-	if (f->job.kind != RUN_CONTINUE || f->vm->m.vcpus == 1 || now_ns() - f->turn_ns < TURN_NS)
+	uint64_t ticks;
+
+	if (f->tick < 0 || read(f->tick, &ticks, sizeof(ticks)) != sizeof(ticks) || f->job.kind == RUN_STEP ||
+	    now_ns() - f->turn_ns < TURN_NS)
 		return;
 	vcpu_end_turn(f->vm);
 	f->turn_ns = now_ns();
+}
+
+/* The clock of turns ticks while somebody may have to give way. */
+static void tick_every(struct kvm_faults *f, uint64_t ns)
+{
+	struct itimerspec every = {.it_value.tv_nsec = (long)ns, .it_interval.tv_nsec = (long)ns};
+
+	if (f->tick >= 0)
+		(void)timerfd_settime(f->tick, 0, &every, NULL);
 }
 
 /* Kicked, a vCPU does not stand still: waiting for its page it gives the fault up, and comes back to it when it runs again;
@@ -319,8 +268,7 @@ static void end_turn(struct kvm_faults *f)
  * not: it is given, as KVM's emulator may need it to come out, and taken again when somebody runs. */
 static bool is_leaving(struct kvm_faults *f, unsigned who)
 {
-	return vcpu_kicked(&f->vm->vcpu[who]) &&
-	       (atomic_load(&f->vm->rs->interrupt) || !f->walk || !fault_walk_reads(f->walk, who));
+	return vcpu_kicked(&f->vm->vcpu[who]) && (run_asked(&f->vm->m.run) || !f->walk || !fault_walk_reads(f->walk, who));
 }
 
 static void note_given(struct kvm_faults *f, uint64_t hva)
@@ -371,99 +319,52 @@ static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 	return false;
 }
 
-/* Read the faults that are there. True: a vCPU parks at one. pass: nobody is to park, every page is continued at once. */
-static bool take_faults(struct kvm_faults *f, bool pass)
+static struct kvm_vm *vm_of(void *ctx)
 {
+	return kvm_of(ctx);
+}
+
+static bool goes_on(const struct kvm_faults *f)
+{
+	return f->passing && f->log.fault == f->passing;
+}
+
+static void let_go(struct kvm_faults *f)
+{
+	f->stands = false;
+	if (f->walk && !f->quiet)
+		fault_walk_end_stage(f->walk, f->who, f->page);
+	faults_continue(f, f->page);
+}
+
+bool kvm_park_look(void *ctx, struct stop *out)
+{
+	struct kvm_faults *f = vm_of(ctx)->faults;
 	struct uffd_fault at;
 
 	while (armed_next_fault(f->vm, &at)) {
-		if (pass) {
+		if (f->quiet) {
 			faults_continue(f, at.hva);
-		} else if (is_asked_for(f, &at)) {
-			park(f, at.hva, at.tid);
-			tell_stage(f);
-			return true;
+			continue;
 		}
+		if (!is_asked_for(f, &at))
+			continue;
+		park(f, at.hva, at.tid);
+		tell_stage(f);
+		if (goes_on(f)) {
+			let_go(f);
+			continue;
+		}
+		f->passing = 0;
+		tick_every(f, 0);
+		*out = f->stop;
+		return true;
 	}
+	end_turn(f);
 	return false;
 }
 
-/* Until there may be a fault, or the run may be over. */
-static int wait_for_news(struct kvm_faults *f)
-{
-	struct pollfd p[2] = {{.fd = armed_uffd(f->vm->armed)->fd, .events = POLLIN}, {.fd = f->done, .events = POLLIN}};
-
-	return poll(p, 2, f->vm->m.vcpus > 1 ? 1 : -1) < 0 && errno != EINTR ? -errno : 0;
-}
-
-static void end_run(struct kvm_faults *f)
-{
-	f->state = IDLE;
-	f->vm->rs->turns = false;
-	f->who = f->stop.vcpu;
-	take_trace(f);
-	f->in_fault = false;
-	armed_direct(f->vm->armed, false);
-}
-
-/* Nobody can wait for the guest: out with it, and with nobody parked on the way. Unless it came to a stop of its own before,
- * or out because somebody else had asked for it, that is the run's error. */
-static void fetch_out(struct kvm_faults *f, int error)
-{
-	const struct timespec ms = {.tv_nsec = 1000000};
-	bool asked = atomic_load(&f->vm->rs->interrupt);
-
-	kvm_interrupt(&f->vm->m);
-	while (!run_is_over(f)) {
-		(void)take_faults(f, true);
-		nanosleep(&ms, NULL); /* what tells of news has just failed */
-	}
-	/* A run takes its interrupt with it: this one was over before, and the next one is not to have it. */
-	bool late = atomic_exchange(&f->vm->rs->interrupt, false);
-	end_run(f);
-	if (!asked && !late && !f->rc && f->stop.reason == STOP_INTERRUPTED)
-		f->rc = err_errno(&f->err, -error,
-				  "run" WHY "poll, for the guest, which was therefore stopped" TRY
-				  "c, which goes on from there, or catch fault off");
-}
-
-/* Wait until a vCPU parks or the run is over. */
-static void wait_for_guest(struct kvm_faults *f, bool pass)
-{
-	int rc = 0;
-
-	f->state = GOING;
-	atomic_store(&f->vm->parked, -1);
-	while (!rc) {
-		if (take_faults(f, pass))
-			return;
-		if (run_is_over(f)) {
-			end_run(f);
-			return;
-		}
-		end_turn(f);
-		rc = wait_for_news(f);
-	}
-	fetch_out(f, rc);
-}
-
-static void release(struct kvm_faults *f, bool pass)
-{
-	if (f->walk && !pass)
-		fault_walk_end_stage(f->walk, f->who, f->page);
-	keep_near(f);
-	faults_continue(f, f->page);
-	wait_for_guest(f, pass);
-}
-
-/* Out of the fault without the instruction: the signal is taken once the pages that are still missing are there. */
-static void give_up(struct kvm_faults *f)
-{
-	atomic_store(&f->vm->rs->interrupt, true);
-	vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
-	release(f, true);
-	atomic_store(&f->vm->rs->interrupt, false);
-}
+/* ---- letting it go */
 
 /* Did a register that was known then change? */
 static bool moved(const struct regs *before, const struct regs *after)
@@ -475,32 +376,60 @@ static bool moved(const struct regs *before, const struct regs *after)
 	return rip;
 }
 
-/* The same before a step. An instruction that KVM emulates may have run to its end before the signal was looked at, or have
- * left as an access to a device: then that was the step, and f->stop says so. */
-static bool give_up_unless_done(struct kvm_faults *f, unsigned vcpu)
+/* An instruction that KVM emulates may have run to its end before the signal was looked at, or have left as an access to a
+ * device: then that was the step. */
+bool kvm_park_abandoned_late(void *ctx, const struct run_job *next, struct stop *stop)
 {
-	struct regs before, after = {0};
-	unsigned who = f->who;
-	bool known = kvm_faults_regs(f->vm, who, &before);
+	struct kvm_faults *f = vm_of(ctx)->faults;
+	struct regs after = {0};
 
-	give_up(f);
-	if (f->rc || f->stop.reason != STOP_INTERRUPTED)
-		return true;
-	if (who != vcpu || !known || kvm_get_regs(&f->vm->m, who, REGS_GPR, &after, NULL) || !moved(&before, &after))
+	if (f->left != next->vcpu || !f->left_known || kvm_get_regs(&f->vm->m, f->left, REGS_GPR, &after, NULL) ||
+	    !moved(&f->left_regs, &after))
 		return false;
-	f->stop.reason = STOP_STEP;
+	stop->reason = STOP_STEP;
 	return true;
 }
 
-static int start(struct kvm_faults *f, const struct run_job *job, bool pass, struct err *e)
+void kvm_park_release(void *ctx, enum run_release how)
 {
+	struct kvm_faults *f = vm_of(ctx)->faults;
+
+	f->passing = how == RUN_RELEASE_FAULT ? f->log.fault : 0;
+	if (how == RUN_RELEASE_ABANDON) {
+		f->left = f->who;
+		f->left_known = kvm_faults_regs(f->vm, f->who, &f->left_regs);
+		f->quiet = true;
+		/* The signal is taken once the pages that are still missing are there. */
+		vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
+	}
+	tick_every(f, f->quiet ? 0 : TURN_NS);
+	let_go(f);
+}
+
+/* ---- around a run */
+
+bool kvm_may_park(void *ctx, const struct run_job *job)
+{
+	const struct kvm_vm *vm = vm_of(ctx);
+
+	(void)job; /* a quiet one needs its pages given as well */
+	return vm->faults && vm->faults->armed;
+}
+
+/* With a lone vCPU one thread is always waiting for the other. */
+bool kvm_park_near(void *ctx)
+{
+	return vm_of(ctx)->m.vcpus == 1;
+}
+
+int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
+{
+	struct kvm_faults *f = vm_of(ctx)->faults;
 	int rc = faults_remember_regs(f, e);
 
 	/* The runner's tracepoints are to tell of this VM, not of the scratch ones that a first run tries things on. */
 	if (!rc && !f->vm->rs->st)
 		rc = kvm_strategy_get(&f->vm->rs->st, e);
-	if (!rc)
-		rc = runner_start(f, e);
 	if (!rc && f->walk)
 		rc = fault_walk_roots(f->walk, f->regs, e);
 	if (rc)
@@ -510,74 +439,40 @@ static int start(struct kvm_faults *f, const struct run_job *job, bool pass, str
 			trace_thread(f->trace, f->vm->vcpu[i].control->tid);
 	f->job = *job;
 	f->who = job->vcpu;
-	err_clear(&f->err);
+	f->quiet = job->quiet;
+	f->passing = 0;
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
 	f->turn_ns = now_ns();
+	tick_every(f, f->quiet ? 0 : TURN_NS);
 	armed_direct(f->vm->armed, true);
-	keep_near(f);
-	gate_post(&f->go);
-	wait_for_guest(f, pass);
 	return 0;
 }
 
-static int result(struct kvm_faults *f, struct stop *out, struct err *e)
+void kvm_park_end(void *ctx, const struct stop *stop)
 {
-	if (f->state == IDLE && f->rc) {
-		if (e)
-			*e = f->err;
-		return f->rc;
-	}
-	*out = f->stop;
-	return 0;
+	struct kvm_faults *f = vm_of(ctx)->faults;
+
+	tick_every(f, 0);
+	f->vm->rs->turns = false;
+	f->who = stop->vcpu;
+	f->quiet = false;
+	take_trace(f);
+	f->in_fault = false;
+	armed_direct(f->vm->armed, false);
 }
 
-bool kvm_faults_take_run(const struct kvm_vm *vm)
+/* With several vCPUs the clock of their turns is waited for as well. */
+int kvm_park_fd(void *ctx)
 {
-	return vm->faults && (vm->faults->armed || vm->faults->state == PARKED);
-}
+	struct kvm_faults *f = vm_of(ctx)->faults;
+	struct epoll_event ev = {.events = EPOLLIN};
+	int fd = f && f->armed && f->vm->armed ? armed_uffd(f->vm->armed)->fd : -1;
 
-int kvm_faults_run(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e)
-{
-	struct kvm_faults *f = vm->faults;
-	bool step_first = f->state == PARKED && job->kind == RUN_STEP;
-	int rc = 0;
-
-	if (step_first && give_up_unless_done(f, job->vcpu))
-		return result(f, out, e);
-	if (f->state == PARKED) {
-		/* Finish this fault, then go on. */
-		unsigned parked_fault = f->log.fault;
-		do
-			release(f, false);
-		while (f->state == PARKED && f->log.fault == parked_fault);
-		if (f->state == IDLE && !f->rc && f->stop.reason == STOP_STEP)
-			rc = start(f, job, false, e);
-	} else {
-		rc = start(f, job, step_first, e);
-	}
-	return rc ? rc : result(f, out, e);
-}
-
-int kvm_fault_step(struct machine *m, struct stop *out, struct err *e)
-{
-	struct kvm_faults *f = kvm_of(m)->faults;
-
-	if (!f || !f->armed)
-		return err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
-	if (f->state != PARKED)
-		return kvm_faults_run(kvm_of(m),
-				      &(struct run_job){.kind = RUN_CONTINUE, .vcpu = f->job.vcpu, .passed = RUN_PASSED_ALL},
-				      out, e);
-	release(f, false);
-	return result(f, out, e);
-}
-
-bool kvm_parked(const struct machine *m, unsigned *vcpu)
-{
-	if (!kvm_is_parked(kvm_of(m)))
-		return false;
-	*vcpu = (unsigned)atomic_load(&kvm_of(m)->parked);
-	return true;
+	if (fd < 0 || f->epoll < 0)
+		return fd;
+	/* Refused if it is in there; one that was closed has left by itself. */
+	(void)epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &ev);
+	return f->epoll;
 }
 
 bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
@@ -587,7 +482,7 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 	struct regs now;
 
 	/* The others are out of KVM_RUN, and are asked as ever. */
-	if (!f || f->state != PARKED || vcpu != f->who)
+	if (!f || !f->stands || vcpu != f->who)
 		return false;
 	now = f->regs[vcpu];
 	now.old = REGS_OLD_ALL;
@@ -613,6 +508,24 @@ int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err
 
 /* ---- arming and leaving */
 
+/* Several vCPUs: the clock of their turns, and what waits for it and for faults together. */
+static int open_clock(struct kvm_faults *f, struct err *e)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	f->tick = f->epoll = -1;
+	if (f->vm->m.vcpus == 1)
+		return 0;
+	f->tick = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	f->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (f->tick >= 0 && f->epoll >= 0 && !epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->tick, &ev))
+		return 0;
+	int why = errno;
+	util_closep(&f->tick);
+	util_closep(&f->epoll);
+	return err_errno(e, why, "catch fault" WHY "timerfd or epoll" TRY "a higher ulimit -n");
+}
+
 static int faults_create(struct kvm_vm *vm, struct err *e)
 {
 	struct kvm_faults *f = calloc(1, sizeof(*f));
@@ -624,11 +537,11 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 	}
 	f->vm = vm;
 	lock_init(&f->lock, LOCK_UNARMED);
-	f->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (f->done < 0) {
+	rc = open_clock(f, e);
+	if (rc) {
 		fault_log_deinit(&f->log);
 		free(f);
-		return err_errno(e, errno, "catch fault" WHY "eventfd" TRY "a higher ulimit -n");
+		return rc;
 	}
 	/* Without tracepoints there are live stages only; `info kvm` says why. */
 	if (trace_open(&f->trace, NULL))
@@ -640,8 +553,6 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 /* Closing the descriptor ends every registration and lets every waiter go. */
 static void disarm(struct kvm_faults *f)
 {
-	if (f->state == PARKED)
-		give_up(f);
 	if (f->armed && f->vm->armed)
 		armed_close(f->vm->armed);
 	f->armed = false;
@@ -654,6 +565,12 @@ void kvm_faults_thread(struct kvcpu *v)
 {
 	if (v->vm->faults && v->vm->faults->trace)
 		trace_thread(v->vm->faults->trace, gettid());
+}
+
+void kvm_faults_run_begin(struct kvm_vm *vm)
+{
+	if (vm->faults && vm->faults->armed && vm->faults->trace && vm->m.vcpus == 1)
+		trace_thread(vm->faults->trace, gettid());
 }
 
 void kvm_faults_enter(struct kvcpu *v)
@@ -702,13 +619,9 @@ void kvm_faults_destroy(struct kvm_vm *vm)
 	if (!f)
 		return;
 	disarm(f);
-	if (f->has_thread) {
-		f->quit = true;
-		gate_post(&f->go);
-		pthread_join(f->thread, NULL);
-	}
 	trace_close(f->trace);
-	util_closep(&f->done);
+	util_closep(&f->tick);
+	util_closep(&f->epoll);
 	fault_log_deinit(&f->log);
 	lock_destroy(&f->lock);
 	free(f);

@@ -8,21 +8,27 @@
 
 #include "kvmback/kvm.h"
 
-bool kvm_parked(const struct machine *m, unsigned *vcpu);
 int kvm_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
-int kvm_fault_step(struct machine *m, struct stop *out, struct err *e);
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
 /* NULL if userfaultfd can do it here; else why not. */
 const char *kvm_faults_why(void);
 
-/* True while a run has to go by way of kvm_faults_run(). */
-bool kvm_faults_take_run(const struct kvm_vm *vm);
-int kvm_faults_run(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
+/* struct run_ops' (core/run/run.h); ctx is the struct machine. */
+bool kvm_may_park(void *ctx, const struct run_job *job);
+bool kvm_park_near(void *ctx);
+int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e) MUST_USE;
+void kvm_park_end(void *ctx, const struct stop *stop);
+int kvm_park_fd(void *ctx);
+bool kvm_park_look(void *ctx, struct stop *out);
+void kvm_park_release(void *ctx, enum run_release how);
+bool kvm_park_abandoned_late(void *ctx, const struct run_job *next, struct stop *stop);
+
 /* The registers of the vCPU that is parked: what kernel memory has, the others as they were when it was let go and named so.
  * False: it is not parked, ask it. */
 bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out);
-/* When a vCPU's thread begins, in it; and before each KVM_RUN. */
+/* When a vCPU's thread begins, in it; when a run of a lone vCPU begins, on its thread; before each KVM_RUN. */
 void kvm_faults_thread(struct kvcpu *v);
+void kvm_faults_run_begin(struct kvm_vm *vm);
 void kvm_faults_enter(struct kvcpu *v);
 /* Drop [first, last], whole pages of a slot with memory of its own, from the guest's view: the next access parks. */
 int kvm_faults_arm(struct kvm_vm *vm, struct slot *s, uint64_t first, uint64_t last, struct err *e) MUST_USE;

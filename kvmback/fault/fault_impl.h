@@ -11,24 +11,20 @@
 #include "kvmback/fault/faultwalk.h"
 #include "kvmback/watch/armed.h"
 
-enum state { IDLE, GOING, PARKED };
-
 struct kvm_faults {
 	struct kvm_vm *vm;
 	struct fault_filter filter;
 	bool armed;
-	_Atomic enum state state; /* the debugger's thread changes it, the watchdog reads it */
-	/* the runner */
-	pthread_t thread;
-	bool has_thread;
-	struct gate go;
-	int done; /* eventfd: the run is over */
-	int cpu;  /* where the runner is kept; -1: anywhere */
+	bool quiet;	  /* this run: every page is given at once */
+	unsigned passing; /* the fault that is let through without standing still at its stages; 0 for none */
+	int tick, epoll;  /* several vCPUs: the clock of their turns, and what waits for it and for faults; else -1 */
 	struct run_job job;
-	bool quit;
-	int rc;
 	struct stop stop;
-	struct err err;
+	bool stands; /* vCPU `who` stands still at `page` */
+	/* An abandoned vCPU, and its registers when it was let go. */
+	unsigned left;
+	bool left_known;
+	struct regs left_regs;
 	/* where the parked vCPU stands */
 	unsigned who;
 	uint64_t page; /* hva */

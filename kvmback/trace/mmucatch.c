@@ -5,7 +5,7 @@
  * A tracepoint cannot stop a vCPU where it stands. The kernel filters by gfn, so that nothing is recorded, and nothing costs
  * anything, but for what is asked for; what is recorded sends SIGIO to the very thread that made it. KVM looks for signals
  * before it enters a guest, so KVM_RUN comes back before the guest executes anything more: the fault or the exit at hand is
- * finished, and that is how late the stop is. The records in the ring by then are told in order.
+ * finished, and that is how late the stop is. The records in the ring by then are reported in order.
  */
 #include "kvmback/trace/mmucatch.h"
 
@@ -17,11 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/machine/mmu_events.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/vcpu/vcpu.h"
 #include "kvmback/trace/trace.h"
-
-#define KEPT_MAX 4096
 
 struct kvm_mmu {
 	struct mmu_filter filter[MMU_FILTERS_MAX];
@@ -31,30 +30,11 @@ struct kvm_mmu {
 	struct trace *trace; /* NULL: nothing is caught now */
 	struct recorded *ring[KVM_MAX_VCPUS_HERE];
 	pid_t tid[KVM_MAX_VCPUS_HERE]; /* whose that ring is */
-	struct lock lock;	       /* of what is kept */
-	struct mmu_event *kept;
-	size_t n, cap;
-	uint64_t lost;
-	bool told;
+	struct lock lock;	       /* of events */
+	struct mmu_events events;
 };
 
-/* ---- what is kept */
-
-static void keep_event(struct kvm_mmu *k, const struct mmu_event *ev)
-{
-	lock_assert_held(&k->lock);
-	if (k->n == k->cap) {
-		size_t cap = k->cap ? 2 * k->cap : 16;
-		struct mmu_event *v = cap <= KEPT_MAX ? realloc(k->kept, cap * sizeof(*v)) : NULL;
-		if (!v) {
-			k->lost++;
-			return;
-		}
-		k->kept = v;
-		k->cap = cap;
-	}
-	k->kept[k->n++] = *ev;
-}
+/* ---- reading the rings */
 
 /* What is told of the MMU, as stages. */
 static const struct {
@@ -70,7 +50,7 @@ static enum mmu_kind kind_of(enum stage stage)
 	return 0;
 }
 
-struct taking {
+struct ring_reader {
 	struct kvm_mmu *k;
 	unsigned vcpu;
 };
@@ -78,7 +58,7 @@ struct taking {
 /* The kernel filtered by the hull of all kinds; which kind wants which gfn is decided here. */
 static void on_event(void *arg, const struct trace_event *t)
 {
-	const struct taking *w = arg;
+	const struct ring_reader *w = arg;
 	struct mmu_event ev = {.kind = kind_of(t->stage),
 			       .vcpu = w->vcpu,
 			       .gfn = t->gfn,
@@ -89,25 +69,28 @@ static void on_event(void *arg, const struct trace_event *t)
 			       .time = t->time};
 
 	if (ev.kind && mmu_filter_matches(w->k->filter, w->k->n_filters, &ev))
-		keep_event(w->k, &ev);
+		mmu_events_add(&w->k->events, &ev);
 }
 
-static void take_events(struct kvcpu *v)
+static void read_ring(struct kvcpu *v)
 {
 	struct kvm_mmu *k = v->vm->mmu;
-	struct taking w = {k, v->index};
+	struct ring_reader w = {k, v->index};
 
 	LOCK_SCOPE(&k->lock);
 	trace_read_ring(k->trace, k->ring[v->index], on_event, &w);
 }
 
-/* With lock held: the first event of this vCPU's that waits to be told. late: or of one that will not run to tell it. */
-static const struct mmu_event *first_of(const struct kvm_mmu *k, const struct kvcpu *v, bool late)
+/* With lock held: the first event of this vCPU's that no stop has reported. late: or of one that will not run to report it.
+ */
+static const struct mmu_event *first_pending(const struct kvm_mmu *k, const struct kvcpu *v, bool late)
 {
+	const struct mmu_events *l = &k->events;
+
 	lock_assert_held(&k->lock);
-	for (size_t i = 0; i < k->n && !k->told; i++)
-		if (k->kept[i].vcpu == v->index || (late && !vcpu_may_run(&v->vm->vcpu[k->kept[i].vcpu])))
-			return &k->kept[i];
+	for (size_t i = 0; i < l->n && !l->reported; i++)
+		if (l->v[i].vcpu == v->index || (late && !vcpu_may_run(&v->vm->vcpu[l->v[i].vcpu])))
+			return &l->v[i];
 	return NULL;
 }
 
@@ -118,7 +101,7 @@ bool mmu_pending(struct kvm_vm *vm)
 	if (!k)
 		return false;
 	LOCK_SCOPE(&k->lock);
-	return k->n && !k->told;
+	return mmu_events_pending(&k->events);
 }
 
 /* ---- around KVM_RUN */
@@ -150,7 +133,7 @@ void mmu_job_end(struct kvcpu *v)
 	struct kvm_mmu *k = v->vm->mmu;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
-		take_events(v);
+		read_ring(v);
 }
 
 static uint64_t now_ns(void)
@@ -166,16 +149,17 @@ static bool copy_first(const struct kvcpu *v, bool late, struct mmu_event *out)
 	struct kvm_mmu *k = v->vm->mmu;
 
 	LOCK_SCOPE(&k->lock);
-	const struct mmu_event *first = first_of(k, v, late);
+	const struct mmu_event *first = first_pending(k, v, late);
 
 	if (first)
 		*out = *first;
 	return first;
 }
 
-/* False if this vCPU has an event to tell: it stops with that. Another's is told by that one, which brings this one out.
+/* False if this vCPU has an event to report: it stops with that. Another's is reported by that one, which brings this one
+ * out.
  */
-static bool tell(struct kvcpu *v, bool late)
+static bool report_first(struct kvcpu *v, bool late)
 {
 	struct mmu_event ev;
 
@@ -193,8 +177,8 @@ bool mmu_look(struct kvcpu *v)
 	struct stop *s = &v->control->stop;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
-		take_events(v);
-	if (tell(v, false))
+		read_ring(v);
+	if (report_first(v, false))
 		return true;
 	if (s->reason == STOP_MMU)
 		snprintf(
@@ -209,7 +193,7 @@ void mmu_tell_late(struct kvcpu *v)
 {
 	struct stop *s = &v->control->stop;
 
-	if (!tell(v, true) && s->reason == STOP_MMU)
+	if (!report_first(v, true) && s->reason == STOP_MMU)
 		snprintf(s->note, sizeof(s->note), "it happened before the last stop, which was told first");
 }
 
@@ -219,17 +203,14 @@ void mmu_run_begin(struct kvm_vm *vm)
 {
 	struct kvm_mmu *k = vm->mmu;
 
-	if (!k || !k->told)
-		return;
-	k->n = 0;
-	k->lost = 0;
-	k->told = false;
+	if (k)
+		mmu_events_resume(&k->events);
 }
 
 void mmu_run_end(struct kvm_vm *vm, const struct stop *s)
 {
 	if (vm->mmu && s->reason == STOP_MMU)
-		vm->mmu->told = true;
+		mmu_events_report(&vm->mmu->events);
 }
 
 static int by_time(const void *a, const void *b)
@@ -241,18 +222,16 @@ static int by_time(const void *a, const void *b)
 
 int kvm_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e)
 {
+	static const struct mmu_events none;
 	const struct kvm_mmu *k = kvm_of(m)->mmu;
-	size_t n = k && k->told ? k->n : 0;
-	struct mmu_event *v = n ? malloc(n * sizeof(*v)) : NULL;
+	int rc = mmu_events_list(k ? &k->events : &none, out, e);
 
-	if (n && !v)
-		return err_nomem(e, "catch mmu");
-	if (n)
-		memcpy(v, k->kept, n * sizeof(*v));
-	/* One thread's events are in order already; equal times must keep_event it. */
-	if (m->vcpus > 1 && n)
-		qsort(v, n, sizeof(*v), by_time);
-	*out = (struct mmu_event_list){.v = v, .n = n, .lost = n ? k->lost + (k->trace ? trace_lost(k->trace) : 0) : 0};
+	if (rc || !out->n)
+		return rc;
+	/* One thread's events are in order already; equal times must keep it. */
+	if (m->vcpus > 1)
+		qsort(out->v, out->n, sizeof(*out->v), by_time);
+	out->lost += k->trace ? trace_lost(k->trace) : 0;
 	return 0;
 }
 
@@ -264,9 +243,8 @@ static void forget(struct kvm_mmu *k)
 	k->trace = NULL;
 	memset(k->ring, 0, sizeof(k->ring));
 	memset(k->tid, 0, sizeof(k->tid));
-	k->n = k->n_stages = k->n_filters = 0;
-	k->lost = 0;
-	k->told = false;
+	k->n_stages = k->n_filters = 0;
+	mmu_events_clear(&k->events);
 }
 
 static struct kvm_mmu *mmu_create(struct kvm_vm *vm, struct err *e)
@@ -372,7 +350,7 @@ void kvm_mmu_destroy(struct kvm_vm *vm)
 	if (!k)
 		return;
 	forget(k);
-	free(k->kept);
+	mmu_events_deinit(&k->events);
 	lock_destroy(&k->lock);
 	free(k);
 	vm->mmu = NULL;

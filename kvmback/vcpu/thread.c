@@ -93,7 +93,7 @@ static void do_job_here(struct kvcpu *v, enum job job)
 	if (job == JOB_STEP)
 		watchdog_begin(v->vm);
 	/* One that came before the job was there found nobody to kick. */
-	if (atomic_load(&v->vm->rs->interrupt))
+	if (run_asked(&v->vm->m.run))
 		atomic_fetch_or(&v->control->kicks, 1u << KICK_INTERRUPT);
 	do_job(v, job);
 }
@@ -129,6 +129,7 @@ void vcpu_wait_all(struct kvm_vm *vm)
 			if (!vcpu_busy(&vm->vcpu[i]))
 				break;
 			gate_wait(&vm->rs->done, seen, 0);
+			vcpu_serve_client(vm);
 		}
 }
 
@@ -187,16 +188,6 @@ void vcpu_kick_busy(struct kvm_vm *vm, enum kick_reason reason)
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		if (vcpu_busy(&vm->vcpu[i]))
 			vcpu_kick(&vm->vcpu[i], reason);
-}
-
-void kvm_interrupt(struct machine *m)
-{
-	struct kvm_vm *vm = kvm_of(m);
-
-	if (!vm->rs)
-		return;
-	atomic_store(&vm->rs->interrupt, true);
-	vcpu_kick_busy(vm, KICK_INTERRUPT);
 }
 
 /* ---- who may run */

@@ -217,8 +217,6 @@ struct vcpu_ops {
 	    struct kvcpu *v);		/* on the way into KVM_RUN, counted as in it already; false: not now, look around */
 	void (*enter)(struct kvcpu *v); /* right before KVM_RUN */
 	int (*leave)(struct kvcpu *v, int rc); /* right behind it; gives rc, or 0 if it made an exit of it */
-	/* a run on the calling thread */
-	int (*run)(struct kvm_vm *vm, struct run_job *job, struct stop *out, struct err *e);
 };
 
 struct run_state {
@@ -230,7 +228,6 @@ struct run_state {
 	struct int3_byte *int3;
 	size_t n_int3, cap_int3;
 	uint32_t catch;
-	atomic_bool interrupt;
 	atomic_bool giving; /* vCPUs are being given their jobs: one that is not busy may be in a moment */
 	bool turns;	    /* faults are caught: one vCPU at a time is in the guest. Set between runs only */
 	struct gate done;   /* raised by a vCPU's thread whenever it has come back */
@@ -278,6 +275,12 @@ bool vcpu_kicked(const struct kvcpu *v); /* is its job to end? */
 bool vcpu_kicked_for(const struct kvcpu *v, enum kick_reason reason);
 void vcpu_kick_busy(struct kvm_vm *vm, enum kick_reason reason);
 void vcpu_wait_all(struct kvm_vm *vm);
+/* On the client's thread, waiting for other vCPUs' threads: what they queued for it. */
+static inline void vcpu_serve_client(struct kvm_vm *vm)
+{
+	if (run_on_client(&vm->m.run))
+		run_serve(&vm->m.run);
+}
 /* Neither halted nor outside while another is in emulated SMM. */
 bool vcpu_may_run(const struct kvcpu *v);
 bool vcpu_any_in_smm(const struct kvm_vm *vm);

@@ -17,7 +17,7 @@ FOLDERS_ALLOWED = [
     {"core/debug", "core/stop"},
     {"cli/cmd", "cli/prompt", "cli/session", "cli/tcl"},
 ]
-INSIDE_ALLOWED = {"core/soft": 23}
+INSIDE_ALLOWED = {}
 
 
 def sources():

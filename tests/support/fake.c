@@ -3,6 +3,7 @@
  * The fake machine: slots, registers, running, plants. What it inspects is in fake_inspect.c.
  */
 #include "tests/support/fake.h"
+#include "core/run/queue.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -298,8 +299,9 @@ static void play(struct fake *f, struct stop *out)
 	out->rip = f->regs[out->vcpu].rip;
 }
 
-static int op_run(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
+static int op_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 {
+	struct machine *m = ctx;
 	enum run_kind kind = job->kind;
 	unsigned vcpu = job->vcpu;
 	uint64_t count = job->count;
@@ -313,8 +315,7 @@ static int op_run(struct machine *m, struct run_job *job, struct stop *out, stru
 	f->last_kind = kind;
 	f->last_vcpu = vcpu;
 	f->last_count = count;
-	if (f->interrupted) {
-		f->interrupted = 0;
+	if (run_asked(&m->run)) {
 		*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = vcpu, .rip = f->regs[vcpu].rip, .slot = -1};
 		return 0;
 	}
@@ -330,9 +331,38 @@ static int op_run(struct machine *m, struct run_job *job, struct stop *out, stru
 	return 0;
 }
 
-static void op_interrupt(struct machine *m)
+static void op_kick(void *ctx)
 {
-	fake_of(m)->interrupted = 1;
+	fake_of(ctx)->kicks++;
+}
+
+/* A vCPU that a test has put inside a fault is let go: the run under way ends as a backend's would. */
+static void op_release(void *ctx, enum run_release how)
+{
+	struct machine *m = ctx;
+	struct stop *s = &m->run.stop;
+
+	*s = (struct stop){.reason = how == RUN_RELEASE_ABANDON ? STOP_INTERRUPTED : STOP_STEP, .slot = -1};
+	if (how == RUN_RELEASE_STAGE)
+		m->run.rc = op_enter(ctx, &m->run.job, s, &m->run.err);
+	queue_end(&m->run.queue);
+}
+
+static const struct run_ops run_ops = {
+    .enter = op_enter,
+    .kick = op_kick,
+    .release = op_release,
+};
+
+void fake_park(struct machine *m, unsigned vcpu)
+{
+	m->run.parked_vcpu = vcpu;
+	atomic_store(&m->run.phase, RUN_PARKED);
+}
+
+void fake_unpark(struct machine *m)
+{
+	atomic_store(&m->run.phase, RUN_STOPPED);
 }
 
 /* ---- plants */
@@ -389,15 +419,6 @@ static int op_set_catch(struct machine *m, uint32_t events, struct err *e)
 
 /* ---- fault stepping */
 
-static bool op_parked(const struct machine *m, unsigned *vcpu)
-{
-	const struct fake *f = (const struct fake *)m;
-
-	if (f->is_parked && vcpu)
-		*vcpu = f->parked_vcpu;
-	return f->is_parked;
-}
-
 static int op_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
 {
 	struct fake *f = fake_of(m);
@@ -407,19 +428,6 @@ static int op_fault_catch(struct machine *m, const struct fault_filter *filter, 
 		return rc;
 	f->filter_set = filter != NULL;
 	f->filter = filter ? *filter : (struct fault_filter){0};
-	return 0;
-}
-
-static int op_fault_step(struct machine *m, struct stop *out, struct err *e)
-{
-	struct fake *f = fake_of(m);
-	int rc = fake_failing(m, "fault_step", e);
-
-	if (rc)
-		return rc;
-	if (f->q_head == f->q_tail)
-		return err_set(e, -ENODATA, "fault step" WHY "no stop is queued" TRY "fake_push_stop()");
-	play(f, out);
 	return 0;
 }
 
@@ -469,8 +477,7 @@ const struct machine_ops fake_ops = {
     .reset = op_reset,
     .walk_lock = op_walk_lock,
     .walk_unlock = op_walk_unlock,
-    .run = op_run,
-    .interrupt = op_interrupt,
+    .run = &run_ops,
     .plant = op_plant,
     .unplant = op_unplant,
     .set_catch = op_set_catch,
@@ -483,9 +490,7 @@ const struct machine_ops fake_ops = {
     .mmio = fake_mmio,
     .mmu_catch = op_mmu_catch,
     .mmu_events = op_mmu_events,
-    .parked = op_parked,
     .fault_catch = op_fault_catch,
-    .fault_step = op_fault_step,
     .fault_stages = fake_fault_stages,
 };
 

@@ -41,7 +41,7 @@ struct fake {
 	enum run_kind last_kind;
 	unsigned last_vcpu;
 	uint64_t last_count;
-	volatile int interrupted;
+	unsigned kicks;
 
 	struct plant plants[FAKE_PLANTS_MAX];
 	unsigned n_plants;
@@ -71,8 +71,6 @@ struct fake {
 	size_t n_mmu;
 	struct mmu_event_list mmu_events; /* the test's own, copied out */
 
-	bool is_parked;
-	unsigned parked_vcpu;
 	struct fault_filter filter;
 	bool filter_set;
 };
@@ -81,6 +79,9 @@ extern const struct machine_ops fake_ops;
 
 /* A machine of n vCPUs at reset; fails the test where that does not work. */
 struct machine *fake_create(unsigned vcpus);
+/* Put a vCPU of a machine that stands still inside a fault, and out of it without a run. */
+void fake_park(struct machine *m, unsigned vcpu);
+void fake_unpark(struct machine *m);
 static inline struct fake *fake_of(struct machine *m)
 {
 	return (struct fake *)m;

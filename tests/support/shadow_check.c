@@ -14,25 +14,25 @@
 
 struct check {
 	struct shadow *s;
-	struct spage **page; /* by address */
+	struct mmu_page **page; /* by address */
 	uint64_t (*seen)[SPT_ENTRIES / 64];
 	size_t n;
 	const struct slot *slot; /* whose map is gone over */
 	uint64_t gfn;
-	const struct spage *child; /* whose parents are */
+	const struct mmu_page *child; /* whose parents are */
 	const char *wrong;
 };
 
 static int by_address(const void *a, const void *b)
 {
-	uintptr_t x = (uintptr_t) * (struct spage *const *)a, y = (uintptr_t) * (struct spage *const *)b;
+	uintptr_t x = (uintptr_t) * (struct mmu_page *const *)a, y = (uintptr_t) * (struct mmu_page *const *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-static long index_of(const struct check *c, const struct spage *sp)
+static long index_of(const struct check *c, const struct mmu_page *sp)
 {
-	struct spage *const *at = bsearch(&sp, c->page, c->n, sizeof(*c->page), by_address);
+	struct mmu_page *const *at = bsearch(&sp, c->page, c->n, sizeof(*c->page), by_address);
 
 	return at ? at - c->page : -1;
 }
@@ -41,7 +41,7 @@ static long index_of(const struct check *c, const struct spage *sp)
 
 /* ---- pages and leaves */
 
-static bool listed(const struct spage *sp, const struct spage *list, bool unsync)
+static bool listed(const struct mmu_page *sp, const struct mmu_page *list, bool unsync)
 {
 	for (; list; list = unsync ? list->unsync_next : list->hash_next)
 		if (list == sp)
@@ -49,9 +49,9 @@ static bool listed(const struct spage *sp, const struct spage *list, bool unsync
 	return false;
 }
 
-static void check_page(struct check *c, const struct spage *sp)
+static void check_page(struct check *c, const struct mmu_page *sp)
 {
-	if (!listed(sp, c->s->hash[spage_hash(sp->gfn)], false))
+	if (!listed(sp, c->s->hash[mmu_page_hash(sp->gfn)], false))
 		WRONG(c, "a page is not in the hash");
 	if (sp->invalid)
 		WRONG(c, "a listed page is invalid");
@@ -59,7 +59,7 @@ static void check_page(struct check *c, const struct spage *sp)
 		WRONG(c, "an unsync page is no leaf table");
 	if (sp->unsync != listed(sp, c->s->unsync, true))
 		WRONG(c, "the list of unsync pages is another");
-	for (const struct spage *o = sp->hash_next; o; o = o->hash_next)
+	for (const struct mmu_page *o = sp->hash_next; o; o = o->hash_next)
 		if (o->gfn == sp->gfn && o->pae_root == sp->pae_root && role_equal(&o->role, &sp->role))
 			WRONG(c, "two pages of one gfn and role");
 }
@@ -67,13 +67,13 @@ static void check_page(struct check *c, const struct spage *sp)
 /* A table whose writes must be seen: all but unsync leaf tables. */
 static bool protected_table(const struct shadow *s, uint64_t gfn)
 {
-	for (const struct spage *sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
+	for (const struct mmu_page *sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
 		if (sp->gfn == gfn && !sp->role.direct && !sp->pae_root && !sp->unsync)
 			return true;
 	return false;
 }
 
-static void check_leaf(struct check *c, const struct spage *sp, unsigned i)
+static void check_leaf(struct check *c, const struct mmu_page *sp, unsigned i)
 {
 	uint64_t spte = sp->spt[i], gfn = sp->shadowed[i] >> PAGE_SHIFT;
 	const struct slot *slot = slot_lookup(c->s->cfg.slots, gfn << PAGE_SHIFT, sp->role.smm, NULL);
@@ -91,9 +91,9 @@ static void check_leaf(struct check *c, const struct spage *sp, unsigned i)
 }
 
 /* What shadows a table that cannot be written unseen says what the table says now. */
-static void check_against_guest(struct check *c, const struct spage *sp, unsigned i)
+static void check_against_guest(struct check *c, const struct mmu_page *sp, unsigned i)
 {
-	uint64_t at = spage_gpte_gpa(sp, i), gpte = 0, spte = sp->spt[i], frame;
+	uint64_t at = mmu_page_gpte_gpa(sp, i), gpte = 0, spte = sp->spt[i], frame;
 	const struct slot *slot = slot_lookup(c->s->cfg.slots, at, sp->role.smm, NULL);
 	bool link = sp->role.level > 1, mmio = !link && mmio_spte_is(spte);
 
@@ -107,7 +107,7 @@ static void check_against_guest(struct check *c, const struct spage *sp, unsigne
 	frame = (gpte & (sp->role.gpte4 ? 0xfffff000ull : SPTE_PFN_MASK)) >> PAGE_SHIFT;
 	if (!(gpte & PTE_P))
 		WRONG(c, "an spte of a guest entry that is not present");
-	else if (link && !(gpte & PTE_PS) && (spage_child(spte)->role.direct || spage_child(spte)->gfn != frame))
+	else if (link && !(gpte & PTE_PS) && (mmu_page_child(spte)->role.direct || mmu_page_child(spte)->gfn != frame))
 		WRONG(c, "a link to the shadow of another table than the guest's entry names");
 	else if (!link && frame != (mmio ? mmio_spte_gfn(spte) : sp->shadowed[i] >> PAGE_SHIFT))
 		WRONG(c, "an spte of another frame than the guest's entry names");
@@ -117,7 +117,7 @@ static void check_against_guest(struct check *c, const struct spage *sp, unsigne
 		WRONG(c, "a writable spte where the guest's entry is not");
 }
 
-static void check_entry(struct check *c, const struct spage *sp, unsigned i)
+static void check_entry(struct check *c, const struct mmu_page *sp, unsigned i)
 {
 	uint64_t spte = sp->spt[i];
 
@@ -125,9 +125,9 @@ static void check_entry(struct check *c, const struct spage *sp, unsigned i)
 
 	if (sp->role.level == 1 && spte_present(spte))
 		check_leaf(c, sp, i);
-	else if (spte_present(spte) && index_of(c, spage_child(spte)) < 0)
+	else if (spte_present(spte) && index_of(c, mmu_page_child(spte)) < 0)
 		WRONG(c, "a link to a page that is gone");
-	else if (spte_present(spte) && spage_child(spte)->role.level != sp->role.level - 1)
+	else if (spte_present(spte) && mmu_page_child(spte)->role.level != sp->role.level - 1)
 		WRONG(c, "a link to a page of another level");
 	else if (!spte_present(spte) && spte != SPTE_EMPTY && (sp->role.level > 1 || !mmio_spte_is(spte)))
 		WRONG(c, "an spte that is nothing");
@@ -138,7 +138,7 @@ static void check_entry(struct check *c, const struct spage *sp, unsigned i)
 static int mark(void *arg, uint64_t *sptep)
 {
 	struct check *c = arg;
-	struct spage *sp = spage_of(sptep);
+	struct mmu_page *sp = mmu_page_of(sptep);
 	long at = index_of(c, sp);
 	unsigned i = (unsigned)(sptep - sp->spt);
 
@@ -151,7 +151,7 @@ static int mark(void *arg, uint64_t *sptep)
 	c->seen[at][i / 64] |= 1ull << i % 64;
 	if (!spte_present(*sptep))
 		WRONG(c, "a map names an spte that is not present");
-	else if (c->child && (sp->role.level != c->child->role.level + 1 || spage_child(*sptep) != c->child))
+	else if (c->child && (sp->role.level != c->child->role.level + 1 || mmu_page_child(*sptep) != c->child))
 		WRONG(c, "a parent that does not point here");
 	else if (!c->child && (sp->role.level != 1 || sp->shadowed[i] >> PAGE_SHIFT != c->gfn ||
 			       slot_lookup(c->s->cfg.slots, c->gfn << PAGE_SHIFT, sp->role.smm, NULL) != c->slot))
@@ -183,7 +183,7 @@ static void check_marked(struct check *c)
 {
 	for (size_t k = 0; k < c->n; k++)
 		for (unsigned i = 0; i < SPT_ENTRIES; i++) {
-			const struct spage *sp = c->page[k];
+			const struct mmu_page *sp = c->page[k];
 			bool quiet = c->s->cfg.rmap_writable_only && sp->role.level == 1 && !(sp->spt[i] & SPTE_W);
 			if (spte_present(sp->spt[i]) && !quiet && !(c->seen[k][i / 64] >> i % 64 & 1))
 				WRONG(c, "a present spte stands in no map");
@@ -194,24 +194,24 @@ const char *shadow_check(struct shadow *s)
 {
 	struct check c = {.s = s};
 
-	c.page = calloc(s->n_pages + 1, sizeof(struct spage *));
+	c.page = calloc(s->n_pages + 1, sizeof(struct mmu_page *));
 	c.seen = calloc(s->n_pages + 1, sizeof(*c.seen));
 	if (!c.page || !c.seen)
 		abort();
-	for (struct spage *sp = s->oldest; sp; sp = sp->newer) {
+	for (struct mmu_page *sp = s->oldest; sp; sp = sp->newer) {
 		if (c.n == s->n_pages)
 			abort();
 		c.page[c.n++] = sp;
 	}
 	if (c.n != s->n_pages)
 		WRONG(&c, "the count of pages is another");
-	qsort(c.page, c.n, sizeof(struct spage *), by_address);
+	qsort(c.page, c.n, sizeof(struct mmu_page *), by_address);
 	for (size_t k = 0; k < c.n; k++) {
 		check_page(&c, c.page[k]);
 		for (unsigned i = 0; i < SPT_ENTRIES; i++)
 			check_entry(&c, c.page[k], i);
 	}
-	for (const struct spage *u = s->unsync; u; u = u->unsync_next)
+	for (const struct mmu_page *u = s->unsync; u; u = u->unsync_next)
 		if (index_of(&c, u) < 0 || !u->unsync)
 			WRONG(&c, "the list of unsync pages holds another");
 	mark_all(&c);

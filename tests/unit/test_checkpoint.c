@@ -252,11 +252,11 @@ static void refusals(void **state)
 	fake_add_slot(m, 0, 0, 0x10000, 0);
 	ok(checkpoint_take(s, m, NULL, &c, &e));
 	assert_int_equal(checkpoint_restore(two, c, &e), -EINVAL);
-	fake_of(m)->is_parked = true;
+	fake_park(m, 0);
 	assert_int_equal(checkpoint_restore(m, c, &e), -EBUSY);
 	checkpoint_drop(c);
 	assert_int_equal(checkpoint_take(s, m, NULL, &c, &e), -EBUSY);
-	fake_of(m)->is_parked = false;
+	fake_unpark(m);
 	fake_of(m)->fail_op = "get_regs";
 	fake_of(m)->fail_code = -EIO;
 	assert_int_equal(checkpoint_take(s, m, NULL, &c, &e), -EIO);

@@ -316,7 +316,7 @@ static void test_stop_moves_current_vcpu(void **state)
 static void test_parked(void **state)
 {
 	(void)state;
-	fake_of(m())->is_parked = true;
+	fake_park(m(), 0);
 	assert_int_equal(refused_line("run"), -EBUSY);
 	assert_non_null(strstr(handlers_err.next, "or si to leave the fault"));
 	assert_int_equal(refused_line("smi"), -EBUSY);

@@ -220,7 +220,7 @@ static void flags_are_enforced(void **state)
 	assert_int_equal(command_run(&c, &e), -ENODEV);
 	assert_non_null(strstr(e.why, "no VM"));
 	s.d.m = fake_create(1);
-	fake_of(s.d.m)->is_parked = true;
+	fake_park(s.d.m, 0);
 	c.cmd = find("run", true, &used, &format, &e);
 	assert_true(c.cmd->flags & CMD_NEEDS_STOPPED);
 	assert_int_equal(command_run(&c, &e), -EBUSY);

@@ -558,7 +558,6 @@ static void unpark(struct machine *m, void *arg)
 {
 	assert_int_equal(fake_of(m)->last_kind, RUN_STEP);
 	assert_null(fake_plant(m, TEMP));
-	fake_of(m)->is_parked = false;
 	(void)arg;
 }
 
@@ -566,7 +565,7 @@ static void push_unpark(enum stop_reason reason, uint64_t rip)
 {
 	struct fake_event ev = {.stop = {.reason = reason, .rip = rip, .slot = -1}, .fn = unpark};
 
-	fake_of(d.m)->is_parked = true;
+	fake_park(d.m, 0);
 	fake_push_event(d.m, &ev);
 }
 

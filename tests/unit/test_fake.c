@@ -61,7 +61,7 @@ static void interrupt_stops_the_next_run(void **state)
 
 	(void)state;
 	fake_push_step(m, 0, 0x10);
-	fake_of(m)->interrupted = 1;
+	machine_interrupt(m);
 	assert_int_equal(machine_run(m, RUN_CONTINUE, 0, 1, &s, NULL), 0);
 	assert_int_equal(s.reason, STOP_INTERRUPTED);
 	assert_int_equal(fake_queued(m), 1);

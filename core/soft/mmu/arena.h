@@ -4,8 +4,8 @@
  * addresses: chunks that are never given back before the end, with all bookkeeping inside the saved bytes or in a struct
  * arena_mark that is saved with them.
  */
-#ifndef KVMSCOPE_CORE_MEM_ARENA_H
-#define KVMSCOPE_CORE_MEM_ARENA_H
+#ifndef KVMSCOPE_CORE_SOFT_MMU_ARENA_H
+#define KVMSCOPE_CORE_SOFT_MMU_ARENA_H
 
 #include "core/base/util.h"
 
@@ -23,7 +23,7 @@ struct arena {
 	size_t n, cap; /* chunks that exist, whether in use or not */
 };
 
-/* Zeroed memory, NULL where there is none. */
+/* Zeroed memory, NULL if there is none. */
 void *arena_block(struct arena *a, struct arena_mark *m);
 void *arena_node(struct arena *a, struct arena_mark *m);
 void arena_block_free(struct arena_mark *m, void *block);

@@ -4,10 +4,10 @@
  * or from a valid MMIO spte, matched before a walk, cleared by INVLPG of the same page, a CR3 load, an MMU reset; a new
  * memslot generation makes it invalid without touching it. And the MMIO spte, which carries access, gfn and generation.
  *
- * Sources: the MMIO-cache discussion; Linux Documentation/virt/kvm/x86/mmu.rst, "Fast invalidation of MMIO sptes".
+ * Source: Linux Documentation/virt/kvm/x86/mmu.rst, "Fast invalidation of MMIO sptes".
  */
-#ifndef KVMSCOPE_CORE_MEM_MMIO_H
-#define KVMSCOPE_CORE_MEM_MMIO_H
+#ifndef KVMSCOPE_CORE_SOFT_MMU_MMIO_H
+#define KVMSCOPE_CORE_SOFT_MMU_MMIO_H
 
 #include "core/base/util.h"
 

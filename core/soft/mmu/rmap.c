@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The reverse map's chains: adding, removing, walking. See rmap.h for the encoding and for what stands beside the seed's
+ * The reverse map's chains: adding, removing, walking. See rmap.h for the encoding and for what stands beside KVM's
  * layout.
  */
 #include "core/soft/mmu/rmap.h"

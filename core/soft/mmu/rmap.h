@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The reverse map: from a guest frame to every spte that maps it, as the reverse-mapping patch introduced it. One word a
- * frame: 0 is empty; bit 0 clear is the address of the only spte; bit 0 set is a descriptor's address | 1. A descriptor
- * holds four spte slots and `more`.
+ * The reverse map: from a guest frame to every spte that maps it, in the encoding that KVM's legacy MMU has had since
+ * its first reverse map. One word a frame: 0 is empty; bit 0 clear is the address of the only spte; bit 0 set is a
+ * descriptor's address | 1. A descriptor holds four spte slots and `more`.
  *
  * Transitions: add 0 → 1 stores the pointer; 1 → many makes a descriptor with the old one at [0] and the new at [1]; many →
- * many goes into the last descriptor, appending one where it is full. Remove moves the descriptor's last used entry into the
+ * many goes into the last descriptor, appending one if it is full. Remove moves the descriptor's last used entry into the
  * hole; an emptied descriptor is unlinked (the head becomes 0 or the next one, the predecessor's `more` what the
  * descriptor's was). So entries are a contiguous prefix, none is empty, a middle one may be non-full, and "many" with one
  * entry is legal.
  *
- * The walk to the last descriptor and the search on removal are the seed's; here both are O(1): the first descriptor
- * remembers the last one and the count, descriptors are linked backwards too, and the owner of an spte keeps the descriptor
- * it stands in
- * (*where). The encoding that a reader sees is unchanged.
+ * KVM at first walked to the last descriptor to add, and searched the chain to remove. Here both are O(1): the first
+ * descriptor remembers the last one and the count, descriptors are linked backwards too, and the owner of an spte has one
+ * word that names the descriptor it stands in (rmap_env.owner). The encoding that a reader sees is the same.
  */
-#ifndef KVMSCOPE_CORE_MEM_RMAP_H
-#define KVMSCOPE_CORE_MEM_RMAP_H
+#ifndef KVMSCOPE_CORE_SOFT_MMU_RMAP_H
+#define KVMSCOPE_CORE_SOFT_MMU_RMAP_H
 
 #include "core/machine/inspect.h"
 
@@ -25,14 +24,13 @@
 struct rmap_node {
 	uint64_t *sptep[RMAP_DESC_ENTRIES];
 	struct rmap_node *more;
-	/* beside the seed's layout */
+	/* beside KVM's layout: */
 	struct rmap_node *prev;
 	struct rmap_node *last; /* of the first descriptor only */
 	uint64_t count;		/* sptes in the chain; of the first descriptor only */
 };
 
-/* *where is the caller's one word for this spte: NULL while it is the only one of its head, else its descriptor. A single
- * spte that becomes part of a chain has its word written through owner(): the function that maps an sptep to its word. */
+/* owner() maps an sptep to the caller's one word for it: NULL while it is the only one of its head, else its descriptor. */
 struct rmap_env {
 	struct rmap_node **(*owner)(void *ctx, uint64_t *sptep);
 	void *ctx;

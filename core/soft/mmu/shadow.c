@@ -10,15 +10,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-_Static_assert(sizeof(struct spage) <= ARENA_BLOCK, "a shadow page is one block");
+_Static_assert(sizeof(struct mmu_page) <= ARENA_BLOCK, "a shadow page is one block");
 _Static_assert(sizeof(struct rmap_node) <= ARENA_NODE, "a descriptor is one node");
 
 static struct rmap_node **owner_of(void *ctx, uint64_t *sptep)
 {
-	struct spage *sp = spage_of(sptep);
+	struct mmu_page *sp = mmu_page_of(sptep);
 
 	(void)ctx;
-	return &sp->where[sptep - sp->spt];
+	return &sp->desc_of[sptep - sp->spt];
 }
 
 static struct rmap_node *node_alloc(void *ctx)
@@ -53,13 +53,13 @@ int shadow_create(const struct shadow_config *cfg, struct shadow **out, struct e
 	return 0;
 }
 
-static void free_doomed(struct shadow *s)
+static void free_zapped_roots(struct shadow *s)
 {
-	for (struct spage *sp = s->doomed, *next; sp; sp = next) {
+	for (struct mmu_page *sp = s->zapped_roots, *next; sp; sp = next) {
 		next = sp->hash_next;
 		arena_block_free(&s->mark, sp);
 	}
-	s->doomed = NULL;
+	s->zapped_roots = NULL;
 }
 
 void shadow_destroy(struct shadow *s)
@@ -67,7 +67,7 @@ void shadow_destroy(struct shadow *s)
 	if (!s)
 		return;
 	shadow_zap_all(s);
-	free_doomed(s);
+	free_zapped_roots(s);
 	for (size_t i = 0; i < s->cfg.slots->n; i++)
 		shadow_slot_gone(s, s->cfg.slots->by_gfn[i]);
 	for (unsigned i = 0; i < SHADOW_HASH_SIZE; i++)
@@ -134,7 +134,7 @@ void shadow_slot_gone(struct shadow *s, struct slot *slot)
 
 static uint64_t *host_head(struct shadow *s, uint64_t host_page, bool create)
 {
-	struct host_head **bucket = &s->host_hash[spage_hash(host_page)];
+	struct host_head **bucket = &s->host_hash[mmu_page_hash(host_page)];
 
 	for (struct host_head *h = *bucket; h; h = h->next)
 		if (h->host_page == host_page)
@@ -167,7 +167,7 @@ static bool in_rmap(const struct shadow *s, uint64_t spte)
 	return spte_present(spte) && (!s->cfg.rmap_writable_only || (spte & SPTE_W));
 }
 
-int spte_set(struct shadow *s, struct spage *sp, unsigned index, uint64_t new_spte, uint64_t gfn, unsigned access,
+int spte_set(struct shadow *s, struct mmu_page *sp, unsigned index, uint64_t new_spte, uint64_t gfn, unsigned access,
 	     struct err *e)
 {
 	uint64_t *sptep = &sp->spt[index], old = *sptep;
@@ -194,7 +194,7 @@ int spte_set(struct shadow *s, struct spage *sp, unsigned index, uint64_t new_sp
 	return 0;
 }
 
-int spte_link(struct shadow *s, struct spage *sp, unsigned index, struct spage *child, struct err *e)
+int spte_link(struct shadow *s, struct mmu_page *sp, unsigned index, struct mmu_page *child, struct err *e)
 {
 	int rc = rmap_add(&s->env, &child->parents, &sp->spt[index], e);
 
@@ -204,14 +204,14 @@ int spte_link(struct shadow *s, struct spage *sp, unsigned index, struct spage *
 	return 0;
 }
 
-void spte_drop(struct shadow *s, struct spage *sp, unsigned index)
+void spte_drop(struct shadow *s, struct mmu_page *sp, unsigned index)
 {
 	uint64_t spte = sp->spt[index];
 
 	if (spte_present(spte) && sp->role.level > 1) {
 		/* The chain was built by spte_link(); a failure would be corruption that the next inspection reports. */
-		if (rmap_remove(&s->env, &spage_child(spte)->parents, &sp->spt[index], NULL))
-			spage_child(spte)->invalid = true;
+		if (rmap_remove(&s->env, &mmu_page_child(spte)->parents, &sp->spt[index], NULL))
+			mmu_page_child(spte)->invalid = true;
 		sp->spt[index] = SPTE_EMPTY;
 	} else if (spte_present(spte)) {
 		if (spte_set(s, sp, index, SPTE_EMPTY, 0, 0, NULL))
@@ -223,9 +223,9 @@ void spte_drop(struct shadow *s, struct spage *sp, unsigned index)
 
 /* ---- pages */
 
-static struct spage *spage_find(struct shadow *s, uint64_t gfn, const struct shadow_role *role, bool pae_root)
+static struct mmu_page *mmu_page_find(struct shadow *s, uint64_t gfn, const struct shadow_role *role, bool pae_root)
 {
-	for (struct spage *sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
+	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
 		if (sp->gfn == gfn && sp->pae_root == pae_root && role_equal(&sp->role, role))
 			return sp;
 	return NULL;
@@ -235,14 +235,14 @@ static struct spage *spage_find(struct shadow *s, uint64_t gfn, const struct sha
  * unseen any more. */
 static void zap_unsync_of(struct shadow *s, uint64_t gfn)
 {
-	for (struct spage *sp = s->hash[spage_hash(gfn)], *next; sp; sp = next) {
+	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)], *next; sp; sp = next) {
 		next = sp->hash_next;
 		if (sp->gfn == gfn && sp->unsync)
-			spage_zap(s, sp);
+			mmu_page_zap(s, sp);
 	}
 }
 
-static void list_append(struct shadow *s, struct spage *sp)
+static void list_append(struct shadow *s, struct mmu_page *sp)
 {
 	sp->older = s->newest;
 	if (s->newest)
@@ -253,7 +253,7 @@ static void list_append(struct shadow *s, struct spage *sp)
 	s->n_pages++;
 }
 
-static void list_remove(struct shadow *s, struct spage *sp)
+static void list_remove(struct shadow *s, struct mmu_page *sp)
 {
 	*(sp->older ? &sp->older->newer : &s->oldest) = sp->newer;
 	*(sp->newer ? &sp->newer->older : &s->newest) = sp->older;
@@ -261,9 +261,9 @@ static void list_remove(struct shadow *s, struct spage *sp)
 	s->n_pages--;
 }
 
-static void hash_remove(struct shadow *s, struct spage *sp)
+static void hash_remove(struct shadow *s, struct mmu_page *sp)
 {
-	struct spage **at = &s->hash[spage_hash(sp->gfn)];
+	struct mmu_page **at = &s->hash[mmu_page_hash(sp->gfn)];
 
 	while (*at && *at != sp)
 		at = &(*at)->hash_next;
@@ -272,24 +272,10 @@ static void hash_remove(struct shadow *s, struct spage *sp)
 	sp->hash_next = NULL;
 }
 
-/* Keep within max_pages: zap the oldest eighth of what is no root. A fault that is building a path starts over then, because
- * pages above may have gone; so this runs only before a fault begins. */
-static void recycle(struct shadow *s)
+struct mmu_page *mmu_page_get(struct shadow *s, uint64_t gfn, const struct shadow_role *role, bool pae_root, bool *made,
+			      struct err *e)
 {
-	size_t want = s->cfg.max_pages - s->cfg.max_pages / 8;
-
-	for (struct spage *sp = s->oldest, *next; sp && s->n_pages > want; sp = next) {
-		next = sp->newer;
-		if (!sp->roots)
-			spage_zap(s, sp);
-	}
-	shadow_flush(s, ~0ull);
-}
-
-struct spage *spage_get(struct shadow *s, uint64_t gfn, const struct shadow_role *role, bool pae_root, bool *made,
-			struct err *e)
-{
-	struct spage *sp = spage_find(s, gfn, role, pae_root);
+	struct mmu_page *sp = mmu_page_find(s, gfn, role, pae_root);
 
 	*made = !sp;
 	if (sp)
@@ -306,8 +292,8 @@ struct spage *spage_get(struct shadow *s, uint64_t gfn, const struct shadow_role
 	sp->gfn = gfn;
 	sp->role = *role;
 	sp->pae_root = pae_root;
-	sp->hash_next = s->hash[spage_hash(gfn)];
-	s->hash[spage_hash(gfn)] = sp;
+	sp->hash_next = s->hash[mmu_page_hash(gfn)];
+	s->hash[mmu_page_hash(gfn)] = sp;
 	list_append(s, sp);
 	if (!role->direct && !pae_root) {
 		struct slot *slot = slot_lookup(s->cfg.slots, gfn << PAGE_SHIFT, role->smm, NULL);
@@ -332,28 +318,28 @@ static int collect(void *arg, uint64_t *sptep)
 	return 0;
 }
 
-static void drop_parents(struct shadow *s, struct spage *sp)
+static void drop_parents(struct shadow *s, struct mmu_page *sp)
 {
 	while (sp->parents) {
 		struct parents p = {.n = 0};
 		if (rmap_each(sp->parents, s->n_pages * SPT_ENTRIES, collect, &p) < 0 || !p.n)
 			break;
 		for (unsigned i = 0; i < p.n; i++) {
-			struct spage *up = spage_of(p.sptep[i]);
+			struct mmu_page *up = mmu_page_of(p.sptep[i]);
 			spte_drop(s, up, (unsigned)(p.sptep[i] - up->spt));
 		}
 	}
 }
 
-void spage_zap(struct shadow *s, struct spage *sp)
+void mmu_page_zap(struct shadow *s, struct mmu_page *sp)
 {
-	spage_event(s, sp, MMU_ZAP);
+	mmu_page_event(s, sp, MMU_ZAP);
 	for (unsigned i = 0; i < SPT_ENTRIES; i++)
 		if (sp->spt[i] != SPTE_EMPTY)
 			spte_drop(s, sp, i);
 	drop_parents(s, sp);
 	if (sp->unsync)
-		spage_unsync_remove(s, sp);
+		mmu_page_unsync_remove(s, sp);
 	hash_remove(s, sp);
 	list_remove(s, sp);
 	if (!sp->roots) {
@@ -361,14 +347,14 @@ void spage_zap(struct shadow *s, struct spage *sp)
 		return;
 	}
 	sp->invalid = true;
-	sp->hash_next = s->doomed;
-	s->doomed = sp;
+	sp->hash_next = s->zapped_roots;
+	s->zapped_roots = sp;
 }
 
 void shadow_zap_all(struct shadow *s)
 {
 	while (s->oldest)
-		spage_zap(s, s->oldest);
+		mmu_page_zap(s, s->oldest);
 	shadow_flush(s, ~0ull);
 }
 
@@ -381,115 +367,10 @@ void shadow_zap_slot(struct shadow *s, struct slot *slot)
 
 bool shadow_is_table(struct shadow *s, uint64_t gfn)
 {
-	for (struct spage *sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
+	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
 		if (sp->gfn == gfn && !sp->role.direct)
 			return true;
 	return false;
-}
-
-/* ---- roots */
-
-unsigned root_level(const struct paging *pg)
-{
-	return pg->mode == PAGING_5LEVEL ? 5 : pg->mode == PAGING_4LEVEL ? 4 : 3;
-}
-
-static void root_put(struct shadow *s, struct spage *sp)
-{
-	if (!sp || --sp->roots || !sp->invalid)
-		return;
-	struct spage **at = &s->doomed;
-	while (*at && *at != sp)
-		at = &(*at)->hash_next;
-	if (*at)
-		*at = sp->hash_next;
-	arena_block_free(&s->mark, sp);
-}
-
-void shadow_vcpu_init(struct shadow_vcpu *v)
-{
-	memset(v, 0, sizeof(*v));
-}
-
-void shadow_vcpu_deinit(struct shadow *s, struct shadow_vcpu *v)
-{
-	root_put(s, v->root);
-	for (unsigned i = 0; i < ARRAY_LEN(v->prev_root); i++)
-		root_put(s, v->prev_root[i]);
-	shadow_vcpu_init(v);
-}
-
-static struct shadow_role base_role(const struct paging *pg, bool smm)
-{
-	struct shadow_role r = {.level = (uint8_t)root_level(pg),
-				.direct = pg->mode == PAGING_NONE,
-				.gpte4 = pg->mode == PAGING_32BIT,
-				.access = ACC_ALL,
-				.nx = pg->efer & EFER_NXE,
-				.wp = pg->cr0 & CR0_WP,
-				.smm = smm};
-
-	r.smep_not_wp = !r.wp && (pg->cr4 & CR4_SMEP);
-	r.smap_not_wp = !r.wp && (pg->cr4 & CR4_SMAP);
-	return r;
-}
-
-/* The root for what CR3 and the mode are now, taken into v. An old root that is still good waits among the previous ones. */
-static struct spage *load_root(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, bool smm, bool *made,
-			       struct err *e)
-{
-	struct shadow_role role = base_role(pg, smm);
-	bool pae_root = role.level == 3 && !role.direct;
-	uint64_t gfn = role.direct ? 0 : (pg->cr3 & SPTE_PFN_MASK) >> PAGE_SHIFT;
-	struct spage *sp = spage_get(s, gfn, &role, pae_root, made, e), *old = v->root;
-
-	if (!sp)
-		return NULL;
-	if (sp == old)
-		return sp;
-	sp->roots++;
-	v->root = sp;
-	for (unsigned i = 0; i < ARRAY_LEN(v->prev_root); i++)
-		if (v->prev_root[i] == sp) {
-			root_put(s, sp);
-			v->prev_root[i] = NULL;
-		}
-	if (old && !old->invalid) {
-		root_put(s, v->prev_root[2]);
-		memmove(v->prev_root + 1, v->prev_root, 2 * sizeof(v->prev_root[0]));
-		v->prev_root[0] = old;
-	} else {
-		root_put(s, old);
-	}
-	return sp;
-}
-
-/* A root that was there before: what is unsync below it is brought up to date. The four entries of a PAE root come from
- * registers that this load has read anew, so its links are made anew too. */
-static void refresh_root(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
-{
-	if (!sp->pae_root) {
-		shadow_sync_below(s, sp, pg, mem);
-		return;
-	}
-	for (unsigned i = 0; i < 4; i++)
-		spte_drop(s, sp, i);
-}
-
-struct spage *shadow_root(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, bool smm,
-			  const struct paging_mem *mem, struct err *e)
-{
-	struct spage *sp = v->root;
-	bool made;
-
-	if (sp && !sp->invalid)
-		return sp;
-	if (s->n_pages >= s->cfg.max_pages)
-		recycle(s);
-	sp = load_root(s, v, pg, smm, &made, e);
-	if (sp && !made)
-		refresh_root(s, sp, pg, mem);
-	return sp;
 }
 
 int shadow_each_range(struct shadow *s, int (*fn)(void *ctx, void *at, size_t len), void *ctx)
@@ -503,18 +384,4 @@ int shadow_each_range(struct shadow *s, int (*fn)(void *ctx, void *at, size_t le
 		rc = mmu ? fn(ctx, mmu->rmap, rmap_bytes(mmu)) : 0;
 	}
 	return rc;
-}
-
-void shadow_load_cr3(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
-		     bool smm)
-{
-	bool made;
-	struct spage *sp;
-
-	mmio_cache_clear(&v->mmio);
-	if (s->n_pages >= s->cfg.max_pages)
-		recycle(s);
-	sp = load_root(s, v, pg, smm, &made, NULL);
-	if (sp && !made)
-		refresh_root(s, sp, pg, mem);
 }

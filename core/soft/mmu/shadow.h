@@ -4,14 +4,14 @@
  * machine, shared by its vCPUs; it owns shadow pages (by (gfn, role) in a hash), their sptes, the reverse maps (beside the
  * slots, by slot and gfn), and decides what is write-protected, unsync, zapped.
  *
- * Source: Linux Documentation/virt/kvm/x86/mmu.rst, and the five discussions that the project starts from.
+ * Source: Linux Documentation/virt/kvm/x86/mmu.rst; arch/x86/kvm/mmu of Linux 6.
  *
  * spte bits, as current KVM's legacy format: 0 P, 1 W, 2 U, 5 A, 6 D, 7 large, 9 host-writable, 10 MMU-writable, 11
  * MMU-present, 12-51 pfn, 63 NX. The pfn is that of the debugger's own mapping (alias address >> 12): the model's host
  * memory. Not present is 1 << 63, as on the development host.
  */
-#ifndef KVMSCOPE_CORE_MEM_SHADOW_H
-#define KVMSCOPE_CORE_MEM_SHADOW_H
+#ifndef KVMSCOPE_CORE_SOFT_MMU_SHADOW_H
+#define KVMSCOPE_CORE_SOFT_MMU_SHADOW_H
 
 #include "core/soft/mmu/mmio.h"
 #include "core/mem/paging.h"
@@ -39,8 +39,8 @@ struct shadow_role {
 	bool nx, wp, smep_not_wp, smap_not_wp, smm;
 };
 
-/* Stages of a fault, told to a hook; the hook may stop the fault there by returning non-zero (then shadow_fault() returns
- * -EINTR, with nothing half-done that a new fault would not finish). */
+/* Stages of a fault, each given to a hook; the hook may stop the fault there by returning non-zero (then shadow_access()
+ * gives -EINTR, with nothing half-done that a new fault would not finish). */
 struct shadow_stage {
 	enum stage stage;
 	uint64_t gfn;
@@ -58,14 +58,15 @@ struct shadow;
 struct shadow_config {
 	struct slot_table *slots;
 	bool mmio_sptes;
-	bool rmap_host_page;	 /* the seed's key: the host page instead of slot and gfn */
-	bool rmap_writable_only; /* the seed's rule: only writable sptes are in it */
+	bool rmap_host_page;	 /* heads by host page instead of slot and gfn, as in KVM's first reverse map */
+	bool rmap_writable_only; /* only writable sptes are in it, as in KVM's first reverse map */
 	size_t max_pages;	 /* shadow pages before the oldest are recycled; 0: 65536 */
 	/* Called when sptes that a TLB may hold went away or lost rights: flush every vCPU's TLB (gva_page all ones), or one
 	 * page. */
 	void (*flush)(void *ctx, uint64_t gva_page);
 	void *flush_ctx;
-	/* Told of each zap, unsync, sync and present leaf spte as it happens (vcpu and time are left 0). NULL: nobody asks.
+	/* Called with each zap, unsync, sync and present leaf spte as it happens (vcpu and time are left 0). NULL: nobody
+	 * asks.
 	 */
 	void (*event)(void *ctx, const struct mmu_event *ev);
 	void *event_ctx;
@@ -109,7 +110,7 @@ struct shadow_result {
 bool shadow_mmio_match(const struct mmio_cache *c, const struct paging *pg, uint64_t gva, unsigned access,
 		       uint64_t generation);
 
-/* As the MMU does on a TLB miss: look in the shadow tables, and only where they do not allow it take the fault: guest walk
+/* As the MMU does on a TLB miss: look in the shadow tables, and only if they do not allow it take the fault: guest walk
  * (A/D bits set through mem), slot, shadow pages, spte, rmap, MMIO cache. emulator: the access begins in the emulator, which
  * asks the MMIO cache before it walks. */
 int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
@@ -129,7 +130,7 @@ void shadow_invlpg(struct shadow *s, struct shadow_vcpu *v, const struct paging 
 /* Guest memory [gpa, gpa+len) was written by other means than an spte: zap or sync what shadows it. */
 void shadow_wrote(struct shadow *s, uint64_t gpa, uint64_t len, bool smm);
 /* The same for one write of an emulated instruction, within a page. A table that is written across its entries, or above the
- * leaves three times without a fault that used it, is taken for one no more: its pages are zapped. */
+ * leaves three times without a fault that used it, is taken for data: its pages are zapped. */
 void shadow_emulated_write(struct shadow *s, uint64_t gpa, uint64_t len);
 void shadow_zap_slot(struct shadow *s, struct slot *slot);			      /* deleted or moved: everything */
 int shadow_slot_created(struct shadow *s, struct slot *slot, struct err *e) MUST_USE; /* its rmap array */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Telling of what the shadow MMU does to its tables as it happens, in the words of a kernel's tracepoints.
+ * Reporting what the shadow MMU does to its tables as it happens, in the words of a kernel's tracepoints.
  */
 #include "core/soft/mmu/shadow_impl.h"
 
 /* As the kernel packs it: level 0-3, 4-byte entries 4, quadrant 5-6, direct 7, access 8-10, invalid 11. */
-static uint32_t role_word(const struct spage *sp)
+static uint32_t role_word(const struct mmu_page *sp)
 {
 	const struct shadow_role *r = &sp->role;
 
@@ -13,7 +13,7 @@ static uint32_t role_word(const struct spage *sp)
 	       (uint32_t)r->access << 8 | (uint32_t)sp->invalid << 11;
 }
 
-void spage_event(const struct shadow *s, const struct spage *sp, enum mmu_kind kind)
+void mmu_page_event(const struct shadow *s, const struct mmu_page *sp, enum mmu_kind kind)
 {
 	struct mmu_event ev = {.kind = kind, .gfn = sp->gfn, .level = sp->role.level, .role = role_word(sp)};
 
@@ -21,7 +21,7 @@ void spage_event(const struct shadow *s, const struct spage *sp, enum mmu_kind k
 		s->cfg.event(s->cfg.event_ctx, &ev);
 }
 
-void spte_event(const struct shadow *s, const struct spage *sp, const uint64_t *sptep, uint64_t gfn)
+void spte_event(const struct shadow *s, const struct mmu_page *sp, const uint64_t *sptep, uint64_t gfn)
 {
 	struct mmu_event ev = {
 	    .kind = MMU_SPTE, .gfn = gfn, .level = sp->role.level, .spte = *sptep, .sptep = (uintptr_t)sptep};

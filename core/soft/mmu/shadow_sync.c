@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * What keeps shadow pages true to guest tables that change: write-protection, leaf tables gone unsync and their sync, writes
- * that come by other ways than an spte, INVLPG.
+ * that come by something else than an spte, INVLPG.
  */
 #include "core/mem/paging_bits.h"
 #include "core/soft/mmu/shadow_impl.h"
@@ -18,7 +18,7 @@ unsigned gpte_access(const struct paging *pg, uint64_t gpte, bool gpte4)
 
 /* Where the guest's entry stands that entry `index` of a shadow page stands for. A 4-byte guest table has 1024 entries, so a
  * quadrant of it: halves of the leaf tables, quarters of the directory in which two sptes share one entry. */
-uint64_t spage_gpte_gpa(const struct spage *sp, unsigned index)
+uint64_t mmu_page_gpte_gpa(const struct mmu_page *sp, unsigned index)
 {
 	uint64_t base = sp->gfn << PAGE_SHIFT;
 
@@ -47,8 +47,8 @@ static int protect_one(void *arg, uint64_t *sptep)
 	return 0;
 }
 
-/* With the seed's writable-only rule a protected spte leaves the map, so its chain is taken apart from the front. */
-static int first_of(void *arg, uint64_t *sptep)
+/* If only writable sptes are in the map, a protected one leaves it, so its chain is taken apart from the front. */
+static int take_first(void *arg, uint64_t *sptep)
 {
 	*(uint64_t **)arg = sptep;
 	return 1;
@@ -59,8 +59,8 @@ static unsigned protect_and_drop(struct shadow *s, uint64_t *head)
 	unsigned changed = 0;
 	uint64_t *sptep = NULL;
 
-	while (*head && rmap_each(*head, ~0ull, first_of, &sptep) == 1) {
-		struct spage *sp = spage_of(sptep);
+	while (*head && rmap_each(*head, ~0ull, take_first, &sptep) == 1) {
+		struct mmu_page *sp = mmu_page_of(sptep);
 		unsigned i = (unsigned)(sptep - sp->spt);
 		uint64_t spte = *sptep & ~(SPTE_W | SPTE_MMU_WRITABLE);
 		if (spte_set(s, sp, i, spte, sp->shadowed[i] >> PAGE_SHIFT, sp->shadowed[i] & ACC_ALL, NULL))
@@ -101,14 +101,14 @@ uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn)
 	uint64_t host = (uintptr_t)slot->alias + ((gfn << PAGE_SHIFT) - slot->gpa), n = 0;
 	uint64_t *head = rmap_head(s, gfn, !(slot->vis & SLOT_VIS_NONSMM), host & SPTE_PFN_MASK, false), *sptep;
 
-	while (head && *head && rmap_each(*head, ~0ull, first_of, &sptep) == 1) {
-		spte_drop(s, spage_of(sptep), (unsigned)(sptep - spage_of(sptep)->spt));
+	while (head && *head && rmap_each(*head, ~0ull, take_first, &sptep) == 1) {
+		spte_drop(s, mmu_page_of(sptep), (unsigned)(sptep - mmu_page_of(sptep)->spt));
 		n++;
 	}
-	for (struct spage *sp = s->hash[spage_hash(gfn)], *next; sp; sp = next) {
+	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)], *next; sp; sp = next) {
 		next = sp->hash_next;
 		if (sp->gfn == gfn && !sp->role.direct)
-			spage_zap(s, sp);
+			mmu_page_zap(s, sp);
 	}
 	shadow_flush(s, ~0ull);
 	return n;
@@ -118,24 +118,47 @@ uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn)
 
 bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync)
 {
-	struct spage *sp;
+	struct mmu_page *sp;
 
-	for (sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
+	for (sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
 		if (sp->gfn == gfn && !sp->role.direct && !sp->pae_root && (sp->role.level > 1 || !may_unsync))
 			return false;
-	for (sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
+	for (sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
 		if (sp->gfn == gfn && !sp->role.direct && !sp->pae_root && !sp->unsync) {
 			sp->unsync = true;
 			sp->unsync_next = s->unsync;
 			s->unsync = sp;
-			spage_event(s, sp, MMU_UNSYNC);
+			mmu_page_event(s, sp, MMU_UNSYNC);
 		}
 	return true;
 }
 
-void spage_unsync_remove(struct shadow *s, struct spage *sp)
+uint64_t spte_make(struct shadow *s, const struct slot *slot, uint64_t gfn, unsigned access, bool may_unsync,
+		   bool *protected)
 {
-	struct spage **at = &s->unsync;
+	uint64_t host = (uintptr_t)slot->alias + ((gfn << PAGE_SHIFT) - slot->gpa);
+	uint64_t spte = SPTE_P | SPTE_A | SPTE_MMU_PRESENT | (host & SPTE_PFN_MASK);
+
+	*protected = false;
+	if (access & ACC_USER)
+		spte |= SPTE_U;
+	if (!(access & ACC_EXEC))
+		spte |= SPTE_NX;
+	if ((slot->flags & SLOT_READONLY) || slot->file_backed)
+		return spte;
+	spte |= SPTE_HOST_WRITABLE;
+	if (!(access & ACC_WRITE))
+		return spte;
+	if (!shadow_try_unsync(s, gfn, may_unsync)) {
+		*protected = true;
+		return spte;
+	}
+	return spte | SPTE_W | SPTE_D | SPTE_MMU_WRITABLE;
+}
+
+void mmu_page_unsync_remove(struct shadow *s, struct mmu_page *sp)
+{
+	struct mmu_page **at = &s->unsync;
 
 	while (*at && *at != sp)
 		at = &(*at)->unsync_next;
@@ -143,26 +166,27 @@ void spage_unsync_remove(struct shadow *s, struct spage *sp)
 		*at = sp->unsync_next;
 	sp->unsync_next = NULL;
 	sp->unsync = false;
-	spage_event(s, sp, MMU_SYNC);
+	mmu_page_event(s, sp, MMU_SYNC);
 }
 
 /* An MMIO spte stays while the guest's entry still names its gfn and rights. */
-static void sync_mmio(struct shadow *s, struct spage *sp, unsigned i, uint64_t gfn, unsigned acc)
+static void sync_mmio(struct shadow *s, struct mmu_page *sp, unsigned i, uint64_t gfn, unsigned acc)
 {
 	if (mmio_spte_gfn(sp->spt[i]) != gfn || mmio_spte_access(sp->spt[i]) != acc)
 		spte_drop(s, sp, i);
 }
 
 /* One entry of an unsync page against the guest's entry now. What is no longer there, not accessed, or another frame goes;
- * other rights are taken over. True where a TLB may hold more than is allowed now. */
-static bool sync_entry(struct shadow *s, struct spage *sp, unsigned i, const struct paging *pg, const struct paging_mem *mem)
+ * other rights are taken over. True if a TLB may hold more than is allowed now. */
+static bool sync_entry(struct shadow *s, struct mmu_page *sp, unsigned i, const struct paging *pg,
+		       const struct paging_mem *mem)
 {
 	uint64_t old = sp->spt[i], gpte = 0, gfn;
 	bool protected;
 
 	if (old == SPTE_EMPTY)
 		return false;
-	if (mem->read(mem->ctx, spage_gpte_gpa(sp, i), sp->role.gpte4 ? 4 : 8, &gpte) || !(gpte & PTE_P) ||
+	if (mem->read(mem->ctx, mmu_page_gpte_gpa(sp, i), sp->role.gpte4 ? 4 : 8, &gpte) || !(gpte & PTE_P) ||
 	    !(gpte & PTE_A) || gpte & paging_reserved(pg, 1, true)) {
 		spte_drop(s, sp, i);
 		return true;
@@ -187,10 +211,10 @@ static bool sync_entry(struct shadow *s, struct spage *sp, unsigned i, const str
 	return true;
 }
 
-static bool is_below(const struct spage *sp, const struct spage *top, unsigned depth);
+static bool is_below(const struct mmu_page *sp, const struct mmu_page *top, unsigned depth);
 
 struct climb {
-	const struct spage *top;
+	const struct mmu_page *top;
 	unsigned depth;
 };
 
@@ -198,10 +222,10 @@ static int climb_parent(void *arg, uint64_t *sptep)
 {
 	struct climb *c = arg;
 
-	return is_below(spage_of(sptep), c->top, c->depth);
+	return is_below(mmu_page_of(sptep), c->top, c->depth);
 }
 
-static bool is_below(const struct spage *sp, const struct spage *top, unsigned depth)
+static bool is_below(const struct mmu_page *sp, const struct mmu_page *top, unsigned depth)
 {
 	struct climb c = {top, depth - 1};
 
@@ -210,7 +234,7 @@ static bool is_below(const struct spage *sp, const struct spage *top, unsigned d
 	return depth && rmap_each(sp->parents, ~0ull, climb_parent, &c) == 1;
 }
 
-static bool sync_entries(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
+static bool sync_entries(struct shadow *s, struct mmu_page *sp, const struct paging *pg, const struct paging_mem *mem)
 {
 	bool changed = false;
 
@@ -219,17 +243,17 @@ static bool sync_entries(struct shadow *s, struct spage *sp, const struct paging
 	return changed;
 }
 
-static void sync_page(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
+static void sync_page(struct shadow *s, struct mmu_page *sp, const struct paging *pg, const struct paging_mem *mem)
 {
 	struct slot *slot = slot_lookup(s->cfg.slots, sp->gfn << PAGE_SHIFT, sp->role.smm, NULL);
 
 	if (slot)
 		shadow_write_protect_gfn(s, slot, sp->gfn);
-	spage_unsync_remove(s, sp);
+	mmu_page_unsync_remove(s, sp);
 	sync_entries(s, sp, pg, mem);
 }
 
-void shadow_refresh(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
+void shadow_refresh(struct shadow *s, struct mmu_page *sp, const struct paging *pg, const struct paging_mem *mem)
 {
 	if (!sp->unsync)
 		shadow_sync_below(s, sp, pg, mem);
@@ -237,11 +261,11 @@ void shadow_refresh(struct shadow *s, struct spage *sp, const struct paging *pg,
 		shadow_flush(s, ~0ull);
 }
 
-void shadow_sync_below(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem)
+void shadow_sync_below(struct shadow *s, struct mmu_page *sp, const struct paging *pg, const struct paging_mem *mem)
 {
 	bool any = false;
 
-	for (struct spage *u = s->unsync, *next; u; u = next) {
+	for (struct mmu_page *u = s->unsync, *next; u; u = next) {
 		next = u->unsync_next;
 		if (is_below(u, sp, 5)) {
 			sync_page(s, u, pg, mem);
@@ -253,9 +277,9 @@ void shadow_sync_below(struct shadow *s, struct spage *sp, const struct paging *
 		shadow_flush(s, ~0ull);
 }
 
-/* ---- writes by other ways */
+/* ---- writes that come by something else than an spte */
 
-static void page_written(struct shadow *s, struct spage *sp, uint64_t gpa, uint64_t len)
+static void page_written(struct shadow *s, struct mmu_page *sp, uint64_t gpa, uint64_t len)
 {
 	uint64_t base = sp->gfn << PAGE_SHIFT, from = gpa > base ? gpa - base : 0, end = gpa + len - base;
 	unsigned first = 0, past = SPT_ENTRIES;
@@ -266,7 +290,7 @@ static void page_written(struct shadow *s, struct spage *sp, uint64_t gpa, uint6
 		past = end / 8 < SPT_ENTRIES ? (unsigned)((end + 7) / 8) : SPT_ENTRIES;
 	}
 	for (unsigned i = first; i < past; i++) {
-		uint64_t at = spage_gpte_gpa(sp, i), size = sp->role.gpte4 ? 4 : 8;
+		uint64_t at = mmu_page_gpte_gpa(sp, i), size = sp->role.gpte4 ? 4 : 8;
 		if (sp->spt[i] != SPTE_EMPTY && ranges_overlap(at, size, gpa, len))
 			spte_drop(s, sp, i);
 	}
@@ -281,12 +305,12 @@ void shadow_wrote(struct shadow *s, uint64_t gpa, uint64_t len, bool smm)
 		return;
 	uint64_t first = gpa >> PAGE_SHIFT, n = ((gpa + len - 1) >> PAGE_SHIFT) - first + 1;
 	if (n > s->n_pages) { /* a large range: look at the pages instead of the frames */
-		for (struct spage *sp = s->oldest; sp; sp = sp->newer)
+		for (struct mmu_page *sp = s->oldest; sp; sp = sp->newer)
 			if (!sp->role.direct && sp->gfn - first < n)
 				page_written(s, sp, gpa, len), any = true;
 	} else {
 		for (uint64_t gfn = first; gfn < first + n; gfn++)
-			for (struct spage *sp = s->hash[spage_hash(gfn)]; sp; sp = sp->hash_next)
+			for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
 				if (sp->gfn == gfn && !sp->role.direct)
 					page_written(s, sp, gpa, len), any = true;
 	}
@@ -294,14 +318,16 @@ void shadow_wrote(struct shadow *s, uint64_t gpa, uint64_t len, bool smm)
 		shadow_flush(s, ~0ull);
 }
 
-#define FLOOD 3
+/* Writes to a table above the leaves, with no fault that used it between, after which it is taken for data. */
+#define FLOOD_WRITES 3
 
-/* Is this no write to a table any more? Guests clear and set bits of an entry by a write of its first byte alone. */
-static bool no_table_any_more(struct spage *sp, uint64_t gpa, uint64_t len)
+/* Does this write say that the page is data now? Guests clear and set bits of an entry by a write of its first byte alone.
+ */
+static bool written_as_data(struct mmu_page *sp, uint64_t gpa, uint64_t len)
 {
 	uint64_t size = sp->role.gpte4 ? 4 : 8, offset = gpa & PAGE_OFFSET_MASK;
 
-	if (sp->role.level > 1 && ++sp->writes >= FLOOD)
+	if (sp->role.level > 1 && ++sp->writes >= FLOOD_WRITES)
 		return true;
 	if (len == 1 && !(offset & (size - 1)))
 		return false;
@@ -313,12 +339,12 @@ void shadow_emulated_write(struct shadow *s, uint64_t gpa, uint64_t len)
 	uint64_t gfn = gpa >> PAGE_SHIFT;
 	bool any = false;
 
-	for (struct spage *sp = s->hash[spage_hash(gfn)], *next; sp; sp = next) {
+	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)], *next; sp; sp = next) {
 		next = sp->hash_next;
 		if (sp->gfn != gfn || sp->role.direct || sp->pae_root)
 			continue;
-		if (no_table_any_more(sp, gpa, len))
-			spage_zap(s, sp);
+		if (written_as_data(sp, gpa, len))
+			mmu_page_zap(s, sp);
 		else
 			page_written(s, sp, gpa, len);
 		any = true;
@@ -329,12 +355,12 @@ void shadow_emulated_write(struct shadow *s, uint64_t gpa, uint64_t len)
 
 /* ---- INVLPG */
 
-static void invlpg_root(struct shadow *s, struct spage *sp, const struct paging *pg, const struct paging_mem *mem,
+static void invlpg_root(struct shadow *s, struct mmu_page *sp, const struct paging *pg, const struct paging_mem *mem,
 			uint64_t gva)
 {
 	while (sp && sp->role.level > 1) {
 		uint64_t spte = sp->spt[spt_index(gva, sp->role.level)];
-		sp = spte_present(spte) ? spage_child(spte) : NULL;
+		sp = spte_present(spte) ? mmu_page_child(spte) : NULL;
 	}
 	if (sp && (sp->unsync || mmio_spte_is(sp->spt[spt_index(gva, 1)])))
 		sync_entry(s, sp, spt_index(gva, 1), pg, mem);
@@ -343,7 +369,7 @@ static void invlpg_root(struct shadow *s, struct spage *sp, const struct paging 
 void shadow_invlpg(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, const struct paging_mem *mem,
 		   uint64_t gva)
 {
-	struct spage *root = v->root;
+	struct mmu_page *root = v->root;
 
 	mmio_cache_invlpg(&v->mmio, gva);
 	if (root && !root->invalid)

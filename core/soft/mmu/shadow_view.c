@@ -17,7 +17,7 @@ static void *room_for(void *v, size_t n, size_t size)
 	return realloc(v, (n < 8 ? 8 : n * 2) * size);
 }
 
-static bool gva_of_page(const struct spage *sp, unsigned depth, uint64_t *gva);
+static bool gva_of_page(const struct mmu_page *sp, unsigned depth, uint64_t *gva);
 
 struct one_parent {
 	uint64_t *sptep;
@@ -32,8 +32,8 @@ static int count_parent(void *arg, uint64_t *sptep)
 	return ++p->n > 1;
 }
 
-/* The first gva that a page covers, where there is one way down to it. */
-static bool gva_of_page(const struct spage *sp, unsigned depth, uint64_t *gva)
+/* The first gva that a page covers, if one path only leads down to it. */
+static bool gva_of_page(const struct mmu_page *sp, unsigned depth, uint64_t *gva)
 {
 	struct one_parent p = {.n = 0};
 
@@ -43,7 +43,7 @@ static bool gva_of_page(const struct spage *sp, unsigned depth, uint64_t *gva)
 	}
 	if (!depth || rmap_each(sp->parents, ~0ull, count_parent, &p) < 0 || p.n != 1)
 		return false;
-	const struct spage *up = spage_of(p.sptep);
+	const struct mmu_page *up = mmu_page_of(p.sptep);
 	if (!gva_of_page(up, depth - 1, gva))
 		return false;
 	*gva |= (uint64_t)(p.sptep - up->spt) << (PAGE_SHIFT + 9 * (up->role.level - 1));
@@ -57,7 +57,7 @@ static uint64_t sign_extend(uint64_t gva, unsigned levels)
 	return levels >= 4 && gva >> (bits - 1) & 1 ? gva | ~0ull << bits : gva;
 }
 
-static void describe_spte(const struct spage *sp, unsigned i, struct spte_info *out)
+static void describe_spte(const struct mmu_page *sp, unsigned i, struct spte_info *out)
 {
 	uint64_t spte = sp->spt[i];
 
@@ -80,7 +80,7 @@ static void describe_spte(const struct spage *sp, unsigned i, struct spte_info *
 	out->pfn = (spte & SPTE_PFN_MASK) >> PAGE_SHIFT;
 	out->leaf = sp->role.level == 1;
 	out->gfn_known = true;
-	out->gfn = out->leaf ? sp->shadowed[i] >> PAGE_SHIFT : spage_child(spte)->gfn;
+	out->gfn = out->leaf ? sp->shadowed[i] >> PAGE_SHIFT : mmu_page_child(spte)->gfn;
 	out->writable = spte & SPTE_W;
 	out->user = spte & SPTE_U;
 	out->exec = !(spte & SPTE_NX);
@@ -100,7 +100,7 @@ static int parents_push(void *arg, uint64_t *sptep)
 	return 0;
 }
 
-static int describe_page(const struct spage *sp, unsigned flags, struct shadow_page *out)
+static int describe_page(const struct mmu_page *sp, unsigned flags, struct shadow_page *out)
 {
 	*out = (struct shadow_page){.gfn = sp->gfn,
 				    .level = sp->role.level,
@@ -137,7 +137,7 @@ int shadow_pages_list(struct shadow *s, unsigned flags, struct shadow_page_list 
 	struct shadow_page_list l = {.v = calloc(s->n_pages + 1, sizeof(*l.v))};
 	int rc = l.v ? 0 : -ENOMEM;
 
-	for (const struct spage *sp = s->newest; sp && !rc; sp = sp->older)
+	for (const struct mmu_page *sp = s->newest; sp && !rc; sp = sp->older)
 		rc = describe_page(sp, flags, &l.v[l.n++]);
 	if (rc) {
 		shadow_page_list_free(&l);
@@ -156,7 +156,7 @@ int shadow_roots(struct shadow *s, const struct shadow_vcpu *const *v, unsigned 
 		return err_nomem(e, "list of roots");
 	for (unsigned i = 0; i < n; i++)
 		for (unsigned k = 0; k < 4; k++) {
-			const struct spage *sp = k ? v[i]->prev_root[k - 1] : v[i]->root;
+			const struct mmu_page *sp = k ? v[i]->prev_root[k - 1] : v[i]->root;
 			if (sp)
 				l.v[l.n++] = (struct root_info){.vcpu = i,
 								.hpa = (uintptr_t)sp,
@@ -178,7 +178,7 @@ struct collect {
 	unsigned levels;
 };
 
-static int collect_page(struct collect *c, const struct spage *sp, uint64_t base)
+static int collect_page(struct collect *c, const struct mmu_page *sp, uint64_t base)
 {
 	unsigned shift = PAGE_SHIFT + 9 * (sp->role.level - 1u);
 
@@ -194,7 +194,7 @@ static int collect_page(struct collect *c, const struct spage *sp, uint64_t base
 		v[c->list.n].gva = gva;
 		v[c->list.n++].gva_known = true;
 		if (spte_present(sp->spt[i]) && sp->role.level > 1) {
-			int rc = collect_page(c, spage_child(sp->spt[i]), base | (uint64_t)i << shift);
+			int rc = collect_page(c, mmu_page_child(sp->spt[i]), base | (uint64_t)i << shift);
 			if (rc)
 				return rc;
 		}
@@ -205,7 +205,7 @@ static int collect_page(struct collect *c, const struct spage *sp, uint64_t base
 int shadow_sptes_list(struct shadow *s, const struct shadow_vcpu *v, uint64_t first, uint64_t last, struct spte_list *out,
 		      struct err *e)
 {
-	const struct spage *root = v->root;
+	const struct mmu_page *root = v->root;
 	struct collect c = {.first = first, .last = last};
 
 	(void)s;
@@ -225,7 +225,7 @@ int shadow_mmio_sptes(struct shadow *s, struct spte_info **out, size_t *n, struc
 	struct spte_info *v = NULL;
 	size_t k = 0;
 
-	for (const struct spage *sp = s->oldest; sp; sp = sp->newer)
+	for (const struct mmu_page *sp = s->oldest; sp; sp = sp->newer)
 		for (unsigned i = 0; sp->role.level == 1 && i < SPT_ENTRIES; i++) {
 			uint64_t base;
 			if (!mmio_spte_is(sp->spt[i]))
@@ -256,7 +256,7 @@ struct chain {
 static int chain_push(void *arg, uint64_t *sptep)
 {
 	struct chain *c = arg;
-	const struct spage *sp = spage_of(sptep);
+	const struct mmu_page *sp = mmu_page_of(sptep);
 	unsigned i = (unsigned)(sptep - sp->spt);
 	struct spte_info *at = &c->r->sptes[c->r->n_sptes++];
 	uint64_t base;

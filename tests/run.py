@@ -242,6 +242,7 @@ def main():
     ap.add_argument("--jobs", type=int, default=2)
     ap.add_argument("names", nargs="*", help="only the jobs with one of these in their name")
     args = ap.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored, and so would its children
     runner = Runner(args)
     for group in GROUPS:
         if group not in args.only.split(","):

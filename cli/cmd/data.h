@@ -32,9 +32,8 @@ int disassemble(struct call *c, const struct space *sp, unsigned bits, uint64_t 
 int current_pc(struct session *s, uint64_t *pc, unsigned *bits, struct err *e) MUST_USE;
 /* A number in one of p's formats: x a d u o t c. */
 struct value number_value(struct pool *p, uint64_t v, char format, unsigned unit);
-/* A display evaluated now: a dict of id, expr, format and value (n/a with the reason where it cannot be). */
-struct value display_value(struct call *c, const struct display *d);
-struct value display_list(struct call *c); /* of all displays */
+/* All displays, evaluated now: dicts of id, expr, format and value (n/a with the reason where it cannot be). */
+struct value display_list(struct call *c);
 
 /* cmd_memory.c, cmd_memfile.c */
 int cmd_x(struct call *c, struct err *e);

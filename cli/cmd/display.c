@@ -35,12 +35,19 @@ static int display_eval(struct call *c, const struct display *d, struct value *o
 	return rc ? rc : examine(c, &sp, &f, v, out, &next, e);
 }
 
-struct value display_value(struct call *c, const struct display *d)
+/* *interrupted: Ctrl-C has ended one before this; those behind it are not begun. */
+static struct value show_display(struct call *c, const struct display *d, bool *interrupted)
 {
 	struct value v = v_dict(c->pool, 4), shown;
 	struct err why = {0};
+	int rc;
 
-	if (display_eval(c, d, &shown, &why))
+	c->s->displaying = true;
+	rc = *interrupted ? err_set(&why, -EINTR, "display" WHY "interrupted" TRY "display")
+			  : display_eval(c, d, &shown, &why);
+	c->s->displaying = false;
+	*interrupted = rc == -EINTR;
+	if (rc)
 		shown = v_na(c->pool, why.why[0] ? why.why : why.what);
 	v_put(c->pool, &v, "id", v_int(d->id));
 	v_put(c->pool, &v, "expr", v_str(c->pool, d->expr));
@@ -52,10 +59,19 @@ struct value display_value(struct call *c, const struct display *d)
 struct value display_list(struct call *c)
 {
 	struct value list = v_list(c->pool, c->s->n_displays);
+	bool interrupted = false;
 
 	for (size_t i = 0; i < c->s->n_displays; i++)
-		v_push(c->pool, &list, display_value(c, &c->s->displays[i]));
+		v_push(c->pool, &list, show_display(c, &c->s->displays[i], &interrupted));
 	return list;
+}
+
+/* The list must stand while it is gone through, and a display that shows displays would not end. */
+static int check_not_displaying(const struct session *s, const char *what, struct err *e)
+{
+	if (!s->displaying)
+		return 0;
+	return err_set(e, -EBUSY, "%s" WHY "a display is being worked out" TRY "it outside of a display", what);
 }
 
 static int add_display(struct session *s, const char *format, const char *text, struct err *e)
@@ -81,8 +97,10 @@ int cmd_display(struct call *c, struct err *e)
 	struct xformat f;
 	const char *text;
 	struct args a;
-	int rc = args_init(&a, c, e);
+	int rc = check_not_displaying(c->s, "display", e);
 
+	if (!rc)
+		rc = args_init(&a, c, e);
 	if (rc)
 		return rc;
 	if (!args_more(&a)) {
@@ -98,7 +116,7 @@ int cmd_display(struct call *c, struct err *e)
 	if (!rc)
 		rc = add_display(c->s, c->format, text, e);
 	if (!rc)
-		c->result = display_value(c, &c->s->displays[c->s->n_displays - 1]);
+		c->result = show_display(c, &c->s->displays[c->s->n_displays - 1], &(bool){false});
 	return rc;
 }
 
@@ -119,7 +137,10 @@ int cmd_undisplay(struct call *c, struct err *e)
 {
 	struct args a;
 	uint64_t id;
-	int rc = args_init(&a, c, e);
+	int rc = check_not_displaying(c->s, "undisplay", e);
+
+	if (!rc)
+		rc = args_init(&a, c, e);
 
 	if (!rc && !args_more(&a)) {
 		while (c->s->n_displays)

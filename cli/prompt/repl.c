@@ -20,6 +20,7 @@
 #include "cli/session/exec.h"
 #include "cli/tcl/line.h"
 #include "cli/prompt/signals.h"
+#include "cli/prompt/input.h"
 
 #define PROMPT "(kvmscope) "
 #define MORE "> "
@@ -218,22 +219,17 @@ static void terminal_loop(void)
 
 static void pipe_loop(void)
 {
-	_cleanup_free_ char *line = NULL;
-	size_t cap = 0;
-
 	while (!repl.done && !signals_end_asked()) {
-		ssize_t n = getline(&line, &cap, stdin);
-		if (n < 0 && errno == EINTR && !feof(stdin)) {
-			clearerr(stdin);
-			continue;
-		}
-		if (n < 0)
+		_cleanup_free_ char *line = NULL;
+		signals_forget();
+		int rc = input_line(&line);
+		if (rc == -EINTR)
+			continue; /* a Ctrl-C with nothing to break into: what has come of a line stays */
+		if (!line)
 			break;
-		if (n && line[n - 1] == '\n')
-			line[n - 1] = '\0';
 		take_line(line);
 	}
-	if (repl.pending && !repl.done)
+	if (repl.pending && !repl.done && !signals_end_asked())
 		exec_line(repl.s, repl.pending);
 }
 

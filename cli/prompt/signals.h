@@ -17,7 +17,12 @@ void signals_end(void);
 void signals_forget(void);
 /* The terminal went away, or somebody asked us to end: the number of the signal, else 0. */
 int signals_end_asked(void);
-/* Wait until fd can be read, letting signals in only here. 1, or 0 where a signal came. */
+struct pollfd;
+struct timespec;
+/* poll(), letting signals in only here; most NULL: for ever. How many are ready; 0 when the time is over or after a signal
+ * that asks for nothing; -1 if one asks to stop, or did since the command began. */
+int signals_wait(struct pollfd *p, size_t n, const struct timespec *most);
+/* Wait until fd can be read. 1, or 0 where a signal came. */
 int signals_wait_readable(int fd);
 
 #endif

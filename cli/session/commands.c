@@ -272,6 +272,11 @@ static int check_state(struct session *s, const struct command *cmd, struct err 
 {
 	unsigned vcpu;
 
+	if (s->displaying && cmd->flags & CMD_CHANGES_GUEST)
+		return err_set(e, -EBUSY,
+			       "%s" WHY "a display is being worked out, at every stop again; it may only look" TRY
+			       "commands N, for what a breakpoint is to do",
+			       cmd->name);
 	if (!(cmd->flags & (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)))
 		return 0;
 	if (!s->d.m)

@@ -16,6 +16,7 @@
 #include "cli/prompt/pager.h"
 #include "cli/prompt/signals.h"
 #include "cli/tcl/tcl.h"
+#include "cli/session/output.h"
 #include "views/json.h"
 
 /* A line under way. */
@@ -42,10 +43,11 @@ bool exec_show(struct session *s, const char *text, size_t len)
 	tcl_flush();
 	if (s->interactive && !s->opt.batch && pager_show(text, len))
 		return true;
-	if (fwrite(text, 1, len, stdout) == len && !fflush(stdout))
+	int rc = output_put(stdout, text, len);
+	if (!rc)
 		return true;
-	if (errno != EPIPE)
-		fprintf(stderr, "error: standard output: %s; try another place for the output\n", strerror(errno));
+	if (rc != -EPIPE)
+		fprintf(stderr, "error: standard output: %s; try another place for the output\n", strerror(-rc));
 	s->out_gone = true;
 	s->quit = true;
 	s->exit_status = 1;
@@ -82,11 +84,12 @@ void exec_report(struct session *s, const struct err *e)
 
 	session_error(s, e);
 	tcl_flush();
-	err_format(e, text, sizeof(text));
+	err_format(e, text, sizeof(text) - 1);
 	for (char *p = text; *p; p++)
 		if (*p == '\n' || *p == '\r')
 			*p = ' ';
-	fprintf(stderr, "%s\n", text);
+	strcat(text, "\n");
+	(void)output_put(stderr, text, strlen(text));
 }
 
 int exec_command(struct call *c, struct err *e)
@@ -161,6 +164,16 @@ static int line_script_error(void *ctx, const char *text, int len, struct err *e
 	return tcl_error(((struct line_run *)ctx)->s, text, len, e);
 }
 
+static void line_begin(void *ctx)
+{
+	tcl_begin(((struct line_run *)ctx)->s);
+}
+
+static void line_end(void *ctx)
+{
+	tcl_end(((struct line_run *)ctx)->s);
+}
+
 static bool line_is_register(void *ctx, const char *name)
 {
 	(void)ctx;
@@ -181,6 +194,8 @@ static int run_text(struct line_run *r, const char *text)
 	    .ctx = r,
 	    .is_register = line_is_register,
 	    .is_tcl = line_is_tcl,
+	    .begin = line_begin,
+	    .end = line_end,
 	    .command = line_command,
 	    .script = line_script,
 	    .script_error = line_script_error,

@@ -10,6 +10,7 @@
 
 #include "cli/session/command.h"
 #include "cli/tcl/tcl.h"
+#include "cli/session/output.h"
 #include "core/soft/soft.h"
 #include "kvmback/kvmback.h"
 #include "views/record.h"
@@ -75,8 +76,7 @@ static void on_console(void *ctx, const char *bytes, size_t n)
 	FILE *to = s->opt.json ? stderr : stdout;
 
 	tcl_flush();
-	fwrite(bytes, 1, n, to);
-	fflush(to);
+	(void)output_put(to, bytes, n); /* where it is gone, the next command says so */
 }
 
 int session_init(struct session *s, const struct options *opt, struct err *e)

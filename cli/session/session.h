@@ -53,6 +53,7 @@ struct session {
 	struct display *displays;
 	size_t n_displays;
 	int next_display;
+	bool displaying;	 /* one is being worked out, which may run Tcl */
 	const char *backend_why; /* why this backend was chosen */
 	bool interactive;	 /* standard input is a terminal */
 	bool color;		 /* standard output is one, and NO_COLOR is not set */

@@ -132,9 +132,12 @@ static Tcl_Obj *in_hex(Tcl_Obj *o)
 
 static Tcl_Obj *eval_tokens(const struct line_ops *ops, const Tcl_Token *t, int n)
 {
-	if (Tcl_EvalTokensStandard(ops->interp, (Tcl_Token *)t, n) != TCL_OK)
-		return NULL;
-	return Tcl_GetObjResult(ops->interp);
+	int code;
+
+	ops->begin(ops->ctx);
+	code = Tcl_EvalTokensStandard(ops->interp, (Tcl_Token *)t, n);
+	ops->end(ops->ctx);
+	return code == TCL_OK ? Tcl_GetObjResult(ops->interp) : NULL;
 }
 
 /* `$cs.base`: a variable followed by text that belongs to a register's name. Its length past the '$', else 0. */

@@ -15,6 +15,9 @@ struct line_ops {
 	void *ctx;
 	bool (*is_register)(void *ctx, const char *name); /* without '$' */
 	bool (*is_tcl)(void *ctx, const char *name);	  /* a Tcl command or proc, not one of the debugger's */
+	/* Around substitutions of Tcl's in its words. */
+	void (*begin)(void *ctx);
+	void (*end)(void *ctx);
 	/* One debugger's command; argv are its words, substituted. */
 	int (*command)(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
 		       struct err *e);

@@ -15,6 +15,8 @@
 
 #include "cli/tcl/tclcmd.h"
 #include "cli/tcl/tclvalue.h"
+#include "cli/prompt/signals.h"
+#include "cli/tcl/tclwait.h"
 
 static Tcl_AsyncHandler break_in;
 static volatile sig_atomic_t depth; /* scripts under way */
@@ -35,6 +37,7 @@ void tcl_unwind(struct session *s)
 	Tcl_LimitSetCommands(s->interp, 0);
 	Tcl_LimitSetGranularity(s->interp, TCL_LIMIT_COMMANDS, 1);
 	Tcl_LimitTypeSet(s->interp, TCL_LIMIT_COMMANDS);
+	(void)Tcl_LimitCheck(s->interp); /* vwait asks whether it was exceeded, not whether it is */
 	unwinding = true;
 }
 
@@ -67,10 +70,12 @@ int tcl_init(struct session *s, struct err *e)
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	self[n > 0 ? n : 0] = '\0';
+	tclwait_before_interp();
 	Tcl_FindExecutable(self);
 	s->interp = Tcl_CreateInterp();
 	if (!s->interp)
 		return err_nomem(e, "Tcl interpreter");
+	tclwait_init(s->interp);
 	break_in = Tcl_AsyncCreate(on_break, s);
 	redirect_puts(s);
 	return tclcmd_init(s, e);
@@ -118,9 +123,9 @@ static void copy_line(char *buf, size_t size, const char *text)
 }
 
 /* An errorCode of ours carries the parts: KVMSCOPE code what why next. */
-static bool from_error_code(Tcl_Interp *interp, struct err *e)
+bool tcl_our_error(struct session *s, struct err *e)
 {
-	Tcl_Obj *code = Tcl_GetVar2Ex(interp, "errorCode", NULL, TCL_GLOBAL_ONLY), **part;
+	Tcl_Obj *code = Tcl_GetVar2Ex(s->interp, "errorCode", NULL, TCL_GLOBAL_ONLY), **part;
 	int n, number;
 
 	if (!code || Tcl_ListObjGetElements(NULL, code, &n, &part) != TCL_OK || n != 5 ||
@@ -164,7 +169,7 @@ int tcl_error(struct session *s, const char *text, int len, struct err *e)
 
 	if (session_interrupted())
 		return err_set(e, -EINTR, "script" WHY "interrupted" TRY "the command again");
-	if (from_error_code(s->interp, e) || unknown_command(message, e))
+	if (tcl_our_error(s, e) || unknown_command(message, e))
 		return e ? e->code : -EINVAL;
 	copy_word(what, sizeof(what), text, len);
 	copy_line(why, sizeof(why), message);
@@ -180,25 +185,35 @@ int tcl_error(struct session *s, const char *text, int len, struct err *e)
 /* ---- running scripts */
 
 /* From here on Ctrl-C breaks in; one that came just before, between two commands of a line, must not be lost. */
-static void begin(struct session *s)
+void tcl_begin(struct session *s)
 {
 	depth++;
 	if (session_interrupted())
 		tcl_unwind(s);
 }
 
-static void end(struct session *s)
+void tcl_begin_after_stop(struct session *s)
 {
+	depth++;
+	if (signals_end_asked())
+		tcl_unwind(s);
+}
+
+bool tcl_end(struct session *s)
+{
+	bool was = unwinding;
+
 	if (--depth || !unwinding)
-		return;
+		return was;
 	unwinding = false;
 	Tcl_LimitSetCommands(s->interp, INT_MAX);
 	Tcl_LimitTypeReset(s->interp, TCL_LIMIT_COMMANDS);
+	return was;
 }
 
 static int finish(struct session *s, int code, const char *text, int len, struct err *e)
 {
-	end(s);
+	tcl_end(s);
 	tcl_flush();
 	if (code == TCL_OK || code == TCL_RETURN || s->quit)
 		return 0;
@@ -210,7 +225,7 @@ static int finish(struct session *s, int code, const char *text, int len, struct
 
 int tcl_eval(struct session *s, const char *text, int len, struct err *e)
 {
-	begin(s);
+	tcl_begin(s);
 	return finish(s, Tcl_EvalEx(s->interp, text, len, TCL_EVAL_GLOBAL), text, len, e);
 }
 
@@ -220,7 +235,7 @@ int tcl_file(struct session *s, const char *path, struct err *e)
 
 	if (access(path, R_OK))
 		return err_errno(e, errno, "%s" WHY "the script cannot be read" TRY "a file that exists", path);
-	begin(s);
+	tcl_begin(s);
 	code = Tcl_EvalFile(s->interp, path);
 	line = code == TCL_ERROR ? Tcl_GetErrorLine(s->interp) : 0;
 	ret = finish(s, code, path, (int)strlen(path), e);
@@ -247,7 +262,7 @@ int tcl_condition(void *session, const struct bp *b, const struct stop *st, stru
 	if (session_interrupted())
 		return err_set(e, -EINTR, "condition of breakpoint %d" WHY "interrupted" TRY "c", b->id);
 	s->vcpu = st->vcpu;
-	begin(s);
+	tcl_begin(s);
 	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);
 	ret = Tcl_ExprBooleanObj(s->interp, tclexpr_condition(s, b->condition), &truth) == TCL_OK ? truth : -EINVAL;
 	if (ret < 0) {
@@ -255,7 +270,7 @@ int tcl_condition(void *session, const struct bp *b, const struct stop *st, stru
 		err_prefix(e, "condition of breakpoint %d: ", b->id);
 	}
 	Tcl_RestoreInterpState(s->interp, saved);
-	end(s);
+	tcl_end(s);
 	s->vcpu = vcpu;
 	return ret;
 }

@@ -14,8 +14,15 @@ void tcl_deinit(struct session *s);
 /* Run a script; its result is the interpreter's. On failure e has it in the debugger's words. */
 int tcl_eval(struct session *s, const char *text, int len, struct err *e) MUST_USE;
 int tcl_file(struct session *s, const char *path, struct err *e) MUST_USE;
+/* Around whatever may run Tcl by other ways than those two, so that Ctrl-C ends it; they nest. after_stop: a Ctrl-C that
+ * came before is not meant, it has stopped the guest already. end: true if what ran was interrupted. */
+void tcl_begin(struct session *s);
+void tcl_begin_after_stop(struct session *s);
+bool tcl_end(struct session *s);
 /* The interpreter's error, raised by this text, as an error of ours. */
 int tcl_error(struct session *s, const char *text, int len, struct err *e);
+/* If it was one of our commands that failed, its error. */
+bool tcl_our_error(struct session *s, struct err *e);
 /* The last result as a value. */
 struct value tcl_result(struct session *s, struct pool *p);
 /* True where Tcl itself (or a proc of the user's) has this name. */

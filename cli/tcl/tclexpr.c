@@ -11,6 +11,8 @@
 #include <string.h>
 #include <tcl.h>
 
+#include "cli/tcl/tcl.h"
+
 static size_t name_len(const char *s)
 {
 	size_t n = 0;
@@ -141,6 +143,19 @@ void tclexpr_forget(void)
 		forget(i);
 }
 
+/* own: what the evaluator said of the text. Where Tcl cannot make anything of it either, that is the better answer, unless a
+ * command of ours has one. */
+static int eval_plain(struct session *s, const char *text, Tcl_Obj *plain, int own, uint64_t *out, struct err *e)
+{
+	struct expr_env env = session_expr(s);
+
+	if (tcl_end(s))
+		return err_set(e, -EINTR, "%.60s" WHY "interrupted" TRY "the command again", text);
+	if (plain)
+		return expr_eval(&env, Tcl_GetString(plain), out, e);
+	return tcl_our_error(s, e) && e ? e->code : own;
+}
+
 int session_eval(struct session *s, const char *text, uint64_t *out, struct err *e)
 {
 	struct expr_env env = session_expr(s);
@@ -148,16 +163,16 @@ int session_eval(struct session *s, const char *text, uint64_t *out, struct err 
 
 	if (!ret || !s->interp || !strpbrk(text, "$["))
 		return ret;
-	/* What the evaluator does not know may be Tcl's; where it is not, its own words are the better ones. */
 	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);
 	Tcl_Obj *prepared = prepare(s, text, false);
 	Tcl_IncrRefCount(prepared);
+	tcl_begin_after_stop(s);
 	Tcl_Obj *plain = Tcl_SubstObj(s->interp, prepared, TCL_SUBST_ALL);
-	if (plain) {
+	if (plain)
 		Tcl_IncrRefCount(plain);
-		ret = expr_eval(&env, Tcl_GetString(plain), out, e);
+	ret = eval_plain(s, text, plain, ret, out, e);
+	if (plain)
 		Tcl_DecrRefCount(plain);
-	}
 	Tcl_DecrRefCount(prepared);
 	Tcl_RestoreInterpState(s->interp, saved);
 	return ret;

@@ -5,7 +5,7 @@
 
 A test function takes the backend; main() runs it on every backend that the host has.
 """
-import json, os, re, shutil, subprocess, sys, traceback
+import json, os, re, select, shutil, signal, subprocess, sys, time, traceback
 
 BIN = os.path.abspath(os.environ.get("KVMSCOPE", "build/kvmscope"))
 ERROR = re.compile(r"^error: [^\n]+: [^\n]+; try [^\n]+$")
@@ -80,6 +80,94 @@ def drop(*caps):
         raise Skip("not root, or no setpriv: privileges cannot be dropped")
     names = ",".join("-" + c for c in caps)
     return ["setpriv", f"--bounding-set={names}", "--inh-caps=-all"]
+
+
+class Talk:
+    """A kvmscope that reads its lines from a pipe. Every wait is for output or for its end; none is longer than `seconds`."""
+
+    def __init__(self, *args, backend="soft", image="demo:tour", opts=("-j",), wrap=(), seconds=30, **kw):
+        self.p = subprocess.Popen([*wrap, BIN, "-b", backend, "--nx", "-q", *opts, *args, *([image] if image else [])], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **kw})
+        self.seen, self.errors, self.ended, self.seconds = b"", b"", [], seconds
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.p.kill()
+        self.p.wait()
+        for f in (self.p.stdin, self.p.stdout, self.p.stderr):
+            if f:
+                f.close()
+
+    def say(self, text):
+        self.p.stdin.write(text.encode())
+        self.p.stdin.flush()
+
+    def _wait(self, name, text):
+        """Read both outputs until this one has the text; what stood before it."""
+        until = time.monotonic() + self.seconds
+        while text.encode() not in getattr(self, name):
+            ready = select.select([f for f in (self.p.stdout, self.p.stderr) if f and f not in self.ended], [], [], max(0, until - time.monotonic()))[0]
+            for f in ready:
+                got = os.read(f.fileno(), 65536)
+                if f is self.p.stdout:
+                    self.seen += got
+                else:
+                    self.errors += got
+                if not got:
+                    self.ended.append(f)
+            if not ready:
+                raise AssertionError(f"waited for {text[:100]!r}, saw {self.seen[-300:]!r} and {self.errors[-300:]!r}")
+        before, rest = getattr(self, name).split(text.encode(), 1)
+        setattr(self, name, rest)
+        return before.decode()
+
+    def until(self, text):
+        """What standard output has up to this text, which is taken too."""
+        return self._wait("seen", text)
+
+    def until_error(self, text):
+        """The same of standard error."""
+        return self._wait("errors", text)
+
+    def value(self):
+        return json.loads(self.until("\n"))
+
+    def ask(self, line):
+        self.say(line + "\n")
+        return self.value()
+
+    def interrupt(self, number=signal.SIGINT):
+        self.p.send_signal(number)
+
+    def end(self):
+        """No more lines: the exit status."""
+        self.p.stdin.close()
+        return self.p.wait(self.seconds)
+
+    def memory(self, what="VmRSS"):
+        """KiB."""
+        return int(re.search(what + r":\s+(\d+)", open(f"/proc/{self.p.pid}/status").read())[1])
+
+    def until_call(self, *calls):
+        """Wait until its main thread stands in one of these system calls: ("1", "0x1") for a write to standard output."""
+        until = time.monotonic() + self.seconds
+        while True:
+            now = open(f"/proc/{self.p.pid}/syscall").read().split()
+            if any(tuple(now[:len(c)]) == c for c in calls):
+                return
+            if time.monotonic() > until:
+                raise AssertionError(f"in system call {now[:2]}, waited for {calls}; saw {self.seen[-300:]!r} {self.errors[-300:]!r}")
+            select.select([], [], [], 0.01)
+
+    def busy_until(self, seconds):
+        """Wait until it has used this much processor time."""
+        until = time.monotonic() + self.seconds
+        while sum(map(int, open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()[11:13])) < seconds * os.sysconf("SC_CLK_TCK"):
+            if time.monotonic() > until:
+                raise AssertionError(f"not {seconds} s of processor time in {self.seconds} s")
+            select.select([], [], [], 0.01)
 
 
 def can_read_kernel():

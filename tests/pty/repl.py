@@ -169,6 +169,22 @@ def ctrl_c_ends_a_script():
         assert t.line("expr 1").strip() == "1"
 
 
+def ctrl_c_ends_what_tcl_waits_for():
+    with Session() as t:
+        t.prompt()
+        for line in ("print [puts begun; flush stdout; while 1 {}]", "x/4gx {[puts begun; flush stdout; while 1 {}]}", "puts begun; after 1000000",
+                     "puts begun; vwait never", "puts begun; gets stdin"):
+            t.send(line + "\n")
+            t.expect("begun\n")
+            t.send("\x03")
+            assert "interrupted" in t.prompt(), line
+        t.send("puts begun; puts <[gets stdin]>\n")
+        t.expect("begun\n")
+        t.send("typed\n")
+        assert "<typed>" in t.prompt()
+        assert t.line("expr 1").strip() == "1"
+
+
 def endless_guest(t):
     path = t.home + "/endless.bin"
     open(path, "wb").write(ENDLESS)
@@ -327,7 +343,7 @@ def breakpoint_commands_over_lines():
 
 TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
          completes_commands, completes_registers, completes_ids, completes_symbols, completes_files, lists_candidates,
-         an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
+         an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_ends_what_tcl_waits_for, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
          ctrl_c_ends_a_long_dump, empty_line_repeats,
          terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
          breakpoint_commands_over_lines]

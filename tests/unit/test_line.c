@@ -136,9 +136,16 @@ static bool is_tcl(void *ctx, const char *name)
 	return Tcl_GetCommandInfo(interp, name, &info);
 }
 
+static void no_matter(void *ctx)
+{
+	(void)ctx;
+}
+
 static const struct line_ops ops_template = {
     .is_register = is_register,
     .is_tcl = is_tcl,
+    .begin = no_matter,
+    .end = no_matter,
     .command = note_command,
     .script = note_script,
     .script_error = note_error,

@@ -34,15 +34,17 @@ enum outcome {
 /* Where a vCPU is (phase.c has the table). Its own thread takes it in and out; the thread that answers faults on armed pages
  * holds it for that long, so that it neither leaves KVM_RUN nor enters it.
  *
- *            enter                 hold                note its access, release
- *     OUT ---------> IN_GUEST <---------> HELD_IN ------------------------------> AT_PAGE
- *      ^ <---------                release   ^ \_________________________________/ |
- *      |    leave                            |            hold (one more message)  | leave
- *      |<-- hold, release --> HELD_OUT       |                                     v
- *      |                         ^           |            enter (looked at later)
- *      |   looked at             |           |         AT_PAGE <------------------ TOUCHED
- *      +-------------------------+---------------------------------------------------+
- *                                 hold, release (TOUCHED is held outside as well)
+ *             go in               hold              note, release
+ *     OUT  -----------> IN_GUEST ------> HELD_IN ----------------> AT_PAGE
+ *          <-----------          <------         <----------------
+ *             go out             release               hold
+ *
+ *                   go out               looked at
+ *     AT_PAGE ---------------> TOUCHED -------------> OUT
+ *             <---------------
+ *              go in, not yet looked at
+ *
+ *     OUT, TOUCHED <--- hold, release ---> HELD_OUT
  */
 enum vcpu_phase {
 	VCPU_OUT,      /* between two KVM_RUNs, or without a job */

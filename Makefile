@@ -22,6 +22,10 @@ ifdef SANITIZE
 BASE_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
 endif
+# State machines and locks are checked (core/base/check.h, lock.h) in every build for sanitizers, and if asked for.
+ifneq ($(SANITIZE)$(CHECKS),)
+BASE_CFLAGS += -DKVMSCOPE_CHECKS
+endif
 ifneq ($(filter-out deps deps-check clean run check ci,$(or $(MAKECMDGOALS),all)),)
 include $(O)/pkg.mk
 endif

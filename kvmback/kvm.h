@@ -7,7 +7,7 @@
  *   smm.c    SMM by hand, or address space 1         probe.c  which debug facilities work, once
  *   run.c    threads, all-stop, exits                step.c   one instruction, per mode
  *   plant.c  breakpoints                             kernel/  the running kernel's own structures
- *   pages.c  armed for watchpoints                   pagefault.c, watchpoint.c  who comes to one; is it a hit
+ *   armed.c  armed for watchpoints                   pagefault.c, watchpoint.c  who comes to one; is it a hit
  */
 #ifndef KVMSCOPE_KVMBACK_KVM_H
 #define KVMSCOPE_KVMBACK_KVM_H
@@ -59,6 +59,8 @@ int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
 
 struct kvm_vm;
 struct kview;
+struct armed;
+struct message;
 
 struct kvcpu {
 	struct kvm_vm *vm;
@@ -68,10 +70,10 @@ struct kvcpu {
 	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
 	bool in_smm;	     /* SMM emulated by us */
 	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves */
-	bool halted;	     /* run.c: the last exit was a HLT, nothing has run since */
+	atomic_bool halted;  /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
-	uint64_t xcr0;		  /* regs.c: as last fetched */
-	struct kvcpu_run *thread; /* run.c's own */
+	uint64_t xcr0;		      /* regs.c: as last fetched */
+	struct vcpu_control *control; /* run.c's own */
 };
 
 struct kvm_vm {
@@ -83,16 +85,26 @@ struct kvm_vm {
 	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
 	struct run_state *rs;	   /* run.c, plant.c */
-	struct pages *pages;	   /* pages.c; NULL until a page is armed */
+	struct armed *armed;	   /* armed.c; NULL until a page is armed */
 	struct kvm_mmu *mmu;	   /* mmucatch.c; NULL until something is caught */
 	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
 	struct rootwake *rootwake; /* rootwake.c; NULL until wanted */
+	/* For tests, NULL else: called with an enum answer_at by whoever answers a message of an armed page. What happens to
+	 * be late on a busy host is late for sure then. Set before the first watchpoint. */
+	void (*answering)(struct armed *p, const struct message *m, int at);
 	bool view_smm; /* mem.c: one address space only: the slots seen from SMM are in KVM now, not those seen outside */
 };
 
 static inline struct kvm_vm *kvm_of(const struct machine *m)
 {
 	return CONTAINER_OF(m, struct kvm_vm, m);
+}
+
+/* Does a vCPU stand inside a fault? None of its ioctls, nor of slots and dirty logs, may be called then. Any thread may ask.
+ */
+static inline bool kvm_is_parked(const struct kvm_vm *vm)
+{
+	return run_phase(&vm->m.run) == RUN_PARKED;
 }
 
 /* mem.c */
@@ -102,7 +114,7 @@ int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *
 int kvm_wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, struct err *e);
 /* Delete and create the slot's region(s) so that KVM forgets every spte of it. */
 int kvm_slot_refresh(struct kvm_vm *vm, struct slot *s, struct err *e) MUST_USE;
-/* Put in what SMM sees, or what is seen outside, where the host has one address space only; dirty logs are folded first. */
+/* Put in what SMM sees, or what is seen outside, if the host has one address space only; dirty logs are folded first. */
 int kvm_slots_view(struct kvm_vm *vm, bool smm, struct err *e) MUST_USE;
 
 /* regs.c: all work from the debugger's thread while the vCPU is out of KVM_RUN. */

@@ -10,7 +10,7 @@
 struct machine_ops;
 extern const struct machine_ops kvm_backend;
 
-/* 0 where /dev/kvm opens and speaks API 12; else why not and what to do (-ENOENT, -EACCES, …). */
+/* 0 if /dev/kvm opens and speaks API 12; else why not and what to do (-ENOENT, -EACCES, …). */
 int kvmback_available(struct err *e) MUST_USE;
 
 #endif

@@ -9,6 +9,7 @@
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/mmucatch.h"
+#include "kvmback/watch/armed.h"
 #include "core/cpu/smm.h"
 
 #include <errno.h>
@@ -191,10 +192,21 @@ static int vm_reset(struct machine *m, struct err *e)
 	return 0;
 }
 
+static int vm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e)
+{
+	return kvm_faults_regs(kvm_of(m), vcpu, out) ? 0 : kvm_get_regs(m, vcpu, parts, out, e);
+}
+
 static int vm_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e)
 {
 	kvm_run_forget(kvm_of(m), vcpu);
 	return kvm_set_regs(m, vcpu, parts, in, e);
+}
+
+static void vm_slot_release(struct machine *m, struct slot *s)
+{
+	armed_forget(kvm_of(m));
+	kvm_slot_release(m, s);
 }
 
 /* ---- what it can do */
@@ -339,14 +351,14 @@ const struct machine_ops kvm_backend = {
     .cap_next = vm_cap_next,
     .facts = vm_facts,
     .slot_change = kvm_slot_change,
-    .slot_release = kvm_slot_release,
+    .slot_release = vm_slot_release,
     .slot_dirty = kvm_slot_dirty,
     .slot_source = SOURCE_KVM,
     .slot_list = kvm_slot_list,
     .slot_generation = kvm_slot_generation,
     .wrote = kvm_wrote,
     .hpa = kvm_hpa,
-    .get_regs = kvm_get_regs,
+    .get_regs = vm_get_regs,
     .set_regs = vm_set_regs,
     .inject = kvm_inject,
     .smi = kvm_smi,

@@ -10,6 +10,7 @@ agree     build/agree: 2,000 generated guests on the kvm and on the soft backend
 scripts   tests/pty/*.py, tests/cli/*.py: their last line is `N passed, N failed, N skipped`
 valgrind  the unit tests that run no VM, under memcheck
 sanitize  unit tests and tests/cli again, built by clang with ASan and UBSan
+tsan      what has several threads, built by clang with ThreadSanitizer
 
 Two jobs at a time. Output of what passed is not shown; of what failed, all of it. Last come the processor seconds of
 each group, the reasons of what was skipped, and the sums.
@@ -17,10 +18,16 @@ each group, the reasons of what was skipped, and the sums.
 import argparse, collections, contextlib, glob, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-GROUPS = ("sanitize", "agree", "checks", "unit", "scripts", "valgrind")
+GROUPS = ("sanitize", "tsan", "agree", "checks", "unit", "scripts", "valgrind")
 VALGRIND = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
             "--errors-for-leak-kinds=definite")
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+TSAN = {"TSAN_OPTIONS": "exitcode=66:halt_on_error=0"}
+# What runs guests on threads: all stops, steps, armed pages, faults, tracepoints, memops against a running guest.
+HAS_THREADS = re.compile(r"test_(run|kvm_(run|step|break|watch|catch|fault|faultwalk|faultend|parked|states)|watch_memory|walklock|lock|soft_fault)$")
+# Of the whole program: several vCPUs, faults, watches. Killing it at every stage forty times is left to the group of scripts.
+THREADS_CLI = {"tests/cli/watch.py": [], "tests/cli/catching.py": [],
+               "tests/cli/faults.py": ["test_interrupted_while_parked", "test_two_vcpus_one_parked", "test_catch_that_lost_its_memory"]}
 # Memcheck does not follow a guest's writes through KVM, and finds nothing more in what drives it.
 RUNS_A_VM = re.compile(r"test_(kvm_|watch_memory|kview_live|demo_kvm|agree|soft_machine|slot_kernel)")
 
@@ -88,23 +95,30 @@ def count_status(out, status):
 
 
 def runnable(pattern):
-    return sorted(f for f in glob.glob(pattern) if os.path.isfile(f) and os.access(f, os.X_OK))
+    """What begins with #!. One that has lost its x bit would be left out for ever, and nobody would see it."""
+    found = sorted(f for f in glob.glob(pattern) if os.path.isfile(f) and open(f, "rb").read(2) == b"#!")
+    for f in found:
+        if not os.access(f, os.X_OK):
+            sys.exit(f"tests/run.py: {f} is not executable")
+    return found
 
 
 def unit_jobs(build, group, wrap=(), env=None):
     """What the source tree has a test for: a binary left over from an older tree is not run."""
     for source in sorted(glob.glob("tests/unit/test_*.c")):
         name = os.path.basename(source)[:-2]
-        if group == "valgrind" and RUNS_A_VM.match(name):
+        if (group == "valgrind" and RUNS_A_VM.match(name)) or (group == "tsan" and not HAS_THREADS.match(name)):
             continue
         label = name if group == "unit" else f"{group} {name}"
         yield Job(group, label, [*wrap, f"{build}/tests/{name}"], {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})}, count_tap)
 
 
-def script_jobs(build, group, patterns, env=None):
+def script_jobs(build, group, patterns, env=None, only=None):
+    """only: which tests of a script; all where it names none."""
     env = {"KVMSCOPE": os.path.abspath(f"{build}/kvmscope"), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
     for s in (s for pattern in patterns for s in runnable(pattern)):
-        yield Job(group, s if group == "scripts" else f"{group} {s}", [sys.executable, s], env, count_last_line)
+        name = s if group == "scripts" else f"{group} {s}"
+        yield Job(group, name, [sys.executable, s, *(only or {}).get(s, [])], env, count_last_line)
 
 
 def sanitized_build(args):
@@ -121,10 +135,23 @@ def sanitized_build(args):
     return Job("sanitize", "build with clang, ASan and UBSan", argv, {"MAKEFLAGS": "", "MAKEOVERRIDES": ""}, count_status, 1800, then)
 
 
+def tsan_build(args):
+    build = args.build + "-tsan"
+    made = [f"{build}/tests/{os.path.basename(s)[:-2]}" for s in sorted(glob.glob("tests/unit/test_*.c")) if HAS_THREADS.match(os.path.basename(s)[:-2])]
+    argv = ["make", "-s", f"O={build}", "CC=clang", "SANITIZE=thread", "CFLAGS=-O1 -gline-tables-only", f"{build}/kvmscope", *made]
+
+    def then():
+        return [*unit_jobs(build, "tsan", env=TSAN), *script_jobs(build, "tsan", THREADS_CLI, TSAN, THREADS_CLI)]
+
+    return Job("tsan", "build with clang and TSan", argv, {"MAKEFLAGS": "", "MAKEOVERRIDES": ""}, count_status, 1800, then)
+
+
 def jobs_of(args, group):
     """The long ones first, so that no core waits for the other at the end."""
     if group == "sanitize":
         yield sanitized_build(args)
+    elif group == "tsan":
+        yield tsan_build(args)
     elif group == "checks":
         for c in runnable("tests/checks/*.sh"):
             if not c.endswith("/deps.sh"):
@@ -148,7 +175,7 @@ def cannot(group):
     """Why the group cannot run on this host; None where it can."""
     if group == "valgrind" and not shutil.which("valgrind"):
         return "valgrind: it is not installed"
-    if group in ("valgrind", "sanitize") and not os.path.exists("/proc/self/maps"):
+    if group in ("valgrind", "sanitize", "tsan") and not os.path.exists("/proc/self/maps"):
         return f"{group}: no /proc, which it reads"
     return None
 

@@ -109,7 +109,7 @@ static void put_error(struct pool *p, struct value *d, const struct stop *s)
 
 static void put_stage(struct pool *p, struct value *d, const struct stop *s)
 {
-	v_put(p, d, "stage", v_str(p, s->stage));
+	v_put(p, d, "stage", v_str(p, stage_name(s->stage)));
 	v_put(p, d, "fault", v_int(s->fault));
 	if (s->gva)
 		v_put(p, d, "gva", v_hex(s->gva));

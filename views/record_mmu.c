@@ -189,7 +189,7 @@ struct value record_fault_stage(struct pool *p, const struct fault_stage *f)
 
 	v_put(p, &d, "n", v_int(f->n));
 	v_put(p, &d, "fault", v_int(f->fault));
-	v_put(p, &d, "stage", v_str(p, f->stage));
+	v_put(p, &d, "stage", v_str(p, stage_name(f->stage)));
 	v_put(p, &d, "gfn", f->gfn_known ? v_hex(f->gfn) : v_null());
 	v_put(p, &d, "level", f->level ? v_int(f->level) : v_null());
 	v_put(p, &d, "detail", v_str(p, f->detail));

@@ -26,7 +26,7 @@ void fault_log_next(struct fault_log *l)
 	l->stages = 0;
 }
 
-struct fault_stage *fault_log_add(struct fault_log *l, unsigned vcpu, const char *stage, bool live)
+struct fault_stage *fault_log_add(struct fault_log *l, unsigned vcpu, enum stage stage, bool live)
 {
 	struct fault_stage *s;
 

@@ -19,8 +19,8 @@ int fault_log_init(struct fault_log *l, struct err *e) MUST_USE;
 void fault_log_deinit(struct fault_log *l);
 /* The stages that follow belong to a new fault. */
 void fault_log_next(struct fault_log *l);
-/* Append a stage of the fault at hand; stage must be a constant. The result is valid until the next call, for its detail. */
-struct fault_stage *fault_log_add(struct fault_log *l, unsigned vcpu, const char *stage, bool live);
+/* Append a stage of the fault at hand. The result is valid until the next call, for its detail. */
+struct fault_stage *fault_log_add(struct fault_log *l, unsigned vcpu, enum stage stage, bool live);
 /* A copy of all; l may be NULL (nothing was caught yet). */
 int fault_log_list(const struct fault_log *l, struct fault_stage_list *out, struct err *e) MUST_USE;
 

@@ -158,7 +158,7 @@ struct mmio_info_list {
 /* One stage of a guest fault. */
 struct fault_stage {
 	unsigned n, fault;
-	const char *stage; /* walk, accessed, dirty, guest-fault, slot, page, shadow-page, spte, rmap, mmio-cache, … */
+	enum stage stage;
 	uint64_t gfn;
 	bool gfn_known;
 	unsigned level; /* 0 if it has none */

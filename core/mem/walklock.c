@@ -6,7 +6,7 @@
 
 void walk_lock_init(struct walk_lock *l)
 {
-	pthread_mutex_init(&l->mutex, NULL);
+	lock_init(&l->mutex, LOCK_WALK);
 	pthread_cond_init(&l->turn, NULL);
 	atomic_init(&l->next, 0);
 	atomic_init(&l->owner, 0);
@@ -16,7 +16,7 @@ void walk_lock_init(struct walk_lock *l)
 void walk_lock_deinit(struct walk_lock *l)
 {
 	pthread_cond_destroy(&l->turn);
-	pthread_mutex_destroy(&l->mutex);
+	lock_destroy(&l->mutex);
 }
 
 /* Another one in each thread. */
@@ -37,7 +37,7 @@ void walk_lock_take(struct walk_lock *l)
 	LOCK_SCOPE(&l->mutex);
 	unsigned ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
 	while (l->serving != ticket)
-		pthread_cond_wait(&l->turn, &l->mutex);
+		lock_wait(&l->turn, &l->mutex);
 	atomic_store_explicit(&l->owner, this_thread(), memory_order_relaxed);
 }
 

@@ -10,7 +10,6 @@
 #ifndef KVMSCOPE_CORE_MEM_WALKLOCK_H
 #define KVMSCOPE_CORE_MEM_WALKLOCK_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +17,7 @@
 #include "core/base/lock.h"
 
 struct walk_lock {
-	pthread_mutex_t mutex;
+	struct lock mutex;
 	pthread_cond_t turn;
 	atomic_uint next;	/* ticket of who comes next */
 	unsigned serving;	/* of who holds it; if it is next, nobody does */

@@ -22,7 +22,7 @@ int queue_init(struct run_queue *q, struct err *e)
 		util_closep(&q->fd);
 		return err_nomem(e, "create a VM");
 	}
-	pthread_mutex_init(&q->lock, NULL);
+	lock_init(&q->lock, LOCK_RUN_QUEUE);
 	pthread_cond_init(&q->room, NULL);
 	return 0;
 }
@@ -30,7 +30,7 @@ int queue_init(struct run_queue *q, struct err *e)
 void queue_deinit(struct run_queue *q)
 {
 	pthread_cond_destroy(&q->room);
-	pthread_mutex_destroy(&q->lock);
+	lock_destroy(&q->lock);
 	free(q->bytes);
 	util_closep(&q->fd);
 }
@@ -151,7 +151,7 @@ void run_call(struct run *r, void (*fn)(void *ctx), void *ctx)
 	q->call = (struct run_queue_call){fn, ctx};
 	queue_tell(q);
 	while (q->call.fn && !q->closed)
-		pthread_cond_wait(&q->room, &q->lock);
+		lock_wait(&q->room, &q->lock);
 	q->call.fn = NULL;
 }
 
@@ -183,6 +183,6 @@ void run_console(struct run *r, const char *bytes, size_t n)
 		if (r->ops->nudge)
 			r->ops->nudge(r->ctx);
 		if (n)
-			pthread_cond_wait(&q->room, &q->lock);
+			lock_wait(&q->room, &q->lock);
 	}
 }

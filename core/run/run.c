@@ -60,7 +60,7 @@ static bool await_go(struct run *r)
 {
 	LOCK_SCOPE(&r->queue.lock);
 	while (!r->go && !r->quit)
-		pthread_cond_wait(&r->wake, &r->queue.lock);
+		lock_wait(&r->wake, &r->queue.lock);
 	r->go = false;
 	return !r->quit;
 }
@@ -376,7 +376,7 @@ enum run_release run_park(struct run *r, const struct stop *stop)
 	r->park = PARK_POSTED;
 	queue_tell(q);
 	while (r->park != PARK_NONE)
-		pthread_cond_wait(&q->room, &q->lock);
+		lock_wait(&q->room, &q->lock);
 	return r->park_release;
 }
 

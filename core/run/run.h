@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/base/lock.h"
 #include "core/run/phase.h"
 #include "core/run/stop.h"
 
@@ -76,7 +77,7 @@ enum run_where { RUN_LENT, RUN_RUNNER };
 enum run_park_state { PARK_NONE, PARK_POSTED, PARK_TAKEN };
 
 struct run_queue {
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t room; /* a waiter's call was made, or bytes were taken */
 	int fd;		     /* eventfd: readable while there is something */
 	atomic_bool news;    /* something was put in since it was last emptied */

@@ -6,6 +6,7 @@
 #define KVMSCOPE_CORE_STOP_H
 
 #include "core/base/err.h"
+#include "core/run/stage.h"
 
 enum stop_reason {
 	STOP_NONE, /* has not run yet */
@@ -71,7 +72,7 @@ struct stop {
 	uint16_t port;
 	uint32_t count; /* PIO: of a string operation */
 	/* FAULT_STAGE */
-	const char *stage;
+	enum stage stage;
 	unsigned fault;
 	bool has_fault_gfn;
 	uint64_t fault_gfn; /* the page that the access comes to, where that is known already; gpa is the stage's own */

@@ -183,7 +183,7 @@ void soft_faults_rearm(struct soft_machine *m)
 static void zap_armed(struct soft_faults *f)
 {
 	struct soft_machine *m = f->m;
-	struct shadow_stage st = {.stage = "zap"};
+	struct shadow_stage st = {.stage = STAGE_ZAP};
 	uint64_t zapped = 0;
 
 	if (f->filter.all || f->filter.gva) {

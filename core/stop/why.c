@@ -173,7 +173,7 @@ static void why_fault_stage(struct why *w)
 	why_add(w, "vCPU %u stands still inside guest fault %u", s->vcpu, s->fault);
 	if (s->gva)
 		why_add(w, " on gva 0x%llx", (unsigned long long)s->gva);
-	why_add(w, ", stage %s", s->stage ? s->stage : "unknown");
+	why_add(w, ", stage %s", stage_name(s->stage));
 	if (w->d->m && !machine_fault_stages(w->d->m, &l, NULL)) {
 		const struct fault_stage *last = l.n ? &l.v[l.n - 1] : NULL;
 		if (last && last->gfn_known)

@@ -6,7 +6,7 @@
  * debugger's alias keeps it. The next access to it by KVM's fault handler (a table that the walk reads, then the page
  * itself) parks the vCPU's thread in the kernel until the debugger continues the page. Dropping zaps the sptes of the page
  * through the MMU notifier, which is why the access faults at all; a page that was continued is mapped again. So that each
- * fault is caught, not only the first of a page, faults are told by their walks where that can be (faultwalk.c).
+ * fault is caught, not only the first of a page, faults are told by their walks if that can be (faultwalk.c).
  *
  * While anything is armed, runs are made by the runner (core/run/run.h), so that the debugger's thread can wait for faults.
  * A parked vCPU holds its mutex and SRCU: no ioctl of it, of slots or of dirty logs may be made, they would wait for ever.
@@ -26,13 +26,14 @@
 
 #include "core/base/lock.h"
 #include "kvmback/kernel/kview.h"
+#include "kvmback/step/step.h"
 #include "kvmback/trace/trace.h"
 
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
 
 /* ---- what was seen */
 
-static struct fault_stage *note(struct kvm_faults *f, const char *stage, uint64_t gfn, bool known, unsigned level, bool live)
+static struct fault_stage *note(struct kvm_faults *f, enum stage stage, uint64_t gfn, bool known, unsigned level, bool live)
 {
 	struct fault_stage *s = fault_log_add(&f->log, f->who, stage, live);
 
@@ -51,7 +52,7 @@ static void new_fault(struct kvm_faults *f)
 unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
 {
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].thread && f->vm->vcpu[i].thread->tid == tid)
+		if (f->vm->vcpu[i].control && f->vm->vcpu[i].control->tid == tid)
 			return i;
 	return f->job.vcpu;
 }
@@ -60,7 +61,7 @@ unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
  * What else comes late (a prefetched spte, a device's answer) belongs to the fault before. */
 static bool of_no_fault(const struct trace_event *t)
 {
-	return !strcmp(t->stage, "zap") || !strcmp(t->stage, "sync") || !strcmp(t->stage, "unsync");
+	return t->stage == STAGE_ZAP || t->stage == STAGE_SYNC || t->stage == STAGE_UNSYNC;
 }
 
 /* The emulator's fetch of the instruction is part of the fault that it emulates, and so is its own walk to the address. */
@@ -88,7 +89,7 @@ static void on_trace(void *arg, const struct trace_event *t)
 	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);
 	s->fault = fault;
 	snprintf(s->detail, sizeof(s->detail), "%s", t->detail);
-	f->emulating = !strcmp(t->stage, "emulate") || (f->emulating && !t->ends);
+	f->emulating = t->stage == STAGE_EMULATE || (f->emulating && !t->ends);
 	if (t->ends)
 		f->in_fault = false;
 }
@@ -113,7 +114,7 @@ static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
 	return NULL;
 }
 
-/* The level at which gfn is a table of this vCPU's guest; 0 where it is none. Breadth first, at most TABLES_MAX tables. */
+/* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
 static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 {
 	const struct regs *r = &f->regs[f->who];
@@ -147,12 +148,13 @@ const char *kvm_faults_why(void)
 
 void faults_continue(struct kvm_faults *f, uint64_t hva)
 {
-	struct pages *p = f->vm->pages;
+	struct armed *p = f->vm->armed;
 
+	vcpu_continued(f->vm);
 	if (f->walk)
-		fault_walk_open(f->walk, hva);
+		fault_walk_continue(f->walk, hva);
 	else
-		uffd_continue(pages_uffd(p), hva, pages_protected(p, hva & ~PAGE_OFFSET_MASK));
+		uffd_continue(armed_uffd(p), hva, armed_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
 
 /* ---- registers */
@@ -208,7 +210,7 @@ static void tell_stage(struct kvm_faults *f)
 		new_fault(f);
 	f->fresh = false;
 	f->last_rip = rip;
-	struct fault_stage *st = note(f, level ? "walk" : "page", gfn, s, level, true);
+	struct fault_stage *st = note(f, level ? STAGE_WALK : STAGE_PAGE, gfn, s, level, true);
 	snprintf(st->detail, sizeof(st->detail),
 		 level ? "the walk reads the table at gpa %#llx" : "the host page behind gpa %#llx",
 		 (unsigned long long)(gpa & ~PAGE_OFFSET_MASK));
@@ -240,7 +242,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* Nobody stands still at the moment. Who is kicked may come to an armed page all the same, see leaves(). */
+/* Nobody stands still at the moment. Who is kicked may come to an armed page all the same, see is_leaving(). */
 static void end_turn(struct kvm_faults *f)
 {
 	uint64_t ticks;
@@ -248,7 +250,7 @@ static void end_turn(struct kvm_faults *f)
 	if (f->tick < 0 || read(f->tick, &ticks, sizeof(ticks)) != sizeof(ticks) || f->job.kind == RUN_STEP ||
 	    now_ns() - f->turn_ns < TURN_NS)
 		return;
-	run_end_turn(f->vm);
+	vcpu_end_turn(f->vm);
 	f->turn_ns = now_ns();
 }
 
@@ -264,7 +266,7 @@ static void tick_every(struct kvm_faults *f, uint64_t ns)
 /* Kicked, a vCPU does not stand still: waiting for its page it gives the fault up, and comes back to it when it runs again;
  * in a walk it asks again and again until it is given the table. So that one is told, should it concern us, and the page is
  * not: it is given, as KVM's emulator may need it to come out, and taken again when somebody runs. */
-static bool leaves(struct kvm_faults *f, unsigned who)
+static bool is_leaving(struct kvm_faults *f, unsigned who)
 {
 	return vcpu_kicked(&f->vm->vcpu[who]) && (run_asked(&f->vm->m.run) || !f->walk || !fault_walk_reads(f->walk, who));
 }
@@ -272,11 +274,11 @@ static bool leaves(struct kvm_faults *f, unsigned who)
 static void note_given(struct kvm_faults *f, uint64_t hva)
 {
 	LOCK_SCOPE(&f->lock);
-	if (f->n_given < ARRAY_LEN(f->given))
-		f->given[f->n_given++] = hva;
+	if (f->n_unarmed < ARRAY_LEN(f->unarmed))
+		f->unarmed[f->n_unarmed++] = hva;
 }
 
-static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
+static void continue_leaving(struct kvm_faults *f, unsigned who, uint64_t hva)
 {
 	bool page = !f->walk || !fault_walk_reads(f->walk, who);
 
@@ -288,22 +290,22 @@ static void give_leaver(struct kvm_faults *f, unsigned who, uint64_t hva)
 	faults_continue(f, hva);
 }
 
-static void take_given(struct kvm_faults *f)
+static void rearm_pages(struct kvm_faults *f)
 {
 	LOCK_SCOPE(&f->lock);
-	while (f->n_given)
-		(void)!madvise((void *)(uintptr_t)f->given[--f->n_given], PAGE_SIZE_4K, MADV_DONTNEED);
+	while (f->n_unarmed)
+		(void)!madvise((void *)(uintptr_t)f->unarmed[--f->n_unarmed], PAGE_SIZE_4K, MADV_DONTNEED);
 }
 
 /* ---- waiting */
 
 /* A fault that is not asked for goes on at once. */
-static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
+static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 {
 	unsigned who = faults_vcpu_of(f, at->tid);
 
 	if (f->walk && fault_walk_stale(f->walk, who, at->hva)) {
-		uffd_wake(pages_uffd(f->vm->pages), at->hva);
+		uffd_wake(armed_uffd(f->vm->armed), at->hva);
 		return false;
 	}
 	take_trace(f);
@@ -311,9 +313,9 @@ static bool concerns(struct kvm_faults *f, const struct uffd_fault *at)
 		fault_walk_pass(f->walk, who, at->hva);
 		return false;
 	}
-	if (!leaves(f, who))
+	if (!is_leaving(f, who))
 		return true;
-	give_leaver(f, who, at->hva);
+	continue_leaving(f, who, at->hva);
 	return false;
 }
 
@@ -340,12 +342,12 @@ bool kvm_park_look(void *ctx, struct stop *out)
 	struct kvm_faults *f = vm_of(ctx)->faults;
 	struct uffd_fault at;
 
-	while (pages_next(f->vm, &at)) {
+	while (armed_next_fault(f->vm, &at)) {
 		if (f->quiet) {
 			faults_continue(f, at.hva);
 			continue;
 		}
-		if (!concerns(f, &at))
+		if (!is_asked_for(f, &at))
 			continue;
 		park(f, at.hva, at.tid);
 		tell_stage(f);
@@ -398,7 +400,7 @@ void kvm_park_release(void *ctx, enum run_release how)
 		f->left_known = kvm_faults_regs(f->vm, f->who, &f->left_regs);
 		f->quiet = true;
 		/* The signal is taken once the pages that are still missing are there. */
-		vcpu_kick(&f->vm->vcpu[f->who]);
+		vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
 	}
 	tick_every(f, f->quiet ? 0 : TURN_NS);
 	let_go(f);
@@ -433,8 +435,8 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 	if (rc)
 		return rc;
 	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].thread->tid)
-			trace_thread(f->trace, f->vm->vcpu[i].thread->tid);
+		if (f->vm->vcpu[i].control->tid)
+			trace_thread(f->trace, f->vm->vcpu[i].control->tid);
 	f->job = *job;
 	f->who = job->vcpu;
 	f->quiet = job->quiet;
@@ -442,7 +444,7 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
 	f->turn_ns = now_ns();
 	tick_every(f, f->quiet ? 0 : TURN_NS);
-	pages_direct(f->vm->pages, true);
+	armed_direct(f->vm->armed, true);
 	return 0;
 }
 
@@ -456,7 +458,7 @@ void kvm_park_end(void *ctx, const struct stop *stop)
 	f->quiet = false;
 	take_trace(f);
 	f->in_fault = false;
-	pages_direct(f->vm->pages, false);
+	armed_direct(f->vm->armed, false);
 }
 
 /* With several vCPUs the clock of their turns is waited for as well. */
@@ -464,7 +466,7 @@ int kvm_park_fd(void *ctx)
 {
 	struct kvm_faults *f = vm_of(ctx)->faults;
 	struct epoll_event ev = {.events = EPOLLIN};
-	int fd = f && f->armed && f->vm->pages ? pages_uffd(f->vm->pages)->fd : -1;
+	int fd = f && f->armed && f->vm->armed ? armed_uffd(f->vm->armed)->fd : -1;
 
 	if (fd < 0 || f->epoll < 0)
 		return fd;
@@ -484,7 +486,7 @@ bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 		return false;
 	now = f->regs[vcpu];
 	now.old = REGS_OLD_ALL;
-	/* Where there is no SMM in KVM it is the debugger's own doing. */
+	/* If there is no SMM in KVM it is the debugger's own doing. */
 	if (!vm->host->x86_smm)
 		now.old &= ~(1ull << REGS_OLD_SMM);
 	*out = now;
@@ -534,7 +536,7 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 		return rc;
 	}
 	f->vm = vm;
-	pthread_mutex_init(&f->lock, NULL);
+	lock_init(&f->lock, LOCK_UNARMED);
 	rc = open_clock(f, e);
 	if (rc) {
 		fault_log_deinit(&f->log);
@@ -551,10 +553,10 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 /* Closing the descriptor ends every registration and lets every waiter go. */
 static void disarm(struct kvm_faults *f)
 {
-	if (f->armed && f->vm->pages)
-		pages_close(f->vm->pages);
+	if (f->armed && f->vm->armed)
+		armed_close(f->vm->armed);
 	f->armed = false;
-	f->n_given = 0;
+	f->n_unarmed = 0;
 	fault_walk_destroy(f->walk);
 	f->walk = NULL;
 }
@@ -577,9 +579,9 @@ void kvm_faults_enter(struct kvcpu *v)
 
 	if (!f || !f->armed)
 		return;
-	take_given(f);
+	rearm_pages(f);
 	if (f->walk)
-		fault_walk_again(f->walk, v);
+		fault_walk_rearm(f->walk, v);
 }
 
 int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
@@ -596,7 +598,7 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 	if (!filter)
 		return 0;
 	vm->faults->filter = *filter;
-	rc = pages_get(vm, "catch fault", &(struct pages *){NULL}, e);
+	rc = armed_get(vm, "catch fault", &(struct armed *){NULL}, e);
 	vm->faults->armed = !rc;
 	if (!rc)
 		rc = faults_arm(vm->faults, e);
@@ -604,8 +606,8 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 		disarm(vm->faults);
 		return rc;
 	}
-	struct fault_stage *s =
-	    note(vm->faults, "zap", filter->gva || filter->all ? 0 : filter->first, !filter->gva && !filter->all, 0, false);
+	struct fault_stage *s = note(vm->faults, STAGE_ZAP, filter->gva || filter->all ? 0 : filter->first,
+				     !filter->gva && !filter->all, 0, false);
 	snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");
 	return 0;
 }
@@ -621,7 +623,7 @@ void kvm_faults_destroy(struct kvm_vm *vm)
 	util_closep(&f->tick);
 	util_closep(&f->epoll);
 	fault_log_deinit(&f->log);
-	pthread_mutex_destroy(&f->lock);
+	lock_destroy(&f->lock);
 	free(f);
 	vm->faults = NULL;
 }

@@ -10,7 +10,7 @@
 
 int kvm_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
-/* NULL where userfaultfd can do it here; else why not. */
+/* NULL if userfaultfd can do it here; else why not. */
 const char *kvm_faults_why(void);
 
 /* struct run_ops' (core/run/run.h); ctx is the struct machine. */

@@ -5,10 +5,11 @@
 #ifndef KVMSCOPE_KVMBACK_FAULT_IMPL_H
 #define KVMSCOPE_KVMBACK_FAULT_IMPL_H
 
+#include "core/base/lock.h"
 #include "core/machine/fault_log.h"
 #include "kvmback/fault/fault.h"
 #include "kvmback/fault/faultwalk.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 
 struct kvm_faults {
 	struct kvm_vm *vm;
@@ -33,11 +34,11 @@ struct kvm_faults {
 	bool emulating;
 	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
 	struct trace *trace;
-	struct fault_walk *walk; /* NULL where faults are not told by their walks here */
+	struct fault_walk *walk; /* NULL if faults are not told by their walks here */
 	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
-	pthread_mutex_t lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
-	uint64_t given[KVM_MAX_VCPUS_HERE];
-	size_t n_given;
+	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
+	uint64_t unarmed[KVM_MAX_VCPUS_HERE];
+	size_t n_unarmed;
 	struct fault_log log;
 };
 

@@ -17,8 +17,8 @@ int kvm_faults_arm(struct kvm_vm *vm, struct slot *s, uint64_t first, uint64_t l
 
 	for (uint64_t at = off; at < off + len; at += PAGE_SIZE_4K)
 		sum = (uint8_t)(sum + s->alias[at]);
-	unsigned protect = pages_armed(vm->pages) ? UFFD_PROTECT : 0;
-	int rc = uffd_register(pages_uffd(vm->pages), s->hva + off, len, UFFD_MINOR | protect);
+	unsigned protect = armed_any(vm->armed) ? UFFD_PROTECT : 0;
+	int rc = uffd_register(armed_uffd(vm->armed), s->hva + off, len, UFFD_MINOR | protect);
 	if (rc)
 		return err_errno(e, -rc, "catch fault" WHY "userfaultfd does not take slot %u" TRY "a slot of plain memory",
 				 s->id);

@@ -12,8 +12,9 @@
 #include <sys/mman.h>
 
 #include "kvmback/fault/fault.h"
+#include "kvmback/fault/walker.h"
 #include "kvmback/kernel/kview.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/armed.h"
 #include "kvmback/trace/rootwake.h"
 
 #define ROOTS_MAX 4096
@@ -29,34 +30,15 @@ struct root {
 	bool open; /* continued, and not armed again yet */
 };
 
-/* What a vCPU's tracepoints have told of its walk. */
-struct walker {
-	uint64_t root;	 /* gpa of the table that CR3 names */
-	unsigned levels; /* 0: no tables that are followed */
-	bool known, in_range;
-	bool wanted; /* the filter asks for this address's faults */
-	uint64_t gva;
-	unsigned level;	     /* of the table that is read next; 0: the walk is over */
-	uint64_t error;	     /* the access, by the bits of a page fault's error code */
-	uint64_t rights, nx; /* of the entries so far: all of them, any of them */
-	bool faulting;	     /* KVM has told of a page fault, whose walk comes next */
-	bool emulated;	     /* a walk of KVM's emulator: no fault, no shadow page is looked at behind it */
-	bool halfway;	     /* the root has been armed again inside this walk */
-	bool ended;	     /* KVM has told what came of the fault */
-	bool told;	/* one of its stages was live: should it begin again before it has ended, it is the same fault */
-	bool again;	/* and it has */
-	uint64_t given; /* the page that was continued last */
-	bool last;	/* nothing that is armed follows the stage at hand */
-};
-
 struct fault_walk {
 	struct kvm_vm *vm;
 	struct fault_filter filter;
-	atomic_bool tables; /* roots are armed */
-	pthread_mutex_t lock;
+	atomic_bool tables;	/* roots are armed */
+	struct lock roots_lock; /* of the list: vCPUs' threads arm what the debugger's has opened */
 	struct root root[ROOTS_MAX];
 	size_t n;
 	atomic_bool any_open;
+	struct lock walkers_lock; /* a message may be answered when its vCPU has come out already, and goes in again */
 	struct walker walker[KVM_MAX_VCPUS_HERE];
 };
 
@@ -96,7 +78,8 @@ int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fa
 	g->vm = vm;
 	g->filter = *f;
 	atomic_store(&g->tables, f->gva || f->all);
-	pthread_mutex_init(&g->lock, NULL);
+	lock_init(&g->roots_lock, LOCK_ROOTS);
+	lock_init(&g->walkers_lock, LOCK_WALKERS);
 	*out = g;
 	return 0;
 }
@@ -106,7 +89,8 @@ void fault_walk_destroy(struct fault_walk *g)
 	if (!g)
 		return;
 	(void)!rootwake_set(g->vm, ROOTWAKE_FAULTS, false, NULL);
-	pthread_mutex_destroy(&g->lock);
+	lock_destroy(&g->roots_lock);
+	lock_destroy(&g->walkers_lock);
 	free(g);
 }
 
@@ -130,7 +114,7 @@ static bool is_leaf(uint64_t entry, unsigned level)
 	return level == 1 || (level <= 3 && entry & PTE_PS);
 }
 
-/* Memory of a slot that can be armed; NULL where there is none. */
+/* Memory of a slot that can be armed; NULL if there is none. */
 static struct slot *armable(const struct fault_walk *g, uint64_t gpa)
 {
 	struct slot *s = slot_lookup(&g->vm->m.slots, gpa, false, NULL);
@@ -156,7 +140,7 @@ static bool in_filter(const struct fault_walk *g, uint64_t x)
 	return x >= g->filter.first && x <= g->filter.last;
 }
 
-/* Where the walk of gva goes from this table; false where it ends there. */
+/* Where the walk of gva goes from this table; false if it ends there. */
 static bool follow(const struct fault_walk *g, uint64_t table, unsigned level, uint64_t gva, uint64_t *entry, uint64_t *to)
 {
 	const uint64_t *t = table_at(g, table);
@@ -168,7 +152,7 @@ static bool follow(const struct fault_walk *g, uint64_t table, unsigned level, u
 }
 
 /* By gfn: the page that the walk of gva comes to, or a table that it reads. */
-static bool leads_to(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+static bool walk_meets_filter(const struct fault_walk *g, const struct walker *w, uint64_t gva)
 {
 	uint64_t at = w->root, entry, next;
 
@@ -200,9 +184,9 @@ static unsigned level_at(const struct fault_walk *g, const struct walker *w, uin
 	return found;
 }
 
-static bool concerned(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+static bool asks_for(const struct fault_walk *g, const struct walker *w, uint64_t gva)
 {
-	return g->filter.all || (g->filter.gva ? in_filter(g, gva) : leads_to(g, w, gva));
+	return g->filter.all || (g->filter.gva ? in_filter(g, gva) : walk_meets_filter(g, w, gva));
 }
 
 /* ---- the list of roots */
@@ -215,12 +199,14 @@ static struct root *find_root(struct fault_walk *g, uint64_t hva)
 	return NULL;
 }
 
-/* Where there is no room all that is known goes: a root comes back when it is loaded. */
+/* If there is no room all that is known goes: a root comes back when it is loaded. */
 static bool note_root(struct fault_walk *g, uint64_t hva)
 {
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	struct root *r = find_root(g, hva);
 	bool known = r && !r->open;
+
+	lock_assert_held(&g->roots_lock);
 
 	if (!r && g->n == ROOTS_MAX)
 		g->n = 0;
@@ -234,8 +220,8 @@ static int arm(struct fault_walk *g, struct slot *s, uint64_t gpa, struct err *e
 {
 	gpa &= ~PAGE_OFFSET_MASK;
 	for (unsigned i = 0; i < g->vm->m.vcpus; i++)
-		if (g->walker[i].given == s->hva + (gpa - s->gpa))
-			g->walker[i].given = 0;
+		if (g->walker[i].continued == s->hva + (gpa - s->gpa))
+			g->walker[i].continued = 0;
 	return kvm_faults_arm(g->vm, s, gpa, gpa + PAGE_OFFSET_MASK, e);
 }
 
@@ -250,11 +236,11 @@ static int add_root(struct fault_walk *g, uint64_t gpa, struct err *e)
 	return known ? 0 : arm(g, s, gpa, e);
 }
 
-static void arm_opened(struct fault_walk *g)
+static void rearm_roots(struct fault_walk *g)
 {
 	if (!atomic_load(&g->any_open))
 		return;
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	atomic_store(&g->any_open, false);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->root[i].open) {
@@ -265,14 +251,15 @@ static void arm_opened(struct fault_walk *g)
 
 /* ---- arming */
 
-static void open_all(struct fault_walk *g)
+static void mark_all_open(struct fault_walk *g)
 {
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	for (size_t i = 0; i < g->n; i++)
 		g->root[i].open = true;
 	atomic_store(&g->any_open, g->n > 0);
 }
 
+/* With the walkers' lock, as everything that looks at one. */
 static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
 		     struct err *e)
 {
@@ -281,14 +268,12 @@ static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint6
 
 	if (levels == w->levels && (!levels || (cr3 & ENTRY_FRAME) == w->root))
 		return 0;
-	w->levels = levels;
-	w->root = cr3 & ENTRY_FRAME;
-	w->known = false;
+	walker_tables(w, cr3 & ENTRY_FRAME, levels);
 	return levels && atomic_load(&g->tables) ? add_root(g, w->root, e) : 0;
 }
 
 /* Those that KVM keeps for coming back to, without a look-up. */
-static int arm_kept_roots(struct fault_walk *g, struct err *e)
+static int arm_cached_roots(struct fault_walk *g, struct err *e)
 {
 	struct root_list l = {0};
 	struct kview *k;
@@ -305,7 +290,7 @@ static int arm_kept_roots(struct fault_walk *g, struct err *e)
 
 static int arm_roots(struct fault_walk *g, struct err *e)
 {
-	int rc = arm_kept_roots(g, e);
+	int rc = arm_cached_roots(g, e);
 
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++)
 		if (g->walker[i].levels)
@@ -313,7 +298,7 @@ static int arm_roots(struct fault_walk *g, struct err *e)
 	return rc;
 }
 
-/* A write to READONLY memory leaves for user space before it comes to the page: its walk alone tells of it. */
+/* A write to READONLY memory is_leaving for user space before it comes to the page: its walk alone tells of it. */
 static bool has_readonly(const struct kvm_vm *vm, const struct fault_filter *f)
 {
 	for (size_t i = 0; i < vm->m.slots.n; i++) {
@@ -328,16 +313,17 @@ static bool has_readonly(const struct kvm_vm *vm, const struct fault_filter *f)
 
 int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *e)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	int rc = 0;
 
 	/* What was given up in another run is told anew; and a page that one of the debugger's own calls came to between the
 	 * runs was simply given. */
 	if (has_readonly(g->vm, &g->filter))
 		atomic_store(&g->tables, true);
-	open_all(g);
-	arm_opened(g);
+	mark_all_open(g);
+	rearm_roots(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
-		g->walker[i].told = false;
+		g->walker[i].told = WALK_UNTOLD;
 		rc = take_root(g, &g->walker[i], regs[i].cr0, regs[i].cr3, regs[i].cr4, regs[i].efer, e);
 	}
 	return rc || !atomic_load(&g->tables) ? rc : arm_roots(g, e);
@@ -374,7 +360,7 @@ static bool refused(const struct walker *w, uint64_t entry)
 					 (w->error & PFERR_FETCH && (w->nx | entry) & PTE_NX));
 }
 
-/* What the walk comes to behind this table is armed: the next table or, where page, the page at its end. False where that is
+/* What the walk comes to behind this table is armed: the next table or, if page, the page at its end. False if that is
  * nothing. A table that maps itself is read again without waiting. */
 static bool arm_next(struct fault_walk *g, uint64_t table, unsigned level, const struct walker *w, bool page)
 {
@@ -393,59 +379,62 @@ static bool arm_next(struct fault_walk *g, uint64_t table, unsigned level, const
 
 /* ---- opening */
 
-void fault_walk_open(struct fault_walk *g, uint64_t hva)
+void fault_walk_continue(struct fault_walk *g, uint64_t hva)
 {
-	struct pages *p = g->vm->pages;
+	struct armed *p = g->vm->armed;
 	struct root *r;
 
 	hva &= ~PAGE_OFFSET_MASK;
-	LOCK_SCOPE(&g->lock);
+	LOCK_SCOPE(&g->roots_lock);
 	r = find_root(g, hva);
 	if (r) {
 		r->open = true;
 		atomic_store(&g->any_open, true);
 	}
-	uffd_continue(pages_uffd(p), hva, pages_protected(p, hva));
+	vcpu_continued(g->vm);
+	uffd_continue(armed_uffd(p), hva, armed_protected(p, hva));
 }
 
 /* Out of KVM_RUN behind the fault, for the root to be armed again. Sent before the page is continued: behind that the vCPU
  * might be in its next fault already. A walk waits for its page all the same; a fault that waits for the page itself is
  * given up, and comes back. */
-static void come_out(struct fault_walk *g, unsigned vcpu)
+static void fetch_to_rearm(struct fault_walk *g, unsigned vcpu)
 {
-	pthread_kill(g->vm->vcpu[vcpu].thread->thread, KICK_SIGNAL);
+	vcpu_kick(&g->vm->vcpu[vcpu], KICK_ROOT_OPEN);
 }
 
 /* With a signal pending a thread waits for its page by asking again and again: what it asked last may come behind the
  * answer. */
-bool fault_walk_stale(const struct fault_walk *g, unsigned vcpu, uint64_t hva)
+bool fault_walk_stale(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
-	return g->walker[vcpu].given == hva;
+	LOCK_SCOPE(&g->walkers_lock);
+	return g->walker[vcpu].continued == hva;
 }
 
 /* The walk has read its root and waits for a table behind it. A fault reads all of its entries once more when it makes the
  * spte, and would begin again for ever, were one of them missing then; the emulator does not. */
-static void arm_halfway(struct fault_walk *g, struct walker *w)
+static void rearm_in_walk(struct fault_walk *g, struct walker *w)
 {
-	if (!w->emulated)
+	if (w->by == WALK_BY_FAULT)
 		return;
-	w->halfway = true;
-	arm_opened(g);
+	w->by = WALK_BY_EMULATOR_REARMED;
+	rearm_roots(g);
 }
 
 void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 	struct slot *s = slot_of(g, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
-	unsigned level = s && w->known ? level_at(g, w, gpa) : 0;
+	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
 	if (level && level < w->levels)
-		arm_halfway(g, w);
-	else if (level && !(w->emulated && arm_next(g, gpa, level, w, false)))
-		come_out(g, vcpu);
-	w->given = hva;
-	fault_walk_open(g, hva);
+		rearm_in_walk(g, w);
+	else if (level && !(w->by != WALK_BY_FAULT && arm_next(g, gpa, level, w, false)))
+		fetch_to_rearm(g, vcpu);
+	w->continued = hva;
+	fault_walk_continue(g, hva);
 }
 
 /* A page that the filter names is about to be given: from now on its faults are told by their walks. */
@@ -457,76 +446,69 @@ static void begin_tables(struct fault_walk *g)
 
 void fault_walk_end_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
 	begin_tables(g);
-	if (w->last)
-		come_out(g, vcpu);
-	w->given = hva;
+	if (w->last_armed)
+		fetch_to_rearm(g, vcpu);
+	w->continued = hva;
 }
 
-void fault_walk_again(struct fault_walk *g, struct kvcpu *v)
+void fault_walk_rearm(struct fault_walk *g, struct kvcpu *v)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct walker *w = &g->walker[v->index];
 
-	w->given = 0;
+	w->continued = 0;
 	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
 		(void)!take_root(g, w, s->cr0, s->cr3, s->cr4, s->efer, NULL);
-	arm_opened(g);
+	rearm_roots(g);
 }
 
 /* ---- whose fault it is */
 
 static bool ends_fault(const struct trace_event *t)
 {
-	static const char *const names[] = {"spte", "fast-fault", "guest-fault", "emulate", "mmio", "mmio-cache"};
+	switch (t->stage) {
+	case STAGE_SPTE:
+	case STAGE_FAST_FAULT:
+	case STAGE_GUEST_FAULT:
+	case STAGE_EMULATE:
+	case STAGE_MMIO:
+	case STAGE_MMIO_CACHE:
+		return true;
+	default:
+		return false;
+	}
+}
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcmp(t->stage, names[i]))
-			return true;
-	return false;
+/* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
+static bool is_told(const struct walker *w, const struct trace_event *t)
+{
+	return walker_known(w) && w->asked != WALK_UNASKED && !t->interrupted &&
+	       (w->told != WALK_TOLD_AGAIN || ends_fault(t) || t->stage == STAGE_PAGE);
 }
 
 bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
 	if (t->gva_known && w->levels) {
-		/* The emulator's fetch is part of the fault that it emulates. */
-		bool part = w->known && w->in_range && t->fetch;
-		bool same = w->known && w->gva == t->gva && w->error == t->error;
+		walker_begins(w, t, asks_for(g, w, t->gva));
+		return w->asked != WALK_UNASKED && w->told != WALK_TOLD_AGAIN;
+	}
+	bool told = is_told(w, t);
 
-		/* Should it have been a fault after all, it has begun again. */
-		w->emulated = !(t->error & PFERR_USER) && !w->faulting && !(same && w->halfway);
-		w->halfway = w->faulting = false;
-		w->known = true;
-		w->gva = t->gva;
-		w->level = w->levels;
-		w->error = t->error;
-		w->rights = ~0ull;
-		w->nx = 0;
-		w->wanted = concerned(g, w, t->gva);
-		w->in_range = part || w->wanted;
-		w->again = w->told && !w->ended && same;
-		w->told = w->again;
-		w->ended = false;
-		return w->in_range && !w->again;
-	}
-	/* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
-	bool told = w->known && w->in_range && !t->interrupted && (!w->again || ends_fault(t) || !strcmp(t->stage, "page"));
-	if (t->element && t->level) {
-		w->level = is_leaf(t->pte, t->level) || !(t->pte & PTE_P) ? 0 : t->level - 1;
-		w->rights &= t->pte;
-		w->nx |= t->pte;
-	}
-	if (!strcmp(t->stage, "fault"))
-		w->faulting = true;
-	if (ends_fault(t)) {
-		w->ended = true;
-		w->again = false;
-	}
-	return told || !w->known;
+	if (t->element && t->level)
+		walker_reads(w, t);
+	if (t->stage == STAGE_FAULT)
+		w->fault_told = true;
+	if (ends_fault(t))
+		walker_ends(w);
+	return told || !walker_known(w);
 }
 
 /* A page that is asked for by its number is told whoever it is that comes to it. */
@@ -543,42 +525,47 @@ static void see_root(struct fault_walk *g, struct walker *w, uint64_t hva)
 	const struct slot *s = slot_of(g, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : w->root;
 
-	if (!w->known || w->level != w->levels || gpa == w->root)
+	if (w->place != WALK_AT_ROOT || gpa == w->root)
 		return;
 	w->root = gpa;
-	w->wanted = concerned(g, w, w->gva);
-	w->in_range |= w->wanted;
+	if (asks_for(g, w, w->gva))
+		w->asked = WALK_ASKED;
+	else if (w->asked == WALK_ASKED)
+		w->asked = WALK_PART;
 }
 
 bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
 	see_root(g, w, hva);
 
-	return !w->known || (!w->again && (w->wanted || names_page(g, hva)));
+	return !walker_known(w) || (w->told != WALK_TOLD_AGAIN && (w->asked == WALK_ASKED || names_page(g, hva)));
 }
 
-bool fault_walk_reads(const struct fault_walk *g, unsigned vcpu)
+bool fault_walk_reads(struct fault_walk *g, unsigned vcpu)
 {
-	return g->walker[vcpu].known && g->walker[vcpu].level;
+	LOCK_SCOPE(&g->walkers_lock);
+	return walker_in_tables(&g->walker[vcpu]);
 }
 
 unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uint64_t *gva)
 {
+	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 	struct slot *s = slot_of(g, hva);
 
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
-	unsigned level = s && w->known ? level_at(g, w, gpa) : 0;
+	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
-	*gva = w->known ? w->gva : 0;
-	w->given = 0;
-	w->last = !level || !arm_next(g, gpa, level, w, true);
-	w->told = w->known;
+	*gva = walker_known(w) ? w->gva : 0;
+	w->continued = 0;
+	w->last_armed = !level || !arm_next(g, gpa, level, w, true);
+	walker_stage(w);
 	if (level && level < w->levels) {
-		arm_halfway(g, w);
-		w->last &= !w->halfway;
+		rearm_in_walk(g, w);
+		w->last_armed &= w->by != WALK_BY_EMULATOR_REARMED;
 	}
 	return level;
 }

@@ -13,7 +13,7 @@
 /* Fill s->backing, hva, alias, and for a file fd, fd_offset, file_backed. Errors in words: no such file, too short, no
  * address space, no memory for KVM's own tables. s is untouched on failure. */
 int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e) MUST_USE;
-void backing_free(struct slot *s); /* nothing where there is none */
+void backing_free(struct slot *s); /* nothing if there is none */
 
 /* mem.c: append one line where there is room; steps may be NULL. */
 void slot_step_add(struct slot_steps *steps, const char *fmt, ...) PRINTF_LIKE(2, 3);

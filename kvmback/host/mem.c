@@ -4,8 +4,6 @@
  * what it cached. One slot of the table is up to two regions of KVM: id in space 0 (seen outside SMM) and id | 1 << 16 in
  * space 1 (seen inside). On a host with one space only the slots of the current view are set, and kvm_slots_view() swaps.
  */
-#include "kvmback/fault/fault.h"
-#include "kvmback/watch/pages.h"
 #include "kvmback/host/backing.h"
 #include "kvmback/kernel/kview.h"
 
@@ -193,12 +191,11 @@ static int dirty_while_parked(struct kvm_vm *vm, struct slot *s, struct err *e)
 int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
-	unsigned parked;
 	int rc;
 
 	if (!(s->flags & SLOT_LOG_DIRTY))
 		return 0;
-	if (machine_parked(m, &parked))
+	if (kvm_is_parked(vm))
 		return dirty_while_parked(vm, s, e);
 	rc = slot_log_start(s, e);
 	for (unsigned as = 0; !rc && as < 2; as++)
@@ -281,7 +278,7 @@ int kvm_slot_change(struct machine *m, struct slot *s, const struct slot_change 
 
 void kvm_slot_release(struct machine *m, struct slot *s)
 {
-	pages_forget(kvm_of(m));
+	(void)m;
 	backing_free(s);
 }
 
@@ -320,7 +317,7 @@ static bool any_table_in(struct kview *k, uint64_t first, uint64_t last)
 	return hit;
 }
 
-/* Does KVM hold something that it made from these bytes? Where that cannot be known, yes. With TDP it is the processor's TLB
+/* Does KVM hold something that it made from these bytes? If that cannot be known, yes. With TDP it is the processor's TLB
  * that may, and nobody can look there. */
 static bool cached_from(struct kvm_vm *vm, uint64_t gpa, uint64_t len)
 {

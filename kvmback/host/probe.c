@@ -5,8 +5,9 @@
  * and what is between. The probe runs in a thread of its own, so that an instruction that never comes back from KVM_RUN is a
  * "does not work" after a while and not a hang. A few milliseconds, at the first run or `info kvm` of the process.
  */
-#include "kvmback/vcpu/run.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/kick.h"
+#include "kvmback/host/uffd.h"
+#include "kvmback/kvm.h"
 
 #include "core/base/lock.h"
 
@@ -148,7 +149,7 @@ static bool debug_control(struct scratch *s, uint32_t control, uint64_t dr0, uin
 	return !ioctl(s->fd, KVM_SET_GUEST_DEBUG, &d);
 }
 
-/* Run to an exit: its reason, or -1 where KVM_RUN failed or was kicked out. */
+/* Run to an exit: its reason, or -1 if KVM_RUN failed or was kicked out. */
 static int go(struct scratch *s)
 {
 	return ioctl(s->fd, KVM_RUN, 0) < 0 ? -1 : (int)s->run->exit_reason;
@@ -267,7 +268,7 @@ static void probe_all(struct scratch *s)
 {
 	struct strategy *st = s->st;
 
-	/* The variable is for tests: it has the trap page used where it is not needed. */
+	/* The variable is for tests: it has the trap page used though it is not needed. */
 	st->shutdown_keeps_state = probe_shutdown(s) && !getenv("KVMSCOPE_TRAP_PAGE");
 	for (int mode = 0; mode < RUN_MODES; mode++)
 		for (unsigned cpl = 0; cpl <= (mode == RUN_REAL ? 0 : 3); cpl += 3) {
@@ -286,7 +287,7 @@ static void probe_all(struct scratch *s)
 
 static void *probe_thread(void *arg)
 {
-	run_kick_unblock();
+	kick_unblock();
 	probe_all(arg);
 	return NULL;
 }
@@ -301,7 +302,7 @@ static int probe(struct strategy *st, struct err *e)
 
 	if (rc)
 		return rc;
-	run_kick_init();
+	kick_init();
 	rc = scratch_open(&s, host, e);
 	if (!rc && pthread_create(&thread, NULL, probe_thread, &s))
 		rc = err_set(e, -EAGAIN, "probe debug facilities" WHY "no thread can be made" TRY "fewer processes");
@@ -321,7 +322,7 @@ static int probe(struct strategy *st, struct err *e)
 
 int kvm_strategy_get(const struct strategy **out, struct err *e)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct lock lock = LOCK_INIT(LOCK_STRATEGY);
 	static struct strategy found;
 	static bool done;
 

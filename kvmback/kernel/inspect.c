@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The kvm backend's inspection operations, on the kernel's own structures (kernel/kview.h). The view is opened when it is
- * first asked for; where it cannot be, the reason is kept and given each time, at no cost.
+ * first asked for; if it cannot be, the reason is kept and given each time, at no cost.
  */
 #include <errno.h>
 #include <string.h>

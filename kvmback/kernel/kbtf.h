@@ -19,7 +19,7 @@ struct kbtf;
 struct kfield {
 	int32_t off;		 /* bytes from the start of the struct; -1: there is no such member */
 	uint32_t size;		 /* bytes of the member; of the storage unit for a bitfield */
-	uint32_t count;		 /* elements, all dimensions; 1 where it is no array, 0 for a flexible one */
+	uint32_t count;		 /* elements, all dimensions; 1 if it is no array, 0 for a flexible one */
 	uint32_t elem;		 /* bytes of one element */
 	uint8_t bit, bits;	 /* bitfield: first bit counted from off, and width; else 0 */
 	bool pointer, composite; /* what one element is; neither: a number */
@@ -32,7 +32,7 @@ int kbtf_open(const void *base, size_t base_len, const void *split, size_t split
 	      struct kbtf **out, struct err *e) MUST_USE;
 void kbtf_close(struct kbtf *b);
 
-/* Size of a wanted struct or union, 0 where there is none. */
+/* Size of a wanted struct or union, 0 if there is none. */
 uint32_t kbtf_size(const struct kbtf *b, const char *name);
 /* A member: path is "a.b.c", each but the last a struct or union (an array's first element). False: no such struct or
  * member; then out->off is -1. */

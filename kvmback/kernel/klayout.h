@@ -153,7 +153,7 @@ struct klayout {
 	KLAYOUT_FIELDS(KLAYOUT_MEMBER)
 	KLAYOUT_VENDOR_FIELDS(KLAYOUT_MEMBER)
 #undef KLAYOUT_MEMBER
-	int8_t avail[KAVAIL_COUNT]; /* enum kvm_reg's number, -1 where it has none */
+	int8_t avail[KAVAIL_COUNT]; /* enum kvm_reg's number, -1 if it has none */
 	uint32_t rb_size, slot_size, sp_size, desc_size, root_info_size, mmu_size;
 	enum kslots_how slots;
 	enum kdesc_how desc;
@@ -176,7 +176,7 @@ void klayout_fill_vendor(const struct kbtf *b, struct klayout *l);
  * call; the answer, or the error, is kept for the process. The vendor's fields also come from its own module. */
 int klayout_get(const struct klayout **out, struct err *e) MUST_USE;
 
-/* A number at a field of a struct whose bytes are at p: 1, 2, 4 or 8 bytes, or a bitfield. 0 where there is no field. */
+/* A number at a field of a struct whose bytes are at p: 1, 2, 4 or 8 bytes, or a bitfield. 0 if there is no field. */
 uint64_t klayout_num(const struct kfield *f, const void *p);
 
 #endif

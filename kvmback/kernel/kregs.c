@@ -106,7 +106,7 @@ static void take_words(const struct words *w, struct regs *r)
 	}
 }
 
-/* CR0 or CR4: the guest's own bits are in memory only where regs_avail says so. */
+/* CR0 or CR4: the guest's own bits are in memory only if regs_avail says so. */
 static void read_owned(struct kview *k, uint64_t at, const struct kfield *f, const struct kfield *owned, bool avail,
 		       uint64_t *to, unsigned bit, struct regs *r)
 {

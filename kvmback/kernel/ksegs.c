@@ -3,7 +3,7 @@
  * rflags, segments and descriptor tables of a vCPU that stands in the kernel, which each vendor keeps elsewhere:
  *
  * - PVM in struct vcpu_pvm, all of them;
- * - SVM in the VMCB, where each exit saves them; FS, GS, TR and LDTR by VMSAVE, always to vmcb01, where there are two
+ * - SVM in the VMCB, where each exit saves them; FS, GS, TR and LDTR by VMSAVE, always to vmcb01, if there are two
  *   (AMD APM vol. 2 appendix B);
  * - VMX in the VMCS, which nobody else can read. struct vcpu_vmx has rflags and parts of segments that KVM has read since
  *   the exit, one bit each (Intel SDM vol. 3C, 24.4.1 for the format of access rights). The descriptor tables are not there.

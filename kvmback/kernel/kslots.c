@@ -271,7 +271,7 @@ int kview_slots(struct kview *k, struct slot_info_list *out, struct err *e)
 	return 0;
 }
 
-/* An address space has two sets that take turns: where both are known, which one is active and its generation are one
+/* An address space has two sets that take turns: if both are known, which one is active and its generation are one
  * read. */
 static bool generation_at_once(struct kview *k, unsigned as, uint64_t *out)
 {

@@ -46,7 +46,7 @@ int kview_rip(struct kview *k, unsigned vcpu, uint64_t *rip, struct err *e) MUST
 int kview_gprs(struct kview *k, unsigned vcpu, uint64_t gpr[16], uint64_t *rip) MUST_USE;
 /* The kernel's dirty bitmap of a slot as it is (no log ioctl): n words of 64 pages. */
 int kview_dirty(struct kview *k, uint32_t slot, unsigned as, uint64_t *bits, size_t n, struct err *e) MUST_USE;
-/* True where gfn is shadowed as a guest table now (some non-direct shadow page has it). */
+/* True if gfn is shadowed as a guest table now (some non-direct shadow page has it). */
 int kview_is_table(struct kview *k, uint64_t gfn, bool *out, struct err *e) MUST_USE;
 /* Rows for `info kvm`: reader, BTF, layout variants chosen, spte bit table chosen. */
 int kview_facts(struct kview *k, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,

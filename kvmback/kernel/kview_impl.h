@@ -55,7 +55,7 @@ struct kpage {
 	uint32_t role, roots;
 	uint8_t level, access, quadrant;
 	bool direct, invalid, smm, guest_mode, small_gpte, passthrough, unsync, tdp, obsolete;
-	uint64_t *entries; /* 512, NULL where not read */
+	uint64_t *entries; /* 512, NULL if not read */
 };
 struct kpages {
 	struct kpage *v;
@@ -128,11 +128,11 @@ void kpages_free(struct kpages *p);
 /* Read a page's entries where they are not there yet. */
 int kpages_entries(struct kview *k, struct kpages *p, struct kpage *page, struct err *e) MUST_USE;
 struct kpage *kpages_by_spt(const struct kpages *p, uint64_t spt);
-/* The page that a non-leaf spte points to, NULL where it is not among them. */
+/* The page that a non-leaf spte points to, NULL if it is not among them. */
 struct kpage *kpages_child(const struct kpages *p, uint64_t spte);
 struct kpage *kpages_by_hpa(const struct kpages *p, uint64_t hpa);
 
-/* kregs.c. A number of up to 8 bytes at a field of a struct at `at`: false where there is no such field or it cannot be
+/* kregs.c. A number of up to 8 bytes at a field of a struct at `at`: false if there is no such field or it cannot be
  * read. */
 bool kregs_num(struct kview *k, uint64_t at, const struct kfield *f, uint64_t *out);
 /* Does arch.regs_avail say that memory has it? */
@@ -147,7 +147,7 @@ static inline void kregs_fresh(struct regs *r, unsigned bit)
  * be read, stays as it is. avail: arch.regs_avail. */
 void ksegs_read(struct kview *k, unsigned vcpu, uint64_t avail, struct regs *r);
 
-/* kchain.c: read n chains at once. Errors only where the reader itself fails; what is wrong with a chain is in it. */
+/* kchain.c: read n chains at once. Errors only if the reader itself fails; what is wrong with a chain is in it. */
 int kchain_read(struct kview *k, struct kchain *v, size_t n, struct err *e) MUST_USE;
 void kchain_free(struct kchain *c);
 static inline uint64_t kchain_spte(const struct kchain *c, size_t i)

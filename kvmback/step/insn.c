@@ -4,7 +4,7 @@
  * Opcodes: Intel SDM vol. 2. A string instruction with REP is run with a count of one; iret, sysret and syscall, after which
  * no trap comes, are run to an int3 and a debug register at their target.
  */
-#include "kvmback/step/step.h"
+#include "kvmback/step/insn.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -94,40 +94,37 @@ static uint64_t count_mask(const struct step *s)
 
 void insn_rep_begin(struct kvcpu *v, const struct step *s)
 {
-	struct kvcpu_run *t = v->thread;
+	struct step_own *own = &v->control->own;
 	struct kvm_regs *r = vcpu_regs(v);
+	bool compares = (s->op[0] & 0xf6) == 0xa6; /* CMPS, SCAS */
 
-	t->rep = false;
+	own->rep = REP_NONE;
 	if (s->kind != INSN_REP)
 		return;
-	t->rep_mask = count_mask(s);
-	t->rep_count = r->rcx & t->rep_mask;
-	t->rep_rip = s->from;
-	t->rep_next = s->from + (uint64_t)(s->op - s->code) + 1;
-	t->rep_repne = s->repne;
-	t->rep_compares = (s->op[0] & 0xf6) == 0xa6; /* CMPS, SCAS */
-	if (!t->rep_count)
+	own->rep_mask = count_mask(s);
+	own->rep_count = r->rcx & own->rep_mask;
+	own->rep_rip = s->from;
+	own->rep_next = s->from + (uint64_t)(s->op - s->code) + 1;
+	if (!own->rep_count)
 		return;
-	t->rep = true;
-	r->rcx = (r->rcx & ~t->rep_mask) | 1;
+	own->rep = !compares ? REP_COUNT : s->repne ? REP_UNTIL_ZF : REP_WHILE_ZF;
+	r->rcx = (r->rcx & ~own->rep_mask) | 1;
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 }
 
 void insn_rep_end(struct kvcpu *v, bool executed)
 {
-	struct kvcpu_run *t = v->thread;
+	struct step_own *own = &v->control->own;
 	struct kvm_regs *r = vcpu_regs(v);
-	bool zf = r->rflags & RFLAGS_ZF;
+	bool zf = r->rflags & RFLAGS_ZF, over = own->rep == REP_WHILE_ZF ? !zf : own->rep == REP_UNTIL_ZF && zf;
 
-	if (!t->rep)
+	if (own->rep == REP_NONE)
 		return;
-	t->rep = false;
-	r->rcx = (r->rcx & ~t->rep_mask) | (t->rep_count - executed);
+	own->rep = REP_NONE;
+	r->rcx = (r->rcx & ~own->rep_mask) | (own->rep_count - executed);
 	/* An emulator that is done with the last iteration may say so with rip still on it. */
 	if (executed) {
-		bool on = t->rep_count > 1 && (!t->rep_compares || zf != t->rep_repne);
-
-		r->rip = on ? t->rep_rip : t->rep_next;
+		r->rip = own->rep_count > 1 && !over ? own->rep_rip : own->rep_next;
 		r->rflags &= ~RFLAGS_RF;
 	}
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
@@ -190,7 +187,7 @@ static bool find_target(struct kvcpu *v, const struct step *s, uint64_t *linear)
 }
 
 /* An int3 and a debug register there: which of them hits is up to the CPL at the target. */
-bool insn_target_lay(struct kvcpu *v, struct step *s)
+bool insn_target_arm(struct kvcpu *v, struct step *s)
 {
 	struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP};
 	uint64_t gpa;
@@ -201,19 +198,19 @@ bool insn_target_lay(struct kvcpu *v, struct step *s)
 	s->aimed = true;
 	d.arch.debugreg[0] = s->target;
 	d.arch.debugreg[7] = 0x602;
-	s->laid = gmem_translate(v, s->target, &gpa, &rights) ? gmem_byte(v, gpa, true) : NULL;
-	if (s->laid) {
-		s->under = *s->laid;
-		*(volatile uint8_t *)s->laid = 0xcc;
+	s->int3 = gmem_translate(v, s->target, &gpa, &rights) ? gmem_byte(v, gpa, true) : NULL;
+	if (s->int3) {
+		s->under = *s->int3;
+		*(volatile uint8_t *)s->int3 = 0xcc;
 	}
 	return vcpu_debug(v, &d);
 }
 
-void insn_target_lift(struct step *s)
+void insn_target_disarm(struct step *s)
 {
-	if (s->laid && *(volatile uint8_t *)s->laid == 0xcc)
-		*s->laid = s->under;
-	s->laid = NULL;
+	if (s->int3 && *(volatile uint8_t *)s->int3 == 0xcc)
+		*s->int3 = s->under;
+	s->int3 = NULL;
 }
 
 /* ---- pushf and popf */
@@ -228,10 +225,11 @@ void insn_note_popf(struct kvcpu *v, struct step *s)
 
 void insn_fix_pushf(struct kvcpu *v, const struct step *s)
 {
+	bool tf_guest = v->control->own.tf == TF_GUEST || v->control->own.tf == TF_OURS_AND_GUEST;
 	uint64_t at = stack_linear(v, 1);
 	uint8_t flags;
 
-	if (s->kind != INSN_PUSHF || v->thread->guest_tf || gmem_read(v, at, &flags, 1) != 1 || !(flags & 1))
+	if (s->kind != INSN_PUSHF || tf_guest || gmem_read(v, at, &flags, 1) != 1 || !(flags & 1))
 		return;
 	flags &= (uint8_t)~1;
 	(void)gmem_write(v, at, &flags, 1);

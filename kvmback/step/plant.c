@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Things to stop at: execution breakpoints, any number, and watchpoints. What stands for one while the guest runs is decided
- * anew at each resume, per vCPU: a debug register where one is left and hits, an int3 in guest memory where CPL3 is not
- * covered by that, single steps where neither can be. int3 bytes are in memory only while the guest runs; the guest sees
+ * anew at each resume, per vCPU: a debug register if one is left and hits, an int3 in guest memory if CPL3 is not
+ * covered by that, single steps if neither can be. int3 bytes are in memory only while the guest runs; the guest sees
  * them if it reads its own code. An address is looked up in the tables of each vCPU as they stand at resume and whenever an
  * exit shows other control registers; tables that change without either are not noticed.
  */
-#include "kvmback/fault/fault.h"
-#include "kvmback/watch/pages.h"
+#include "kvmback/step/step.h"
+#include "kvmback/watch/armed.h"
 #include "kvmback/trace/rootwake.h"
 #include "core/base/lock.h"
 #include "core/cpu/smm.h"
@@ -46,28 +46,29 @@ bool plant_watching(const struct run_state *rs)
 
 /* ---- int3 bytes in memory */
 
-static struct laid *find_laid(struct run_state *rs, const uint8_t *at)
+static struct int3_byte *find_int3(struct run_state *rs, const uint8_t *at)
 {
-	for (size_t i = 0; i < rs->n_laid; i++)
-		if (rs->laid[i].at == at)
-			return &rs->laid[i];
+	for (size_t i = 0; i < rs->n_int3; i++)
+		if (rs->int3[i].at == at)
+			return &rs->int3[i];
 	return NULL;
 }
 
-static bool lay_byte(struct run_state *rs, uint8_t *at)
+static bool lay_int3(struct run_state *rs, uint8_t *at)
 {
-	if (find_laid(rs, at))
+	lock_assert_held(&rs->plant_lock);
+	if (find_int3(rs, at))
 		return true;
-	if (rs->n_laid == rs->cap_laid) {
-		size_t cap = rs->cap_laid ? rs->cap_laid * 2 : 16;
-		struct laid *bigger = realloc(rs->laid, cap * sizeof(*bigger));
+	if (rs->n_int3 == rs->cap_int3) {
+		size_t cap = rs->cap_int3 ? rs->cap_int3 * 2 : 16;
+		struct int3_byte *bigger = realloc(rs->int3, cap * sizeof(*bigger));
 
 		if (!bigger)
 			return false;
-		rs->laid = bigger;
-		rs->cap_laid = cap;
+		rs->int3 = bigger;
+		rs->cap_int3 = cap;
 	}
-	rs->laid[rs->n_laid++] = (struct laid){at, *at};
+	rs->int3[rs->n_int3++] = (struct int3_byte){at, *at};
 	*(volatile uint8_t *)at = INT3;
 	return true;
 }
@@ -77,13 +78,13 @@ void plant_lift(struct kvm_vm *vm)
 	struct run_state *rs = vm->rs;
 
 	/* A byte that the guest has overwritten meanwhile is the guest's. */
-	for (size_t i = 0; i < rs->n_laid; i++)
-		if (*(volatile uint8_t *)rs->laid[i].at == INT3)
-			*rs->laid[i].at = rs->laid[i].under;
-	rs->n_laid = 0;
+	for (size_t i = 0; i < rs->n_int3; i++)
+		if (*(volatile uint8_t *)rs->int3[i].at == INT3)
+			*rs->int3[i].at = rs->int3[i].under;
+	rs->n_int3 = 0;
 }
 
-bool plant_laid_at(struct kvcpu *v, uint64_t linear)
+bool plant_int3_at(struct kvcpu *v, uint64_t linear)
 {
 	struct run_state *rs = v->vm->rs;
 	uint64_t gpa;
@@ -92,8 +93,8 @@ bool plant_laid_at(struct kvcpu *v, uint64_t linear)
 	if (!gmem_translate(v, linear, &gpa, &rights))
 		return false;
 	at = gmem_byte(v, gpa, true);
-	LOCK_SCOPE(&rs->lay_lock);
-	return at && find_laid(rs, at);
+	LOCK_SCOPE(&rs->plant_lock);
+	return at && find_int3(rs, at);
 }
 
 /* ---- a vCPU's plan */
@@ -127,7 +128,7 @@ static bool has_dr(const struct run_plan *p, int id)
 	return false;
 }
 
-/* R/W and LEN of DR7 for a watch; -1 where debug registers cannot do it: none tells reads from writes. */
+/* R/W and LEN of DR7 for a watch; -1 if debug registers cannot do it: none tells reads from writes. */
 static int watch_bits(const struct plant *p)
 {
 	int rw = p->kind == PLANT_WRITE ? 1 : 3;
@@ -148,7 +149,7 @@ static int watch_bits(const struct plant *p)
 	}
 }
 
-/* Vectors at whose handlers an int3 of ours comes out, where the guest has an IDT. A gate that is missing, or not for CPL3,
+/* Vectors at whose handlers an int3 of ours comes out, if the guest has an IDT. A gate that is missing, or not for CPL3,
  * is another exception, and then a double fault; with no handler for any of them a shutdown exit, which is recognised. */
 #define HANDLERS_MAX 3
 static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
@@ -180,10 +181,10 @@ static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
 static void plan_watches(struct kvcpu *v, bool user)
 {
 	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 	enum run_mode mode = vcpu_mode(v);
 
-	pages_begin(v);
+	armed_begin(v);
 	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
 		const struct plant *w = &rs->plant[i].p;
 		int bits = rs->st->watch[mode][user] ? watch_bits(w) : -1;
@@ -193,7 +194,7 @@ static void plan_watches(struct kvcpu *v, bool user)
 			p->dr_old_len[dr] = (uint8_t)gmem_read(v, w->addr, p->dr_old[dr], w->len);
 			continue;
 		}
-		const char *why = pages_want(v, w);
+		const char *why = armed_want(v, w);
 		if (why)
 			p->slow_why = why;
 	}
@@ -224,7 +225,7 @@ static void plan_drs(struct run_state *rs, struct run_plan *p, unsigned spare)
 static void plan_int3(struct kvcpu *v, const struct plant *b)
 {
 	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 	bool dr = has_dr(p, b->id), paged = vcpu_sregs(v)->cr0 & CR0_PG;
 	uint64_t gpa;
 	uint8_t rights, *at;
@@ -239,7 +240,7 @@ static void plan_int3(struct kvcpu *v, const struct plant *b)
 	if (dr && paged && !(rights & ACCESS_USER))
 		return;
 	at = gmem_byte(v, gpa, true);
-	if (at && lay_byte(rs, at)) {
+	if (at && lay_int3(rs, at)) {
 		p->dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
 		return;
 	}
@@ -249,7 +250,7 @@ static void plan_int3(struct kvcpu *v, const struct plant *b)
 
 static void plan_handlers(struct kvcpu *v, const uint8_t *vectors, unsigned n)
 {
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t at;
@@ -270,7 +271,7 @@ static void plan_no_handler(struct kvcpu *v)
 	if (vcpu_sregs(v)->cr0 & CR0_PE || !v->vm->rs->st->hw[RUN_REAL][0] || vcpu_linear_rip(v) == 0)
 		return;
 	if (idt_handler(v, 6, &at, &dpl) && at == 0)
-		take_dr(&v->thread->plan, DR_NO_HANDLER, 0, 0, 0);
+		take_dr(&v->control->plan, DR_NO_HANDLER, 0, 0, 0);
 }
 
 /* An SMI that KVM will deliver: stop at the handler's first instruction. */
@@ -283,7 +284,7 @@ static void plan_smi(struct kvcpu *v)
 		return;
 	vcpu_events(v, &ev);
 	if (ev.smi.pending && !kvm_smbase(&v->vm->m, v->index, &smbase, NULL))
-		take_dr(&v->thread->plan, DR_SMI, 0, (uint64_t)smbase + SMM_ENTRY_OFFSET, 0);
+		take_dr(&v->control->plan, DR_SMI, 0, (uint64_t)smbase + SMM_ENTRY_OFFSET, 0);
 }
 
 static const char *slow_reason(struct kvcpu *v)
@@ -307,11 +308,12 @@ static const char *slow_reason(struct kvcpu *v)
 static void plan_vcpu(struct kvcpu *v)
 {
 	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->thread->plan;
+	struct run_plan *p = &v->control->plan;
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	uint8_t vectors[HANDLERS_MAX];
 	unsigned n;
 
+	lock_assert_held(&rs->plant_lock);
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->width = vcpu_code_width(v);
 	p->slow_why = slow_reason(v);
@@ -320,11 +322,11 @@ static void plan_vcpu(struct kvcpu *v)
 	n = rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0;
 	plan_drs(rs, p, n);
 	/* All of them in debug registers, and those enough: no int3, no handlers. */
-	size_t before = rs->n_laid;
+	size_t before = rs->n_int3;
 	for (size_t i = 0; i < rs->n_exec; i++)
-		if (!v->thread->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
+		if (!v->control->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
 			plan_int3(v, &rs->plant[i].p);
-	if (n && (rs->n_laid > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
+	if (n && (rs->n_int3 > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
 		plan_handlers(v, vectors, n);
 	plan_no_handler(v);
 }
@@ -332,24 +334,23 @@ static void plan_vcpu(struct kvcpu *v)
 int plant_lay(struct kvm_vm *vm, struct err *e)
 {
 	(void)e;
-	LOCK_SCOPE(&vm->rs->lay_lock);
+	LOCK_SCOPE(&vm->rs->plant_lock);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		plan_vcpu(&vm->vcpu[i]);
-	if (!pages_apply(vm))
+	if (!armed_apply(vm))
 		for (unsigned i = 0; i < vm->m.vcpus; i++)
-			vm->vcpu[i].thread->plan.slow_why = REFUSED;
-	/* Where it cannot be, other tables are seen at the next exit. */
-	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, pages_follow(vm), NULL);
+			vm->vcpu[i].control->plan.slow_why = REFUSED;
+	/* If it cannot be, other tables are seen at the next exit. */
+	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, armed_follows_tables(vm), NULL);
 	return 0;
 }
 
 void plant_relay(struct kvcpu *v)
 {
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
-	v->thread->moved = false;
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
-	if (!pages_apply(v->vm))
-		v->thread->plan.slow_why = REFUSED;
+	if (!armed_apply(v->vm))
+		v->control->plan.slow_why = REFUSED;
 }
 
 /* ---- the operations */
@@ -383,12 +384,12 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 /* While a vCPU is parked inside a run, that run's own bytes stay. */
 static void plan_now(struct kvcpu *v)
 {
-	bool parked = machine_parked(&v->vm->m, NULL);
+	bool parked = kvm_is_parked(v->vm);
 
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	plan_vcpu(v);
-	if (!pages_apply(v->vm))
-		v->thread->plan.slow_why = REFUSED;
+	if (!armed_apply(v->vm))
+		v->control->plan.slow_why = REFUSED;
 	if (!parked)
 		plant_lift(v->vm);
 }
@@ -396,7 +397,7 @@ static void plan_now(struct kvcpu *v)
 /* What will stand for it with vCPU 0 as it is. */
 static const char *plant_how(struct kvcpu *v, const struct plant *p, const char **why)
 {
-	struct run_plan *plan = &v->thread->plan;
+	struct run_plan *plan = &v->control->plan;
 	bool user = vcpu_cpl(v) == 3;
 
 	plan_now(v);
@@ -469,7 +470,7 @@ int kvm_unplant(struct machine *m, int id, struct err *e)
 	rs->n_exec -= is_exec(&r->p);
 	rs->n_plants--;
 	memmove(r, r + 1, (size_t)(rs->plant + rs->n_plants - r) * sizeof(*r));
-	if (!machine_parked(m, NULL))
+	if (!kvm_is_parked(kvm_of(m)))
 		return 0;
 	/* In the middle of a run: what stands for it now must not. */
 	plant_lift(kvm_of(m));
@@ -486,5 +487,5 @@ int kvm_set_catch(struct machine *m, uint32_t events, struct err *e)
 void plant_free(struct run_state *rs)
 {
 	free(rs->plant);
-	free(rs->laid);
+	free(rs->int3);
 }

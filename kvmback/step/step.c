@@ -8,56 +8,76 @@
  * syscall, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
  * and RSM are recognised before they run.
  */
+#include "kvmback/step/insn.h"
 #include "kvmback/trace/mmucatch.h"
-#include "kvmback/watch/pages.h"
-#include "kvmback/step/step.h"
+#include "kvmback/watch/armed.h"
+#include "kvmback/watch/watchpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* ---- the IDT and TF, for the step */
-
 static void idt_empty(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct step_own *own = &v->control->own;
 	struct kvm_sregs *s = vcpu_sregs(v);
 
-	if (t->idt_saved || !s->idt.limit)
+	if (own->idt_empty || !s->idt.limit)
 		return;
-	t->idt = s->idt;
-	t->idt_saved = true;
+	own->idt = s->idt;
+	own->idt_empty = true;
 	s->idt.limit = 0;
 	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
 }
 
 static void idt_restore(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct step_own *own = &v->control->own;
 
-	if (!t->idt_saved)
+	if (!own->idt_empty)
 		return;
-	t->idt_saved = false;
-	vcpu_sregs(v)->idt = t->idt;
+	own->idt_empty = false;
+	vcpu_sregs(v)->idt = own->idt;
 	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
+}
+
+/* TF, by whether we set it and whether the guest has. */
+static bool tf_ours(const struct step_own *own)
+{
+	return own->tf == TF_OURS || own->tf == TF_OURS_AND_GUEST;
+}
+
+static bool tf_guest(const struct step_own *own)
+{
+	return own->tf == TF_GUEST || own->tf == TF_OURS_AND_GUEST;
+}
+
+static void tf_set(struct kvcpu *v)
+{
+	struct step_own *own = &v->control->own;
+
+	own->tf = tf_guest(own) ? TF_OURS_AND_GUEST : TF_OURS;
+	vcpu_regs(v)->rflags |= RFLAGS_TF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 }
 
 static void tf_strip(struct kvcpu *v)
 {
+	struct step_own *own = &v->control->own;
 	struct kvm_regs *r = vcpu_regs(v);
 
-	if (!v->thread->own_tf)
+	if (!tf_ours(own))
 		return;
-	v->thread->own_tf = false;
-	r->rflags = (r->rflags & ~RFLAGS_TF) | (v->thread->guest_tf ? RFLAGS_TF : 0);
+	own->tf = tf_guest(own) ? TF_GUEST : TF_CLEAR;
+	r->rflags = (r->rflags & ~RFLAGS_TF) | (tf_guest(own) ? RFLAGS_TF : 0);
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 }
 
 /* Put everything back that the step set up for itself. */
-static void undo(struct kvcpu *v, struct step *s, bool executed)
+static void take_back(struct kvcpu *v, struct step *s, bool executed)
 {
-	insn_target_lift(s);
+	insn_target_disarm(s);
 	idt_restore(v);
 	tf_strip(v);
 	insn_rep_end(v, executed);
@@ -70,29 +90,28 @@ static bool is_of_now(const struct regs *r, unsigned bit)
 
 void step_hide(const struct kvcpu *v, struct regs *r)
 {
-	const struct kvcpu_run *t = v->thread;
+	const struct step_own *own = &v->control->own;
 
-	if ((t->own_tf || t->io_tf) && is_of_now(r, REGS_OLD_RFLAGS))
-		r->rflags = (r->rflags & ~RFLAGS_TF) | (t->guest_tf ? RFLAGS_TF : 0);
-	if (t->idt_saved && is_of_now(r, REGS_OLD_IDT) && r->idt.base == t->idt.base && !r->idt.limit)
-		r->idt.limit = t->idt.limit;
+	if ((tf_ours(own) || v->control->io == IO_CAUGHT_TF) && is_of_now(r, REGS_OLD_RFLAGS))
+		r->rflags = (r->rflags & ~RFLAGS_TF) | (tf_guest(own) ? RFLAGS_TF : 0);
+	if (own->idt_empty && is_of_now(r, REGS_OLD_IDT) && r->idt.base == own->idt.base && !r->idt.limit)
+		r->idt.limit = own->idt.limit;
 	/* Before its iteration is done. */
-	if (t->rep && is_of_now(r, REGS_OLD_GPR + RCX) && is_of_now(r, REGS_OLD_RIP) && r->rip == t->rep_rip &&
-	    (r->gpr[RCX] & t->rep_mask) == 1)
-		r->gpr[RCX] = (r->gpr[RCX] & ~t->rep_mask) | t->rep_count;
+	if (own->rep != REP_NONE && is_of_now(r, REGS_OLD_GPR + RCX) && is_of_now(r, REGS_OLD_RIP) &&
+	    r->rip == own->rep_rip && (r->gpr[RCX] & own->rep_mask) == 1)
+		r->gpr[RCX] = (r->gpr[RCX] & ~own->rep_mask) | own->rep_count;
 }
 
 /* ---- running it */
 
 static bool begin(struct kvcpu *v, struct step *s)
 {
-	struct kvcpu_run *t = v->thread;
 	const struct strategy *st = v->vm->rs->st;
 	struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
 	bool protected = vcpu_sregs(v)->cr0 & CR0_PE;
 
 	s->how = st->step[vcpu_mode(v)][s->cpl == 3];
-	t->guest_tf = vcpu_regs(v)->rflags & RFLAGS_TF;
+	v->control->own.tf = vcpu_regs(v)->rflags & RFLAGS_TF ? TF_GUEST : TF_CLEAR;
 	insn_note_popf(v, s);
 	insn_rep_begin(v, s);
 	if (s->how == STEP_NONE)
@@ -102,31 +121,27 @@ static bool begin(struct kvcpu *v, struct step *s)
 	else if (s->how == STEP_GUESTDBG && !protected)
 		trap_guard(v, &d);
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL) && insn_target_lay(v, s))
+	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL) && insn_target_arm(v, s))
 		return true;
 	if (s->how == STEP_GUESTDBG)
 		return vcpu_debug(v, &d);
 	v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
-	t->own_tf = true;
-	vcpu_regs(v)->rflags |= RFLAGS_TF;
-	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	tf_set(v);
 	return true;
 }
 
 /* An exception of the guest's own making, in a step. */
 static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcpu_events *ev)
 {
-	struct kvcpu_run *t = v->thread;
-	bool told = t->exc_shown && t->exc_rip == s->from && t->exc_vector == ev->exception.nr;
+	struct vcpu_control *t = v->control;
+	bool shown = t->exc.shown && t->exc.rip == s->from && t->exc.vector == ev->exception.nr;
 
-	undo(v, s, false);
-	if (idt_own(v) && (told || !(v->vm->rs->catch & CATCH_EXCEPTION))) {
-		t->exc_shown = false;
+	take_back(v, s, false);
+	if (idt_own(v) && (shown || !(v->vm->rs->catch & CATCH_EXCEPTION))) {
+		t->exc.shown = false;
 		return trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
 	}
-	t->exc_shown = true;
-	t->exc_rip = s->from;
-	t->exc_vector = ev->exception.nr;
+	t->exc = (struct exc_shown){.shown = true, .vector = ev->exception.nr, .rip = s->from};
 	return exit_exception(v, ev);
 }
 
@@ -135,16 +150,16 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 	struct kvm_vcpu_events ev;
 
 	if (!vcpu_told(v)) {
-		undo(v, s, false);
+		take_back(v, s, false);
 		return exit_free(v, 0);
 	}
 	vcpu_events(v, &ev);
-	if (v->thread->own_tf && ev.exception.nr == 1)
+	if (tf_ours(&v->control->own) && ev.exception.nr == 1)
 		return true;
 	/* With GUESTDBG the #DB of a step that ended at CPL3 comes out here as well. */
 	if (s->how == STEP_GUESTDBG && ev.exception.nr == 1 && vcpu_regs(v)->rip != s->from)
 		return true;
-	if (s->laid && ev.exception.nr == 3 && vcpu_linear_rip(v) - 1 == s->target) {
+	if (s->int3 && ev.exception.nr == 3 && vcpu_linear_rip(v) - 1 == s->target) {
 		vcpu_regs(v)->rip--;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS);
 		return true;
@@ -158,8 +173,8 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 	return step_exception(v, s, &ev);
 }
 
-/* True where KVM_RUN must be called again. */
-static bool again(struct kvcpu *v, struct step *s, int rc)
+/* True if KVM_RUN must be called again. */
+static bool enters_again(struct kvcpu *v, struct step *s, int rc)
 {
 	static const struct kvm_guest_debug only_step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
 
@@ -192,21 +207,21 @@ static bool completed(struct kvcpu *v, struct step *s)
 	return step_exception(v, s, &ev);
 }
 
-/* After KVM_RUN: true where the instruction has been executed. */
-static bool came_back(struct kvcpu *v, struct step *s, int rc)
+/* After KVM_RUN: true if the instruction has been executed. */
+static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN) {
 		/* Kicked between the instruction and its #DB. */
-		if (v->thread->own_tf)
+		if (tf_ours(&v->control->own))
 			vcpu_drop(v, 1);
-		if (s->laid && vcpu_linear_rip(v) - 1 == s->target && vcpu_regs(v)->rip != s->from) {
+		if (s->int3 && vcpu_linear_rip(v) - 1 == s->target && vcpu_regs(v)->rip != s->from) {
 			vcpu_drop(v, 3);
 			vcpu_regs(v)->rip--;
 			vcpu_dirty(v, KVM_SYNC_X86_REGS);
 		}
 		if (vcpu_regs(v)->rip != s->from)
 			return true;
-		undo(v, s, false);
+		take_back(v, s, false);
 		return vcpu_out(v, OUT_KICKED);
 	}
 	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
@@ -217,20 +232,19 @@ static bool came_back(struct kvcpu *v, struct step *s, int rc)
 		return step_shutdown(v, s);
 	if (!rc && v->run->exit_reason == KVM_EXIT_HLT)
 		return exit_halt(v);
-	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->laid && vcpu_linear_rip(v) == s->target)
+	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->int3 && vcpu_linear_rip(v) == s->target)
 		return true;
-	undo(v, s, false);
+	take_back(v, s, false);
 	return exit_failed(v, rc);
 }
 
 /* The instruction is over: what it did that depended on being stepped. */
-static bool settle(struct kvcpu *v, struct step *s)
+static bool finish(struct kvcpu *v, struct step *s)
 {
-	struct kvcpu_run *t = v->thread;
-	bool trap = t->guest_tf && vcpu_regs(v)->rip != s->from;
+	bool trap = tf_guest(&v->control->own) && vcpu_regs(v)->rip != s->from;
 
 	insn_fix_pushf(v, s);
-	undo(v, s, true);
+	take_back(v, s, true);
 	if (vcpu_sregs(v)->cr0 & CR0_PE ? false : trap_at_guard(v) && vcpu_linear_rip(v) == 0)
 		return trap_no_handler(v);
 	if (s->kind == INSN_POPF && s->popped_tf) {
@@ -247,7 +261,7 @@ static bool settle(struct kvcpu *v, struct step *s)
 }
 
 /* hlt and RSM must not be run into. False: dealt with, or the caller stops. */
-static bool special(struct kvcpu *v, const struct step *s)
+static bool is_special(struct kvcpu *v, const struct step *s)
 {
 	if (s->kind == INSN_HLT && s->cpl == 0) {
 		vcpu_regs(v)->rip += (unsigned)(s->op - s->code) + 1;
@@ -259,41 +273,42 @@ static bool special(struct kvcpu *v, const struct step *s)
 
 static bool execute(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	struct step s = {0};
 
 	insn_decode(v, &s);
-	if (t->io == IO_CAUGHT) {
+	if (io_caught(v)) {
 		bool ok = io_resume(v) && io_finish(v);
 
 		insn_rep_end(v, true);
 		return ok;
 	}
-	if (!special(v, &s))
+	if (!is_special(v, &s))
 		return false;
 	int vector = idt_own(v) && vcpu_sregs(v)->cr0 & CR0_PE ? insn_software_vector(v, &s) : -1;
 	if (vector >= 0)
 		return trap_software(v, (unsigned)vector);
 	if (!begin(v, &s)) {
-		undo(v, &s, false);
+		take_back(v, &s, false);
 		return false;
 	}
 	int rc;
 	do
 		rc = vcpu_enter(v);
-	while (again(v, &s, rc));
-	if (came_back(v, &s, rc))
-		return settle(v, &s);
+	while (enters_again(v, &s, rc));
+	if (is_executed(v, &s, rc))
+		return finish(v, &s);
 	/* A caught access is still to come: rcx is one until it is done, and shown as it will be. */
-	bool rep = t->rep;
+	enum rep_state rep = t->own.rep;
 
-	t->io_tf = t->own_tf && t->io == IO_CAUGHT;
-	undo(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
-	if (t->io != IO_CAUGHT)
+	if (t->io == IO_CAUGHT && tf_ours(&t->own))
+		t->io = IO_CAUGHT_TF;
+	take_back(v, &s, t->out == OUT_SMI || v->halted || (t->out == OUT_STOP && t->stop.reason == STOP_EXIT));
+	if (!io_caught(v))
 		return false;
 	/* What is shown is not stored: registers that are set now would make the emulator forget the result of the access.
 	 */
-	t->rep = rep;
+	t->own.rep = rep;
 	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
 	v->run->kvm_dirty_regs &= ~(uint64_t)KVM_SYNC_X86_REGS;
 	return false;
@@ -307,57 +322,12 @@ bool step_one(struct kvcpu *v)
 	if (watching)
 		watch_look(v, &l);
 	/* Pages may be armed still for a watch that is gone. */
-	atomic_store_explicit(&v->thread->quiet, true, memory_order_relaxed);
+	atomic_store_explicit(&v->control->stepping, true, memory_order_relaxed);
 	ok = execute(v);
-	atomic_store_explicit(&v->thread->quiet, false, memory_order_relaxed);
+	atomic_store_explicit(&v->control->stepping, false, memory_order_relaxed);
 	ok = ok && (!watching || watch_judge(v, &l));
-	pages_rearm(v);
+	armed_rearm(v);
 	return ok;
-}
-
-/* ---- a job of steps, and a free run by steps */
-
-/* The width of code, which a far transfer changes without a control register. */
-uint8_t vcpu_code_width(struct kvcpu *v)
-{
-	const struct kvm_sregs *s = vcpu_sregs(v);
-
-	if (!(s->cr0 & CR0_PE))
-		return 0;
-	if (vcpu_regs(v)->rflags & RFLAGS_VM)
-		return 1;
-	return s->efer & EFER_LMA && s->cs.l ? 8 : s->cs.db ? 4 : 2;
-}
-
-bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before)
-{
-	const struct kvm_sregs *s = vcpu_sregs(v);
-
-	return ((before->cr0 ^ s->cr0) & (CR0_PE | CR0_PG)) || ((before->efer ^ s->efer) & EFER_LMA) ||
-	       (s->cr0 & CR0_PG && (before->cr4 ^ s->cr4) & (CR4_PAE | CR4_LA57)) || before->width != vcpu_code_width(v);
-}
-
-void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p)
-{
-	const struct kvm_sregs *s = &v->run->s.regs.sregs;
-
-	p->cr0 = s->cr0;
-	p->cr3 = s->cr3;
-	p->cr4 = s->cr4;
-	p->efer = s->efer;
-	p->cpl = vcpu_cpl(v);
-	p->width = vcpu_code_width(v);
-}
-
-bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before)
-{
-	bool mode = vcpu_mode_changed(v, before);
-
-	if (!mode && vcpu_cpl(v) == before->cpl)
-		return true;
-	v->thread->stop.cpl_only = !mode;
-	v->thread->stop.old_cpl = (uint8_t)before->cpl;
-	return vcpu_stop(v, STOP_MODE);
 }
 
 /* What may stop after a step besides a breakpoint. */
@@ -374,7 +344,7 @@ static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was
 
 static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	vcpu_stop(v, STOP_STEP);
 	if (memcmp(before, vcpu_regs(v), sizeof(*before)))
@@ -385,7 +355,7 @@ static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
 
 void step_run(struct kvcpu *v, uint64_t count)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	struct kvm_regs before;
 	struct run_plan was = {0};
 
@@ -424,7 +394,24 @@ bool step_slow(struct kvcpu *v)
 	if (!step_one(v) || !check_after(v, &was, was_smm))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
-	if (v->thread->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
+	if (v->control->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
 		plant_relay(v);
 	return true;
+}
+
+bool step_touched(struct kvcpu *v)
+{
+	bool on;
+
+	vcpu_looked_at(v);
+	/* A kick that comes meanwhile is seen by its note. */
+	vcpu_immediate_exit(v, false);
+	if (vcpu_kicked(v))
+		vcpu_immediate_exit(v, true);
+	if (!io_finish(v))
+		return false;
+	if (!watch_done_by_kvm(v, &on))
+		on = step_one(v);
+	int id = on ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
+	return id ? exit_breakpoint(v, id) : on;
 }

@@ -4,7 +4,7 @@
  * vCPU stands at that handler's first instruction, and the reverse, undoing a delivery that one of our int3 caused. Frames:
  * Intel SDM vol. 3A 6.12 (protected mode), 6.14 (64-bit), 20.1.4 (real mode).
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/step/step.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static bool real_mode(struct kvcpu *v)
 
 static const struct kvm_dtable *guest_idt(const struct kvcpu *v)
 {
-	return v->thread->idt_saved ? &v->thread->idt : &v->run->s.regs.sregs.idt;
+	return v->control->own.idt_empty ? &v->control->own.idt : &v->run->s.regs.sregs.idt;
 }
 
 bool idt_own(const struct kvcpu *v)
@@ -147,7 +147,7 @@ void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d)
 
 bool trap_at_guard(struct kvcpu *v)
 {
-	const struct kvm_guest_debug *d = &v->thread->dbg;
+	const struct kvm_guest_debug *d = &v->control->dbg;
 	uint64_t here = vcpu_linear_rip(v);
 
 	for (unsigned i = 0; d->control & KVM_GUESTDBG_USE_HW_BP && i < DR_COUNT; i++)
@@ -170,7 +170,7 @@ static bool run_to_guard(struct kvcpu *v)
 		if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
 			return true;
 		if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN) {
-			snprintf(v->thread->stop.note, sizeof(v->thread->stop.note),
+			snprintf(v->control->stop.note, sizeof(v->control->stop.note),
 				 "a triple fault: an exception could not be delivered");
 			return vcpu_stop(v, STOP_SHUTDOWN);
 		}
@@ -299,8 +299,8 @@ bool trap_unwind(struct kvcpu *v, unsigned vector, int *id)
 	if (!read_frame(v, vector, &f) || !frame_code(v, &f, &cs, &at))
 		return false;
 	/* A double fault in place of an int3 whose gate is missing: this side of it or that, by host. */
-	uint64_t back = vector == 3 || (vector == 8 && plant_laid_at(v, at - 1));
-	if (!plant_laid_at(v, at - back))
+	uint64_t back = vector == 3 || (vector == 8 && plant_int3_at(v, at - 1));
+	if (!plant_int3_at(v, at - back))
 		return false;
 	*id = plant_exec_at(v->vm->rs, at - back);
 	f.ip -= back;
@@ -321,6 +321,6 @@ bool trap_no_handler(struct kvcpu *v)
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	apply_frame(v, &f, &cs);
 	ev.exception.has_error_code = 0;
-	snprintf(v->thread->stop.note, sizeof(v->thread->stop.note), "its entry in the vector table is 0000:0000");
+	snprintf(v->control->stop.note, sizeof(v->control->stop.note), "its entry in the vector table is 0000:0000");
 	return exit_exception(v, &ev);
 }

@@ -10,7 +10,7 @@
  * stack, so nothing is written below the guest's. Not covered: paging without long mode, 5-level paging, a guest that loads
  * another CR3 on its way to the exception; those end as a shutdown.
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/step/step.h"
 
 #include "core/base/lock.h"
 
@@ -171,7 +171,7 @@ static bool link_in(struct kvcpu *v)
 
 	if (!table)
 		return false;
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
 	choose_index(t, table);
 	struct link *l = t->index ? find_link(t, &table[t->index]) : NULL;
 	if (!l || (!l->users && table[t->index]))
@@ -179,21 +179,21 @@ static bool link_in(struct kvcpu *v)
 	if (!l->users++)
 		l->at = &table[t->index];
 	*(volatile uint64_t *)l->at = (TRAP_GPA + AT_L3 * PAGE_SIZE_4K) | PTE_P | PTE_W;
-	v->thread->trap_link = l->at;
+	v->control->trap.link = l->at;
 	return true;
 }
 
 static void link_out(struct kvcpu *v)
 {
-	struct kvcpu_run *r = v->thread;
+	struct vcpu_control *r = v->control;
 
-	if (!r->trap_link)
+	if (!r->trap.link)
 		return;
-	LOCK_SCOPE(&v->vm->rs->lay_lock);
-	struct link *l = find_link(v->vm->rs->trap, r->trap_link);
+	LOCK_SCOPE(&v->vm->rs->plant_lock);
+	struct link *l = find_link(v->vm->rs->trap, r->trap.link);
 	if (l && l->users && !--l->users)
 		*(volatile uint64_t *)l->at = 0;
-	r->trap_link = NULL;
+	r->trap.link = NULL;
 }
 
 /* ---- for one KVM_RUN */
@@ -228,21 +228,22 @@ static bool usable(struct kvcpu *v)
 	       (s->efer & EFER_LMA ? !(s->cr4 & CR4_LA57) : !(s->cr0 & CR0_PG));
 }
 
-bool trap_page_in(struct kvcpu *v)
+void trap_page_in(struct kvcpu *v)
 {
-	struct kvcpu_run *r = v->thread;
+	struct vcpu_control *r = v->control;
 	struct kvm_sregs *s = vcpu_sregs(v);
 	struct trap_page *t = v->vm->rs->trap;
 	bool in_long = s->efer & EFER_LMA;
 	unsigned gdt = AT_VCPUS + 2 * v->index;
 
-	r->trapped = false;
+	r->trap.state = TRAP_OUT;
 	if (!usable(v) || (in_long && !link_in(v)))
-		return false;
+		return;
+	r->trap.state = TRAP_IN;
 	uint64_t base = in_long ? base_of(t) : TRAP_GPA, at = base + gdt * PAGE_SIZE_4K;
 	if (!in_long && !t->index)
 		fill_idt(t, base);
-	r->trap_saved = *s;
+	r->trap.saved = *s;
 	make_gdt(v, page(t, gdt), at, at + 2 * PAGE_SIZE_4K, in_long);
 	s->gdt.base = at;
 	s->gdt.limit = GDT_LIMIT;
@@ -250,7 +251,6 @@ bool trap_page_in(struct kvcpu *v)
 	s->idt.limit = VECTORS * (in_long ? 16 : 8) - 1;
 	s->tr = (struct kvm_segment){.base = at + TSS_OFFSET, .limit = 0x67, .selector = OWN_TSS, .type = 11, .present = 1};
 	vcpu_dirty(v, KVM_SYNC_X86_SREGS);
-	return true;
 }
 
 static struct kvm_segment segment_was(struct kvcpu *v, uint64_t selector, const struct kvm_segment *was)
@@ -273,24 +273,35 @@ static bool stack_word(struct kvcpu *v, uint64_t base, uint64_t linear, uint64_t
 	return true;
 }
 
+/* Words first to last - 1 of those that the stub stands on. */
+static bool stack_words(struct kvcpu *v, uint64_t base, uint64_t w[6], unsigned first, unsigned last)
+{
+	bool in_long = v->control->trap.saved.efer & EFER_LMA;
+	const struct kvm_regs *r = vcpu_regs(v);
+
+	for (unsigned i = first; i < last; i++) {
+		uint64_t at = in_long ? r->rsp + i * 8 : (uint32_t)(vcpu_sregs(v)->ss.base + r->rsp + i * 4);
+
+		if (!stack_word(v, base, at, &w[i], in_long ? 8 : 4))
+			return false;
+	}
+	return true;
+}
+
 /* The frame that the stub stands on, in the stub's mode: where the guest was. */
 static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_long)
 {
 	struct kvm_vcpu_events ev;
-	const struct kvm_sregs *was = &v->thread->trap_saved;
+	const struct kvm_sregs *was = &v->control->trap.saved;
 	struct kvm_regs *r = vcpu_regs(v);
 	struct kvm_sregs *s = vcpu_sregs(v);
 	bool error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
 	unsigned width = in_long ? 8 : 4, n = error;
 	uint64_t w[6] = {0};
 
-	for (unsigned i = 0; i < 6; i++) {
-		uint64_t at = in_long ? r->rsp + i * 8 : (uint32_t)(s->ss.base + r->rsp + i * 4);
-
-		/* rsp and ss, the last two, are there only if they changed. */
-		if (!stack_word(v, base, at, &w[i], width) && i < n + 3)
-			return false;
-	}
+	/* rsp and ss, the last two, are there only if they changed. */
+	if (!stack_words(v, base, w, 0, n + 3) || ((in_long || w[n + 1] & 3) && !stack_words(v, base, w, n + 3, n + 5)))
+		return false;
 	/* Where the exit came before the OUT, KVM would inject the exception again. */
 	vcpu_events(v, &ev);
 	ev.exception.injected = ev.exception.pending = 0;
@@ -326,7 +337,7 @@ static bool at_stub(struct kvcpu *v, int rc, unsigned *vector, uint64_t base)
 
 void trap_page_hide(const struct kvcpu *v, struct regs *r)
 {
-	const struct kvm_sregs *was = &v->thread->trap_saved;
+	const struct kvm_sregs *was = &v->control->trap.saved;
 	const struct trap_page *t = v->vm->rs->trap;
 	bool in_long = was->efer & EFER_LMA;
 
@@ -343,16 +354,17 @@ void trap_page_hide(const struct kvcpu *v, struct regs *r)
 
 int trap_page_out(struct kvcpu *v, int rc)
 {
-	struct kvcpu_run *r = v->thread;
+	struct vcpu_control *r = v->control;
 	struct kvm_sregs *s = vcpu_sregs(v);
-	const struct kvm_sregs *was = &r->trap_saved;
+	const struct kvm_sregs *was = &r->trap.saved;
 	bool in_long = was->efer & EFER_LMA;
 	uint64_t base = in_long ? base_of(v->vm->rs->trap) : TRAP_GPA;
 	unsigned vector;
 
+	r->trap.state = TRAP_OUT;
 	if (at_stub(v, rc, &vector, base) && take_frame(v, vector, base, in_long)) {
 		rc = 0;
-		r->trapped = true;
+		r->trap.state = TRAP_TAKEN;
 		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS);
 	}

@@ -19,28 +19,34 @@
 
 #include "core/machine/mmu_events.h"
 #include "kvmback/kernel/kview.h"
-#include "kvmback/vcpu/run.h"
+#include "kvmback/vcpu/vcpu.h"
 #include "kvmback/trace/trace.h"
 
 struct kvm_mmu {
 	struct mmu_filter filter[MMU_FILTERS_MAX];
 	size_t n_filters;
-	const char *stages[4];
+	enum stage stages[4];
 	size_t n_stages;
 	struct trace *trace; /* NULL: nothing is caught now */
 	struct recorded *ring[KVM_MAX_VCPUS_HERE];
 	pid_t tid[KVM_MAX_VCPUS_HERE]; /* whose that ring is */
-	pthread_mutex_t lock;	       /* of events */
+	struct lock lock;	       /* of events */
 	struct mmu_events events;
 };
 
 /* ---- reading the rings */
 
-static enum mmu_kind kind_of(const char *stage)
+/* What is told of the MMU, as stages. */
+static const struct {
+	enum mmu_kind kind;
+	enum stage stage;
+} told_stages[] = {{MMU_ZAP, STAGE_ZAP}, {MMU_UNSYNC, STAGE_UNSYNC}, {MMU_SYNC, STAGE_SYNC}, {MMU_SPTE, STAGE_SPTE}};
+
+static enum mmu_kind kind_of(enum stage stage)
 {
-	for (unsigned k = 1; k <= MMU_ALL; k <<= 1)
-		if (!strcmp(stage, mmu_kind_name((enum mmu_kind)k)))
-			return (enum mmu_kind)k;
+	for (size_t i = 0; i < ARRAY_LEN(told_stages); i++)
+		if (told_stages[i].stage == stage)
+			return told_stages[i].kind;
 	return 0;
 }
 
@@ -81,6 +87,7 @@ static const struct mmu_event *first_pending(const struct kvm_mmu *k, const stru
 {
 	const struct mmu_events *l = &k->events;
 
+	lock_assert_held(&k->lock);
 	for (size_t i = 0; i < l->n && !l->reported; i++)
 		if (l->v[i].vcpu == v->index || (late && !vcpu_may_run(&v->vm->vcpu[l->v[i].vcpu])))
 			return &l->v[i];
@@ -160,14 +167,14 @@ static bool report_first(struct kvcpu *v, bool late)
 		return true;
 	if (!io_finish(v))
 		return false;
-	v->thread->stop.mmu = ev;
+	v->control->stop.mmu = ev;
 	return vcpu_stop(v, STOP_MMU);
 }
 
 bool mmu_look(struct kvcpu *v)
 {
 	struct kvm_mmu *k = v->vm->mmu;
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	if (k->trace && k->ring[v->index] && trace_news(k->ring[v->index]))
 		read_ring(v);
@@ -184,7 +191,7 @@ bool mmu_look(struct kvcpu *v)
 
 void mmu_tell_late(struct kvcpu *v)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 
 	if (!report_first(v, true) && s->reason == STOP_MMU)
 		snprintf(s->note, sizeof(s->note), "it happened before the last stop, which was told first");
@@ -248,7 +255,7 @@ static struct kvm_mmu *mmu_create(struct kvm_vm *vm, struct err *e)
 		(void)err_nomem(e, "catch mmu");
 		return NULL;
 	}
-	pthread_mutex_init(&k->lock, NULL);
+	lock_init(&k->lock, LOCK_MMU_EVENTS);
 	vm->mmu = k;
 	return k;
 }
@@ -267,9 +274,9 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 		at += sprintf(at, "%s(gfn >= %#llx && gfn <= %#llx)", i ? " || " : "", (unsigned long long)f->first,
 			      (unsigned long long)f->last);
 	}
-	for (uint32_t i = 1; i <= MMU_ALL; i <<= 1)
-		if (kinds & i)
-			k->stages[k->n_stages++] = mmu_kind_name((enum mmu_kind)i);
+	for (size_t i = 0; i < ARRAY_LEN(told_stages); i++)
+		if (kinds & told_stages[i].kind)
+			k->stages[k->n_stages++] = told_stages[i].stage;
 	int rc = trace_open_some(&k->trace, k->stages, k->n_stages, all ? NULL : filter, true, e);
 	if (rc) {
 		k->trace = NULL;
@@ -327,7 +334,7 @@ int kvm_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struc
 	}
 	/* A vCPU that stands inside a fault is recorded from now on, not from its next job. */
 	for (unsigned i = 0; vm->rs && i < m->vcpus; i++) {
-		pid_t tid = vm->vcpu[i].thread->tid;
+		pid_t tid = vm->vcpu[i].control->tid;
 		if (tid && vcpu_busy(&vm->vcpu[i])) {
 			k->ring[i] = trace_ring(k->trace, tid, NULL);
 			k->tid[i] = tid;
@@ -344,7 +351,7 @@ void kvm_mmu_destroy(struct kvm_vm *vm)
 		return;
 	forget(k);
 	mmu_events_deinit(&k->events);
-	pthread_mutex_destroy(&k->lock);
+	lock_destroy(&k->lock);
 	free(k);
 	vm->mmu = NULL;
 }

@@ -18,7 +18,7 @@ struct rootwake {
 
 static int wake_open(struct rootwake *r, struct err *e)
 {
-	static const char *const stage[] = {"shadow-page"};
+	static const enum stage stage[] = {STAGE_SHADOW_PAGE};
 
 	memset(r->tid, 0, sizeof(r->tid));
 	/* Of the role the low bits are the level: 4 and 5 are roots, and few others. */
@@ -57,7 +57,7 @@ int rootwake_set(struct kvm_vm *vm, unsigned what, bool on, struct err *e)
 void rootwake_enter(struct kvcpu *v)
 {
 	struct rootwake *r = v->vm->rootwake;
-	pid_t tid = v->thread->tid;
+	pid_t tid = v->control->tid;
 
 	if (!r || !r->trace)
 		return;

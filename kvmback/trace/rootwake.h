@@ -10,7 +10,7 @@
 #ifndef KVMSCOPE_KVMBACK_ROOTWAKE_H
 #define KVMSCOPE_KVMBACK_ROOTWAKE_H
 
-#include "kvmback/vcpu/run.h"
+#include "kvmback/vcpu/vcpu.h"
 
 /* What wants it; it is on as long as anything does. While all vCPUs are out. Errors are trace_open_some()'s. */
 #define ROOTWAKE_FAULTS 1u

@@ -26,7 +26,8 @@
 
 /* What an event means. gfn: the field that has it, shifted right; level: a field, or the role whose low bits are it. */
 struct meaning {
-	const char *system, *name, *stage;
+	const char *system, *name;
+	enum stage stage;
 	const char *gfn;
 	unsigned shift;
 	const char *level;
@@ -35,25 +36,25 @@ struct meaning {
 };
 
 static const struct meaning meanings[] = {
-    {"kvm", "kvm_page_fault", "fault", NULL, 0, NULL, true, false, "fault_address error_code"},
-    {"kvmmmu", "kvm_mmu_pagetable_walk", "walk", NULL, 0, NULL, true, false, "addr pferr"},
-    {"kvmmmu", "kvm_mmu_paging_element", "walk", NULL, 0, "level", false, false, "pte"},
-    {"kvmmmu", "kvm_mmu_set_accessed_bit", "accessed", "gpa", 12, NULL, false, false, "gpa"},
-    {"kvmmmu", "kvm_mmu_set_dirty_bit", "dirty", "gpa", 12, NULL, false, false, "gpa"},
-    {"kvmmmu", "kvm_mmu_walker_error", "guest-fault", NULL, 0, NULL, false, false, "pferr"},
-    {"kvmmmu", "kvm_mmu_get_page", "shadow-page", "gfn", 0, "role", false, false, "created root_count unsync"},
-    {"kvmmmu", "kvm_mmu_spte_requested", "page", "gfn", 0, "level", false, false, "pfn"},
-    {"kvmmmu", "kvm_mmu_set_spte", "spte", "gfn", 0, "level", false, true, "spte sptep"},
-    {"kvmmmu", "fast_page_fault", "fast-fault", NULL, 0, NULL, false, false, "cr2_or_gpa old_spte new_spte"},
-    {"kvmmmu", "mark_mmio_spte", "mmio-cache", "gfn", 0, NULL, false, false, "access gen"},
-    {"kvmmmu", "handle_mmio_page_fault", "mmio-match", "gfn", 0, NULL, false, false, "addr access"},
-    {"kvmmmu", "kvm_mmu_unsync_page", "unsync", "gfn", 0, "role", false, false, ""},
-    {"kvmmmu", "kvm_mmu_sync_page", "sync", "gfn", 0, "role", false, false, ""},
-    {"kvmmmu", "kvm_mmu_prepare_zap_page", "zap", "gfn", 0, "role", false, false, ""},
-    {"kvm", "vcpu_match_mmio", "mmio-match", "gpa", 12, NULL, false, false, "gva gpa write"},
-    {"kvm", "kvm_emulate_insn", "emulate", NULL, 0, NULL, false, false, "rip"},
-    {"kvm", "kvm_mmio", "mmio", "gpa", 12, NULL, false, false, "gpa len val"},
-    {"kvm", "kvm_userspace_exit", "exit", NULL, 0, NULL, false, true, "reason"},
+    {"kvm", "kvm_page_fault", STAGE_FAULT, NULL, 0, NULL, true, false, "fault_address error_code"},
+    {"kvmmmu", "kvm_mmu_pagetable_walk", STAGE_WALK, NULL, 0, NULL, true, false, "addr pferr"},
+    {"kvmmmu", "kvm_mmu_paging_element", STAGE_WALK, NULL, 0, "level", false, false, "pte"},
+    {"kvmmmu", "kvm_mmu_set_accessed_bit", STAGE_ACCESSED, "gpa", 12, NULL, false, false, "gpa"},
+    {"kvmmmu", "kvm_mmu_set_dirty_bit", STAGE_DIRTY, "gpa", 12, NULL, false, false, "gpa"},
+    {"kvmmmu", "kvm_mmu_walker_error", STAGE_GUEST_FAULT, NULL, 0, NULL, false, false, "pferr"},
+    {"kvmmmu", "kvm_mmu_get_page", STAGE_SHADOW_PAGE, "gfn", 0, "role", false, false, "created root_count unsync"},
+    {"kvmmmu", "kvm_mmu_spte_requested", STAGE_PAGE, "gfn", 0, "level", false, false, "pfn"},
+    {"kvmmmu", "kvm_mmu_set_spte", STAGE_SPTE, "gfn", 0, "level", false, true, "spte sptep"},
+    {"kvmmmu", "fast_page_fault", STAGE_FAST_FAULT, NULL, 0, NULL, false, false, "cr2_or_gpa old_spte new_spte"},
+    {"kvmmmu", "mark_mmio_spte", STAGE_MMIO_CACHE, "gfn", 0, NULL, false, false, "access gen"},
+    {"kvmmmu", "handle_mmio_page_fault", STAGE_MMIO_MATCH, "gfn", 0, NULL, false, false, "addr access"},
+    {"kvmmmu", "kvm_mmu_unsync_page", STAGE_UNSYNC, "gfn", 0, "role", false, false, ""},
+    {"kvmmmu", "kvm_mmu_sync_page", STAGE_SYNC, "gfn", 0, "role", false, false, ""},
+    {"kvmmmu", "kvm_mmu_prepare_zap_page", STAGE_ZAP, "gfn", 0, "role", false, false, ""},
+    {"kvm", "vcpu_match_mmio", STAGE_MMIO_MATCH, "gpa", 12, NULL, false, false, "gva gpa write"},
+    {"kvm", "kvm_emulate_insn", STAGE_EMULATE, NULL, 0, NULL, false, false, "rip"},
+    {"kvm", "kvm_mmio", STAGE_MMIO, "gpa", 12, NULL, false, false, "gpa len val"},
+    {"kvm", "kvm_userspace_exit", STAGE_EXIT, NULL, 0, NULL, false, true, "reason"},
 };
 
 struct recorded {
@@ -65,12 +66,12 @@ struct recorded {
 
 struct trace {
 	struct tep_handle *tep;
-	const char *const *stages; /* NULL: all; else n_stages of kvmmmu's */
+	const enum stage *stages; /* NULL: all; else n_stages of kvmmmu's */
 	size_t n_stages;
 	char *filter;
 	bool wake;
 	struct tep_event *event[ARRAY_LEN(meanings)];
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct recorded thread[THREADS_MAX];
 	unsigned n_threads;
 	uint64_t lost;
@@ -89,7 +90,7 @@ static int tracefs_open(struct err *e)
 	if (dir >= 0)
 		return dir;
 	dir = open("/sys/kernel/tracing", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	/* Where it is mounted already, and ours to read; else the mount point is an empty or a closed folder. */
+	/* If it is mounted already, and ours to read; else the mount point is an empty or a closed folder. */
 	if (dir >= 0 && faccessat(dir, "events", R_OK | X_OK, AT_EACCESS)) {
 		close(dir);
 		dir = -1;
@@ -118,7 +119,7 @@ static bool asked_for(const struct trace *t, const struct meaning *m)
 	if (!t->stages)
 		return true;
 	for (size_t i = 0; i < t->n_stages; i++)
-		if (!strcmp(m->system, "kvmmmu") && !strcmp(m->stage, t->stages[i]))
+		if (!strcmp(m->system, "kvmmmu") && m->stage == t->stages[i])
 			return true;
 	return false;
 }
@@ -146,7 +147,7 @@ int trace_open(struct trace **out, struct err *e)
 	return trace_open_some(out, NULL, 0, NULL, false, e);
 }
 
-int trace_open_some(struct trace **out, const char *const *stages, size_t n, const char *filter, bool wake, struct err *e)
+int trace_open_some(struct trace **out, const enum stage *stages, size_t n, const char *filter, bool wake, struct err *e)
 {
 	_cleanup_close_ int dir = tracefs_open(e);
 	struct trace *t;
@@ -168,7 +169,7 @@ int trace_open_some(struct trace **out, const char *const *stages, size_t n, con
 	t->n_stages = n;
 	t->wake = wake;
 	tep_set_loglevel(TEP_LOG_NONE);
-	pthread_mutex_init(&t->lock, NULL);
+	lock_init(&t->lock, LOCK_TRACE);
 	if (!parse_formats(t, dir)) {
 		trace_close(t);
 		return err_set(e, -ENOENT,
@@ -277,7 +278,8 @@ void trace_thread(struct trace *t, pid_t tid)
 
 bool trace_news(const struct recorded *r)
 {
-	return __atomic_load_n(&r->ring->data_head, __ATOMIC_RELAXED) != r->ring->data_tail;
+	return __atomic_load_n(&r->ring->data_head, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(&r->ring->data_tail, __ATOMIC_RELAXED);
 }
 
 void trace_close(struct trace *t)
@@ -288,7 +290,7 @@ void trace_close(struct trace *t)
 		recorded_close(&t->thread[i]);
 	tep_free(t->tep);
 	free(t->filter);
-	pthread_mutex_destroy(&t->lock);
+	lock_destroy(&t->lock);
 	free(t);
 }
 
@@ -357,13 +359,13 @@ static bool decode(const struct trace *t, const struct sample *s, struct trace_e
 			out->gfn = number(ev, m->gfn, strlen(m->gfn), &rec, &out->gfn_known) >> m->shift;
 		if (m->level)
 			out->level = (unsigned)number(ev, m->level, strlen(m->level), &rec, &ok) & 15;
-		if (!strcmp(m->stage, "walk"))
+		if (m->stage == STAGE_WALK)
 			decode_walk(ev, m, &rec, out);
-		if (!strcmp(m->stage, "exit"))
+		if (m->stage == STAGE_EXIT)
 			out->interrupted = number(ev, "reason", 6, &rec, &ok) == KVM_EXIT_INTR;
 		if (m->level && !strcmp(m->level, "role"))
 			out->role = (uint32_t)number(ev, "role", 4, &rec, &ok);
-		if (!strcmp(m->stage, "spte")) {
+		if (m->stage == STAGE_SPTE) {
 			out->spte = number(ev, "spte", 4, &rec, &ok);
 			out->sptep = number(ev, "sptep", 5, &rec, &ok);
 		}
@@ -384,7 +386,7 @@ static void ring_copy(const struct recorded *r, uint64_t pos, void *to, size_t l
 	memcpy((uint8_t *)to + first, data, len - first);
 }
 
-/* The record at *pos; false where none is left or it is damaged (then the rest is skipped). */
+/* The record at *pos; false if none is left or it is damaged (then the rest is skipped). */
 static bool ring_next(struct trace *t, struct recorded *r, uint64_t *pos, uint64_t head, struct sample *s)
 {
 	while (*pos + sizeof(s->head) <= head) {
@@ -437,7 +439,8 @@ static void batch_push(struct batch *b, const struct trace_event *e)
 
 static void read_thread(struct trace *t, struct recorded *r, struct batch *b)
 {
-	uint64_t head = __atomic_load_n(&r->ring->data_head, __ATOMIC_ACQUIRE), pos = r->ring->data_tail;
+	uint64_t head = __atomic_load_n(&r->ring->data_head, __ATOMIC_ACQUIRE),
+		 pos = __atomic_load_n(&r->ring->data_tail, __ATOMIC_RELAXED);
 	struct sample s;
 	struct trace_event ev;
 

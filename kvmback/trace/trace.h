@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "core/base/err.h"
+#include "core/run/stage.h"
 
 struct trace;
 struct recorded; /* one thread's ring */
@@ -20,22 +21,21 @@ int trace_open(struct trace **out, struct err *e) MUST_USE;
  * 1
  * && gfn <= 2"). With wake a thread that records something is sent SIGIO, which makes it leave KVM_RUN before it enters the
  * guest again. -EINVAL: the filter, or none of the stages is traced here. */
-int trace_open_some(struct trace **out, const char *const *stages, size_t n, const char *filter, bool wake,
+int trace_open_some(struct trace **out, const enum stage *stages, size_t n, const char *filter, bool wake,
 		    struct err *e) MUST_USE;
 void trace_close(struct trace *t); /* NULL is fine */
 /* Record this thread from now on; one that is recorded already stays so. From any thread. */
 void trace_thread(struct trace *t, pid_t tid);
-/* Its ring; NULL where it is not recorded (why: *error, a positive errno, where error is not NULL). */
+/* Its ring; NULL if it is not recorded (why: *error, a positive errno, where error is not NULL). */
 struct recorded *trace_ring(struct trace *t, pid_t tid, int *error);
 bool trace_news(const struct recorded *r); /* has anything come in that was not read? A few instructions. */
 
 struct trace_event {
-	uint64_t time;	   /* ns */
-	const char *stage; /* walk, accessed, dirty, guest-fault, fast-fault, shadow-page, spte, mmio-cache, mmio-match,
-			      emulate, exit, unsync, sync, zap … */
+	uint64_t time; /* ns */
+	enum stage stage;
 	uint64_t gfn;
 	bool gfn_known;
-	unsigned level; /* 0 where it has none */
+	unsigned level; /* 0 if it has none */
 	pid_t tid;	/* the thread that it is of */
 	bool gva_known; /* the beginning of a walk: for gva, an access with this error code */
 	uint64_t gva, error;

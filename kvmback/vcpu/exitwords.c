@@ -170,7 +170,7 @@ static const char *system_event(uint32_t type)
 
 static const char on[] = "c, which goes on behind it";
 
-/* Exits that KVM makes only where a program has asked for them, and this one has not. */
+/* Exits that KVM makes only if a program has asked for them, and this one has not. */
 static bool numbered(const struct kvm_run *r, struct stop *s)
 {
 	switch (r->exit_reason) {

@@ -9,10 +9,10 @@
 #include "kvmback/kvm.h"
 
 /* The exit in r: s->kvm_exit, suberror, error (what happened, with the exit's name and numbers) and next (what to do). Of an
- * emulation failure also insn and n_insn, 0 where KVM gave no bytes. Counts in r are bounded here. */
+ * emulation failure also insn and n_insn, 0 if KVM gave no bytes. Counts in r are bounded here. */
 void exit_words(const struct kvm_run *r, struct stop *s);
 
-/* KVM_EXIT_MEMORY_FAULT's part of r; told false where the exit is another one, as on kernels without it. */
+/* KVM_EXIT_MEMORY_FAULT's part of r; told false if the exit is another one, as on kernels without it. */
 struct memory_fault {
 	bool told;
 	uint64_t flags, gpa, size;

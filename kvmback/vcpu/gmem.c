@@ -3,7 +3,7 @@
  * Guest memory as run control needs it from a vCPU's own thread: the vCPU's tables and the slots' aliases, without an ioctl
  * and without the hints that the slot table keeps for the debugger's thread. Registers must be in the run area.
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/vcpu/vcpu.h"
 
 #include <errno.h>
 #include <string.h>

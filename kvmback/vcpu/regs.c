@@ -4,7 +4,6 @@
  * there; everything else is an ioctl, about 5 µs each. Stores always go by ioctl, so that a reader of the kernel's own
  * structures sees them at once; the run area is updated or marked old with each.
  */
-#include "kvmback/fault/fault.h"
 #include "kvmback/vcpu/regs_impl.h"
 
 #include <errno.h>
@@ -384,8 +383,6 @@ int kvm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *
 	struct kvcpu *v = &kvm_of(m)->vcpu[vcpu];
 	struct regs r = *out;
 
-	if (kvm_faults_regs(kvm_of(m), vcpu, out))
-		return 0;
 	for (unsigned i = 0; i < ARRAY_LEN(parts_table); i++) {
 		int rc = parts & parts_table[i].part ? parts_table[i].get(v, &r, e) : 0;
 

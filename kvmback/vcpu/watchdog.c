@@ -4,44 +4,42 @@
  * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps and sleeps for good
  * while there are none, so that a step costs no system call for it.
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/vcpu/vcpu.h"
 
-/* True where the vCPU was in a job of steps all the time and none was made. */
+/* True if the vCPU was in a job of steps all the time and none was made. */
 static bool no_progress(struct kvcpu *v, unsigned job, unsigned long steps, bool busy)
 {
-	struct watch *w = &v->vm->rs->watch;
+	struct watchdog *w = &v->vm->rs->watchdog;
 
 	if (w->on_look)
 		w->on_look(v->vm);
 	/* One that stands inside a fault is not stuck: the debugger looks at it. */
-	if (run_phase(&v->vm->m.run) == RUN_PARKED)
+	if (kvm_is_parked(v->vm))
 		return false;
-	return busy && vcpu_busy(v) && v->thread->job == JOB_STEP && atomic_load(&w->jobs) == job &&
-	       atomic_load(&v->thread->steps) == steps;
+	return busy && atomic_load(&v->control->job) == JOB_STEP && atomic_load(&w->jobs) == job &&
+	       atomic_load(&v->control->steps) == steps;
 }
 
-/* One look. False where there was nothing to look at since the last one. */
+/* One look. False if there was nothing to look at since the last one. */
 static bool look(struct kvcpu *v)
 {
-	struct watch *w = &v->vm->rs->watch;
+	struct watchdog *w = &v->vm->rs->watchdog;
 	unsigned seen = atomic_load(&w->go.value);
 	unsigned job = atomic_load(&w->jobs);
-	unsigned long steps = atomic_load(&v->thread->steps);
+	unsigned long steps = atomic_load(&v->control->steps);
 	bool busy = vcpu_busy(v);
 
 	if (atomic_load(&w->quit))
 		return false;
-	if (!gate_wait(&w->go, seen, STUCK_NS) && no_progress(v, job, steps, busy)) {
-		atomic_store(&v->thread->stuck, true);
-		vcpu_kick(v);
-	}
+	if (!gate_wait(&w->go, seen, STUCK_NS) && no_progress(v, job, steps, busy))
+		vcpu_kick(v, KICK_STUCK);
 	return busy || vcpu_busy(v) || atomic_load(&w->jobs) != job;
 }
 
-static void *watch_main(void *arg)
+static void *watchdog_main(void *arg)
 {
 	struct kvcpu *v = arg;
-	struct watch *w = &v->vm->rs->watch;
+	struct watchdog *w = &v->vm->rs->watchdog;
 
 	while (!atomic_load(&w->quit)) {
 		unsigned seen = atomic_load(&w->go.value);
@@ -57,16 +55,16 @@ static void *watch_main(void *arg)
 	return NULL;
 }
 
-int watch_start(struct kvm_vm *vm, struct err *e)
+int watchdog_start(struct kvm_vm *vm, struct err *e)
 {
-	struct watch *w = &vm->rs->watch;
+	struct watchdog *w = &vm->rs->watchdog;
 	sigset_t old, all;
 
 	if (w->started)
 		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int rc = pthread_create(&w->thread, NULL, watch_main, &vm->vcpu[0]);
+	int rc = pthread_create(&w->thread, NULL, watchdog_main, &vm->vcpu[0]);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc)
 		return err_errno(e, rc, "run the vCPU" WHY "no thread to look after it" TRY "fewer processes");
@@ -74,18 +72,18 @@ int watch_start(struct kvm_vm *vm, struct err *e)
 	return 0;
 }
 
-void watch_begin(struct kvm_vm *vm)
+void watchdog_begin(struct kvm_vm *vm)
 {
-	struct watch *w = &vm->rs->watch;
+	struct watchdog *w = &vm->rs->watchdog;
 
 	atomic_fetch_add(&w->jobs, 1);
 	if (!atomic_load(&w->awake))
 		gate_post(&w->go);
 }
 
-void watch_end(struct kvm_vm *vm)
+void watchdog_end(struct kvm_vm *vm)
 {
-	struct watch *w = &vm->rs->watch;
+	struct watchdog *w = &vm->rs->watchdog;
 
 	if (!w->started)
 		return;

@@ -176,7 +176,7 @@ static bool bv_has(const uint8_t *x, unsigned bit)
 	return x[XSTATE_BV_OFFSET + bit / 8] >> bit % 8 & 1;
 }
 
-/* Where PKRU stands in the area: CPUID 0xd, subleaf 9. NULL where the vCPU has none. */
+/* Where PKRU stands in the area: CPUID 0xd, subleaf 9. NULL if the vCPU has none. */
 static uint8_t *pkru_at(const struct kvm_host *h, uint8_t *x)
 {
 	for (unsigned i = 0; i < h->cpuid->nent; i++) {

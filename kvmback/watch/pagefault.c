@@ -3,15 +3,15 @@
  * The thread that answers faults on armed pages.
  *
  * The order in which a fault is answered is what makes it exact: first the signal, then the page. A fault of the guest's own
- * access is given up by the signal (KVM_RUN: EINTR, nothing executed); a copy by KVM's emulator cannot be, it waits for the
- * page, completes the instruction and finds the signal before the next. With several vCPUs the others come out first, so
- * that nobody runs past an open page.
+ * access is given up by the signal (KVM_RUN: EINTR, nothing executed); a copy by KVM's emulator cannot be, it waits_for_page
+ * for the page, completes the instruction and finds the signal before the next. With several vCPUs the others come out
+ * first, so that nobody runs past an open page.
  *
  * A message may be old when it is read, or answered: its access given up, made again, or done. So each is answered for one
  * entry into the guest, and the vCPU is held there (it neither leaves KVM_RUN nor enters it) until the answer is given. One
- * that is late is dropped; whoever waits still is woken, and asks again.
+ * that is late is dropped; whoever waits_for_page still is woken, and asks again.
  */
-#include "kvmback/watch/pages_impl.h"
+#include "kvmback/watch/armed_impl.h"
 
 #include "core/base/lock.h"
 
@@ -27,18 +27,16 @@
 
 /* ---- faults */
 
-void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
-
-static void at(struct pages *p, const struct message *m, enum answer_at point)
+static void reached(struct armed *p, const struct message *m, enum answer_at point)
 {
-	if (pages_answering)
-		pages_answering(p, m, point);
+	if (p->vm->answering)
+		p->vm->answering(p, m, point);
 }
 
 static struct kvcpu *vcpu_of(struct kvm_vm *vm, pid_t tid)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (vm->vcpu[i].thread && vm->vcpu[i].thread->tid == tid)
+		if (vm->vcpu[i].control && vm->vcpu[i].control->tid == tid)
 			return &vm->vcpu[i];
 	return NULL;
 }
@@ -52,15 +50,15 @@ static bool in_guest(unsigned entry)
  */
 static void note_regs(struct kvcpu *v, unsigned entry)
 {
-	struct kvcpu_run *t = v->thread;
+	struct armed_access *a = &v->control->access;
 
-	t->at_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, t->at_gpr, &t->at_rip);
-	t->at_entry = (entry + 1) & ~ENTRIES_HELD;
+	a->regs_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, a->gpr, &a->rip);
+	a->entry = vcpu_entry_behind(entry);
 }
 
-/* The next message, with the entry into the guest that it is about: whoever waits is in KVM_RUN while it is read, so that
- * is the entry where it is the same before and after. */
-static bool next_message(struct pages *p, struct message *m)
+/* The next message, with the entry into the guest that it is about: whoever waits_for_page is in KVM_RUN while it is read,
+ * so that is the entry where it is the same before and after. */
+static bool next_message(struct armed *p, struct message *m)
 {
 	struct kvm_vm *vm = p->vm;
 	struct kvcpu *v;
@@ -75,61 +73,61 @@ static bool next_message(struct pages *p, struct message *m)
 	return true;
 }
 
-void pages_keep_message(struct pages *p, const struct message *m)
+void armed_defer_message(struct armed *p, const struct message *m)
 {
-	for (size_t i = 0; i < p->n_kept; i++)
-		if (p->kept[i].f.tid == m->f.tid && p->kept[i].f.hva == m->f.hva) {
-			p->kept[i] = *m;
+	for (size_t i = 0; i < p->n_deferred; i++)
+		if (p->deferred[i].f.tid == m->f.tid && p->deferred[i].f.hva == m->f.hva) {
+			p->deferred[i] = *m;
 			return;
 		}
-	if (pages_grow(&p->kept, p->n_kept, &p->cap_kept, sizeof(*p->kept)))
-		p->kept[p->n_kept++] = *m;
+	if (armed_grow(&p->deferred, p->n_deferred, &p->cap_deferred, sizeof(*p->deferred)))
+		p->deferred[p->n_deferred++] = *m;
 	else
 		uffd_wake(&p->uffd, m->f.hva); /* it is asked for again */
 }
 
-static bool take_kept(struct pages *p, struct message *out)
+static bool take_deferred(struct armed *p, struct message *out)
 {
-	if (!p->n_kept)
+	if (!p->n_deferred)
 		return false;
-	*out = p->kept[0];
-	p->n_kept--;
-	memmove(p->kept, p->kept + 1, p->n_kept * sizeof(*p->kept));
+	*out = p->deferred[0];
+	p->n_deferred--;
+	memmove(p->deferred, p->deferred + 1, p->n_deferred * sizeof(*p->deferred));
 	return true;
 }
 
 /* Does this vCPU wait for a page of whoever armed it? */
-static bool waits(const struct pages *p, const struct kvcpu *v)
+static bool waits_for_page(const struct armed *p, const struct kvcpu *v)
 {
-	for (size_t i = 0; i < p->n_kept; i++)
-		if (p->kept[i].f.tid == v->thread->tid && p->kept[i].sure && p->kept[i].entry == vcpu_entry(v))
+	for (size_t i = 0; i < p->n_deferred; i++)
+		if (p->deferred[i].f.tid == v->control->tid && p->deferred[i].sure && p->deferred[i].entry == vcpu_entry(v))
 			return true;
 	return false;
 }
 
-static void others_out(struct pages *p, const struct kvcpu *me)
+static void kick_others(struct armed *p, const struct kvcpu *me)
 {
 	struct kvm_vm *vm = p->vm;
 	struct message m;
 
 	/* Nobody begins to run behind our back. */
-	while (atomic_load(&vm->rs->letting))
+	while (atomic_load(&vm->rs->giving))
 		sched_yield();
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		if (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]))
-			vcpu_kick(&vm->vcpu[i]);
+			vcpu_kick(&vm->vcpu[i], KICK_OTHER_TOUCHED);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		while (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]) && !waits(p, &vm->vcpu[i])) {
+		while (&vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]) && !waits_for_page(p, &vm->vcpu[i])) {
 			struct pollfd pfd = {.fd = p->uffd.fd, .events = POLLIN};
 			struct timespec t = {.tv_nsec = LATE_NS};
 
 			(void)ppoll(&pfd, 1, &t, NULL);
 			while (next_message(p, &m))
-				pages_keep_message(p, &m);
+				armed_defer_message(p, &m);
 		}
 }
 
-static void open_page(struct pages *p, const struct uffd_fault *f)
+static void open_page(struct armed *p, const struct uffd_fault *f)
 {
 	if (f->protect)
 		(void)!uffd_protect(&p->uffd, f->hva, PAGE_SIZE_4K, false);
@@ -138,128 +136,132 @@ static void open_page(struct pages *p, const struct uffd_fault *f)
 }
 
 /* Opened and noted at once, so that whoever arms again finds all that is open. */
-static void open_noted(struct pages *p, const struct uffd_fault *f)
+static void open_and_save(struct armed *p, const struct uffd_fault *f)
 {
 	LOCK_SCOPE(&p->lock);
-	pages_keep_before(p, f->hva);
+	armed_save_page(p, f->hva);
 	open_page(p, f);
 }
 
 /* With lock held. */
-static bool armed_at(const struct pages *p, const struct uffd_fault *f)
+static bool armed_at(const struct armed *p, const struct uffd_fault *f)
 {
-	const struct armed *a = pages_find_armed(p, f->hva);
+	const struct armed_range *a = armed_find(p, f->hva);
 
+	lock_assert_held(&p->lock);
 	return a && (f->protect || a->drop);
 }
 
-static bool is_mine(struct pages *p, const struct uffd_fault *f)
+static bool is_watched(struct armed *p, const struct uffd_fault *f)
 {
 	LOCK_SCOPE(&p->lock);
 	return armed_at(p, f);
 }
 
 /* Protected though nothing is behind it any more. */
-static void open_disarmed(struct pages *p, const struct uffd_fault *f)
+static void open_disarmed(struct armed *p, const struct uffd_fault *f)
 {
 	LOCK_SCOPE(&p->lock);
 	if (!armed_at(p, f))
 		open_page(p, f);
 }
 
-/* The vCPU is held in KVM_RUN. What it does there from now on, until the signal brings it out, is one instruction; a thread
- * that waits with a signal pending asks again and again, and the instruction may be done by the last time. */
-static void touched(struct kvcpu *v, unsigned entry)
+/* The vCPU is held in KVM_RUN, and was in `was` before. What it does there from now on, until the signal brings it out, is
+ * one instruction; a thread that waits_for_page with a signal pending asks again and again, and the instruction may be done
+ * by the last time. Gives the phase to release it to. */
+static enum vcpu_phase note_access(struct kvcpu *v, unsigned entry, enum vcpu_phase was)
 {
-	struct kvcpu_run *t = v->thread;
-
-	if (atomic_load(&t->touched) && t->at_entry == ((entry + 1) & ~ENTRIES_HELD))
-		return;
+	if (was == VCPU_AT_PAGE && v->control->access.entry == vcpu_entry_behind(entry))
+		return VCPU_AT_PAGE;
 	note_regs(v, entry);
-	atomic_store(&t->touched, true);
-	vcpu_immediate_exit(v, true);
-	(void)tgkill(getpid(), t->tid, KICK_SIGNAL);
+	vcpu_kick(v, KICK_ARMED_PAGE);
+	return VCPU_AT_PAGE;
 }
 
 /* Hold the vCPU in the very KVM_RUN that the message is from. False: it has come out meanwhile, or nobody knows; it asks
  * again if it is still there. */
-static bool hold(struct pages *p, const struct message *m, struct kvcpu *v)
+static bool hold(struct armed *p, const struct message *m, struct kvcpu *v, enum vcpu_phase *was)
 {
-	if (m->sure && vcpu_hold(v, m->entry))
+	if (m->sure && vcpu_hold(v, m->entry, was))
 		return true;
 	uffd_wake(&p->uffd, m->f.hva);
 	return false;
 }
 
 /* Others that came to an armed page meanwhile: all of them are out when the first is. */
-static void answer_others(struct pages *p, const struct kvcpu *me)
+static void answer_deferred(struct armed *p, const struct kvcpu *me)
 {
 	size_t out = 0;
 
-	for (size_t i = 0; i < p->n_kept; i++) {
-		const struct message m = p->kept[i];
+	for (size_t i = 0; i < p->n_deferred; i++) {
+		const struct message m = p->deferred[i];
 		struct kvcpu *v = vcpu_of(p->vm, m.f.tid);
+		enum vcpu_phase was;
 
-		if (!v || v == me || !is_mine(p, &m.f)) {
-			p->kept[out++] = m;
-		} else if (in_guest(m.entry) && hold(p, &m, v)) {
-			touched(v, m.entry);
-			open_noted(p, &m.f);
-			vcpu_let(v);
+		if (!v || v == me || !is_watched(p, &m.f)) {
+			p->deferred[out++] = m;
+		} else if (in_guest(m.entry) && hold(p, &m, v, &was)) {
+			was = note_access(v, m.entry, was);
+			open_and_save(p, &m.f);
+			vcpu_release(v, was);
 		}
 	}
-	p->n_kept = out;
+	p->n_deferred = out;
 }
 
-static void answer_vcpu(struct pages *p, const struct message *m, struct kvcpu *v)
+static void answer_vcpu(struct armed *p, const struct message *m, struct kvcpu *v)
 {
+	enum vcpu_phase was;
+
 	/* Before others are kicked: nobody lets them go on but for this one's news. */
-	if (!hold(p, m, v))
+	if (!hold(p, m, v, &was))
 		return;
-	if (!atomic_load(&v->thread->quiet)) {
+	if (!atomic_load(&v->control->stepping)) {
 		if (p->vm->m.vcpus > 1)
-			others_out(p, v);
-		at(p, m, ANSWER_OTHERS_OUT);
-		touched(v, m->entry);
-		answer_others(p, v);
+			kick_others(p, v);
+		reached(p, m, ANSWER_OTHERS_KICKED);
+		was = note_access(v, m->entry, was);
+		answer_deferred(p, v);
 	}
-	at(p, m, ANSWER_SIGNALLED);
-	open_noted(p, &m->f);
-	at(p, m, ANSWER_OPENED);
-	vcpu_let(v);
+	reached(p, m, ANSWER_SIGNALLED);
+	open_and_save(p, &m->f);
+	reached(p, m, ANSWER_OPENED);
+	vcpu_release(v, was);
 }
 
 /* An access that is none of the guest's: by an ioctl, of the debugger's thread or of a lone vCPU's while it is out. Nobody
  * runs meanwhile, or it was given up before it was answered; a vCPU that starts arms the page again. */
-static void answer_idle(struct pages *p, const struct uffd_fault *f)
+static void answer_idle(struct armed *p, const struct uffd_fault *f)
 {
+	enum vcpu_phase was[KVM_MAX_VCPUS_HERE];
 	struct kvm_vm *vm = p->vm;
 	unsigned n, entry;
 
 	for (n = 0; n < vm->m.vcpus; n++) {
 		entry = vcpu_entry(&vm->vcpu[n]);
-		if (in_guest(entry) || !vcpu_hold(&vm->vcpu[n], entry))
+		if (in_guest(entry) || !vcpu_hold(&vm->vcpu[n], entry, &was[n]))
 			break;
 	}
 	if (n == vm->m.vcpus)
-		open_noted(p, f);
+		open_and_save(p, f);
 	else
 		uffd_wake(&p->uffd, f->hva);
-	while (n)
-		vcpu_let(&vm->vcpu[--n]);
+	for (; n; n--)
+		vcpu_release(&vm->vcpu[n - 1], was[n - 1]);
 }
 
-/* The watchpoints' part in a fault; false where they have none. */
-static bool answer(struct pages *p, const struct message *m)
+/* The watchpoints' part in a fault; false if they have none. */
+static bool answer(struct armed *p, const struct message *m)
 {
 	struct kvcpu *v = vcpu_of(p->vm, m->f.tid);
-	bool mine = is_mine(p, &m->f);
+	bool mine = is_watched(p, &m->f);
 
 	/* A page that is protected and missing: missing comes first, and is fault stepping's. */
 	if (!mine && !m->f.protect)
 		return false;
-	at(p, m, ANSWER_READ);
-	p->last = v ? v->index : p->last;
+	reached(p, m, ANSWER_READ);
+	if (v)
+		atomic_store_explicit(&p->last, v->index, memory_order_relaxed);
 	if (!mine)
 		open_disarmed(p, &m->f);
 	else if (v && in_guest(m->entry))
@@ -269,16 +271,16 @@ static bool answer(struct pages *p, const struct message *m)
 	else
 		/* A vCPU's own thread does nothing but run it. */
 		uffd_wake(&p->uffd, m->f.hva);
-	at(p, m, ANSWER_DONE);
+	reached(p, m, ANSWER_DONE);
 	return true;
 }
 
-bool pages_next(struct kvm_vm *vm, struct uffd_fault *out)
+bool armed_next_fault(struct kvm_vm *vm, struct uffd_fault *out)
 {
-	struct pages *p = vm->pages;
+	struct armed *p = vm->armed;
 	struct message m;
 
-	while (p && (take_kept(p, &m) || next_message(p, &m)))
+	while (p && (take_deferred(p, &m) || next_message(p, &m)))
 		if (!answer(p, &m)) {
 			*out = m.f;
 			return true;
@@ -286,21 +288,22 @@ bool pages_next(struct kvm_vm *vm, struct uffd_fault *out)
 	return false;
 }
 
-static void answer_all(struct pages *p)
+static void answer_all(struct armed *p)
 {
 	struct uffd_fault f;
 
 	LOCK_SCOPE(&p->reader);
 	/* Nobody steps through faults now: a page that is missing for that is simply given. */
-	while (!p->direct && pages_next(p->vm, &f))
-		uffd_continue(&p->uffd, f.hva, pages_protected(p, f.hva));
+	while (!p->direct && armed_next_fault(p->vm, &f))
+		uffd_continue(&p->uffd, f.hva, armed_protected(p, f.hva));
 }
 
-/* Waking a CPU that sleeps takes longer than all the rest of an answer, so the thread waits where the vCPU runs, which
- * sleeps while it is answered. Where it may not, it stays. */
-static void follow(struct pages *p)
+/* Waking a CPU that sleeps takes longer than all the rest of an answer, so the thread waits_for_page where the vCPU runs,
+ * which sleeps while it is answered. If it may not, it stays. */
+static void follow_vcpu(struct armed *p)
 {
-	int cpu = atomic_load_explicit(&p->vm->vcpu[p->last].thread->cpu, memory_order_relaxed);
+	int cpu = atomic_load_explicit(&p->vm->vcpu[atomic_load_explicit(&p->last, memory_order_relaxed)].control->cpu,
+				       memory_order_relaxed);
 	cpu_set_t set;
 
 	if (cpu == p->cpu || cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET((unsigned)cpu, &p->allowed))
@@ -312,7 +315,7 @@ static void follow(struct pages *p)
 }
 
 /* What to wait for; false: quit. */
-static bool poll_begin(struct pages *p, struct pollfd pfd[2])
+static bool poll_begin(struct armed *p, struct pollfd pfd[2])
 {
 	LOCK_SCOPE(&p->reader);
 	bool on = !p->quit;
@@ -322,22 +325,22 @@ static bool poll_begin(struct pages *p, struct pollfd pfd[2])
 	return on;
 }
 
-static void poll_end(struct pages *p)
+static void poll_end(struct armed *p)
 {
 	LOCK_SCOPE(&p->reader);
 	p->polling = false;
 	pthread_cond_broadcast(&p->out);
 }
 
-static void *pages_main(void *arg)
+static void *armed_main(void *arg)
 {
-	struct pages *p = arg;
+	struct armed *p = arg;
 	struct pollfd pfd[2];
 
 	while (poll_begin(p, pfd)) {
 		uint64_t n;
 
-		follow(p);
+		follow_vcpu(p);
 		(void)poll(pfd, 2, -1);
 		poll_end(p);
 		if (pfd[0].revents && read(p->wake, &n, sizeof(n)) < 0)
@@ -349,7 +352,7 @@ static void *pages_main(void *arg)
 }
 
 /* Let the thread see what has changed. */
-static void wake(struct pages *p)
+static void wake(struct armed *p)
 {
 	uint64_t one = 1;
 
@@ -357,7 +360,7 @@ static void wake(struct pages *p)
 		return; /* full: then it is awake anyway */
 }
 
-void pages_direct(struct pages *p, bool on)
+void armed_direct(struct armed *p, bool on)
 {
 	LOCK_SCOPE(&p->reader);
 	bool was = p->direct;
@@ -369,7 +372,7 @@ void pages_direct(struct pages *p, bool on)
 
 /* ---- life */
 
-static int start_thread(struct pages *p, const char *what, struct err *e)
+static int start_thread(struct armed *p, const char *what, struct err *e)
 {
 	sigset_t all, old;
 
@@ -377,7 +380,7 @@ static int start_thread(struct pages *p, const char *what, struct err *e)
 		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int rc = pthread_create(&p->thread, NULL, pages_main, p);
+	int rc = pthread_create(&p->thread, NULL, armed_main, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc)
 		return err_errno(e, rc, "%s" WHY "no thread to answer page faults" TRY "fewer processes", what);
@@ -387,7 +390,7 @@ static int start_thread(struct pages *p, const char *what, struct err *e)
 
 static int create(struct kvm_vm *vm, const char *what, struct err *e)
 {
-	struct pages *p = calloc(1, sizeof(*p));
+	struct armed *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return err_nomem(e, what);
@@ -403,81 +406,81 @@ static int create(struct kvm_vm *vm, const char *what, struct err *e)
 		free(p);
 		return err_errno(e, saved, "%s" WHY "eventfd" TRY "a higher ulimit -n", what);
 	}
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_mutex_init(&p->reader, NULL);
+	lock_init(&p->lock, LOCK_PAGES);
+	lock_init(&p->reader, LOCK_READER);
 	pthread_cond_init(&p->out, NULL);
-	vm->pages = p;
+	vm->armed = p;
 	return 0;
 }
 
-static int open_again(struct pages *p, const char *what, struct err *e)
+static int open_again(struct armed *p, const char *what, struct err *e)
 {
 	LOCK_SCOPE(&p->reader);
 	return uffd_open(&p->uffd, what, e);
 }
 
-int pages_get(struct kvm_vm *vm, const char *what, struct pages **out, struct err *e)
+int armed_get(struct kvm_vm *vm, const char *what, struct armed **out, struct err *e)
 {
-	int rc = vm->pages ? 0 : create(vm, what, e);
-	bool closed = !rc && vm->pages->uffd.fd < 0;
+	int rc = vm->armed ? 0 : create(vm, what, e);
+	bool closed = !rc && vm->armed->uffd.fd < 0;
 
 	if (closed)
-		rc = open_again(vm->pages, what, e);
+		rc = open_again(vm->armed, what, e);
 	if (!rc)
-		rc = start_thread(vm->pages, what, e);
+		rc = start_thread(vm->armed, what, e);
 	if (!rc && closed)
-		wake(vm->pages);
+		wake(vm->armed);
 	if (!rc)
-		*out = vm->pages;
+		*out = vm->armed;
 	return rc;
 }
 
-struct uffd *pages_uffd(struct pages *p)
+struct uffd *armed_uffd(struct armed *p)
 {
 	return &p->uffd;
 }
 
-void pages_close(struct pages *p)
+void armed_close(struct armed *p)
 {
 	LOCK_SCOPE(&p->reader);
 	/* A poll under way would keep the file, and with it all registrations. */
 	p->hold = true;
 	wake(p);
 	while (p->polling)
-		pthread_cond_wait(&p->out, &p->reader);
+		lock_wait(&p->out, &p->reader);
 	LOCK_SCOPE(&p->lock);
 	uffd_close(&p->uffd);
-	p->n_kept = 0;
+	p->n_deferred = 0;
 	p->hold = false;
 }
 
-static void tell_quit(struct pages *p)
+static void tell_quit(struct armed *p)
 {
 	LOCK_SCOPE(&p->reader);
 	p->quit = true;
 	wake(p);
 }
 
-void pages_destroy(struct kvm_vm *vm)
+void armed_destroy(struct kvm_vm *vm)
 {
-	struct pages *p = vm->pages;
+	struct armed *p = vm->armed;
 
 	if (!p)
 		return;
-	pages_forget(vm);
-	pages_close(p);
+	armed_forget(vm);
+	armed_close(p);
 	if (p->has_thread) {
 		tell_quit(p);
 		pthread_join(p->thread, NULL);
 	}
 	close(p->wake);
-	pthread_mutex_destroy(&p->lock);
-	pthread_mutex_destroy(&p->reader);
+	lock_destroy(&p->lock);
+	lock_destroy(&p->reader);
 	pthread_cond_destroy(&p->out);
-	free(p->piece);
-	free(p->armed);
+	free(p->part);
+	free(p->range);
 	free(p->opened);
-	free(p->kept);
+	free(p->deferred);
 	free(p);
-	vm->pages = NULL;
+	vm->armed = NULL;
 }

@@ -2,14 +2,15 @@
  *
  * Does an instruction touch watched bytes? Decided by decoding its accesses before it runs, so that a write of the same
  * value is a hit and a write next to the watched bytes is none; an instruction whose accesses are not known is judged by
- * what has changed. Every step is looked at; a free run comes here when an armed page was touched (pages.c).
+ * what has changed. Every step is looked at; a free run comes here when an armed page was touched (armed.c).
  */
-#include "kvmback/watch/pages.h"
+#include "kvmback/watch/watchpoint.h"
 
 #include <string.h>
 
 #include "core/cpu/access.h"
 #include "core/cpu/disas.h"
+#include "kvmback/watch/armed.h"
 
 /* ---- what an instruction accesses */
 
@@ -41,7 +42,7 @@ static void take_regs(struct kvcpu *v, struct access_regs *r)
 
 static int decode(struct kvcpu *v, const struct access_regs *r, struct insn_access a[ACCESSES_MAX], bool *rep)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	uint8_t code[15];
 
 	if (!t->accesses && access_decoder_create(&t->accesses, NULL))
@@ -186,7 +187,7 @@ static void read_now(struct kvcpu *v, const struct watch_look *l, uint8_t *now)
 
 static bool tell(struct kvcpu *v, const struct watch_look *l)
 {
-	struct stop *s = &v->thread->stop;
+	struct stop *s = &v->control->stop;
 	const struct slot *slot = gmem_slot(v, l->gpa);
 
 	s->breakpoint = l->id;
@@ -230,18 +231,18 @@ bool watch_judge(struct kvcpu *v, struct watch_look *l)
  * known) watched bytes are not what they were. */
 static bool executed(struct kvcpu *v, struct access_regs *r)
 {
-	struct kvcpu_run *t = v->thread;
+	const struct armed_access *a = &v->control->access;
 	struct page_change c;
 
 	take_bases(v, r);
 	take_regs(v, r);
-	if (!t->at_known || t->at_entry != vcpu_entry(v)) {
+	if (!a->regs_known || a->entry != vcpu_entry(v)) {
 		r->rip = 0;
-		return vcpu_cpl(v) == 0 && pages_changed(v, &c);
+		return vcpu_cpl(v) == 0 && armed_bytes_changed(v, &c);
 	}
-	bool same = r->rip == t->at_rip && !memcmp(r->gpr, t->at_gpr, sizeof(r->gpr));
-	memcpy(r->gpr, t->at_gpr, sizeof(r->gpr));
-	r->rip = t->at_rip;
+	bool same = r->rip == a->rip && !memcmp(r->gpr, a->gpr, sizeof(r->gpr));
+	memcpy(r->gpr, a->gpr, sizeof(r->gpr));
+	r->rip = a->rip;
 	return !same;
 }
 
@@ -250,7 +251,7 @@ static const uint8_t *byte_before(struct kvcpu *v, uint64_t linear)
 	uint64_t gpa;
 	uint8_t rights;
 
-	return gmem_translate(v, linear, &gpa, &rights) ? pages_before(v, gmem_byte(v, gpa, false)) : NULL;
+	return gmem_translate(v, linear, &gpa, &rights) ? armed_byte_before(v, gmem_byte(v, gpa, false)) : NULL;
 }
 
 /* What was there before: only the opened pages tell. A part of the access in another page is left out. */
@@ -287,31 +288,20 @@ static bool judge_executed(struct kvcpu *v, const struct access_regs *r)
 		return tell(v, &l);
 	}
 	/* Several iterations may have been done. Else what changed beside the accesses is a table's A or D bit. */
-	if ((l.known && !l.rep) || !pages_changed(v, &c))
+	if ((l.known && !l.rep) || !armed_bytes_changed(v, &c))
 		return true;
 	l = (struct watch_look){.id = c.id, .rip = r->rip, .linear = c.gva, .gpa = c.gpa, .len = c.len, .write = true};
 	memcpy(l.old, c.old, sizeof(l.old));
 	return tell(v, &l);
 }
 
-bool watch_touched(struct kvcpu *v)
+bool watch_done_by_kvm(struct kvcpu *v, bool *on)
 {
 	struct access_regs r = {0};
-	bool on;
 
-	atomic_store(&v->thread->touched, false);
-	/* A kick that comes meanwhile is seen by its flag. */
-	vcpu_immediate_exit(v, false);
-	if (vcpu_kicked(v))
-		vcpu_immediate_exit(v, true);
-	if (!io_finish(v))
+	if (!executed(v, &r))
 		return false;
-	if (executed(v, &r)) {
-		on = judge_executed(v, &r);
-		pages_rearm(v);
-	} else {
-		on = step_one(v);
-	}
-	int id = on ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
-	return id ? exit_breakpoint(v, id) : on;
+	*on = judge_executed(v, &r);
+	armed_rearm(v);
+	return true;
 }

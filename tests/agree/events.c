@@ -84,27 +84,31 @@ static void note_walk(bool fetch, uint64_t addr)
 }
 
 static const struct {
-	const char *stage;
+	enum stage stage;
 	uint32_t met;
-} meanings[] = {
-    {"mmio", MET_MMIO}, {"guest-fault", MET_FAULT}, {"unsync", MET_UNSYNC}, {"sync", MET_SYNC}, {"zap", MET_ZAP}};
+} meanings[] = {{STAGE_MMIO, MET_MMIO},
+		{STAGE_GUEST_FAULT, MET_FAULT},
+		{STAGE_UNSYNC, MET_UNSYNC},
+		{STAGE_SYNC, MET_SYNC},
+		{STAGE_ZAP, MET_ZAP}};
 
 static void take(void *arg, const struct trace_event *e)
 {
 	(void)arg;
 	if (ev.show)
-		printf("       %s gfn %#llx level %u %s\n", e->stage, (unsigned long long)e->gfn, e->level, e->detail);
+		printf("       %s gfn %#llx level %u %s\n", stage_name(e->stage), (unsigned long long)e->gfn, e->level,
+		       e->detail);
 	for (unsigned i = 0; i < ARRAY_LEN(meanings); i++)
-		ev.met |= strcmp(e->stage, meanings[i].stage) ? 0 : meanings[i].met;
-	if (e->begins && !strcmp(e->stage, "walk"))
+		ev.met |= e->stage == meanings[i].stage ? meanings[i].met : 0;
+	if (e->begins && e->stage == STAGE_WALK)
 		note_walk(e->fetch, field(e, "addr "));
-	else if (!strcmp(e->stage, "accessed") && ev.in_fetch)
+	else if (e->stage == STAGE_ACCESSED && ev.in_fetch)
 		add(&ev.fetched, e->gfn, (unsigned)(field(e, "gpa ") & 0xfff) / 8);
-	else if (!strcmp(e->stage, "zap"))
+	else if (e->stage == STAGE_ZAP)
 		add(&ev.zapped, e->gfn, e->level);
-	else if (!strcmp(e->stage, "spte") && e->level == 1 && !(field(e, "spte ") & SPTE_A))
+	else if (e->stage == STAGE_SPTE && e->level == 1 && !(field(e, "spte ") & SPTE_A))
 		add(&ev.ahead, e->gfn, (unsigned)(field(e, "sptep ") & 0xfff) / 8);
-	else if (!strcmp(e->stage, "emulate"))
+	else if (e->stage == STAGE_EMULATE)
 		ev.emulated++;
 }
 

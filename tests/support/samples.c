@@ -345,7 +345,7 @@ struct value sample_stages(struct pool *p)
 	static const struct fault_stage s[] = {
 	    {.n = 1,
 	     .fault = 1,
-	     .stage = "walk",
+	     .stage = STAGE_WALK,
 	     .gfn = 0x10,
 	     .gfn_known = true,
 	     .level = 4,
@@ -353,13 +353,13 @@ struct value sample_stages(struct pool *p)
 	     .live = true},
 	    {.n = 2,
 	     .fault = 1,
-	     .stage = "page",
+	     .stage = STAGE_PAGE,
 	     .gfn = 0x40,
 	     .gfn_known = true,
 	     .detail = "host page about to be there",
 	     .live = true},
-	    {.n = 3, .fault = 1, .stage = "spte", .gfn = 0x40, .gfn_known = true, .level = 1, .detail = "0x12040e67"},
-	    {.n = 4, .fault = 1, .stage = "emulate", .detail = "mov [rbx], eax"},
+	    {.n = 3, .fault = 1, .stage = STAGE_SPTE, .gfn = 0x40, .gfn_known = true, .level = 1, .detail = "0x12040e67"},
+	    {.n = 4, .fault = 1, .stage = STAGE_EMULATE, .detail = "mov [rbx], eax"},
 	};
 	struct value l = v_list(p, 4);
 
@@ -544,7 +544,8 @@ struct value sample_regs_old_all(struct pool *p)
 
 struct value sample_stop_old(struct pool *p)
 {
-	const struct stop s = {.reason = STOP_FAULT_STAGE, .rip = 0x200033, .rip_old = true, .stage = "page", .fault = 1};
+	const struct stop s = {
+	    .reason = STOP_FAULT_STAGE, .rip = 0x200033, .rip_old = true, .stage = STAGE_PAGE, .fault = 1};
 
 	return record_stop(p, &s, "vCPU 0 stands still.");
 }

@@ -349,8 +349,8 @@ static void test_fault_between_filters(void **state)
 	(void)state;
 	catchpoint(0, false, 0)->fault = (struct fault_filter){.first = 0x40, .last = 0x40};
 	catchpoint(0, false, 0)->fault = (struct fault_filter){.first = 0x60, .last = 0x60};
-	fake_push_stop(d.m, &(struct stop){.reason = STOP_FAULT_STAGE, .gpa = 0x50000, .stage = "page"});
-	fake_push_stop(d.m, &(struct stop){.reason = STOP_FAULT_STAGE, .gpa = 0x60123, .stage = "page"});
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_FAULT_STAGE, .gpa = 0x50000, .stage = STAGE_PAGE});
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_FAULT_STAGE, .gpa = 0x60123, .stage = STAGE_PAGE});
 	assert_int_equal(debug_continue(&d, 0, NULL), 0);
 	assert_int_equal(d.stop.breakpoint, 2);
 	assert_int_equal(d.stop.gpa, 0x60123);
@@ -530,7 +530,7 @@ static void test_temp_left_behind(void **state)
 	code(0x10000, "\xe8\x00\x01\x00\x00", 5);
 	fake_of(d.m)->fail_op = "unplant";
 	fake_of(d.m)->fail_code = -EBUSY;
-	fake_push_stop(d.m, &(struct stop){.reason = STOP_FAULT_STAGE, .stage = "walk", .rip = 0x10100});
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_FAULT_STAGE, .stage = STAGE_WALK, .rip = 0x10100});
 	assert_int_equal(debug_next(&d, 0, 1, NULL), 0);
 	assert_int_equal(d.stop.reason, STOP_FAULT_STAGE);
 	assert_non_null(fake_plant(d.m, TEMP));

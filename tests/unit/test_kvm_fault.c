@@ -16,7 +16,7 @@
 #include "core/load/image.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/trace.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 #include "tests/support/guest.h"
 
 #define STORE 0x20000f /* mov [rbx], rax: the first write of gfn 0x40 */
@@ -157,7 +157,7 @@ static void live_stages(void **state)
 		assert_int_equal(s.reason, STOP_FAULT_STAGE);
 		assert_int_equal(s.fault, fault + 1);
 		assert_int_equal(s.rip, want[fault].rip);
-		assert_string_equal(s.stage, level ? "walk" : "page");
+		assert_int_equal(s.stage, level ? STAGE_WALK : STAGE_PAGE);
 		assert_int_equal(s.gpa, want[fault].gpa[i % 5]);
 		assert_int_equal(s.slot, 0);
 		assert_true(stands(m));
@@ -176,11 +176,11 @@ static void live_stages(void **state)
 static void recorded_stages(void **state)
 {
 	static const struct {
-		const char *stage;
+		enum stage stage;
 		bool live;
 		unsigned level;
-	} want[] = {{"walk", false, 4},	    {"walk", false, 3},	 {"walk", false, 2}, {"walk", false, 1},
-		    {"accessed", false, 0}, {"dirty", false, 0}, {"page", true, 0},  {"spte", false, 1}};
+	} want[] = {{STAGE_WALK, false, 4},	{STAGE_WALK, false, 3},	 {STAGE_WALK, false, 2}, {STAGE_WALK, false, 1},
+		    {STAGE_ACCESSED, false, 0}, {STAGE_DIRTY, false, 0}, {STAGE_PAGE, true, 0},	 {STAGE_SPTE, false, 1}};
 	struct fault_stage_list l;
 	struct trace *t = NULL;
 	unsigned k = 0;
@@ -199,12 +199,12 @@ static void recorded_stages(void **state)
 	s = next_stage(m);
 	ok(machine_fault_stages(m, &l, &e));
 	/* arming has taken the page's sptes away, and says so */
-	assert_string_equal(l.v[0].stage, "zap");
+	assert_int_equal(l.v[0].stage, STAGE_ZAP);
 	assert_int_equal(l.v[0].fault, 0);
 	assert_int_equal(l.v[0].gfn, 0x40);
 	assert_false(l.v[0].live);
 	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i].fault == fault && k < ARRAY_LEN(want) && !strcmp(l.v[i].stage, want[k].stage) &&
+		if (l.v[i].fault == fault && k < ARRAY_LEN(want) && l.v[i].stage == want[k].stage &&
 		    l.v[i].live == want[k].live && l.v[i].level == want[k].level)
 			k++;
 	for (size_t i = 0; !traced && i < l.n; i++)

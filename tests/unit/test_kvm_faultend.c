@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "kvmback/vcpu/run.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/vcpu/vcpu.h"
+#include "kvmback/host/uffd.h"
 #include "tests/support/guest.h"
 
 #define PAGE 0x40 /* the gfn that faults are caught at */
@@ -62,7 +62,7 @@ static void while_it_looks(struct kvm_vm *vm)
 	if (atomic_exchange(&looked, true))
 		return;
 	sem_post(&looking);
-	while (!atomic_load(&vm->rs->watch.quit) && vm->faults)
+	while (!atomic_load(&vm->rs->watchdog.quit) && vm->faults)
 		sched_yield();
 	atomic_store(&faults_there, vm->faults != NULL);
 }
@@ -72,7 +72,7 @@ static void open_watched(struct guest *g)
 	assert_int_equal(sem_init(&looking, 0, 0), 0);
 	atomic_store(&looked, false);
 	atomic_store(&faults_there, false);
-	kvm_of(g->m)->rs->watch.on_look = while_it_looks;
+	kvm_of(g->m)->rs->watchdog.on_look = while_it_looks;
 }
 
 static void destroyed_while_the_watchdog_looks(void **state)

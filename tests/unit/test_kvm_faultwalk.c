@@ -15,7 +15,7 @@
 #include "core/load/image.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/trace.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 
 struct guest {
 	struct image *img;
@@ -117,10 +117,10 @@ static void next_stage(struct guest *g)
 	must(machine_fault_step(g->m, &g->stop, &e), &e);
 }
 
-static void at_stage(const struct guest *g, const char *stage, uint64_t gfn, uint64_t gva)
+static void at_stage(const struct guest *g, enum stage stage, uint64_t gfn, uint64_t gva)
 {
 	assert_int_equal(g->stop.reason, STOP_FAULT_STAGE);
-	assert_string_equal(g->stop.stage, stage);
+	assert_int_equal(g->stop.stage, stage);
 	assert_int_equal(g->stop.gpa >> PAGE_SHIFT, gfn);
 	assert_int_equal(g->stop.gva, gva);
 }
@@ -131,7 +131,7 @@ static void walk_down(struct guest *g, uint64_t gva, unsigned tables)
 	for (unsigned i = 0; i < tables; i++) {
 		if (i)
 			next_stage(g);
-		at_stage(g, "walk", 0x10 + i, gva);
+		at_stage(g, STAGE_WALK, 0x10 + i, gva);
 	}
 }
 
@@ -190,7 +190,7 @@ static void one_of_two_aliases(void **state)
 	walk_down(&g, 0x240000, 4);
 	assert_int_equal(chain(&g, 0x40), 0);
 	next_stage(&g);
-	at_stage(&g, "page", 0x40, 0x240000);
+	at_stage(&g, STAGE_PAGE, 0x40, 0x240000);
 	assert_int_equal(chain(&g, 0x40), 0);
 	go(&g);
 	page_fault_at(&g, 0x300000);
@@ -199,7 +199,7 @@ static void one_of_two_aliases(void **state)
 	for (size_t i = 0; i < l.n; i++) {
 		live += l.v[i].live;
 		assert_true(l.v[i].fault <= 1);
-		spte |= !strcmp(l.v[i].stage, "spte") && l.v[i].gfn == 0x40 && !l.v[i].live;
+		spte |= l.v[i].stage == STAGE_SPTE && l.v[i].gfn == 0x40 && !l.v[i].live;
 	}
 	assert_int_equal(live, 5);
 	assert_true(spte);
@@ -266,9 +266,9 @@ static void tables_made_later(void **state)
 	go(&g);
 	walk_down(&g, 0x600000, 3);
 	next_stage(&g);
-	at_stage(&g, "walk", 0x14, 0x600000);
+	at_stage(&g, STAGE_WALK, 0x14, 0x600000);
 	next_stage(&g);
-	at_stage(&g, "page", 0x44, 0x600000);
+	at_stage(&g, STAGE_PAGE, 0x44, 0x600000);
 	go(&g);
 	page_fault_at(&g, 0x300000);
 	stop(&g);
@@ -282,7 +282,7 @@ static void chain_by_faults(void **state)
 	catch_gvas(&g, 0x400000, 0x427fff);
 	for (unsigned i = 0; i < 40; i++) {
 		go(&g);
-		at_stage(&g, "walk", 0x10, 0x400000 + i * 0x1000ull);
+		at_stage(&g, STAGE_WALK, 0x10, 0x400000 + i * 0x1000ull);
 		assert_int_equal(chain(&g, 0x40), i);
 	}
 	/* The addresses are unmapped by a handler that invalidates them: no faults any more. */
@@ -325,7 +325,7 @@ static void both_aliases_of_a_gfn(void **state)
 	START(g, "demo:tour");
 	catch_gfns(&g, 0x40, 0x40);
 	go(&g);
-	at_stage(&g, "page", 0x40, 0x240000);
+	at_stage(&g, STAGE_PAGE, 0x40, 0x240000);
 	assert_int_equal(chain(&g, 0x40), 0);
 	assert_int_equal(g.stop.fault, 1);
 	go(&g);
@@ -353,10 +353,10 @@ static void faults_through_a_table(void **state)
 	catch_gfns(&g, 0x13, 0x13);
 	/* that of the code's first fetch: the table itself is what is missing */
 	go(&g);
-	at_stage(&g, "walk", 0x13, 0x200000);
+	at_stage(&g, STAGE_WALK, 0x13, 0x200000);
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		go(&g);
-		at_stage(&g, "walk", 0x10, wanted[i]);
+		at_stage(&g, STAGE_WALK, 0x10, wanted[i]);
 		assert_int_equal(g.stop.fault, i + 2);
 	}
 	go(&g);
@@ -375,7 +375,7 @@ static unsigned slipped(struct guest *g)
 	for (size_t i = 0; i < l.n; i++) {
 		bool live = false;
 
-		if (strcmp(l.v[i].stage, "spte") != 0)
+		if (l.v[i].stage != STAGE_SPTE)
 			continue;
 		for (size_t k = 0; k < l.n; k++)
 			live |= l.v[k].live && l.v[k].fault == l.v[i].fault;
@@ -401,7 +401,7 @@ static void roots_loaded_meanwhile(void **state)
 	catch_gvas(&g, 0x600000, 0x600fff);
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
 		go(&g);
-		at_stage(&g, "walk", want[i].root, 0x600000);
+		at_stage(&g, STAGE_WALK, want[i].root, 0x600000);
 		assert_int_equal(g.stop.rip, symbols_by_name(&g.syms, want[i].at)->addr);
 	}
 	go(&g);
@@ -455,7 +455,7 @@ static void the_other_one(void **state)
 	catch_gvas(&g, 0x600000, 0x600fff);
 	for (unsigned i = 0; i < 3; i++) {
 		go(&g);
-		at_stage(&g, "walk", 0x10, 0x600000);
+		at_stage(&g, STAGE_WALK, 0x10, 0x600000);
 		assert_int_equal(g.stop.vcpu, 0);
 		must(machine_get_regs(g.m, 1, REGS_ALL, &r, &e), &e);
 		assert_int_equal(r.old, 0);

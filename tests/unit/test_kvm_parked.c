@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 #include "tests/support/guest.h"
 
 #define PAGE 0x40 /* the gfn that they touch last */

@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "kvmback/watch/pages_impl.h"
-#include "kvmback/vcpu/run.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/watch/armed_impl.h"
+#include "kvmback/vcpu/vcpu.h"
+#include "kvmback/host/uffd.h"
 
 static bool possible(void)
 {
@@ -357,7 +357,7 @@ static void reads_amid_writes(void **state)
 	hit(&g, 2, GUEST_CODE + 19, 0x5000, 1, false);
 	hit(&g, 1, GUEST_CODE + 26, 0x6000, 1, true);
 	/* That a page of code was in the way would have made thousands of entries of it. */
-	assert_in_range(atomic_load(&CONTAINER_OF(g.m, struct kvm_vm, m)->vcpu[0].thread->entries), 1, 100);
+	assert_in_range(vcpu_entry(&CONTAINER_OF(g.m, struct kvm_vm, m)->vcpu[0]), 1, 100);
 	ended(&g, 3);
 	guest_close(&g);
 }
@@ -579,12 +579,65 @@ static void stray_signals(void **state)
 	}
 }
 
+/* ---- answers that are late, as on a busy host */
+
+/* Where the pages' thread is late, and which messages come twice. */
+static struct {
+	enum answer_at point;
+	bool on, echo;
+	struct message first, last;
+	unsigned n;
+} late;
+
+static bool same_message(const struct message *a, const struct message *b)
+{
+	return a->f.hva == b->f.hva && a->f.tid == b->f.tid && a->entry == b->entry;
+}
+
+/* The kernel itself sends a message twice where a thread waits with a signal pending. The first of all is older still. */
+static void echo(struct armed *p, const struct message *m)
+{
+	if (same_message(m, &late.last) || same_message(m, &late.first))
+		return;
+	if (!late.first.f.hva)
+		late.first = *m;
+	late.last = *m;
+	armed_defer_message(p, m);
+	armed_defer_message(p, &late.first);
+}
+
+static void be_late(struct armed *p, const struct message *m, int at)
+{
+	const struct timespec t = {.tv_nsec = 200000};
+
+	if (at == (int)late.point)
+		nanosleep(&t, NULL);
+	if (late.echo && at == ANSWER_OPENED)
+		echo(p, m);
+	late.n++;
+}
+
+static void begin_late(enum answer_at point, bool echoes)
+{
+	memset(&late, 0, sizeof(late));
+	late.point = point;
+	late.echo = echoes;
+	late.on = true;
+}
+
+static void lag(struct guest *g)
+{
+	if (late.on)
+		CONTAINER_OF(g->m, struct kvm_vm, m)->answering = be_late;
+}
+
 /* ---- several vCPUs: nobody runs past a page that is open for another */
 
 static void hits_of_two(unsigned n)
 {
 	unsigned hits[2] = {0};
 	OPEN(g, GUEST_LONG, 3, 2);
+	lag(&g);
 
 	/* inc dword [0x5000 + rbx * 4]; jmp back */
 	CODE(&g, "\xff\x04\x9d\x00\x50\x00\x00\xeb\xf7");
@@ -615,56 +668,11 @@ static void two_vcpus(void **state)
 	hits_of_two(100);
 }
 
-/* ---- answers that are late, as on a busy host */
-
-/* Where the pages' thread is late, and which messages come twice. */
-static struct {
-	enum answer_at point;
-	bool echo;
-	struct message first, last;
-	unsigned n;
-} late;
-
-static bool same_message(const struct message *a, const struct message *b)
-{
-	return a->f.hva == b->f.hva && a->f.tid == b->f.tid && a->entry == b->entry;
-}
-
-/* The kernel itself sends a message twice where a thread waits with a signal pending. The first of all is older still. */
-static void echo(struct pages *p, const struct message *m)
-{
-	if (same_message(m, &late.last) || same_message(m, &late.first))
-		return;
-	if (!late.first.f.hva)
-		late.first = *m;
-	late.last = *m;
-	pages_keep_message(p, m);
-	pages_keep_message(p, &late.first);
-}
-
-static void be_late(struct pages *p, const struct message *m, enum answer_at at)
-{
-	const struct timespec t = {.tv_nsec = 200000};
-
-	if (at == late.point)
-		nanosleep(&t, NULL);
-	if (late.echo && at == ANSWER_OPENED)
-		echo(p, m);
-	late.n++;
-}
-
-static void begin_late(enum answer_at point, bool echoes)
-{
-	memset(&late, 0, sizeof(late));
-	late.point = point;
-	late.echo = echoes;
-	pages_answering = be_late;
-}
-
 #define LATE_PAGES 16
 static void late_hits(unsigned cpl)
 {
 	OPEN(g, GUEST_LONG, cpl, 1);
+	lag(&g);
 	/* mov [rbx], eax; add rbx, 0x1000; jmp back */
 	CODE(&g, "\x89\x03\x48\x81\xc3\x00\x10\x00\x00\xeb\xf5");
 	guest_set(&g, 0, RBX, 0x20000);
@@ -683,6 +691,7 @@ static void late_hits(unsigned cpl)
 static void late_end(unsigned cpl)
 {
 	OPEN(g, GUEST_LONG, cpl, 1);
+	lag(&g);
 	CODE(&g, FOUR);
 	watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
 	assert_int_equal(guest_step(&g), STOP_WATCHPOINT);
@@ -699,7 +708,7 @@ static void late_answers(void **state)
 			late_hits(cpl);
 			late_end(cpl);
 			hits_of_two(10);
-			pages_answering = NULL;
+			late.on = false;
 			assert_true(late.n);
 		}
 }
@@ -747,7 +756,7 @@ static void on_the_vcpus_cpu(void **state)
 		/* The vCPU goes where it is let; the thread, which began bound, does not. */
 		for (int i = 0; i < 20; i++)
 			hit(&g, 1, GUEST_CODE + 7, 0x5000, 4, true);
-		assert_int_equal(pthread_getaffinity_np(kvm_of(g.m)->pages->thread, sizeof(its), &its), 0);
+		assert_int_equal(pthread_getaffinity_np(kvm_of(g.m)->armed->thread, sizeof(its), &its), 0);
 		assert_int_equal(CPU_COUNT(&its), 1);
 		CPU_AND(&now, &its, allowed);
 		assert_true(CPU_EQUAL(&now, &its));

@@ -141,7 +141,7 @@ static void test_stops_by_reason(void **state)
 	    {{.reason = STOP_PIO, .len = 1, .write = true},
 	     "reason:s vcpu:i rip:h port:h len:i write:b data:s count:i why:s"},
 	    {{.reason = STOP_HLT}, "reason:s vcpu:i rip:h why:s"},
-	    {{.reason = STOP_FAULT_STAGE, .stage = "walk", .gva = 0x1000},
+	    {{.reason = STOP_FAULT_STAGE, .stage = STAGE_WALK, .gva = 0x1000},
 	     "reason:s vcpu:i rip:h stage:s fault:i gva:h why:s"},
 	    {{.reason = STOP_EXIT, .exit_code = 3}, "reason:s vcpu:i rip:h exit_code:i why:s"},
 	    {{.reason = STOP_ERROR, .kvm_exit = 17, .n_insn = 200},

@@ -505,15 +505,16 @@ static void stages_in_order(void **state)
 	/* Which of accessed and dirty is told, and when, is the walk's business: count them, and hold the order of the rest.
 	 */
 	unsigned k = 0;
-	static const char *const rest[] = {"walk",	  "walk",	 "walk",	"walk", "slot", "page",
-					   "shadow-page", "shadow-page", "shadow-page", "spte", "rmap"};
+	static const enum stage rest[] = {STAGE_WALK,	     STAGE_WALK, STAGE_WALK,	    STAGE_WALK,
+					  STAGE_SLOT,	     STAGE_PAGE, STAGE_SHADOW_PAGE, STAGE_SHADOW_PAGE,
+					  STAGE_SHADOW_PAGE, STAGE_SPTE, STAGE_RMAP};
 	for (unsigned i = 0; i < t.n_stages; i++) {
-		if (!strcmp(t.stages[i].stage, "accessed") || !strcmp(t.stages[i].stage, "dirty")) {
-			seen[!strcmp(t.stages[i].stage, "dirty")]++;
+		if (t.stages[i].stage == STAGE_ACCESSED || t.stages[i].stage == STAGE_DIRTY) {
+			seen[t.stages[i].stage == STAGE_DIRTY]++;
 			continue;
 		}
 		assert_true(k < ARRAY_LEN(rest));
-		assert_string_equal(t.stages[i].stage, rest[k++]);
+		assert_int_equal(t.stages[i].stage, rest[k++]);
 	}
 	assert_int_equal(k, ARRAY_LEN(rest));
 	assert_true(seen[0] >= 3);

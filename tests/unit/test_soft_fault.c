@@ -65,8 +65,8 @@ static size_t chain(struct machine *m, uint64_t gfn)
 /* The tour's first write of gfn 0x40 is at 0x20000f. */
 static void stages_of_a_write(void **state)
 {
-	static const char *const want[] = {"walk",  "walk", "walk", "walk", "accessed",
-					   "dirty", "slot", "page", "spte", "rmap"};
+	static const enum stage want[] = {STAGE_WALK,  STAGE_WALK, STAGE_WALK, STAGE_WALK, STAGE_ACCESSED,
+					  STAGE_DIRTY, STAGE_SLOT, STAGE_PAGE, STAGE_SPTE, STAGE_RMAP};
 	struct machine *m = tour();
 	unsigned k = 0, vcpu;
 	(void)state;
@@ -78,9 +78,9 @@ static void stages_of_a_write(void **state)
 		assert_true(machine_parked(m, &vcpu));
 		assert_int_equal(vcpu, 0);
 		assert_true(s.has_fault_gfn && s.fault_gfn == 0x40);
-		if (k < ARRAY_LEN(want) && !strcmp(s.stage, want[k]))
+		if (k < ARRAY_LEN(want) && s.stage == want[k])
 			k++;
-		assert_int_equal(chain(m, 0x40), !strcmp(s.stage, "rmap"));
+		assert_int_equal(chain(m, 0x40), s.stage == STAGE_RMAP);
 		s = next_stage(m);
 	}
 	assert_int_equal(k, ARRAY_LEN(want));

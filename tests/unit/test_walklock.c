@@ -74,7 +74,7 @@ static bool walk_lock_free(const struct walk_lock *l)
 	return atomic_load(&l->next) == l->serving;
 }
 
-static unsigned early_or_late(struct walk_lock *l, pthread_mutex_t *mutex, unsigned where)
+static unsigned early_or_late(struct walk_lock *l, struct lock *inner, unsigned where)
 {
 	if (where == 0)
 		return 0;
@@ -82,34 +82,34 @@ static unsigned early_or_late(struct walk_lock *l, pthread_mutex_t *mutex, unsig
 	if (where == 1)
 		return l->serving;
 	for (;;) {
-		LOCK_SCOPE(mutex);
-		assert_int_not_equal(pthread_mutex_trylock(mutex), 0);
+		LOCK_SCOPE(inner);
+		assert_int_not_equal(pthread_mutex_trylock(&inner->mutex), 0);
 		assert_false(walk_lock_free(l));
 		if (where == 2)
 			return l->serving;
 		break;
 	}
-	assert_int_equal(pthread_mutex_trylock(mutex), 0);
-	pthread_mutex_unlock(mutex);
+	assert_int_equal(pthread_mutex_trylock(&inner->mutex), 0);
+	pthread_mutex_unlock(&inner->mutex);
 	return l->serving;
 }
 
 static void test_scopes_give_back(void **state)
 {
-	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	struct lock inner = LOCK_INIT(LOCK_BOARD);
 	struct walk_lock lock;
 
 	(void)state;
 	walk_lock_init(&lock);
 	for (unsigned where = 0; where < 4; where++) {
 		/* Who holds it serves as many as were there before. */
-		assert_int_equal(early_or_late(&lock, &mutex, where), where ? where - 1 : 0);
+		assert_int_equal(early_or_late(&lock, &inner, where), where ? where - 1 : 0);
 		assert_true(walk_lock_free(&lock));
-		assert_int_equal(pthread_mutex_trylock(&mutex), 0);
-		pthread_mutex_unlock(&mutex);
+		assert_int_equal(pthread_mutex_trylock(&inner.mutex), 0);
+		pthread_mutex_unlock(&inner.mutex);
 	}
 	walk_lock_deinit(&lock);
-	pthread_mutex_destroy(&mutex);
+	lock_destroy(&inner);
 }
 
 /* ---- memop against changers */

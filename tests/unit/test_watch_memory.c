@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "core/soft/soft.h"
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 
 #define PTE(gva) (GUEST_CR3 + 0x3000 + ((gva) >> 12) * 8)
 #define CODE(g, s) guest_code(g, s, sizeof(s) - 1)

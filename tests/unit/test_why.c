@@ -132,8 +132,8 @@ static void test_watchpoint(void **state)
 static void test_fault_stage(void **state)
 {
 	struct fault_stage st = {
-	    .n = 2, .fault = 3, .stage = "walk", .gfn = 0x11, .gfn_known = true, .level = 3, .live = true};
-	struct stop s = {.reason = STOP_FAULT_STAGE, .stage = "walk", .fault = 3, .rip = 0x10004};
+	    .n = 2, .fault = 3, .stage = STAGE_WALK, .gfn = 0x11, .gfn_known = true, .level = 3, .live = true};
+	struct stop s = {.reason = STOP_FAULT_STAGE, .stage = STAGE_WALK, .fault = 3, .rip = 0x10004};
 
 	(void)state;
 	snprintf(st.detail, sizeof(st.detail), "reads entry 0 of the table at 0x11000");

@@ -42,8 +42,7 @@ struct shadow_role {
 /* Stages of a fault, each given to a hook; the hook may stop the fault there by returning non-zero (then shadow_access()
  * gives -EINTR, with nothing half-done that a new fault would not finish). */
 struct shadow_stage {
-	const char
-	    *stage; /* walk, accessed, dirty, guest-fault, slot, page, shadow-page, spte, rmap, mmio-cache, mmio-match, … */
+	enum stage stage;
 	uint64_t gfn;
 	bool gfn_known;
 	unsigned level;

@@ -34,9 +34,9 @@ struct mmu_access {
 };
 
 static int PRINTF_LIKE(5, 6)
-    report_stage(struct mmu_access *a, const char *name, uint64_t gfn, unsigned level, const char *fmt, ...)
+    report_stage(struct mmu_access *a, enum stage stage, uint64_t gfn, unsigned level, const char *fmt, ...)
 {
-	struct shadow_stage st = {.stage = name,
+	struct shadow_stage st = {.stage = stage,
 				  .gfn = gfn,
 				  .gfn_known = true,
 				  .level = level,
@@ -134,7 +134,7 @@ static int from_tables(struct mmu_access *a, struct mmu_page *root)
 		return 0;
 	if (mmio_spte_is(*sptep) && mmio_from_spte(a, sptep)) {
 		uint64_t gfn = mmio_spte_gfn(*sptep);
-		if (report_stage(a, "mmio-match", gfn, 1, "MMIO spte %#llx", (unsigned long long)*sptep))
+		if (report_stage(a, STAGE_MMIO_MATCH, gfn, 1, "MMIO spte %#llx", (unsigned long long)*sptep))
 			return -EINTR;
 		result_mmio(a, gfn << PAGE_SHIFT | (a->gva & PAGE_OFFSET_MASK), true);
 		return 1;
@@ -153,8 +153,8 @@ static int staged_read(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 	struct mmu_access *a = ctx;
 
 	if (!a->stopped)
-		a->stopped =
-		    report_stage(a, "walk", gpa >> PAGE_SHIFT, a->next_level, "entry at gpa %#llx", (unsigned long long)gpa);
+		a->stopped = report_stage(a, STAGE_WALK, gpa >> PAGE_SHIFT, a->next_level, "entry at gpa %#llx",
+					  (unsigned long long)gpa);
 	if (a->next_level)
 		a->next_level--;
 	return a->stopped ? -EFAULT : a->mem->read(a->mem->ctx, gpa, size, entry);
@@ -164,8 +164,8 @@ static int staged_update(void *ctx, uint64_t gpa, unsigned size, uint64_t old, u
 {
 	static const struct {
 		uint64_t bit;
-		const char *stage;
-	} bits[] = {{PTE_A, "accessed"}, {PTE_D, "dirty"}};
+		enum stage stage;
+	} bits[] = {{PTE_A, STAGE_ACCESSED}, {PTE_D, STAGE_DIRTY}};
 	struct mmu_access *a = ctx;
 
 	for (unsigned i = 0; i < ARRAY_LEN(bits) && !a->stopped; i++) {
@@ -197,8 +197,8 @@ static int walk_guest(struct mmu_access *a)
 		return 0;
 	a->out->kind = SHADOW_GUEST_FAULT;
 	a->out->fault = a->walk.fault;
-	return report_stage(a, "guest-fault", a->gva >> PAGE_SHIFT, 0, "vector %u error code %#x: %s", a->walk.fault.vector,
-			    a->walk.fault.error_code, a->walk.why)
+	return report_stage(a, STAGE_GUEST_FAULT, a->gva >> PAGE_SHIFT, 0, "vector %u error code %#x: %s",
+			    a->walk.fault.vector, a->walk.fault.error_code, a->walk.why)
 		   ?: 1;
 }
 
@@ -289,9 +289,9 @@ static int step_down(struct mmu_access *a, struct mmu_page *sp, struct mmu_page 
 		if ((*down)->gfn == gfn && role_equal(&(*down)->role, &role))
 			return 0;
 	}
-	int rc = report_stage(a, "shadow-page", gfn, level, "%s, rights %s%s%s", role.direct ? "direct" : "of a guest table",
-			      role.access & ACC_WRITE ? "w" : "-", role.access & ACC_USER ? "u" : "-",
-			      role.access & ACC_EXEC ? "x" : "-");
+	int rc = report_stage(a, STAGE_SHADOW_PAGE, gfn, level, "%s, rights %s%s%s",
+			      role.direct ? "direct" : "of a guest table", role.access & ACC_WRITE ? "w" : "-",
+			      role.access & ACC_USER ? "u" : "-", role.access & ACC_EXEC ? "x" : "-");
 	if (rc)
 		return rc;
 	if (sp->spt[index] != SPTE_EMPTY) {
@@ -314,7 +314,7 @@ static int set_leaf(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 	uint64_t spte = spte_make(a->s, a->slot, gfn, acc, true, &protected);
 	uint64_t *head = rmap_head(a->s, gfn, a->smm, spte & SPTE_PFN_MASK, true);
 	uint64_t old = sp->spt[index];
-	int rc = report_stage(a, "spte", gfn, 1, "%#llx%s", (unsigned long long)spte,
+	int rc = report_stage(a, STAGE_SPTE, gfn, 1, "%#llx%s", (unsigned long long)spte,
 			      protected ? ", write-protected: a guest table" : "");
 
 	if (rc)
@@ -331,7 +331,7 @@ static int set_leaf(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 	if ((protected || !(acc & ACC_WRITE)) && (a->access & ACCESS_WRITE))
 		a->out->kind = SHADOW_EMULATE;
 	uint64_t n = head ? rmap_count(*head) : 0;
-	return report_stage(a, "rmap", gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
+	return report_stage(a, STAGE_RMAP, gfn, 1, "%llu spte%s in the chain", (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 static int map_page(struct mmu_access *a, struct mmu_page *root, struct err *e)
@@ -354,7 +354,7 @@ static int map_mmio(struct mmu_access *a, struct mmu_page *root, struct err *e)
 	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT, gen = a->s->cfg.slots->generation;
 	unsigned acc = guest_rights(a);
 	struct mmu_page *sp = root;
-	int rc = report_stage(a, "mmio-cache", gfn, 0, "gva %#llx, generation %llu",
+	int rc = report_stage(a, STAGE_MMIO_CACHE, gfn, 0, "gva %#llx, generation %llu",
 			      (unsigned long long)(a->gva & ~PAGE_OFFSET_MASK), (unsigned long long)gen);
 
 	if (rc)
@@ -369,7 +369,7 @@ static int map_mmio(struct mmu_access *a, struct mmu_page *root, struct err *e)
 			return rc;
 	}
 	uint64_t spte = mmio_spte_make(gfn, (uint8_t)acc, gen);
-	rc = report_stage(a, "spte", gfn, 1, "MMIO spte %#llx", (unsigned long long)spte);
+	rc = report_stage(a, STAGE_SPTE, gfn, 1, "MMIO spte %#llx", (unsigned long long)spte);
 	if (rc)
 		return rc;
 	spte_drop(a->s, sp, spt_index(a->gva, 1));
@@ -388,8 +388,8 @@ static int take_fault(struct mmu_access *a, struct mmu_page *root, struct err *e
 		return rc < 0 ? rc : 0;
 	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT;
 	a->slot = slot_lookup(a->s->cfg.slots, a->walk.gpa, a->smm, NULL);
-	rc = a->slot ? report_stage(a, "slot", gfn, 0, "slot %u", a->slot->id)
-		     : report_stage(a, "slot", gfn, 0, "none: MMIO");
+	rc = a->slot ? report_stage(a, STAGE_SLOT, gfn, 0, "slot %u", a->slot->id)
+		     : report_stage(a, STAGE_SLOT, gfn, 0, "none: MMIO");
 	if (rc)
 		return rc;
 	if (!a->slot || !a->slot->alias)
@@ -398,14 +398,14 @@ static int take_fault(struct mmu_access *a, struct mmu_page *root, struct err *e
 		a->out->readonly = true;
 		a->out->slot = a->slot;
 		result_mmio(a, a->walk.gpa, false);
-		return report_stage(a, "emulate", gfn, 0, "a write to READONLY slot %u", a->slot->id);
+		return report_stage(a, STAGE_EMULATE, gfn, 0, "a write to READONLY slot %u", a->slot->id);
 	}
 	if ((a->access & ACCESS_WRITE) && a->slot->file_backed)
 		return err_set_at(e, -EFAULT, ERR_SPACE_GPA, a->walk.gpa,
 				  "write gpa %#llx" WHY "slot %u is a file mapped PROT_READ, yet not readonly" TRY
 				  "slot flags %u +readonly",
 				  (unsigned long long)a->walk.gpa, a->slot->id, a->slot->id);
-	rc = report_stage(a, "page", gfn, leaf_level(&a->walk), "host page %p",
+	rc = report_stage(a, STAGE_PAGE, gfn, leaf_level(&a->walk), "host page %p",
 			  (void *)(a->slot->alias + ((gfn << PAGE_SHIFT) - a->slot->gpa)));
 	return rc ? rc : map_page(a, root, e);
 }
@@ -430,7 +430,8 @@ int shadow_access(struct shadow *s, struct shadow_vcpu *v, const struct paging *
 	if (rc)
 		return rc < 0 ? rc : 0;
 	if (emulator && shadow_mmio_match(&v->mmio, pg, gva, access, s->cfg.slots->generation)) {
-		rc = report_stage(&a, "mmio-match", v->mmio.gfn, 0, "cached for gva %#llx", (unsigned long long)v->mmio.gva);
+		rc = report_stage(&a, STAGE_MMIO_MATCH, v->mmio.gfn, 0, "cached for gva %#llx",
+				  (unsigned long long)v->mmio.gva);
 		return rc ? rc : result_mmio(&a, v->mmio.gfn << PAGE_SHIFT | (gva & PAGE_OFFSET_MASK), true);
 	}
 	return take_fault(&a, root, e);

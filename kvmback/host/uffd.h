@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The one userfaultfd of a VM, on the guest's views of its slots: pages that are missing there though they exist (minor
- * faults) and pages that may not be written. Used by fault stepping (fault.c) and by page watchpoints (pages.c). Opened when
+ * faults) and pages that may not be written. Used by fault stepping (fault.c) and by page watchpoints (armed.c). Opened when
  * first needed; closing it ends every registration and lets every waiter go, which the kernel does for a killed process.
  * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
  */
@@ -17,11 +17,11 @@ struct uffd {
 	unsigned gen; /* raised by each close: what was armed before is armed no more */
 };
 
-/* NULL where userfaultfd can do it here; else why not. */
+/* NULL if userfaultfd can do it here; else why not. */
 const char *uffd_why(void);
 
 void uffd_init(struct uffd *u);
-/* Open it where it is not. what: for the error. -EPERM, -EINVAL (no minor faults or no write protection of shmem) … */
+/* Open it if it is not. what: for the error. -EPERM, -EINVAL (no minor faults or no write protection of shmem) … */
 int uffd_open(struct uffd *u, const char *what, struct err *e) MUST_USE;
 void uffd_close(struct uffd *u);
 
@@ -42,7 +42,7 @@ struct uffd_fault {
 };
 /* Whoever waits for the page looks again. */
 void uffd_wake(struct uffd *u, uint64_t hva);
-/* The next fault that waits; false where there is none. Never blocks. */
+/* The next fault that waits; false if there is none. Never blocks. */
 bool uffd_next(struct uffd *u, struct uffd_fault *out);
 
 #endif

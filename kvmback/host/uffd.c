@@ -2,7 +2,7 @@
  *
  * userfaultfd's ioctls, with what they need on shared memory.
  */
-#include "kvmback/watch/uffd.h"
+#include "kvmback/host/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>

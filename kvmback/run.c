@@ -4,10 +4,13 @@
  * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
  * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
  */
+#include "kvmback/run.h"
+
 #include "kvmback/fault/fault.h"
+#include "kvmback/step/step.h"
 #include "kvmback/trace/mmucatch.h"
-#include "kvmback/watch/pages.h"
 #include "kvmback/trace/rootwake.h"
+#include "kvmback/watch/armed.h"
 
 #include "core/cpu/access.h"
 
@@ -23,7 +26,7 @@ void kvm_kick(void *ctx)
 	struct kvm_vm *vm = kvm_of(ctx);
 
 	if (vm->rs)
-		run_kick_all(vm);
+		vcpu_kick_busy(vm, KICK_INTERRUPT);
 }
 
 void kvm_nudge(void *ctx)
@@ -34,7 +37,7 @@ void kvm_nudge(void *ctx)
 void kvm_thread_begin(void *ctx)
 {
 	(void)ctx;
-	run_kick_unblock();
+	kick_unblock();
 }
 
 /* ---- one step job */
@@ -42,17 +45,17 @@ void kvm_thread_begin(void *ctx)
 static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
 {
 	*out = *s;
-	v->thread->pending = false;
-	v->thread->shown = true;
-	v->thread->shown_rip = vcpu_regs(v)->rip;
+	v->control->pending = false;
+	v->control->shown = true;
+	v->control->shown_rip = vcpu_regs(v)->rip;
 }
 
 /* What this vCPU may have to tell besides stays pending. */
 static void tell_interrupted(struct kvcpu *v, struct stop *out)
 {
 	*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .slot = -1};
-	v->thread->shown = true;
-	v->thread->shown_rip = out->rip;
+	v->control->shown = true;
+	v->control->shown_rip = out->rip;
 }
 
 /* Wait for the step job; an instruction that does not come back is fetched out, and false. */
@@ -62,24 +65,24 @@ static bool wait_step(struct kvcpu *v)
 	unsigned long before = 0;
 
 	if (vcpu_runs_here(v))
-		return !atomic_load(&v->thread->stuck) || v->thread->out != OUT_KICKED;
+		return !vcpu_kicked_for(v, KICK_STUCK) || v->control->out != OUT_KICKED;
 	/* One that came before the job was given found nobody to kick. */
 	if (run_asked(&v->vm->m.run))
-		vcpu_kick(v);
+		vcpu_kick(v, KICK_INTERRUPT);
 	for (;;) {
 		unsigned seen = atomic_load(&rs->done.value);
 
 		if (!vcpu_busy(v))
 			return true;
 		if (gate_wait(&rs->done, seen, STUCK_NS)) {
-			run_serve_waiting(v->vm);
+			vcpu_serve_client(v->vm);
 			continue;
 		}
-		unsigned long steps = atomic_load(&v->thread->steps);
+		unsigned long steps = atomic_load(&v->control->steps);
 		if (steps == before && vcpu_busy(v)) {
-			vcpu_kick(v);
-			run_wait_all(v->vm);
-			return v->thread->out != OUT_KICKED;
+			vcpu_kick(v, KICK_STUCK);
+			vcpu_wait_all(v->vm);
+			return v->control->out != OUT_KICKED;
 		}
 		before = steps;
 	}
@@ -87,7 +90,7 @@ static bool wait_step(struct kvcpu *v)
 
 static void step_stuck(struct kvcpu *v, struct stop *out)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	if (run_asked(&v->vm->m.run)) {
 		tell_interrupted(v, out);
@@ -105,7 +108,7 @@ static void step_stuck(struct kvcpu *v, struct stop *out)
 /* An armed page was touched while several ran: now that the others are out, the instruction. 1: go on. */
 static int service_touch(struct kvcpu *v, struct stop *out)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	t->pending = false;
 	vcpu_give(v, JOB_TOUCH, 0);
@@ -125,7 +128,7 @@ static int service_touch(struct kvcpu *v, struct stop *out)
  * run on. 0: *out is the stop. */
 static int service(struct kvcpu *v, struct stop *out, struct err *e)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	if (t->out == OUT_TOUCH)
 		return service_touch(v, out);
 
@@ -167,15 +170,15 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 
 static int finish_step(struct kvcpu *v, struct stop *out)
 {
-	if (v->thread->out == OUT_HALT)
+	if (v->control->out == OUT_HALT)
 		vcpu_stop(v, STOP_HLT);
-	tell(v, &v->thread->stop, out);
+	tell(v, &v->control->stop, out);
 	return 0;
 }
 
 static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct err *e)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	if (t->out == OUT_TOUCH || (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT))
 		t->pending = false;
@@ -204,22 +207,6 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 	return 0;
 }
 
-/* ---- continue */
-
-/* Emulated SMM is one view of the slots for the whole VM: while a vCPU is in it, nobody outside runs. */
-static bool in_smm(const struct kvm_vm *vm)
-{
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		if (vm->vcpu[i].in_smm)
-			return true;
-	return false;
-}
-
-bool vcpu_may_run(const struct kvcpu *v)
-{
-	return !v->halted && (v->in_smm || !in_smm(v->vm));
-}
-
 static bool at_breakpoint(struct kvcpu *v)
 {
 	return plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) != 0;
@@ -230,12 +217,12 @@ static bool at_breakpoint(struct kvcpu *v)
 static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
 	if (vm->m.vcpus == 1) {
-		vm->vcpu[0].thread->step_first = !vm->vcpu[0].thread->pending && at_breakpoint(&vm->vcpu[0]);
+		vm->vcpu[0].control->step_first = !vm->vcpu[0].control->pending && at_breakpoint(&vm->vcpu[0]);
 		return 1;
 	}
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
-		struct kvcpu_run *t = v->thread;
+		struct vcpu_control *t = v->control;
 		bool seen = i == vcpu || (t->shown && t->shown_rip == vcpu_regs(v)->rip);
 
 		if (t->pending || !seen || !vcpu_may_run(v) || !at_breakpoint(v))
@@ -271,17 +258,17 @@ static void wake(struct kvm_vm *vm, unsigned vcpu, bool first)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		if (all || (first && i == vcpu))
 			vm->vcpu[i].halted = false;
-		vm->vcpu[i].thread->out = OUT_KICKED;
+		vm->vcpu[i].control->out = OUT_KICKED;
 	}
 }
 
 static void let_go(struct kvm_vm *vm)
 {
-	atomic_store(&vm->rs->letting, true);
+	atomic_store(&vm->rs->giving, true);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
 		if (vcpu_may_run(&vm->vcpu[i]))
 			vcpu_give(&vm->vcpu[i], JOB_RUN, 0);
-	atomic_store(&vm->rs->letting, false);
+	atomic_store(&vm->rs->giving, false);
 }
 
 /* One vCPU at a time, from this one on: until one of them has news. NULL as in wait_news(). */
@@ -299,31 +286,16 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 		vcpu_give(v, JOB_RUN, 0);
 		/* One that came before the job was given found nobody to kick. */
 		if (run_asked(&vm->m.run))
-			vcpu_kick(v);
+			vcpu_kick(v, KICK_INTERRUPT);
 		for (unsigned seen = atomic_load(&done->value); vcpu_busy(v); seen = atomic_load(&done->value)) {
 			gate_wait(done, seen, 0);
-			run_serve_waiting(vm);
+			vcpu_serve_client(vm);
 		}
-		if (v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+		if (v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 		vcpu = (vcpu + 1) % vm->m.vcpus;
 	} while (!run_asked(&vm->m.run));
 	return NULL;
-}
-
-void run_end_turn(struct kvm_vm *vm)
-{
-	struct kvcpu *out = NULL;
-	bool other = false;
-
-	for (unsigned i = 0; i < vm->m.vcpus; i++) {
-		if (vcpu_busy(&vm->vcpu[i]))
-			out = &vm->vcpu[i];
-		else
-			other |= vcpu_may_run(&vm->vcpu[i]);
-	}
-	if (out && other)
-		vcpu_kick(out);
 }
 
 /* Has somebody come back with something to tell, or can nobody go on? */
@@ -332,7 +304,7 @@ static struct kvcpu *find_news(struct kvm_vm *vm)
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (!vcpu_busy(v) && v->thread->out != OUT_KICKED && v->thread->out != OUT_HALT)
+		if (!vcpu_busy(v) && v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 	}
 	return NULL;
@@ -350,14 +322,14 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 		if (v || all_halted(vm) || run_asked(&vm->m.run))
 			break;
 		gate_wait(&vm->rs->done, seen, 0);
-		run_serve_waiting(vm);
+		vcpu_serve_client(vm);
 	}
-	run_kick_all(vm);
-	run_wait_all(vm);
+	vcpu_kick_busy(vm, v ? KICK_OTHER_STOPPED : KICK_INTERRUPT);
+	vcpu_wait_all(vm);
 	return v;
 }
 
-static bool must_keep(const struct kvcpu_run *t)
+static bool must_keep(const struct vcpu_control *t)
 {
 	enum stop_reason r = t->stop.reason;
 
@@ -369,7 +341,7 @@ static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
-		struct kvcpu_run *t = v->thread;
+		struct vcpu_control *t = v->control;
 
 		if (v != told && must_keep(t))
 			t->pending = true;
@@ -401,15 +373,15 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 		v = &vm->vcpu[vcpu];
 		vcpu_stop(v, STOP_HLT);
 	}
-	if (v->thread->out != OUT_STOP)
+	if (v->control->out != OUT_STOP)
 		return service(v, out, e);
-	tell(v, &v->thread->stop, out);
+	tell(v, &v->control->stop, out);
 	return 0;
 }
 
 static bool is_pending(struct kvcpu *v)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 
 	/* The breakpoint may be gone by now. */
 	if (t->pending && t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT && !at_breakpoint(v))
@@ -429,10 +401,10 @@ static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, stru
 				v = &vm->vcpu[i];
 		if (!v)
 			rc = round_of(vm, vcpu, first, out, e);
-		else if (v->thread->out != OUT_STOP)
+		else if (v->control->out != OUT_STOP)
 			rc = service(v, out, e);
 		else {
-			tell(v, &v->thread->stop, out);
+			tell(v, &v->control->stop, out);
 			rc = 0;
 		}
 	}
@@ -460,7 +432,7 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 	struct stop s = {.slot = -1};
 	int rc = ready(vm, e);
 
-	if (!rc && job->kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && in_smm(vm))
+	if (!rc && job->kind == RUN_STEP && !vm->vcpu[vcpu].in_smm && vcpu_any_in_smm(vm))
 		rc = err_set(e, -EBUSY,
 			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
 			     "c, or vcpu N for the one in SMM",
@@ -492,23 +464,23 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 		return err_set(e, -ENOTSUP,
 			       "run a VM" WHY "this host's KVM lacks KVM_CAP_SYNC_REGS, KVM_CAP_IMMEDIATE_EXIT or "
 			       "KVM_CAP_SET_GUEST_DEBUG" TRY "Linux 4.18 or newer, or -b soft");
-	/* Where it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
+	/* If it exists (Linux 6.0): a shutdown that a kick came before can be seen, and taken. */
 	(void)ioctl(vm->fd, KVM_ENABLE_CAP, &triple);
-	run_kick_init();
+	kick_init();
 	vm->rs = calloc(1, sizeof(*vm->rs));
 	if (!vm->rs)
 		return err_nomem(e, "run control");
-	pthread_mutex_init(&vm->rs->board_lock, NULL);
-	pthread_mutex_init(&vm->rs->lay_lock, NULL);
+	vm->rs->ops = &kvm_vcpu_ops;
+	lock_init(&vm->rs->board_lock, LOCK_BOARD);
+	lock_init(&vm->rs->plant_lock, LOCK_PLANTS);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		v->thread = calloc(1, sizeof(*v->thread));
-		if (!v->thread) {
+		v->control = calloc(1, sizeof(*v->control));
+		if (!v->control) {
 			kvm_run_deinit(vm);
 			return err_nomem(e, "run control");
 		}
-		v->thread->v = v;
 		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	}
 	return 0;
@@ -519,44 +491,25 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	if (!vm->rs)
 		return;
 	/* First, as it looks at the vCPUs. Nobody runs any more: run_close() came before. */
-	watch_end(vm);
+	watchdog_end(vm);
 	kvm_faults_destroy(vm);
 	/* Its thread may be at the end of an answer yet, with a vCPU at hand. */
-	pages_destroy(vm);
+	armed_destroy(vm);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 
-		if (v->thread && v->thread->started) {
-			v->thread->job = JOB_QUIT;
-			gate_post(&v->thread->go);
-			pthread_join(v->thread->thread, NULL);
-		}
-		access_decoder_destroy(v->thread ? v->thread->accesses : NULL);
-		free(v->thread);
-		v->thread = NULL;
+		if (v->control)
+			vcpu_join(v);
+		access_decoder_destroy(v->control ? v->control->accesses : NULL);
+		free(v->control);
+		v->control = NULL;
 	}
 	kvm_mmu_destroy(vm);
 	rootwake_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
-	pthread_mutex_destroy(&vm->rs->board_lock);
-	pthread_mutex_destroy(&vm->rs->lay_lock);
+	lock_destroy(&vm->rs->board_lock);
+	lock_destroy(&vm->rs->plant_lock);
 	free(vm->rs);
 	vm->rs = NULL;
-}
-
-void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
-{
-	struct kvcpu *v = &vm->vcpu[vcpu];
-	struct kvcpu_run *t = v->thread;
-
-	if (!t)
-		return;
-	if (t->io != IO_NONE && !vcpu_load(v, NULL)) {
-		vcpu_give(v, JOB_FORGET, 0);
-		run_wait_all(vm);
-	}
-	t->pending = t->exc_shown = t->rep = false;
-	/* An access to an armed page that was not looked at yet began with other registers than these. */
-	t->at_known = false;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Which pages are armed for watchpoints, and what was in those that are open. A watched range is cut into pieces, each
- * contiguous in a slot's memory; the pages of all pieces are what is armed. Virtual addresses bring the entries of the
+ * Which pages are armed for watchpoints, and what was in those that are open. A watched range is cut into parts, each
+ * contiguous in a slot's memory; the pages of all parts are what is armed. Virtual addresses bring the entries of the
  * guest's tables with them by which they are reached, as far as those are present: whoever writes one of them has the plan
  * made anew, so that a watch follows its address to another page, or to the first that it gets.
  */
-#include "kvmback/watch/pages_impl.h"
+#include "kvmback/watch/armed_impl.h"
 
 #include "core/base/lock.h"
 
@@ -15,11 +15,11 @@
 
 #include "kvmback/kernel/kview.h"
 
-#define ROOT_FRAME 0x000fffffffffffe0ull /* of CR3, without PCID and PCD, PWT; PAE's table is on 32 bytes */
+#define ROOT_FRAME 0x000fffffffffffe0ull /* of CR3, subtract PCID and PCD, PWT; PAE's table is on 32 bytes */
 #define GVA_MAX (16ull << 20)		 /* a longer range of virtual addresses is not looked up page by page */
 #define READ_MAX (64ull << 20)		 /* every page of a range whose reads are watched must exist */
 
-bool pages_grow(void *array, size_t n, size_t *cap, size_t size)
+bool armed_grow(void *array, size_t n, size_t *cap, size_t size)
 {
 	size_t to = *cap ? *cap * 2 : 16;
 	void **at = array, *bigger;
@@ -36,30 +36,31 @@ bool pages_grow(void *array, size_t n, size_t *cap, size_t size)
 
 /* ---- what is armed */
 
-const struct armed *pages_find_armed(const struct pages *p, uint64_t hva)
+const struct armed_range *armed_find(const struct armed *p, uint64_t hva)
 {
-	size_t lo = 0, hi = p->uffd.gen == p->armed_gen ? p->n_armed : 0;
+	size_t lo = 0, hi = p->uffd.gen == p->range_gen ? p->n_ranges : 0;
 
+	lock_assert_held(&p->lock);
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
-		if (p->armed[mid].hva + p->armed[mid].len <= hva)
+		if (p->range[mid].hva + p->range[mid].len <= hva)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < p->n_armed && p->uffd.gen == p->armed_gen && p->armed[lo].hva <= hva ? &p->armed[lo] : NULL;
+	return lo < p->n_ranges && p->uffd.gen == p->range_gen && p->range[lo].hva <= hva ? &p->range[lo] : NULL;
 }
 
 /* Missing pages must exist, or they would not be missing in the sense of userfaultfd: a look makes a hole a page of zeroes.
  */
-static int drop(struct pages *p, uint64_t hva, uint64_t len)
+static int drop(struct armed *p, uint64_t hva, uint64_t len)
 {
 	(void)p;
 	return madvise((void *)(uintptr_t)hva, len, MADV_DONTNEED) ? -errno : 0;
 }
 
-static int arm(struct pages *p, const struct armed *a)
+static int arm(struct armed *p, const struct armed_range *a)
 {
 	unsigned minor = a->drop || p->vm->faults ? UFFD_MINOR : 0;
 	int rc = uffd_register(&p->uffd, a->hva, a->len, minor | UFFD_PROTECT);
@@ -70,7 +71,7 @@ static int arm(struct pages *p, const struct armed *a)
 }
 
 /* What is missing comes back when it is touched. */
-static void disarm(struct pages *p, const struct armed *a)
+static void disarm(struct armed *p, const struct armed_range *a)
 {
 	if (!a->drop)
 		(void)!uffd_protect(&p->uffd, a->hva, a->len, false);
@@ -78,13 +79,13 @@ static void disarm(struct pages *p, const struct armed *a)
 
 static int by_hva(const void *a, const void *b)
 {
-	const struct armed *x = a, *y = b;
+	const struct armed_range *x = a, *y = b;
 
 	return x->hva < y->hva ? -1 : x->hva > y->hva;
 }
 
 /* Of one kind: sorted, overlaps and neighbours made one. */
-static size_t unite(struct armed *a, size_t n)
+static size_t unite(struct armed_range *a, size_t n)
 {
 	size_t out = 0;
 
@@ -101,7 +102,8 @@ static size_t unite(struct armed *a, size_t n)
 }
 
 /* What of a is in none of the ranges of b, both united: at most as many more as b has. */
-static size_t without(const struct armed *a, size_t n_a, const struct armed *b, size_t n_b, struct armed *out)
+static size_t subtract(const struct armed_range *a, size_t n_a, const struct armed_range *b, size_t n_b,
+		       struct armed_range *out)
 {
 	size_t n = 0, k = 0;
 
@@ -112,112 +114,117 @@ static size_t without(const struct armed *a, size_t n_a, const struct armed *b, 
 			k++;
 		for (size_t m = k; at < end && m < n_b && b[m].hva < end; m++) {
 			if (b[m].hva > at)
-				out[n++] = (struct armed){at, b[m].hva - at, a[i].drop};
+				out[n++] = (struct armed_range){at, b[m].hva - at, a[i].drop};
 			at = b[m].hva + b[m].len;
 		}
 		if (at < end)
-			out[n++] = (struct armed){at, end - at, a[i].drop};
+			out[n++] = (struct armed_range){at, end - at, a[i].drop};
 	}
 	return n;
 }
 
-/* The pages of all pieces, each once, sorted: out has room for twice as many. Where reads are watched the page is missing,
+/* The pages of all parts, each once, sorted: out has room for twice as many. If reads are watched the page is missing,
  * which is write-protected enough; nothing else is dropped with it. */
-static size_t merge(const struct piece *piece, size_t n, struct armed *out)
+static size_t merge(const struct watched_part *part, size_t n, struct armed_range *out)
 {
-	struct armed *drop = malloc(2 * n * sizeof(*drop) + 1), *protect = drop + n;
+	struct armed_range *drop = malloc(2 * n * sizeof(*drop) + 1), *protect = drop + n;
 	size_t n_drop = 0, n_protect = 0;
 
 	if (!drop)
 		return SIZE_MAX;
 	for (size_t i = 0; i < n; i++) {
-		uint64_t hva = piece[i].hva & ~PAGE_OFFSET_MASK;
-		uint64_t end = (piece[i].hva + piece[i].len + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK;
+		uint64_t hva = part[i].hva & ~PAGE_OFFSET_MASK;
+		uint64_t end = (part[i].hva + part[i].len + PAGE_OFFSET_MASK) & ~PAGE_OFFSET_MASK;
 
-		*(piece[i].drop ? &drop[n_drop++] : &protect[n_protect++]) = (struct armed){hva, end - hva, piece[i].drop};
+		*(part[i].drop ? &drop[n_drop++] : &protect[n_protect++]) =
+		    (struct armed_range){hva, end - hva, part[i].drop};
 	}
 	n_drop = unite(drop, n_drop);
 	n_protect = unite(protect, n_protect);
 	memcpy(out, drop, n_drop * sizeof(*out));
-	n = n_drop + without(protect, n_protect, drop, n_drop, out + n_drop);
+	n = n_drop + subtract(protect, n_protect, drop, n_drop, out + n_drop);
 	qsort(out, n, sizeof(*out), by_hva);
 	free(drop);
 	return n;
 }
 
-static bool in_list(const struct armed *list, size_t n, const struct armed *a)
+static bool in_list(const struct armed_range *list, size_t n, const struct armed_range *a)
 {
-	const struct armed *f = n ? bsearch(a, list, n, sizeof(*a), by_hva) : NULL;
+	const struct armed_range *f = n ? bsearch(a, list, n, sizeof(*a), by_hva) : NULL;
 
 	return f && f->len == a->len && f->drop == a->drop;
 }
 
-static bool change_armed(struct pages *p, const struct armed *now, size_t n)
+static bool change_armed(struct armed *p, const struct armed_range *now, size_t n)
 {
-	bool fresh = p->armed_gen != p->uffd.gen, ok = true;
+	bool fresh = p->range_gen != p->uffd.gen, ok = true;
 
-	for (size_t i = 0; !fresh && i < p->n_armed; i++)
-		if (!in_list(now, n, &p->armed[i]))
-			disarm(p, &p->armed[i]);
+	lock_assert_held(&p->lock);
+	for (size_t i = 0; !fresh && i < p->n_ranges; i++)
+		if (!in_list(now, n, &p->range[i]))
+			disarm(p, &p->range[i]);
 	for (size_t i = 0; i < n; i++)
-		if (fresh || !in_list(p->armed, p->n_armed, &now[i]))
+		if (fresh || !in_list(p->range, p->n_ranges, &now[i]))
 			ok &= !arm(p, &now[i]);
 	return ok;
 }
 
-static bool same_armed(const struct pages *p, const struct armed *now, size_t n)
+static bool same_armed(const struct armed *p, const struct armed_range *now, size_t n)
 {
-	if (p->armed_gen != p->uffd.gen || n != p->n_armed)
+	if (p->range_gen != p->uffd.gen || n != p->n_ranges)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (now[i].hva != p->armed[i].hva || now[i].len != p->armed[i].len || now[i].drop != p->armed[i].drop)
+		if (now[i].hva != p->range[i].hva || now[i].len != p->range[i].len || now[i].drop != p->range[i].drop)
 			return false;
 	return true;
 }
 
-/* ---- what is wanted */
-
-void pages_begin(struct kvcpu *v)
+void armed_begin(struct kvcpu *v)
 {
-	struct pages *p = v->vm->pages;
+	struct armed *p = v->vm->armed;
 	size_t out = 0;
 
-	for (size_t i = 0; p && i < p->n_pieces; i++)
-		if (p->piece[i].vcpu != v->index)
-			p->piece[out++] = p->piece[i];
-	if (p)
-		p->n_pieces = out;
+	lock_assert_held(&v->vm->rs->plant_lock);
+	if (!p)
+		return;
+	LOCK_SCOPE(&p->lock);
+	for (size_t i = 0; i < p->n_parts; i++)
+		if (p->part[i].vcpu != v->index)
+			p->part[out++] = p->part[i];
+	p->n_parts = out;
 }
 
 #define NO_ROOM "no memory left to note its pages"
 
-static const char *add_piece(struct kvcpu *v, const struct slot *s, uint64_t gpa, const struct piece *c)
+static const char *add_part(struct kvcpu *v, const struct slot *s, uint64_t gpa, const struct watched_part *c)
 {
-	struct pages *p = v->vm->pages;
+	struct armed *p = v->vm->armed;
 
+	lock_assert_held(&v->vm->rs->plant_lock);
 	if (s->file_backed || !s->alias)
 		return "its memory is a file's, mapped for reading only, whose pages cannot be armed";
-	if (!pages_grow(&p->piece, p->n_pieces, &p->cap_pieces, sizeof(*p->piece)))
+	LOCK_SCOPE(&p->lock);
+	if (!armed_grow(&p->part, p->n_parts, &p->cap_parts, sizeof(*p->part)))
 		return NO_ROOM;
-	p->piece[p->n_pieces] = *c;
-	p->piece[p->n_pieces].hva = s->hva + (gpa - s->gpa);
-	p->piece[p->n_pieces].gpa = gpa;
-	p->piece[p->n_pieces].alias = s->alias + (gpa - s->gpa);
-	p->piece[p->n_pieces++].vcpu = v->index;
+	p->part[p->n_parts] = *c;
+	p->part[p->n_parts].hva = s->hva + (gpa - s->gpa);
+	p->part[p->n_parts].gpa = gpa;
+	p->part[p->n_parts].alias = s->alias + (gpa - s->gpa);
+	p->part[p->n_parts++].vcpu = v->index;
 	return NULL;
 }
 
 static const char *add_watched(struct kvcpu *v, const struct plant *w, const struct slot *s, uint64_t gpa, uint64_t len,
 			       uint64_t gva)
 {
-	const struct piece c = {
+	const struct watched_part c = {
 	    .len = len, .gva = gva, .id = w->id, .drop = w->kind != PLANT_WRITE, .write = w->kind != PLANT_READ};
 
-	return add_piece(v, s, gpa, &c);
+	return add_part(v, s, gpa, &c);
 }
 
 /* Every slot with a part of it, whoever sees that. */
-static const char *want_phys(struct kvcpu *v, const struct plant *w)
+static const char *add_gpas(struct kvcpu *v, const struct plant *w)
 {
 	const struct slot_table *t = &v->vm->m.slots;
 	const char *why = NULL;
@@ -234,14 +241,20 @@ static const char *want_phys(struct kvcpu *v, const struct plant *w)
 	return why;
 }
 
-/* The entries of a walk; seen: by level, the last that was added, with its piece. */
+/* The entries of a walk; seen: by level, the last that was added, with its part. */
 struct seen {
 	uint64_t gpa;
-	size_t piece;
+	size_t part;
 };
 #define LEVELS 6
 
-static const char *want_entries(struct kvcpu *v, const struct walk *w, struct seen seen[LEVELS])
+static void lengthen(struct armed *p, size_t part, uint64_t len)
+{
+	LOCK_SCOPE(&p->lock);
+	p->part[part].len += len;
+}
+
+static const char *add_walk_entries(struct kvcpu *v, const struct walk *w, struct seen seen[LEVELS])
 {
 	const char *why = NULL;
 
@@ -249,21 +262,21 @@ static const char *want_entries(struct kvcpu *v, const struct walk *w, struct se
 		const struct walk_step *step = &w->step[i];
 		const struct slot *s = gmem_slot(v, step->gpa);
 		struct seen *last = &seen[step->level % LEVELS];
-		struct piece c = {.len = step->size, .table = true};
+		struct watched_part c = {.len = step->size, .table = true};
 
 		if (!s || last->gpa == step->gpa)
 			continue;
 		bool next = last->gpa && last->gpa + step->size == step->gpa && step->gpa & PAGE_OFFSET_MASK;
 		if (next)
-			v->vm->pages->piece[last->piece].len += step->size;
+			lengthen(v->vm->armed, last->part, step->size);
 		else
-			why = add_piece(v, s, step->gpa, &c);
-		*last = (struct seen){step->gpa, next ? last->piece : v->vm->pages->n_pieces - 1};
+			why = add_part(v, s, step->gpa, &c);
+		*last = (struct seen){step->gpa, next ? last->part : v->vm->armed->n_parts - 1};
 	}
 	return why;
 }
 
-static const char *want_under(struct kvcpu *v, const struct plant *w, uint64_t cr3)
+static const char *add_gvas_under(struct kvcpu *v, const struct plant *w, uint64_t cr3)
 {
 	struct seen seen[LEVELS] = {0};
 	const char *why = NULL;
@@ -276,7 +289,7 @@ static const char *want_under(struct kvcpu *v, const struct plant *w, uint64_t c
 		if (next > end || !next)
 			next = end;
 		bool mapped = gmem_walk_under(v, cr3, at, &walk);
-		why = want_entries(v, &walk, seen);
+		why = add_walk_entries(v, &walk, seen);
 		s = mapped ? gmem_slot(v, walk.gpa) : NULL;
 		if (s && !why)
 			why = add_watched(v, w, s, walk.gpa, next - at, at);
@@ -285,12 +298,12 @@ static const char *want_under(struct kvcpu *v, const struct plant *w, uint64_t c
 	return why;
 }
 
-static bool has_tables(struct kvcpu *v)
+static bool has_paging(struct kvcpu *v)
 {
 	return vcpu_sregs(v)->cr0 & CR0_PG;
 }
 
-static void put_root(struct kvcpu_run *t, uint64_t cr3)
+static void note_root(struct vcpu_control *t, uint64_t cr3)
 {
 	unsigned at = 0;
 
@@ -304,7 +317,7 @@ static void put_root(struct kvcpu_run *t, uint64_t cr3)
 }
 
 /* CR3 may go back to one of those that KVM keeps, and nobody is told. */
-static void put_kept_roots(struct kvcpu *v)
+static void note_cached_roots(struct kvcpu *v)
 {
 	struct root_list l = {0};
 	struct kview *k;
@@ -313,52 +326,52 @@ static void put_kept_roots(struct kvcpu *v)
 		return;
 	for (size_t i = 0; i < l.n; i++)
 		if (l.v[i].vcpu == v->index && l.v[i].page)
-			put_root(v->thread, l.v[i].cr3 & ROOT_FRAME);
+			note_root(v->control, l.v[i].cr3 & ROOT_FRAME);
 	root_list_free(&l);
 }
 
-static const char *want_gva(struct kvcpu *v, const struct plant *w)
+static const char *add_gvas(struct kvcpu *v, const struct plant *w)
 {
-	struct kvcpu_run *t = v->thread;
+	struct vcpu_control *t = v->control;
 	uint64_t cr3 = vcpu_sregs(v)->cr3 & ROOT_FRAME;
 	const char *why = NULL;
 
 	if (w->len > GVA_MAX)
 		return "it is longer than 16 MiB of virtual addresses (-phys has no such limit)";
-	if (!has_tables(v))
-		return want_under(v, w, cr3);
+	if (!has_paging(v))
+		return add_gvas_under(v, w, cr3);
 	if (!t->n_roots)
-		put_kept_roots(v);
-	put_root(t, cr3);
+		note_cached_roots(v);
+	note_root(t, cr3);
 	for (unsigned i = 0; i < t->n_roots && !why; i++)
-		why = want_under(v, w, t->root[i]);
+		why = add_gvas_under(v, w, t->root[i]);
 	return why;
 }
 
-bool pages_follow(const struct kvm_vm *vm)
+bool armed_follows_tables(const struct kvm_vm *vm)
 {
-	const struct pages *p = vm->pages;
+	const struct armed *p = vm->armed;
 
-	for (size_t i = 0; p && i < p->n_pieces; i++)
-		if (p->piece[i].table)
+	for (size_t i = 0; p && i < p->n_parts; i++)
+		if (p->part[i].table)
 			return true;
 	return false;
 }
 
-const char *pages_want(struct kvcpu *v, const struct plant *w)
+const char *armed_want(struct kvcpu *v, const struct plant *w)
 {
-	struct pages *p;
+	struct armed *p;
 
 	if (uffd_why())
 		return uffd_why();
 	if (w->kind != PLANT_WRITE && w->len > READ_MAX)
 		return "reads are watched in more than 64 MiB, all of which would have to be in memory";
-	if (pages_get(v->vm, "watch", &p, NULL))
+	if (armed_get(v->vm, "watch", &p, NULL))
 		return "there is no file descriptor or thread left for userfaultfd";
-	return w->phys ? want_phys(v, w) : want_gva(v, w);
+	return w->phys ? add_gpas(v, w) : add_gvas(v, w);
 }
 
-static void touch(const struct piece *c)
+static void touch(const struct watched_part *c)
 {
 	volatile uint8_t sum = 0;
 
@@ -368,16 +381,17 @@ static void touch(const struct piece *c)
 		sum = (uint8_t)(sum + c->alias[c->len - 1]);
 }
 
-bool pages_apply(struct kvm_vm *vm)
+bool armed_apply(struct kvm_vm *vm)
 {
-	struct pages *p = vm->pages;
-	struct armed *now;
+	struct armed *p = vm->armed;
+	struct armed_range *now;
 	size_t n;
 
-	if (!p || (!p->n_pieces && !p->n_armed))
+	lock_assert_held(&vm->rs->plant_lock);
+	if (!p || (!p->n_parts && !p->n_ranges))
 		return true;
-	now = calloc(2 * p->n_pieces + 1, sizeof(*now));
-	n = now ? merge(p->piece, p->n_pieces, now) : SIZE_MAX;
+	now = calloc(2 * p->n_parts + 1, sizeof(*now));
+	n = now ? merge(p->part, p->n_parts, now) : SIZE_MAX;
 	if (n == SIZE_MAX) {
 		free(now);
 		return false;
@@ -387,41 +401,41 @@ bool pages_apply(struct kvm_vm *vm)
 		free(now);
 		return true;
 	}
-	for (size_t i = 0; i < p->n_pieces; i++)
-		touch(&p->piece[i]);
+	for (size_t i = 0; i < p->n_parts; i++)
+		touch(&p->part[i]);
 	bool ok = change_armed(p, now, n);
-	free(p->armed);
-	p->armed = now;
-	p->n_armed = n;
-	/* Where some could not be armed the next run tries again. */
-	p->armed_gen = p->uffd.gen - !ok;
+	free(p->range);
+	p->range = now;
+	p->n_ranges = n;
+	/* If some could not be armed the next run tries again. */
+	p->range_gen = p->uffd.gen - !ok;
 	return ok;
 }
 
-void pages_forget(struct kvm_vm *vm)
+void armed_forget(struct kvm_vm *vm)
 {
-	struct pages *p = vm->pages;
+	struct armed *p = vm->armed;
 
 	if (!p)
 		return;
 	LOCK_SCOPE(&p->lock);
-	p->n_armed = p->n_pieces = 0;
+	p->n_ranges = p->n_parts = 0;
 	for (size_t i = 0; i < p->n_opened; i++)
 		free(p->opened[i]);
 	p->n_opened = 0;
 }
 
-bool pages_protected(struct pages *p, uint64_t hva)
+bool armed_protected(struct armed *p, uint64_t hva)
 {
 	LOCK_SCOPE(&p->lock);
-	const struct armed *a = pages_find_armed(p, hva);
+	const struct armed_range *a = armed_find(p, hva);
 
 	return a && !a->drop;
 }
 
-bool pages_armed(const struct pages *p)
+bool armed_any(const struct armed *p)
 {
-	return p->n_armed && p->armed_gen == p->uffd.gen;
+	return p->n_ranges && p->range_gen == p->uffd.gen;
 }
 
 /* ---- opened pages */
@@ -437,15 +451,16 @@ static const uint8_t *alias_of(const struct kvm_vm *vm, uint64_t hva)
 	return NULL;
 }
 
-void pages_keep_before(struct pages *p, uint64_t hva)
+void armed_save_page(struct armed *p, uint64_t hva)
 {
 	const uint8_t *alias = alias_of(p->vm, hva);
-	struct opened *o;
+	struct opened_page *o;
 
+	lock_assert_held(&p->lock);
 	for (size_t i = 0; i < p->n_opened; i++)
 		if (p->opened[i]->hva == hva)
 			return;
-	if (!alias || !pages_grow(&p->opened, p->n_opened, &p->cap_opened, sizeof(*p->opened)))
+	if (!alias || !armed_grow(&p->opened, p->n_opened, &p->cap_opened, sizeof(*p->opened)))
 		return;
 	o = malloc(sizeof(*o));
 	if (!o)
@@ -457,11 +472,12 @@ void pages_keep_before(struct pages *p, uint64_t hva)
 }
 
 /* Has a guest table been written by which a watched address is reached? */
-static bool tables_changed(const struct pages *p)
+static bool tables_changed(const struct armed *p)
 {
+	lock_assert_held(&p->lock);
 	for (size_t o = 0; o < p->n_opened; o++)
-		for (size_t i = 0; i < p->n_pieces; i++) {
-			const struct piece *c = &p->piece[i];
+		for (size_t i = 0; i < p->n_parts; i++) {
+			const struct watched_part *c = &p->part[i];
 			uint64_t off = c->hva - p->opened[o]->hva;
 
 			if (c->table && off < PAGE_SIZE_4K && memcmp(p->opened[o]->before + off, c->alias, c->len) != 0)
@@ -470,17 +486,17 @@ static bool tables_changed(const struct pages *p)
 	return false;
 }
 
-void pages_rearm(struct kvcpu *v)
+void armed_rearm(struct kvcpu *v)
 {
-	struct pages *p = v->vm->pages;
+	struct armed *p = v->vm->armed;
 
 	if (!p)
 		return;
 	LOCK_SCOPE(&p->lock);
 	if (tables_changed(p))
-		v->thread->moved = true;
+		v->control->plan.stale = true;
 	for (size_t i = 0; i < p->n_opened; i++) {
-		const struct armed *a = pages_find_armed(p, p->opened[i]->hva);
+		const struct armed_range *a = armed_find(p, p->opened[i]->hva);
 
 		if (a && a->drop)
 			(void)!drop(p, p->opened[i]->hva, PAGE_SIZE_4K);
@@ -491,29 +507,29 @@ void pages_rearm(struct kvcpu *v)
 	p->n_opened = 0;
 }
 
-static bool any_opened(struct pages *p)
+static bool any_opened(struct armed *p)
 {
 	LOCK_SCOPE(&p->lock);
 	return p->n_opened;
 }
 
-bool pages_left_open(struct kvcpu *v)
+bool armed_left_open(struct kvcpu *v)
 {
-	struct pages *p = v->vm->pages;
+	struct armed *p = v->vm->armed;
 
 	/* With immediate_exit what is under way is completed, and may need them. */
-	if (!p || atomic_load_explicit(&v->thread->quiet, memory_order_relaxed) ||
+	if (!p || atomic_load_explicit(&v->control->stepping, memory_order_relaxed) ||
 	    __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
 		return false;
 	bool open = any_opened(p);
 	if (open)
-		pages_rearm(v);
+		armed_rearm(v);
 	return open;
 }
 
-const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias)
+const uint8_t *armed_byte_before(struct kvcpu *v, const uint8_t *alias)
 {
-	struct pages *p = v->vm->pages;
+	struct armed *p = v->vm->armed;
 
 	if (!p || !alias)
 		return NULL;
@@ -524,8 +540,8 @@ const uint8_t *pages_before(struct kvcpu *v, const uint8_t *alias)
 	return NULL;
 }
 
-/* The first bytes of the piece that are not what they were in the opened page. */
-static bool piece_changed(const struct piece *c, const struct opened *o, struct page_change *out)
+/* The first bytes of the part that are not what they were in the opened page. */
+static bool part_changed(const struct watched_part *c, const struct opened_page *o, struct page_change *out)
 {
 	uint64_t first = c->hva > o->hva ? c->hva : o->hva;
 	uint64_t end = c->hva + c->len < o->hva + PAGE_SIZE_4K ? c->hva + c->len : o->hva + PAGE_SIZE_4K;
@@ -546,16 +562,16 @@ static bool piece_changed(const struct piece *c, const struct opened *o, struct 
 	return true;
 }
 
-bool pages_changed(struct kvcpu *v, struct page_change *out)
+bool armed_bytes_changed(struct kvcpu *v, struct page_change *out)
 {
-	struct pages *p = v->vm->pages;
+	struct armed *p = v->vm->armed;
 
 	if (!p)
 		return false;
 	LOCK_SCOPE(&p->lock);
 	for (size_t o = 0; o < p->n_opened; o++)
-		for (size_t i = 0; i < p->n_pieces; i++)
-			if (piece_changed(&p->piece[i], p->opened[o], out))
+		for (size_t i = 0; i < p->n_parts; i++)
+			if (part_changed(&p->part[i], p->opened[o], out))
 				return true;
 	return false;
 }

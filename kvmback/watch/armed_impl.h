@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What pages.c (which pages are armed and opened) and pagefault.c (who answers their faults) share. Nobody else includes
+ * What armed.c (which pages are armed and opened) and pagefault.c (who answers their faults) share. Nobody else includes
  * this.
  */
-#ifndef KVMSCOPE_KVMBACK_PAGES_IMPL_H
-#define KVMSCOPE_KVMBACK_PAGES_IMPL_H
+#ifndef KVMSCOPE_KVMBACK_ARMED_IMPL_H
+#define KVMSCOPE_KVMBACK_ARMED_IMPL_H
 
-#include "kvmback/watch/pages.h"
+#include "core/base/lock.h"
+#include "kvmback/watch/armed.h"
 
 #include <sched.h>
 
 /* A part of a watched range that is contiguous in a slot's memory. */
-struct piece {
+struct watched_part {
 	uint64_t hva, len, gva, gpa;
 	int id;
 	unsigned vcpu;
@@ -21,12 +22,12 @@ struct piece {
 	const uint8_t *alias; /* of hva */
 };
 
-struct armed {
+struct armed_range {
 	uint64_t hva, len; /* whole pages */
 	bool drop;
 };
 
-struct opened {
+struct opened_page {
 	uint64_t hva;
 	const uint8_t *alias;
 	uint8_t before[PAGE_SIZE_4K];
@@ -39,11 +40,11 @@ struct message {
 	bool sure;	/* that is the entry which the fault was in */
 };
 
-struct pages {
+struct armed {
 	struct kvm_vm *vm;
 	struct uffd uffd;
-	pthread_mutex_t lock;	/* armed, opened */
-	pthread_mutex_t reader; /* who reads faults */
+	struct lock lock;   /* armed, opened */
+	struct lock reader; /* who reads faults */
 	bool direct;
 	pthread_t thread;
 	bool has_thread, quit;
@@ -51,31 +52,29 @@ struct pages {
 	pthread_cond_t out;
 	cpu_set_t allowed; /* CPUs the thread may run on, */
 	int cpu;	   /* and where it keeps itself; -1: anywhere */
-	unsigned last;	   /* the vCPU that was answered last */
+	atomic_uint last;  /* the vCPU that was answered last */
 	int wake;	   /* eventfd */
-	struct piece *piece;
-	size_t n_pieces, cap_pieces;
-	struct armed *armed; /* ascending, apart from each other */
-	size_t n_armed;
-	unsigned armed_gen; /* of uffd; another: nothing is armed */
-	struct opened **opened;
+	struct watched_part *part;
+	size_t n_parts, cap_parts;
+	struct armed_range *range; /* ascending, apart from each other */
+	size_t n_ranges;
+	unsigned range_gen; /* of uffd; another: nothing is armed */
+	struct opened_page **opened;
 	size_t n_opened, cap_opened;
-	struct message *kept; /* faults read while waiting for others, for whoever reads next */
-	size_t n_kept, cap_kept;
+	struct message *deferred; /* faults read while waiting for others, for whoever reads next */
+	size_t n_deferred, cap_deferred;
 	unsigned entry[KVM_MAX_VCPUS_HERE]; /* before a message is read */
 };
 
 /* Room for one more of size bytes in an array of n. */
-bool pages_grow(void *array, size_t n, size_t *cap, size_t size);
+bool armed_grow(void *array, size_t n, size_t *cap, size_t size);
 /* For whoever reads next. */
-void pages_keep_message(struct pages *p, const struct message *m);
-/* For tests, NULL else: called by who answers a message of an armed page. What happens to be late on a busy host is late for
- * sure then. */
-enum answer_at { ANSWER_READ, ANSWER_OTHERS_OUT, ANSWER_SIGNALLED, ANSWER_OPENED, ANSWER_DONE };
-extern void (*pages_answering)(struct pages *p, const struct message *m, enum answer_at at);
+void armed_defer_message(struct armed *p, const struct message *m);
+/* Where the answer to a message of an armed page is: kvm_vm.answering is called there. */
+enum answer_at { ANSWER_READ, ANSWER_OTHERS_KICKED, ANSWER_SIGNALLED, ANSWER_OPENED, ANSWER_DONE };
 /* With lock held: what is armed at this page, NULL for nothing. */
-const struct armed *pages_find_armed(const struct pages *p, uint64_t hva);
+const struct armed_range *armed_find(const struct armed *p, uint64_t hva);
 /* With lock held: remember what is in the page, which is about to be opened. */
-void pages_keep_before(struct pages *p, uint64_t hva);
+void armed_save_page(struct armed *p, uint64_t hva);
 
 #endif

@@ -2,16 +2,16 @@
  *
  * Handing over between the debugger's thread and a vCPU's: a counter that is polled for a while before its waiter sleeps on
  * it (futex). A single step takes 10 to 50 µs and a wake-up as much again, so polling is worth it for as long as it
- * succeeds; where it does not (one CPU, a busy host, a guest that runs for long), the time polled shrinks to nothing. Also
- * the signal that gets a vCPU out of KVM_RUN.
+ * succeeds; if it does not (one CPU, a busy host, a guest that runs for long), the time polled shrinks to nothing.
  */
-#include "kvmback/vcpu/run.h"
+#include "kvmback/host/gate.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SPIN_MAX_NS 120000u
 
@@ -82,48 +82,4 @@ bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns)
 	bool short_wait = atomic_load(&g->value) != seen && posted > begin && posted - begin < SPIN_MAX_NS;
 	g->spin_ns = short_wait ? spin_max() : g->spin_ns / 2;
 	return atomic_load(&g->value) != seen;
-}
-
-/* ---- the kick */
-
-static void on_kick(int sig)
-{
-	(void)sig; /* being delivered is enough: KVM_RUN returns -EINTR */
-}
-
-static void install_kick(void)
-{
-	struct sigaction sa = {.sa_handler = on_kick};
-
-	sigemptyset(&sa.sa_mask);
-	sigaction(KICK_SIGNAL, &sa, NULL);
-	sigaction(SIGIO, &sa, NULL); /* a tracepoint's: mmucatch.c, faultwalk.c */
-}
-
-static void unblock_kick(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, KICK_SIGNAL);
-	sigaddset(&set, SIGIO);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-void run_kick_init(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, install_kick);
-	unblock_kick();
-}
-
-void run_kick_unblock(void)
-{
-	sigset_t all;
-
-	/* Ctrl-C and the rest belong to the debugger's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	unblock_kick();
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What a vCPU does for a job, in its own thread: run freely, step, look at an armed page that was touched, forget an access.
+ * And what all of kvmback does around its KVM_RUN.
+ */
+#include "kvmback/run.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+#include "kvmback/fault/fault.h"
+#include "kvmback/step/step.h"
+#include "kvmback/trace/mmucatch.h"
+#include "kvmback/trace/rootwake.h"
+#include "kvmback/watch/armed.h"
+
+/* Off the breakpoint that the run begins on, with no second handover. */
+static bool step_off(struct kvcpu *v)
+{
+	if (!step_one(v))
+		return false;
+	v->control->step_first = false;
+	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
+	if (id)
+		return exit_breakpoint(v, id);
+	plant_relay(v);
+	return true;
+}
+
+/* CPL3 runs freely: what it went through before this exit cannot be seen, where it is now can. */
+static bool look_at_mode(struct kvcpu *v, const struct run_plan *before)
+{
+	if (vcpu_look_at_mode(v, before))
+		return true;
+	snprintf(v->control->stop.note, sizeof(v->control->stop.note),
+		 "code of CPL%u ran freely; the change is seen at the first exit behind it", before->cpl);
+	return io_finish(v) && vcpu_stop(v, STOP_MODE);
+}
+
+static void free_run(struct kvcpu *v)
+{
+	struct vcpu_control *t = v->control;
+	struct run_plan was = {0};
+
+	armed_rearm(v);
+	bool on = t->step_first ? step_off(v) : !io_caught(v) || io_resume(v);
+
+	t->step_first = false;
+
+	while (on) {
+		if (vcpu_touched(v)) {
+			on = vcpu_runs_here(v) ? step_touched(v) : vcpu_out(v, OUT_TOUCH);
+			if (on && v->vm->mmu)
+				on = mmu_look(v);
+			continue;
+		}
+		if (t->plan.stale) {
+			on = vcpu_runs_here(v) || vcpu_out(v, OUT_TOUCH);
+			plant_relay(v);
+			continue;
+		}
+		if (vcpu_kicked(v)) {
+			if (io_finish(v))
+				vcpu_out(v, OUT_KICKED);
+			return;
+		}
+		if (t->plan.slow_why) {
+			on = step_slow(v);
+			continue;
+		}
+		v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+		/* Looked at whenever a signal brings the vCPU out, which is how it comes out of an armed page. */
+		if (plant_watching(v->vm->rs))
+			v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
+		vcpu_remember_mode(v, &was);
+		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
+		if (on && v->vm->rs->catch & CATCH_MODE)
+			on = look_at_mode(v, &was);
+		if (on && v->vm->mmu)
+			on = mmu_look(v);
+	}
+}
+
+/* ---- what a vCPU's thread asks */
+
+static void begin(struct kvcpu *v)
+{
+	kvm_faults_thread(v);
+}
+
+static void do_job(struct kvcpu *v, enum job job)
+{
+	if (v->vm->mmu)
+		mmu_job_begin(v);
+	/* What another stop came before is told first. */
+	if (job == JOB_RUN && mmu_pending(v->vm))
+		mmu_tell_late(v);
+	else if (job == JOB_RUN)
+		free_run(v);
+	else if (job == JOB_STEP)
+		step_run(v, v->control->count);
+	else if (job == JOB_TOUCH)
+		(void)step_touched(v);
+	else if (job == JOB_FORGET)
+		io_forget(v);
+	if (v->vm->mmu)
+		mmu_job_end(v);
+}
+
+static bool may_enter(struct kvcpu *v)
+{
+	if (v->vm->armed)
+		atomic_store_explicit(&v->control->cpu, sched_getcpu(), memory_order_relaxed);
+	return !armed_left_open(v);
+}
+
+static void enter(struct kvcpu *v)
+{
+	if (v->vm->rs->trap)
+		trap_page_in(v);
+	rootwake_enter(v);
+	kvm_faults_enter(v);
+}
+
+static int leave(struct kvcpu *v, int rc)
+{
+	return v->control->trap.state == TRAP_IN ? trap_page_out(v, rc) : rc;
+}
+
+const struct vcpu_ops kvm_vcpu_ops = {
+    .begin = begin,
+    .job = do_job,
+    .may_enter = may_enter,
+    .enter = enter,
+    .leave = leave,
+};

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What KVM_RUN came back for, in a vCPU's own thread: device accesses go to the board (and are completed with
+ * immediate_exit before anybody stops, so that no access is ever half done), exceptions of a guest without an IDT, int3 and
+ * debug registers, and everything that ends a run.
+ */
+#include "kvmback/step/step.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* Other tables than those that breakpoints and watchpoints were put in by? */
+static bool tables_moved(const struct kvcpu *v)
+{
+	const struct run_plan *p = &v->control->plan;
+	const struct kvm_sregs *s = &v->run->s.regs.sregs;
+
+	return p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
+	       p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
+}
+
+/* The tables may have changed since breakpoints were put in: exits are when it is seen. So is another mode, where it is to
+ * be told: CPL3 runs freely, and what CPL0 did meanwhile shows here. False: stopped. */
+static bool replan(struct kvcpu *v)
+{
+	const struct run_state *rs = v->vm->rs;
+	const struct run_plan *p = &v->control->plan;
+	bool catch_mode = rs->catch & CATCH_MODE;
+
+	if (catch_mode && vcpu_mode_changed(v, p))
+		return io_finish(v) && vcpu_stop(v, STOP_MODE);
+	if (rs->n_plants && (p->unresolved || tables_moved(v)))
+		plant_relay(v);
+	else if (catch_mode && vcpu_cpl(v) == 0)
+		plant_relay(v);
+	return true;
+}
+
+/* ---- exceptions */
+
+bool exit_breakpoint(struct kvcpu *v, int id)
+{
+	v->control->stop.breakpoint = id;
+	return vcpu_stop(v, STOP_BREAKPOINT);
+}
+
+bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
+{
+	struct stop *s = &v->control->stop;
+
+	s->vector = ev->exception.nr;
+	s->has_error = ev->exception.has_error_code;
+	s->error_code = s->has_error ? ev->exception.error_code : 0;
+	s->cr2 = s->vector == 14 ? vcpu_sregs(v)->cr2 : 0;
+	/* RF is in the flags that would have been pushed, not in the guest's. */
+	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	return vcpu_stop(v, STOP_EXCEPTION);
+}
+
+/* An int3 of ours that ended as an exception: rip back on it. 0: it was not ours. */
+static int own_int3(struct kvcpu *v, unsigned vector)
+{
+	struct kvm_regs *r = vcpu_regs(v);
+	uint64_t here = vcpu_linear_rip(v), back = vector == 3 || (vector == 8 && plant_int3_at(v, here - 1)),
+		 at = here - back;
+	/* With a gate that is missing, or not for CPL3, what is told may be the exception that came of that. */
+	bool instead = idt_own(v) && (vector == 8 || vector == 11 || vector == 13);
+
+	if (vector != 3 && !instead && vector != v->vm->rs->st->int3_vector[vcpu_mode(v)][vcpu_cpl(v) == 3])
+		return 0;
+	int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+	if (id) {
+		r->rip -= back;
+		r->rflags &= ~RFLAGS_RF;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	}
+	return id;
+}
+
+/* Kicked after an int3 of ours and before its #BP went anywhere: the breakpoint was hit. */
+static bool exit_kicked(struct kvcpu *v)
+{
+	int id = vcpu_waiting(v, 3) ? own_int3(v, 3) : 0;
+
+	if (!id)
+		return true;
+	vcpu_drop(v, 3);
+	return exit_breakpoint(v, id);
+}
+
+static bool exit_shutdown(struct kvcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	vcpu_events(v, &ev);
+	/* The guest may have loaded an IDT since int3 bytes were laid, one that has no gate for them. */
+	int id = vcpu_told(v) ? own_int3(v, ev.exception.nr) : 0;
+	if (id)
+		return exit_breakpoint(v, id);
+	if (idt_own(v)) {
+		snprintf(v->control->stop.note, sizeof(v->control->stop.note), "a triple fault; the last exception was %u",
+			 ev.exception.nr);
+		return vcpu_stop(v, STOP_SHUTDOWN);
+	}
+	if (!vcpu_told(v)) {
+		snprintf(v->control->stop.note, sizeof(v->control->stop.note),
+			 "an exception with no IDT; this host does not tell which");
+		return vcpu_stop(v, STOP_SHUTDOWN);
+	}
+	return exit_exception(v, &ev);
+}
+
+bool exit_guest_int3(struct kvcpu *v, bool skip)
+{
+	struct kvm_vcpu_events ev;
+
+	if (skip) {
+		vcpu_regs(v)->rip++;
+		vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	}
+	vcpu_events(v, &ev);
+	ev.exception.nr = 3;
+	ev.exception.has_error_code = 0;
+	if (!idt_own(v))
+		return exit_exception(v, &ev);
+	ev.exception.injected = 1;
+	ev.exception.pending = 0;
+	ev.flags = 0;
+	v->run->s.regs.events = ev;
+	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
+	vcpu_dirty(v, KVM_SYNC_X86_EVENTS);
+	return true;
+}
+
+/* ---- debug exits */
+
+/* The first instruction of a handler that int3 leads to. */
+static bool exit_at_handler(struct kvcpu *v, unsigned vector)
+{
+	int id = 0;
+
+	if (trap_unwind(v, vector, &id))
+		return exit_breakpoint(v, id);
+	id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
+	return id ? exit_breakpoint(v, id) : step_one(v);
+}
+
+/* The instruction is done, and its own address not known: rip stands behind it. */
+static bool watch_hit(struct kvcpu *v, unsigned dr)
+{
+	struct stop *s = &v->control->stop;
+	const struct run_plan *p = &v->control->plan;
+	const struct slot *slot;
+	uint8_t rights;
+
+	s->breakpoint = p->dr_id[dr];
+	s->gva = p->dbg.arch.debugreg[dr];
+	if (!gmem_translate(v, s->gva, &s->gpa, &rights))
+		s->gpa = s->gva;
+	slot = gmem_slot(v, s->gpa);
+	s->slot = slot ? (int)slot->id : -1;
+	s->len = p->dr_old_len[dr];
+	s->has_old = s->len;
+	memcpy(s->old_data, p->dr_old[dr], sizeof(s->old_data));
+	(void)gmem_read(v, s->gva, s->data, s->len);
+	s->write = (p->dbg.arch.debugreg[7] >> (16 + 4 * dr) & 3) == 1 || memcmp(s->data, s->old_data, s->len) != 0;
+	return vcpu_stop(v, STOP_WATCHPOINT);
+}
+
+static bool exit_debug(struct kvcpu *v)
+{
+	const struct run_plan *p = &v->control->plan;
+	const struct kvm_debug_exit_arch *d = &v->run->debug.arch;
+	uint64_t at = vcpu_linear_rip(v);
+
+	if (d->exception == 3) {
+		int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+
+		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, false);
+	}
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		if (p->dr[i] == DR_WATCH && d->dr6 & 1ull << i)
+			return watch_hit(v, i);
+	/* A handler first: a breakpoint may stand there as well. */
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)
+			return exit_at_handler(v, (unsigned)p->dr_id[i]);
+	for (unsigned i = 0; i < DR_COUNT; i++) {
+		if (p->dr[i] == DR_FREE || p->dbg.arch.debugreg[i] != at)
+			continue;
+		if (p->dr[i] == DR_SMI)
+			return vcpu_stop(v, STOP_SMI);
+		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) : exit_breakpoint(v, p->dr_id[i]);
+	}
+	return true;
+}
+
+/* ---- the end of a run */
+
+/* KVM could not emulate what stands at rip. An int3 that its emulator does not have is a breakpoint all the same. */
+static bool no_emulation(struct kvcpu *v)
+{
+	struct stop *s = &v->control->stop;
+	uint64_t at = vcpu_linear_rip(v);
+
+	if (!s->n_insn || s->insn[0] != 0xcc)
+		return false;
+	int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+
+	s->kvm_exit = s->suberror = s->n_insn = 0;
+	s->error[0] = '\0';
+	s->next[0] = '\0';
+	return id ? exit_breakpoint(v, id) : exit_guest_int3(v, true);
+}
+
+bool exit_failed(struct kvcpu *v, int rc)
+{
+	(void)vcpu_failed(v, rc);
+	return !rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	       v->control->stop.suberror == KVM_INTERNAL_ERROR_EMULATION && no_emulation(v);
+}
+
+bool exit_halt(struct kvcpu *v)
+{
+	v->halted = true;
+	return vcpu_regs(v)->rflags & RFLAGS_IF ? vcpu_out(v, OUT_HALT) : vcpu_stop(v, STOP_HLT);
+}
+
+/* By a signal: a kick, or that of a root that was loaded. An armed page that was touched is dealt with first. */
+static bool exit_by_signal(struct kvcpu *v)
+{
+	if (!exit_kicked(v))
+		return false;
+	if (v->vm->rs->n_plants && tables_moved(v) && !vcpu_touched(v))
+		plant_relay(v);
+	return true;
+}
+
+bool exit_free(struct kvcpu *v, int rc)
+{
+	if (rc == -EINTR || rc == -EAGAIN)
+		return exit_by_signal(v);
+	if (rc)
+		return exit_failed(v, rc);
+	switch (v->run->exit_reason) {
+	case KVM_EXIT_MMIO:
+	case KVM_EXIT_IO:
+		return exit_io(v) && replan(v);
+	case KVM_EXIT_HLT:
+		return exit_halt(v);
+	case KVM_EXIT_DEBUG:
+		return exit_debug(v);
+	case KVM_EXIT_SHUTDOWN:
+		return exit_shutdown(v);
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return true;
+	default:
+		return exit_failed(v, 0);
+	}
+}

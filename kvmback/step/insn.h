@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * One instruction under way: shared by step.c, which runs it, and insn.c, which knows what it is.
+ */
+#ifndef KVMSCOPE_KVMBACK_INSN_H
+#define KVMSCOPE_KVMBACK_INSN_H
+
+#include "core/cpu/disas.h"
+#include "kvmback/step/step.h"
+
+/* What is known of the instruction at rip, and what the step has changed for itself. */
+struct step {
+	enum insn_kind kind;
+	uint8_t code[15];
+	const uint8_t *op; /* past the prefixes */
+	unsigned n;	   /* bytes that could be read */
+	unsigned bits;
+	bool rep, repne, opsize, addrsize;
+	unsigned cpl;
+	enum step_how how;
+	uint64_t from;	 /* rip */
+	bool aimed;	 /* target is known, and something stands there */
+	uint64_t target; /* linear, of iret or syscall; with an int3 there */
+	uint8_t *int3;	 /* that int3, and the byte under it */
+	uint8_t under;
+	bool popped_tf;
+};
+
+void insn_decode(struct kvcpu *v, struct step *s);
+bool insn_touches_idtr(const struct step *s); /* SIDT, LIDT: they look at the IDT register itself */
+/* Vector of INT n and its like; -1 if it is none, or conditional and not taken. */
+int insn_software_vector(struct kvcpu *v, const struct step *s);
+/* REP: set the count to one; afterwards count and rip as one iteration leaves them (executed), or as they were. */
+void insn_rep_begin(struct kvcpu *v, const struct step *s);
+void insn_rep_end(struct kvcpu *v, bool executed);
+/* Put something at the target of iret, sysret, syscall that stops there. False: no such target; step it as any other. */
+bool insn_target_arm(struct kvcpu *v, struct step *s);
+void insn_target_disarm(struct step *s);
+/* TF in flags that popf will load, and in those that pushf has stored. */
+void insn_note_popf(struct kvcpu *v, struct step *s);
+void insn_fix_pushf(struct kvcpu *v, const struct step *s);
+
+#endif

@@ -82,7 +82,9 @@ struct kvm_vm {
 	int fd;
 	atomic_bool ran; /* run.c sets it before KVM_RUN: KVM may have shadowed guest tables. mem.c clears it */
 	struct kvcpu vcpu[KVM_MAX_VCPUS_HERE];
-	struct kview *kview; /* NULL until first used; kview_why says why it cannot be */
+	struct regs *remembered; /* live.c: of all vCPUs, when the runner was last given a run */
+	struct lock kview_lock;	 /* of the view and its opening */
+	struct kview *kview;	 /* NULL until first used; kview_why says why it cannot be */
 	struct err kview_err;
 	struct run_state *rs;	   /* run.c, plant.c */
 	struct armed *armed;	   /* armed.c; NULL until a page is armed */
@@ -157,7 +159,17 @@ int kvm_run_facts(struct machine *m, int (*fn)(void *arg, const char *what, cons
 void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu);
 
 /* inspect.c: the inspection ops on kernel/kview.h */
+/* With kview_lock held, for as long as *out is used. */
 int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e) MUST_USE;
+/* The same by one call, from any thread; the view is opened if it is not yet. kvm_view_gprs() does not open it. */
+int kvm_view_open(struct kvm_vm *vm, struct err *e) MUST_USE;
+int kvm_view_roots(struct kvm_vm *vm, struct root_list *out, struct err *e) MUST_USE;
+int kvm_view_rmap(struct kvm_vm *vm, uint64_t gfn, struct rmap_list *out, struct err *e) MUST_USE;
+int kvm_view_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out, struct err *e) MUST_USE;
+int kvm_view_rip(struct kvm_vm *vm, unsigned vcpu, uint64_t *rip, struct err *e) MUST_USE;
+int kvm_view_gprs(struct kvm_vm *vm, unsigned vcpu, uint64_t gpr[16], uint64_t *rip) MUST_USE;
+/* Two-dimensional paging; unknown: what to answer if the kernel cannot be read. */
+bool kvm_view_tdp(struct kvm_vm *vm, bool unknown);
 int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e);
 void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);
 extern const struct machine_looks kvm_looks;

@@ -4,6 +4,9 @@
  * of operations. There is no interrupt controller in the kernel: HLT and CR8 are exits, and nothing runs that the debugger
  * did not start.
  */
+#include "core/base/lock.h"
+#include "core/machine/calls.h"
+#include "kvmback/step/live.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/fault/fault.h"
 #include "kvmback/kvm.h"
@@ -121,6 +124,8 @@ static void vm_free(struct kvm_vm *vm)
 	for (unsigned i = 0; i < KVM_MAX_VCPUS_HERE; i++)
 		vcpu_close(&vm->vcpu[i]);
 	util_closep(&vm->fd);
+	lock_destroy(&vm->kview_lock);
+	free(vm->remembered);
 	free(vm);
 }
 
@@ -138,6 +143,7 @@ static int vm_alloc(const struct machine_config *cfg, struct kvm_vm **out, struc
 	if (!vm)
 		return err_nomem(e, "create a VM");
 	vm->host = h;
+	lock_init(&vm->kview_lock, LOCK_KVIEW);
 	vm->fd = -1;
 	vm->m.vcpus = cfg->vcpus;
 	vm->m.maxphyaddr = h->maxphyaddr;
@@ -194,7 +200,14 @@ static int vm_reset(struct machine *m, struct err *e)
 
 static int vm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e)
 {
-	return kvm_faults_regs(kvm_of(m), vcpu, out) ? 0 : kvm_get_regs(m, vcpu, parts, out, e);
+	struct kvm_vm *vm = kvm_of(m);
+	unsigned parked;
+
+	/* The others are out of KVM_RUN, and are asked as ever. */
+	if (!live_elsewhere(vm) && !(machine_parked(m, &parked) && parked == vcpu))
+		return kvm_get_regs(m, vcpu, parts, out, e);
+	live_regs(vm, vcpu, out);
+	return 0;
 }
 
 static int vm_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *in, struct err *e)
@@ -214,13 +227,12 @@ static void vm_slot_release(struct machine *m, struct slot *s)
 static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 {
 	struct kvm_vm *vm = kvm_of(m);
-	struct kview *k;
 
 	switch (cap) {
 	case MACHINE_CAP_SHADOW:
 	case MACHINE_CAP_RMAP:
 	case MACHINE_CAP_MMIO_CACHE:
-		if (!kvm_kview(vm, &k, &vm->kview_err))
+		if (!kvm_view_open(vm, NULL))
 			return NULL;
 		return vm->kview_err.why[0] ? vm->kview_err.why : "the running kernel's structures cannot be read";
 	case MACHINE_CAP_SMM_NATIVE:
@@ -319,6 +331,7 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 		rc = kvm_run_facts(m, fn, arg, e);
 	if (rc)
 		return rc;
+	LOCK_SCOPE(&vm->kview_lock);
 	if (kvm_kview(vm, &k, &why)) {
 		char text[sizeof(why.why) + sizeof(why.next) + 8];
 
@@ -328,6 +341,19 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 	return kview_facts(k, fn, arg, e);
 }
 
+static int runner_begin(void *ctx, const struct run_job *job, bool parks, struct err *e)
+{
+	int rc = live_remember(kvm_of(ctx), e);
+
+	return rc || !parks ? rc : kvm_park_begin(ctx, job, e);
+}
+
+static void runner_end(void *ctx, const struct stop *stop, bool parks)
+{
+	if (parks)
+		kvm_park_end(ctx, stop);
+}
+
 static const struct run_ops run_ops = {
     .enter = kvm_enter,
     .kick = kvm_kick,
@@ -335,8 +361,8 @@ static const struct run_ops run_ops = {
     .thread_begin = kvm_thread_begin,
     .may_park = kvm_may_park,
     .near = kvm_park_near,
-    .park_begin = kvm_park_begin,
-    .park_end = kvm_park_end,
+    .runner_begin = runner_begin,
+    .runner_end = runner_end,
     .park_fd = kvm_park_fd,
     .park_look = kvm_park_look,
     .release = kvm_park_release,
@@ -354,6 +380,8 @@ const struct machine_ops kvm_backend = {
     .slot_release = vm_slot_release,
     .slot_dirty = kvm_slot_dirty,
     .slot_source = SOURCE_KVM,
+    .live = 1u << ASK_LIVE_VCPU | 1u << ASK_LIVE_MEMORY | 1u << ASK_LIVE_MMU,
+    .hide_plants = live_hide_int3,
     .slot_list = kvm_slot_list,
     .slot_generation = kvm_slot_generation,
     .wrote = kvm_wrote,

@@ -30,6 +30,7 @@ enum lock_rank {
 	LOCK_UNARMED,	 /* kvm_faults.lock */
 	LOCK_MMU_EVENTS, /* kvm_mmu.lock */
 	LOCK_TRACE,	 /* trace.lock */
+	LOCK_KVIEW,	 /* kvm_vm.kview_lock */
 	LOCK_RUN_QUEUE,	 /* run_queue.lock */
 	LOCK_RANKS,
 };

@@ -55,6 +55,9 @@ struct machine_ops {
 	int (*smi)(struct machine *m, unsigned vcpu, struct err *e);						 /* M */
 	int (*smbase)(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);			 /* M */
 	int (*reset)(struct machine *m, struct err *e);								 /* M */
+	/* O: bytes of memory that stand for plants while the guest runs, or a vCPU stands inside a fault, become what is
+	 * under them, in what was just read of [gpa, gpa + len). */
+	void (*hide_plants)(struct machine *m, uint64_t gpa, void *buf, size_t len);
 	/* Bits 1 << ASK_LIVE_… (core/machine/calls.h): what is answered while the guest runs. */
 	uint32_t live;
 	/* O: the lock under which guest code runs, for what looks meanwhile and for memops. False: this thread has it

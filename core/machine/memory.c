@@ -12,12 +12,22 @@
 
 typedef unsigned long long ull;
 
+/* As the guest has it. */
+static int read_memory(struct machine *m, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e)
+{
+	int rc = slots_read(&m->slots, gpa, smm, buf, len, e);
+
+	if (!rc && m->ops->hide_plants)
+		m->ops->hide_plants(m, gpa, buf, len);
+	return rc;
+}
+
 int machine_read(struct machine *m, uint64_t gpa, bool smm, void *buf, size_t len, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int rc = machine_begin(m, CALL_read, &hold, e);
 
-	return rc ? rc : slots_read(&m->slots, gpa, smm, buf, len, e);
+	return rc ? rc : read_memory(m, gpa, smm, buf, len, e);
 }
 
 /* Tell the backend, slot by slot, what was written. */
@@ -125,7 +135,7 @@ int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, 
 	if (!rc)
 		rc = gva_runs(m, vcpu, gva, len, false, &env, &runs, e);
 	for (size_t i = 0; !rc && i < runs.n; i++) {
-		rc = slots_read(&m->slots, runs.v[i].gpa, env.smm, to, runs.v[i].len, e);
+		rc = read_memory(m, runs.v[i].gpa, env.smm, to, runs.v[i].len, e);
 		to += runs.v[i].len;
 	}
 	xlate_runs_free(&runs);

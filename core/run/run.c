@@ -148,8 +148,8 @@ static int begin(struct run *r, const struct run_job *job, struct err *e)
 	set_phase(r, RUN_GOING);
 	if (r->interrupted && r->interrupted())
 		atomic_store(&r->asked, true);
-	if (r->parks && r->ops->park_begin)
-		rc = r->ops->park_begin(r->ctx, &r->job, e);
+	if (r->on_runner && r->ops->runner_begin)
+		rc = r->ops->runner_begin(r->ctx, &r->job, r->parks, e);
 	if (rc) {
 		r->parks = false;
 		set_phase(r, RUN_STOPPED);
@@ -218,8 +218,8 @@ static bool next_is_due(struct run *r)
 
 static int finish(struct run *r, struct stop *out, struct err *e)
 {
-	if (r->parks && r->ops->park_end)
-		r->ops->park_end(r->ctx, &r->stop);
+	if (r->on_runner && r->ops->runner_end)
+		r->ops->runner_end(r->ctx, &r->stop, r->parks);
 	r->parks = false;
 	bool more = next_is_due(r);
 	r->has_next = false;

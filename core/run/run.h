@@ -60,9 +60,10 @@ struct run_ops {
 	bool (*may_park)(void *ctx, const struct run_job *job);
 	/* O: does the runner alone wait for the client at each stage, so that one CPU serves both best? */
 	bool (*near)(void *ctx);
-	/* O, on the client's thread: before a run that may park, and behind it. begin's error: nothing runs. */
-	int (*park_begin)(void *ctx, const struct run_job *job, struct err *e);
-	void (*park_end)(void *ctx, const struct stop *stop);
+	/* O, on the client's thread: before a run of the runner's, and behind it; parks: a vCPU may stand still in it.
+	 * begin's error: nothing runs. */
+	int (*runner_begin)(void *ctx, const struct run_job *job, bool parks, struct err *e);
+	void (*runner_end)(void *ctx, const struct stop *stop, bool parks);
 	/* O: who parks in the kernel is told by a descriptor, and seen by park_look() on the client's thread: true with *out
 	 * filled if a vCPU stands still now. -1: none. Without them a vCPU's own thread calls run_park(). */
 	int (*park_fd)(void *ctx);
@@ -102,7 +103,7 @@ struct run {
 	enum run_where where;
 	bool lent;	/* started, and waits for run_wait() to execute it */
 	bool on_runner; /* the run under way is the runner's */
-	bool parks;	/* park_begin() was called for it */
+	bool parks;	/* a vCPU may stand still in it */
 	/* The run under way, and what came of it. */
 	struct run_job job;
 	struct stop stop;

@@ -14,6 +14,7 @@
  *
  * Nothing stays behind: closing the userfaultfd, which the kernel does for a killed process, lets everybody go.
  */
+#include "kvmback/step/live.h"
 #include "kvmback/fault/fault_impl.h"
 
 #include <errno.h>
@@ -117,7 +118,7 @@ static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
 /* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
 static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 {
-	const struct regs *r = &f->regs[f->who];
+	const struct regs *r = live_remembered(f->vm, f->who);
 	bool wide = r->efer & EFER_LMA;
 	unsigned level = !(r->cr0 & CR0_PG) ? 0 : wide ? (r->cr4 & CR4_LA57 ? 5 : 4) : 0;
 	_cleanup_free_ uint64_t *queue = level ? malloc(TABLES_MAX * sizeof(*queue)) : NULL;
@@ -157,18 +158,6 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 		uffd_continue(armed_uffd(p), hva, armed_protected(p, hva & ~PAGE_OFFSET_MASK));
 }
 
-/* ---- registers */
-
-int faults_remember_regs(struct kvm_faults *f, struct err *e)
-{
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++) {
-		int rc = kvm_get_regs(&f->vm->m, i, REGS_ALL, &f->regs[i], e);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
 /* ---- parking */
 
 static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
@@ -181,10 +170,9 @@ static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 /* old: the best there is, as it was let go. */
 static uint64_t parked_rip(struct kvm_faults *f, bool *old)
 {
-	uint64_t rip = f->regs[f->who].rip;
-	struct kview *k;
+	uint64_t rip = live_remembered(f->vm, f->who)->rip;
 
-	*old = kvm_kview(f->vm, &k, NULL) || kview_rip(k, f->who, &rip, NULL);
+	*old = kvm_view_rip(f->vm, f->who, &rip, NULL) != 0;
 	return rip;
 }
 
@@ -383,7 +371,7 @@ bool kvm_park_abandoned_late(void *ctx, const struct run_job *next, struct stop 
 	struct kvm_faults *f = vm_of(ctx)->faults;
 	struct regs after = {0};
 
-	if (f->left != next->vcpu || !f->left_known || kvm_get_regs(&f->vm->m, f->left, REGS_GPR, &after, NULL) ||
+	if (f->left != next->vcpu || kvm_get_regs(&f->vm->m, f->left, REGS_GPR, &after, NULL) ||
 	    !moved(&f->left_regs, &after))
 		return false;
 	stop->reason = STOP_STEP;
@@ -397,7 +385,7 @@ void kvm_park_release(void *ctx, enum run_release how)
 	f->passing = how == RUN_RELEASE_FAULT ? f->log.fault : 0;
 	if (how == RUN_RELEASE_ABANDON) {
 		f->left = f->who;
-		f->left_known = kvm_faults_regs(f->vm, f->who, &f->left_regs);
+		live_regs(f->vm, f->who, &f->left_regs);
 		f->quiet = true;
 		/* The signal is taken once the pages that are still missing are there. */
 		vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
@@ -425,13 +413,13 @@ bool kvm_park_near(void *ctx)
 int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 {
 	struct kvm_faults *f = vm_of(ctx)->faults;
-	int rc = faults_remember_regs(f, e);
+	int rc = 0;
 
 	/* The runner's tracepoints are to tell of this VM, not of the scratch ones that a first run tries things on. */
 	if (!rc && !f->vm->rs->st)
 		rc = kvm_strategy_get(&f->vm->rs->st, e);
 	if (!rc && f->walk)
-		rc = fault_walk_roots(f->walk, f->regs, e);
+		rc = fault_walk_roots(f->walk, live_remembered(f->vm, 0), e);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; f->trace && f->vm->m.vcpus > 1 && i < f->vm->m.vcpus; i++)
@@ -473,30 +461,6 @@ int kvm_park_fd(void *ctx)
 	/* Refused if it is in there; one that was closed has left by itself. */
 	(void)epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &ev);
 	return f->epoll;
-}
-
-bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
-{
-	struct kvm_faults *f = vm->faults;
-	struct kview *k;
-	struct regs now;
-
-	/* The others are out of KVM_RUN, and are asked as ever. */
-	if (!f || !f->stands || vcpu != f->who)
-		return false;
-	now = f->regs[vcpu];
-	now.old = REGS_OLD_ALL;
-	/* If there is no SMM in KVM it is the debugger's own doing. */
-	if (!vm->host->x86_smm)
-		now.old &= ~(1ull << REGS_OLD_SMM);
-	*out = now;
-	if (kvm_kview(vm, &k, NULL) || kview_regs(k, vcpu, &now, NULL))
-		return true;
-	/* The trap page came last. */
-	trap_page_hide(&vm->vcpu[vcpu], &now);
-	step_hide(&vm->vcpu[vcpu], &now);
-	*out = now;
-	return true;
 }
 
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e)

@@ -23,9 +23,6 @@ bool kvm_park_look(void *ctx, struct stop *out);
 void kvm_park_release(void *ctx, enum run_release how);
 bool kvm_park_abandoned_late(void *ctx, const struct run_job *next, struct stop *stop);
 
-/* The registers of the vCPU that is parked: what kernel memory has, the others as they were when it was let go and named so.
- * False: it is not parked, ask it. */
-bool kvm_faults_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out);
 /* When a vCPU's thread begins, in it; when a run of a lone vCPU begins, on its thread; before each KVM_RUN. */
 void kvm_faults_thread(struct kvcpu *v);
 void kvm_faults_run_begin(struct kvm_vm *vm);

@@ -23,12 +23,10 @@ struct kvm_faults {
 	bool stands; /* vCPU `who` stands still at `page` */
 	/* An abandoned vCPU, and its registers when it was let go. */
 	unsigned left;
-	bool left_known;
 	struct regs left_regs;
 	/* where the parked vCPU stands */
 	unsigned who;
 	uint64_t page; /* hva */
-	struct regs regs[KVM_MAX_VCPUS_HERE];
 	uint64_t last_rip;
 	uint64_t gva; /* of the fault at hand, as its walk began */
 	bool emulating;
@@ -44,8 +42,6 @@ struct kvm_faults {
 
 /* The vCPU whose thread this is. */
 unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid);
-/* Registers of all vCPUs, none of which is parked. */
-int faults_remember_regs(struct kvm_faults *f, struct err *e) MUST_USE;
 /* The page is there again for whoever waits. */
 void faults_continue(struct kvm_faults *f, uint64_t hva);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "kvmback/step/live.h"
 #include "kvmback/fault/fault_impl.h"
 
 /* The pages must exist, or the fault would be one of a missing page: the alias is read once a page, which makes a hole a
@@ -61,7 +62,7 @@ static int arm_mapping(void *arg, const struct guest_mapping *m)
 /* Is the range to be followed through the guest's tables? Else only what is mapped now can be armed. */
 static int arm_gvas(struct kvm_faults *f, struct err *e)
 {
-	const char *why = f->walk ? fault_walk_mode_why(&f->regs[0]) : fault_walk_why(f->vm, f->trace);
+	const char *why = f->walk ? fault_walk_mode_why(live_remembered(f->vm, 0)) : fault_walk_why(f->vm, f->trace);
 	struct gva_arm a = {f, e, 0};
 	struct xlate_env env;
 
@@ -106,11 +107,11 @@ static int arm_gfns(struct kvm_faults *f, struct err *e)
 
 int faults_arm(struct kvm_faults *f, struct err *e)
 {
-	int rc = faults_remember_regs(f, e);
+	int rc = live_remember(f->vm, e);
 
 	if (!rc && !fault_walk_why(f->vm, f->trace))
 		rc = fault_walk_create(f->vm, &f->filter, &f->walk, e);
 	if (!rc)
 		rc = f->filter.gva ? arm_gvas(f, e) : arm_gfns(f, e);
-	return rc || !f->walk ? rc : fault_walk_roots(f->walk, f->regs, e);
+	return rc || !f->walk ? rc : fault_walk_roots(f->walk, live_remembered(f->vm, 0), e);
 }

@@ -44,12 +44,10 @@ struct fault_walk {
 
 const char *fault_walk_why(struct kvm_vm *vm, const struct trace *t)
 {
-	struct kview *k;
-
 	if (!t)
 		return "the tracepoints that tell the address of a fault cannot be read (they take root, or CAP_SYS_ADMIN "
 		       "and CAP_PERFMON)";
-	if (!kvm_kview(vm, &k, NULL) && kview_tdp(k))
+	if (kvm_view_tdp(vm, false))
 		return "with two-dimensional paging the processor walks the guest's tables, and KVM does not see for which "
 		       "address";
 	return NULL;
@@ -276,10 +274,9 @@ static int take_root(struct fault_walk *g, struct walker *w, uint64_t cr0, uint6
 static int arm_cached_roots(struct fault_walk *g, struct err *e)
 {
 	struct root_list l = {0};
-	struct kview *k;
 	int rc = 0;
 
-	if (kvm_kview(g->vm, &k, NULL) || kview_roots(k, &l, NULL))
+	if (kvm_view_roots(g->vm, &l, NULL))
 		return 0; /* what is loaded is armed */
 	for (size_t i = 0; i < l.n && !rc; i++)
 		if (l.v[i].level >= 4 && l.v[i].vcpu < g->vm->m.vcpus && g->walker[l.v[i].vcpu].levels)
@@ -332,9 +329,8 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 static bool mapped_somewhere(const struct fault_walk *g, uint64_t gfn)
 {
 	_cleanup_(rmap_list_free) struct rmap_list l = {0};
-	struct kview *k;
 
-	if (kvm_kview(g->vm, &k, NULL) || kview_rmap(k, gfn, &l, NULL))
+	if (kvm_view_rmap(g->vm, gfn, &l, NULL))
 		return false;
 	for (size_t i = 0; i < l.n; i++)
 		if (l.v[i].n_sptes)

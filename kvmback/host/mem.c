@@ -177,6 +177,7 @@ static int dirty_while_parked(struct kvm_vm *vm, struct slot *s, struct err *e)
 {
 	size_t n = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);
 	_cleanup_free_ uint64_t *bits = calloc(n, sizeof(*bits));
+	LOCK_SCOPE(&vm->kview_lock);
 	struct kview *k;
 	int rc = bits ? kvm_kview(vm, &k, e) : err_nomem(e, "slot dirty");
 
@@ -322,6 +323,7 @@ static bool any_table_in(struct kview *k, uint64_t first, uint64_t last)
 static bool cached_from(struct kvm_vm *vm, uint64_t gpa, uint64_t len)
 {
 	uint64_t first = gpa >> PAGE_SHIFT, last = (gpa + len - 1) >> PAGE_SHIFT;
+	LOCK_SCOPE(&vm->kview_lock);
 	struct kview *k;
 
 	if (kvm_kview(vm, &k, NULL) || kview_tdp(k))

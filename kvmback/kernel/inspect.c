@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/lock.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/kvm.h"
 
 int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e)
 {
+	lock_assert_held(&vm->kview_lock);
 	int fds[KVM_MAX_VCPUS_HERE];
 	struct err why = {0};
 	int rc;
@@ -32,6 +34,66 @@ int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e)
 	}
 	*out = vm->kview;
 	return 0;
+}
+
+/* ---- what others ask of it, each under its lock */
+
+int kvm_view_roots(struct kvm_vm *vm, struct root_list *out, struct err *e)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+	struct kview *k;
+	int rc = kvm_kview(vm, &k, e);
+
+	return rc ? rc : kview_roots(k, out, e);
+}
+
+int kvm_view_rmap(struct kvm_vm *vm, uint64_t gfn, struct rmap_list *out, struct err *e)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+	struct kview *k;
+	int rc = kvm_kview(vm, &k, e);
+
+	return rc ? rc : kview_rmap(k, gfn, out, e);
+}
+
+int kvm_view_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out, struct err *e)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+	struct kview *k;
+	int rc = kvm_kview(vm, &k, e);
+
+	return rc ? rc : kview_regs(k, vcpu, out, e);
+}
+
+int kvm_view_rip(struct kvm_vm *vm, unsigned vcpu, uint64_t *rip, struct err *e)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+	struct kview *k;
+	int rc = kvm_kview(vm, &k, e);
+
+	return rc ? rc : kview_rip(k, vcpu, rip, e);
+}
+
+int kvm_view_gprs(struct kvm_vm *vm, unsigned vcpu, uint64_t gpr[16], uint64_t *rip)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+
+	return vm->kview ? kview_gprs(vm->kview, vcpu, gpr, rip) : -ENODEV;
+}
+
+bool kvm_view_tdp(struct kvm_vm *vm, bool unknown)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+	struct kview *k;
+
+	return kvm_kview(vm, &k, NULL) ? unknown : kview_tdp(k);
+}
+
+int kvm_view_open(struct kvm_vm *vm, struct err *e)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+
+	return kvm_kview(vm, &(struct kview *){NULL}, e);
 }
 
 /* ---- slots: the debugger's table, each with what the kernel has of it */
@@ -69,16 +131,23 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static void view_slots(struct kvm_vm *vm, struct slot_info_list *out)
+{
+	LOCK_SCOPE(&vm->kview_lock);
+	struct kview *k;
+
+	if (!kvm_kview(vm, &k, NULL) && kview_slots(k, out, NULL) < 0)
+		*out = (struct slot_info_list){0};
+}
+
 int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 {
 	const struct slot_table *t = &m->slots;
 	struct slot_info_list kernel = {0};
-	struct kview *k;
 	struct slot_info *v;
 	size_t n = 0;
 
-	if (!kvm_kview(kvm_of(m), &k, NULL) && kview_slots(k, &kernel, NULL) < 0)
-		kernel = (struct slot_info_list){0};
+	view_slots(kvm_of(m), &kernel);
 	v = calloc(t->n + kernel.n + 1, sizeof(*v));
 	if (!v) {
 		slot_info_list_free(&kernel);
@@ -106,6 +175,7 @@ int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 
 void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as)
 {
+	LOCK_SCOPE(&kvm_of(m)->kview_lock);
 	struct kview *k;
 
 	*as = kvm_of(m)->host->address_spaces > 1 && s->vis == SLOT_VIS_SMM;
@@ -118,6 +188,7 @@ void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *gene
 #define LOOK(name, words, needs, list, shape)                                                                               \
 	static int look_##name(struct machine *m, LOOK_PARAMS_##shape struct list *out, struct err *e)                      \
 	{                                                                                                                   \
+		LOCK_SCOPE(&kvm_of(m)->kview_lock);                                                                         \
 		struct kview *k;                                                                                            \
 		int rc = kvm_kview(kvm_of(m), &k, e);                                                                       \
                                                                                                                             \
@@ -134,16 +205,21 @@ const struct machine_looks kvm_looks = {
 
 int kvm_rmap_each(struct machine *m, rmap_fn *fn, void *arg, struct err *e)
 {
+	LOCK_SCOPE(&kvm_of(m)->kview_lock);
 	struct kview *k;
 	int rc = kvm_kview(kvm_of(m), &k, e);
 
 	return rc ? rc : kview_rmap_each(k, fn, arg, e);
 }
 
+/* While the guest runs, what was read is not what is there any more. */
 void kvm_share_reads(struct machine *m, bool on)
 {
+	LOCK_SCOPE(&kvm_of(m)->kview_lock);
 	struct kview *k;
 
+	if (on && machine_running(m))
+		return;
 	if (!kvm_kview(kvm_of(m), &k, NULL))
 		kview_hold(k, on);
 }

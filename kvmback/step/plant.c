@@ -16,7 +16,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define INT3 0xcc
 #define REFUSED "userfaultfd refuses a watched page"
 
 static bool is_exec(const struct plant *p)
@@ -455,7 +454,7 @@ int kvm_plant(struct machine *m, struct plant *p, struct err *e)
 		return rc;
 	/* Only the kernel's own copy of the registers tells where KVM's emulator began. */
 	if (!is_exec(p) && !rs->st->tdp)
-		(void)!kvm_kview(vm, &(struct kview *){NULL}, NULL);
+		(void)!kvm_view_open(vm, NULL);
 	p->how = plant_how(v, p, &p->why);
 	return 0;
 }

@@ -293,9 +293,7 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 /* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced. */
 static int check_tdp(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, struct err *e)
 {
-	struct kview *k;
-
-	if (kvm_kview(vm, &k, NULL) || !kview_tdp(k))
+	if (!kvm_view_tdp(vm, false))
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		if (!(v[i].kinds & MMU_SPTE))

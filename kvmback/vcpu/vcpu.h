@@ -188,6 +188,7 @@ struct vcpu_control {
 	unsigned n_roots;
 };
 
+#define INT3 0xcc
 /* A byte of guest memory that is int3 while the guest runs. */
 struct int3_byte {
 	uint8_t *at;

@@ -320,9 +320,8 @@ static void note_root(struct vcpu_control *t, uint64_t cr3)
 static void note_cached_roots(struct kvcpu *v)
 {
 	struct root_list l = {0};
-	struct kview *k;
 
-	if (kvm_kview(v->vm, &k, NULL) || kview_roots(k, &l, NULL))
+	if (kvm_view_roots(v->vm, &l, NULL))
 		return;
 	for (size_t i = 0; i < l.n; i++)
 		if (l.v[i].vcpu == v->index && l.v[i].page)

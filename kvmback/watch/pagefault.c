@@ -52,7 +52,7 @@ static void note_regs(struct kvcpu *v, unsigned entry)
 {
 	struct armed_access *a = &v->control->access;
 
-	a->regs_known = v->vm->kview && !kview_gprs(v->vm->kview, v->index, a->gpr, &a->rip);
+	a->regs_known = !kvm_view_gprs(v->vm, v->index, a->gpr, &a->rip);
 	a->entry = vcpu_entry_behind(entry);
 }
 

@@ -279,6 +279,80 @@ static void marks_on_the_clients_thread(void **state)
 	}
 }
 
+/* ---- looking while it runs */
+
+#define COUNT "\xff\x04\x25\x00\x00\x04\x00\xeb\xf7" /* inc dword [0x40000]; jmp back */
+
+static uint32_t counter(struct guest *g)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(machine_read(g->m, 0x40000, false, &n, sizeof(n), &g->e), 0);
+	return n;
+}
+
+/* Memory moves, registers are of the loop, a breakpoint is not seen in it; what changes something is refused. */
+static void looks_at(struct guest *g)
+{
+	struct regs r = {0};
+	struct timespec pause = {.tv_nsec = 1000000};
+	uint32_t before = counter(g);
+	uint8_t code[9];
+
+	for (unsigned i = 0; i < 20000 && counter(g) == before; i++)
+		nanosleep(&pause, NULL);
+	assert_int_not_equal(counter(g), before);
+	assert_int_equal(machine_get_regs(g->m, 0, REGS_GPR | REGS_SYS, &r, &g->e), 0);
+	assert_true(r.rip == GUEST_CODE || r.rip == GUEST_CODE + 7);
+	assert_int_equal(r.cr3, GUEST_CR3);
+	assert_int_equal(r.rflags & 0x100, 0);
+	assert_int_equal(machine_read_gva(g->m, 0, GUEST_CODE, code, sizeof(code), &g->e), 0);
+	assert_memory_equal(code, COUNT, sizeof(code));
+	assert_int_equal(machine_read(g->m, GUEST_CODE + 0x100, false, code, 1, &g->e), 0);
+	assert_int_equal(code[0], 0x90);
+	assert_int_equal(machine_write(g->m, 0x40000, false, code, 1, &g->e), -EBUSY);
+	assert_int_equal(machine_set_regs(g->m, 0, REGS_GPR, &r, &g->e), -EBUSY);
+}
+
+static void looks_at_mmu(struct guest *g)
+{
+	struct shadow_page_list pages = {0};
+	struct rmap_list rmaps = {0};
+	struct slot_info_list slots = {0};
+
+	assert_int_equal(machine_slot_list(g->m, &slots, &g->e), 0);
+	assert_true(slots.n > 0);
+	slot_info_list_free(&slots);
+	if (!machine_can(g->m, MACHINE_CAP_SHADOW, NULL) || !machine_can(g->m, MACHINE_CAP_RMAP, NULL))
+		return;
+	assert_int_equal(machine_shadow_pages(g->m, SHADOW_WITH_ENTRIES, &pages, &g->e), 0);
+	assert_int_equal(machine_rmap(g->m, 0x40, &rmaps, &g->e), 0);
+	assert_true(pages.n >= 4 && rmaps.n == 1 && rmaps.v[0].n_sptes == 1);
+	shadow_page_list_free(&pages);
+	rmap_list_free(&rmaps);
+}
+
+static void looked_at(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned vcpus = 1; vcpus <= 2; vcpus++) {
+			struct guest g;
+
+			if (!open_on(&g, i, 3, vcpus))
+				continue;
+			CODE(&g, COUNT);
+			guest_poke(&g, GUEST_CODE + 0x100, "\x90", 1);
+			guest_break(&g, 1, GUEST_CODE + 0x100);
+			start(&g, RUN_CONTINUE, RUN_RUNNER);
+			looks_at(&g);
+			looks_at_mmu(&g);
+			machine_interrupt(g.m);
+			assert_int_equal(poll_until_stop(&g), STOP_INTERRUPTED);
+			close_it(&g);
+		}
+}
+
 /* ---- standing still */
 
 static bool catch_page(struct guest *g)
@@ -376,6 +450,7 @@ int main(void)
 	    cmocka_unit_test(console_in_order),
 	    cmocka_unit_test(console_is_bounded),
 	    cmocka_unit_test(marks_on_the_clients_thread),
+	    cmocka_unit_test(looked_at),
 	    cmocka_unit_test(parked),
 	    cmocka_unit_test(destroyed_in_every_phase),
 	    cmocka_unit_test(destroyed_before_the_thread_is_lent),

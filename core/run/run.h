@@ -101,9 +101,9 @@ struct run {
 	pthread_t client;	   /* valid with has_client */
 	atomic_bool has_client;
 	enum run_where where;
-	bool lent;	/* started, and waits for run_wait() to execute it */
-	bool on_runner; /* the run under way is the runner's */
-	bool parks;	/* a vCPU may stand still in it */
+	atomic_bool lent; /* started, and waits for run_wait() to execute it */
+	bool on_runner;	  /* the run under way is the runner's */
+	bool parks;	  /* a vCPU may stand still in it */
 	/* The run under way, and what came of it. */
 	struct run_job job;
 	struct stop stop;

@@ -14,17 +14,25 @@
 #include "kvmback/trace/rootwake.h"
 #include "kvmback/watch/armed.h"
 
-/* Off the breakpoint that the run begins on, with no second handover. */
+/* Off the breakpoint that the run begins on, with no second handover: once, or through all rounds of a REP instruction. */
 static bool step_off(struct kvcpu *v)
 {
-	if (!step_one(v))
-		return false;
-	v->control->step_first = false;
-	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
-	if (id)
-		return exit_breakpoint(v, id);
+	struct run_plan was = {0};
+
+	do {
+		if (vcpu_kicked(v))
+			return vcpu_out(v, OUT_KICKED);
+		if (!step_checked(v, &was) || !exit_arrived(v))
+			return false;
+	} while (v->control->passed);
 	plant_relay(v);
 	return true;
+}
+
+/* Does the run begin on a plant? One at rip while an access was caught is arrived at by the access, or was asked before. */
+static bool steps_off(struct kvcpu *v)
+{
+	return (v->control->passed || io_caught(v)) && plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
 }
 
 /* CPL3 runs freely: what it went through before this exit cannot be seen, where it is now can. */
@@ -43,9 +51,7 @@ static void free_run(struct kvcpu *v)
 	struct run_plan was = {0};
 
 	armed_rearm(v);
-	bool on = t->step_first ? step_off(v) : !io_caught(v) || io_resume(v);
-
-	t->step_first = false;
+	bool on = steps_off(v) ? step_off(v) : !io_caught(v) || io_resume(v);
 
 	while (on) {
 		if (vcpu_touched(v)) {
@@ -73,6 +79,7 @@ static void free_run(struct kvcpu *v)
 		if (plant_watching(v->vm->rs))
 			v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
 		vcpu_remember_mode(v, &was);
+		t->passed = false;
 		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
 		if (on && v->vm->rs->catch & CATCH_MODE)
 			on = look_at_mode(v, &was);

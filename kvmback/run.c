@@ -2,7 +2,7 @@
  *
  * All-stop run control: a thread for each vCPU, jobs handed to them, everybody out of the guest again before machine_run()
  * returns. The first that comes back with something to tell decides the stop; what another has to tell at the same time is
- * either found again when it runs on (a breakpoint, an exception) or kept (an SMI, the guest's exit).
+ * either found again when it runs on (a breakpoint) or stays pending.
  */
 #include "kvmback/run.h"
 
@@ -46,16 +46,12 @@ static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
 {
 	*out = *s;
 	v->control->pending = false;
-	v->control->shown = true;
-	v->control->shown_rip = vcpu_regs(v)->rip;
 }
 
 /* What this vCPU may have to tell besides stays pending. */
 static void tell_interrupted(struct kvcpu *v, struct stop *out)
 {
 	*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .slot = -1};
-	v->control->shown = true;
-	v->control->shown_rip = out->rip;
 }
 
 /* Wait for the step job; an instruction that does not come back is fetched out, and false. */
@@ -124,6 +120,25 @@ static int service_touch(struct kvcpu *v, struct stop *out)
 	return 1;
 }
 
+/* Into SMM or out of it: with all reasons that there are. False: nobody asked. */
+static bool stops_in_smm(struct kvcpu *v, bool in, const struct run_plan *was)
+{
+	struct vcpu_control *t = v->control;
+	bool stop = true;
+
+	if (v->vm->rs->catch & CATCH_SMI)
+		vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
+	else if (machine_slot_stop(&v->vm->m, v->index, vcpu_regs(v)->rip, &t->stop))
+		vcpu_out(v, OUT_STOP);
+	else
+		stop = false;
+	if (!(v->vm->rs->catch & CATCH_MODE))
+		return stop;
+	if (stop)
+		vcpu_also_mode(v, was);
+	return stop || !vcpu_look_at_mode(v, was);
+}
+
 /* The vCPU came back for something that the debugger's thread does: an SMI, an RSM. 1: it went into or out of SMM and may
  * run on. 0: *out is the stop. */
 static int service(struct kvcpu *v, struct stop *out, struct err *e)
@@ -158,11 +173,8 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 	if (native)
 		return 1;
 	machine_slot_note_smm(&v->vm->m, in);
-	if (v->vm->rs->catch & CATCH_SMI)
-		vcpu_stop(v, in ? STOP_SMI : STOP_RSM);
-	else if (machine_slot_stop(&v->vm->m, v->index, vcpu_regs(v)->rip, &t->stop))
-		vcpu_out(v, OUT_STOP);
-	else if (!(v->vm->rs->catch & CATCH_MODE) || vcpu_look_at_mode(v, &was))
+	t->passed = false;
+	if (!stops_in_smm(v, in, &was))
 		return 1;
 	tell(v, &t->stop, out);
 	return 0;
@@ -180,7 +192,7 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 {
 	struct vcpu_control *t = v->control;
 
-	if (t->out == OUT_TOUCH || (t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT))
+	if (t->out == OUT_TOUCH)
 		t->pending = false;
 	while (count) {
 		atomic_store(&t->steps, 0);
@@ -212,33 +224,45 @@ static bool at_breakpoint(struct kvcpu *v)
 	return plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) != 0;
 }
 
-/* Step every vCPU off a breakpoint that it has been told of, while the others stand still. 1: go on; 0: *out is a stop that
- * came on the way. */
-static int step_over(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
+/* Has it come to a breakpoint that it was not told of? While an access is half done it has not come anywhere. */
+static bool tell_arrived(struct kvcpu *v, struct stop *out)
 {
-	if (vm->m.vcpus == 1) {
-		vm->vcpu[0].control->step_first = !vm->vcpu[0].control->pending && at_breakpoint(&vm->vcpu[0]);
-		return 1;
-	}
-	for (unsigned i = 0; i < vm->m.vcpus; i++) {
-		struct kvcpu *v = &vm->vcpu[i];
-		struct vcpu_control *t = v->control;
-		bool seen = i == vcpu || (t->shown && t->shown_rip == vcpu_regs(v)->rip);
+	struct vcpu_control *t = v->control;
 
-		if (t->pending || !seen || !vcpu_may_run(v) || !at_breakpoint(v))
-			continue;
+	if (t->passed || t->pending || io_caught(v) || !vcpu_may_run(v) || !at_breakpoint(v))
+		return false;
+	t->stop = (struct stop){.slot = -1};
+	exit_arrived(v);
+	tell(v, &t->stop, out);
+	return true;
+}
+
+/* One vCPU off the breakpoint that it stands on: once, or through all rounds of a REP instruction. As step_over(). */
+static int step_over_one(struct kvcpu *v, struct stop *out, struct err *e)
+{
+	struct vcpu_control *t = v->control;
+
+	do {
 		int rc = run_step(v, 1, out, e);
 		if (rc)
 			return rc;
-		if (out->reason != STOP_STEP)
+		if (out->reason != STOP_STEP || tell_arrived(v, out))
 			return 0;
-		int id = plant_exec_at(vm->rs, vcpu_linear_rip(v));
-		if (id) {
-			out->reason = STOP_BREAKPOINT;
-			out->breakpoint = id;
-			return 0;
-		}
-		t->shown = false;
+	} while (t->passed && at_breakpoint(v));
+	return 1;
+}
+
+/* Step every vCPU off a breakpoint that it has been told of, while the others stand still. 1: go on; 0: *out is a stop that
+ * came on the way. A lone one does so itself: free_run(). */
+static int step_over(struct kvm_vm *vm, struct stop *out, struct err *e)
+{
+	for (unsigned i = 0; vm->m.vcpus > 1 && i < vm->m.vcpus; i++) {
+		struct kvcpu *v = &vm->vcpu[i];
+		bool passes = v->control->passed || io_caught(v);
+		int rc = passes && vcpu_may_run(v) && at_breakpoint(v) ? step_over_one(v, out, e) : 1;
+
+		if (rc != 1)
+			return rc;
 	}
 	return 1;
 }
@@ -251,15 +275,14 @@ static bool all_halted(const struct kvm_vm *vm)
 	return true;
 }
 
-static void wake(struct kvm_vm *vm, unsigned vcpu, bool first)
+/* Halted all of them, and told to go on: there is nothing to wake them but the debugger. */
+static void wake(struct kvm_vm *vm, unsigned vcpu)
 {
-	bool all = first && all_halted(vm);
+	bool all = all_halted(vm);
 
-	for (unsigned i = 0; i < vm->m.vcpus; i++) {
-		if (all || (first && i == vcpu))
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (all || i == vcpu)
 			vm->vcpu[i].halted = false;
-		vm->vcpu[i].control->out = OUT_KICKED;
-	}
 }
 
 static void let_go(struct kvm_vm *vm)
@@ -329,12 +352,12 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 	return v;
 }
 
+/* A breakpoint is found again: its place has not been asked. So is what an instruction failed with. */
 static bool must_keep(const struct vcpu_control *t)
 {
 	enum stop_reason r = t->stop.reason;
 
-	return t->out == OUT_SMI || t->out == OUT_TOUCH ||
-	       (t->out == OUT_STOP && (r == STOP_EXIT || r == STOP_MMIO || r == STOP_PIO || r == STOP_BREAKPOINT));
+	return t->out == OUT_SMI || t->out == OUT_TOUCH || (t->out == OUT_STOP && r != STOP_BREAKPOINT && r != STOP_ERROR);
 }
 
 static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
@@ -349,14 +372,15 @@ static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
 }
 
 /* One round: plant, let go, wait, lift. 1: an SMI or RSM was dealt with, once more. */
-static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *out, struct err *e)
+static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
 	struct kvcpu *v;
 	int rc = plant_lay(vm, e);
 
 	if (rc)
 		return rc;
-	wake(vm, vcpu, first);
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		vm->vcpu[i].control->out = OUT_KICKED;
 	if (vm->rs->turns) {
 		v = take_turns(vm, vcpu);
 	} else {
@@ -379,36 +403,73 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, bool first, struct stop *o
 	return 0;
 }
 
-static bool is_pending(struct kvcpu *v)
+static struct kvcpu *find_pending(struct kvm_vm *vm)
 {
-	struct vcpu_control *t = v->control;
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (vm->vcpu[i].control->pending)
+			return &vm->vcpu[i];
+	return NULL;
+}
 
-	/* The breakpoint may be gone by now. */
-	if (t->pending && t->out == OUT_STOP && t->stop.reason == STOP_BREAKPOINT && !at_breakpoint(v))
-		t->pending = false;
-	return t->pending;
+/* What another stop came before, until there is none. 1: go on. */
+static int tell_pending(struct kvm_vm *vm, struct stop *out, struct err *e)
+{
+	struct kvcpu *v;
+	int rc = 1;
+
+	while (rc == 1 && (v = find_pending(vm))) {
+		if (v->control->out != OUT_STOP) {
+			rc = service(v, out, e);
+			continue;
+		}
+		tell(v, &v->control->stop, out);
+		rc = 0;
+	}
+	return rc;
+}
+
+static bool any_arrived(struct kvm_vm *vm, unsigned vcpu, struct stop *out)
+{
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (tell_arrived(&vm->vcpu[(vcpu + i) % vm->m.vcpus], out))
+			return true;
+	return false;
 }
 
 static int run_continue(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
-	int rc = step_over(vm, vcpu, out, e);
+	int rc = tell_pending(vm, out, e);
 
-	for (bool first = true; rc == 1; first = false) {
-		struct kvcpu *v = NULL;
-
-		for (unsigned i = 0; i < vm->m.vcpus && !v; i++)
-			if (is_pending(&vm->vcpu[i]))
-				v = &vm->vcpu[i];
-		if (!v)
-			rc = round_of(vm, vcpu, first, out, e);
-		else if (v->control->out != OUT_STOP)
-			rc = service(v, out, e);
-		else {
-			tell(v, &v->control->stop, out);
+	if (rc == 1)
+		wake(vm, vcpu);
+	while (rc == 1) {
+		rc = tell_pending(vm, out, e);
+		if (rc == 1 && any_arrived(vm, vcpu, out))
 			rc = 0;
-		}
+		/* Also in later rounds: one that stood while another was in SMM stands on its breakpoint yet. */
+		if (rc == 1)
+			rc = step_over(vm, out, e);
+		if (rc == 1)
+			rc = round_of(vm, vcpu, out, e);
 	}
 	return rc;
+}
+
+static void set_passed(struct kvm_vm *vm, uint64_t passed)
+{
+	/* One whose access was shown knows better itself: rip may have been moved on before the access is done. */
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		if (!io_caught(&vm->vcpu[i]))
+			vm->vcpu[i].control->passed = passed >> i & 1;
+}
+
+static uint64_t get_passed(const struct kvm_vm *vm)
+{
+	uint64_t passed = 0;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		passed |= (uint64_t)vm->vcpu[i].control->passed << i;
+	return passed;
 }
 
 static int ready(struct kvm_vm *vm, struct err *e)
@@ -441,14 +502,16 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 		return rc;
 	kvm_faults_run_begin(vm);
 	mmu_run_begin(vm);
+	set_passed(vm, job->passed);
 	if (run_asked(&vm->m.run))
 		tell_interrupted(&vm->vcpu[vcpu], &s);
-	else if (job->kind == RUN_STEP)
-		rc = run_step(&vm->vcpu[vcpu], job->count, &s, e);
-	else
+	else if (job->kind != RUN_STEP)
 		rc = run_continue(vm, vcpu, &s, e);
+	else if (!tell_arrived(&vm->vcpu[vcpu], &s))
+		rc = run_step(&vm->vcpu[vcpu], job->count, &s, e);
 	if (rc)
 		return rc;
+	job->passed = get_passed(vm);
 	mmu_run_end(vm, &s);
 	*out = s;
 	return 0;

@@ -187,11 +187,43 @@ static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
 	}
 }
 
+/* Each reason once, where there are several. */
+static void put_reasons(struct pool *p, struct value *d, const struct stop *s)
+{
+	struct value reasons = v_list(p, STOP_CAUSES_MAX);
+	uint32_t seen = 0;
+
+	for (unsigned i = 0; i < s->n_causes; i++) {
+		if (!(seen >> s->cause[i].reason & 1))
+			v_push(p, &reasons, v_lit(stop_reason_name(s->cause[i].reason)));
+		seen |= 1u << s->cause[i].reason;
+	}
+	if (reasons.n > 1)
+		v_put(p, d, "reasons", reasons);
+}
+
+static void put_points(struct pool *p, struct value *d, const struct stop *s)
+{
+	struct value ids = v_list(p, STOP_CAUSES_MAX);
+	int first = s->breakpoint;
+
+	for (unsigned i = 0; i < s->n_causes; i++) {
+		first = first ? first : s->cause[i].id;
+		if (s->cause[i].id)
+			v_push(p, &ids, v_int(s->cause[i].id));
+	}
+	if (first)
+		v_put(p, d, "breakpoint", v_int(first));
+	if (ids.n > 1)
+		v_put(p, d, "breakpoints", ids);
+}
+
 struct value record_stop(struct pool *p, const struct stop *s, const char *why)
 {
-	struct value d = v_dict(p, 12);
+	struct value d = v_dict(p, 14);
 
 	v_put(p, &d, "reason", v_lit(stop_reason_name(s->reason)));
+	put_reasons(p, &d, s);
 	v_put(p, &d, "vcpu", v_int(s->vcpu));
 	v_put(p, &d, "rip", v_hex(s->rip));
 	if (s->rip_old) {
@@ -199,8 +231,7 @@ struct value record_stop(struct pool *p, const struct stop *s, const char *why)
 		v_push(p, &old, v_lit("rip"));
 		v_put(p, &d, "of_last_stop", old);
 	}
-	if (s->breakpoint)
-		v_put(p, &d, "breakpoint", v_int(s->breakpoint));
+	put_points(p, &d, s);
 	put_by_reason(p, &d, s);
 	if (s->no_progress)
 		v_put(p, &d, "no_progress", v_bool(true));

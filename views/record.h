@@ -9,7 +9,7 @@
 #include "core/base/value.h"
 #include "core/board/board.h"
 #include "core/debug/backtrace.h"
-#include "core/stop/breakpoint.h"
+#include "core/stop/point.h"
 #include "core/cpu/disas.h"
 #include "core/debug/snap.h"
 #include "core/machine/machine.h"
@@ -27,7 +27,7 @@ struct value record_rmap_histogram(struct pool *p, const struct rmap_histogram *
 struct value record_mmio(struct pool *p, const struct mmio_info *m);
 struct value record_fault_stage(struct pool *p, const struct fault_stage *f);
 struct value record_backtrace(struct pool *p, const struct backtrace *b, const struct symbols *syms);
-struct value record_bp(struct pool *p, const struct bp *b);
+struct value record_stop_point(struct pool *p, const struct stop_point *b);
 struct value record_xlate(struct pool *p, const struct xlate_tlb *tlb, const struct xlate_iolist *io);
 struct value record_memop(struct pool *p, const struct memop *op, const struct memop_result *r);
 struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte);  /* as storage_key_get() gives it */

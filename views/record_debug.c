@@ -5,7 +5,7 @@
 #include "views/record.h"
 
 /* What a catchpoint's numbers were taken for: one of `catch fault` is a gfn, two are gvas. */
-static struct value catch_means(struct pool *p, const struct bp *b)
+static struct value catch_means(struct pool *p, const struct stop_point *b)
 {
 	unsigned long long first = b->arg_first, last = b->arg_last;
 	const char *unit = b->event == CATCH_MMIO ? "gpa" : b->event == CATCH_PIO ? "port" : "";
@@ -25,12 +25,12 @@ static struct value catch_means(struct pool *p, const struct bp *b)
 	return first == last ? v_strf(p, "%s 0x%llx", unit, first) : v_strf(p, "%s 0x%llx to 0x%llx", unit, first, last);
 }
 
-struct value record_bp(struct pool *p, const struct bp *b)
+struct value record_stop_point(struct pool *p, const struct stop_point *b)
 {
 	struct value d = v_dict(p, 16);
 
 	v_put(p, &d, "id", v_int(b->id));
-	v_put(p, &d, "kind", v_lit(bp_kind_name(b->kind)));
+	v_put(p, &d, "kind", v_lit(point_kind_name(b->kind)));
 	v_put(p, &d, "at", v_str(p, b->at));
 	v_put(p, &d, "enabled", v_bool(b->enabled));
 	v_put(p, &d, "hits", v_int((int64_t)b->hits));
@@ -38,14 +38,14 @@ struct value record_bp(struct pool *p, const struct bp *b)
 	if (b->why)
 		v_put(p, &d, "why", v_str(p, b->why));
 	v_put(p, &d, "temporary", v_bool(b->temporary));
-	if (b->kind != BP_CATCH) {
+	if (b->kind != POINT_CATCH) {
 		v_put(p, &d, "address", v_hex(b->addr));
-		if (b->kind >= BP_WATCH) {
+		if (b->kind >= POINT_WATCH) {
 			v_put(p, &d, "len", v_int((int64_t)b->len));
 			v_put(p, &d, "phys", v_bool(b->phys));
 		}
 	}
-	if (b->kind == BP_CATCH && b->has_arg)
+	if (b->kind == POINT_CATCH && b->has_arg)
 		v_put(p, &d, "means", catch_means(p, b));
 	if (b->ignore)
 		v_put(p, &d, "ignore", v_int((int64_t)b->ignore));

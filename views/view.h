@@ -35,7 +35,7 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *   walk xlate memop                                tlb mem      lists of guest mappings, of ranges
  *   shadow sptes rmap rmaps mmio                    lists of those records
  *   shadow-tree  list of sptes in tree order        stages       list of record_fault_stage
- *   diff         record_diff                        breakpoints  list of record_bp (breakpoint: one)
+ *   diff         record_diff                        breakpoints  list of record_stop_point (breakpoint: one)
  *   disas        list of record_insn; `current` true draws the marker, `breakpoint` (an id) its sign
  *   dump         dict: address, values, unit (1 2 4 8), format ("x" "d" "u" "o" "t" "c" "a" "s", or "i": values are
  *                record_insn), symbol and symbols (of each value; both optional)

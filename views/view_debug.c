@@ -78,14 +78,30 @@ static void draw_why(struct out *o, const struct value *v)
 	}
 }
 
+static void draw_more_reasons(struct out *o, const struct value *reasons)
+{
+	for (uint32_t i = 1; reasons && i < reasons->n; i++)
+		out_textf(o, " and %s", reasons->items[i].str);
+}
+
+static void draw_points(struct out *o, const struct value *v)
+{
+	const struct value *ids = v_get(v, "breakpoints");
+
+	if (!ids && get_num(v, "breakpoint"))
+		out_textf(o, " %u", (unsigned)get_num(v, "breakpoint"));
+	for (uint32_t i = 0; ids && i < ids->n; i++)
+		out_textf(o, "%s%u", i ? ", " : " ", (unsigned)ids->items[i].num);
+}
+
 /* "step  rip 0x20000a", then the sentence. */
 void view_stop(struct out *o, const struct value *v)
 {
 	const char *reason = get_str(v, "reason");
 
 	out_styled(o, reason_style(reason), "%s", reason);
-	if (get_num(v, "breakpoint"))
-		out_textf(o, " %u", (unsigned)get_num(v, "breakpoint"));
+	draw_more_reasons(o, v_get(v, "reasons"));
+	draw_points(o, v);
 	out_textf(o, "  vcpu %u  rip%s", (unsigned)get_num(v, "vcpu"), v_get(v, "of_last_stop") ? "*" : " ");
 	out_styled_hex(o, STYLE_ADDR, get_num(v, "rip"));
 	if (get_str(v, "symbol")[0]) {

@@ -48,19 +48,19 @@ static void pc_text(struct call *c, uint64_t pc, char *buf, size_t size)
 
 /* ---- break, watch */
 
-static int add(struct call *c, const struct bp *spec, struct err *e)
+static int add(struct call *c, const struct stop_point *spec, struct err *e)
 {
-	struct bp *b;
-	int rc = bp_add(&c->s->d.bps, c->s->d.m, spec, &b, e);
+	struct stop_point *b;
+	int rc = point_add(&c->s->d.points, c->s->d.m, spec, &b, e);
 
 	if (!rc)
-		c->result = record_bp(c->pool, b);
+		c->result = record_stop_point(c->pool, b);
 	return rc;
 }
 
-static int set_break(struct call *c, enum bp_kind kind, bool temporary, struct err *e)
+static int set_break(struct call *c, enum point_kind kind, bool temporary, struct err *e)
 {
-	struct bp spec = {.kind = kind, .temporary = temporary, .len = 1};
+	struct stop_point spec = {.kind = kind, .temporary = temporary, .len = 1};
 	const char *condition;
 	struct args a;
 	unsigned bits;
@@ -86,24 +86,24 @@ static int set_break(struct call *c, enum bp_kind kind, bool temporary, struct e
 
 int cmd_break(struct call *c, struct err *e)
 {
-	return set_break(c, BP_BREAK, false, e);
+	return set_break(c, POINT_BREAK, false, e);
 }
 
 int cmd_tbreak(struct call *c, struct err *e)
 {
-	return set_break(c, BP_BREAK, true, e);
+	return set_break(c, POINT_BREAK, true, e);
 }
 
 int cmd_hbreak(struct call *c, struct err *e)
 {
-	return set_break(c, BP_HBREAK, false, e);
+	return set_break(c, POINT_HBREAK, false, e);
 }
 
-static int check_watched(struct call *c, const struct bp *b, struct err *e)
+static int check_watched(struct call *c, const struct stop_point *b, struct err *e)
 {
-	const struct plant p = {.kind = b->kind == BP_WATCH    ? PLANT_WRITE
-					: b->kind == BP_RWATCH ? PLANT_READ
-							       : PLANT_ACCESS,
+	const struct plant p = {.kind = b->kind == POINT_WATCH	  ? PLANT_WRITE
+					: b->kind == POINT_RWATCH ? PLANT_READ
+								  : PLANT_ACCESS,
 				.addr = b->addr,
 				.len = b->len,
 				.phys = b->phys};
@@ -111,9 +111,9 @@ static int check_watched(struct call *c, const struct bp *b, struct err *e)
 	return c->s->d.m ? machine_check_watch(c->s->d.m, c->s->vcpu, &p, e) : 0;
 }
 
-static int set_watch(struct call *c, enum bp_kind kind, struct err *e)
+static int set_watch(struct call *c, enum point_kind kind, struct err *e)
 {
-	struct bp spec = {.kind = kind};
+	struct stop_point spec = {.kind = kind};
 	const char *condition;
 	struct args a;
 	uint64_t pc;
@@ -147,17 +147,17 @@ static int set_watch(struct call *c, enum bp_kind kind, struct err *e)
 
 int cmd_watch(struct call *c, struct err *e)
 {
-	return set_watch(c, BP_WATCH, e);
+	return set_watch(c, POINT_WATCH, e);
 }
 
 int cmd_rwatch(struct call *c, struct err *e)
 {
-	return set_watch(c, BP_RWATCH, e);
+	return set_watch(c, POINT_RWATCH, e);
 }
 
 int cmd_awatch(struct call *c, struct err *e)
 {
-	return set_watch(c, BP_AWATCH, e);
+	return set_watch(c, POINT_AWATCH, e);
 }
 
 /* ---- by number */
@@ -173,7 +173,7 @@ static int for_each(struct call *c, int (*fn)(struct debugger *d, int id, struct
 	rc = args_init(&a, c, e);
 	while (!rc && args_more(&a)) {
 		rc = args_number(&a, "N", 1, INT32_MAX, &id, e);
-		if (!rc && !bp_find(&d->bps, (int)id))
+		if (!rc && !point_find(&d->points, (int)id))
 			rc = err_set(e, -ENOENT, "%s %llu" WHY "no breakpoint has that number" TRY "info breakpoints",
 				     c->cmd->name, (unsigned long long)id);
 		if (!rc)
@@ -182,26 +182,25 @@ static int for_each(struct call *c, int (*fn)(struct debugger *d, int id, struct
 	for (int i = 0; i < n && !rc; i++)
 		rc = fn(d, ids[i], e);
 	if (!rc && !n)
-		for (size_t i = d->bps.n; i-- && !rc;)
-			rc = fn(d, d->bps.v[i]->id, e);
-	int applied = c->s->d.m ? debug_apply_catches(d, rc ? NULL : e) : 0;
-	return rc ? rc : applied;
+		for (size_t i = d->points.n; i-- && !rc;)
+			rc = fn(d, d->points.v[i]->id, e);
+	return rc;
 }
 
 static int delete_one(struct debugger *d, int id, struct err *e)
 {
 	/* The same number twice is gone the second time, and that is what was asked for. */
-	return bp_find(&d->bps, id) ? bp_delete(&d->bps, d->m, id, e) : 0;
+	return point_find(&d->points, id) ? point_delete(&d->points, d->m, id, e) : 0;
 }
 
 static int enable_one(struct debugger *d, int id, struct err *e)
 {
-	return bp_enable(&d->bps, d->m, id, true, e);
+	return point_enable(&d->points, d->m, id, true, e);
 }
 
 static int disable_one(struct debugger *d, int id, struct err *e)
 {
-	return bp_enable(&d->bps, d->m, id, false, e);
+	return point_enable(&d->points, d->m, id, false, e);
 }
 
 int cmd_delete(struct call *c, struct err *e)
@@ -220,15 +219,15 @@ int cmd_disable(struct call *c, struct err *e)
 }
 
 /* The breakpoint that the first word names. */
-static int named_bp(struct args *a, struct bp **b, struct err *e)
+static int named_bp(struct args *a, struct stop_point **b, struct err *e)
 {
-	struct bp_table *t = &a->call->s->d.bps;
+	struct point_table *t = &a->call->s->d.points;
 	uint64_t id;
 	int rc = args_number(a, "N", 1, INT32_MAX, &id, e);
 
 	if (rc)
 		return rc;
-	*b = bp_find(t, (int)id);
+	*b = point_find(t, (int)id);
 	return *b ? 0
 		  : err_set(e, -ENOENT, "%s %llu" WHY "no breakpoint has that number" TRY "info breakpoints",
 			    a->call->cmd->name, (unsigned long long)id);
@@ -238,7 +237,7 @@ int cmd_condition(struct call *c, struct err *e)
 {
 	const char *text = NULL;
 	struct args a;
-	struct bp *b;
+	struct stop_point *b;
 	int rc = args_init(&a, c, e);
 
 	if (!rc)
@@ -246,16 +245,16 @@ int cmd_condition(struct call *c, struct err *e)
 	if (!rc && args_more(&a))
 		rc = args_rest(&a, "EXPR", &text, e);
 	if (!rc)
-		rc = bp_set_condition(b, text, e);
+		rc = point_set_condition(b, text, e);
 	if (!rc)
-		c->result = record_bp(c->pool, b);
+		c->result = record_stop_point(c->pool, b);
 	return rc;
 }
 
 int cmd_ignore(struct call *c, struct err *e)
 {
 	struct args a;
-	struct bp *b;
+	struct stop_point *b;
 	uint64_t n;
 	int rc = args_init(&a, c, e);
 
@@ -268,17 +267,17 @@ int cmd_ignore(struct call *c, struct err *e)
 	if (rc)
 		return rc;
 	b->ignore = n;
-	c->result = record_bp(c->pool, b);
+	c->result = record_stop_point(c->pool, b);
 	return 0;
 }
 
 /* commands N {SCRIPT}; with one word, the script of the newest breakpoint, as gdb has it. */
 int cmd_commands(struct call *c, struct err *e)
 {
-	struct bp_table *t = &c->s->d.bps;
+	struct point_table *t = &c->s->d.points;
 	const char *script;
 	struct args a;
-	struct bp *b;
+	struct stop_point *b;
 	int rc = args_init(&a, c, e);
 
 	if (rc)
@@ -292,15 +291,15 @@ int cmd_commands(struct call *c, struct err *e)
 	if (!rc)
 		rc = args_end(&a, e);
 	if (!rc)
-		rc = bp_set_commands(b, script, e);
+		rc = point_set_commands(b, script, e);
 	if (!rc)
-		c->result = record_bp(c->pool, b);
+		c->result = record_stop_point(c->pool, b);
 	return rc;
 }
 
 int cmd_info_breakpoints(struct call *c, struct err *e)
 {
-	const struct bp_table *t = &c->s->d.bps;
+	const struct point_table *t = &c->s->d.points;
 	struct args a;
 	int rc = args_init(&a, c, e);
 
@@ -310,6 +309,6 @@ int cmd_info_breakpoints(struct call *c, struct err *e)
 		return rc;
 	c->result = v_list(c->pool, t->n);
 	for (size_t i = 0; i < t->n; i++)
-		v_push(c->pool, &c->result, record_bp(c->pool, t->v[i]));
+		v_push(c->pool, &c->result, record_stop_point(c->pool, t->v[i]));
 	return 0;
 }

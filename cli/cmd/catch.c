@@ -19,7 +19,7 @@ static const struct {
     {"smi", CATCH_SMI}, {"mode", CATCH_MODE}, {"slot", CATCH_SLOT}, {"mmu", CATCH_MMU},
 };
 
-static int parse_event(struct args *a, struct bp *spec, struct err *e)
+static int parse_event(struct args *a, struct stop_point *spec, struct err *e)
 {
 	const char *word;
 	int rc = args_word(a, "EVENT", &word, e);
@@ -93,7 +93,7 @@ static bool unknown_word(const struct args *a, const char *word)
 }
 
 /* Numbers that the event can have: what is beyond them would never stop. */
-static int parse_numbers(struct args *a, struct bp *spec, const char *word, struct err *e)
+static int parse_numbers(struct args *a, struct stop_point *spec, const char *word, struct err *e)
 {
 	bool vector = spec->event == CATCH_EXCEPTION;
 	uint64_t max = vector ? 255 : spec->event == CATCH_PIO ? 0xffff : UINT64_MAX;
@@ -111,7 +111,7 @@ static int parse_numbers(struct args *a, struct bp *spec, const char *word, stru
 	return rc;
 }
 
-static int parse_catch_arg(struct args *a, struct bp *spec, struct err *e)
+static int parse_catch_arg(struct args *a, struct stop_point *spec, struct err *e)
 {
 	const char *word = args_peek(a);
 
@@ -129,7 +129,7 @@ static int parse_catch_arg(struct args *a, struct bp *spec, struct err *e)
 }
 
 /* One number is a gfn, two are a range of gvas. */
-static int parse_fault_arg(struct args *a, struct bp *spec, struct err *e)
+static int parse_fault_arg(struct args *a, struct stop_point *spec, struct err *e)
 {
 	bool more = args_more(a);
 	int rc = more ? parse_range(a, &spec->fault.first, &spec->fault.last, e) : 0;
@@ -143,7 +143,7 @@ static int parse_fault_arg(struct args *a, struct bp *spec, struct err *e)
 }
 
 /* Words for what is to happen, any number of them, then a gfn or a range of gfns. */
-static int parse_mmu_arg(struct args *a, struct bp *spec, struct err *e)
+static int parse_mmu_arg(struct args *a, struct stop_point *spec, struct err *e)
 {
 	const char *word;
 	int rc = 0;
@@ -178,11 +178,11 @@ static int parse_mmu_arg(struct args *a, struct bp *spec, struct err *e)
 
 int cmd_catch(struct call *c, struct err *e)
 {
-	struct bp spec = {.kind = BP_CATCH};
+	struct stop_point spec = {.kind = POINT_CATCH};
 	struct debugger *d = &c->s->d;
 	const char *condition;
 	struct args a;
-	struct bp *b;
+	struct stop_point *b;
 	int rc = args_init(&a, c, e);
 
 	if (!rc)
@@ -200,20 +200,14 @@ int cmd_catch(struct call *c, struct err *e)
 	if (!rc)
 		rc = args_end(&a, e);
 	if (!rc && !spec.event)
-		rc = debug_fault_place(d, &spec.fault, e);
+		rc = point_fault_place(d->m, &spec.fault, e);
 	if (rc)
 		return rc;
 	spec.how = machine_catch_how(d->m, spec.event);
 	spec.condition = (char *)(uintptr_t)condition;
-	rc = bp_add(&d->bps, d->m, &spec, &b, e);
+	rc = point_add(&d->points, d->m, &spec, &b, e);
 	if (rc)
 		return rc;
-	rc = debug_apply_catches(d, e);
-	if (rc) {
-		(void)!bp_delete(&d->bps, d->m, b->id, NULL);
-		(void)!debug_apply_catches(d, NULL);
-		return rc;
-	}
-	c->result = record_bp(c->pool, b);
+	c->result = record_stop_point(c->pool, b);
 	return 0;
 }

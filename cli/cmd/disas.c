@@ -26,10 +26,10 @@ int current_pc(struct session *s, uint64_t *pc, unsigned *bits, struct err *e)
 	return 0;
 }
 
-static const struct bp *breakpoint_at(const struct bp_table *t, uint64_t addr)
+static const struct stop_point *breakpoint_at(const struct point_table *t, uint64_t addr)
 {
 	for (size_t i = 0; i < t->n; i++)
-		if (t->v[i]->kind <= BP_HBREAK && t->v[i]->addr == addr)
+		if (t->v[i]->kind <= POINT_HBREAK && t->v[i]->addr == addr)
 			return t->v[i];
 	return NULL;
 }
@@ -38,7 +38,7 @@ static const struct bp *breakpoint_at(const struct bp_table *t, uint64_t addr)
 static struct value line_of(struct call *c, const struct insn *insn, bool current)
 {
 	struct debugger *d = &c->s->d;
-	const struct bp *b = breakpoint_at(&d->bps, insn->addr);
+	const struct stop_point *b = breakpoint_at(&d->points, insn->addr);
 	char sym[128];
 	struct value v = record_insn(c->pool, insn, symbols_format(&d->syms, insn->addr, sym, sizeof(sym)));
 

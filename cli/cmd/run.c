@@ -85,19 +85,33 @@ static int cmd_run(struct call *c, struct err *e)
 	return cmd_end_run(c, rc);
 }
 
+/* Of the points that the last stop was told of; false: there are none. */
+static bool ignore_told(struct debugger *d, uint64_t times)
+{
+	struct stop_point *p = point_find(&d->points, d->stop.breakpoint);
+	bool any = p;
+
+	if (p)
+		p->ignore = times;
+	for (unsigned i = 1; i < d->stop.n_causes; i++) {
+		p = point_find(&d->points, d->stop.cause[i].id);
+		if (p)
+			p->ignore = times;
+		any |= p != NULL;
+	}
+	return any;
+}
+
 /* c N: pass this breakpoint N - 1 times more. */
 static int cmd_continue(struct call *c, struct err *e)
 {
 	struct debugger *d = &c->s->d;
-	struct bp *b = bp_find(&d->bps, d->stop.breakpoint);
 	uint64_t n;
 	int rc = one_count(c, &n, e);
 
-	if (!rc && n > 1 && !b)
+	if (!rc && n > 1 && !ignore_told(d, n - 1))
 		rc = err_set(e, -EINVAL, "c %llu" WHY "the last stop was at no breakpoint that could be passed" TRY "c",
 			     (unsigned long long)n);
-	if (!rc && n > 1)
-		b->ignore = n - 1;
 	if (!rc)
 		rc = debug_continue(d, c->s->vcpu, e);
 	return cmd_end_run(c, rc);

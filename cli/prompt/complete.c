@@ -89,8 +89,8 @@ static void offer_breakpoints(struct session *s, struct sink *k)
 {
 	char word[16];
 
-	for (size_t i = 0; i < s->d.bps.n; i++) {
-		snprintf(word, sizeof(word), "%d", s->d.bps.v[i]->id);
+	for (size_t i = 0; i < s->d.points.n; i++) {
+		snprintf(word, sizeof(word), "%d", s->d.points.v[i]->id);
 		offer(k, word);
 	}
 }

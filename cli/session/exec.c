@@ -213,41 +213,40 @@ static int run_text(struct line_run *r, const char *text)
 	return ret;
 }
 
-/* A copy, or, of a temporary breakpoint that its hit has deleted, what it left behind. */
-static char *pending_script(struct session *s)
+/* Of each point that the stop was told of, in order; false: no further ones. */
+static bool run_scripts(struct session *s, struct scripts *q)
 {
-	const struct bp *b = bp_find(&s->d.bps, s->pending_bp);
-	char *left = NULL;
+	bool on = true;
 
-	if (b)
-		return b->commands ? strdup(b->commands) : NULL;
-	if (s->d.gone_id == s->pending_bp) {
-		left = s->d.gone_commands;
-		s->d.gone_commands = NULL;
+	for (size_t i = 0; i < q->n && on; i++) {
+		_cleanup_pool_ struct pool *pool = pool_create();
+		struct line_run r = {.s = s, .pool = pool};
+
+		on = pool && !run_text(&r, q->v[i]) && !s->quit && !session_interrupted();
 	}
-	return left;
+	scripts_clear(q);
+	return on;
 }
 
 /* Commands of a breakpoint may continue into the next one: a loop, not a recursion. */
 static void run_pending(struct session *s)
 {
-	while (s->pending_bp && !s->quit && !session_interrupted()) {
-		_cleanup_pool_ struct pool *pool = pool_create();
-		_cleanup_free_ char *script = pending_script(s);
-		struct line_run r = {.s = s, .pool = pool};
+	bool on = !s->quit && !session_interrupted();
 
-		s->pending_bp = 0;
-		if (!pool || !script || run_text(&r, script))
-			break;
+	while (s->pending.n && on) {
+		struct scripts now = s->pending;
+
+		s->pending.n = 0;
+		on = run_scripts(s, &now);
 	}
-	s->pending_bp = 0;
+	scripts_clear(&s->pending);
 }
 
 static bool running_pending;
 
 void exec_pending(struct session *s)
 {
-	if (running_pending || !s->pending_bp)
+	if (running_pending || !s->pending.n)
 		return;
 	running_pending = true;
 	run_pending(s);

@@ -15,7 +15,7 @@ int exec_line(struct session *s, const char *text);
 int exec_file(struct session *s, const char *path);
 /* command_run() and what belongs to every command wherever it came from. */
 int exec_command(struct call *c, struct err *e) MUST_USE;
-/* Run the commands of the breakpoint that the last stop was at, if there are any and nobody has yet. */
+/* Run the commands of the stop points that the last stop was told of, if nobody has yet. */
 void exec_pending(struct session *s);
 /* Say this error to people: one line on standard error; kept for `why`. */
 void exec_report(struct session *s, const struct err *e);

@@ -89,8 +89,8 @@ int session_init(struct session *s, const struct options *opt, struct err *e)
 	ret = debugger_init(&s->d, e);
 	if (ret)
 		return ret;
-	s->d.condition = tcl_condition;
-	s->d.condition_ctx = s;
+	s->d.judge.condition = tcl_condition;
+	s->d.judge.condition_ctx = s;
 	s->d.interrupted = session_interrupted;
 	ret = tcl_init(s, e);
 	if (ret)
@@ -113,6 +113,7 @@ static void free_snaps_and_displays(struct session *s)
 
 void session_deinit(struct session *s)
 {
+	scripts_clear(&s->pending);
 	struct machine *m = s->d.m;
 
 	s->d.m = NULL;
@@ -196,27 +197,27 @@ static void resolve_breakpoints(struct session *s)
 {
 	struct expr_env numbers = {.m = NULL, .syms = NULL}, now = {.m = NULL, .syms = &s->d.syms};
 
-	for (size_t i = 0; i < s->d.bps.n; i++) {
-		struct bp *b = s->d.bps.v[i];
+	for (size_t i = 0; i < s->d.points.n; i++) {
+		struct stop_point *b = s->d.points.v[i];
 		const char *text = b->at + strspn(b->at, "* ");
 		uint64_t addr;
 
-		if (b->kind == BP_CATCH && !b->event && b->enabled && debug_fault_place(&s->d, &b->fault, NULL)) {
+		if (b->kind == POINT_CATCH && !b->event && b->enabled && point_fault_place(s->d.m, &b->fault, NULL)) {
 			b->enabled = false;
 			fprintf(stderr, "catch %d disabled: the new image has no memory there (%s)\n", b->id, b->at);
 		}
-		if (b->kind == BP_CATCH || strchr(text, '$') || !expr_eval(&numbers, text, &addr, NULL))
+		if (b->kind == POINT_CATCH || strchr(text, '$') || !expr_eval(&numbers, text, &addr, NULL))
 			continue;
 		if (!expr_eval(&now, text, &addr, NULL)) {
 			b->addr = addr;
 		} else if (b->enabled) {
 			b->enabled = false;
-			fprintf(stderr, "%s %d disabled: the new image has no %s\n", bp_kind_name(b->kind), b->id, text);
+			fprintf(stderr, "%s %d disabled: the new image has no %s\n", point_kind_name(b->kind), b->id, text);
 		}
 	}
 }
 
-static struct kept *keep_breakpoints(const struct bp_table *t)
+static struct kept *keep_breakpoints(const struct point_table *t)
 {
 	struct kept *k = calloc(t->n + 1, sizeof(*k));
 
@@ -227,18 +228,16 @@ static struct kept *keep_breakpoints(const struct bp_table *t)
 
 static int move_breakpoints(struct session *s, struct err *e)
 {
-	_cleanup_free_ struct kept *kept = keep_breakpoints(&s->d.bps);
+	_cleanup_free_ struct kept *kept = keep_breakpoints(&s->d.points);
 	int ret;
 
 	if (!kept)
 		return err_nomem(e, "load");
 	resolve_breakpoints(s);
-	ret = bp_replant(&s->d.bps, s->d.m, e);
-	if (!ret)
-		ret = debug_apply_catches(&s->d, e);
-	for (size_t i = 0; ret && i < s->d.bps.n; i++) {
-		s->d.bps.v[i]->addr = kept[i].addr;
-		s->d.bps.v[i]->enabled = kept[i].enabled;
+	ret = points_arm(&s->d.points, s->d.m, e);
+	for (size_t i = 0; ret && i < s->d.points.n; i++) {
+		s->d.points.v[i]->addr = kept[i].addr;
+		s->d.points.v[i]->enabled = kept[i].enabled;
 	}
 	return ret;
 }
@@ -303,12 +302,37 @@ void session_error(struct session *s, const struct err *e)
 	s->last_was_error = true;
 }
 
+void scripts_clear(struct scripts *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		free(q->v[i]);
+	q->n = 0;
+}
+
+static void add_commands(struct session *s, int id)
+{
+	char *script = id > 0 ? judge_commands(&s->d.judge, id) : NULL;
+
+	if (script && s->pending.n < ARRAY_LEN(s->pending.v))
+		s->pending.v[s->pending.n++] = script;
+	else
+		free(script);
+}
+
+static void note_commands(struct session *s, const struct stop *st)
+{
+	scripts_clear(&s->pending);
+	if (!st->n_causes)
+		add_commands(s, st->breakpoint);
+	for (unsigned i = 0; i < st->n_causes; i++)
+		add_commands(s, st->cause[i].id);
+}
+
 void session_result_stop(struct call *c)
 {
 	struct session *s = c->s;
 	const struct stop *st = &s->d.stop;
-	const struct bp *b = st->breakpoint ? bp_find(&s->d.bps, st->breakpoint) : NULL;
-	char why[1024];
+	char why[2048];
 
 	debug_why(&s->d, st, why, sizeof(why));
 	c->result = record_stop(c->pool, st, why);
@@ -317,8 +341,7 @@ void session_result_stop(struct call *c)
 	if (s->d.m && st->vcpu < machine_vcpus(s->d.m))
 		s->vcpu = st->vcpu;
 	s->last_was_error = false;
-	bool gone = !b && st->breakpoint && st->breakpoint == s->d.gone_id && s->d.gone_commands;
-	s->pending_bp = (b && b->commands) || gone ? st->breakpoint : 0;
+	note_commands(s, st);
 	if (s->stopped)
 		s->stopped(s);
 }

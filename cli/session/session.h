@@ -38,6 +38,12 @@ struct display {
 	char *expr;
 };
 
+struct scripts {
+	char *v[STOP_CAUSES_MAX]; /* owned */
+	size_t n;
+};
+void scripts_clear(struct scripts *q);
+
 struct session {
 	struct options opt;
 	struct debugger d; /* d.m is NULL where there is no VM */
@@ -58,7 +64,7 @@ struct session {
 	bool interactive;	 /* standard input is a terminal */
 	bool color;		 /* standard output is one, and NO_COLOR is not set */
 	bool out_gone;		 /* standard output cannot be written any more */
-	int pending_bp;		 /* whose commands have to run after the command under way; 0 for none */
+	struct scripts pending;	 /* commands of stop points, to be run after the command under way */
 	char *repeat;		 /* what an empty line does again; NULL for nothing */
 	bool quit;
 	int exit_status;

@@ -251,7 +251,7 @@ void tcl_symbols_changed(void)
 	tclexpr_forget();
 }
 
-int tcl_condition(void *session, const struct bp *b, const struct stop *st, struct err *e)
+int tcl_condition(void *session, const struct stop_point *b, const struct stop *st, struct err *e)
 {
 	struct session *s = session;
 	unsigned vcpu = s->vcpu;

@@ -36,6 +36,6 @@ void tcl_interrupt(void);
 /* Another image: conditions look their symbols up anew. */
 void tcl_symbols_changed(void);
 /* debugger.condition: is b's condition, a Tcl expression, true? */
-int tcl_condition(void *session, const struct bp *b, const struct stop *st, struct err *e);
+int tcl_condition(void *session, const struct stop_point *b, const struct stop *st, struct err *e);
 
 #endif

@@ -60,7 +60,7 @@ static bool up(struct climb *c)
 		END(c, "the stack at %#llx cannot be read", (unsigned long long)c->bp);
 		return false;
 	}
-	pc = control_linear(&c->w, &c->w.r.seg[SEG_CS], ret);
+	pc = where_linear(&c->w, &c->w.r.seg[SEG_CS], ret);
 	if (!control_behind_call(c->d, c->vcpu, &c->w, pc, &target)) {
 		END(c, "%#llx, above the frame pointer at %#llx, is no address behind a call", (unsigned long long)pc,
 		    (unsigned long long)c->bp);
@@ -90,7 +90,7 @@ int debug_backtrace(struct debugger *d, unsigned vcpu, size_t max, struct backtr
 {
 	struct backtrace b = {.v = NULL};
 	struct climb c = {.d = d, .vcpu = vcpu, .b = &b};
-	int rc = control_where(d, vcpu, &c.w, e);
+	int rc = where_get(d->m, vcpu, &c.w, e);
 
 	if (rc)
 		return rc;

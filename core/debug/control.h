@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What run control's files share, internal to core/debug: where a vCPU stands, and resuming with a temporary stop.
+ * What run control's files share, internal to core/debug: resuming with a temporary stop, and callers on the stack.
  */
 #ifndef KVMSCOPE_CORE_DEBUG_CONTROL_H
 #define KVMSCOPE_CORE_DEBUG_CONTROL_H
 
 #include "core/debug/debugger.h"
-
-/* Id of the one temporary plant; users' ids start at 1. */
-#define TEMP_ID (-1)
-
-/* A vCPU's position: linear addresses, wrapped to 32 bits outside 64-bit code. */
-struct where {
-	struct regs r; /* REGS_GPR and REGS_SYS */
-	uint64_t pc, sp;
-	unsigned bits; /* of code: 16, 32, 64 */
-	unsigned word; /* bytes of a near return address */
-};
-int control_where(struct debugger *d, unsigned vcpu, struct where *out, struct err *e) MUST_USE;
-/* cs.base + offset, wrapped as w's mode does. */
-uint64_t control_linear(const struct where *w, const struct seg *seg, uint64_t offset);
-/* Up to n bytes of code at a linear address, as many as can be read; 0 where none can. */
-size_t control_code(struct debugger *d, unsigned vcpu, uint64_t addr, uint8_t *buf, size_t n);
+#include "core/stop/where.h"
 
 /* Stop at addr once this vCPU arrives there with a stack pointer of at least min_sp. */
 struct temp_stop {
@@ -49,10 +34,6 @@ bool control_behind_call(struct debugger *d, unsigned vcpu, const struct where *
 bool control_read_word(struct debugger *d, unsigned vcpu, const struct where *w, uint64_t addr, uint64_t *out);
 /* The linear address that a frame pointer stands for. */
 uint64_t control_frame(const struct where *w, uint64_t bp);
-/* Does b let the stop through? Counts the hit, unless this is a rehearsal. */
-bool control_passes(struct debugger *d, struct bp *b, struct stop *s);
-/* catch.c: is the event worth telling? By whom it was asked for is then in s->breakpoint. True for what is no event. */
-bool control_catch(struct debugger *d, struct stop *s);
 /* Would the user be told of this stop by one of their breakpoints? Counts no hit; s gets the breakpoint's number. */
 bool control_would_tell(struct debugger *d, struct stop *s);
 /* Take out what an earlier command could not. -EBUSY: a vCPU stands inside a fault. */

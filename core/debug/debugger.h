@@ -6,28 +6,22 @@
 #ifndef KVMSCOPE_CORE_DEBUG_DEBUGGER_H
 #define KVMSCOPE_CORE_DEBUG_DEBUGGER_H
 
-#include "core/stop/breakpoint.h"
-#include "core/cpu/disas.h"
 #include "core/debug/history.h"
-#include "core/load/symbols.h"
+#include "core/stop/judge.h"
+#include "core/stop/why.h"
 
 struct debugger {
 	struct machine *m;
-	struct bp_table bps;
+	struct point_table points;
+	struct judge judge; /* of stops; its condition hook is the caller's */
 	struct symbols syms;
 	struct disas *disas;
 	struct stop stop; /* the last one; reason STOP_NONE before the first */
-	/* Is b's condition true at this stop? 1, 0, or negative with e filled (then it stops, and says so). NULL: always. */
-	int (*condition)(void *ctx, const struct bp *b, const struct stop *s, struct err *e);
-	void *condition_ctx;
 	/* Has the user asked for an end? Looked at between the rounds of what takes many. NULL: never. */
 	bool (*interrupted)(void);
-	bool has_run; /* a vCPU has executed since the image was loaded */
-	int gone_id;  /* the temporary breakpoint that was deleted last by being hit, and its commands (owned; NULL: none) */
-	char *gone_commands;
-	bool rehearsal; /* on a replay: judging a stop counts nothing and deletes nothing */
+	bool has_run;	  /* a vCPU has executed since the image was loaded */
+	uint64_t changes; /* machine_changes() when the guest ran last */
 	struct history history;
-	bool temp_left; /* a temporary stop of next, until or finish could not be taken out yet (the vCPU was parked) */
 };
 
 int debugger_init(struct debugger *d, struct err *e) MUST_USE;
@@ -47,12 +41,8 @@ int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e)
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 /* One stage of the fault that a vCPU stands in, or on to the next fault that is caught. */
 int debug_fault_step(struct debugger *d, struct err *e) MUST_USE;
-/* Does a filter by gfn name memory of the guest's? -EFAULT where no slot has it, -EPERM where it is the debugger's own. */
-int debug_fault_place(const struct debugger *d, const struct fault_filter *f, struct err *e) MUST_USE;
-/* Tell the machine which catch events are wanted now. */
-int debug_apply_catches(struct debugger *d, struct err *e) MUST_USE;
 
-/* The last stop in one or two sentences with numbers (core/stop/why.c). Never fails; "has not run yet" for STOP_NONE. */
+/* A stop in words (core/stop/why.h); "has not run yet" for STOP_NONE. */
 void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size);
 
 #endif

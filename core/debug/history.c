@@ -44,7 +44,7 @@ int history_checkpoint(struct debugger *d, unsigned vcpu, int *id, struct err *e
 		return rc;
 	const struct checkpoint *base = h->n ? h->v[h->n - 1].c : h->record.n ? h->record.v[h->record.n - 1].c : NULL;
 	struct user_checkpoint *u = &h->v[h->n];
-	*u = (struct user_checkpoint){.stop = d->stop, .has_run = d->has_run, .vcpu = vcpu};
+	*u = (struct user_checkpoint){.stop = d->stop, .passed = d->judge.passed, .has_run = d->has_run, .vcpu = vcpu};
 	rc = checkpoint_take(h->store, d->m, base, &u->c, e);
 	if (rc)
 		return rc;
@@ -78,6 +78,9 @@ int history_restart(struct debugger *d, int id, unsigned *vcpu, struct err *e)
 	d->stop = h->v[i].stop;
 	d->stop.vcpu = *vcpu;
 	d->stop.rip = checkpoint_rip(h->v[i].c, *vcpu);
+	d->judge.passed = h->v[i].passed;
+	for (unsigned k = 0; k < machine_vcpus(d->m) && k < 64; k++)
+		d->judge.rip[k] = checkpoint_rip(h->v[i].c, k);
 	snprintf(d->stop.note, sizeof(d->stop.note), "the VM is as it was at checkpoint %d", id);
 	return 0;
 }

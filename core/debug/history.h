@@ -19,6 +19,7 @@ struct user_checkpoint {
 	int id; /* from 1, never reused within a VM's life */
 	struct checkpoint *c;
 	struct stop stop; /* the last one before it was taken */
+	uint64_t passed;  /* the judge's */
 	bool has_run;
 	unsigned vcpu;
 };

@@ -20,6 +20,7 @@ struct way {
 	struct history *h;
 	struct checkpoint *now;
 	uint64_t position; /* of now */
+	uint64_t passed;   /* the judge's, of now */
 	uint64_t done, total;
 	bool interrupted;
 };
@@ -28,7 +29,7 @@ static int way_begin(struct way *w, struct debugger *d, const char *what, struct
 {
 	int rc = 0;
 
-	*w = (struct way){.d = d, .h = &d->history, .position = machine_position(d->m)};
+	*w = (struct way){.d = d, .h = &d->history, .position = machine_position(d->m), .passed = d->judge.passed};
 	const char *why = NULL;
 	if (!machine_can(d->m, MACHINE_CAP_REVERSE, &why))
 		return err_set(e, -ENOTSUP,
@@ -55,6 +56,7 @@ static int way_end(struct way *w, int rc, struct err *e)
 		if (back && !rc && e)
 			*e = again;
 		rc = rc ? rc : back;
+		w->d->judge.passed = w->passed;
 		w->h->record.changes = machine_changes(w->d->m);
 		/* Points that the replay left stay: they are of the same run. */
 		if (!rc)
@@ -64,6 +66,7 @@ static int way_end(struct way *w, int rc, struct err *e)
 						   .slot = -1,
 						   .note = "going back was given up; the VM is where it was"};
 	} else if (!rc) {
+		judge_begin(&w->d->judge, w->d->stop.vcpu, w->d->stop.rip);
 		record_cut(w->h, w->d->m);
 	}
 	checkpoint_drop(w->now);
@@ -77,7 +80,7 @@ static int go(struct way *w, uint64_t target, bool stops, struct stop *stop, str
 
 	do {
 		uint64_t end = target - at > SLICE ? at + SLICE : target;
-		int rc = machine_replay(w->d->m, end, stops, stop, e);
+		int rc = machine_replay(w->d->m, end, stops, &w->d->judge.passed, stop, e);
 		uint64_t now = machine_position(w->d->m);
 		if (rc)
 			return rc;
@@ -177,6 +180,7 @@ static int scan(struct way *w, uint64_t end, const struct met *until, struct met
 	struct stop stop = {.slot = -1};
 
 	last->n = 0;
+	w->d->judge.passed = 0;
 	for (;;) {
 		int rc = go(w, end, true, &stop, e);
 		uint64_t at = machine_position(w->d->m);

@@ -17,7 +17,7 @@
 static enum insn_kind kind_at(struct debugger *d, unsigned vcpu, const struct where *w, struct insn *insn)
 {
 	uint8_t code[15];
-	size_t n = control_code(d, vcpu, w->pc, code, sizeof(code));
+	size_t n = where_code(d->m, vcpu, w->pc, code, sizeof(code));
 
 	return disas_one(d->disas, w->bits, w->pc, code, n, insn) ? insn->kind : INSN_PLAIN;
 }
@@ -39,7 +39,7 @@ static int next_one(struct debugger *d, unsigned vcpu, struct err *e)
 	struct where w;
 	struct insn insn;
 	bool arrived;
-	int rc = control_where(d, vcpu, &w, e);
+	int rc = where_get(d->m, vcpu, &w, e);
 
 	if (rc)
 		return rc;
@@ -100,7 +100,7 @@ bool control_behind_call(struct debugger *d, unsigned vcpu, const struct where *
 	struct insn insn;
 
 	for (unsigned len = 2; len <= 7; len++) {
-		if (addr < len || control_code(d, vcpu, addr - len, code, len) != len)
+		if (addr < len || where_code(d->m, vcpu, addr - len, code, len) != len)
 			continue;
 		if (disas_one(d->disas, w->bits, addr - len, code, len, &insn) && insn.len == len &&
 		    insn.kind == INSN_CALL) {
@@ -120,7 +120,7 @@ static bool guess_at(struct debugger *d, unsigned vcpu, const struct where *w, u
 	if (!control_read_word(d, vcpu, w, slot, &ret))
 		return false;
 	g->slot = slot;
-	g->addr = control_linear(w, &w->r.seg[SEG_CS], ret);
+	g->addr = where_linear(w, &w->r.seg[SEG_CS], ret);
 	return control_behind_call(d, vcpu, w, g->addr, target);
 }
 
@@ -129,7 +129,7 @@ static bool after_push_bp(struct debugger *d, unsigned vcpu, const struct where 
 {
 	uint8_t code[4];
 
-	return w->pc && control_code(d, vcpu, w->pc - 1, code, 4) == 4 && code[0] == 0x55 &&
+	return w->pc && where_code(d->m, vcpu, w->pc - 1, code, 4) == 4 && code[0] == 0x55 &&
 	       (memcmp(code + 1, "\x48\x89\xe5", 3) == 0 || memcmp(code + 1, "\x48\x8b\xec", 3) == 0 ||
 		memcmp(code + 1, "\x89\xe5", 2) == 0 || memcmp(code + 1, "\x8b\xec", 2) == 0);
 }
@@ -153,7 +153,7 @@ uint64_t control_frame(const struct where *w, uint64_t bp)
 {
 	if (w->bits == 64)
 		return bp;
-	return control_linear(w, &w->r.seg[SEG_SS], w->r.seg[SEG_SS].db ? (uint32_t)bp : (uint16_t)bp);
+	return where_linear(w, &w->r.seg[SEG_SS], w->r.seg[SEG_SS].db ? (uint32_t)bp : (uint16_t)bp);
 }
 
 static bool guess_by_frame(struct debugger *d, unsigned vcpu, const struct where *w, struct ret_guess *g)
@@ -184,7 +184,7 @@ static int finish_by_steps(struct debugger *d, unsigned vcpu, uint64_t start_sp,
 	for (;;) {
 		struct where w;
 		struct insn insn;
-		int rc = control_where(d, vcpu, &w, e);
+		int rc = where_get(d->m, vcpu, &w, e);
 		if (rc)
 			return rc;
 		enum insn_kind k = kind_at(d, vcpu, &w, &insn);
@@ -233,7 +233,7 @@ int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
 	struct where w;
 	struct ret_guess g;
 	bool arrived;
-	int rc = control_where(d, vcpu, &w, e);
+	int rc = where_get(d->m, vcpu, &w, e);
 
 	if (rc)
 		return rc;

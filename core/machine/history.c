@@ -127,7 +127,7 @@ bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *p
 	return m->ops->position_before && m->ops->position_before(m, vcpu, position);
 }
 
-int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e)
+int machine_replay(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e)
 {
 	void (*console)(void *ctx, const char *bytes, size_t n) = m->board.console;
 	int rc = machine_check(m, CALL_replay, NULL, e);
@@ -137,7 +137,7 @@ int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *
 	if (rc)
 		return rc;
 	m->board.console = NULL; /* it was said the first time */
-	rc = m->ops->replay(m, target, stops, out, e);
+	rc = m->ops->replay(m, target, stops, passed, out, e);
 	run_end_here(&m->run);
 	m->board.console = console;
 	return rc;

@@ -229,9 +229,13 @@ struct fault_filter {
 	bool all, gva;
 	uint64_t first, last;
 };
-int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e) MUST_USE; /* NULL: none any more */
-/* What is caught now; NULL: nothing. */
-const struct fault_filter *machine_fault_caught(const struct machine *m);
+/* Faults that any of the filters lets through, which are copied. n 0: none any more. */
+#define FAULT_FILTERS_MAX 16
+int machine_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e) MUST_USE;
+/* What is caught now, *n filters. */
+const struct fault_filter *machine_fault_caught(const struct machine *m, size_t *n);
+/* Could a RUN_STAGE job be asked for now? */
+int machine_fault_check(struct machine *m, struct err *e) MUST_USE;
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e) MUST_USE; /* one stage, or to the next fault */
 int machine_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e) MUST_USE;
 
@@ -263,9 +267,10 @@ uint64_t machine_position(const struct machine *m);
 /* The position before the vCPU's last instruction that began before *position. False: none in the log. */
 bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *position);
 /* Run as recorded, console silent, until position target. stops: also stop at plants and catches; *out is then the stop
- * (STOP_NONE: target reached). *out on entry: the stop to go on from (not told again), or STOP_NONE. STOP_INTERRUPTED: half
- * way. -EUCLEAN: the run is not the one that was recorded. */
-int machine_replay(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e) MUST_USE;
+ * (STOP_NONE: target reached). *passed: as of struct run_job. STOP_INTERRUPTED: half way. -EUCLEAN: the run is not the one
+ * that was recorded. */
+int machine_replay(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out,
+		   struct err *e) MUST_USE;
 void machine_log_cut(struct machine *m, uint64_t first, uint64_t last); /* forget what ran before first and after last */
 /* fn is called between two instructions of a run, once, when position is reached, from the thread that runs the guest; it
  * may look at the machine, and set the next mark. fn NULL: none. */

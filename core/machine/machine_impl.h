@@ -81,7 +81,7 @@ struct machine_ops {
 	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
 	void (*share_reads)(struct machine *m, bool on); /* O */
 
-	int (*fault_catch)(struct machine *m, const struct fault_filter *f, struct err *e);
+	int (*fault_catch)(struct machine *m, const struct fault_filter *v, size_t n, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
 
 	/* O. State that registers, slots and board do not hold, as ranges of host memory whose bytes can be copied away and
@@ -95,7 +95,7 @@ struct machine_ops {
 	/* O, all or none (MACHINE_CAP_REVERSE): see machine_position() and those behind it. */
 	uint64_t (*position)(const struct machine *m);
 	bool (*position_before)(const struct machine *m, unsigned vcpu, uint64_t *position);
-	int (*replay)(struct machine *m, uint64_t target, bool stops, struct stop *out, struct err *e);
+	int (*replay)(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e);
 	void (*log_cut)(struct machine *m, uint64_t first, uint64_t last);
 	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 };
@@ -119,10 +119,10 @@ struct machine {
 	struct run run;
 	struct stop before; /* a stop that came before the run that was started: told_before */
 	bool told_before;
-	uint64_t passed; /* machine_passed() */
-	bool catches_faults;
-	struct fault_filter fault_filter; /* of what is caught then */
-	uint64_t changes;		  /* by the debugger, of what the guest could see; see machine_changes() */
+	uint64_t passed;				      /* machine_passed() */
+	struct fault_filter fault_filters[FAULT_FILTERS_MAX]; /* of what is caught now */
+	size_t n_fault_filters;
+	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
 	uint32_t catches; /* what machine_catch() was told last */
 	struct slot_news news[SLOT_NEWS_MAX];

@@ -139,37 +139,48 @@ bool machine_parked(const struct machine *m, unsigned *vcpu)
 	return true;
 }
 
-int machine_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e)
+int machine_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e)
 {
 	int rc = machine_check(m, CALL_fault_catch, NULL, e);
 
-	if (!rc && f && !f->all)
-		rc = machine_check_range(f->first, f->last, "catch fault", e);
+	if (!rc && n > FAULT_FILTERS_MAX)
+		rc = err_set(e, -ENOSPC, "catch fault" WHY "at most %u filters" TRY "a wider range", FAULT_FILTERS_MAX);
+	for (size_t i = 0; !rc && i < n; i++)
+		if (!v[i].all)
+			rc = machine_check_range(v[i].first, v[i].last, "catch fault", e);
 	if (rc)
 		return rc;
-	m->changes += f != NULL;
+	m->changes += n > 0;
 	run_abandon(&m->run);
-	rc = m->ops->fault_catch(m, f, e);
+	rc = m->ops->fault_catch(m, v, n, e);
 	if (rc)
 		return rc;
-	m->catches_faults = f != NULL;
-	if (f)
-		m->fault_filter = *f;
+	m->n_fault_filters = n;
+	for (size_t i = 0; i < n; i++)
+		m->fault_filters[i] = v[i];
 	return 0;
 }
 
-const struct fault_filter *machine_fault_caught(const struct machine *m)
+const struct fault_filter *machine_fault_caught(const struct machine *m, size_t *n)
 {
-	return m->catches_faults ? &m->fault_filter : NULL;
+	*n = m->n_fault_filters;
+	return m->fault_filters;
+}
+
+int machine_fault_check(struct machine *m, struct err *e)
+{
+	int rc = machine_check(m, CALL_fault_step, NULL, e);
+
+	if (!rc && !m->n_fault_filters && !machine_parked(m, NULL))
+		rc = err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
+	return rc;
 }
 
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e)
 {
 	struct run_job job = {.kind = RUN_STAGE, .count = 1, .passed = RUN_PASSED_ALL};
-	int rc = machine_check(m, CALL_fault_step, NULL, e);
+	int rc = machine_fault_check(m, e);
 
-	if (!rc && !m->catches_faults && !machine_parked(m, NULL))
-		rc = err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");
 	if (!rc)
 		(void)machine_parked(m, &job.vcpu);
 	return rc ? rc : machine_run_job(m, &job, out, e);

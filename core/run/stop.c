@@ -30,6 +30,14 @@ const char *stop_reason_name(enum stop_reason r)
 	return (size_t)r < ARRAY_LEN(name) && name[r] ? name[r] : "error";
 }
 
+void stop_add_cause(struct stop *s, enum stop_reason reason, int id)
+{
+	if (!s->n_causes)
+		s->cause[s->n_causes++] = (struct stop_cause){s->reason, s->breakpoint};
+	if (s->n_causes < STOP_CAUSES_MAX)
+		s->cause[s->n_causes++] = (struct stop_cause){reason, id};
+}
+
 const char *mmu_kind_name(enum mmu_kind k)
 {
 	return k == MMU_ZAP ? "zap" : k == MMU_UNSYNC ? "unsync" : k == MMU_SYNC ? "sync" : "spte";

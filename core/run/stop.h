@@ -28,6 +28,9 @@ enum stop_reason {
 	STOP_EXIT,	  /* the guest asked the board to end: .exit_code */
 	STOP_ERROR,	  /* the host could not go on: .error says */
 };
+struct stop;
+/* One reason more. What does not fit is left out. */
+void stop_add_cause(struct stop *s, enum stop_reason reason, int id);
 const char *stop_reason_name(enum stop_reason r); /* as records have it: "step", "fault-stage", … */
 
 /* What the MMU did to its own tables: on kvm a tracepoint's record, on soft told by the model itself. */
@@ -49,8 +52,15 @@ struct mmu_event {
 	uint64_t time;	      /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
 };
 
-struct stop {
+/* One of several reasons of a stop. From a machine: id is that of a plant, or 0. From the judge: the stop point's, or 0. */
+struct stop_cause {
 	enum stop_reason reason;
+	int id;
+};
+#define STOP_CAUSES_MAX 16
+
+struct stop {
+	enum stop_reason reason; /* the first, if there are several */
 	unsigned vcpu;
 	uint64_t rip;
 	bool rip_old;	/* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
@@ -81,6 +91,9 @@ struct stop {
 	uint8_t old_cpl;
 	/* MMU: the first event; machine_mmu_events() has all of them */
 	struct mmu_event mmu;
+	/* All reasons, the first included, if there is more than one; else empty. */
+	struct stop_cause cause[STOP_CAUSES_MAX];
+	unsigned n_causes;
 	/* EXIT, ERROR */
 	uint64_t exit_code;
 	uint32_t kvm_exit, suberror;

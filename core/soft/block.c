@@ -127,6 +127,25 @@ static bool first_within_limit(struct soft_cpu *c, const struct block *k)
 	return false;
 }
 
+/* Where a round of soft_execute() begins. */
+struct start {
+	bool passed, rep;
+	uint64_t rip, icount;
+};
+
+/* The next instruction goes alone where it stands on a plant that was asked already: the vCPU may come back to it. */
+static bool runs_over_plant(const struct soft_cpu *c)
+{
+	return c->passed && c->any_plants &&
+	       soft_planted(c, c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip));
+}
+
+/* Later rounds of a REP instruction are no new arrival at it, nor is one that was not carried out. */
+static void keep_passed(struct soft_cpu *c, const struct start *s)
+{
+	c->passed = c->rip == s->rip && (s->rep || c->icount == s->icount);
+}
+
 void soft_execute(struct soft_cpu *c)
 {
 	c->event = EVENT_NONE;
@@ -135,11 +154,12 @@ void soft_execute(struct soft_cpu *c)
 			block_cache_free_dead(c->blocks);
 		if (unlikely(c->any_plants) && soft_stop_at_plant(c))
 			return;
-		c->skip_plant = false;
 		struct block *k = block_find(c);
 		if (unlikely(!k))
 			return;
-		bool alone = c->eflags & (RFLAGS_TF | RFLAGS_RF) || c->db_pending, whole = within_limit(c, k);
+		struct start start = {c->passed, k->uop[0].rep, c->rip, c->icount};
+		bool alone = c->eflags & (RFLAGS_TF | RFLAGS_RF) || c->db_pending || runs_over_plant(c);
+		bool whole = within_limit(c, k);
 		if (!whole && !first_within_limit(c, k))
 			return;
 		c->block_rip = c->rip;
@@ -151,6 +171,8 @@ void soft_execute(struct soft_cpu *c)
 			run_with_traps(c, k);
 		else
 			run_one(c, k);
+		if (start.passed)
+			keep_passed(c, &start);
 		if (unlikely(c->db_pending))
 			trap_after(c, false);
 	}

@@ -124,7 +124,7 @@ struct soft_cpu {
 	uint64_t db_pending;		 /* bits of DR6 for a #DB behind this instruction */
 	struct guest_fault injected;
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
-	bool skip_plant; /* not at the first instruction of this run */
+	bool passed;	 /* plants at rip have been asked already: struct run_job's bit */
 };
 
 /* Between a load of SS and the next instruction. */

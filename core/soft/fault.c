@@ -19,7 +19,8 @@
 
 struct soft_faults {
 	struct soft_machine *m;
-	struct fault_filter filter;
+	struct fault_filter filter[FAULT_FILTERS_MAX];
+	size_t n_filters;
 	bool armed;
 	bool quiet; /* this run is not watched */
 	/* the fault at hand */
@@ -48,7 +49,22 @@ static bool in_range(const struct fault_filter *f, uint64_t x)
 	return x >= f->first && x <= f->last;
 }
 
-/* By gfn: the page that the access comes to, or a table that its walk reads; looked up without side effects. */
+/* By gfn: the page that the access comes to, or a table that its walk reads. */
+static bool filter_matches(struct soft_faults *f, const struct fault_filter *filter, const struct walk *w, uint64_t gva)
+{
+	if (filter->all)
+		return true;
+	if (filter->gva)
+		return in_range(filter, gva);
+	for (unsigned i = 0; i < w->n; i++)
+		if (in_range(filter, w->step[i].gpa >> PAGE_SHIFT)) {
+			f->target = w->step[i].gpa >> PAGE_SHIFT; /* what was asked for is this table */
+			return f->target_known = true;
+		}
+	return f->target_known && in_range(filter, f->target);
+}
+
+/* Looked up without side effects. */
 static bool fault_matches(struct soft_faults *f, struct soft_cpu *c, const struct shadow_stage *st)
 {
 	struct paging_mem mem;
@@ -59,16 +75,10 @@ static bool fault_matches(struct soft_faults *f, struct soft_cpu *c, const struc
 	paging_walk(&c->pg, &mem, st->gva, st->access, false, &w);
 	f->target_known = !w.fault.present;
 	f->target = w.gpa >> PAGE_SHIFT;
-	if (f->filter.all)
-		return true;
-	if (f->filter.gva)
-		return in_range(&f->filter, st->gva);
-	for (unsigned i = 0; i < w.n; i++)
-		if (in_range(&f->filter, w.step[i].gpa >> PAGE_SHIFT)) {
-			f->target = w.step[i].gpa >> PAGE_SHIFT; /* what was asked for is this table */
-			return f->target_known = true;
-		}
-	return f->target_known && in_range(&f->filter, f->target);
+	for (size_t i = 0; i < f->n_filters; i++)
+		if (filter_matches(f, &f->filter[i], &w, st->gva))
+			return true;
+	return false;
 }
 
 /* ---- the guest's thread */
@@ -180,13 +190,13 @@ void soft_faults_rearm(struct soft_machine *m)
 }
 
 /* What is mapped already would not fault: its sptes go, and that is shown too. */
-static void zap_armed(struct soft_faults *f)
+static void zap_armed(struct soft_faults *f, const struct fault_filter *filter)
 {
 	struct soft_machine *m = f->m;
 	struct shadow_stage st = {.stage = STAGE_ZAP};
 	uint64_t zapped = 0;
 
-	if (f->filter.all || f->filter.gva) {
+	if (filter->all || filter->gva) {
 		shadow_zap_all(m->shadow);
 		snprintf(st.detail, sizeof(st.detail), "every shadow page, so that the next access faults");
 		note(f, m->cpu[0], &st, false);
@@ -195,19 +205,19 @@ static void zap_armed(struct soft_faults *f)
 	for (size_t i = 0; i < m->m.slots.n; i++) {
 		struct slot *s = m->m.slots.by_gfn[i];
 		uint64_t first = s->gpa >> PAGE_SHIFT, last = first + (s->size >> PAGE_SHIFT) - 1;
-		first = first > f->filter.first ? first : f->filter.first;
-		last = last < f->filter.last ? last : f->filter.last;
+		first = first > filter->first ? first : filter->first;
+		last = last < filter->last ? last : filter->last;
 		for (uint64_t gfn = first; gfn <= last && first <= last; gfn++)
 			zapped += shadow_zap_gfn(m->shadow, s, gfn);
 	}
-	st.gfn = f->filter.first;
+	st.gfn = filter->first;
 	st.gfn_known = true;
 	snprintf(st.detail, sizeof(st.detail), "%llu spte%s of the armed pages, so that the next access faults",
 		 (unsigned long long)zapped, zapped == 1 ? "" : "s");
 	note(f, m->cpu[0], &st, false);
 }
 
-/* Is there memory of a slot that a filter by gfn is about? */
+/* Is there memory of a slot that a filter is about? */
 static bool any_memory(const struct slot_table *t, const struct fault_filter *f)
 {
 	for (size_t i = 0; i < t->n; i++) {
@@ -216,27 +226,30 @@ static bool any_memory(const struct slot_table *t, const struct fault_filter *f)
 		if (first <= f->last && last >= f->first)
 			return true;
 	}
-	return false;
+	return f->all || f->gva;
 }
 
-int soft_fault_catch(struct machine *base, const struct fault_filter *filter, struct err *e)
+int soft_fault_catch(struct machine *base, const struct fault_filter *v, size_t n, struct err *e)
 {
 	struct soft_machine *m = soft_of(base);
 
-	if (filter && !filter->all && !filter->gva && !any_memory(&m->m.slots, filter))
-		return err_set(e, -EFAULT, "catch fault %#llx" WHY "no slot of plain memory is there" TRY "info slots",
-			       (unsigned long long)filter->first);
+	for (size_t i = 0; i < n; i++)
+		if (!any_memory(&m->m.slots, &v[i]))
+			return err_set(e, -EFAULT,
+				       "catch fault %#llx" WHY "no slot of plain memory is there" TRY "info slots",
+				       (unsigned long long)v[i].first);
 	if (!m->faults) {
-		int rc = filter ? faults_create(m, e) : 0;
-		if (rc || !filter)
+		int rc = n ? faults_create(m, e) : 0;
+		if (rc || !n)
 			return rc;
 	}
-	m->faults->armed = filter;
-	watch_stages(m, filter);
-	if (!filter)
-		return 0;
-	m->faults->filter = *filter;
-	zap_armed(m->faults);
+	m->faults->armed = n;
+	watch_stages(m, n);
+	m->faults->n_filters = n;
+	for (size_t i = 0; i < n; i++) {
+		m->faults->filter[i] = v[i];
+		zap_armed(m->faults, &v[i]);
+	}
 	return 0;
 }
 

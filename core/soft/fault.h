@@ -9,7 +9,7 @@
 
 struct soft_machine;
 
-int soft_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
+int soft_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e);
 int soft_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
 
 /* struct run_ops' (core/run/run.h); ctx is the struct machine. */

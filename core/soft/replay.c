@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/soft/exec.h"
+#include "core/soft/run.h"
 #include "core/soft/fault.h"
 #include "core/soft/mmucatch.h"
 #include "core/soft/soft_impl.h"
@@ -126,21 +127,19 @@ static int replay(struct soft_machine *m, uint64_t target, bool stops, struct st
 	return 0;
 }
 
-int soft_replay(struct machine *base, uint64_t target, bool stops, struct stop *out, struct err *e)
+int soft_replay(struct machine *base, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e)
 {
 	struct soft_machine *m = soft_of(base);
 	struct silenced was = {.mmu = false};
-	bool go_on = out->reason != STOP_NONE;
-	unsigned vcpu = out->vcpu;
 
 	if (!m->log.n || m->log.failed)
 		return err_set(e, -ENODATA, "replay" WHY "%s" TRY "run, which records anew",
 			       m->log.n ? "memory for the record was out" : "nothing is recorded");
 	silence(m, stops, &was);
-	for (unsigned i = 0; i < base->vcpus; i++)
-		m->cpu[i]->skip_plant = go_on && i == vcpu;
+	soft_set_passed(m, *passed);
 	*out = (struct stop){.reason = STOP_NONE, .slot = -1};
 	int rc = replay(m, target, stops, out, e);
+	*passed = soft_passed(m);
 	restore_voices(m, stops, &was);
 	return rc;
 }

@@ -116,14 +116,33 @@ static bool on_yield(struct soft_cpu *c, struct stop *out)
 	return false;
 }
 
-static bool on_watch(struct soft_cpu *c, struct stop *out)
+/* With another reason in *out already: both. An instruction that has not been carried out touches the bytes again. */
+static bool on_watch(struct soft_cpu *c, bool stop, bool done, struct stop *out)
 {
-	struct stop hit = c->m->watch_hit;
+	struct stop hit = c->m->watch_hit, first = *out;
 
 	c->stop_soon = false;
 	hit.by = c->by;
 	memset(&c->m->watch_hit, 0, sizeof(c->m->watch_hit));
-	return hit.reason && stop_with(c, &hit, out);
+	if (!hit.reason || !done)
+		return stop;
+	if (!stop)
+		return stop_with(c, &hit, out);
+	out->reason = hit.reason;
+	out->breakpoint = hit.breakpoint;
+	out->gva = hit.gva;
+	out->gpa = hit.gpa;
+	out->len = hit.len;
+	out->write = hit.write;
+	memcpy(out->data, hit.data, sizeof(out->data));
+	memcpy(out->old_data, hit.old_data, sizeof(out->old_data));
+	out->has_old = hit.has_old;
+	out->by = hit.by;
+	out->has_by = hit.has_by;
+	memcpy(out->cause, hit.cause, sizeof(out->cause));
+	out->n_causes = hit.n_causes;
+	stop_add_cause(out, first.reason, first.breakpoint);
+	return true;
 }
 
 /* A frame that was pushed onto what the guest's debug registers watch is a trap before the handler's first instruction. */
@@ -140,7 +159,7 @@ static bool trap_of_frame(struct soft_cpu *c, struct stop *out)
 
 static bool after(struct soft_cpu *c, struct stop *out)
 {
-	bool stop = false;
+	bool stop = false, done = c->event != EVENT_STOP;
 
 	switch ((enum soft_event)c->event) {
 	case EVENT_EXCEPTION:
@@ -164,7 +183,7 @@ static bool after(struct soft_cpu *c, struct stop *out)
 	c->event = EVENT_NONE;
 	if (c->inhibit && c->inhibit_rip != c->rip)
 		c->inhibit = false;
-	return (c->stop_soon && on_watch(c, out)) || stop;
+	return c->stop_soon ? on_watch(c, stop, done, out) : stop;
 }
 
 static void deliver_injected(struct soft_cpu *c)
@@ -205,6 +224,12 @@ static bool execute(struct soft_cpu *c, uint64_t n, struct stop *out)
 	return after(c, out);
 }
 
+static bool add_reason(struct stop *out, enum stop_reason reason)
+{
+	stop_add_cause(out, reason, 0);
+	return true;
+}
+
 bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 {
 	struct soft_machine *m = c->m;
@@ -212,18 +237,22 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 	enum paging_mode paging = c->pg.mode;
 	unsigned cpl = c->cpl;
 	uint64_t before = m->sched.position, done;
+	uint64_t rip = c->rip;
 	bool stop = execute(c, n, out);
 
+	if (c->rip != rip)
+		c->passed = false;
 	done = m->sched.position - before;
 	m->sched.left -= done < m->sched.left ? (unsigned)done : m->sched.left;
-	if (stop)
-		return true;
 	bool changed = (c->m->catches & CATCH_MODE) && (mode_of(c) != mode || c->pg.mode != paging);
 	if (changed || ((c->m->catches & CATCH_MODE) && c->cpl != cpl)) {
-		struct stop s = {.reason = STOP_MODE, .cpl_only = !changed, .old_cpl = (uint8_t)cpl, .slot = -1};
-		return stop_with(c, &s, out);
+		struct stop s = {.reason = STOP_MODE, .slot = -1};
+		stop = stop ? add_reason(out, STOP_MODE) : stop_with(c, &s, out);
+		out->cpl_only = !changed;
+		out->old_cpl = (uint8_t)cpl;
 	}
-	return done && soft_mmu_stop(c, out);
+	/* What the MMU did for an instruction that stands there undone is told behind it. */
+	return stop || (done && soft_mmu_stop(c, out));
 }
 
 static void take_turn(struct soft_machine *m, unsigned vcpu)
@@ -320,6 +349,21 @@ static void cont(struct soft_machine *m, struct stop *out)
 	}
 }
 
+void soft_set_passed(struct soft_machine *m, uint64_t passed)
+{
+	for (unsigned i = 0; i < m->m.vcpus; i++)
+		m->cpu[i]->passed = passed >> (i % 64) & 1;
+}
+
+uint64_t soft_passed(const struct soft_machine *m)
+{
+	uint64_t passed = 0;
+
+	for (unsigned i = 0; i < m->m.vcpus; i++)
+		passed |= (uint64_t)m->cpu[i]->passed << (i % 64);
+	return passed;
+}
+
 void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out)
 {
 	WALK_LOCK_SCOPE(&m->walk);
@@ -330,7 +374,6 @@ void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out
 	if (job->kind == RUN_CONTINUE && soft_mmu_stop(m->cpu[vcpu], out))
 		return; /* the stop before came first */
 	for (unsigned i = 0; i < m->m.vcpus; i++) {
-		m->cpu[i]->skip_plant = true;
 		/* Halted all of them, and told to go on: there is nothing to wake them but the debugger. */
 		if (all || (job->kind == RUN_STEP && i == vcpu))
 			m->cpu[i]->halted = false;
@@ -349,6 +392,8 @@ int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 
 	(void)e;
 	soft_faults_run_begin(m, job);
+	soft_set_passed(m, job->passed);
 	soft_run_here(m, job, out);
+	job->passed = soft_passed(m);
 	return 0;
 }

@@ -8,7 +8,11 @@
 #include "core/machine/machine.h"
 
 struct soft_cpu;
+struct soft_machine;
 
+/* struct run_job's passed, to the vCPUs and from them. */
+void soft_set_passed(struct soft_machine *m, uint64_t passed);
+uint64_t soft_passed(const struct soft_machine *m);
 /* struct run_ops' (core/run/run.h); ctx is the struct machine. */
 int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
 void soft_kick(void *ctx);

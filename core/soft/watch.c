@@ -121,7 +121,7 @@ bool soft_planted(const struct soft_cpu *c, uint64_t lin)
 bool soft_stop_at_plant(struct soft_cpu *c)
 {
 	uint64_t lin = c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
-	const struct plant *p = c->skip_plant ? NULL : exec_plant(c, lin);
+	const struct plant *p = c->passed ? NULL : exec_plant(c, lin);
 	int dr = c->eflags & RFLAGS_RF || soft_ss_shadow(c) ? -1 : dr_exec_at(c, lin);
 
 	if (p) {
@@ -166,6 +166,16 @@ static void read_parts(const struct soft_cpu *c, const struct xlate_iolist *io, 
 	}
 }
 
+static void add_hit(struct stop *s, int id)
+{
+	bool known = s->breakpoint == id;
+
+	for (unsigned i = 0; i < s->n_causes; i++)
+		known |= s->cause[i].id == id;
+	if (!known)
+		stop_add_cause(s, STOP_WATCHPOINT, id);
+}
+
 static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, const struct xlate_iolist *io, bool write,
 		   const void *data)
 {
@@ -173,6 +183,11 @@ static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, cons
 	unsigned len = io->io[0].len + (io->n > 1 ? io->io[1].len : 0);
 	const struct slot *slot = slot_lookup(&c->m->m.slots, io->io[0].gpa, c->r.smm, NULL);
 
+	/* The first of an instruction's says what happened; of the others it is known that they were hit. */
+	if (s->reason) {
+		add_hit(s, p->id);
+		return;
+	}
 	*s = (struct stop){.reason = STOP_WATCHPOINT,
 			   .vcpu = c->index,
 			   .breakpoint = p->id,
@@ -222,16 +237,21 @@ static bool in_memory(const struct xlate_io *io, bool write)
 	return io->kind == IO_RAM || (io->kind == IO_ROM && !write);
 }
 
+static bool hits_part(const struct plant *p, uint64_t at, const struct xlate_iolist *io, bool write)
+{
+	for (unsigned i = 0; i < io->n; at += io->io[i++].len)
+		if (in_memory(&io->io[i], write) && plant_hits(p, at, io->io[i].gpa, io->io[i].len, write))
+			return true;
+	return false;
+}
+
 void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io, bool write, const void *data)
 {
 	uint64_t at = lin;
 
 	for (unsigned i = 0; i < io->n; at += io->io[i++].len)
 		watch_drs(c, at, io->io[i].len, write);
-	for (const struct soft_plant *p = c->m->plants; p && !c->m->watch_hit.reason; p = p->next) {
-		at = lin;
-		for (unsigned i = 0; i < io->n && !c->m->watch_hit.reason; at += io->io[i++].len)
-			if (in_memory(&io->io[i], write) && plant_hits(&p->p, at, io->io[i].gpa, io->io[i].len, write))
-				report(c, &p->p, lin, io, write, data);
-	}
+	for (const struct soft_plant *p = c->m->plants; p; p = p->next)
+		if (hits_part(&p->p, lin, io, write))
+			report(c, &p->p, lin, io, write, data);
 }

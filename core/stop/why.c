@@ -4,14 +4,15 @@
  * appends to a bounded text. Only exceptions and guest accesses look anything up (a walk, a slot); steps stay cheap, since
  * every stop is told by one of these sentences.
  */
-#include "core/debug/control.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/board/board.h"
-#include "core/stop/why_fault.h"
+#include "core/stop/point_impl.h"
+#include "core/stop/where.h"
+#include "core/stop/why_impl.h"
 
 #define SUBERROR_EMULATION 1u /* struct stop's suberror, as KVM numbers them; soft's too */
 
@@ -34,8 +35,8 @@ static uint64_t linear_rip(struct why *w, uint64_t rip)
 	if (rip == w->rip)
 		return w->linear;
 	w->rip = w->linear = rip;
-	if (w->d->m && !control_where(w->d, w->s->vcpu, &at, NULL))
-		w->linear = control_linear(&at, &at.r.seg[SEG_CS], rip);
+	if (w->env->m && !where_get(w->env->m, w->s->vcpu, &at, NULL))
+		w->linear = where_linear(&at, &at.r.seg[SEG_CS], rip);
 	return w->linear;
 }
 
@@ -43,7 +44,7 @@ void why_rip(struct why *w, uint64_t rip)
 {
 	char sym[96];
 
-	symbols_format(&w->d->syms, linear_rip(w, rip), sym, sizeof(sym));
+	symbols_format(w->env->syms, linear_rip(w, rip), sym, sizeof(sym));
 	why_add(w, *sym ? "0x%llx (%s)" : "0x%llx", (unsigned long long)rip, sym);
 }
 
@@ -51,7 +52,7 @@ void why_rip(struct why *w, uint64_t rip)
 static void add_slot(struct why *w, uint64_t gpa)
 {
 	struct regs r = {0};
-	struct machine *m = w->d->m;
+	struct machine *m = w->env->m;
 
 	if (m && machine_get_regs(m, w->s->vcpu, REGS_SYS, &r, NULL))
 		r.smm = false;
@@ -82,7 +83,7 @@ static void why_none(struct why *w)
 	struct regs r;
 
 	why_add(w, "The VM has not run yet");
-	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR, &r, NULL)) {
+	if (w->env->m && !machine_get_regs(w->env->m, w->s->vcpu, REGS_GPR, &r, NULL)) {
 		why_add(w, "; vCPU %u stands at its entry ", w->s->vcpu);
 		why_rip(w, r.rip);
 	}
@@ -99,7 +100,7 @@ static void why_step(struct why *w)
 		why_add(w, "; set $rip behind it to go on.");
 		return;
 	}
-	if (symbols_by_addr(&w->d->syms, linear_rip(w, w->s->rip))) {
+	if (symbols_by_addr(w->env->syms, linear_rip(w, w->s->rip))) {
 		why_add(w, "vCPU %u was stepped and stands at ", w->s->vcpu);
 		why_rip(w, w->s->rip);
 		why_add(w, ".");
@@ -108,26 +109,33 @@ static void why_step(struct why *w)
 	}
 }
 
-static void add_hits(struct why *w, const struct bp *b)
+void why_point(struct why *w, const struct stop_point *p)
 {
-	if (!b)
-		return;
-	why_add(w, ", hit %llu time%s", (unsigned long long)b->hits, b->hits == 1 ? "" : "s");
-	if (b->condition && !w->s->bad_condition)
-		why_add(w, ", its condition %s is true", b->condition);
+	why_add(w, "%s %d", point_ops(p)->name, p->id);
+	if (p->at[0])
+		why_add(w, " (%s)", p->at);
+	why_add(w, ", hit %llu time%s", (unsigned long long)p->hits, p->hits == 1 ? "" : "s");
+	if (p->condition && !w->s->bad_condition)
+		why_add(w, ", its condition %s is true", p->condition);
+}
+
+/* Who it was; the number alone of one that is gone. */
+static void add_point(struct why *w, const char *what)
+{
+	const struct stop_point *p = point_find(w->env->points, w->id);
+
+	if (p)
+		point_ops(p)->tell(w, p);
+	else
+		why_add(w, "%s %d", what, w->id);
 }
 
 static void why_breakpoint(struct why *w)
 {
-	const struct bp *b = bp_find(&w->d->bps, w->s->breakpoint);
-
-	if (w->s->breakpoint)
-		why_add(w, "Breakpoint %d", w->s->breakpoint);
+	if (w->id)
+		add_point(w, "Breakpoint");
 	else
 		why_add(w, "A breakpoint of the guest's own");
-	if (b && b->at[0])
-		why_add(w, " (%s)", b->at);
-	add_hits(w, b);
 	why_add(w, ": vCPU %u is about to execute ", w->s->vcpu);
 	why_rip(w, w->s->rip);
 	why_add(w, ".");
@@ -141,12 +149,9 @@ static const char *accessed(const struct stop *s)
 static void why_watchpoint(struct why *w)
 {
 	const struct stop *s = w->s;
-	const struct bp *b = bp_find(&w->d->bps, s->breakpoint);
+	const struct stop_point *b = point_find(w->env->points, w->id);
 
-	why_add(w, "Watchpoint %d", s->breakpoint);
-	if (b && b->at[0])
-		why_add(w, " (%s)", b->at);
-	add_hits(w, b);
+	add_point(w, "Watchpoint");
 	why_add(w, ": vCPU %u %s %u byte%s at ", s->vcpu, accessed(s), s->len, s->len == 1 ? "" : "s");
 	if (s->gva || !(b && b->phys)) /* steps see that physical memory changed, not by which address */
 		why_add(w, "gva 0x%llx, ", (unsigned long long)s->gva);
@@ -174,7 +179,7 @@ static void why_fault_stage(struct why *w)
 	if (s->gva)
 		why_add(w, " on gva 0x%llx", (unsigned long long)s->gva);
 	why_add(w, ", stage %s", stage_name(s->stage));
-	if (w->d->m && !machine_fault_stages(w->d->m, &l, NULL)) {
+	if (w->env->m && !machine_fault_stages(w->env->m, &l, NULL)) {
 		const struct fault_stage *last = l.n ? &l.v[l.n - 1] : NULL;
 		if (last && last->gfn_known)
 			why_add(w, " of gfn 0x%llx", (unsigned long long)last->gfn);
@@ -258,7 +263,7 @@ static void why_hlt(struct why *w)
 
 	why_add(w, "vCPU %u executed hlt, rip is ", w->s->vcpu);
 	why_rip(w, w->s->rip);
-	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR, &r, NULL))
+	if (w->env->m && !machine_get_regs(w->env->m, w->s->vcpu, REGS_GPR, &r, NULL))
 		why_add(w, "; interrupts are %s",
 			r.rflags & RFLAGS_IF ? "on (IF set), but no device here raises any"
 					     : "off (IF clear), so that nothing but an SMI or NMI could wake it");
@@ -271,7 +276,7 @@ static void why_shutdown(struct why *w)
 
 	why_add(w, "vCPU %u shut down (triple fault) at ", w->s->vcpu);
 	why_rip(w, w->s->rip);
-	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+	if (w->env->m && !machine_get_regs(w->env->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
 		why_add(w, ": an exception could not be delivered through the IDT at 0x%llx, limit 0x%x; cr2 is 0x%llx",
 			(unsigned long long)r.idt.base, r.idt.limit, (unsigned long long)r.cr2);
 	why_add(w, ".");
@@ -283,7 +288,7 @@ static void why_smi(struct why *w)
 
 	why_add(w, "An SMI took vCPU %u into system management mode; the handler's first instruction is at ", w->s->vcpu);
 	why_rip(w, w->s->rip);
-	if (w->d->m && !machine_smbase(w->d->m, w->s->vcpu, &smbase, NULL))
+	if (w->env->m && !machine_smbase(w->env->m, w->s->vcpu, &smbase, NULL))
 		why_add(w, ", SMBASE is 0x%x and the state-save area at 0x%x", smbase, smbase + SMM_SAVE_OFFSET);
 	why_add(w, ".");
 }
@@ -303,7 +308,7 @@ static void why_mode(struct why *w)
 		why_add(w, "vCPU %u left privilege level %u", w->s->vcpu, w->s->old_cpl);
 	else
 		why_add(w, "vCPU %u changed its mode", w->s->vcpu);
-	if (w->d->m && !machine_get_regs(w->d->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+	if (w->env->m && !machine_get_regs(w->env->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
 		why_add(w, " and is now in %s mode at CPL %u (cr0 0x%llx, cr4 0x%llx, efer 0x%llx)",
 			cpu_mode_name(regs_mode(&r)), regs_cpl(&r), (unsigned long long)r.cr0, (unsigned long long)r.cr4,
 			(unsigned long long)r.efer);
@@ -316,10 +321,10 @@ static void why_slot(struct why *w)
 {
 	const struct stop *s = w->s;
 
-	if (s->breakpoint > 0)
-		why_add(w, "Catchpoint %d: ", s->breakpoint);
-	why_add(w, "%s %d %s; vCPU %u stands at ", s->breakpoint > 0 ? "slot" : "Slot", s->slot,
-		s->note[0] ? s->note : "changed", s->vcpu);
+	if (w->id > 0)
+		why_add(w, "Catchpoint %d: ", w->id);
+	why_add(w, "%s %d %s; vCPU %u stands at ", w->id > 0 ? "slot" : "Slot", s->slot, s->note[0] ? s->note : "changed",
+		s->vcpu);
 	why_rip(w, s->rip);
 	why_add(w, ".");
 }
@@ -368,35 +373,62 @@ static void why_error(struct why *w)
 	why_add(w, ".");
 }
 
-void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
+static void (*const by_reason[])(struct why *) = {
+    [STOP_NONE] = why_none,
+    [STOP_STEP] = why_step,
+    [STOP_BREAKPOINT] = why_breakpoint,
+    [STOP_WATCHPOINT] = why_watchpoint,
+    [STOP_FAULT_STAGE] = why_fault_stage,
+    [STOP_EXCEPTION] = why_exception,
+    [STOP_MMIO] = why_mmio,
+    [STOP_PIO] = why_pio,
+    [STOP_HLT] = why_hlt,
+    [STOP_SHUTDOWN] = why_shutdown,
+    [STOP_SMI] = why_smi,
+    [STOP_RSM] = why_rsm,
+    [STOP_MODE] = why_mode,
+    [STOP_SLOT] = why_slot,
+    [STOP_MMU] = why_mmu,
+    [STOP_INTERRUPTED] = why_interrupted,
+    [STOP_EXIT] = why_exit,
+    [STOP_ERROR] = why_error,
+};
+
+static bool reason_named(const struct stop *s, unsigned before, enum stop_reason reason)
 {
-	static void (*const by_reason[])(struct why *) = {
-	    [STOP_NONE] = why_none,
-	    [STOP_STEP] = why_step,
-	    [STOP_BREAKPOINT] = why_breakpoint,
-	    [STOP_WATCHPOINT] = why_watchpoint,
-	    [STOP_FAULT_STAGE] = why_fault_stage,
-	    [STOP_EXCEPTION] = why_exception,
-	    [STOP_MMIO] = why_mmio,
-	    [STOP_PIO] = why_pio,
-	    [STOP_HLT] = why_hlt,
-	    [STOP_SHUTDOWN] = why_shutdown,
-	    [STOP_SMI] = why_smi,
-	    [STOP_RSM] = why_rsm,
-	    [STOP_MODE] = why_mode,
-	    [STOP_SLOT] = why_slot,
-	    [STOP_MMU] = why_mmu,
-	    [STOP_INTERRUPTED] = why_interrupted,
-	    [STOP_EXIT] = why_exit,
-	    [STOP_ERROR] = why_error,
-	};
-	struct why w = {.d = d, .s = s, .buf = buf, .size = size, .rip = ~0ull, .linear = ~0ull};
+	for (unsigned i = 0; i < before; i++)
+		if (s->cause[i].reason == reason)
+			return true;
+	return false;
+}
+
+/* What more there is to the stop. Of a reason that has its sentence already, the points alone. */
+static void add_causes(struct why *w)
+{
+	for (unsigned i = 1; i < w->s->n_causes; i++) {
+		enum stop_reason reason = w->s->cause[i].reason;
+
+		w->id = w->s->cause[i].id;
+		why_add(w, " ");
+		if (!reason_named(w->s, i, reason)) {
+			by_reason[reason](w);
+			continue;
+		}
+		add_point(w, "Point");
+		why_add(w, ", too.");
+	}
+}
+
+void why_stop(const struct why_env *env, const struct stop *s, char *buf, size_t size)
+{
+	struct why w = {.env = env, .s = s, .id = s->breakpoint, .buf = buf, .size = size, .rip = ~0ull, .linear = ~0ull};
 
 	if (!size)
 		return;
 	*buf = 0;
 	if ((size_t)s->reason < ARRAY_LEN(by_reason))
 		by_reason[s->reason](&w);
+	add_causes(&w);
 	if (s->note[0] && s->reason != STOP_FAULT_STAGE && s->reason != STOP_SLOT)
 		why_add(&w, " Note: %s.", s->note);
 }

@@ -3,11 +3,11 @@
  * Exceptions in words: the vector's name, the error code's bits, and for a page fault the table entry that refused, found by
  * walking the guest's tables once more. Error codes: Intel SDM vol. 3A 6.13 (selectors) and 4.7 (page faults).
  */
-#include "core/stop/why_fault.h"
+#include "core/stop/why_impl.h"
 
 #include <string.h>
 
-#include "core/debug/control.h"
+#include "core/stop/where.h"
 
 static const struct {
 	const char *mnemonic, *name;
@@ -56,11 +56,11 @@ unsigned why_insn(struct why *w, uint64_t rip, const uint8_t *code, size_t n)
 	struct where at = {.bits = 64};
 	struct insn insn;
 
-	if (w->d->m && !control_where(w->d, w->s->vcpu, &at, NULL) && !n) {
-		n = control_code(w->d, w->s->vcpu, control_linear(&at, &at.r.seg[SEG_CS], rip), fetched, sizeof(fetched));
+	if (w->env->m && !where_get(w->env->m, w->s->vcpu, &at, NULL) && !n) {
+		n = where_code(w->env->m, w->s->vcpu, where_linear(&at, &at.r.seg[SEG_CS], rip), fetched, sizeof(fetched));
 		code = fetched;
 	}
-	if (!n || !disas_one(w->d->disas, at.bits, rip, code, n, &insn))
+	if (!n || !disas_one(w->env->disas, at.bits, rip, code, n, &insn))
 		return 0;
 	why_add(w, ", `%s%s%s` (bytes", insn.mnemonic, insn.operands[0] ? " " : "", insn.operands);
 	for (unsigned i = 0; i < insn.len; i++)
@@ -135,7 +135,7 @@ static void add_walk(struct why *w, uint64_t gva, unsigned access)
 	struct walk wk;
 	const char *lacks;
 
-	if (!w->d->m || machine_env(w->d->m, w->s->vcpu, &env, NULL))
+	if (!w->env->m || machine_env(w->env->m, w->s->vcpu, &env, NULL))
 		return;
 	paging_walk(&env.pg, &env.mem, gva, access, false, &wk);
 	if (!wk.fault.present) {
@@ -179,8 +179,8 @@ void why_exception(struct why *w)
 	const struct stop *s = w->s;
 	const char *m = exception_mnemonic(s->vector);
 
-	if (s->breakpoint > 0)
-		why_add(w, "Catchpoint %d: ", s->breakpoint);
+	if (w->id > 0)
+		why_add(w, "Catchpoint %d: ", w->id);
 	why_add(w, "%s%s%s (vector %u) on vCPU %u at ", m, *m ? ", " : "", exception_name(s->vector), s->vector, s->vcpu);
 	why_rip(w, s->rip);
 	if (s->vector == 14) {

@@ -2,7 +2,7 @@
  *
  * What the MMU did to its tables, in words: `catch mmu`.
  */
-#include "core/stop/why_fault.h"
+#include "core/stop/why_impl.h"
 
 /* Bits 8 to 10 of a role word: the rights of the levels above the page. */
 static const char *role_access(uint32_t role)
@@ -56,11 +56,11 @@ void why_mmu(struct why *w)
 	_cleanup_(mmu_event_list_free) struct mmu_event_list l = {.v = NULL};
 	const struct stop *s = w->s;
 
-	if (s->breakpoint > 0)
-		why_add(w, "Catchpoint %d: ", s->breakpoint);
+	if (w->id > 0)
+		why_add(w, "Catchpoint %d: ", w->id);
 	add_event(w, &s->mmu);
 	why_add(w, ", on vCPU %u", s->mmu.vcpu);
-	if (w->d->m && !machine_mmu_events(w->d->m, &l, NULL) && l.n > 1)
+	if (w->env->m && !machine_mmu_events(w->env->m, &l, NULL) && l.n > 1)
 		why_add(w, "; %zu such events came before it stood", l.n);
 	if (l.lost)
 		why_add(w, " (%llu more were lost)", (unsigned long long)l.lost);

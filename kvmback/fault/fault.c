@@ -548,20 +548,31 @@ void kvm_faults_enter(struct kvcpu *v)
 		fault_walk_rearm(f->walk, v);
 }
 
-int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
+static void note_armed(struct kvm_faults *f)
+{
+	for (size_t i = 0; i < f->n_filters; i++) {
+		bool page = !f->filter[i].gva && !f->filter[i].all;
+		struct fault_stage *s = note(f, STAGE_ZAP, page ? f->filter[i].first : 0, page, 0, false);
+
+		snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");
+	}
+}
+
+int kvm_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
 	int rc;
 
-	if (!vm->faults && !filter)
+	if (!vm->faults && !n)
 		return 0;
 	rc = vm->faults ? 0 : faults_create(vm, e);
 	if (rc)
 		return rc;
 	disarm(vm->faults);
-	if (!filter)
+	if (!n)
 		return 0;
-	vm->faults->filter = *filter;
+	vm->faults->n_filters = n;
+	memcpy(vm->faults->filter, v, n * sizeof(*v));
 	rc = armed_get(vm, "catch fault", &(struct armed *){NULL}, e);
 	vm->faults->armed = !rc;
 	if (!rc)
@@ -570,9 +581,7 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *filter, struct
 		disarm(vm->faults);
 		return rc;
 	}
-	struct fault_stage *s = note(vm->faults, STAGE_ZAP, filter->gva || filter->all ? 0 : filter->first,
-				     !filter->gva && !filter->all, 0, false);
-	snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");
+	note_armed(vm->faults);
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include "kvmback/kvm.h"
 
-int kvm_fault_catch(struct machine *m, const struct fault_filter *f, struct err *e);
+int kvm_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e);
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
 /* NULL if userfaultfd can do it here; else why not. */
 const char *kvm_faults_why(void);

@@ -13,7 +13,8 @@
 
 struct kvm_faults {
 	struct kvm_vm *vm;
-	struct fault_filter filter;
+	struct fault_filter filter[FAULT_FILTERS_MAX];
+	size_t n_filters;
 	bool armed;
 	bool quiet;	  /* this run: every page is given at once */
 	unsigned passing; /* the fault that is let through without standing still at its stages; 0 for none */
@@ -45,7 +46,7 @@ unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid);
 /* The page is there again for whoever waits. */
 void faults_continue(struct kvm_faults *f, uint64_t hva);
 
-/* faultarm.c: what f->filter is about. */
+/* faultarm.c: what the filters are about. */
 int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;
 
 #endif

@@ -32,6 +32,7 @@ int kvm_faults_arm(struct kvm_vm *vm, struct slot *s, uint64_t first, uint64_t l
 /* What a range of virtual addresses comes to now: the frames of those of its pages that translate. */
 struct gva_arm {
 	struct kvm_faults *f;
+	const struct fault_filter *filter;
 	struct err *e;
 	unsigned armed;
 };
@@ -47,8 +48,8 @@ static int arm_gpa(struct kvm_faults *f, uint64_t gpa, struct err *e)
 static int arm_mapping(void *arg, const struct guest_mapping *m)
 {
 	struct gva_arm *a = arg;
-	uint64_t first = m->gva > a->f->filter.first ? m->gva : a->f->filter.first & ~PAGE_OFFSET_MASK;
-	uint64_t last = m->gva + m->page_size - 1 < a->f->filter.last ? m->gva + m->page_size - 1 : a->f->filter.last;
+	uint64_t first = m->gva > a->filter->first ? m->gva : a->filter->first & ~PAGE_OFFSET_MASK;
+	uint64_t last = m->gva + m->page_size - 1 < a->filter->last ? m->gva + m->page_size - 1 : a->filter->last;
 
 	for (uint64_t at = first; at <= last && at >= first; at += PAGE_SIZE_4K) {
 		int rc = arm_gpa(a->f, m->gpa + (at - m->gva), a->e);
@@ -60,10 +61,10 @@ static int arm_mapping(void *arg, const struct guest_mapping *m)
 }
 
 /* Is the range to be followed through the guest's tables? Else only what is mapped now can be armed. */
-static int arm_gvas(struct kvm_faults *f, struct err *e)
+static int arm_gvas(struct kvm_faults *f, const struct fault_filter *filter, struct err *e)
 {
 	const char *why = f->walk ? fault_walk_mode_why(live_remembered(f->vm, 0)) : fault_walk_why(f->vm, f->trace);
-	struct gva_arm a = {f, e, 0};
+	struct gva_arm a = {f, filter, e, 0};
 	struct xlate_env env;
 
 	if (!why)
@@ -71,19 +72,19 @@ static int arm_gvas(struct kvm_faults *f, struct err *e)
 	int rc = machine_env(&f->vm->m, 0, &env, e);
 
 	if (!rc)
-		rc = paging_enumerate(&env.pg, &env.mem, f->filter.first, f->filter.last, arm_mapping, &a, NULL);
+		rc = paging_enumerate(&env.pg, &env.mem, filter->first, filter->last, arm_mapping, &a, NULL);
 	if (!rc && !a.armed)
 		return err_set(e, -EFAULT,
 			       "catch fault %#llx %#llx" WHY "none of these addresses is mapped now, and %s" TRY
 			       "catch fault, or a gfn",
-			       (unsigned long long)f->filter.first, (unsigned long long)f->filter.last, why);
+			       (unsigned long long)filter->first, (unsigned long long)filter->last, why);
 	return rc;
 }
 
-static int arm_gfns(struct kvm_faults *f, struct err *e)
+static int arm_gfns(struct kvm_faults *f, const struct fault_filter *filter, struct err *e)
 {
-	uint64_t first = f->filter.all ? 0 : f->filter.first << PAGE_SHIFT;
-	uint64_t last = f->filter.all ? ~0ull : (f->filter.last << PAGE_SHIFT) | PAGE_OFFSET_MASK;
+	uint64_t first = filter->all ? 0 : filter->first << PAGE_SHIFT;
+	uint64_t last = filter->all ? ~0ull : (filter->last << PAGE_SHIFT) | PAGE_OFFSET_MASK;
 	unsigned armed = 0, own = 0;
 	int rc = 0;
 
@@ -100,7 +101,7 @@ static int arm_gfns(struct kvm_faults *f, struct err *e)
 	}
 	if (!rc && !armed)
 		return err_set(e, own ? -EPERM : -EFAULT, "catch fault %#llx" WHY "%s" TRY "info slots",
-			       (unsigned long long)f->filter.first,
+			       (unsigned long long)filter->first,
 			       own ? "the debugger itself built that page" : "no slot of plain memory is there");
 	return rc;
 }
@@ -110,8 +111,8 @@ int faults_arm(struct kvm_faults *f, struct err *e)
 	int rc = live_remember(f->vm, e);
 
 	if (!rc && !fault_walk_why(f->vm, f->trace))
-		rc = fault_walk_create(f->vm, &f->filter, &f->walk, e);
-	if (!rc)
-		rc = f->filter.gva ? arm_gvas(f, e) : arm_gfns(f, e);
+		rc = fault_walk_create(f->vm, f->filter, f->n_filters, &f->walk, e);
+	for (size_t i = 0; !rc && i < f->n_filters; i++)
+		rc = f->filter[i].gva ? arm_gvas(f, &f->filter[i], e) : arm_gfns(f, &f->filter[i], e);
 	return rc || !f->walk ? rc : fault_walk_roots(f->walk, live_remembered(f->vm, 0), e);
 }

@@ -32,7 +32,8 @@ struct root {
 
 struct fault_walk {
 	struct kvm_vm *vm;
-	struct fault_filter filter;
+	struct fault_filter filter[FAULT_FILTERS_MAX];
+	size_t n_filters;
 	atomic_bool tables;	/* roots are armed */
 	struct lock roots_lock; /* of the list: vCPUs' threads arm what the debugger's has opened */
 	struct root root[ROOTS_MAX];
@@ -60,8 +61,9 @@ const char *fault_walk_mode_why(const struct regs *r)
 	return NULL;
 }
 
-int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fault_walk **out, struct err *e)
+int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *v, size_t n, struct fault_walk **out, struct err *e)
 {
+	bool tables = false;
 	struct fault_walk *g = calloc(1, sizeof(*g));
 	int rc;
 
@@ -74,8 +76,12 @@ int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fa
 		return rc;
 	}
 	g->vm = vm;
-	g->filter = *f;
-	atomic_store(&g->tables, f->gva || f->all);
+	g->n_filters = n;
+	for (size_t i = 0; i < n; i++) {
+		g->filter[i] = v[i];
+		tables |= v[i].gva || v[i].all;
+	}
+	atomic_store(&g->tables, tables);
 	lock_init(&g->roots_lock, LOCK_ROOTS);
 	lock_init(&g->walkers_lock, LOCK_WALKERS);
 	*out = g;
@@ -133,9 +139,9 @@ static struct slot *slot_of(const struct fault_walk *g, uint64_t hva)
 
 /* ---- whom the filter asks for */
 
-static bool in_filter(const struct fault_walk *g, uint64_t x)
+static bool in_filter(const struct fault_filter *f, uint64_t x)
 {
-	return x >= g->filter.first && x <= g->filter.last;
+	return x >= f->first && x <= f->last;
 }
 
 /* Where the walk of gva goes from this table; false if it ends there. */
@@ -150,17 +156,17 @@ static bool follow(const struct fault_walk *g, uint64_t table, unsigned level, u
 }
 
 /* By gfn: the page that the walk of gva comes to, or a table that it reads. */
-static bool walk_meets_filter(const struct fault_walk *g, const struct walker *w, uint64_t gva)
+static bool walk_meets_filter(const struct fault_walk *g, const struct fault_filter *f, const struct walker *w, uint64_t gva)
 {
 	uint64_t at = w->root, entry, next;
 
 	for (unsigned level = w->levels; level; level--) {
-		if (in_filter(g, at >> PAGE_SHIFT))
+		if (in_filter(f, at >> PAGE_SHIFT))
 			return true;
 		if (!follow(g, at, level, gva, &entry, &next))
 			return false;
 		if (is_leaf(entry, level))
-			return in_filter(g, next >> PAGE_SHIFT);
+			return in_filter(f, next >> PAGE_SHIFT);
 		at = next;
 	}
 	return false;
@@ -184,7 +190,13 @@ static unsigned level_at(const struct fault_walk *g, const struct walker *w, uin
 
 static bool asks_for(const struct fault_walk *g, const struct walker *w, uint64_t gva)
 {
-	return g->filter.all || (g->filter.gva ? in_filter(g, gva) : walk_meets_filter(g, w, gva));
+	for (size_t i = 0; i < g->n_filters; i++) {
+		const struct fault_filter *f = &g->filter[i];
+
+		if (f->all || (f->gva ? in_filter(f, gva) : walk_meets_filter(g, f, w, gva)))
+			return true;
+	}
+	return false;
 }
 
 /* ---- the list of roots */
@@ -315,8 +327,9 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 
 	/* What was given up in another run is told anew; and a page that one of the debugger's own calls came to between the
 	 * runs was simply given. */
-	if (has_readonly(g->vm, &g->filter))
-		atomic_store(&g->tables, true);
+	for (size_t i = 0; i < g->n_filters; i++)
+		if (has_readonly(g->vm, &g->filter[i]))
+			atomic_store(&g->tables, true);
 	mark_all_open(g);
 	rearm_roots(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
@@ -510,9 +523,15 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 /* A page that is asked for by its number is told whoever it is that comes to it. */
 static bool names_page(const struct fault_walk *g, uint64_t hva)
 {
-	const struct slot *s = g->filter.gva ? NULL : slot_of(g, hva);
+	const struct slot *s = slot_of(g, hva);
 
-	return s && (g->filter.all || in_filter(g, (s->gpa + (hva - s->hva)) >> PAGE_SHIFT));
+	for (size_t i = 0; s && i < g->n_filters; i++) {
+		const struct fault_filter *f = &g->filter[i];
+
+		if (!f->gva && (f->all || in_filter(f, (s->gpa + (hva - s->hva)) >> PAGE_SHIFT)))
+			return true;
+	}
+	return false;
 }
 
 /* A walk that has read nothing yet waits for its root: CR3 may have gone back to one that KVM keeps. */

@@ -28,7 +28,8 @@ struct fault_walk;
 const char *fault_walk_why(struct kvm_vm *vm, const struct trace *t);
 /* NULL if these registers have tables that are followed; else why not. */
 const char *fault_walk_mode_why(const struct regs *r);
-int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *f, struct fault_walk **out, struct err *e) MUST_USE;
+int fault_walk_create(struct kvm_vm *vm, const struct fault_filter *v, size_t n, struct fault_walk **out,
+		      struct err *e) MUST_USE;
 void fault_walk_destroy(struct fault_walk *g); /* NULL is fine */
 /* Before a run, all vCPUs out of the guest: arm the roots that these registers name, and those that KVM keeps. */
 int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *e) MUST_USE;

@@ -47,6 +47,13 @@ bool exit_breakpoint(struct kvcpu *v, int id)
 	return vcpu_stop(v, STOP_BREAKPOINT);
 }
 
+bool exit_arrived(struct kvcpu *v)
+{
+	int id = v->vm->rs->n_exec && !v->control->passed ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
+
+	return id ? exit_breakpoint(v, id) : true;
+}
+
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
 {
 	struct stop *s = &v->control->stop;
@@ -150,7 +157,7 @@ static bool exit_at_handler(struct kvcpu *v, unsigned vector)
 }
 
 /* The instruction is done, and its own address not known: rip stands behind it. */
-static bool watch_hit(struct kvcpu *v, unsigned dr)
+static void watch_hit(struct kvcpu *v, unsigned dr)
 {
 	struct stop *s = &v->control->stop;
 	const struct run_plan *p = &v->control->plan;
@@ -168,7 +175,25 @@ static bool watch_hit(struct kvcpu *v, unsigned dr)
 	memcpy(s->old_data, p->dr_old[dr], sizeof(s->old_data));
 	(void)gmem_read(v, s->gva, s->data, s->len);
 	s->write = (p->dbg.arch.debugreg[7] >> (16 + 4 * dr) & 3) == 1 || memcmp(s->data, s->old_data, s->len) != 0;
-	return vcpu_stop(v, STOP_WATCHPOINT);
+	vcpu_stop(v, STOP_WATCHPOINT);
+}
+
+/* The first says what happened. */
+static bool watches_hit(struct kvcpu *v, uint64_t dr6)
+{
+	const struct run_plan *p = &v->control->plan;
+	bool any = false;
+
+	for (unsigned i = 0; i < DR_COUNT; i++) {
+		if (p->dr[i] != DR_WATCH || !(dr6 & 1ull << i))
+			continue;
+		if (any)
+			stop_add_cause(&v->control->stop, STOP_WATCHPOINT, p->dr_id[i]);
+		else
+			watch_hit(v, i);
+		any = true;
+	}
+	return any;
 }
 
 static bool exit_debug(struct kvcpu *v)
@@ -182,9 +207,8 @@ static bool exit_debug(struct kvcpu *v)
 
 		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, false);
 	}
-	for (unsigned i = 0; i < DR_COUNT; i++)
-		if (p->dr[i] == DR_WATCH && d->dr6 & 1ull << i)
-			return watch_hit(v, i);
+	if (watches_hit(v, d->dr6))
+		return false;
 	/* A handler first: a breakpoint may stand there as well. */
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)

@@ -322,8 +322,8 @@ static void plan_vcpu(struct kvcpu *v)
 	plan_drs(rs, p, n);
 	/* All of them in debug registers, and those enough: no int3, no handlers. */
 	size_t before = rs->n_int3;
-	for (size_t i = 0; i < rs->n_exec; i++)
-		if (!v->control->step_first || rs->plant[i].p.addr != vcpu_linear_rip(v))
+	for (size_t i = 0; i < rs->n_exec && !p->slow_why; i++) /* one that is stepped looks where it comes to */
+		if (!v->control->passed || rs->plant[i].p.addr != vcpu_linear_rip(v))
 			plan_int3(v, &rs->plant[i].p);
 	if (n && (rs->n_int3 > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
 		plan_handlers(v, vectors, n);

@@ -314,9 +314,18 @@ static bool execute(struct kvcpu *v)
 	return false;
 }
 
+static bool stands_on_rep(struct kvcpu *v)
+{
+	struct step s = {0};
+
+	insn_decode(v, &s);
+	return s.kind == INSN_REP;
+}
+
 bool step_one(struct kvcpu *v)
 {
-	bool watching = plant_watching(v->vm->rs), ok;
+	bool watching = plant_watching(v->vm->rs), rep = v->control->passed && stands_on_rep(v), ok;
+	uint64_t from = vcpu_regs(v)->rip;
 	struct watch_look l;
 
 	if (watching)
@@ -325,6 +334,9 @@ bool step_one(struct kvcpu *v)
 	atomic_store_explicit(&v->control->stepping, true, memory_order_relaxed);
 	ok = execute(v);
 	atomic_store_explicit(&v->control->stepping, false, memory_order_relaxed);
+	/* Later rounds of a REP instruction are no new arrival at it. */
+	if (vcpu_regs(v)->rip != from || (ok && !rep))
+		v->control->passed = false;
 	ok = ok && (!watching || watch_judge(v, &l));
 	armed_rearm(v);
 	return ok;
@@ -334,12 +346,28 @@ bool step_one(struct kvcpu *v)
 static bool check_after(struct kvcpu *v, const struct run_plan *before, bool was_smm)
 {
 	const struct run_state *rs = v->vm->rs;
+	bool on = true;
 
 	if (rs->catch & CATCH_SMI && was_smm != vcpu_native_smm(v))
-		return vcpu_stop(v, was_smm ? STOP_RSM : STOP_SMI);
-	if (rs->catch & CATCH_MODE && !vcpu_look_at_mode(v, before))
-		return false;
-	return v->vm->mmu ? mmu_look(v) : true;
+		on = vcpu_stop(v, was_smm ? STOP_RSM : STOP_SMI);
+	if (rs->catch & CATCH_MODE && !on)
+		vcpu_also_mode(v, before);
+	else if (rs->catch & CATCH_MODE && !vcpu_look_at_mode(v, before))
+		on = false;
+	return on && v->vm->mmu ? mmu_look(v) : on;
+}
+
+/* The same behind an instruction that has hit a watchpoint. */
+static void check_beside(struct kvcpu *v, const struct run_plan *before, bool was_smm)
+{
+	const struct vcpu_control *t = v->control;
+
+	if (t->out != OUT_STOP || t->stop.reason != STOP_WATCHPOINT)
+		return;
+	if (v->vm->rs->catch & CATCH_SMI && was_smm != vcpu_native_smm(v))
+		stop_add_cause(&v->control->stop, was_smm ? STOP_RSM : STOP_SMI, 0);
+	if (v->vm->rs->catch & CATCH_MODE)
+		vcpu_also_mode(v, before);
 }
 
 static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
@@ -369,29 +397,35 @@ void step_run(struct kvcpu *v, uint64_t count)
 		bool was_smm = vcpu_native_smm(v), ok = step_one(v);
 		if (ok || t->out == OUT_SMI)
 			atomic_fetch_add_explicit(&t->steps, 1, memory_order_relaxed);
+		if (!ok)
+			check_beside(v, &was, was_smm);
 		if (!ok || !check_after(v, &was, was_smm))
 			return;
-		int id = i + 1 < count && v->vm->rs->n_exec ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
-		if (id) {
-			exit_breakpoint(v, id);
+		if (i + 1 < count && !exit_arrived(v))
 			return;
-		}
 	}
 	end_steps(v, &before);
+}
+
+bool step_checked(struct kvcpu *v, struct run_plan *was)
+{
+	bool was_smm = vcpu_native_smm(v);
+
+	vcpu_remember_mode(v, was);
+	if (step_one(v))
+		return check_after(v, was, was_smm);
+	check_beside(v, was, was_smm);
+	return false;
 }
 
 bool step_slow(struct kvcpu *v)
 {
 	struct run_plan was = {0};
 	unsigned cpl = vcpu_cpl(v);
-	int id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
 
-	if (id)
-		return exit_breakpoint(v, id);
-	bool was_smm = vcpu_native_smm(v);
-
-	vcpu_remember_mode(v, &was);
-	if (!step_one(v) || !check_after(v, &was, was_smm))
+	if (!exit_arrived(v))
+		return false;
+	if (!step_checked(v, &was))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
 	if (v->control->plan.unresolved || vcpu_cpl(v) != cpl || vcpu_mode_changed(v, &was) || was.cr3 != vcpu_sregs(v)->cr3)
@@ -412,6 +446,5 @@ bool step_touched(struct kvcpu *v)
 		return false;
 	if (!watch_done_by_kvm(v, &on))
 		on = step_one(v);
-	int id = on ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
-	return id ? exit_breakpoint(v, id) : on;
+	return on && exit_arrived(v);
 }

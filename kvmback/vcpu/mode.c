@@ -48,3 +48,15 @@ bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before)
 	v->control->stop.old_cpl = (uint8_t)before->cpl;
 	return vcpu_stop(v, STOP_MODE);
 }
+
+void vcpu_also_mode(struct kvcpu *v, const struct run_plan *before)
+{
+	struct stop *s = &v->control->stop;
+	bool mode = vcpu_mode_changed(v, before);
+
+	if (!mode && vcpu_cpl(v) == before->cpl)
+		return;
+	s->cpl_only = !mode;
+	s->old_cpl = (uint8_t)before->cpl;
+	stop_add_cause(s, STOP_MODE, 0);
+}

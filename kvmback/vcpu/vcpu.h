@@ -172,9 +172,7 @@ struct vcpu_control {
 	struct armed_access access;
 	/* what has been told of it */
 	bool pending; /* out and stop have not been told yet: another vCPU's stop came first */
-	bool shown;   /* the user has seen a stop of this vCPU at shown_rip */
-	uint64_t shown_rip;
-	bool step_first; /* a free run begins on a breakpoint: step off it, then put it in */
+	bool passed;  /* plants at rip have been asked already: struct run_job's bit */
 	struct exc_shown exc;
 	/* what is in place of the guest's own */
 	struct run_plan plan;
@@ -354,6 +352,8 @@ bool vcpu_mode_changed(struct kvcpu *v, const struct run_plan *before); /* pagin
 void vcpu_remember_mode(struct kvcpu *v, struct run_plan *p);		/* with the privilege level */
 /* catch mode: false if mode or privilege are others than before; t->stop then says so. */
 bool vcpu_look_at_mode(struct kvcpu *v, const struct run_plan *before);
+/* A mode that changed, if there is a stop already: one reason more. */
+void vcpu_also_mode(struct kvcpu *v, const struct run_plan *before);
 
 /* gmem.c: from any thread, while slots stand still. */
 enum run_mode vcpu_mode(struct kvcpu *v);

@@ -81,7 +81,18 @@ static int offset_of(struct kvcpu *v, const struct plant *p, const struct insn_a
 	return -1;
 }
 
-static bool watched(struct kvcpu *v, const struct insn_access *a, struct watch_look *l)
+static void add_also(struct watch_look *l, int id)
+{
+	bool known = id == l->id;
+
+	for (unsigned i = 0; i < l->n_also; i++)
+		known |= l->also[i] == id;
+	if (!known && l->n_also < ARRAY_LEN(l->also))
+		l->also[l->n_also++] = id;
+}
+
+/* The first plant that the access touches says what is shown; of the others it is known that they are touched. */
+static void watched(struct kvcpu *v, const struct insn_access *a, struct watch_look *l)
 {
 	const struct run_state *rs = v->vm->rs;
 
@@ -93,6 +104,10 @@ static bool watched(struct kvcpu *v, const struct insn_access *a, struct watch_l
 
 		if (off < 0)
 			continue;
+		if (l->id) {
+			add_also(l, p->id);
+			continue;
+		}
 		/* All of an access that can be shown; else from the first watched byte on. */
 		bool small = a->len <= sizeof(l->old);
 		l->id = p->id;
@@ -101,9 +116,7 @@ static bool watched(struct kvcpu *v, const struct insn_access *a, struct watch_l
 		l->write = write && p->kind != PLANT_READ;
 		if (!gmem_translate(v, l->linear, &l->gpa, &rights))
 			l->gpa = 0;
-		return true;
 	}
-	return false;
 }
 
 static void look(struct kvcpu *v, const struct access_regs *r, struct watch_look *l)
@@ -113,8 +126,8 @@ static void look(struct kvcpu *v, const struct access_regs *r, struct watch_look
 	int n = decode(v, r, a, &rep);
 
 	*l = (struct watch_look){.rip = r->rip, .known = n >= 0, .rep = rep};
-	for (int i = 0; i < n && !l->id; i++)
-		(void)watched(v, &a[i], l);
+	for (int i = 0; i < n; i++)
+		watched(v, &a[i], l);
 }
 
 /* ---- by values, where the accesses are not known */
@@ -202,7 +215,10 @@ static bool tell(struct kvcpu *v, const struct watch_look *l)
 	memcpy(s->old_data, l->old, sizeof(s->old_data));
 	memset(s->data, 0, sizeof(s->data));
 	read_now(v, l, s->data);
-	return vcpu_stop(v, STOP_WATCHPOINT);
+	vcpu_stop(v, STOP_WATCHPOINT);
+	for (unsigned i = 0; i < l->n_also; i++)
+		stop_add_cause(s, STOP_WATCHPOINT, l->also[i]);
+	return false;
 }
 
 void watch_look(struct kvcpu *v, struct watch_look *l)

@@ -10,7 +10,9 @@
 /* watchpoint.c. look: what the instruction at rip will touch of what is watched. judge: it has been executed; false if
  * that was a hit. */
 struct watch_look {
-	int id; /* 0: nothing that is watched */
+	int id;	     /* 0: nothing that is watched */
+	int also[8]; /* other plants that it will touch */
+	unsigned n_also;
 	bool known, rep, write;
 	uint64_t rip, linear, gpa;
 	unsigned len;

@@ -114,7 +114,7 @@ static double ours_stage(void *arg)
 	struct session *s = bench_open(ARRAY_LEN(argv), argv);
 	if (!s)
 		return -1;
-	int rc = bench_map(s, PAGES, false) ? machine_fault_catch(s->d.m, &f, &e) : -1;
+	int rc = bench_map(s, PAGES, false) ? machine_fault_catch(s->d.m, &f, 1, &e) : -1;
 	if (!rc)
 		rc = machine_run(s->d.m, RUN_CONTINUE, 0, 1, &st, &e);
 	t = bench_now();
@@ -146,7 +146,7 @@ static double ours_pass(void *arg)
 	struct session *s = bench_open(ARRAY_LEN(argv), argv);
 	if (!s)
 		return -1;
-	int rc = bench_map(s, PAGES, false) ? machine_fault_catch(s->d.m, &f, &e) : -1;
+	int rc = bench_map(s, PAGES, false) ? machine_fault_catch(s->d.m, &f, 1, &e) : -1;
 	if (!rc)
 		rc = machine_run(s->d.m, RUN_STEP, 0, 1, &st, &e);
 	t = bench_now();

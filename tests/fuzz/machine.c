@@ -599,7 +599,7 @@ static void stop_at_things(struct fuzz *f)
 		(void)!machine_catch(f->m, pick(f, 3) ? 0 : pick(f, 32), &e);
 		break;
 	default:
-		(void)!machine_fault_catch(f->m, pick(f, 3) ? NULL : &filter, &e);
+		(void)!machine_fault_catch(f->m, &filter, !pick(f, 3), &e);
 		break;
 	}
 }

@@ -317,6 +317,7 @@ static void op_walk_unlock(struct machine *m)
 static void default_stop(struct fake *f, enum run_kind kind, unsigned vcpu, uint64_t count, struct stop *out)
 {
 	*out = (struct stop){.reason = kind == RUN_STEP ? STOP_STEP : STOP_HLT, .vcpu = vcpu, .slot = -1};
+	f->passed &= ~(1ull << vcpu);
 	if (kind == RUN_STEP)
 		f->regs[vcpu].rip += count;
 	out->rip = f->regs[vcpu].rip;
@@ -327,6 +328,9 @@ static void play(struct fake *f, struct stop *out)
 {
 	struct fake_event *ev = &f->queue[f->q_head++ % FAKE_QUEUE_MAX];
 
+	if (!ev->keep_rip)
+		f->passed &= ~(1ull << ev->stop.vcpu);
+
 	if (ev->fn)
 		ev->fn(&f->m, ev->arg);
 	*out = ev->stop;
@@ -335,7 +339,23 @@ static void play(struct fake *f, struct stop *out)
 	out->rip = f->regs[out->vcpu].rip;
 }
 
-static int op_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
+/* A plant at a vCPU's rip that it was not told of. */
+static bool stands_unasked(struct fake *f, unsigned vcpu, struct stop *out)
+{
+	for (unsigned i = 0; i < f->n_plants && !(f->passed >> vcpu & 1); i++) {
+		if (f->plants[i].kind > PLANT_EXEC_HW || f->plants[i].addr != f->regs[vcpu].rip)
+			continue;
+		*out = (struct stop){.reason = STOP_BREAKPOINT,
+				     .vcpu = vcpu,
+				     .rip = f->regs[vcpu].rip,
+				     .breakpoint = f->plants[i].id,
+				     .slot = -1};
+		return true;
+	}
+	return false;
+}
+
+static int enter(void *ctx, const struct run_job *job, struct stop *out, struct err *e)
 {
 	struct machine *m = ctx;
 	enum run_kind kind = job->kind;
@@ -355,6 +375,9 @@ static int op_enter(void *ctx, struct run_job *job, struct stop *out, struct err
 		*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = vcpu, .rip = f->regs[vcpu].rip, .slot = -1};
 		return 0;
 	}
+	for (unsigned i = 0; i < m->vcpus; i++)
+		if ((kind == RUN_CONTINUE || i == vcpu) && stands_unasked(f, i, out))
+			return 0;
 	for (uint64_t left = kind == RUN_STEP ? count : 1; left; left--) {
 		if (f->q_head == f->q_tail) {
 			default_stop(f, kind, vcpu, left, out);
@@ -365,6 +388,16 @@ static int op_enter(void *ctx, struct run_job *job, struct stop *out, struct err
 			break;
 	}
 	return 0;
+}
+
+static int op_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
+{
+	struct fake *f = fake_of(ctx);
+
+	f->passed = job->passed;
+	int rc = enter(ctx, job, out, e);
+	job->passed = f->passed;
+	return rc;
 }
 
 static void op_kick(void *ctx)
@@ -455,15 +488,17 @@ static int op_set_catch(struct machine *m, uint32_t events, struct err *e)
 
 /* ---- fault stepping */
 
-static int op_fault_catch(struct machine *m, const struct fault_filter *filter, struct err *e)
+static int op_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e)
 {
 	struct fake *f = fake_of(m);
 	int rc = fake_failing(m, "fault_catch", e);
 
 	if (rc)
 		return rc;
-	f->filter_set = filter != NULL;
-	f->filter = filter ? *filter : (struct fault_filter){0};
+	f->filter_set = n > 0;
+	f->n_filters = n;
+	for (size_t i = 0; i < n; i++)
+		f->filter[i] = v[i];
 	return 0;
 }
 

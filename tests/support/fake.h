@@ -73,7 +73,9 @@ struct fake {
 	size_t n_mmu;
 	struct mmu_event_list mmu_events; /* the test's own, copied out */
 
-	struct fault_filter filter;
+	struct fault_filter filter[FAULT_FILTERS_MAX];
+	size_t n_filters;
+	uint64_t passed; /* struct run_job's, of the run under way */
 	bool filter_set;
 };
 

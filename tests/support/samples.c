@@ -384,22 +384,22 @@ struct value sample_diff(struct pool *p)
 struct value sample_breakpoints(struct pool *p)
 {
 	static char cond[] = "$rax == 5", script[] = "info rmap 0x40";
-	static const struct bp b[] = {
-	    {.id = 1, .kind = BP_BREAK, .addr = 0x200033, .at = "*0x200033", .enabled = true, .hits = 3, .how = "trap"},
+	static const struct stop_point b[] = {
+	    {.id = 1, .kind = POINT_BREAK, .addr = 0x200033, .at = "*0x200033", .enabled = true, .hits = 3, .how = "trap"},
 	    {.id = 2,
-	     .kind = BP_WATCH,
+	     .kind = POINT_WATCH,
 	     .addr = 0x40000,
 	     .len = 8,
 	     .phys = true,
 	     .at = "0x40000",
 	     .how = "page",
 	     .condition = cond},
-	    {.id = 4, .kind = BP_CATCH, .at = "mmio", .enabled = true, .temporary = true, .commands = script},
+	    {.id = 4, .kind = POINT_CATCH, .at = "mmio", .enabled = true, .temporary = true, .commands = script},
 	};
 	struct value l = v_list(p, 3);
 
 	for (size_t i = 0; i < ARRAY_LEN(b); i++)
-		v_push(p, &l, record_bp(p, &b[i]));
+		v_push(p, &l, record_stop_point(p, &b[i]));
 	return l;
 }
 

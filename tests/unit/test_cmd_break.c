@@ -17,9 +17,9 @@ static struct machine *m(void)
 	return handlers_session.d.m;
 }
 
-static const struct bp *bp(int id)
+static const struct stop_point *bp(int id)
 {
-	const struct bp *b = bp_find(&handlers_session.d.bps, id);
+	const struct stop_point *b = point_find(&handlers_session.d.points, id);
 
 	assert_non_null(b);
 	return b;
@@ -33,7 +33,7 @@ static void test_break(void **state)
 {
 	(void)state;
 	run_line("b *0x10010");
-	assert_int_equal(bp(1)->kind, BP_BREAK);
+	assert_int_equal(bp(1)->kind, POINT_BREAK);
 	assert_int_equal(bp(1)->addr, 0x10010);
 	assert_string_equal(bp(1)->at, "*0x10010");
 	run_line("b $rip + 4");
@@ -60,14 +60,14 @@ static void test_break_if(void **state)
 	assert_int_equal(refused_line("b 0x10 if"), -EINVAL);
 	assert_int_equal(refused_line("b nosuchsymbol"), -EINVAL);
 	assert_int_equal(refused_line("b 0x10 0x20"), -EINVAL);
-	assert_int_equal(handlers_session.d.bps.n, 2);
+	assert_int_equal(handlers_session.d.points.n, 2);
 }
 
 static void test_watch(void **state)
 {
 	(void)state;
 	run_line("watch 0x20000");
-	assert_int_equal(bp(1)->kind, BP_WATCH);
+	assert_int_equal(bp(1)->kind, POINT_WATCH);
 	assert_int_equal(bp(1)->len, 8);
 	assert_false(bp(1)->phys);
 	run_line("awatch -phys 0x40000 + 8 16 if $rcx");
@@ -117,18 +117,18 @@ static void test_catch_fault(void **state)
 	(void)state;
 	run_line("catch fault");
 	assert_true(fake_of(m())->filter_set);
-	assert_true(fake_of(m())->filter.all);
+	assert_true(fake_of(m())->filter[0].all);
 	run_line("delete");
 	assert_false(fake_of(m())->filter_set);
 	run_line("catch fault 0x40");
-	assert_false(fake_of(m())->filter.all);
-	assert_false(fake_of(m())->filter.gva);
-	assert_int_equal(fake_of(m())->filter.first, 0x40);
-	assert_int_equal(fake_of(m())->filter.last, 0x40);
+	assert_false(fake_of(m())->filter[0].all);
+	assert_false(fake_of(m())->filter[0].gva);
+	assert_int_equal(fake_of(m())->filter[0].first, 0x40);
+	assert_int_equal(fake_of(m())->filter[0].last, 0x40);
 	run_line("delete");
 	run_line("catch fault 0x240000 0x250fff");
-	assert_true(fake_of(m())->filter.gva);
-	assert_int_equal(fake_of(m())->filter.last, 0x250fff);
+	assert_true(fake_of(m())->filter[0].gva);
+	assert_int_equal(fake_of(m())->filter[0].last, 0x250fff);
 }
 
 /* Which meaning a filter's numbers were taken in is said. */
@@ -170,7 +170,7 @@ static void test_catch_mmu(void **state)
 	fake_of(m())->fail_op = "mmu_catch";
 	fake_of(m())->fail_code = -EACCES;
 	assert_int_equal(refused_line("catch mmu"), -EACCES);
-	assert_int_equal(handlers_session.d.bps.n, 2);
+	assert_int_equal(handlers_session.d.points.n, 2);
 }
 
 /* The stop's record has what happened first and all of it. */
@@ -203,7 +203,7 @@ static void test_catch_refused(void **state)
 	fake_of(m())->fail_op = "set_catch";
 	fake_of(m())->fail_code = -ENOTSUP;
 	assert_int_equal(refused_line("catch pio"), -ENOTSUP);
-	assert_int_equal(handlers_session.d.bps.n, 0);
+	assert_int_equal(handlers_session.d.points.n, 0);
 }
 
 /* ---- by number */
@@ -214,11 +214,11 @@ static void test_delete(void **state)
 	for (int i = 0; i < 4; i++)
 		run_line("b 0x10");
 	assert_int_equal(refused_line("delete 1 9"), -ENOENT);
-	assert_int_equal(handlers_session.d.bps.n, 4);
+	assert_int_equal(handlers_session.d.points.n, 4);
 	run_line("delete 2 2 3");
-	assert_int_equal(handlers_session.d.bps.n, 2);
+	assert_int_equal(handlers_session.d.points.n, 2);
 	run_line("delete");
-	assert_int_equal(handlers_session.d.bps.n, 0);
+	assert_int_equal(handlers_session.d.points.n, 0);
 	assert_int_equal(fake_of(m())->n_plants, 0);
 	run_line("delete");
 }

@@ -21,7 +21,7 @@ static struct debugger d;
 static int condition_says; /* what the hook answers */
 static unsigned condition_asked;
 
-static int condition(void *ctx, const struct bp *b, const struct stop *s, struct err *e)
+static int condition(void *ctx, const struct stop_point *b, const struct stop *s, struct err *e)
 {
 	(void)ctx;
 	(void)b;
@@ -37,7 +37,7 @@ static int setup(void **state)
 	(void)state;
 	assert_int_equal(debugger_init(&d, NULL), 0);
 	d.m = longguest_create(2, 0);
-	d.condition = condition;
+	d.judge.condition = condition;
 	condition_says = 1;
 	condition_asked = 0;
 	return 0;
@@ -51,20 +51,24 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct bp *breakpoint(uint64_t addr, const char *cond)
+static struct stop_point *breakpoint(uint64_t addr, const char *cond)
 {
-	struct bp spec = {.kind = BP_BREAK, .addr = addr, .condition = (char *)(uintptr_t)cond}, *b = NULL;
+	struct stop_point spec = {.kind = POINT_BREAK, .addr = addr, .condition = (char *)(uintptr_t)cond}, *b = NULL;
 
-	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
+	assert_int_equal(point_add(&d.points, d.m, &spec, &b, NULL), 0);
 	return b;
 }
 
-static struct bp *catchpoint(uint32_t event, bool has_arg, uint64_t arg)
+static struct stop_point *catchpoint(uint32_t event, bool has_arg, uint64_t arg)
 {
-	struct bp spec = {.kind = BP_CATCH, .event = event, .has_arg = has_arg, .arg_first = arg, .arg_last = arg},
-		  *b = NULL;
+	struct stop_point spec = {.kind = POINT_CATCH,
+				  .event = event,
+				  .has_arg = has_arg,
+				  .arg_first = arg,
+				  .arg_last = arg},
+			  *b = NULL;
 
-	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
+	assert_int_equal(point_add(&d.points, d.m, &spec, &b, NULL), 0);
 	return b;
 }
 
@@ -90,7 +94,7 @@ static struct regs *regs(unsigned vcpu)
 
 static void test_continue_to_breakpoint(void **state)
 {
-	struct bp *b = breakpoint(0x10010, NULL);
+	struct stop_point *b = breakpoint(0x10010, NULL);
 
 	(void)state;
 	assert_false(d.has_run);
@@ -104,7 +108,7 @@ static void test_continue_to_breakpoint(void **state)
 
 static void test_false_condition_goes_on(void **state)
 {
-	struct bp *b = breakpoint(0x10010, "0");
+	struct stop_point *b = breakpoint(0x10010, "0");
 
 	(void)state;
 	condition_says = 0;
@@ -130,7 +134,7 @@ static void test_broken_condition_stops(void **state)
 
 static void test_ignore_counts_hits(void **state)
 {
-	struct bp *b = breakpoint(0x10010, NULL);
+	struct stop_point *b = breakpoint(0x10010, NULL);
 
 	(void)state;
 	b->ignore = 2;
@@ -144,20 +148,20 @@ static void test_ignore_counts_hits(void **state)
 
 static void test_temporary_goes_at_its_stop(void **state)
 {
-	struct bp *b = breakpoint(0x10010, NULL);
+	struct stop_point *b = breakpoint(0x10010, NULL);
 
 	(void)state;
 	b->temporary = true;
 	push_bp(1, 0x10010);
 	assert_int_equal(debug_continue(&d, 0, NULL), 0);
 	expect_stop(STOP_BREAKPOINT, 1, 0x10010);
-	assert_int_equal(d.bps.n, 0);
+	assert_int_equal(d.points.n, 0);
 	assert_null(fake_plant(d.m, 1));
 }
 
 static void test_two_at_one_address(void **state)
 {
-	struct bp *a = breakpoint(0x10010, NULL), *b = breakpoint(0x10010, NULL);
+	struct stop_point *a = breakpoint(0x10010, NULL), *b = breakpoint(0x10010, NULL);
 
 	(void)state;
 	push_bp(2, 0x10010);
@@ -189,7 +193,7 @@ static void push_mmio(uint64_t gpa)
 
 static void test_catch_filter(void **state)
 {
-	struct bp *b = catchpoint(CATCH_MMIO, true, 0xd0000008);
+	struct stop_point *b = catchpoint(CATCH_MMIO, true, 0xd0000008);
 
 	(void)state;
 	push_mmio(0xd0000000);
@@ -200,15 +204,15 @@ static void test_catch_filter(void **state)
 	assert_int_equal(b->hits, 1);
 }
 
-static struct bp *mmu_catchpoint(uint32_t kinds, uint64_t first, uint64_t last)
+static struct stop_point *mmu_catchpoint(uint32_t kinds, uint64_t first, uint64_t last)
 {
-	struct bp spec = {.kind = BP_CATCH, .event = CATCH_MMU, .mmu = {kinds, first, last}}, *b = NULL;
+	struct stop_point spec = {.kind = POINT_CATCH, .event = CATCH_MMU, .mmu = {kinds, first, last}}, *b = NULL;
 
-	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
+	assert_int_equal(point_add(&d.points, d.m, &spec, &b, NULL), 0);
 	return b;
 }
 
-/* Several things happened before the vCPU stood: the first that a catchpoint asks for names the stop, each is asked once. */
+/* Several things happened before the vCPU stood: each catchpoint is asked once, and shows the first that it asked for. */
 static void test_mmu_events(void **state)
 {
 	struct mmu_event ev[] = {{.kind = MMU_SPTE, .gfn = 0x41},
@@ -216,30 +220,35 @@ static void test_mmu_events(void **state)
 				 {.kind = MMU_ZAP, .gfn = 0x12},
 				 {.kind = MMU_ZAP, .gfn = 0x12}};
 	struct stop s = {.reason = STOP_MMU, .rip = 0x10005, .slot = -1, .mmu = ev[0]};
-	struct bp *late = mmu_catchpoint(MMU_ZAP, 0x12, 0x12), *early = mmu_catchpoint(MMU_ZAP | MMU_UNSYNC, 0x13, 0x13),
-		  *none = mmu_catchpoint(MMU_SPTE, 0x50, 0x60);
+	struct stop_point *late = mmu_catchpoint(MMU_ZAP, 0x12, 0x12),
+			  *early = mmu_catchpoint(MMU_ZAP | MMU_UNSYNC, 0x13, 0x13),
+			  *none = mmu_catchpoint(MMU_SPTE, 0x50, 0x60);
 
 	(void)state;
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
 	assert_int_equal(fake_of(d.m)->n_mmu, 3);
 	assert_int_equal(fake_of(d.m)->mmu[1].kinds, MMU_ZAP | MMU_UNSYNC);
 	assert_int_equal(fake_of(d.m)->catch_events, 0);
 	fake_of(d.m)->mmu_events = (struct mmu_event_list){.v = ev, .n = 4};
 	fake_push_stop(d.m, &s);
 	assert_int_equal(debug_continue(&d, 0, NULL), 0);
-	expect_stop(STOP_MMU, 2, 0x10005);
-	assert_int_equal(d.stop.mmu.gfn, 0x13);
-	assert_int_equal(early->hits, 1);
-	assert_int_equal(late->hits + none->hits, 0);
-	early->ignore = 1;
-	fake_push_stop(d.m, &s);
-	assert_int_equal(debug_continue(&d, 0, NULL), 0);
 	expect_stop(STOP_MMU, 1, 0x10005);
 	assert_int_equal(d.stop.mmu.gfn, 0x12);
+	assert_int_equal(d.stop.n_causes, 2);
+	assert_int_equal(d.stop.cause[1].id, 2);
+	assert_int_equal(early->hits, 1);
 	assert_int_equal(late->hits, 1);
+	assert_int_equal(none->hits, 0);
+	late->ignore = 1;
+	fake_push_stop(d.m, &s);
+	assert_int_equal(debug_continue(&d, 0, NULL), 0);
+	expect_stop(STOP_MMU, 2, 0x10005);
+	assert_int_equal(d.stop.mmu.gfn, 0x13);
+	assert_int_equal(late->hits, 2);
+	assert_int_equal(early->hits, 2);
 	/* Nobody's: the guest goes on. */
 	late->enabled = early->enabled = false;
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
 	assert_int_equal(fake_of(d.m)->n_mmu, 1);
 	fake_push_stop(d.m, &s);
 	fake_push_stop(d.m, &(struct stop){.reason = STOP_HLT, .rip = 0x10020});
@@ -262,7 +271,7 @@ static void test_mode_or_privilege(void **state)
 	assert_int_equal(debug_continue(&d, 0, NULL), 0);
 	expect_stop(STOP_MODE, 1, 0x10006);
 	catchpoint(CATCH_MODE, true, CPU_LONG64);
-	d.bps.v[0]->enabled = false;
+	d.points.v[0]->enabled = false;
 	fake_push_stop(d.m, &s);
 	s.cpl_only = false;
 	s.rip = 0x10007;
@@ -314,36 +323,40 @@ static void test_other_exception(void **state)
 
 static void test_apply_catches(void **state)
 {
-	struct bp *f;
+	struct stop_point *f;
 
 	(void)state;
 	catchpoint(CATCH_PIO, false, 0);
 	catchpoint(CATCH_SMI, false, 0)->enabled = false;
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
 	assert_int_equal(fake_of(d.m)->catch_events, CATCH_PIO);
 	assert_false(fake_of(d.m)->filter_set);
 	f = catchpoint(0, false, 0);
 	f->fault = (struct fault_filter){.first = 0x40, .last = 0x40};
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
 	assert_true(fake_of(d.m)->filter_set);
-	assert_int_equal(fake_of(d.m)->filter.first, 0x40);
+	assert_int_equal(fake_of(d.m)->filter[0].first, 0x40);
 	catchpoint(0, false, 0)->fault = (struct fault_filter){.first = 0x50, .last = 0x60};
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
-	assert_int_equal(fake_of(d.m)->filter.first, 0x40);
-	assert_int_equal(fake_of(d.m)->filter.last, 0x60);
-	assert_false(fake_of(d.m)->filter.all);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
+	/* Two filters, not what lies between them. */
+	assert_int_equal(fake_of(d.m)->n_filters, 2);
+	assert_int_equal(fake_of(d.m)->filter[0].last, 0x40);
+	assert_int_equal(fake_of(d.m)->filter[1].first, 0x50);
+	assert_int_equal(fake_of(d.m)->filter[1].last, 0x60);
 	/* Arming anew would zap what is armed: the machine is not asked for the same again. */
 	fake_of(d.m)->fail_op = "fault_catch";
 	fake_of(d.m)->fail_code = -EIO;
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
-	catchpoint(0, false, 0)->fault = (struct fault_filter){.gva = true, .first = 0, .last = 1};
-	assert_int_equal(debug_apply_catches(&d, NULL), -EIO);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
+	struct stop_point gva = {.kind = POINT_CATCH, .fault = {.gva = true, .first = 0, .last = 1}};
+	assert_int_equal(point_add(&d.points, d.m, &gva, NULL, NULL), -EIO);
+	assert_int_equal(points_catch(&d.points, d.m, NULL), 0);
 	fake_of(d.m)->fail_op = NULL;
-	assert_int_equal(debug_apply_catches(&d, NULL), 0);
-	assert_true(fake_of(d.m)->filter.all);
+	assert_int_equal(point_add(&d.points, d.m, &gva, NULL, NULL), 0);
+	assert_int_equal(fake_of(d.m)->n_filters, 3);
+	assert_true(fake_of(d.m)->filter[2].gva);
 }
 
-/* The hull of two filters covers what neither asked for. */
+/* A stage that neither of two filters asks for is nobody's. */
 static void test_fault_between_filters(void **state)
 {
 	(void)state;
@@ -368,7 +381,7 @@ static void test_step_n_in_one_call(void **state)
 
 static void test_step_onto_breakpoint(void **state)
 {
-	struct bp *b = breakpoint(0x10002, NULL);
+	struct stop_point *b = breakpoint(0x10002, NULL);
 
 	(void)state;
 	assert_int_equal(debug_step(&d, 0, 10, NULL), 0);
@@ -397,7 +410,7 @@ static void test_step_ends_early(void **state)
 /* An unwanted access is repeated until the instruction has run; an unwanted watchpoint is a step that is over. */
 static void test_step_past_unwanted_events(void **state)
 {
-	struct bp w = {.kind = BP_WATCH, .addr = 0x20000, .len = 8, .condition = (char *)(uintptr_t) "0"};
+	struct stop_point w = {.kind = POINT_WATCH, .addr = 0x20000, .len = 8, .condition = (char *)(uintptr_t) "0"};
 
 	(void)state;
 	catchpoint(CATCH_MMIO, true, 0xe0000000);
@@ -405,7 +418,7 @@ static void test_step_past_unwanted_events(void **state)
 	fake_push_step(d.m, 0, 0x10007);
 	assert_int_equal(debug_step(&d, 0, 1, NULL), 0);
 	expect_stop(STOP_STEP, 0, 0x10007);
-	assert_int_equal(bp_add(&d.bps, d.m, &w, NULL, NULL), 0);
+	assert_int_equal(point_add(&d.points, d.m, &w, NULL, NULL), 0);
 	condition_says = 0;
 	fake_push_stop(d.m, &(struct stop){.reason = STOP_WATCHPOINT, .breakpoint = 2, .rip = 0x10009});
 	assert_int_equal(debug_step(&d, 0, 1, NULL), 0);
@@ -467,7 +480,7 @@ static void test_next_over_call(void **state)
 	assert_int_equal(planted_at, 0x10005);
 	expect_stop(STOP_STEP, 0, 0x10005);
 	assert_null(fake_plant(d.m, TEMP));
-	assert_int_equal(d.bps.n, 0);
+	assert_int_equal(d.points.n, 0);
 }
 
 /* The same instruction deeper in a recursion, or on another vCPU, is not where next ends. */
@@ -498,7 +511,7 @@ static void test_next_over_rep_and_int(void **state)
 
 static void test_next_meets_breakpoint(void **state)
 {
-	struct bp *b = breakpoint(0x10100, NULL);
+	struct stop_point *b = breakpoint(0x10100, NULL);
 
 	(void)state;
 	code(0x10000, "\xe8\xfb\x00\x00\x00", 5);
@@ -512,7 +525,7 @@ static void test_next_meets_breakpoint(void **state)
 /* A user's breakpoint right behind the call is told by its number, whichever plant the machine names. */
 static void test_next_lands_on_breakpoint(void **state)
 {
-	struct bp *b = breakpoint(0x10005, NULL);
+	struct stop_point *b = breakpoint(0x10005, NULL);
 
 	(void)state;
 	code(0x10000, "\xe8\x00\x01\x00\x00", 5);
@@ -709,18 +722,19 @@ static void test_loops_end_when_asked(void **state)
 /* What a temporary breakpoint leaves behind for who runs commands. */
 static void test_commands_of_a_temporary(void **state)
 {
-	struct bp spec = {.kind = BP_BREAK, .addr = 0x10100, .temporary = true}, *b = NULL;
+	struct stop_point spec = {.kind = POINT_BREAK, .addr = 0x10100, .temporary = true}, *b = NULL;
 
 	(void)state;
-	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
-	assert_int_equal(bp_set_commands(b, "puts hello", NULL), 0);
+	assert_int_equal(point_add(&d.points, d.m, &spec, &b, NULL), 0);
+	assert_int_equal(point_set_commands(b, "puts hello", NULL), 0);
 	int id = b->id;
 	push_bp(id, 0x10100);
 	assert_int_equal(debug_continue(&d, 0, NULL), 0);
 	expect_stop(STOP_BREAKPOINT, id, 0x10100);
-	assert_null(bp_find(&d.bps, id));
-	assert_int_equal(d.gone_id, id);
-	assert_string_equal(d.gone_commands, "puts hello");
+	assert_null(point_find(&d.points, id));
+	char *commands = judge_commands(&d.judge, id);
+	assert_string_equal(commands, "puts hello");
+	free(commands);
 }
 
 /* 16-bit code: near calls push two bytes, and addresses are CS base plus offset. */

@@ -421,6 +421,7 @@ static void two_vcpus(void **state)
 /* Both arrive at one breakpoint again and again: each arrival is told once. */
 static void two_vcpus_one_breakpoint(void **state)
 {
+	struct run_job job = {.kind = RUN_CONTINUE};
 	unsigned hits[2] = {0};
 	OPEN(g, GUEST_LONG, 3, false, 2);
 
@@ -430,8 +431,12 @@ static void two_vcpus_one_breakpoint(void **state)
 	guest_set(&g, 1, RBX, 1);
 	guest_break(&g, 1, GUEST_CODE + 8);
 	for (unsigned i = 0; i < 200; i++) {
-		assert_int_equal(guest_run(&g, RUN_CONTINUE, i & 1, 1), STOP_BREAKPOINT);
+		job.vcpu = i & 1;
+		assert_int_equal(machine_run_job(g.m, &job, &g.stop, &g.e), 0);
+		assert_int_equal(g.stop.reason, STOP_BREAKPOINT);
 		assert_int_equal(g.stop.rip, GUEST_CODE + 8);
+		assert_false(job.passed >> g.stop.vcpu & 1);
+		job.passed |= 1u << g.stop.vcpu;
 		assert_int_equal(guest_regs(&g, g.stop.vcpu).rip, GUEST_CODE + 8);
 		hits[g.stop.vcpu]++;
 	}

@@ -296,13 +296,13 @@ static void from_inside_a_fault(void **state)
 		skip();
 	}
 	CODE(&g, "\x48\xff\x04\x25\x00\x00\x05\x00\x90\x0f\x0b");
-	assert_int_equal(machine_fault_catch(g.m, &f, &g.e), 0);
+	assert_int_equal(machine_fault_catch(g.m, &f, 1, &g.e), 0);
 	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
 	catch (&g, MMU_SPTE, 0x50, 0x50);
 	assert_int_equal(guest_continue(&g), STOP_MMU);
 	expect_event(&g.stop.mmu, MMU_SPTE, 0x50, 1);
 	assert_false(machine_parked(g.m, NULL));
-	assert_int_equal(machine_fault_catch(g.m, NULL, &g.e), 0);
+	assert_int_equal(machine_fault_catch(g.m, NULL, 0, &g.e), 0);
 	assert_int_equal(guest_continue(&g), STOP_EXCEPTION);
 	end(&g);
 }

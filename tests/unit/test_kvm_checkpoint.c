@@ -73,9 +73,9 @@ static void close_demo(void)
 
 static int add_break(uint64_t addr)
 {
-	struct bp spec = {.kind = BP_BREAK, .addr = addr, .len = 1}, *b;
+	struct stop_point spec = {.kind = POINT_BREAK, .addr = addr, .len = 1}, *b;
 
-	ok(bp_add(&d.bps, d.m, &spec, &b, &e));
+	ok(point_add(&d.points, d.m, &spec, &b, &e));
 	return b->id;
 }
 
@@ -99,7 +99,7 @@ static void tour(const struct machine_ops *ops)
 	assert_int_equal(d.stop.reason, STOP_BREAKPOINT);
 	ok(history_checkpoint(&d, 0, &id, &e));
 	assert_int_equal(id, 1);
-	ok(bp_delete(&d.bps, d.m, bp, &e));
+	ok(point_delete(&d.points, d.m, bp, &e));
 	assert_int_equal(word_at(d.m, 0x40000), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		ok(debug_continue(&d, 0, &e));
@@ -151,9 +151,9 @@ static void inside_smm(const struct machine_ops *ops)
 
 	open_demo(ops, "demo:smm");
 	ok(history_checkpoint(&d, 0, &before, &e));
-	struct bp spec = {.kind = BP_CATCH, .event = CATCH_SMI}, *b;
-	ok(bp_add(&d.bps, d.m, &spec, &b, &e));
-	ok(debug_apply_catches(&d, &e));
+	struct stop_point spec = {.kind = POINT_CATCH, .event = CATCH_SMI}, *b;
+	ok(point_add(&d.points, d.m, &spec, &b, &e));
+	ok(points_catch(&d.points, d.m, &e));
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(d.stop.reason, STOP_SMI);
 	ok(history_checkpoint(&d, 0, &inside, &e));

@@ -298,7 +298,7 @@ static void test_fault_stages(void **state)
 
 	need(g, MACHINE_CAP_FAULT_STEP);
 	CODE(g, "\xb0\x55\x88\x04\x25\x00\x00\x02\x00\x0f\x0b");
-	assert_int_equal(machine_fault_catch(g->m, &filter, &g->e), 0);
+	assert_int_equal(machine_fault_catch(g->m, &filter, 1, &g->e), 0);
 	assert_int_equal(guest_continue(g), STOP_FAULT_STAGE);
 	assert_true(machine_parked(g->m, &vcpu));
 	assert_true(guest_regs(g, 0).rip == GUEST_CODE + 2);
@@ -315,7 +315,7 @@ static void test_fault_stages(void **state)
 	assert_int_equal(machine_fault_stages(g->m, &stages, &g->e), 0);
 	assert_true(stages.n > 0);
 	fault_stage_list_free(&stages);
-	assert_int_equal(machine_fault_catch(g->m, NULL, &g->e), 0);
+	assert_int_equal(machine_fault_catch(g->m, NULL, 0, &g->e), 0);
 	guest_close(g);
 }
 

@@ -79,14 +79,14 @@ static void catch_all(struct machine *m)
 {
 	const struct fault_filter all = {.all = true};
 
-	ok(machine_fault_catch(m, &all, &e));
+	ok(machine_fault_catch(m, &all, 1, &e));
 }
 
 static void catch_gfn(struct machine *m, uint64_t gfn)
 {
 	const struct fault_filter f = {.first = gfn, .last = gfn};
 
-	ok(machine_fault_catch(m, &f, &e));
+	ok(machine_fault_catch(m, &f, 1, &e));
 }
 
 static uint64_t read64(struct machine *m, uint64_t gpa)
@@ -245,7 +245,7 @@ static void arming_zaps(void **state)
 	assert_int_equal(sptes_of(m, 0x40), 2);
 	catch_gfn(m, 0x40);
 	assert_int_equal(sptes_of(m, 0x40), 0);
-	ok(machine_fault_catch(m, NULL, &e));
+	ok(machine_fault_catch(m, NULL, 0, &e));
 	ends_as_ever(m);
 	machine_destroy(m);
 }
@@ -363,7 +363,7 @@ static void catch_dropped(void **state)
 	catch_all(m);
 	struct stop s = until_page(m, 0x40);
 	assert_int_equal(s.rip, STORE);
-	ok(machine_fault_catch(m, NULL, &e));
+	ok(machine_fault_catch(m, NULL, 0, &e));
 	assert_false(stands(m));
 	ok(machine_get_regs(m, 0, REGS_GPR, &r, &e));
 	assert_int_equal(r.rip, STORE);
@@ -477,7 +477,7 @@ static void dropped_leaves_nothing(void **state)
 	(void)state;
 	catch_all(m);
 	assert_int_equal(go(m, RUN_CONTINUE).reason, STOP_FAULT_STAGE);
-	ok(machine_fault_catch(m, NULL, &e));
+	ok(machine_fault_catch(m, NULL, 0, &e));
 	assert_int_equal(userfaults(), 0);
 	struct slot_steps steps;
 	ok(machine_slot_flags(m, 1, 0, SLOT_READONLY, 0, &steps, &e));
@@ -493,7 +493,7 @@ static void bad_input(void **state)
 
 	(void)state;
 	assert_int_equal(machine_fault_step(m, &s, &e), -EINVAL);
-	assert_int_equal(machine_fault_catch(m, &nowhere, &e), -EFAULT);
+	assert_int_equal(machine_fault_catch(m, &nowhere, 1, &e), -EFAULT);
 	assert_non_null(strstr(e.why, "no slot"));
 	assert_int_equal(userfaults(), 0);
 	ends_as_ever(m);

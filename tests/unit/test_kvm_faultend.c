@@ -42,7 +42,7 @@ static void catch_page(struct guest *g)
 {
 	const struct fault_filter f = {.first = PAGE, .last = PAGE};
 
-	if (machine_fault_catch(g->m, &f, &g->e))
+	if (machine_fault_catch(g->m, &f, 1, &g->e))
 		fail_msg("%s: %s", g->e.what, g->e.why);
 }
 
@@ -213,7 +213,7 @@ static void out_of_a_fault(void **state)
 	catch_page(&g);
 	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
 	fail_polls(~0u, ENOMEM);
-	assert_int_equal(machine_fault_catch(g.m, NULL, &g.e), 0);
+	assert_int_equal(machine_fault_catch(g.m, NULL, 0, &g.e), 0);
 	fail_polls(0, 0);
 	assert_false(parked(&g));
 	assert_int_equal(guest_regs(&g, 0).rip, GUEST_CODE);

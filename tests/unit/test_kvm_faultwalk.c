@@ -92,7 +92,7 @@ static void catch_gvas(struct guest *g, uint64_t first, uint64_t last)
 	struct fault_filter f = {.gva = true, .first = first, .last = last};
 	struct err e = {0};
 
-	must(machine_fault_catch(g->m, &f, &e), &e);
+	must(machine_fault_catch(g->m, &f, 1, &e), &e);
 }
 
 static void catch_gfns(struct guest *g, uint64_t first, uint64_t last)
@@ -100,7 +100,7 @@ static void catch_gfns(struct guest *g, uint64_t first, uint64_t last)
 	struct fault_filter f = {.first = first, .last = last};
 	struct err e = {0};
 
-	must(machine_fault_catch(g->m, &f, &e), &e);
+	must(machine_fault_catch(g->m, &f, 1, &e), &e);
 }
 
 static void go(struct guest *g)
@@ -310,7 +310,7 @@ static void step_out(void **state)
 	assert_int_equal(r.rip, rip + 3);
 	assert_int_equal(chain(&g, 0x40), 1);
 	/* It is taken out of the guest's tables' way: all of it runs to its end. */
-	must(machine_fault_catch(g.m, NULL, &e), &e);
+	must(machine_fault_catch(g.m, NULL, 0, &e), &e);
 	go(&g);
 	page_fault_at(&g, 0x300000);
 	stop(&g);
@@ -461,7 +461,7 @@ static void the_other_one(void **state)
 		assert_int_equal(r.old, 0);
 		assert_int_equal(r.valid, REGS_ALL);
 	}
-	must(machine_fault_catch(g.m, NULL, &e), &e);
+	must(machine_fault_catch(g.m, NULL, 0, &e), &e);
 	must(machine_get_regs(g.m, 1, REGS_ALL, &again, &e), &e);
 	assert_int_equal(again.rip, r.rip);
 	assert_memory_equal(again.gpr, r.gpr, sizeof(r.gpr));
@@ -492,7 +492,7 @@ static void no_tables(void **state)
 
 	(void)state;
 	START(g, "demo:real");
-	assert_int_equal(machine_fault_catch(g.m, &f, &e), -EFAULT);
+	assert_int_equal(machine_fault_catch(g.m, &f, 1, &e), -EFAULT);
 	assert_non_null(strstr(e.why, "only long mode's tables"));
 	go(&g);
 	assert_int_not_equal(g.stop.reason, STOP_FAULT_STAGE);

@@ -35,7 +35,7 @@ static void catch_page(struct guest *g, bool on)
 {
 	const struct fault_filter f = {.first = PAGE, .last = PAGE};
 
-	if (machine_fault_catch(g->m, on ? &f : NULL, &g->e))
+	if (machine_fault_catch(g->m, &f, on, &g->e))
 		fail_msg("%s: %s", g->e.what, g->e.why);
 }
 

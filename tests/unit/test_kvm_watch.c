@@ -427,14 +427,14 @@ static void while_catching_faults(void **state)
 		 "\xc7\x04\x25\x00\x50\x00\x00\x03\x00\x00\x00");
 	watch(&g, 1, PLANT_WRITE, 0x5000, 4, true);
 	watch(&g, 2, PLANT_WRITE, 0x6000, 4, true);
-	assert_int_equal(machine_fault_catch(g.m, &here, &g.e), 0);
+	assert_int_equal(machine_fault_catch(g.m, &here, 1, &g.e), 0);
 	hit(&g, 1, GUEST_CODE + 11, 0x5000, 4, true);
 	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
 	assert_int_equal(g.stop.gpa, 0x6000);
 	assert_true(machine_parked(g.m, NULL));
 	hit(&g, 2, GUEST_CODE + 22, 0x6000, 4, true);
 	assert_false(machine_parked(g.m, NULL));
-	assert_int_equal(machine_fault_catch(g.m, NULL, &g.e), 0);
+	assert_int_equal(machine_fault_catch(g.m, NULL, 0, &g.e), 0);
 	hit(&g, 1, GUEST_CODE + 33, 0x5000, 4, true);
 	assert_memory_equal(g.stop.old_data, "\1\0\0\0", 4);
 	ended(&g, 3);

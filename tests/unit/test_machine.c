@@ -189,7 +189,7 @@ static void busy_while_running(struct machine *m, void *arg)
 	assert_int_equal(machine_reset(m, &e), -EBUSY);
 	assert_int_equal(machine_plant(m, &p, &e), -EBUSY);
 	assert_int_equal(machine_unplant(m, 1, &e), -EBUSY);
-	assert_int_equal(machine_fault_catch(m, NULL, &e), -EBUSY);
+	assert_int_equal(machine_fault_catch(m, NULL, 0, &e), -EBUSY);
 	machine_interrupt(m);
 	*(bool *)arg = true;
 }
@@ -325,7 +325,7 @@ static void test_capabilities(void **state)
 	assert_int_equal(machine_rmap_all(m, &rmaps, &e), -ENOTSUP);
 	assert_int_equal(machine_rmap_histogram(m, &hist, &e), -ENOTSUP);
 	assert_int_equal(machine_mmio(m, &mmio, &e), -ENOTSUP);
-	assert_int_equal(machine_fault_catch(m, NULL, &e), -ENOTSUP);
+	assert_int_equal(machine_fault_catch(m, NULL, 0, &e), -ENOTSUP);
 	assert_int_equal(machine_fault_step(m, &stop, &e), -ENOTSUP);
 	assert_int_equal(machine_fault_stages(m, &stages, &e), -ENOTSUP);
 	assert_int_equal(machine_hpa(m, 0, false, &hpa, &e), -ENOTSUP);
@@ -387,10 +387,10 @@ static void test_bad_arguments(void **state)
 
 	assert_int_equal(machine_sptes(m, 0, 2, 1, &sptes, &e), -EINVAL);
 	assert_int_equal(machine_shadow_pages(m, 4, &pages, &e), -EINVAL);
-	assert_int_equal(machine_fault_catch(m, &f, &e), -EINVAL);
+	assert_int_equal(machine_fault_catch(m, &f, 1, &e), -EINVAL);
 	f.all = true;
-	assert_int_equal(machine_fault_catch(m, &f, &e), 0);
-	assert_int_equal(machine_fault_catch(m, NULL, &e), 0);
+	assert_int_equal(machine_fault_catch(m, &f, 1, &e), 0);
+	assert_int_equal(machine_fault_catch(m, NULL, 0, &e), 0);
 	assert_false(fake_of(m)->filter_set);
 	assert_int_equal(machine_catch(m, 1 << 6, &e), -EINVAL);
 	assert_int_equal(machine_catch(m, CATCH_MMIO | CATCH_SMI, &e), 0);

@@ -260,8 +260,9 @@ static int do_start(struct machine *m, struct err *e)
 static int do_replay(struct machine *m, struct err *e)
 {
 	struct stop stop = {.reason = STOP_NONE};
+	uint64_t passed = 0;
 
-	return machine_replay(m, 0, false, &stop, e);
+	return machine_replay(m, 0, false, &passed, &stop, e);
 }
 
 static int do_check_watch(struct machine *m, struct err *e)
@@ -308,7 +309,7 @@ static int do_fault_catch(struct machine *m, struct err *e)
 {
 	struct fault_filter f = {.all = true};
 
-	return machine_fault_catch(m, &f, e);
+	return machine_fault_catch(m, &f, 1, e);
 }
 
 static int do_fault_step(struct machine *m, struct err *e)
@@ -316,7 +317,8 @@ static int do_fault_step(struct machine *m, struct err *e)
 	struct stop stop;
 
 	struct fault_filter f = {.all = true};
-	int rc = machine_running(m) || machine_fault_caught(m) ? 0 : machine_fault_catch(m, &f, e);
+	size_t n;
+	int rc = machine_running(m) || (machine_fault_caught(m, &n), n) ? 0 : machine_fault_catch(m, &f, 1, e);
 
 	if (rc)
 		return rc;

@@ -66,11 +66,11 @@ static void close_demo(void)
 
 static int add_break(uint64_t addr, const char *condition)
 {
-	struct bp spec = {.kind = BP_BREAK, .addr = addr, .len = 1}, *b;
+	struct stop_point spec = {.kind = POINT_BREAK, .addr = addr, .len = 1}, *b;
 
-	ok(bp_add(&d.bps, d.m, &spec, &b, &e));
+	ok(point_add(&d.points, d.m, &spec, &b, &e));
 	if (condition)
-		ok(bp_set_condition(b, condition, &e));
+		ok(point_set_condition(b, condition, &e));
 	return b->id;
 }
 
@@ -302,7 +302,7 @@ static void walk_threads(void **state)
 
 static uint64_t early;
 
-static int is_early(void *ctx, const struct bp *b, const struct stop *s, struct err *err)
+static int is_early(void *ctx, const struct stop_point *b, const struct stop *s, struct err *err)
 {
 	(void)ctx;
 	(void)b;
@@ -328,14 +328,14 @@ static void turns_again(void **state)
 		at[n] = here();
 		print[n] = fingerprint();
 	}
-	ok(bp_delete(&d.bps, d.m, id, &e));
+	ok(point_delete(&d.points, d.m, id, &e));
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(d.stop.reason, STOP_HLT);
 	end = here();
 	uint64_t last = fingerprint();
 	assert_true(d.history.record.n > 3);
 	early = at[5];
-	d.condition = is_early;
+	d.judge.condition = is_early;
 	add_break(symbol("flush"), "early");
 	for (n = 6; n--;) {
 		ok(debug_reverse_continue(&d, &e));
@@ -347,7 +347,7 @@ static void turns_again(void **state)
 	assert_int_equal(d.stop.reason, STOP_STEP);
 	assert_non_null(strstr(d.stop.note, "record begins"));
 	/* And forward again the turns fall as they did. */
-	ok(bp_delete(&d.bps, d.m, d.bps.v[0]->id, &e));
+	ok(point_delete(&d.points, d.m, d.points.v[0]->id, &e));
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(here(), end);
 	assert_true(fingerprint() == last);
@@ -356,7 +356,7 @@ static void turns_again(void **state)
 
 /* ---- reverse-continue */
 
-static int is_third(void *ctx, const struct bp *b, const struct stop *s, struct err *err)
+static int is_third(void *ctx, const struct stop_point *b, const struct stop *s, struct err *err)
 {
 	(void)ctx;
 	(void)s;
@@ -375,7 +375,7 @@ static void breakpoints_backwards(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		ok(debug_continue(&d, 0, &e));
 	assert_int_equal(regs_of(0).gpr[RCX], PASSES - 2);
-	uint64_t hits = bp_find(&d.bps, again)->hits;
+	uint64_t hits = point_find(&d.points, again)->hits;
 	ok(debug_reverse_continue(&d, &e));
 	assert_int_equal(d.stop.reason, STOP_BREAKPOINT);
 	assert_int_equal(d.stop.breakpoint, again);
@@ -386,7 +386,7 @@ static void breakpoints_backwards(void **state)
 	assert_int_equal(d.stop.breakpoint, spin);
 	assert_int_equal(here(), at_spin);
 	assert_true(fingerprint() == print);
-	assert_int_equal(bp_find(&d.bps, again)->hits, hits);
+	assert_int_equal(point_find(&d.points, again)->hits, hits);
 	ok(debug_reverse_continue(&d, &e));
 	assert_int_equal(d.stop.reason, STOP_STEP);
 	assert_int_equal(here(), 0);
@@ -402,13 +402,13 @@ static void conditions_backwards(void **state)
 {
 	(void)state;
 	open_tour();
-	d.condition = is_third;
+	d.judge.condition = is_third;
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(d.stop.reason, STOP_EXCEPTION);
 	assert_true(here() > 2 * PASSES);
 	assert_true(d.history.record.n > 2);
-	struct bp spec = {.kind = BP_WATCH, .addr = 0x250000, .len = 8}, *b;
-	ok(bp_add(&d.bps, d.m, &spec, &b, &e));
+	struct stop_point spec = {.kind = POINT_WATCH, .addr = 0x250000, .len = 8}, *b;
+	ok(point_add(&d.points, d.m, &spec, &b, &e));
 	ok(debug_reverse_continue(&d, &e));
 	assert_int_equal(d.stop.reason, STOP_WATCHPOINT);
 	assert_int_equal(d.stop.breakpoint, b->id);
@@ -417,7 +417,7 @@ static void conditions_backwards(void **state)
 	assert_int_equal(d.stop.old_data[0], 0x88);
 	assert_int_equal(d.stop.data[0], 0x89);
 	/* The second and last pass over the spin loop comes out the same. */
-	ok(bp_delete(&d.bps, d.m, b->id, &e));
+	ok(point_delete(&d.points, d.m, b->id, &e));
 	ok(debug_continue(&d, 0, &e));
 	assert_int_equal(d.stop.reason, STOP_EXCEPTION);
 	assert_int_equal(d.stop.cr2, 0x300000);

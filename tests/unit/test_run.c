@@ -361,7 +361,7 @@ static bool catch_page(struct guest *g)
 
 	if (!machine_can(g->m, MACHINE_CAP_FAULT_STEP, NULL))
 		return false;
-	assert_int_equal(machine_fault_catch(g->m, &f, &g->e), 0);
+	assert_int_equal(machine_fault_catch(g->m, &f, 1, &g->e), 0);
 	return true;
 }
 

@@ -48,7 +48,7 @@ static void catch_gfn(struct machine *m, uint64_t gfn)
 {
 	struct fault_filter f = {.first = gfn, .last = gfn};
 
-	assert_int_equal(machine_fault_catch(m, &f, NULL), 0);
+	assert_int_equal(machine_fault_catch(m, &f, 1, NULL), 0);
 }
 
 static size_t chain(struct machine *m, uint64_t gfn)
@@ -167,7 +167,7 @@ static void parked_machine(void **state)
 	assert_true(l.n >= 4);
 	shadow_page_list_free(&l);
 	/* Dropping the catch lets the vCPU go where it was, before its instruction. */
-	assert_int_equal(machine_fault_catch(m, NULL, NULL), 0);
+	assert_int_equal(machine_fault_catch(m, NULL, 0, NULL), 0);
 	unsigned vcpu;
 	assert_false(machine_parked(m, &vcpu));
 	assert_int_equal(machine_get_regs(m, 0, REGS_GPR, &r, NULL), 0);
@@ -182,7 +182,7 @@ static void destroyed_while_parked(void **state)
 	struct machine *m = tour();
 	(void)state;
 
-	assert_int_equal(machine_fault_catch(m, &all, NULL), 0);
+	assert_int_equal(machine_fault_catch(m, &all, 1, NULL), 0);
 	assert_int_equal(go(m).reason, STOP_FAULT_STAGE);
 	machine_destroy(m);
 }
@@ -193,7 +193,7 @@ static void gva_range(void **state)
 	struct machine *m = tour();
 	(void)state;
 
-	assert_int_equal(machine_fault_catch(m, &f, NULL), 0);
+	assert_int_equal(machine_fault_catch(m, &f, 1, NULL), 0);
 	struct stop s = go(m);
 	assert_int_equal(s.reason, STOP_FAULT_STAGE);
 	assert_int_equal(s.gva & ~0xfffull, 0x280000);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/stop/why_fault.h"
+#include "core/stop/why_impl.h"
 #include "tests/support/longguest.h"
 
 static struct debugger d;
@@ -73,25 +73,25 @@ static void test_no_progress(void **state)
 	    "instruction, `vmcall` (bytes 0f 01 c1); set $rip behind it to go on.");
 }
 
-static struct bp *add(enum bp_kind kind, const char *at)
+static struct stop_point *add(enum point_kind kind, const char *at)
 {
-	struct bp spec = {.kind = kind, .addr = 0x10004, .len = 8}, *b = NULL;
+	struct stop_point spec = {.kind = kind, .addr = 0x10004, .len = 8}, *b = NULL;
 
 	snprintf(spec.at, sizeof(spec.at), "%s", at);
-	assert_int_equal(bp_add(&d.bps, d.m, &spec, &b, NULL), 0);
+	assert_int_equal(point_add(&d.points, d.m, &spec, &b, NULL), 0);
 	return b;
 }
 
 static void test_breakpoint(void **state)
 {
 	struct stop s = {.reason = STOP_BREAKPOINT, .breakpoint = 1, .rip = 0x10004};
-	struct bp *b = add(BP_BREAK, "main+4");
+	struct stop_point *b = add(POINT_BREAK, "main+4");
 
 	(void)state;
 	b->hits = 1;
 	expect(&s, "Breakpoint 1 (main+4), hit 1 time: vCPU 0 is about to execute 0x10004 (main+0x4).");
 	b->hits = 3;
-	assert_int_equal(bp_set_condition(b, "$rax == 5", NULL), 0);
+	assert_int_equal(point_set_condition(b, "$rax == 5", NULL), 0);
 	expect(&s, "Breakpoint 1 (main+4), hit 3 times, its condition $rax == 5 is true: vCPU 0 is about to execute 0x10004 "
 		   "(main+0x4).");
 	s.breakpoint = 0;
@@ -113,7 +113,7 @@ static void test_watchpoint(void **state)
 			 .slot = 0};
 
 	(void)state;
-	add(BP_WATCH, "0x40000")->hits = 1;
+	add(POINT_WATCH, "0x40000")->hits = 1;
 	expect(&s,
 	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 wrote 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "
 	       "0x1fffff), 0x1 before and 0x12345678 now; rip is 0x10004 (main+0x4).");

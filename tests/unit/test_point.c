@@ -2,7 +2,7 @@
  *
  * The breakpoint table: ids, planting and taking out, what stays as it was when the machine refuses.
  */
-#include "core/stop/breakpoint.h"
+#include "core/stop/point.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 struct fixture {
 	struct machine *m;
-	struct bp_table t;
+	struct point_table t;
 };
 
 static int setup(void **state)
@@ -23,7 +23,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->m = fake_create(1);
-	bp_table_init(&f->t);
+	point_table_init(&f->t);
 	*state = f;
 	return 0;
 }
@@ -32,24 +32,25 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	bp_table_deinit(&f->t);
+	point_table_deinit(&f->t);
 	machine_destroy(f->m);
 	free(f);
 	return 0;
 }
 
-static struct bp *add(struct fixture *f, enum bp_kind kind, uint64_t addr)
+static struct stop_point *add(struct fixture *f, enum point_kind kind, uint64_t addr)
 {
-	struct bp spec = {.kind = kind, .addr = addr, .len = 4, .at = "here"}, *b = NULL;
+	struct stop_point spec = {.kind = kind, .addr = addr, .len = 4, .at = "here"}, *b = NULL;
 
-	assert_int_equal(bp_add(&f->t, f->m, &spec, &b, NULL), 0);
+	assert_int_equal(point_add(&f->t, f->m, &spec, &b, NULL), 0);
 	return b;
 }
 
 static void test_add_plants(void **state)
 {
 	struct fixture *f = *state;
-	struct bp *b = add(f, BP_BREAK, 0x1000), *w = add(f, BP_WATCH, 0x2000), *h = add(f, BP_HBREAK, 0x3000);
+	struct stop_point *b = add(f, POINT_BREAK, 0x1000), *w = add(f, POINT_WATCH, 0x2000),
+			  *h = add(f, POINT_HBREAK, 0x3000);
 
 	assert_int_equal(b->id, 1);
 	assert_int_equal(w->id, 2);
@@ -69,26 +70,26 @@ static void test_kinds(void **state)
 {
 	struct fixture *f = *state;
 
-	add(f, BP_RWATCH, 0x1000);
-	add(f, BP_AWATCH, 0x1000);
-	add(f, BP_CATCH, 0);
+	add(f, POINT_RWATCH, 0x1000);
+	add(f, POINT_AWATCH, 0x1000);
+	add(f, POINT_CATCH, 0);
 	assert_int_equal(fake_plant(f->m, 1)->kind, PLANT_READ);
 	assert_int_equal(fake_plant(f->m, 2)->kind, PLANT_ACCESS);
 	assert_null(fake_plant(f->m, 3));
-	assert_string_equal(bp_kind_name(BP_BREAK), "breakpoint");
-	assert_string_equal(bp_kind_name(BP_HBREAK), "hw-breakpoint");
-	assert_string_equal(bp_kind_name(BP_CATCH), "catch");
+	assert_string_equal(point_kind_name(POINT_BREAK), "breakpoint");
+	assert_string_equal(point_kind_name(POINT_HBREAK), "hw-breakpoint");
+	assert_string_equal(point_kind_name(POINT_CATCH), "catch");
 }
 
 static void test_ids_are_not_reused(void **state)
 {
 	struct fixture *f = *state;
 
-	add(f, BP_BREAK, 1);
-	add(f, BP_BREAK, 2);
-	assert_int_equal(bp_delete(&f->t, f->m, 2, NULL), 0);
+	add(f, POINT_BREAK, 1);
+	add(f, POINT_BREAK, 2);
+	assert_int_equal(point_delete(&f->t, f->m, 2, NULL), 0);
 	assert_null(fake_plant(f->m, 2));
-	assert_int_equal(add(f, BP_BREAK, 3)->id, 3);
+	assert_int_equal(add(f, POINT_BREAK, 3)->id, 3);
 	assert_int_equal(f->t.n, 2);
 	assert_int_equal(f->t.v[1]->id, 3);
 }
@@ -96,46 +97,46 @@ static void test_ids_are_not_reused(void **state)
 static void test_refused_plant_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
-	struct bp spec = {.kind = BP_BREAK}, *b = NULL;
+	struct stop_point spec = {.kind = POINT_BREAK}, *b = NULL;
 	struct err e = {0};
 
 	fake_of(f->m)->fail_op = "plant";
 	fake_of(f->m)->fail_code = -ENOSPC;
-	assert_int_equal(bp_add(&f->t, f->m, &spec, &b, &e), -ENOSPC);
+	assert_int_equal(point_add(&f->t, f->m, &spec, &b, &e), -ENOSPC);
 	assert_int_equal(e.code, -ENOSPC);
 	assert_null(b);
 	assert_int_equal(f->t.n, 0);
 	fake_of(f->m)->fail_op = NULL;
-	assert_int_equal(add(f, BP_BREAK, 1)->id, 1);
+	assert_int_equal(add(f, POINT_BREAK, 1)->id, 1);
 }
 
 static void test_refused_unplant_keeps_it(void **state)
 {
 	struct fixture *f = *state;
 
-	add(f, BP_BREAK, 1);
+	add(f, POINT_BREAK, 1);
 	fake_of(f->m)->fail_op = "unplant";
 	fake_of(f->m)->fail_code = -EBUSY;
-	assert_int_equal(bp_delete(&f->t, f->m, 1, NULL), -EBUSY);
-	assert_int_equal(bp_enable(&f->t, f->m, 1, false, NULL), -EBUSY);
-	assert_true(bp_find(&f->t, 1)->enabled);
+	assert_int_equal(point_delete(&f->t, f->m, 1, NULL), -EBUSY);
+	assert_int_equal(point_enable(&f->t, f->m, 1, false, NULL), -EBUSY);
+	assert_true(point_find(&f->t, 1)->enabled);
 	fake_of(f->m)->fail_op = NULL;
-	assert_int_equal(bp_delete(&f->t, f->m, 1, NULL), 0);
+	assert_int_equal(point_delete(&f->t, f->m, 1, NULL), 0);
 }
 
 static void test_disable_takes_out(void **state)
 {
 	struct fixture *f = *state;
-	struct bp *b = add(f, BP_BREAK, 0x40);
+	struct stop_point *b = add(f, POINT_BREAK, 0x40);
 
-	assert_int_equal(bp_enable(&f->t, f->m, 1, false, NULL), 0);
+	assert_int_equal(point_enable(&f->t, f->m, 1, false, NULL), 0);
 	assert_null(fake_plant(f->m, 1));
 	assert_false(b->enabled);
-	assert_int_equal(bp_enable(&f->t, f->m, 1, false, NULL), 0);
-	assert_int_equal(bp_enable(&f->t, f->m, 1, true, NULL), 0);
+	assert_int_equal(point_enable(&f->t, f->m, 1, false, NULL), 0);
+	assert_int_equal(point_enable(&f->t, f->m, 1, true, NULL), 0);
 	assert_int_equal(fake_plant(f->m, 1)->addr, 0x40);
-	assert_int_equal(bp_enable(&f->t, f->m, 1, false, NULL), 0);
-	assert_int_equal(bp_delete(&f->t, f->m, 1, NULL), 0);
+	assert_int_equal(point_enable(&f->t, f->m, 1, false, NULL), 0);
+	assert_int_equal(point_delete(&f->t, f->m, 1, NULL), 0);
 }
 
 static void test_unknown_ids(void **state)
@@ -143,49 +144,49 @@ static void test_unknown_ids(void **state)
 	struct fixture *f = *state;
 	struct err e = {0};
 
-	assert_int_equal(bp_delete(&f->t, f->m, 1, &e), -ENOENT);
+	assert_int_equal(point_delete(&f->t, f->m, 1, &e), -ENOENT);
 	assert_string_equal(e.why, "there are no breakpoints");
-	add(f, BP_BREAK, 1);
-	assert_int_equal(bp_enable(&f->t, f->m, 7, true, &e), -ENOENT);
+	add(f, POINT_BREAK, 1);
+	assert_int_equal(point_enable(&f->t, f->m, 7, true, &e), -ENOENT);
 	assert_string_equal(e.why, "no breakpoint has that number");
-	assert_null(bp_find(&f->t, 0));
+	assert_null(point_find(&f->t, 0));
 }
 
 static void test_texts(void **state)
 {
 	struct fixture *f = *state;
 	char cond[] = "$rax == 1";
-	struct bp spec = {.kind = BP_BREAK, .condition = cond}, *b;
+	struct stop_point spec = {.kind = POINT_BREAK, .condition = cond}, *b;
 
-	assert_int_equal(bp_add(&f->t, f->m, &spec, &b, NULL), 0);
+	assert_int_equal(point_add(&f->t, f->m, &spec, &b, NULL), 0);
 	cond[0] = 'x';
 	assert_string_equal(b->condition, "$rax == 1");
-	assert_int_equal(bp_set_condition(b, "1", NULL), 0);
+	assert_int_equal(point_set_condition(b, "1", NULL), 0);
 	assert_string_equal(b->condition, "1");
-	assert_int_equal(bp_set_condition(b, "", NULL), 0);
+	assert_int_equal(point_set_condition(b, "", NULL), 0);
 	assert_null(b->condition);
-	assert_int_equal(bp_set_commands(b, "c", NULL), 0);
+	assert_int_equal(point_set_commands(b, "c", NULL), 0);
 	assert_string_equal(b->commands, "c");
-	assert_int_equal(bp_set_commands(b, NULL, NULL), 0);
+	assert_int_equal(point_set_commands(b, NULL, NULL), 0);
 	assert_null(b->commands);
 }
 
 static void test_replant(void **state)
 {
 	struct fixture *f = *state;
-	struct bp spec = {.kind = BP_BREAK, .addr = 0x10};
+	struct stop_point spec = {.kind = POINT_BREAK, .addr = 0x10};
 	struct err e = {0};
 
-	assert_int_equal(bp_add(&f->t, NULL, &spec, NULL, NULL), 0);
-	assert_int_equal(bp_add(&f->t, NULL, &spec, NULL, NULL), 0);
-	assert_int_equal(bp_enable(&f->t, NULL, 2, false, NULL), 0);
-	assert_int_equal(bp_replant(&f->t, f->m, NULL), 0);
+	assert_int_equal(point_add(&f->t, NULL, &spec, NULL, NULL), 0);
+	assert_int_equal(point_add(&f->t, NULL, &spec, NULL, NULL), 0);
+	assert_int_equal(point_enable(&f->t, NULL, 2, false, NULL), 0);
+	assert_int_equal(points_arm(&f->t, f->m, NULL), 0);
 	assert_non_null(fake_plant(f->m, 1));
 	assert_null(fake_plant(f->m, 2));
-	assert_string_equal(bp_find(&f->t, 1)->how, "soft");
+	assert_string_equal(point_find(&f->t, 1)->how, "soft");
 	fake_of(f->m)->fail_op = "plant";
 	fake_of(f->m)->fail_code = -ENOSPC;
-	assert_int_equal(bp_replant(&f->t, f->m, &e), -ENOSPC);
+	assert_int_equal(points_arm(&f->t, f->m, &e), -ENOSPC);
 	assert_ptr_equal(strstr(e.what, "breakpoint 1: "), e.what);
 }
 

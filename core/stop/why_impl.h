@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Inside core/debug: the text that a sentence is built in, and the parts about exceptions and instructions.
+ * Inside core/stop: the text that a sentence is built in, and the parts about exceptions and instructions.
  */
-#ifndef KVMSCOPE_CORE_DEBUG_WHY_FAULT_H
-#define KVMSCOPE_CORE_DEBUG_WHY_FAULT_H
+#ifndef KVMSCOPE_CORE_STOP_WHY_IMPL_H
+#define KVMSCOPE_CORE_STOP_WHY_IMPL_H
 
 #include "core/cpu/smm.h"
-#include "core/debug/debugger.h"
+#include "core/stop/why.h"
 
 struct why {
-	struct debugger *d;
+	const struct why_env *env;
 	const struct stop *s;
+	int id; /* of the stop point that the sentence is about; 0: none */
 	char *buf;
 	size_t len, size;
 	uint64_t rip, linear; /* looked up last */
 };
 
+/* "Breakpoint 1 (main), hit 2 times": the words of most kinds for point_ops.tell. */
+void why_point(struct why *w, const struct stop_point *p);
 /* Append; what does not fit is cut. */
 void why_add(struct why *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "0x200000 (main+0x4)": an offset in CS, as rip is */

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The table of stop points. Breakpoints and watchpoints are planted in the machine one by one; of catchpoints the machine is
+ * told all at once (points_catch()).
+ */
+#include "core/stop/point_impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *point_kind_name(enum point_kind k)
+{
+	static const char *const names[] = {"breakpoint", "hw-breakpoint", "watch", "rwatch", "awatch", "catch"};
+
+	return names[k];
+}
+
+void point_table_init(struct point_table *t)
+{
+	*t = (struct point_table){.next_id = 1};
+}
+
+static void point_free(struct stop_point *b)
+{
+	if (!b)
+		return;
+	free(b->condition);
+	free(b->commands);
+	free(b);
+}
+
+void point_table_deinit(struct point_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		point_free(t->v[i]);
+	free(t->v);
+	point_table_init(t);
+}
+
+static size_t point_index(const struct point_table *t, int id)
+{
+	size_t i = 0;
+
+	while (i < t->n && t->v[i]->id != id)
+		i++;
+	return i;
+}
+
+struct stop_point *point_find(const struct point_table *t, int id)
+{
+	size_t i = point_index(t, id);
+
+	return i < t->n ? t->v[i] : NULL;
+}
+
+static int no_such_point(struct err *e, const struct point_table *t, int id)
+{
+	if (!t->n)
+		return err_set(e, -ENOENT, "breakpoint %d" WHY "there are no breakpoints" TRY "b ADDRESS to set one", id);
+	return err_set(e, -ENOENT, "breakpoint %d" WHY "no breakpoint has that number" TRY "info breakpoints", id);
+}
+
+const struct point_ops *point_ops(const struct stop_point *p)
+{
+	if (p->kind != POINT_CATCH)
+		return p->kind >= POINT_WATCH ? &point_watch : &point_exec;
+	return !p->event ? &point_fault : p->event == CATCH_MMU ? &point_mmu : &point_event;
+}
+
+int point_plant(struct machine *m, struct stop_point *p, enum plant_kind kind, struct err *e)
+{
+	struct plant plant = {.id = p->id, .kind = kind, .addr = p->addr, .len = p->len, .phys = p->phys};
+	int rc = machine_plant(m, &plant, e);
+
+	if (!rc) {
+		p->how = plant.how;
+		p->why = plant.why;
+	}
+	return rc;
+}
+
+int point_unplant(struct point_table *t, struct machine *m, struct stop_point *p, struct err *e)
+{
+	(void)t;
+	return machine_unplant(m, p->id, e);
+}
+
+int points_catch(struct point_table *t, struct machine *m, struct err *e)
+{
+	int rc = machine_catch(m, events_wanted(t), e);
+
+	if (!rc)
+		rc = mmu_apply(t, m, e);
+	return rc ? rc : fault_apply(t, m, e);
+}
+
+int point_catch(struct point_table *t, struct machine *m, struct stop_point *p, struct err *e)
+{
+	(void)p;
+	return points_catch(t, m, e);
+}
+
+/* On or off, in the machine too; where that fails it is as before, there as well as here. */
+static int point_switch(struct point_table *t, struct machine *m, struct stop_point *p, bool on, struct err *e)
+{
+	const struct point_ops *ops = point_ops(p);
+	int rc;
+
+	p->enabled = on;
+	rc = !m ? 0 : on ? ops->arm(t, m, p, e) : ops->disarm(t, m, p, e);
+	if (!rc)
+		return 0;
+	p->enabled = !on;
+	if (p->kind == POINT_CATCH)
+		(void)!points_catch(t, m, NULL);
+	return rc;
+}
+
+static int copy_text(char **dst, const char *text, struct err *e)
+{
+	char *copy = NULL;
+
+	if (text && *text) {
+		copy = strdup(text);
+		if (!copy)
+			return err_nomem(e, "breakpoint");
+	}
+	free(*dst);
+	*dst = copy;
+	return 0;
+}
+
+static int point_copy(const struct stop_point *spec, int id, struct stop_point **out, struct err *e)
+{
+	struct stop_point *b = malloc(sizeof(*b));
+
+	if (!b)
+		return err_nomem(e, "breakpoint");
+	*b = *spec;
+	b->id = id;
+	b->enabled = true;
+	b->condition = b->commands = NULL;
+	int rc = copy_text(&b->condition, spec->condition, e);
+	if (!rc)
+		rc = copy_text(&b->commands, spec->commands, e);
+	if (rc) {
+		point_free(b);
+		return rc;
+	}
+	*out = b;
+	return 0;
+}
+
+int point_add(struct point_table *t, struct machine *m, const struct stop_point *spec, struct stop_point **out,
+	      struct err *e)
+{
+	struct stop_point *b = NULL, **grown = realloc(t->v, (t->n + 1) * sizeof(*grown));
+
+	if (!grown)
+		return err_nomem(e, "breakpoint");
+	t->v = grown;
+	int rc = point_copy(spec, t->next_id, &b, e);
+	if (rc)
+		return rc;
+	t->v[t->n++] = b; /* ids only grow, so the table stays sorted */
+	rc = point_switch(t, m, b, true, e);
+	if (rc) {
+		t->n--;
+		point_free(b);
+		return rc;
+	}
+	t->next_id++;
+	if (out)
+		*out = b;
+	return 0;
+}
+
+int point_delete(struct point_table *t, struct machine *m, int id, struct err *e)
+{
+	size_t i = point_index(t, id);
+
+	if (i == t->n)
+		return no_such_point(e, t, id);
+	int rc = t->v[i]->enabled ? point_switch(t, m, t->v[i], false, e) : 0;
+	if (rc)
+		return rc;
+	point_free(t->v[i]);
+	t->n--;
+	memmove(&t->v[i], &t->v[i + 1], (t->n - i) * sizeof(t->v[0]));
+	return 0;
+}
+
+int point_enable(struct point_table *t, struct machine *m, int id, bool on, struct err *e)
+{
+	struct stop_point *b = point_find(t, id);
+
+	if (!b)
+		return no_such_point(e, t, id);
+	return b->enabled == on ? 0 : point_switch(t, m, b, on, e);
+}
+
+int points_arm(struct point_table *t, struct machine *m, struct err *e)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct stop_point *p = t->v[i];
+		int rc = p->enabled && p->kind != POINT_CATCH ? point_ops(p)->arm(t, m, p, e) : 0;
+
+		if (rc) {
+			err_prefix(e, "breakpoint %d: ", p->id);
+			return rc;
+		}
+	}
+	return points_catch(t, m, e);
+}
+
+bool points_any_enabled(const struct point_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i]->enabled)
+			return true;
+	return false;
+}
+
+bool points_any_exec(const struct point_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i]->enabled && t->v[i]->kind <= POINT_HBREAK)
+			return true;
+	return t->internal.enabled;
+}
+
+/* ---- the internal one */
+
+void point_end_internal(struct point_table *t, struct machine *m)
+{
+	t->internal.enabled = false;
+	if (t->internal_left && machine_unplant(m, POINT_INTERNAL, NULL) != -EBUSY)
+		t->internal_left = false;
+}
+
+int point_set_internal(struct point_table *t, struct machine *m, uint64_t addr, unsigned vcpu, uint64_t min_sp,
+		       struct err *e)
+{
+	struct stop_point p = {.id = POINT_INTERNAL,
+			       .kind = POINT_BREAK,
+			       .addr = addr,
+			       .len = 1,
+			       .internal = true,
+			       .vcpu = vcpu,
+			       .min_sp = min_sp};
+	int rc = point_exec.arm(t, m, &p, e);
+
+	if (rc)
+		return rc;
+	t->internal = p;
+	t->internal.enabled = t->internal_left = true;
+	return 0;
+}
+
+int point_set_condition(struct stop_point *b, const char *text, struct err *e)
+{
+	return copy_text(&b->condition, text, e);
+}
+
+int point_set_commands(struct stop_point *b, const char *script, struct err *e)
+{
+	return copy_text(&b->commands, script, e);
+}

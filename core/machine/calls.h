@@ -68,6 +68,7 @@ enum machine_ask {
 	X(mmu_events, "list MMU events", 0, name, ASK_STOPPED)                                                              \
 	X(fault_catch, "catch fault", NEEDS(RUN) | NEEDS(FAULT_STEP), fault_catch, ASK_STOPPED)                             \
 	X(fault_step, "fault step", NEEDS(RUN) | NEEDS(FAULT_STEP), fault_catch, ASK_STOPPED)                               \
+	X(fault_check, "fault step", NEEDS(RUN) | NEEDS(FAULT_STEP), fault_catch, ASK_STOPPED)                              \
 	X(fault_stages, "list fault stages", NEEDS(FAULT_STEP), fault_stages, ASK_STOPPED)                                  \
 	X(rmap_each, "read all rmaps", NEEDS(RMAP), name, ASK_LIVE_MMU)
 

@@ -169,7 +169,7 @@ const struct fault_filter *machine_fault_caught(const struct machine *m, size_t 
 
 int machine_fault_check(struct machine *m, struct err *e)
 {
-	int rc = machine_check(m, CALL_fault_step, NULL, e);
+	int rc = machine_check(m, CALL_fault_check, NULL, e);
 
 	if (!rc && !m->n_fault_filters && !machine_parked(m, NULL))
 		rc = err_set(e, -EINVAL, "fault step" WHY "no faults are caught" TRY "catch fault");

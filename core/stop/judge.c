@@ -64,14 +64,6 @@ void judge_moved(struct judge *j, struct machine *m)
 
 /* ---- what the machine told */
 
-bool scene_names(const struct scene *sc, enum stop_reason reason, int id)
-{
-	for (unsigned i = 0; i < sc->s->n_causes; i++)
-		if (sc->s->cause[i].reason == reason && sc->s->cause[i].id == id)
-			return true;
-	return sc->s->reason == reason && sc->s->breakpoint == id;
-}
-
 /* A vector of the guest's own IDT is the guest's affair, unless a catchpoint asks for it. */
 static bool guest_handles(struct machine *m, const struct stop *s)
 {
@@ -228,13 +220,13 @@ static void ask_all(struct judge *j, const struct scene *sc, struct stop *s, str
 		struct match match = {STOP_NONE, NULL};
 
 		if (p->enabled)
-			match = point_ops(p)->match(p, sc);
+			match = p->ops->match(p, sc);
 		if (match.mmu && !v->mmu)
 			s->mmu = *match.mmu; /* what a condition may ask about */
 		if (match.reason == STOP_NONE || !lets_through(j, p, s, v->note))
 			continue;
 		v->mmu = v->mmu ? v->mmu : match.mmu;
-		verdict_add(v, point_ops(p)->rank, match.reason, p->id);
+		verdict_add(v, p->ops->rank, match.reason, p->id);
 	}
 	const struct stop_point *internal = &j->points->internal;
 	j->arrived = internal->enabled && point_exec.match(internal, sc).reason != STOP_NONE;

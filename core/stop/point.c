@@ -1,57 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The table of stop points. Breakpoints and watchpoints are planted in the machine one by one; of catchpoints the machine is
- * told all at once (points_catch()).
+ * Making, changing and removing stop points, in the table and in the machine.
  */
 #include "core/stop/point_impl.h"
 
 #include <errno.h>
 #include <string.h>
-
-const char *point_kind_name(enum point_kind k)
-{
-	static const char *const names[] = {"breakpoint", "hw-breakpoint", "watch", "rwatch", "awatch", "catch"};
-
-	return names[k];
-}
-
-void point_table_init(struct point_table *t)
-{
-	*t = (struct point_table){.next_id = 1};
-}
-
-static void point_free(struct stop_point *b)
-{
-	if (!b)
-		return;
-	free(b->condition);
-	free(b->commands);
-	free(b);
-}
-
-void point_table_deinit(struct point_table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		point_free(t->v[i]);
-	free(t->v);
-	point_table_init(t);
-}
-
-static size_t point_index(const struct point_table *t, int id)
-{
-	size_t i = 0;
-
-	while (i < t->n && t->v[i]->id != id)
-		i++;
-	return i;
-}
-
-struct stop_point *point_find(const struct point_table *t, int id)
-{
-	size_t i = point_index(t, id);
-
-	return i < t->n ? t->v[i] : NULL;
-}
 
 static int no_such_point(struct err *e, const struct point_table *t, int id)
 {
@@ -60,50 +14,17 @@ static int no_such_point(struct err *e, const struct point_table *t, int id)
 	return err_set(e, -ENOENT, "breakpoint %d" WHY "no breakpoint has that number" TRY "info breakpoints", id);
 }
 
-const struct point_ops *point_ops(const struct stop_point *p)
+static const struct point_ops *ops_of(const struct stop_point *p)
 {
 	if (p->kind != POINT_CATCH)
 		return p->kind >= POINT_WATCH ? &point_watch : &point_exec;
 	return !p->event ? &point_fault : p->event == CATCH_MMU ? &point_mmu : &point_event;
 }
 
-int point_plant(struct machine *m, struct stop_point *p, enum plant_kind kind, struct err *e)
-{
-	struct plant plant = {.id = p->id, .kind = kind, .addr = p->addr, .len = p->len, .phys = p->phys};
-	int rc = machine_plant(m, &plant, e);
-
-	if (!rc) {
-		p->how = plant.how;
-		p->why = plant.why;
-	}
-	return rc;
-}
-
-int point_unplant(struct point_table *t, struct machine *m, struct stop_point *p, struct err *e)
-{
-	(void)t;
-	return machine_unplant(m, p->id, e);
-}
-
-int points_catch(struct point_table *t, struct machine *m, struct err *e)
-{
-	int rc = machine_catch(m, events_wanted(t), e);
-
-	if (!rc)
-		rc = mmu_apply(t, m, e);
-	return rc ? rc : fault_apply(t, m, e);
-}
-
-int point_catch(struct point_table *t, struct machine *m, struct stop_point *p, struct err *e)
-{
-	(void)p;
-	return points_catch(t, m, e);
-}
-
 /* On or off, in the machine too; where that fails it is as before, there as well as here. */
 static int point_switch(struct point_table *t, struct machine *m, struct stop_point *p, bool on, struct err *e)
 {
-	const struct point_ops *ops = point_ops(p);
+	const struct point_ops *ops = p->ops;
 	int rc;
 
 	p->enabled = on;
@@ -138,6 +59,7 @@ static int point_copy(const struct stop_point *spec, int id, struct stop_point *
 		return err_nomem(e, "breakpoint");
 	*b = *spec;
 	b->id = id;
+	b->ops = ops_of(b);
 	b->enabled = true;
 	b->condition = b->commands = NULL;
 	int rc = copy_text(&b->condition, spec->condition, e);
@@ -203,7 +125,7 @@ int points_arm(struct point_table *t, struct machine *m, struct err *e)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		struct stop_point *p = t->v[i];
-		int rc = p->enabled && p->kind != POINT_CATCH ? point_ops(p)->arm(t, m, p, e) : 0;
+		int rc = p->enabled && p->kind != POINT_CATCH ? p->ops->arm(t, m, p, e) : 0;
 
 		if (rc) {
 			err_prefix(e, "breakpoint %d: ", p->id);
@@ -211,22 +133,6 @@ int points_arm(struct point_table *t, struct machine *m, struct err *e)
 		}
 	}
 	return points_catch(t, m, e);
-}
-
-bool points_any_enabled(const struct point_table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (t->v[i]->enabled)
-			return true;
-	return false;
-}
-
-bool points_any_exec(const struct point_table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (t->v[i]->enabled && t->v[i]->kind <= POINT_HBREAK)
-			return true;
-	return t->internal.enabled;
 }
 
 /* ---- the internal one */
@@ -243,6 +149,7 @@ int point_set_internal(struct point_table *t, struct machine *m, uint64_t addr, 
 {
 	struct stop_point p = {.id = POINT_INTERNAL,
 			       .kind = POINT_BREAK,
+			       .ops = &point_exec,
 			       .addr = addr,
 			       .len = 1,
 			       .internal = true,

@@ -13,9 +13,11 @@
 enum point_kind { POINT_BREAK, POINT_HBREAK, POINT_WATCH, POINT_RWATCH, POINT_AWATCH, POINT_CATCH };
 const char *point_kind_name(enum point_kind k); /* "breakpoint", "hw-breakpoint", "watch", "rwatch", "awatch", "catch" */
 
+struct point_ops;
 struct stop_point {
 	int id;
 	enum point_kind kind;
+	const struct point_ops *ops; /* by kind and event; filled by point_add() */
 	uint64_t addr, len;
 	bool phys;
 	char at[96];		      /* as the user said it: "*0x200033", "main+4", "mmio" */

@@ -35,17 +35,25 @@ struct point_ops {
 	void (*tell)(struct why *w, const struct stop_point *p); /* which point it is, and what its counts are */
 	unsigned rank; /* several at one stop are told by ascending rank, then by id */
 };
-const struct point_ops *point_ops(const struct stop_point *p);
 
 extern const struct point_ops point_exec, point_watch, point_event, point_mmu, point_fault;
 
 /* Did the machine name this point's plant? */
-bool scene_names(const struct scene *sc, enum stop_reason reason, int id);
+static inline bool scene_names(const struct scene *sc, enum stop_reason reason, int id)
+{
+	for (unsigned i = 0; i < sc->s->n_causes; i++)
+		if (sc->s->cause[i].reason == reason && sc->s->cause[i].id == id)
+			return true;
+	return sc->s->reason == reason && sc->s->breakpoint == id;
+}
 static inline bool scene_has(const struct scene *sc, enum stop_reason reason)
 {
 	return sc->reasons >> reason & 1;
 }
-/* Plant and take out, for the kinds that are planted one by one. */
+/* point_table.c, for point.c: where id stands, n if nowhere. */
+size_t point_index(const struct point_table *t, int id);
+void point_free(struct stop_point *p); /* NULL is fine */
+/* point_arm.c: plant and take out, for the kinds that are planted one by one. */
 int point_plant(struct machine *m, struct stop_point *p, enum plant_kind kind, struct err *e) MUST_USE;
 int point_unplant(struct point_table *t, struct machine *m, struct stop_point *p, struct err *e) MUST_USE;
 /* arm and disarm of catchpoints. */

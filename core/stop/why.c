@@ -111,7 +111,7 @@ static void why_step(struct why *w)
 
 void why_point(struct why *w, const struct stop_point *p)
 {
-	why_add(w, "%s %d", point_ops(p)->name, p->id);
+	why_add(w, "%s %d", p->ops->name, p->id);
 	if (p->at[0])
 		why_add(w, " (%s)", p->at);
 	why_add(w, ", hit %llu time%s", (unsigned long long)p->hits, p->hits == 1 ? "" : "s");
@@ -125,7 +125,7 @@ static void add_point(struct why *w, const char *what)
 	const struct stop_point *p = point_find(w->env->points, w->id);
 
 	if (p)
-		point_ops(p)->tell(w, p);
+		p->ops->tell(w, p);
 	else
 		why_add(w, "%s %d", what, w->id);
 }

@@ -312,17 +312,27 @@ static int do_fault_catch(struct machine *m, struct err *e)
 	return machine_fault_catch(m, &f, 1, e);
 }
 
+static int catch_any_fault(struct machine *m, struct err *e)
+{
+	struct fault_filter f = {.all = true};
+	size_t n;
+
+	return machine_running(m) || (machine_fault_caught(m, &n), n) ? 0 : machine_fault_catch(m, &f, 1, e);
+}
+
+static int do_fault_check(struct machine *m, struct err *e)
+{
+	int rc = catch_any_fault(m, e);
+
+	return rc ? rc : machine_fault_check(m, e);
+}
+
 static int do_fault_step(struct machine *m, struct err *e)
 {
 	struct stop stop;
+	int rc = catch_any_fault(m, e);
 
-	struct fault_filter f = {.all = true};
-	size_t n;
-	int rc = machine_running(m) || (machine_fault_caught(m, &n), n) ? 0 : machine_fault_catch(m, &f, 1, e);
-
-	if (rc)
-		return rc;
-	return machine_fault_step(m, &stop, e);
+	return rc ? rc : machine_fault_step(m, &stop, e);
 }
 
 static int do_fault_stages(struct machine *m, struct err *e)
@@ -424,6 +434,7 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
     [CALL_mmu_catch] = {RUNS, do_mmu_catch},
     [CALL_mmu_events] = {STANDS, do_mmu_events},
     [CALL_fault_catch] = {RUNS, do_fault_catch},
+    [CALL_fault_check] = {RUNS, do_fault_check},
     [CALL_fault_step] = {RUNS, do_fault_step},
     [CALL_fault_stages] = {STANDS, do_fault_stages},
     [CALL_rmap_each] = {LOOKS, do_rmap_each},

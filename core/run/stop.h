@@ -63,8 +63,10 @@ struct stop {
 	enum stop_reason reason; /* the first, if there are several */
 	unsigned vcpu;
 	uint64_t rip;
-	bool rip_old;	/* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
-	int breakpoint; /* BREAKPOINT, WATCHPOINT, or a catchpoint: its id; 0 for none */
+	uint8_t code_bits;  /* 16, 32, 64: of code at rip; 0: not told, ask the registers */
+	uint64_t code_base; /* with code_bits: CS's, 0 in 64-bit code */
+	bool rip_old;	    /* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
+	int breakpoint;	    /* BREAKPOINT, WATCHPOINT, or a catchpoint: its id; 0 for none */
 	/* EXCEPTION */
 	uint8_t vector;
 	bool has_error;

@@ -35,6 +35,8 @@ static bool stop_with(struct soft_cpu *c, const struct stop *s, struct stop *out
 	*out = *s;
 	out->vcpu = c->index;
 	out->rip = c->rip;
+	out->code_bits = c->code_bits;
+	out->code_base = c->code_bits == 64 ? 0 : c->seg_base[SEG_CS];
 	return true;
 }
 

@@ -27,15 +27,42 @@ void why_add(struct why *w, const char *fmt, ...)
 		w->len = w->len + (size_t)n < w->size ? w->len + (size_t)n : w->size - 1;
 }
 
+static void add_text(struct why *w, const char *text)
+{
+	size_t n = strlen(text), room = w->size - 1 - w->len;
+
+	n = n < room ? n : room;
+	memcpy(w->buf + w->len, text, n);
+	w->len += n;
+	w->buf[w->len] = '\0';
+}
+
+/* "0x1f": every step has one, so it is not left to printf. */
+static void add_hex(struct why *w, uint64_t v)
+{
+	char text[19], *at = text + sizeof(text);
+
+	*--at = '\0';
+	do
+		*--at = "0123456789abcdef"[v & 15];
+	while (v >>= 4);
+	*--at = 'x';
+	*--at = '0';
+	add_text(w, at);
+}
+
 /* An offset in CS as a linear address, which is what symbols are. */
 static uint64_t linear_rip(struct why *w, uint64_t rip)
 {
+	const struct stop *s = w->s;
 	struct where at;
 
-	if (rip == w->rip)
+	if (s->code_bits)
+		return s->code_bits == 64 ? rip : (uint32_t)(s->code_base + rip);
+	if (w->rip == rip)
 		return w->linear;
 	w->rip = w->linear = rip;
-	if (w->env->m && !where_get(w->env->m, w->s->vcpu, &at, NULL))
+	if (w->env->m && !where_get(w->env->m, s->vcpu, &at, NULL))
 		w->linear = where_linear(&at, &at.r.seg[SEG_CS], rip);
 	return w->linear;
 }
@@ -45,7 +72,9 @@ void why_rip(struct why *w, uint64_t rip)
 	char sym[96];
 
 	symbols_format(w->env->syms, linear_rip(w, rip), sym, sizeof(sym));
-	why_add(w, *sym ? "0x%llx (%s)" : "0x%llx", (unsigned long long)rip, sym);
+	add_hex(w, rip);
+	if (*sym)
+		why_add(w, " (%s)", sym);
 }
 
 /* "slot 1 (READONLY, gpa 0x80000 to 0x8ffff)", "no slot", with the device's window where there is one. */
@@ -100,13 +129,13 @@ static void why_step(struct why *w)
 		why_add(w, "; set $rip behind it to go on.");
 		return;
 	}
-	if (symbols_by_addr(w->env->syms, linear_rip(w, w->s->rip))) {
-		why_add(w, "vCPU %u was stepped and stands at ", w->s->vcpu);
-		why_rip(w, w->s->rip);
-		why_add(w, ".");
-	} else {
-		why_add(w, "vCPU %u was stepped and stands at 0x%llx.", w->s->vcpu, (unsigned long long)w->s->rip);
-	}
+	if (w->s->vcpu)
+		why_add(w, "vCPU %u", w->s->vcpu);
+	else
+		add_text(w, "vCPU 0");
+	add_text(w, " was stepped and stands at ");
+	why_rip(w, w->s->rip);
+	add_text(w, ".");
 }
 
 void why_point(struct why *w, const struct stop_point *p)

@@ -271,12 +271,14 @@ static bool is_special(struct kvcpu *v, const struct step *s)
 	return s->kind == INSN_RSM && v->in_smm ? vcpu_out(v, OUT_RSM) : true;
 }
 
-static bool execute(struct kvcpu *v)
+/* *kind: what stood at rip. */
+static bool execute(struct kvcpu *v, enum insn_kind *kind)
 {
 	struct vcpu_control *t = v->control;
 	struct step s = {0};
 
 	insn_decode(v, &s);
+	*kind = s.kind;
 	if (io_caught(v)) {
 		bool ok = io_resume(v) && io_finish(v);
 
@@ -314,17 +316,10 @@ static bool execute(struct kvcpu *v)
 	return false;
 }
 
-static bool stands_on_rep(struct kvcpu *v)
-{
-	struct step s = {0};
-
-	insn_decode(v, &s);
-	return s.kind == INSN_REP;
-}
-
 bool step_one(struct kvcpu *v)
 {
-	bool watching = plant_watching(v->vm->rs), rep = v->control->passed && stands_on_rep(v), ok;
+	bool watching = plant_watching(v->vm->rs), ok;
+	enum insn_kind kind;
 	uint64_t from = vcpu_regs(v)->rip;
 	struct watch_look l;
 
@@ -332,10 +327,10 @@ bool step_one(struct kvcpu *v)
 		watch_look(v, &l);
 	/* Pages may be armed still for a watch that is gone. */
 	atomic_store_explicit(&v->control->stepping, true, memory_order_relaxed);
-	ok = execute(v);
+	ok = execute(v, &kind);
 	atomic_store_explicit(&v->control->stepping, false, memory_order_relaxed);
 	/* Later rounds of a REP instruction are no new arrival at it. */
-	if (vcpu_regs(v)->rip != from || (ok && !rep))
+	if (vcpu_regs(v)->rip != from || (ok && kind != INSN_REP))
 		v->control->passed = false;
 	ok = ok && (!watching || watch_judge(v, &l));
 	armed_rearm(v);

@@ -426,9 +426,12 @@ static void run_pairs(struct host *h)
 				enum place near = is_exec(a) && is_exec(b) && at + 1 < PLACES ? at + 1 : at;
 				struct pair r = {.k = {a, b}, .at = {is_exec(a) ? at : 0, is_exec(b) ? at : 0}};
 
-				check(h, &r);
+				/* On kvm each order of a pair once: a run waits for the kernel's grace periods. */
+				if (h->soft || a <= b)
+					check(h, &r);
 				r.quiet = true;
-				check(h, &r);
+				if (h->soft || a > b)
+					check(h, &r);
 				r.at[1] = near;
 				if (near != at)
 					check(h, &r);

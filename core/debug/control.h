@@ -8,17 +8,8 @@
 #include "core/debug/debugger.h"
 #include "core/stop/where.h"
 
-/* Stop at addr once this vCPU arrives there with a stack pointer of at least min_sp. */
-struct temp_stop {
-	uint64_t addr, min_sp;
-	unsigned vcpu;
-};
-/* Continue until a stop worth telling, or until t (which may be NULL) is reached: then *arrived and d->stop is a step. */
-int control_resume(struct debugger *d, unsigned vcpu, const struct temp_stop *t, bool *arrived, struct err *e) MUST_USE;
 /* Between the steps of a loop: has the user asked for an end (Ctrl-C while no guest ran)? Then d->stop tells so. */
 bool control_interrupted(struct debugger *d);
-/* One instruction; d->stop is a step, or whatever else it ended in. */
-int control_step(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 
 /* A frame that spans more than this is no frame. */
 #define CONTROL_FRAME_MAX (1u << 20)

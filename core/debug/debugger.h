@@ -7,6 +7,7 @@
 #define KVMSCOPE_CORE_DEBUG_DEBUGGER_H
 
 #include "core/debug/history.h"
+#include "core/debug/plan.h"
 #include "core/stop/judge.h"
 #include "core/stop/why.h"
 
@@ -22,24 +23,23 @@ struct debugger {
 	bool has_run;	  /* a vCPU has executed since the image was loaded */
 	uint64_t changes; /* machine_changes() when the guest ran last */
 	struct history history;
+	struct plan plan;     /* under way, or the last one */
+	enum run_where where; /* it is run */
 };
 
 int debugger_init(struct debugger *d, struct err *e) MUST_USE;
 void debugger_deinit(struct debugger *d); /* not the machine */
 
-/* Each runs until a stop worth telling and stores it in d->stop. A breakpoint's hit counts once its condition is true, also
- * while it is ignored; a condition that fails to evaluate stops, with the reason in stop.note. A step that ends where a
- * breakpoint is reports the breakpoint, as gdb does. next, until and finish that arrive are STOP_STEP. An error means
- * that nothing ran, or that the machine failed in the middle: then d->stop is as before. */
+/* A plan (core/debug/plan.h) from begin to end. Each runs until a stop worth telling and stores it in d->stop. A
+ * breakpoint's hit counts once its condition is true, also while it is ignored; a condition that fails to evaluate stops,
+ * with the reason in stop.note. A step that ends where a breakpoint is reports the breakpoint, as gdb does. next, until and
+ * finish that arrive are STOP_STEP. An error means that nothing ran, or that the machine failed in the middle: then d->stop
+ * is as before. */
 int debug_continue(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
-/* Step over calls (and REP, INT): a temporary stop behind the instruction that only counts at the same or a higher stack. */
 int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
 int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e) MUST_USE;
-/* Until the current function has returned: return address by frame pointer where it looks like one, else by stepping at call
- * depth (an iret at that depth counts as the return). */
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
-/* One stage of the fault that a vCPU stands in, or on to the next fault that is caught. */
 int debug_fault_step(struct debugger *d, struct err *e) MUST_USE;
 
 /* A stop in words (core/stop/why.h); "has not run yet" for STOP_NONE. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * next, until, finish: run control by one temporary stop that only counts at the right depth of the stack.
+ * The plans (core/debug/plan.h). next, until and finish go by one temporary stop that only counts at the right depth of the
+ * stack.
  *
  * finish must guess where the current function will return to. Code without frame pointers is the rule in the guests that
  * people debug here, so a guess is taken only where the bytes before the supposed return address are a call; otherwise the
@@ -34,31 +35,97 @@ static uint64_t behind(const struct where *w, const struct insn *insn)
 	return w->bits == 64 ? next : (uint32_t)next;
 }
 
-static int next_one(struct debugger *d, unsigned vcpu, struct err *e)
+static int resume_to(struct plan *p, uint64_t addr, uint64_t min_sp)
 {
-	struct where w;
-	struct insn insn;
-	bool arrived;
-	int rc = where_get(d->m, vcpu, &w, e);
-
-	if (rc)
-		return rc;
-	if (!stepped_over(kind_at(d, vcpu, &w, &insn)))
-		return control_step(d, vcpu, e);
-	struct temp_stop t = {.addr = behind(&w, &insn), .min_sp = w.sp, .vcpu = vcpu};
-	return control_resume(d, vcpu, &t, &arrived, e);
+	p->move = MOVE_RESUME;
+	p->has_temp = true;
+	p->temp = (struct temp_stop){.addr = addr, .min_sp = min_sp};
+	return 1;
 }
 
-int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
+static int step_by(struct plan *p, uint64_t count)
 {
-	while (n--) {
-		int rc = next_one(d, vcpu, e);
-		if (rc || d->stop.reason != STOP_STEP || d->stop.no_progress)
-			return rc;
-		if (n && control_interrupted(d))
-			return 0;
-	}
-	return 0;
+	p->move = MOVE_STEP;
+	p->count = count;
+	return 1;
+}
+
+/* ---- continue, step, a fault's stage */
+
+static int next_of_continue(struct debugger *d, struct plan *p, struct err *e)
+{
+	(void)d, (void)e;
+	p->move = MOVE_RESUME;
+	return !p->made;
+}
+
+struct plan plan_continue(unsigned vcpu)
+{
+	static const struct plan_ops ops = {.next = next_of_continue};
+
+	return (struct plan){.ops = &ops, .vcpu = vcpu};
+}
+
+/* All in one job if there is nothing to ask in between. */
+static int next_of_step(struct debugger *d, struct plan *p, struct err *e)
+{
+	uint64_t count = points_any_enabled(&d->points) ? 1 : p->n;
+
+	(void)e;
+	if (!p->n)
+		return 0;
+	p->n -= count;
+	return step_by(p, count);
+}
+
+struct plan plan_step(unsigned vcpu, uint64_t n)
+{
+	static const struct plan_ops ops = {.next = next_of_step};
+
+	return (struct plan){.ops = &ops, .vcpu = vcpu, .n = n};
+}
+
+static int next_of_stage(struct debugger *d, struct plan *p, struct err *e)
+{
+	if (p->made)
+		return 0;
+	p->move = MOVE_STAGE;
+	int rc = machine_fault_check(d->m, e);
+	return rc ? rc : 1;
+}
+
+struct plan plan_stage(void)
+{
+	static const struct plan_ops ops = {.next = next_of_stage};
+
+	return (struct plan){.ops = &ops};
+}
+
+/* ---- next, until */
+
+static int over_one(struct debugger *d, struct plan *p, const struct where *w)
+{
+	struct insn insn;
+
+	return stepped_over(kind_at(d, p->vcpu, w, &insn)) ? resume_to(p, behind(w, &insn), w->sp) : step_by(p, 1);
+}
+
+static int next_of_next(struct debugger *d, struct plan *p, struct err *e)
+{
+	struct where w;
+
+	if (!p->n)
+		return 0;
+	p->n--;
+	int rc = where_get(d->m, p->vcpu, &w, e);
+	return rc ? rc : over_one(d, p, &w);
+}
+
+struct plan plan_next(unsigned vcpu, uint64_t n)
+{
+	static const struct plan_ops ops = {.next = next_of_next};
+
+	return (struct plan){.ops = &ops, .vcpu = vcpu, .n = n};
 }
 
 static void note_arrival(struct debugger *d, const char *what, uint64_t addr)
@@ -70,15 +137,22 @@ static void note_arrival(struct debugger *d, const char *what, uint64_t addr)
 		 *sym ? ")" : "");
 }
 
-int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e)
+static int next_of_until(struct debugger *d, struct plan *p, struct err *e)
 {
-	struct temp_stop t = {.addr = addr, .vcpu = vcpu};
-	bool arrived;
-	int rc = control_resume(d, vcpu, &t, &arrived, e);
+	(void)d, (void)e;
+	return p->made ? 0 : resume_to(p, p->n, 0);
+}
 
-	if (!rc && d->stop.reason == STOP_STEP)
-		note_arrival(d, "`until` arrived at", addr);
-	return rc;
+static void until_arrived(struct debugger *d, const struct plan *p)
+{
+	note_arrival(d, "`until` arrived at", p->n);
+}
+
+struct plan plan_until(unsigned vcpu, uint64_t addr)
+{
+	static const struct plan_ops ops = {.next = next_of_until, .arrived = until_arrived};
+
+	return (struct plan){.ops = &ops, .vcpu = vcpu, .n = addr};
 }
 
 /* ---- finish */
@@ -178,25 +252,6 @@ bool control_return(struct debugger *d, unsigned vcpu, const struct where *w, st
 	return guess_by_frame(d, vcpu, w, g);
 }
 
-/* Over calls, until a return has run that popped what was there at the start. */
-static int finish_by_steps(struct debugger *d, unsigned vcpu, uint64_t start_sp, struct err *e)
-{
-	for (;;) {
-		struct where w;
-		struct insn insn;
-		int rc = where_get(d->m, vcpu, &w, e);
-		if (rc)
-			return rc;
-		enum insn_kind k = kind_at(d, vcpu, &w, &insn);
-		bool returns = (k == INSN_RET || k == INSN_IRET) && w.sp >= start_sp;
-		rc = next_one(d, vcpu, e);
-		if (rc || returns || d->stop.reason != STOP_STEP || d->stop.no_progress)
-			return rc;
-		if (control_interrupted(d))
-			return 0;
-	}
-}
-
 /* Is there a word near the top of the stack that leads to behind a call? None at all: nothing called what runs here. Words
  * are looked at as far as a function without a frame pointer may have gone down. */
 #define CALLER_WORDS 512
@@ -228,24 +283,50 @@ static int no_caller(struct debugger *d, unsigned vcpu, const struct where *w, s
 		       (unsigned long long)w->sp, (unsigned long long)top);
 }
 
-int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
+/* Over calls, until a return has run that popped what was there at the start. */
+static int finish_by_steps(struct debugger *d, struct plan *p, const struct where *w)
+{
+	struct insn insn;
+	enum insn_kind k = kind_at(d, p->vcpu, w, &insn);
+
+	p->returns = (k == INSN_RET || k == INSN_IRET) && w->sp >= p->sp;
+	return over_one(d, p, w);
+}
+
+static int begin_finish(struct debugger *d, struct plan *p, const struct where *w, struct err *e)
+{
+	struct ret_guess g;
+
+	p->pc = w->pc;
+	p->sp = w->sp;
+	if (control_return(d, p->vcpu, w, &g))
+		return resume_to(p, g.addr, g.slot + w->word);
+	if (!has_caller(d, p->vcpu, w))
+		return no_caller(d, p->vcpu, w, e);
+	p->by_steps = true;
+	return finish_by_steps(d, p, w);
+}
+
+static int next_of_finish(struct debugger *d, struct plan *p, struct err *e)
 {
 	struct where w;
-	struct ret_guess g;
-	bool arrived;
-	int rc = where_get(d->m, vcpu, &w, e);
 
+	if (p->made && (!p->by_steps || p->returns))
+		return 0;
+	int rc = where_get(d->m, p->vcpu, &w, e);
 	if (rc)
 		return rc;
-	if (control_return(d, vcpu, &w, &g)) {
-		struct temp_stop t = {.addr = g.addr, .min_sp = g.slot + w.word, .vcpu = vcpu};
-		rc = control_resume(d, vcpu, &t, &arrived, e);
-	} else if (!has_caller(d, vcpu, &w)) {
-		return no_caller(d, vcpu, &w, e);
-	} else {
-		rc = finish_by_steps(d, vcpu, w.sp, e);
-	}
-	if (!rc && d->stop.reason == STOP_STEP && !d->stop.no_progress)
-		note_arrival(d, "`finish` returned from", w.pc);
-	return rc;
+	return p->made ? finish_by_steps(d, p, &w) : begin_finish(d, p, &w, e);
+}
+
+static void finish_arrived(struct debugger *d, const struct plan *p)
+{
+	note_arrival(d, "`finish` returned from", p->pc);
+}
+
+struct plan plan_finish(unsigned vcpu)
+{
+	static const struct plan_ops ops = {.next = next_of_finish, .arrived = finish_arrived};
+
+	return (struct plan){.ops = &ops, .vcpu = vcpu};
 }

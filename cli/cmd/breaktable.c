@@ -3,6 +3,7 @@
  * The table of commands about breakpoints.
  */
 #include "cli/cmd/breaks.h"
+#include "cli/cmd/table.h"
 
 #define KEYS "Gives the breakpoint: id, kind, at, enabled, hits, how (hw, int3, trap, page, step, soft), condition."
 
@@ -173,7 +174,7 @@ const struct command commands_break[] = {
      .usage = "",
      .summary = "breakpoints, watchpoints and catchpoints",
      .help = "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; why "
-	     "where how is step; address for those that have one, len and phys for watchpoints.",
+	     "if how is step; address for those that have one, len and phys for watchpoints.",
      .flags = 0,
      .view = "breakpoints",
      .run = cmd_info_breakpoints},

@@ -3,7 +3,8 @@
  * One const entry per command; one list of them. Dispatch, abbreviation, help, apropos, usage errors, completion, the Tcl
  * commands, the shell completions, the manual's command chapter and the smoke test all derive from it.
  *
- * A handler parses its words (cli/cmd/args.h), calls core, and leaves a value; it draws nothing.
+ * The entries stand in cli/cmd; a session is given their table when it is made (cli/session/session.h), so that nothing here
+ * needs one of them. A handler parses its words (cli/cmd/args.h), calls core, and leaves a value; it draws nothing.
  */
 #ifndef KVMSCOPE_CLI_COMMAND_H
 #define KVMSCOPE_CLI_COMMAND_H
@@ -13,11 +14,21 @@
 #include "core/machine/machine.h"
 
 struct session;
+struct client;
 struct command;
+
+/* What a command has the guest do (cli/session/go.h). */
+enum go_kind { GO_CONTINUE, GO_STEP, GO_NEXT, GO_UNTIL, GO_FINISH, GO_STAGE };
+struct go {
+	enum go_kind kind;
+	unsigned vcpu;
+	uint64_t n; /* steps, or an address */
+};
 
 /* One invocation. */
 struct call {
 	struct session *s;
+	struct client *client; /* whose; its session is s */
 	const struct command *cmd;
 	const char *format; /* what stood after '/' in x/8gx: "8gx"; NULL for none */
 	int argc;
@@ -26,6 +37,10 @@ struct call {
 	struct value result;	 /* null at first */
 	const char *view;	 /* the command's; a handler may choose another */
 	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
+	bool background;	 /* `&` stood behind the words: nobody waits */
+	/* Of a handler that answers CMD_WAIT. */
+	struct go go;
+	int (*finish)(struct call *c, struct err *e);
 };
 
 enum command_flag {
@@ -36,8 +51,13 @@ enum command_flag {
 	CMD_RAW = 1 << 4,    /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
 	CMD_RAW_IF = 1 << 5, /* the same for what follows the word `if` (break A if COND) */
 	CMD_CHANGES_GUEST = 1 << 7, /* may, though needs says nothing: its words decide (set), or another VM comes (load) */
+	CMD_RUNS = 1 << 8,	    /* answers CMD_WAIT, and takes `&` */
+	CMD_ENDS_RUN = 1 << 9,	    /* a run in the background is given up for it */
 	CMD_SHADOWS_TCL = 1 << 6,   /* also a Tcl command's name: the words decide (cli/tcl/line.c) */
 };
+
+/* A handler's answer: the guest is to run by call.go, and call.finish makes the value of its stop. */
+#define CMD_WAIT 1
 
 /* What completion offers for the words after the name. */
 enum complete_kind {
@@ -63,25 +83,29 @@ struct command {
 	unsigned flags;
 	uint32_t needs; /* NEEDS(WRITE) | …: capabilities of the machine without which it is refused, as its calls are */
 	enum complete_kind complete;
-	const char *words; /* COMPLETE_WORDS, and options everywhere: "r w x -user" */
-	const char *view;  /* how its value is drawn (views/view.h), NULL: by shape */
-	int (*run)(struct call *c, struct err *e);
+	const char *words;			   /* COMPLETE_WORDS, and options everywhere: "r w x -user" */
+	const char *view;			   /* how its value is drawn (views/view.h), NULL: by shape */
+	int (*run)(struct call *c, struct err *e); /* 0, CMD_WAIT or negative */
 };
 
-/* The groups, in the order in which help and the manual have them. */
-#define COMMAND_GROUPS 8
-extern const struct command_group {
+struct command_group {
 	const char *name, *title;
-} command_groups[COMMAND_GROUPS];
+};
 
-/* Every command, sorted by name; NULL-terminated array of tables joined in cli/session/commands.c. */
-const struct command *const *command_list(size_t *n);
+/* What a session has commands from. */
+struct command_table {
+	const struct command *const *list; /* sorted by name */
+	size_t n;
+	const struct command_group *groups; /* in the order in which help and the manual have them */
+	size_t n_groups;
+};
+
 /* Exact name or alias; else the only command that the words abbreviate. argv[0] may be followed by a subcommand. *used is
  * how many words the name took (1 or 2), *format what stood after '/'. NULL with e filled: -ENOENT unknown, -EINVAL
  * ambiguous (lists the candidates). exact: no abbreviations. */
-const struct command *command_find(int argc, const char *const *argv, bool exact, int *used, const char **format,
-				   struct err *e);
-/* Check flags against the session and run it. On failure of usage kinds e ends with the command's usage. */
+const struct command *command_find(const struct command_table *t, int argc, const char *const *argv, bool exact, int *used,
+				   const char **format, struct err *e);
+/* Check flags against the session and run it. On failure e begins with the command's name, and is what `why` explains. */
 int command_run(struct call *c, struct err *e);
 
 /* Goes through words separated by blanks (aliases, .words): .text is NULL after the last. */
@@ -90,9 +114,5 @@ struct command_words {
 	size_t len;
 };
 void command_word_next(struct command_words *w);
-
-/* Each cli/cmd_*.c exports one table ended by an entry without a name. */
-extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
-    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[];
 
 #endif

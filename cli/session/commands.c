@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The list of all commands, finding one by what was typed, and running it with its flags enforced.
+ * Finding a command by what was typed, and running it with its flags enforced.
  *
  * Names have one or two words. The first word is settled first (exact name or alias, else the only one that it abbreviates),
- * then, where that word has subcommands, the second one in the same way. Aliases of two words ("i_r") follow their first
+ * then, if that word has subcommands, the second one in the same way. Aliases of two words ("i_r") follow their first
  * word.
  */
 #include "cli/session/command.h"
@@ -12,53 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/session.h"
+#include "cli/session/client.h"
+#include "cli/session/go.h"
+#include "cli/session/interrupt.h"
 
 #define WORD_MAX 64
-
-static const struct command *const tables[] = {
-    commands_run,   commands_break, commands_data,    commands_slots,	commands_mmu,
-    commands_memop, commands_fault, commands_session, commands_support, commands_history,
-};
-
-const struct command_group command_groups[COMMAND_GROUPS] = {
-    {"running", "Running"},
-    {"breakpoints", "Stopping"},
-    {"data", "Registers, memory, code"},
-    {"memory-map", "How memory is mapped"},
-    {"slots", "Memory slots"},
-    {"faults", "Inside a fault"},
-    {"session", "The session"},
-    {"support", "Help"},
-};
-
-static const struct command **list;
-static size_t list_n;
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(const struct command *const *)a)->name, (*(const struct command *const *)b)->name);
-}
-
-const struct command *const *command_list(size_t *n)
-{
-	if (!list) {
-		for (size_t t = 0; t < ARRAY_LEN(tables); t++)
-			for (const struct command *c = tables[t]; c->name; c++)
-				list_n++;
-		list = calloc(list_n + 1, sizeof(*list));
-		if (!list)
-			list_n = 0;
-		size_t i = 0;
-		for (size_t t = 0; list && t < ARRAY_LEN(tables); t++)
-			for (const struct command *c = tables[t]; c->name; c++)
-				list[i++] = c;
-		if (list)
-			qsort(list, list_n, sizeof(*list), by_name);
-	}
-	*n = list_n;
-	return list;
-}
 
 void command_word_next(struct command_words *w)
 {
@@ -91,7 +49,7 @@ static struct spelling split_name(const char *text, size_t len, char sep)
 }
 
 /* What one typed word matched. Spellings that lead to the same key count once: for a first word the key is the command's
- * first word, or its whole name where a one-word alias leads to a command of two words. */
+ * first word, or its whole name if a one-word alias leads to a command of two words. */
 struct match {
 	const char *typed;
 	size_t len;
@@ -149,33 +107,28 @@ static void match_second(struct match *m, const struct command *c, const char *g
 	}
 }
 
-/* Exact spellings first, then abbreviations. group NULL: first words. False where nothing or too much matched. */
-static bool match_word(struct match *m, const char *typed, size_t len, const char *group, bool exact_only)
+/* Exact spellings first, then abbreviations. group NULL: first words. False if nothing or too much matched. */
+static bool match_word(const struct command_table *t, struct match *m, const char *typed, size_t len, const char *group,
+		       bool exact_only)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
-
 	for (int exact = 1; exact >= (exact_only ? 1 : 0); exact--) {
 		*m = (struct match){.typed = typed, .len = len, .exact = exact};
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < t->n; i++)
 			if (group)
-				match_second(m, all[i], group);
+				match_second(m, t->list[i], group);
 			else
-				match_first(m, all[i]);
+				match_first(m, t->list[i]);
 		if (m->n)
 			break;
 	}
 	return m->n == 1;
 }
 
-static const struct command *find_named(const char *name)
+static const struct command *find_named(const struct command_table *t, const char *name)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
-
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(all[i]->name, name))
-			return all[i];
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->list[i]->name, name))
+			return t->list[i];
 	return NULL;
 }
 
@@ -185,34 +138,35 @@ static const struct command *ambiguous(const struct match *m, const char *what, 
 	return NULL;
 }
 
-static void subcommands_of(const char *group, char *buf, size_t size)
+static void subcommands_of(const struct command_table *t, const char *group, char *buf, size_t size)
 {
 	struct match m;
 
-	match_word(&m, "", 0, group, false);
+	match_word(t, &m, "", 0, group, false);
 	snprintf(buf, size, "%s", m.others);
 }
 
-static const struct command *no_subcommand(const char *group, const char *typed, struct err *e)
+static const struct command *no_subcommand(const struct command_table *t, const char *group, const char *typed,
+					   struct err *e)
 {
 	char subs[200], what[100];
 
-	subcommands_of(group, subs, sizeof(subs));
+	subcommands_of(t, group, subs, sizeof(subs));
 	snprintf(what, sizeof(what), "%.40s%s%.50s", group, typed ? " " : "", typed ? typed : "");
 	err_set(e, -ENOENT, "%s" WHY "%s" TRY "%s with one of: %s", what,
 		typed ? "there is no such subcommand" : "it needs a subcommand", group, subs);
 	return NULL;
 }
 
-/* The second word of a group, or the group's own command where it has one. */
-static const struct command *find_in_group(const struct match *first, int argc, const char *const *argv, bool exact,
-					   int *used, struct err *e)
+/* The second word of a group, or the group's own command if it has one. */
+static const struct command *find_in_group(const struct command_table *t, const struct match *first, int argc,
+					   const char *const *argv, bool exact, int *used, struct err *e)
 {
-	const struct command *own = find_named(first->key);
+	const struct command *own = find_named(t, first->key);
 	struct match m = {.n = 0};
 	char what[100];
 
-	if (argc > 1 && argv[1][0] && match_word(&m, argv[1], strlen(argv[1]), first->key, exact)) {
+	if (argc > 1 && argv[1][0] && match_word(t, &m, argv[1], strlen(argv[1]), first->key, exact)) {
 		*used = 2;
 		return m.hit;
 	}
@@ -221,7 +175,7 @@ static const struct command *find_in_group(const struct match *first, int argc, 
 		return ambiguous(&m, what, e);
 	}
 	*used = 1;
-	return own ? own : no_subcommand(first->key, argc > 1 ? argv[1] : NULL, e);
+	return own ? own : no_subcommand(t, first->key, argc > 1 ? argv[1] : NULL, e);
 }
 
 /* x/8gx and x /8gx. */
@@ -244,8 +198,8 @@ static const struct command *take_format(const struct command *c, const char *sl
 	return c;
 }
 
-const struct command *command_find(int argc, const char *const *argv, bool exact, int *used, const char **format,
-				   struct err *e)
+const struct command *command_find(const struct command_table *t, int argc, const char *const *argv, bool exact, int *used,
+				   const char **format, struct err *e)
 {
 	size_t len = argc ? strcspn(argv[0], "/") : 0;
 	const struct command *c;
@@ -255,7 +209,7 @@ const struct command *command_find(int argc, const char *const *argv, bool exact
 		err_set(e, -ENOENT, "%.80s" WHY "no such command" TRY "help", argc ? argv[0] : "command");
 		return NULL;
 	}
-	if (!match_word(&m, argv[0], len, NULL, exact)) {
+	if (!match_word(t, &m, argv[0], len, NULL, exact)) {
 		if (m.n > 1)
 			return ambiguous(&m, argv[0], e);
 		err_set(e, -ENOENT, "%.80s" WHY "no such command" TRY "help, or apropos WORD", argv[0]);
@@ -264,7 +218,7 @@ const struct command *command_find(int argc, const char *const *argv, bool exact
 	*used = 1;
 	c = m.hit;
 	if (!strchr(m.key, ' '))
-		c = find_in_group(&m, argc, argv, exact, used, e);
+		c = find_in_group(t, &m, argc, argv, exact, used, e);
 	return take_format(c, argv[0] + len, argc, argv, used, format, e);
 }
 
@@ -273,17 +227,53 @@ static bool may_change_guest(const struct command *cmd)
 	return cmd->flags & CMD_CHANGES_GUEST || cmd->needs & (NEEDS(RUN) | NEEDS(WRITE) | NEEDS(SLOTS) | NEEDS(CONTROL));
 }
 
+/* `&` as the last word, or behind it. */
+static int take_ampersand(struct call *c, struct err *e)
+{
+	const char *last = c->argc ? c->argv[c->argc - 1] : "";
+	size_t n = strlen(last);
+
+	if (!n || last[n - 1] != '&')
+		return 0;
+	c->background = true;
+	if (n == 1) {
+		c->argc--;
+		return 0;
+	}
+	const char **words = pool_alloc(c->pool, (size_t)c->argc * sizeof(*words));
+	char *word = pool_alloc(c->pool, n);
+	if (!words || !word)
+		return err_nomem(e, c->cmd->name);
+	memcpy(words, c->argv, (size_t)c->argc * sizeof(*words));
+	memcpy(word, last, n - 1);
+	word[n - 1] = '\0';
+	words[c->argc - 1] = word;
+	c->argv = words;
+	return 0;
+}
+
+/* What stands against it while a run is in the background. */
+static int check_background(struct session *s, const struct command *cmd, struct err *e)
+{
+	if (!go_is_under_way(s))
+		return 0;
+	if (cmd->flags & CMD_ENDS_RUN)
+		return go_give_up(s, e);
+	return cmd->flags & CMD_RUNS ? run_phase_check(RUN_GOING, RUN_ASK_STOPPED, false, 0, cmd->name, e) : 0;
+}
+
 static int check_state(struct session *s, const struct command *cmd, struct err *e)
 {
-	int rc = 0;
+	int rc;
 
 	if (s->displaying && may_change_guest(cmd))
 		return err_set(e, -EBUSY,
 			       "%s" WHY "a display is being worked out, at every stop again; it may only look" TRY
 			       "commands N, for what a breakpoint is to do",
 			       cmd->name);
-	if (!(cmd->flags & (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)))
-		return 0;
+	rc = check_background(s, cmd, e);
+	if (rc || !(cmd->flags & (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)))
+		return rc;
 	if (!s->d.m)
 		return err_set(e, -ENODEV, "%s" WHY "there is no VM" TRY "load IMAGE", cmd->name);
 	rc = machine_check_caps(s->d.m, cmd->needs, cmd->name, e);
@@ -301,18 +291,70 @@ static void name_error(struct err *e, const struct command *cmd)
 		err_prefix(e, "%s: ", cmd->name);
 }
 
-int command_run(struct call *c, struct err *e)
-{
-	int ret = check_state(c->s, c->cmd, e);
+/* What a signal stops while a command waits for the guest. */
+struct running_command {
+	struct interruptible head;
+	struct session *s;
+};
 
-	if (ret)
-		return ret;
+static void interrupt_machine(struct interruptible *i)
+{
+	const struct session *s = CONTAINER_OF(i, struct running_command, head)->s;
+	struct machine *m = s->d.m;
+
+	if (m && !s->background && machine_running(m))
+		machine_interrupt(m);
+}
+
+/* Handed over while the guest ran: true of some moment, perhaps not of this one. */
+static void mark_live(struct pool *p, struct value *v)
+{
+	if (v->type == VALUE_DICT && !v_get(v, "live"))
+		v_put(p, v, "live", v_bool(true));
+	for (uint32_t i = 0; v->type == VALUE_LIST && i < v->n; i++)
+		mark_live(p, &v->items[i]);
+}
+
+static int run_waiting(struct call *c, struct err *e)
+{
+	int ret = c->cmd->run(c, e);
+
+	return ret == CMD_WAIT ? c->background ? go_background(c, e) : go_here(c, e) : ret;
+}
+
+static int run_checked(struct call *c, struct err *e)
+{
+	struct running_command r = {.head.interrupt = interrupt_machine, .s = c->s};
+	struct client *outer = c->s->active;
+	bool live = go_is_under_way(c->s) && c->cmd->flags & CMD_NEEDS_VM;
+	int ret;
+
 	c->view = c->cmd->view;
 	c->result = v_null();
-	ret = c->cmd->run(c, e);
-	if (!ret && pool_failed(c->pool))
-		ret = err_nomem(e, c->cmd->name);
-	if (ret && !e->what[0])
+	c->s->active = c->client;
+	interrupt_enter(&r.head);
+	ret = run_waiting(c, e);
+	interrupt_leave(&r.head);
+	c->s->active = outer;
+	if (!ret && live && go_is_under_way(c->s))
+		mark_live(c->pool, &c->result);
+	return !ret && pool_failed(c->pool) ? err_nomem(e, c->cmd->name) : ret;
+}
+
+int command_run(struct call *c, struct err *e)
+{
+	int ret = c->cmd->flags & CMD_RUNS ? take_ampersand(c, e) : 0;
+
+	if (!ret)
+		ret = check_state(c->s, c->cmd, e);
+	if (!ret)
+		ret = run_checked(c, e);
+	if (!ret)
+		return 0;
+	if (!e->what[0])
 		name_error(e, c->cmd);
+	if (!e->code)
+		e->code = ret;
+	session_error(c->s, e);
 	return ret;
 }

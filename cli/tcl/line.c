@@ -6,7 +6,7 @@
  *   - `$reg …` is the debugger's: an assignment where '=' follows, else an expression to print;
  *   - an exact name of the debugger's is its command, unless Tcl has that name too and the words after it are Tcl's;
  *   - an exact Tcl name is Tcl's;
- *   - an abbreviation is the debugger's; what is left is Tcl's, whose `unknown` says so where it is nothing.
+ *   - an abbreviation is the debugger's; what is left is Tcl's, whose `unknown` says so if it is nothing.
  */
 #include "cli/tcl/line.h"
 
@@ -25,15 +25,17 @@ struct parsed {
 	const Tcl_Token *word[WORDS_MAX];
 	int n;
 	const char *argv[WORDS_MAX + 3];
-	Tcl_Obj *keep[WORDS_MAX + 3];
+	Tcl_Obj *obj[WORDS_MAX + 3];
 	int argc;
+	bool background; /* `&` stood right behind the command's name */
 };
 
 static void release(struct parsed *p)
 {
 	for (int i = 0; i < p->argc; i++)
-		Tcl_DecrRefCount(p->keep[i]);
+		Tcl_DecrRefCount(p->obj[i]);
 	p->argc = 0;
+	p->background = false;
 	Tcl_FreeParse(&p->parse);
 }
 
@@ -55,7 +57,7 @@ static int add(struct parsed *p, Tcl_Obj *o, struct err *e)
 		return err_set(e, -E2BIG, "line" WHY "it has more than %d words" TRY "fewer words, or braces", WORDS_MAX);
 	}
 	Tcl_IncrRefCount(o);
-	p->keep[p->argc] = o;
+	p->obj[p->argc] = o;
 	p->argv[p->argc++] = Tcl_GetString(o);
 	return 0;
 }
@@ -185,7 +187,7 @@ static bool append_variable(struct parsed *p, const Tcl_Token *t, const Tcl_Toke
 	return true;
 }
 
-/* A word with substitutions. NULL where one failed; the interpreter has the message. */
+/* A word with substitutions. NULL if one failed; the interpreter has the message. */
 static Tcl_Obj *substitute(struct parsed *p, const Tcl_Token *word)
 {
 	const Tcl_Token *t = word + 1, *end = word + 1 + word->numComponents;
@@ -264,6 +266,8 @@ static int run_command(struct parsed *p, const struct command *cmd, const char *
 		as_typed |=
 		    (cmd->flags & CMD_RAW_IF) && bare(p, i) && p->word[i]->size == 2 && !memcmp(p->word[i]->start, "if", 2);
 	}
+	if (!ret && p->background)
+		ret = add(p, Tcl_NewStringObj("&", 1), e);
 	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, e);
 }
 
@@ -276,13 +280,13 @@ static int run_script(struct parsed *p, struct err *e)
 	return p->ops->script(p->ops->ctx, p->parse.commandStart, len, e);
 }
 
-static const struct command *find_exact(const char *name)
+static const struct command *find_exact(const struct parsed *p, const char *name)
 {
 	const char *argv[] = {name}, *format;
 	struct err ignored;
 	int used;
 
-	return command_find(1, argv, true, &used, &format, &ignored);
+	return command_find(p->ops->commands, 1, argv, true, &used, &format, &ignored);
 }
 
 /* True where '=' (and not '==') follows the register in word i. */
@@ -299,7 +303,7 @@ static bool assigns(const struct parsed *p, int i, int reg_len)
 /* `$reg = V` and `$reg=V` become the words "$reg", "=", V…; the rest is substituted. */
 static int run_assignment(struct parsed *p, int i, int reg_len, struct err *e)
 {
-	const struct command *set = find_exact("set");
+	const struct command *set = find_exact(p, "set");
 	const char *s = p->word[i]->start;
 	int len = p->word[i]->size, rest = 1 + reg_len;
 	int ret = add(p, Tcl_NewStringObj(s, 1 + reg_len), e);
@@ -321,7 +325,7 @@ static int run_assignment(struct parsed *p, int i, int reg_len, struct err *e)
 
 static int run_register(struct parsed *p, int reg_len, struct err *e)
 {
-	const struct command *print = find_exact("p");
+	const struct command *print = find_exact(p, "p");
 
 	if (assigns(p, 0, reg_len))
 		return run_assignment(p, 0, reg_len, e);
@@ -368,6 +372,22 @@ static bool words_say_tcl(const struct parsed *p, const struct command *cmd, con
 	return false;
 }
 
+/* `c&`: the name of a command that takes `&`, which goes from it. */
+static void cut_ampersand(struct parsed *p, char *first)
+{
+	size_t n = strlen(first);
+	const char *argv[] = {first}, *format;
+	int used;
+
+	if (n < 2 || first[n - 1] != '&')
+		return;
+	first[n - 1] = '\0';
+	const struct command *cmd = command_find(p->ops->commands, 1, argv, false, &used, &format, NULL);
+	p->background = cmd && cmd->flags & CMD_RUNS;
+	if (!p->background)
+		first[n - 1] = '&';
+}
+
 static int run_classified(struct parsed *p, struct err *e)
 {
 	char first[80], second[80] = "";
@@ -376,11 +396,13 @@ static int run_classified(struct parsed *p, struct err *e)
 	const char *s = raw(p, 0, &len);
 
 	copy(first, sizeof(first), s, len);
+	if (p->n == 1)
+		cut_ampersand(p, first);
 	if (argc == 2) {
 		s = raw(p, 1, &len);
 		copy(second, sizeof(second), s, len);
 	}
-	const struct command *cmd = command_find(argc, argv, true, &used, &format, NULL);
+	const struct command *cmd = command_find(p->ops->commands, argc, argv, true, &used, &format, NULL);
 	if (cmd && p->ops->is_tcl(p->ops->ctx, first) && words_say_tcl(p, cmd, second))
 		return run_script(p, e);
 	if (cmd && !strcmp(cmd->name, "set") && p->n > 1 && register_word(p, 1))
@@ -392,7 +414,7 @@ static int run_classified(struct parsed *p, struct err *e)
 	/* An abbreviation, perhaps of the second word only. */
 	struct err why;
 	err_clear(&why);
-	cmd = command_find(argc, argv, false, &used, &format, &why);
+	cmd = command_find(p->ops->commands, argc, argv, false, &used, &format, &why);
 	if (cmd)
 		return run_command(p, cmd, format, used, e);
 	if (why.code == -EINVAL) {

@@ -2,12 +2,12 @@
  *
  * Bytes of standard input, buffered here and not by stdio: a read that a signal ends must lose nothing and end no line.
  */
-#include "cli/prompt/input.h"
+#include "cli/tcl/input.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "cli/prompt/signals.h"
+#include "cli/session/interrupt.h"
 
 #define CHUNK 65536u
 
@@ -35,8 +35,7 @@ static int make_room(void)
 	return 0;
 }
 
-/* Wait for more. 0, also at the end; -EINTR for a signal that asks to stop. */
-static int fill(void)
+int input_fill(void)
 {
 	ssize_t got = -1;
 	int rc = 0;
@@ -46,9 +45,9 @@ static int fill(void)
 	if (rc)
 		return rc;
 	do {
-		if (signals_wait_readable(STDIN_FILENO))
+		if (interrupt_wait_readable(STDIN_FILENO))
 			got = read(STDIN_FILENO, in.bytes + in.n, in.cap - in.n);
-		else if (session_interrupted())
+		else if (interrupt_asked())
 			return -EINTR;
 		else
 			errno = EINTR;
@@ -65,6 +64,11 @@ static char *newline(size_t from)
 	return in.n > from ? memchr(in.bytes + from, '\n', in.n - from) : NULL;
 }
 
+bool input_has_line(void)
+{
+	return in.ended || newline(in.at);
+}
+
 int input_line(char **out)
 {
 	size_t looked = 0; /* of what waits */
@@ -74,7 +78,7 @@ int input_line(char **out)
 	*out = NULL;
 	while (!(end = newline(in.at + looked)) && !in.ended) {
 		looked = in.n - in.at;
-		rc = fill();
+		rc = input_fill();
 		if (rc)
 			return rc;
 	}
@@ -92,7 +96,7 @@ ssize_t input_read(void *to, size_t n)
 	int rc;
 
 	while (in.at == in.n && !in.ended) {
-		rc = fill();
+		rc = input_fill();
 		if (rc)
 			return rc;
 	}

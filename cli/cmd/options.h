@@ -9,6 +9,16 @@
 
 #include "cli/session/session.h"
 
+struct options {
+	struct session_options session;
+	bool batch, json, quiet, no_init;
+	struct action {
+		bool is_file; /* -x, else -c */
+		const char *text;
+	} * actions;
+	size_t n_actions;
+};
+
 enum options_end { OPTIONS_GO_ON, OPTIONS_HELP, OPTIONS_VERSION };
 
 /* Parse argv into *o; its texts point into argv, o->actions is malloc'ed. *end: what to do instead of starting. -EINVAL. */
@@ -21,7 +31,7 @@ int options_parse_image(struct image_options *o, int argc, const char *const *ar
 struct option_doc {
 	const char *name, *letter; /* "--memory", "-m" or NULL */
 	const char *arg;	   /* what follows it: "SIZE"; NULL for nothing */
-	const char *words;	   /* the values it can have, where these are few: "auto kvm soft" */
+	const char *words;	   /* the values it can have, if these are few: "auto kvm soft" */
 	bool file;		   /* its value is a file */
 	const char *help;	   /* a few words, without a full stop */
 };

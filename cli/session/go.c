@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Letting the guest run, in the foreground or in the background.
+ *
+ * Either way it is a plan (core/debug/plan.h), driven on the client's thread, where conditions, their scripts and the
+ * judging of stops run: in the foreground by lending the thread, in the background by go_poll().
+ */
+#include "cli/session/go.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#include "cli/session/client.h"
+#include "cli/session/interrupt.h"
+
+struct background {
+	struct session *s;
+	struct client *client; /* who began it and is told; NULL: nobody any more */
+	const struct command *cmd;
+	int (*finish)(struct call *c, struct err *e);
+	struct join *join; /* a command that waits for it and takes the stop */
+	bool polling, ended;
+	int rc; /* of the run */
+	struct err err;
+};
+
+struct join {
+	bool done;
+	int rc;
+	struct err err;
+	int (*finish)(struct call *c, struct err *e);
+};
+
+int go_wait(struct call *c, enum go_kind kind, uint64_t n, int (*finish)(struct call *c, struct err *e))
+{
+	c->go = (struct go){.kind = kind, .vcpu = c->s->vcpu, .n = n};
+	c->finish = finish;
+	return CMD_WAIT;
+}
+
+static struct plan plan_of(const struct go *go)
+{
+	switch (go->kind) {
+	case GO_STEP:
+		return plan_step(go->vcpu, go->n);
+	case GO_NEXT:
+		return plan_next(go->vcpu, go->n);
+	case GO_UNTIL:
+		return plan_until(go->vcpu, go->n);
+	case GO_FINISH:
+		return plan_finish(go->vcpu);
+	case GO_STAGE:
+		return plan_stage();
+	case GO_CONTINUE:
+		break;
+	}
+	return plan_continue(go->vcpu);
+}
+
+int go_here(struct call *c, struct err *e)
+{
+	struct debugger *d = &c->s->d;
+	const struct plan p = plan_of(&c->go);
+	int ret = debug_start(d, &p, RUN_LENT, e);
+
+	if (ret == 1)
+		ret = debug_wait(d, e);
+	return ret ? ret : c->finish(c, e);
+}
+
+/* ---- in the background */
+
+/* Ctrl-C is for what is in the foreground. */
+static void set_interruptible(struct session *s, bool on)
+{
+	s->d.interrupted = on ? interrupt_asked : NULL;
+	machine_ask_interrupted(s->d.m, on ? interrupt_asked : NULL);
+}
+
+/* Deliver what there is, and bring the plan on. */
+static void turn(struct background *b)
+{
+	struct client *outer = b->s->active;
+
+	b->s->active = b->client;
+	b->polling = true;
+	int rc;
+	/* What stopped before anything ran (a slot that changed) shows on no descriptor. */
+	do
+		rc = debug_poll(&b->s->d, &b->err);
+	while (!rc && !machine_running(b->s->d.m));
+	b->polling = false;
+	b->s->active = outer;
+	b->ended = rc != 0;
+	b->rc = rc < 0 ? rc : 0;
+}
+
+static void leave_background(struct session *s)
+{
+	s->background = NULL;
+	set_interruptible(s, true);
+}
+
+int go_background(struct call *c, struct err *e)
+{
+	struct session *s = c->s;
+	const struct plan p = plan_of(&c->go);
+	struct background *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return err_nomem(e, c->cmd->name);
+	*b = (struct background){.s = s, .client = c->client, .cmd = c->cmd, .finish = c->finish};
+	s->background = b;
+	set_interruptible(s, false);
+	int rc = debug_start(&s->d, &p, RUN_RUNNER, e);
+	/* One with nothing to do is told by the next poll, as any other. */
+	b->ended = rc == 0;
+	if (rc == 1 && !machine_running(s->d.m))
+		turn(b);
+	if (rc >= 0)
+		return 0;
+	leave_background(s);
+	free(b);
+	return rc;
+}
+
+bool go_is_under_way(const struct session *s)
+{
+	return s->background != NULL;
+}
+
+int go_fd(const struct session *s)
+{
+	return s->background ? machine_run_fd(s->d.m) : -1;
+}
+
+bool go_is_due(const struct session *s)
+{
+	return s->background && s->background->ended;
+}
+
+/* ---- its end */
+
+static void tell(struct background *b)
+{
+	_cleanup_pool_ struct pool *pool = pool_create();
+	struct client *client = b->client;
+	struct call c = {
+	    .s = b->s, .client = client, .cmd = b->cmd, .pool = pool, .view = b->cmd->view, .shown = !client->json};
+	int rc = b->rc;
+
+	if (!rc)
+		rc = pool ? b->finish(&c, &b->err) : err_nomem(&b->err, b->cmd->name);
+	if (rc)
+		client_report(client, &b->err);
+	else if (client->ops->event)
+		client->ops->event(client, "stop", c.view, &c.result);
+	client_run_pending(client);
+}
+
+static void tell_client(struct background *b)
+{
+	struct client *outer = b->s->active;
+
+	b->s->active = b->client;
+	interrupt_line_begin();
+	tell(b);
+	interrupt_line_end();
+	b->s->active = outer;
+}
+
+static void end(struct background *b)
+{
+	leave_background(b->s);
+	if (b->join)
+		*b->join = (struct join){.done = true, .rc = b->rc, .err = b->err, .finish = b->finish};
+	else if (b->client)
+		tell_client(b);
+	free(b);
+}
+
+void go_poll(struct session *s)
+{
+	struct background *b = s->background;
+
+	if (!b || b->polling)
+		return;
+	if (!b->ended)
+		turn(b);
+	if (b->ended)
+		end(b);
+}
+
+static int check_not_inside(const struct session *s, const char *what, struct err *e)
+{
+	return s->background->polling
+		   ? err_set(e, -EBUSY, "%s" WHY "the run in the background is asking for it" TRY "it at the prompt", what)
+		   : 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+/* Until something happens. 1, or 0 when the time is over; -EINTR. */
+static int wait_for_news(struct session *s, int64_t end)
+{
+	struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
+	int64_t left = end < 0 ? 0 : end - now_ms();
+	struct timespec most = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+
+	if (left < 0)
+		return 0;
+	return interrupt_wait(&p, 1, end < 0 ? NULL : &most) < 0 ? -EINTR : 1;
+}
+
+static int join_background(struct session *s, struct join *j, int64_t ms)
+{
+	int64_t end = ms < 0 ? -1 : now_ms() + ms;
+
+	s->background->join = j;
+	for (;;) {
+		go_poll(s);
+		if (j->done)
+			return 1;
+		int rc = wait_for_news(s, end);
+		if (rc <= 0) {
+			s->background->join = NULL;
+			return rc;
+		}
+	}
+}
+
+int go_join(struct call *c, int64_t ms, struct err *e)
+{
+	struct join j = {.done = false};
+	int rc = check_not_inside(c->s, c->cmd->name, e);
+
+	if (rc)
+		return rc;
+	rc = join_background(c->s, &j, ms);
+	if (rc < 0)
+		return err_set(e, -EINTR, "%s" WHY "interrupted; the guest runs on" TRY "interrupt, to stop it",
+			       c->cmd->name);
+	if (!rc)
+		return err_set(e, -ETIMEDOUT, "%s" WHY "the guest still runs" TRY "interrupt, to stop it", c->cmd->name);
+	if (j.rc)
+		*e = j.err;
+	return j.rc ? j.rc : j.finish(c, e);
+}
+
+static bool always(void)
+{
+	return true;
+}
+
+void go_interrupt(struct session *s)
+{
+	/* The machine may have stopped already, for something that is passed over: then it is not to go on. */
+	if (s->background)
+		s->d.interrupted = always;
+	if (machine_running(s->d.m))
+		machine_interrupt(s->d.m);
+}
+
+int go_give_up(struct session *s, struct err *e)
+{
+	int rc = s->background ? check_not_inside(s, "run", e) : 0;
+
+	if (rc || !s->background)
+		return rc;
+	s->background->client = NULL;
+	while (s->background) {
+		struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
+		go_interrupt(s);
+		go_poll(s);
+		if (s->background)
+			poll(&p, 1, -1);
+	}
+	return 0;
+}
+
+void go_client_gone(struct client *c)
+{
+	if (c->s->background && c->s->background->client == c)
+		(void)!go_give_up(c->s, NULL);
+}

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/exec.h"
-#include "cli/prompt/options.h"
+#include "cli/cmd/options.h"
+#include "cli/cmd/table.h"
 #include "cli/prompt/repl.h"
 #include "cli/prompt/signals.h"
+#include "cli/session/interrupt.h"
+#include "cli/tcl/exec.h"
 
 /* Descriptors 0 to 2 that are closed would become the VM's: give them to /dev/null. */
 static void hold_standard_descriptors(void)
@@ -28,8 +30,8 @@ static void print_error(const struct err *e)
 	fprintf(stderr, "%s\n", text);
 }
 
-/* $XDG_CONFIG_HOME/kvmscope/init.tcl, where there is one. */
-static int run_init_file(struct session *s)
+/* $XDG_CONFIG_HOME/kvmscope/init.tcl, if there is one. */
+static int run_init_file(struct client *c)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	char path[600];
@@ -40,76 +42,91 @@ static int run_init_file(struct session *s)
 		snprintf(path, sizeof(path), "%.500s/.config/kvmscope/init.tcl", home);
 	else
 		return 0;
-	return access(path, F_OK) ? 0 : exec_file(s, path);
+	return access(path, F_OK) ? 0 : exec_file(c, path);
 }
 
-static void greet(struct session *s)
+static void greet(const struct console *c)
 {
-	FILE *to = s->opt.json ? stderr : stdout;
+	const struct session *s = c->client.s;
+	FILE *to = c->client.json ? stderr : stdout;
 
-	if (s->opt.quiet)
-		return;
 	fprintf(to, "kvmscope " KVMSCOPE_VERSION ": %s on backend %s (%s)\n", image_describe(s->image),
 		machine_backend(s->d.m), s->backend_why);
-	if (s->interactive)
+	if (c->interactive)
 		fprintf(to, "`help` lists the commands, `run` starts the guest.\n");
 	fflush(to);
 }
 
-/* The image, the init file, then what -x and -c say. Non-zero at the first error, where that ends a batch. */
-static int start(struct session *s)
+static int load_image(struct console *c, const struct options *opt)
 {
 	struct err e;
 	int ret;
 
 	err_clear(&e);
-	ret = session_load(s, &s->opt.image, &e);
+	ret = session_load(c->client.s, &opt->session.image, &e);
 	if (ret)
-		exec_report(s, &e);
-	else
-		greet(s);
-	if (ret && s->opt.batch)
-		return ret;
-	if (!s->opt.no_init)
-		ret = run_init_file(s);
-	for (size_t i = 0; i < s->opt.n_actions && !s->quit && !signals_end_asked() && !(ret && s->opt.batch); i++) {
-		const struct action *a = &s->opt.actions[i];
-		ret = a->is_file ? exec_file(s, a->text) : exec_line(s, a->text);
-	}
-	return s->quit ? 0 : ret;
+		client_report(&c->client, &e);
+	else if (!opt->quiet)
+		greet(c);
+	return ret;
 }
 
-static bool wants_color(void)
+/* The image, the init file, then what -x and -c say. Non-zero at the first error, if that ends a batch. */
+static int start(struct console *c, const struct options *opt)
 {
-	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+	int ret = load_image(c, opt);
 
-	return !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+	if (ret && opt->batch)
+		return ret;
+	if (!opt->no_init)
+		ret = run_init_file(&c->client);
+	for (size_t i = 0; i < opt->n_actions && !c->client.quit && !interrupt_end_asked() && !(ret && opt->batch); i++) {
+		const struct action *a = &opt->actions[i];
+		ret = a->is_file ? exec_file(&c->client, a->text) : exec_line(&c->client, a->text);
+	}
+	return c->client.quit ? 0 : ret;
+}
+
+static int run_client(struct console *c, const struct options *opt)
+{
+	int status = 0;
+
+	if (start(c, opt) && opt->batch)
+		status = 1;
+	else if (c->client.quit || opt->batch)
+		status = c->client.exit_status;
+	else
+		status = repl_run(c);
+	return interrupt_end_asked() ? 128 + interrupt_end_asked() : status;
+}
+
+static int run_session(struct session *s, const struct options *opt, struct err *e)
+{
+	struct console c;
+	int status, ret = console_open(&c, s, opt->json, opt->batch, e);
+
+	if (ret)
+		return ret;
+	signals_init();
+	status = run_client(&c, opt);
+	console_close(&c);
+	return status;
 }
 
 static int run(const struct options *opt)
 {
-	static struct session s;
+	struct session s;
 	struct err e;
-	int status = 0;
 
 	err_clear(&e);
-	if (session_init(&s, opt, &e)) {
-		print_error(&e);
-		return 1;
+	int status = session_init(&s, &opt->session, command_table(), &e);
+	if (!status) {
+		status = run_session(&s, opt, &e);
+		session_deinit(&s);
 	}
-	s.interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	s.color = isatty(STDOUT_FILENO) && wants_color();
-	signals_init(&s);
-	if (start(&s) && opt->batch)
-		status = 1;
-	else if (s.quit || opt->batch)
-		status = s.exit_status;
-	else
-		status = repl_run(&s);
-	if (signals_end_asked())
-		status = 128 + signals_end_asked();
-	session_deinit(&s);
-	return status;
+	if (status < 0)
+		print_error(&e);
+	return status < 0 ? 1 : status;
 }
 
 int main(int argc, char **argv)

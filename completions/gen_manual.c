@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/session/command.h"
-#include "cli/prompt/options.h"
+#include "cli/cmd/table.h"
+#include "cli/cmd/options.h"
 
 /* Text for roff: no request at a line's start, backslashes and hyphens as they are. n characters. */
 static void roff(FILE *to, const char *s, size_t n)
@@ -124,18 +124,17 @@ static void put_command(FILE *to, const struct command *c)
 
 static void put_commands(FILE *to)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command_table *all = command_table();
 
-	for (size_t g = 0; g < COMMAND_GROUPS; g++) {
+	for (size_t g = 0; g < all->n_groups; g++) {
 		bool titled = false;
-		for (size_t i = 0; i < n; i++) {
-			if (strcmp(all[i]->group, command_groups[g].name))
+		for (size_t i = 0; i < all->n; i++) {
+			if (strcmp(all->list[i]->group, all->groups[g].name))
 				continue;
 			if (!titled)
-				fprintf(to, ".SS %s\n", command_groups[g].title);
+				fprintf(to, ".SS %s\n", all->groups[g].title);
 			titled = true;
-			put_command(to, all[i]);
+			put_command(to, all->list[i]);
 		}
 	}
 }

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "cli/session/command.h"
-#include "cli/prompt/options.h"
+#include "cli/cmd/table.h"
+#include "cli/cmd/options.h"
 
 #define HEAD "# %s completion for kvmscope. Written by `make completions` out of the program's tables: do not edit.\n"
 
@@ -22,11 +22,10 @@ static void put_guests(FILE *to)
 static void put_commands(FILE *to)
 {
 	char word[64], last[64] = "";
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command_table *all = command_table();
 
-	for (size_t i = 0; i < n; i++) {
-		snprintf(word, sizeof(word), "%.*s", (int)strcspn(all[i]->name, " "), all[i]->name);
+	for (size_t i = 0; i < all->n; i++) {
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(all->list[i]->name, " "), all->list[i]->name);
 		if (strcmp(word, last))
 			fprintf(to, "%s%s", last[0] ? " " : "", word);
 		memcpy(last, word, sizeof(last));

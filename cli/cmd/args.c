@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/session.h"
+#include "cli/session/client.h"
 
 static const char *command_name(const struct args *a)
 {
@@ -203,7 +203,7 @@ int args_addr(struct args *a, const char *what, uint64_t *out, struct err *e)
 		if (ret)
 			return ret;
 	}
-	ret = session_eval(a->call->s, text, out, e);
+	ret = client_eval(a->call->client, text, out, e);
 	if (ret)
 		err_prefix(e, "%s: ", command_name(a));
 	return ret;

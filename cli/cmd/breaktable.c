@@ -3,6 +3,7 @@
  * The table of commands about breakpoints.
  */
 #include "cli/cmd/breaks.h"
+#include "cli/cmd/table.h"
 
 #define KEYS "Gives the breakpoint: id, kind, at, enabled, hits, how (hw, int3, trap, page, step, soft), condition."
 

@@ -3,6 +3,7 @@
  * Catchpoints: the event, its filter, and telling the machine.
  */
 #include "cli/cmd/breaks.h"
+#include "cli/session/client.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -89,7 +90,7 @@ static bool unknown_word(const struct args *a, const char *word)
 	uint64_t ignored;
 
 	word += *word == '#';
-	return isalpha((unsigned char)*word) && session_eval(a->call->s, word, &ignored, NULL);
+	return isalpha((unsigned char)*word) && client_eval(a->call->client, word, &ignored, NULL);
 }
 
 /* Numbers that the event can have: what is beyond them would never stop. */

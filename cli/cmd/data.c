@@ -4,6 +4,7 @@
  * and cmd_snap.c.
  */
 #include "cli/cmd/data.h"
+#include "cli/cmd/table.h"
 
 #define FMT                                                                                                                 \
 	"N is a count; F one of x d u o t c s i a; U one of b h w g (1, 2, 4, 8 bytes). What is left out is as the last "   \

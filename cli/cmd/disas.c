@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/interrupt.h"
 #include "views/record.h"
 
 #define CODE_BUFFER 4096
@@ -74,7 +75,7 @@ int disassemble(struct call *c, const struct space *sp, unsigned bits, uint64_t 
 		v_push(c->pool, out, line_of(c, &insn, known && addr == pc));
 		addr += insn.len ? insn.len : 1;
 		at += insn.len ? insn.len : 1;
-		if (session_interrupted())
+		if (interrupt_asked())
 			return err_set(e, -EINTR, "disas" WHY "interrupted" TRY "a smaller count");
 	}
 	*next = addr;

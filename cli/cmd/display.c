@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/client.h"
 
 static bool is_memory(const struct xformat *f, const char *format)
 {
@@ -24,7 +25,7 @@ static int display_eval(struct call *c, const struct display *d, struct value *o
 	int rc = xformat_parse(d->format, 8, &fresh, &f, e);
 
 	if (!rc)
-		rc = session_eval(c->s, d->expr, &v, e);
+		rc = client_eval(c->client, d->expr, &v, e);
 	if (rc)
 		return rc;
 	if (!is_memory(&f, d->format)) {

@@ -7,6 +7,7 @@
 #include "cli/cmd/args.h"
 #include "cli/cmd/run.h"
 #include "cli/session/session.h"
+#include "cli/cmd/table.h"
 #include "views/record.h"
 
 static int no_words(struct call *c, struct err *e)

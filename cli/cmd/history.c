@@ -3,12 +3,12 @@
  * Going back: checkpoints of the user's, the record, reverse-stepi and reverse-continue.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/client.h"
 #include "cli/cmd/run.h"
+#include "cli/cmd/table.h"
 #include "core/debug/reverse.h"
 
 /* ---- checkpoints */
@@ -92,51 +92,31 @@ static int cmd_info_checkpoints(struct call *c, struct err *e)
 
 /* ---- backwards */
 
-/* A line on the terminal where it takes longer than a second. */
-struct bar {
-	struct timespec began;
-	unsigned shown; /* tenths of a per cent, plus 1 */
-};
-
-static void show_progress(void *ctx, uint64_t done, uint64_t total)
+static void tell_progress(void *ctx, uint64_t done, uint64_t total)
 {
-	struct bar *b = ctx;
-	struct timespec now;
-	unsigned share = done >= total ? 1000 : (unsigned)((double)done * 1000 / (double)total);
+	struct client *c = ctx;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	double s = (double)(now.tv_sec - b->began.tv_sec) + (double)(now.tv_nsec - b->began.tv_nsec) / 1e9;
-	if (s < 1 || share + 1 == b->shown)
-		return;
-	b->shown = share + 1;
-	fprintf(stderr, "\rreplaying [%.*s%*s] %u.%u %%", (int)share / 40, "#########################", 25 - (int)share / 40,
-		"", share / 10, share % 10);
-	fflush(stderr);
+	c->ops->progress(c, done, total);
 }
 
-static void bar_begin(struct call *c, struct bar *b)
+static void progress_begin(struct call *c)
 {
 	struct history *h = &c->s->d.history;
 
-	clock_gettime(CLOCK_MONOTONIC, &b->began);
-	b->shown = 0;
-	if (!isatty(STDERR_FILENO))
-		return;
-	h->progress = show_progress;
-	h->progress_ctx = b;
+	h->progress = c->client->ops->progress ? tell_progress : NULL;
+	h->progress_ctx = c->client;
 }
 
-static void bar_end(struct call *c, const struct bar *b)
+static void progress_end(struct call *c)
 {
-	if (b->shown)
-		fputs("\r\033[K", stderr);
+	if (c->client->ops->progress)
+		c->client->ops->progress(c->client, 0, 0);
 	c->s->d.history.progress = NULL;
 }
 
 static int cmd_reverse_stepi(struct call *c, struct err *e)
 {
 	uint64_t n = 1;
-	struct bar b;
 	struct args a;
 	int rc = args_init(&a, c, e);
 
@@ -146,15 +126,14 @@ static int cmd_reverse_stepi(struct call *c, struct err *e)
 		rc = args_end(&a, e);
 	if (rc)
 		return rc;
-	bar_begin(c, &b);
+	progress_begin(c);
 	rc = debug_reverse_step(&c->s->d, c->s->vcpu, n, e);
-	bar_end(c, &b);
+	progress_end(c);
 	return cmd_end_run(c, rc);
 }
 
 static int cmd_reverse_continue(struct call *c, struct err *e)
 {
-	struct bar b;
 	struct args a;
 	int rc = args_init(&a, c, e);
 
@@ -162,9 +141,9 @@ static int cmd_reverse_continue(struct call *c, struct err *e)
 		rc = args_end(&a, e);
 	if (rc)
 		return rc;
-	bar_begin(c, &b);
+	progress_begin(c);
 	rc = debug_reverse_continue(&c->s->d, e);
-	bar_end(c, &b);
+	progress_end(c);
 	return cmd_end_run(c, rc);
 }
 

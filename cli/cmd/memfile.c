@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/interrupt.h"
 
 #define CHUNK (1u << 20)
 
@@ -103,7 +104,7 @@ int cmd_find(struct call *c, struct err *e)
 	c->result = v_list(c->pool, 16);
 	while (f.at != f.end) {
 		find_chunk(&f, buf);
-		if (session_interrupted())
+		if (interrupt_asked())
 			return interrupted(e, "find", f.at);
 	}
 	return f.any ? 0 : space_read(&f.sp, first, buf, 1, e);
@@ -143,7 +144,7 @@ static int sink_write(struct sink *k, const uint8_t *bytes, size_t n, struct err
 {
 	while (n) {
 		ssize_t got = write(k->fd, bytes, n);
-		if (got < 0 && errno == EINTR && !session_interrupted())
+		if (got < 0 && errno == EINTR && !interrupt_asked())
 			continue;
 		if (got < 0)
 			return err_errno(e, errno, "dump %.100s" WHY "cannot be written" TRY "another file", k->path);
@@ -180,7 +181,7 @@ static int dump_range(const struct space *sp, struct sink *k, uint64_t addr, uin
 		int rc = space_read(sp, addr, buf, n, e);
 		if (!rc)
 			rc = sink_write(k, buf, n, e);
-		if (!rc && session_interrupted())
+		if (!rc && interrupt_asked())
 			rc = interrupted(e, "dump", addr);
 		if (rc)
 			return rc;
@@ -235,7 +236,7 @@ static int read_all(int fd, const char *path, uint8_t *buf, size_t size, struct 
 {
 	for (size_t at = 0; at < size;) {
 		ssize_t n = read(fd, buf + at, size - at);
-		if (n < 0 && errno == EINTR && !session_interrupted())
+		if (n < 0 && errno == EINTR && !interrupt_asked())
 			continue;
 		if (n <= 0)
 			return err_errno(e, n ? errno : EIO, "restore %.100s" WHY "cannot be read" TRY "another file", path);

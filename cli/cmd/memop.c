@@ -4,6 +4,7 @@
  */
 #include "cli/cmd/args.h"
 #include "cli/session/session.h"
+#include "cli/cmd/table.h"
 #include "views/record.h"
 
 #include <errno.h>

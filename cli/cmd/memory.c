@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/client.h"
+#include "cli/session/interrupt.h"
 #include "views/record.h"
 
 /* The longest string that format s shows in one piece, as gdb's print elements. */
@@ -80,7 +82,7 @@ static int read_strings(struct call *c, const struct space *sp, const struct xfo
 		size_t len = strlen(text);
 		v_push(c->pool, values, v_str(c->pool, text));
 		addr += len < n ? len + 1 : len;
-		if (session_interrupted())
+		if (interrupt_asked())
 			return err_set(e, -EINTR, "x" WHY "interrupted" TRY "a smaller count");
 	}
 	*next = addr;
@@ -148,17 +150,17 @@ static unsigned pointer_size(struct call *c)
 	unsigned bits;
 
 	if (!c->format || !strchr(c->format, 'a') || current_pc(c->s, &pc, &bits, NULL))
-		return c->s->x_sticky.unit == 4 ? 4 : 8;
+		return c->client->x_sticky.unit == 4 ? 4 : 8;
 	return bits / 8;
 }
 
 static int examine_command(struct call *c, bool phys, struct err *e)
 {
-	struct xsticky sticky = c->s->x_sticky;
+	struct xsticky sticky = c->client->x_sticky;
 	struct xformat f;
 	struct space sp;
 	struct args a;
-	uint64_t addr = c->s->x_next;
+	uint64_t addr = c->client->x_next;
 	int rc = args_init(&a, c, e);
 
 	if (rc)
@@ -172,9 +174,9 @@ static int examine_command(struct call *c, bool phys, struct err *e)
 	if (!rc)
 		rc = space_init(&sp, c, phys, e);
 	if (!rc)
-		rc = examine(c, &sp, &f, addr, &c->result, &c->s->x_next, e);
+		rc = examine(c, &sp, &f, addr, &c->result, &c->client->x_next, e);
 	if (!rc)
-		c->s->x_sticky = sticky;
+		c->client->x_sticky = sticky;
 	return rc;
 }
 

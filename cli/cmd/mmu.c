@@ -5,6 +5,8 @@
  */
 #include "cli/cmd/mmu.h"
 #include "cli/cmd/walk.h"
+#include "cli/cmd/table.h"
+#include "cli/session/interrupt.h"
 #include "views/record.h"
 
 #include <errno.h>
@@ -183,7 +185,7 @@ struct mappings {
 static int poll_interrupt(void *arg)
 {
 	(void)arg;
-	return session_interrupted() ? -EINTR : 0;
+	return interrupt_asked() ? -EINTR : 0;
 }
 
 static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const struct guest_mapping *), struct err *e)

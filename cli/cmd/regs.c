@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/client.h"
 #include "views/record.h"
 
 static const struct reg_name *find_reg(const char *name, struct err *e)
@@ -121,7 +122,7 @@ static int store_reg(struct call *c, struct machine *m, const struct reg_name *r
 	if (wide) {
 		rc = parse_wide(text, wide, n, e);
 	} else {
-		rc = session_eval(c->s, text, &v, e);
+		rc = client_eval(c->client, text, &v, e);
 		if (!rc)
 			rc = reg_set(&r, reg, v, e);
 	}
@@ -232,7 +233,7 @@ int cmd_print(struct call *c, struct err *e)
 		rc = args_rest(&a, "EXPR", &text, e);
 	if (rc || old_value(c, text) || wide_value(c, text, &c->result))
 		return rc;
-	rc = session_eval(c->s, text, &v, e);
+	rc = client_eval(c->client, text, &v, e);
 	/* gdb's p/c shows a byte; all others the whole number. */
 	if (!rc)
 		c->result = number_value(c->pool, v, f.format, f.format == 'c' ? 1 : 8);

@@ -8,6 +8,7 @@
 
 #include "cli/cmd/data.h"
 #include "cli/cmd/run.h"
+#include "cli/cmd/table.h"
 #include "core/board/board.h"
 
 /* For people: what is about to be executed, and its symbol. Programs ask for that themselves, and step by the million. */

@@ -10,10 +10,9 @@
 #include <sys/wait.h>
 
 #include "cli/cmd/args.h"
-#include "cli/session/exec.h"
-#include "cli/prompt/options.h"
-#include "cli/prompt/repl.h"
-#include "cli/tcl/tcl.h"
+#include "cli/cmd/options.h"
+#include "cli/session/client.h"
+#include "cli/cmd/table.h"
 #include "views/view.h"
 
 /* What is there now: the record of `vm` and `load`. */
@@ -75,10 +74,12 @@ static int run_source(struct call *c, struct err *e)
 		ret = args_word(&a, "FILE", &file, e);
 	if (!ret)
 		ret = args_end(&a, e);
+	if (!ret && !c->client->script)
+		ret = err_set(e, -ENOTSUP, "source" WHY "this client has no language to read it in" TRY "the prompt");
 	if (!ret)
-		ret = tcl_file(c->s, file, e);
+		ret = c->client->script->file(c->client, file, e);
 	if (!ret)
-		c->result = tcl_result(c->s, c->pool);
+		c->result = c->client->script->result(c->client, c->pool);
 	return ret;
 }
 
@@ -94,8 +95,8 @@ static int run_quit(struct call *c, struct err *e)
 		ret = args_end(&a, e);
 	if (ret)
 		return ret;
-	c->s->quit = true;
-	c->s->exit_status = (int)status;
+	c->client->quit = true;
+	c->client->exit_status = (int)status;
 	return 0;
 }
 
@@ -109,11 +110,10 @@ static int run_shell(struct call *c, struct err *e)
 		ret = args_rest(&a, "COMMAND", &text, e);
 	if (ret)
 		return ret;
-	tcl_flush();
-	fflush(stdout);
+	client_flush(c->client);
 	/* With -j standard output is for JSON. */
 	_cleanup_free_ char *line = NULL;
-	if (asprintf(&line, "%s%s", c->s->opt.json ? "exec >&2; " : "", text) < 0)
+	if (asprintf(&line, "%s%s", c->client->json ? "exec >&2; " : "", text) < 0)
 		return err_nomem(e, "shell");
 	status = system(line);
 	if (status == -1)
@@ -131,22 +131,22 @@ static int run_draw(struct call *c, struct err *e)
 	bool color = c->argc && !strcmp(c->argv[0], "-color");
 	int used, n = c->argc - color;
 	const char *const *words = c->argv + color;
-	struct call inner = {.s = c->s, .pool = c->pool, .shown = true};
+	struct call inner = {.s = c->s, .client = c->client, .pool = c->pool, .shown = true};
 	struct out o;
 
 	if (!n)
 		return err_set(e, -EINVAL, "draw" WHY "no command is named" TRY "draw info slots");
-	inner.cmd = command_find(n, words, false, &used, &inner.format, e);
+	inner.cmd = command_find(c->s->commands, n, words, false, &used, &inner.format, e);
 	if (!inner.cmd) {
 		err_prefix(e, "draw ");
 		return e ? e->code : -ENOENT;
 	}
 	inner.argc = n - used;
 	inner.argv = words + used;
-	int ret = exec_command(&inner, e);
+	int ret = command_run(&inner, e);
 	if (ret)
 		return ret;
-	out_init(&o, color && c->s->color, exec_width(c->s));
+	out_init(&o, color && c->client->color, client_width(c->client));
 	o.ascii = !out_locale_is_utf8();
 	view_draw(&o, inner.view, &inner.result);
 	while (o.len && o.text[o.len - 1] == '\n')
@@ -176,7 +176,8 @@ static int run_info_history(struct call *c, struct err *e)
 	if (ret)
 		return ret;
 	c->result = v_list(c->pool, 0);
-	repl_history(put_history_line, c);
+	if (c->client->ops->lines)
+		c->client->ops->lines(c->client, put_history_line, c);
 	return 0;
 }
 

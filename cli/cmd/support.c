@@ -10,6 +10,7 @@
 
 #include "cli/cmd/args.h"
 #include "cli/session/session.h"
+#include "cli/cmd/table.h"
 
 /* ---- help */
 
@@ -22,37 +23,36 @@ static struct value command_row(struct pool *p, const struct command *c)
 	return v;
 }
 
-static bool group_listed(const char *name)
+static bool group_listed(const struct command_table *all, const char *name)
 {
-	for (size_t i = 0; i < COMMAND_GROUPS; i++)
-		if (!strcmp(command_groups[i].name, name))
+	for (size_t i = 0; i < all->n_groups; i++)
+		if (!strcmp(all->groups[i].name, name))
 			return true;
 	return false;
 }
 
 /* One group's rows; name NULL: the commands of groups that are not listed above. */
-static struct value group_rows(struct pool *p, const char *name)
+static struct value group_rows(struct pool *p, const struct command_table *all, const char *name)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
 	struct value rows = v_list(p, 16);
 
-	for (size_t i = 0; i < n; i++)
-		if (name ? !strcmp(all[i]->group, name) : !group_listed(all[i]->group))
-			v_push(p, &rows, command_row(p, all[i]));
+	for (size_t i = 0; i < all->n; i++)
+		if (name ? !strcmp(all->list[i]->group, name) : !group_listed(all, all->list[i]->group))
+			v_push(p, &rows, command_row(p, all->list[i]));
 	return rows;
 }
 
 static void help_overview(struct call *c)
 {
-	struct value v = v_dict(c->pool, COMMAND_GROUPS + 1);
+	const struct command_table *all = c->s->commands;
+	struct value v = v_dict(c->pool, all->n_groups + 1);
 
-	for (size_t i = 0; i < COMMAND_GROUPS; i++) {
-		struct value rows = group_rows(c->pool, command_groups[i].name);
+	for (size_t i = 0; i < all->n_groups; i++) {
+		struct value rows = group_rows(c->pool, all, all->groups[i].name);
 		if (rows.n)
-			v_put(c->pool, &v, command_groups[i].title, rows);
+			v_put(c->pool, &v, all->groups[i].title, rows);
 	}
-	struct value rest = group_rows(c->pool, NULL);
+	struct value rest = group_rows(c->pool, all, NULL);
 	if (rest.n)
 		v_put(c->pool, &v, "Others", rest);
 	c->result = v;
@@ -111,6 +111,7 @@ static bool help_topic(struct call *c)
 
 static int run_help(struct call *c, struct err *e)
 {
+	const struct command_table *all = c->s->commands;
 	const char *format;
 	int used;
 
@@ -120,13 +121,13 @@ static int run_help(struct call *c, struct err *e)
 	}
 	if (help_topic(c))
 		return 0;
-	for (size_t i = 0; i < COMMAND_GROUPS && c->argc == 1; i++)
-		if (!strcmp(c->argv[0], command_groups[i].name)) {
-			c->result = group_rows(c->pool, command_groups[i].name);
+	for (size_t i = 0; i < all->n_groups && c->argc == 1; i++)
+		if (!strcmp(c->argv[0], all->groups[i].name)) {
+			c->result = group_rows(c->pool, all, all->groups[i].name);
 			c->view = "commands";
 			return 0;
 		}
-	const struct command *cmd = command_find(c->argc, c->argv, false, &used, &format, e);
+	const struct command *cmd = command_find(c->s->commands, c->argc, c->argv, false, &used, &format, e);
 	if (!cmd) {
 		err_prefix(e, "help ");
 		return e ? e->code : -ENOENT;
@@ -138,8 +139,7 @@ static int run_help(struct call *c, struct err *e)
 static int run_apropos(struct call *c, struct err *e)
 {
 	const char *word;
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command_table *all = c->s->commands;
 	struct args a;
 	int ret = args_init(&a, c, e);
 
@@ -148,10 +148,11 @@ static int run_apropos(struct call *c, struct err *e)
 	if (ret)
 		return ret;
 	c->result = v_list(c->pool, 8);
-	for (size_t i = 0; i < n; i++)
-		if (strcasestr(all[i]->name, word) || strcasestr(all[i]->summary, word) || strcasestr(all[i]->help, word) ||
-		    (all[i]->aliases && strcasestr(all[i]->aliases, word)))
-			v_push(c->pool, &c->result, command_row(c->pool, all[i]));
+	for (size_t i = 0; i < all->n; i++)
+		if (strcasestr(all->list[i]->name, word) || strcasestr(all->list[i]->summary, word) ||
+		    strcasestr(all->list[i]->help, word) ||
+		    (all->list[i]->aliases && strcasestr(all->list[i]->aliases, word)))
+			v_push(c->pool, &c->result, command_row(c->pool, all->list[i]));
 	return 0;
 }
 
@@ -159,15 +160,14 @@ static int run_apropos(struct call *c, struct err *e)
 
 static int run_info(struct call *c, struct err *e)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command_table *all = c->s->commands;
 
 	if (c->argc)
 		return err_set(e, -ENOENT, "info %.60s" WHY "there is no such subcommand" TRY "info", c->argv[0]);
 	c->result = v_list(c->pool, 32);
-	for (size_t i = 0; i < n; i++)
-		if (!strncmp(all[i]->name, "info ", 5))
-			v_push(c->pool, &c->result, command_row(c->pool, all[i]));
+	for (size_t i = 0; i < all->n; i++)
+		if (!strncmp(all->list[i]->name, "info ", 5))
+			v_push(c->pool, &c->result, command_row(c->pool, all->list[i]));
 	return 0;
 }
 

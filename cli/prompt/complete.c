@@ -37,13 +37,12 @@ static void offer_words(struct sink *k, const char *words)
 }
 
 /* First words of names; group non-NULL: second words of that group. */
-static void offer_commands(struct sink *k, const char *group)
+static void offer_commands(struct session *s, struct sink *k, const char *group)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command *const *all = s->commands->list;
 	char word[64], last[64] = "";
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < s->commands->n; i++) {
 		size_t first = strcspn(all[i]->name, " ");
 		if (group && (strlen(group) != first || strncmp(all[i]->name, group, first) || !all[i]->name[first]))
 			continue;
@@ -159,7 +158,7 @@ static bool offer_kind(struct session *s, const struct command *c, struct sink *
 		offer_registers(k, "");
 		break;
 	case COMPLETE_COMMAND:
-		offer_commands(k, NULL);
+		offer_commands(s, k, NULL);
 		break;
 	case COMPLETE_SNAP:
 		for (size_t i = 0; i < s->n_snaps; i++)
@@ -217,12 +216,12 @@ bool complete_word(struct session *s, const char *line, size_t start, void (*fn)
 		return true;
 	}
 	if (!n) {
-		offer_commands(&k, NULL);
+		offer_commands(s, &k, NULL);
 		return true;
 	}
-	const struct command *c = command_find(n > 2 ? 2 : n, argv, false, &used, &format, NULL);
+	const struct command *c = command_find(s->commands, n > 2 ? 2 : n, argv, false, &used, &format, NULL);
 	if (n == 1)
-		offer_commands(&k, c ? (strchr(c->name, ' ') ? NULL : c->name) : word[0]);
+		offer_commands(s, &k, c ? (strchr(c->name, ' ') ? NULL : c->name) : word[0]);
 	if (!c)
 		return n == 1;
 	offer_words(&k, c->words);
@@ -231,11 +230,12 @@ bool complete_word(struct session *s, const char *line, size_t start, void (*fn)
 
 /* ---- readline */
 
-static struct session *session;
+/* readline's callbacks have no argument: whose line it is, while complete_for() runs. */
+static struct session *completing;
 static char **found;
 static size_t n_found, next_found;
 
-static void keep(void *arg, const char *text)
+static void add_candidate(void *arg, const char *text)
 {
 	char **more = realloc(found, (n_found + 1) * sizeof(*more));
 
@@ -261,9 +261,9 @@ static char **on_complete(const char *text, int start, int end)
 	_cleanup_free_ char *line = strndup(rl_line_buffer, (size_t)end);
 	char **matches = NULL;
 
-	if (!line)
+	if (!line || !completing)
 		return NULL;
-	bool ours = complete_word(session, line, (size_t)start, keep, NULL);
+	bool ours = complete_word(completing, line, (size_t)start, add_candidate, NULL);
 	rl_attempted_completion_over = ours;
 	if (n_found)
 		matches = rl_completion_matches(text, next_candidate);
@@ -275,11 +275,17 @@ static char **on_complete(const char *text, int start, int end)
 	return matches;
 }
 
-void complete_init(struct session *s)
+void complete_init(void)
 {
-	session = s;
 	rl_attempted_completion_function = on_complete;
 	rl_basic_word_break_characters = " \t\n[{;\"";
 	rl_completer_word_break_characters = rl_basic_word_break_characters;
 	rl_special_prefixes = "$";
+}
+
+void complete_for(struct session *s, void (*read)(void))
+{
+	completing = s;
+	read();
+	completing = NULL;
 }

@@ -3,91 +3,31 @@
  * The prompt.
  *
  * readline runs in its callback form: we wait for the terminal ourselves, so that a signal is handled at once and in one
- * place, and readline's own handlers stay out of it. Each line goes to the history file when it is entered: a session that
- * is killed keeps it.
+ * place, and readline's own handlers stay out of it.
  */
 #include "cli/prompt/repl.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include <readline/history.h>
 #include <readline/readline.h>
 
 #include "cli/prompt/complete.h"
-#include "cli/session/exec.h"
+#include "cli/prompt/history.h"
+#include "cli/session/interrupt.h"
+#include "cli/tcl/exec.h"
+#include "cli/tcl/input.h"
 #include "cli/tcl/line.h"
-#include "cli/prompt/signals.h"
-#include "cli/prompt/input.h"
 
 #define PROMPT "(kvmscope) "
 #define MORE "> "
-#define HISTORY_LINES 10000
 
-static struct {
-	struct session *s;
-	char history[512]; /* "" where there is no place for it */
-	char *pending;	   /* lines of a command that is not complete */
-	bool reading;	   /* a line is being typed */
+struct repl {
+	struct console *c;
+	char *pending; /* lines of a command that is not complete */
 	bool done;
-} repl;
-
-/* ---- history */
-
-static void make_folders(char *path)
-{
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(path, 0700);
-		*p = '/';
-	}
-}
-
-static void open_history(void)
-{
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-
-	repl.history[0] = '\0';
-	if (state && state[0] == '/')
-		snprintf(repl.history, sizeof(repl.history), "%.400s/kvmscope/history", state);
-	else if (home && home[0] == '/')
-		snprintf(repl.history, sizeof(repl.history), "%.400s/.local/state/kvmscope/history", home);
-	using_history();
-	stifle_history(HISTORY_LINES);
-	if (!repl.history[0])
-		return;
-	make_folders(repl.history);
-	if (read_history(repl.history) == ENOENT)
-		write_history(repl.history);
-}
-
-static void remember(const char *line)
-{
-	HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL;
-
-	if (!line[0] || line[0] == ' ' || (last && !strcmp(last->line, line)))
-		return;
-	add_history(line);
-	if (repl.history[0])
-		append_history(1, repl.history);
-}
-
-static void close_history(void)
-{
-	if (repl.history[0])
-		history_truncate_file(repl.history, HISTORY_LINES);
-}
-
-void repl_history(void (*fn)(void *arg, int n, const char *line), void *arg)
-{
-	for (int i = 0; i < history_length; i++) {
-		HIST_ENTRY *h = history_get(history_base + i);
-		if (h)
-			fn(arg, i + 1, h->line);
-	}
-}
+};
 
 /* ---- lines */
 
@@ -96,83 +36,77 @@ static bool blank(const char *line)
 	return !line[strspn(line, " \t\r\n")];
 }
 
-/* Append a line to the command that is not complete yet; false where memory is out. */
-static bool append(const char *line)
+/* Append a line to the command that is not complete yet; false if memory is out. */
+static bool append(struct repl *r, const char *line)
 {
-	size_t old = repl.pending ? strlen(repl.pending) + 1 : 0;
-	char *more = realloc(repl.pending, old + strlen(line) + 1);
+	size_t old = r->pending ? strlen(r->pending) + 1 : 0;
+	char *more = realloc(r->pending, old + strlen(line) + 1);
 
 	if (!more)
 		return false;
 	if (old)
 		more[old - 1] = '\n';
 	strcpy(more + old, line);
-	repl.pending = more;
+	r->pending = more;
 	return true;
 }
 
-static void drop_pending(void)
+static void drop_pending(struct repl *r)
 {
-	free(repl.pending);
-	repl.pending = NULL;
+	free(r->pending);
+	r->pending = NULL;
 }
 
-static void run_line(const char *text)
+static void run_line(struct repl *r, const char *text)
 {
-	_cleanup_free_ char *again = NULL;
+	struct client *c = &r->c->client;
+	_cleanup_free_ char *repeat = NULL;
 
 	if (blank(text)) {
-		const char *repeat = exec_repeat(repl.s);
-		if (!repeat)
+		if (!c->repeat)
 			return;
-		again = strdup(repeat);
-		text = again ? again : "";
+		repeat = strdup(c->repeat);
+		text = repeat ? repeat : "";
 	}
-	exec_line(repl.s, text);
-	if (repl.s->quit)
-		repl.done = true;
+	exec_line(c, text);
+	if (c->quit)
+		r->done = true;
 }
 
-/* One line of input; true where a command was complete (and has run). */
-static bool take_line(const char *line)
+/* One line of input; a command that is complete is run. */
+static void take_line(struct repl *r, const char *line)
 {
-	if (!append(line) || !line_complete(repl.pending))
-		return false;
-	char *text = repl.pending;
-	repl.pending = NULL;
-	run_line(text);
+	if (!append(r, line) || !line_complete(r->pending))
+		return;
+	char *text = r->pending;
+	r->pending = NULL;
+	run_line(r, text);
 	free(text);
-	return true;
 }
 
 /* ---- terminal */
 
-static const char *prompt(void)
-{
-	if (repl.pending)
-		return MORE;
-	return repl.s->color ? "\001\033[1m\002" PROMPT "\001\033[0m\002" : PROMPT;
-}
+/* What readline has handed over: its callback has no argument. */
+static struct {
+	bool ready;
+	char *line; /* NULL: end of input */
+} entered;
 
 static void on_line(char *line)
 {
 	rl_callback_handler_remove();
-	repl.reading = false;
-	if (!line) {
-		/* Ctrl-D: out of an open brace first, then out. */
-		printf("\n");
-		if (repl.pending)
-			drop_pending();
-		else
-			repl.done = true;
-		return;
-	}
-	remember(line);
-	take_line(line);
-	free(line);
+	entered.ready = true;
+	entered.line = line;
 }
 
-static void abandon_line(void)
+static const char *prompt(const struct repl *r)
+{
+	if (r->pending)
+		return MORE;
+	return r->c->client.color ? "\001\033[1m\002" PROMPT "\001\033[0m\002" : PROMPT;
+}
+
+static void abandon_line(struct repl *r)
 {
 	/* Behind what was typed: readline goes back to the line's start when it lets go of the terminal. */
 	printf("^C\n");
@@ -180,67 +114,87 @@ static void abandon_line(void)
 	rl_free_line_state();
 	rl_callback_sigcleanup();
 	rl_callback_handler_remove();
-	drop_pending();
-	repl.reading = false;
+	drop_pending(r);
 }
 
-static void read_line(void)
+/* True if a line was entered; false if a signal ended it. */
+static bool read_line(struct repl *r)
 {
-	signals_forget();
-	repl.reading = true;
-	rl_callback_handler_install(prompt(), on_line);
-	while (repl.reading) {
-		if (signals_wait_readable(STDIN_FILENO)) {
-			rl_callback_read_char();
-		} else if (signals_end_asked()) {
+	interrupt_forget();
+	entered.ready = false;
+	rl_callback_handler_install(prompt(r), on_line);
+	while (!entered.ready) {
+		if (interrupt_wait_readable(STDIN_FILENO)) {
+			complete_for(r->c->client.s, rl_callback_read_char);
+		} else if (interrupt_end_asked()) {
 			rl_callback_handler_remove();
-			return;
-		} else if (session_interrupted()) {
-			abandon_line();
+			return false;
+		} else if (interrupt_asked()) {
+			abandon_line(r);
+			return false;
 		} else {
 			rl_resize_terminal();
 		}
 	}
+	return true;
 }
 
-static void terminal_loop(void)
+/* Ctrl-D: out of an open brace first, then out. */
+static void end_input(struct repl *r)
+{
+	printf("\n");
+	if (r->pending)
+		drop_pending(r);
+	else
+		r->done = true;
+}
+
+static void terminal_loop(struct repl *r)
 {
 	rl_readline_name = "kvmscope";
 	rl_catch_signals = 0;
-	complete_init(repl.s);
-	open_history();
-	while (!repl.done && !signals_end_asked())
-		read_line();
-	close_history();
-	clear_history();
+	complete_init();
+	history_open();
+	while (!r->done && !interrupt_end_asked()) {
+		if (!read_line(r))
+			continue;
+		_cleanup_free_ char *line = entered.line;
+		if (!line) {
+			end_input(r);
+			continue;
+		}
+		history_add(line);
+		take_line(r, line);
+	}
+	history_close();
 }
 
 /* ---- a pipe or a file: no prompt, no history */
 
-static void pipe_loop(void)
+static void pipe_loop(struct repl *r)
 {
-	while (!repl.done && !signals_end_asked()) {
+	while (!r->done && !interrupt_end_asked()) {
 		_cleanup_free_ char *line = NULL;
-		signals_forget();
+		interrupt_forget();
 		int rc = input_line(&line);
 		if (rc == -EINTR)
 			continue; /* a Ctrl-C with nothing to break into: what has come of a line stays */
 		if (!line)
 			break;
-		take_line(line);
+		take_line(r, line);
 	}
-	if (repl.pending && !repl.done && !signals_end_asked())
-		exec_line(repl.s, repl.pending);
+	if (r->pending && !r->done && !interrupt_end_asked())
+		exec_line(&r->c->client, r->pending);
 }
 
-int repl_run(struct session *s)
+int repl_run(struct console *c)
 {
-	repl.s = s;
-	repl.done = s->quit;
-	if (s->interactive)
-		terminal_loop();
+	struct repl r = {.c = c, .done = c->client.quit};
+
+	if (c->interactive)
+		terminal_loop(&r);
 	else
-		pipe_loop();
-	drop_pending();
-	return s->exit_status;
+		pipe_loop(&r);
+	drop_pending(&r);
+	return c->client.exit_status;
 }

@@ -5,11 +5,9 @@
 #ifndef KVMSCOPE_CLI_REPL_H
 #define KVMSCOPE_CLI_REPL_H
 
-#include "cli/session/session.h"
+#include "cli/prompt/console.h"
 
 /* Until quit, end of input, or a signal that ends. Returns the exit status. */
-int repl_run(struct session *s);
-/* Call fn for each line of the history, oldest first; n counts from 1. */
-void repl_history(void (*fn)(void *arg, int n, const char *line), void *arg);
+int repl_run(struct console *c);
 
 #endif

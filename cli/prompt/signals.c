@@ -8,23 +8,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
-#include "cli/tcl/tcl.h"
+#include "cli/session/interrupt.h"
 
-static struct session *session;
 static pthread_t main_thread;
-static volatile sig_atomic_t interrupted, ending, busy;
 static int null = -1;
-
-static void break_in(void)
-{
-	struct machine *m = session ? session->d.m : NULL;
-
-	tcl_interrupt();
-	if (m && machine_running(m))
-		machine_interrupt(m);
-}
 
 /* ---- the end that was asked for must come */
 
@@ -45,7 +36,7 @@ static void see_to_the_end(void)
 	static volatile sig_atomic_t seconds;
 
 	if (seconds++ >= PATIENCE)
-		_exit(128 + ending);
+		_exit(128 + interrupt_end_asked());
 	give_up_writing(STDOUT_FILENO);
 	give_up_writing(STDERR_FILENO);
 	alarm(1);
@@ -57,7 +48,7 @@ static void on_alarm(int number)
 
 	if (!pthread_equal(pthread_self(), main_thread))
 		pthread_kill(main_thread, number);
-	else if (ending)
+	else if (interrupt_end_asked())
 		see_to_the_end();
 	errno = saved;
 }
@@ -76,13 +67,10 @@ static void on_signal(int number)
 	if (!pthread_equal(pthread_self(), main_thread)) {
 		pthread_kill(main_thread, number);
 	} else {
-		if (number != SIGINT && !ending) {
-			ending = number;
+		bool first = number != SIGINT && !interrupt_end_asked();
+		interrupt_raise(number == SIGINT ? 0 : number);
+		if (first)
 			see_to_the_end();
-		}
-		interrupted = 1;
-		if (busy)
-			break_in();
 	}
 	errno = saved;
 }
@@ -104,9 +92,8 @@ static void install_unless_ignored(int number, void (*handler)(int))
 		install(number, handler);
 }
 
-void signals_init(struct session *s)
+void signals_init(void)
 {
-	session = s;
 	main_thread = pthread_self();
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	install(SIGALRM, on_alarm);
@@ -117,60 +104,4 @@ void signals_init(struct session *s)
 	 */
 	install(SIGPIPE, on_error);
 	install(SIGXFSZ, on_error); /* ulimit -f: an error of the command, a slot's memfd or a dump, no end */
-}
-
-void signals_begin(void)
-{
-	if (!busy)
-		interrupted = ending != 0;
-	busy++;
-}
-
-void signals_end(void)
-{
-	busy--;
-}
-
-void signals_forget(void)
-{
-	interrupted = ending != 0;
-}
-
-bool session_interrupted(void)
-{
-	return interrupted;
-}
-
-int signals_end_asked(void)
-{
-	return ending;
-}
-
-int signals_wait(struct pollfd *p, size_t n, const struct timespec *most)
-{
-	sigset_t block, old;
-	int ready;
-
-	/* Blocked while the flags are looked at, so that no signal falls between the look and the wait. */
-	sigemptyset(&block);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGHUP);
-	sigaddset(&block, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &block, &old);
-	if (ending || interrupted) {
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-		return -1;
-	}
-	ready = ppoll(p, n, most, &old);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ready < 0)
-		return ending || interrupted ? -1 : 0;
-	return ready;
-}
-
-int signals_wait_readable(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	return signals_wait(&p, 1, NULL) > 0;
 }

@@ -3,7 +3,8 @@
  * One const entry per command; one list of them. Dispatch, abbreviation, help, apropos, usage errors, completion, the Tcl
  * commands, the shell completions, the manual's command chapter and the smoke test all derive from it.
  *
- * A handler parses its words (cli/cmd/args.h), calls core, and leaves a value; it draws nothing.
+ * The entries stand in cli/cmd; a session is given their table when it is made (cli/session/session.h), so that nothing here
+ * needs one of them. A handler parses its words (cli/cmd/args.h), calls core, and leaves a value; it draws nothing.
  */
 #ifndef KVMSCOPE_CLI_COMMAND_H
 #define KVMSCOPE_CLI_COMMAND_H
@@ -13,11 +14,13 @@
 #include "core/machine/machine.h"
 
 struct session;
+struct client;
 struct command;
 
 /* One invocation. */
 struct call {
 	struct session *s;
+	struct client *client; /* whose; its session is s */
 	const struct command *cmd;
 	const char *format; /* what stood after '/' in x/8gx: "8gx"; NULL for none */
 	int argc;
@@ -68,20 +71,24 @@ struct command {
 	int (*run)(struct call *c, struct err *e);
 };
 
-/* The groups, in the order in which help and the manual have them. */
-#define COMMAND_GROUPS 8
-extern const struct command_group {
+struct command_group {
 	const char *name, *title;
-} command_groups[COMMAND_GROUPS];
+};
 
-/* Every command, sorted by name; NULL-terminated array of tables joined in cli/session/commands.c. */
-const struct command *const *command_list(size_t *n);
+/* What a session has commands from. */
+struct command_table {
+	const struct command *const *list; /* sorted by name */
+	size_t n;
+	const struct command_group *groups; /* in the order in which help and the manual have them */
+	size_t n_groups;
+};
+
 /* Exact name or alias; else the only command that the words abbreviate. argv[0] may be followed by a subcommand. *used is
  * how many words the name took (1 or 2), *format what stood after '/'. NULL with e filled: -ENOENT unknown, -EINVAL
  * ambiguous (lists the candidates). exact: no abbreviations. */
-const struct command *command_find(int argc, const char *const *argv, bool exact, int *used, const char **format,
-				   struct err *e);
-/* Check flags against the session and run it. On failure of usage kinds e ends with the command's usage. */
+const struct command *command_find(const struct command_table *t, int argc, const char *const *argv, bool exact, int *used,
+				   const char **format, struct err *e);
+/* Check flags against the session and run it. On failure e begins with the command's name, and is what `why` explains. */
 int command_run(struct call *c, struct err *e);
 
 /* Goes through words separated by blanks (aliases, .words): .text is NULL after the last. */
@@ -90,9 +97,5 @@ struct command_words {
 	size_t len;
 };
 void command_word_next(struct command_words *w);
-
-/* Each cli/cmd_*.c exports one table ended by an entry without a name. */
-extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
-    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[];
 
 #endif

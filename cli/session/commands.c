@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The list of all commands, finding one by what was typed, and running it with its flags enforced.
+ * Finding a command by what was typed, and running it with its flags enforced.
  *
  * Names have one or two words. The first word is settled first (exact name or alias, else the only one that it abbreviates),
- * then, where that word has subcommands, the second one in the same way. Aliases of two words ("i_r") follow their first
+ * then, if that word has subcommands, the second one in the same way. Aliases of two words ("i_r") follow their first
  * word.
  */
 #include "cli/session/command.h"
@@ -12,53 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/session.h"
+#include "cli/session/client.h"
+#include "cli/session/interrupt.h"
 
 #define WORD_MAX 64
-
-static const struct command *const tables[] = {
-    commands_run,   commands_break, commands_data,    commands_slots,	commands_mmu,
-    commands_memop, commands_fault, commands_session, commands_support, commands_history,
-};
-
-const struct command_group command_groups[COMMAND_GROUPS] = {
-    {"running", "Running"},
-    {"breakpoints", "Stopping"},
-    {"data", "Registers, memory, code"},
-    {"memory-map", "How memory is mapped"},
-    {"slots", "Memory slots"},
-    {"faults", "Inside a fault"},
-    {"session", "The session"},
-    {"support", "Help"},
-};
-
-static const struct command **list;
-static size_t list_n;
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(const struct command *const *)a)->name, (*(const struct command *const *)b)->name);
-}
-
-const struct command *const *command_list(size_t *n)
-{
-	if (!list) {
-		for (size_t t = 0; t < ARRAY_LEN(tables); t++)
-			for (const struct command *c = tables[t]; c->name; c++)
-				list_n++;
-		list = calloc(list_n + 1, sizeof(*list));
-		if (!list)
-			list_n = 0;
-		size_t i = 0;
-		for (size_t t = 0; list && t < ARRAY_LEN(tables); t++)
-			for (const struct command *c = tables[t]; c->name; c++)
-				list[i++] = c;
-		if (list)
-			qsort(list, list_n, sizeof(*list), by_name);
-	}
-	*n = list_n;
-	return list;
-}
 
 void command_word_next(struct command_words *w)
 {
@@ -149,33 +106,28 @@ static void match_second(struct match *m, const struct command *c, const char *g
 	}
 }
 
-/* Exact spellings first, then abbreviations. group NULL: first words. False where nothing or too much matched. */
-static bool match_word(struct match *m, const char *typed, size_t len, const char *group, bool exact_only)
+/* Exact spellings first, then abbreviations. group NULL: first words. False if nothing or too much matched. */
+static bool match_word(const struct command_table *t, struct match *m, const char *typed, size_t len, const char *group,
+		       bool exact_only)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
-
 	for (int exact = 1; exact >= (exact_only ? 1 : 0); exact--) {
 		*m = (struct match){.typed = typed, .len = len, .exact = exact};
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < t->n; i++)
 			if (group)
-				match_second(m, all[i], group);
+				match_second(m, t->list[i], group);
 			else
-				match_first(m, all[i]);
+				match_first(m, t->list[i]);
 		if (m->n)
 			break;
 	}
 	return m->n == 1;
 }
 
-static const struct command *find_named(const char *name)
+static const struct command *find_named(const struct command_table *t, const char *name)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
-
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(all[i]->name, name))
-			return all[i];
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->list[i]->name, name))
+			return t->list[i];
 	return NULL;
 }
 
@@ -185,34 +137,35 @@ static const struct command *ambiguous(const struct match *m, const char *what, 
 	return NULL;
 }
 
-static void subcommands_of(const char *group, char *buf, size_t size)
+static void subcommands_of(const struct command_table *t, const char *group, char *buf, size_t size)
 {
 	struct match m;
 
-	match_word(&m, "", 0, group, false);
+	match_word(t, &m, "", 0, group, false);
 	snprintf(buf, size, "%s", m.others);
 }
 
-static const struct command *no_subcommand(const char *group, const char *typed, struct err *e)
+static const struct command *no_subcommand(const struct command_table *t, const char *group, const char *typed,
+					   struct err *e)
 {
 	char subs[200], what[100];
 
-	subcommands_of(group, subs, sizeof(subs));
+	subcommands_of(t, group, subs, sizeof(subs));
 	snprintf(what, sizeof(what), "%.40s%s%.50s", group, typed ? " " : "", typed ? typed : "");
 	err_set(e, -ENOENT, "%s" WHY "%s" TRY "%s with one of: %s", what,
 		typed ? "there is no such subcommand" : "it needs a subcommand", group, subs);
 	return NULL;
 }
 
-/* The second word of a group, or the group's own command where it has one. */
-static const struct command *find_in_group(const struct match *first, int argc, const char *const *argv, bool exact,
-					   int *used, struct err *e)
+/* The second word of a group, or the group's own command if it has one. */
+static const struct command *find_in_group(const struct command_table *t, const struct match *first, int argc,
+					   const char *const *argv, bool exact, int *used, struct err *e)
 {
-	const struct command *own = find_named(first->key);
+	const struct command *own = find_named(t, first->key);
 	struct match m = {.n = 0};
 	char what[100];
 
-	if (argc > 1 && argv[1][0] && match_word(&m, argv[1], strlen(argv[1]), first->key, exact)) {
+	if (argc > 1 && argv[1][0] && match_word(t, &m, argv[1], strlen(argv[1]), first->key, exact)) {
 		*used = 2;
 		return m.hit;
 	}
@@ -221,7 +174,7 @@ static const struct command *find_in_group(const struct match *first, int argc, 
 		return ambiguous(&m, what, e);
 	}
 	*used = 1;
-	return own ? own : no_subcommand(first->key, argc > 1 ? argv[1] : NULL, e);
+	return own ? own : no_subcommand(t, first->key, argc > 1 ? argv[1] : NULL, e);
 }
 
 /* x/8gx and x /8gx. */
@@ -244,8 +197,8 @@ static const struct command *take_format(const struct command *c, const char *sl
 	return c;
 }
 
-const struct command *command_find(int argc, const char *const *argv, bool exact, int *used, const char **format,
-				   struct err *e)
+const struct command *command_find(const struct command_table *t, int argc, const char *const *argv, bool exact, int *used,
+				   const char **format, struct err *e)
 {
 	size_t len = argc ? strcspn(argv[0], "/") : 0;
 	const struct command *c;
@@ -255,7 +208,7 @@ const struct command *command_find(int argc, const char *const *argv, bool exact
 		err_set(e, -ENOENT, "%.80s" WHY "no such command" TRY "help", argc ? argv[0] : "command");
 		return NULL;
 	}
-	if (!match_word(&m, argv[0], len, NULL, exact)) {
+	if (!match_word(t, &m, argv[0], len, NULL, exact)) {
 		if (m.n > 1)
 			return ambiguous(&m, argv[0], e);
 		err_set(e, -ENOENT, "%.80s" WHY "no such command" TRY "help, or apropos WORD", argv[0]);
@@ -264,7 +217,7 @@ const struct command *command_find(int argc, const char *const *argv, bool exact
 	*used = 1;
 	c = m.hit;
 	if (!strchr(m.key, ' '))
-		c = find_in_group(&m, argc, argv, exact, used, e);
+		c = find_in_group(t, &m, argc, argv, exact, used, e);
 	return take_format(c, argv[0] + len, argc, argv, used, format, e);
 }
 
@@ -301,18 +254,48 @@ static void name_error(struct err *e, const struct command *cmd)
 		err_prefix(e, "%s: ", cmd->name);
 }
 
+/* What a signal stops while a command waits for the guest. */
+struct running_command {
+	struct interruptible head;
+	struct session *s;
+};
+
+static void interrupt_machine(struct interruptible *i)
+{
+	struct machine *m = CONTAINER_OF(i, struct running_command, head)->s->d.m;
+
+	if (m && machine_running(m))
+		machine_interrupt(m);
+}
+
+static int run_checked(struct call *c, struct err *e)
+{
+	struct running_command r = {.head.interrupt = interrupt_machine, .s = c->s};
+	struct client *outer = c->s->active;
+	int ret;
+
+	c->view = c->cmd->view;
+	c->result = v_null();
+	c->s->active = c->client;
+	interrupt_enter(&r.head);
+	ret = c->cmd->run(c, e);
+	interrupt_leave(&r.head);
+	c->s->active = outer;
+	return !ret && pool_failed(c->pool) ? err_nomem(e, c->cmd->name) : ret;
+}
+
 int command_run(struct call *c, struct err *e)
 {
 	int ret = check_state(c->s, c->cmd, e);
 
-	if (ret)
-		return ret;
-	c->view = c->cmd->view;
-	c->result = v_null();
-	ret = c->cmd->run(c, e);
-	if (!ret && pool_failed(c->pool))
-		ret = err_nomem(e, c->cmd->name);
-	if (ret && !e->what[0])
+	if (!ret)
+		ret = run_checked(c, e);
+	if (!ret)
+		return 0;
+	if (!e->what[0])
 		name_error(e, c->cmd);
+	if (!e->code)
+		e->code = ret;
+	session_error(c->s, e);
 	return ret;
 }

@@ -1,101 +1,83 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A session's life: choosing a backend, making a machine with an image in it, replacing one by another.
+ * A session's life: making a machine with an image in it, replacing one by another, telling its clients.
  */
 #include "cli/session/session.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/command.h"
-#include "cli/tcl/tcl.h"
-#include "cli/session/output.h"
-#include "core/soft/soft.h"
-#include "kvmback/kvmback.h"
+#include "cli/session/client.h"
+#include "cli/session/interrupt.h"
+#include "cli/session/reload.h"
 #include "views/record.h"
 
-/* ---- backends */
-
-static int soft_available(struct err *e)
-{
-	(void)e;
-	return 0; /* needs nothing of the host */
-}
-
-static const struct backend backends[] = {
-    {"kvm", BACKEND_KVM, &kvm_backend, kvmback_available},
-    {"soft", BACKEND_SOFT, &soft_backend, soft_available},
-};
-
-const struct backend *session_backends(size_t *n)
-{
-	*n = ARRAY_LEN(backends);
-	return backends;
-}
-
-static const struct backend *named_backend(enum backend_choice choice)
-{
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-		if (backends[i].choice == choice)
-			return &backends[i];
-	return &backends[0];
-}
-
-/* The first that works; where none does, the first one's reason is the one to act on. */
-static const struct backend *choose_backend(struct session *s, struct err *e)
-{
-	static char why[720];
-	struct err first, other;
-
-	if (s->opt.backend != BACKEND_AUTO) {
-		const struct backend *b = named_backend(s->opt.backend);
-		s->backend_why = "asked for";
-		return b->available(e) ? NULL : b;
-	}
-	if (!backends[0].available(&first)) {
-		s->backend_why = "/dev/kvm opens";
-		return &backends[0];
-	}
-	for (size_t i = 1; i < ARRAY_LEN(backends); i++)
-		if (!backends[i].available(&other)) {
-			snprintf(why, sizeof(why), "%s: %s", first.what, first.why);
-			s->backend_why = why;
-			return &backends[i];
-		}
-	if (e)
-		*e = first;
-	return NULL;
-}
-
-/* ---- life */
+/* ---- what it tells its clients */
 
 static void on_console(void *ctx, const char *bytes, size_t n)
 {
 	struct session *s = ctx;
-	FILE *to = s->opt.json ? stderr : stdout;
 
-	tcl_flush();
-	(void)output_put(to, bytes, n); /* where it is gone, the next command says so */
+	for (struct client *c = s->clients; c; c = c->next)
+		if (c->ops->console)
+			c->ops->console(c, bytes, n);
 }
 
-int session_init(struct session *s, const struct options *opt, struct err *e)
+void session_notice(struct session *s, const char *fmt, ...)
 {
-	int ret;
+	char text[400];
+	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (struct client *c = s->clients; c; c = c->next)
+		if (c->ops->notice)
+			c->ops->notice(c, text);
+}
+
+/* ---- life */
+
+/* The current vCPU is the one that stopped while its condition is worked out. */
+static int is_condition_true(void *ctx, const struct stop_point *b, const struct stop *st, struct err *e)
+{
+	struct session *s = ctx;
+	struct client *c = s->active;
+	unsigned vcpu = s->vcpu;
+	int truth;
+
+	if (!b->condition || !b->condition[0])
+		return 1;
+	if (interrupt_asked())
+		return err_set(e, -EINTR, "condition of breakpoint %d" WHY "interrupted" TRY "c", b->id);
+	if (!c || !c->script)
+		return err_set(e, -ENOTSUP,
+			       "condition of breakpoint %d" WHY "this client has no language to work it out in" TRY
+			       "the prompt",
+			       b->id);
+	s->vcpu = st->vcpu;
+	truth = c->script->truth(c, b->condition, e);
+	s->vcpu = vcpu;
+	if (truth < 0)
+		err_prefix(e, "condition of breakpoint %d: ", b->id);
+	return truth;
+}
+
+int session_init(struct session *s, const struct session_options *opt, const struct command_table *commands, struct err *e)
+{
 	memset(s, 0, sizeof(*s));
 	s->opt = *opt;
+	s->commands = commands;
 	s->next_display = 1;
-	ret = debugger_init(&s->d, e);
+	int ret = debugger_init(&s->d, e);
 	if (ret)
 		return ret;
-	s->d.judge.condition = tcl_condition;
+	s->d.judge.condition = is_condition_true;
 	s->d.judge.condition_ctx = s;
-	s->d.interrupted = session_interrupted;
-	ret = tcl_init(s, e);
-	if (ret)
-		session_deinit(s);
-	return ret;
+	s->d.interrupted = interrupt_asked;
+	return 0;
 }
 
 static void free_snaps_and_displays(struct session *s)
@@ -108,16 +90,13 @@ static void free_snaps_and_displays(struct session *s)
 		free(s->displays[i].expr);
 	free(s->snaps);
 	free(s->displays);
-	free(s->repeat);
 }
 
 void session_deinit(struct session *s)
 {
-	scripts_clear(&s->pending);
 	struct machine *m = s->d.m;
 
 	s->d.m = NULL;
-	tcl_deinit(s);
 	free_snaps_and_displays(s);
 	debugger_deinit(&s->d);
 	if (m)
@@ -156,17 +135,17 @@ static void loaded_deinit(struct loaded *l)
 
 static int make_loaded(struct session *s, const struct image_options *opt, struct loaded *l, struct err *e)
 {
-	const struct backend *b;
+	const struct machine_ops *ops;
 	struct machine_config cfg = {.emulated_kernel = s->opt.emulated_kernel, .mmio_sptes = s->opt.mmio_sptes};
 	int ret = image_open(opt, &l->image, e);
 
 	if (ret)
 		return ret;
-	b = choose_backend(s, e);
-	if (!b)
+	ops = backend_choose(s->opt.backend, s->backend_why, sizeof(s->backend_why), e);
+	if (!ops)
 		return e && e->code ? e->code : -ENODEV;
 	cfg.vcpus = image_vcpus(l->image);
-	ret = machine_create(b->ops, &cfg, &l->m, e);
+	ret = machine_create(ops, &cfg, &l->m, e);
 	if (ret)
 		return ret;
 	machine_console(l->m, on_console, s);
@@ -179,67 +158,24 @@ static void swap_loaded(struct session *s, struct loaded *l)
 
 	s->d.m = l->m;
 	if (l->m)
-		machine_ask_interrupted(l->m, session_interrupted);
+		machine_ask_interrupted(l->m, interrupt_asked);
 	s->image = l->image;
 	s->d.syms = l->syms;
 	*l = old;
 }
 
-/* Where a breakpoint was before a load, so that a load that fails changes nothing. */
-struct kept {
-	uint64_t addr;
-	bool enabled;
-};
-
-/* Breakpoints at symbols go where the new image has those; one whose symbol it has not is disabled, because its old address
- * may now be the middle of an instruction. Addresses that are numbers stay. */
-static void resolve_breakpoints(struct session *s)
+static void forget_old_machine(struct session *s)
 {
-	struct expr_env numbers = {.m = NULL, .syms = NULL}, now = {.m = NULL, .syms = &s->d.syms};
-
-	for (size_t i = 0; i < s->d.points.n; i++) {
-		struct stop_point *b = s->d.points.v[i];
-		const char *text = b->at + strspn(b->at, "* ");
-		uint64_t addr;
-
-		if (b->kind == POINT_CATCH && !b->event && b->enabled && point_fault_place(s->d.m, &b->fault, NULL)) {
-			b->enabled = false;
-			fprintf(stderr, "catch %d disabled: the new image has no memory there (%s)\n", b->id, b->at);
-		}
-		if (b->kind == POINT_CATCH || strchr(text, '$') || !expr_eval(&numbers, text, &addr, NULL))
-			continue;
-		if (!expr_eval(&now, text, &addr, NULL)) {
-			b->addr = addr;
-		} else if (b->enabled) {
-			b->enabled = false;
-			fprintf(stderr, "%s %d disabled: the new image has no %s\n", point_kind_name(b->kind), b->id, text);
-		}
+	s->vcpu = 0;
+	s->d.has_run = false;
+	history_clear(&s->d.history);
+	memset(&s->d.stop, 0, sizeof(s->d.stop));
+	s->last_was_error = false;
+	for (struct client *c = s->clients; c; c = c->next) {
+		c->x_next = 0;
+		if (c->script)
+			c->script->new_symbols(c);
 	}
-}
-
-static struct kept *keep_breakpoints(const struct point_table *t)
-{
-	struct kept *k = calloc(t->n + 1, sizeof(*k));
-
-	for (size_t i = 0; k && i < t->n; i++)
-		k[i] = (struct kept){.addr = t->v[i]->addr, .enabled = t->v[i]->enabled};
-	return k;
-}
-
-static int move_breakpoints(struct session *s, struct err *e)
-{
-	_cleanup_free_ struct kept *kept = keep_breakpoints(&s->d.points);
-	int ret;
-
-	if (!kept)
-		return err_nomem(e, "load");
-	resolve_breakpoints(s);
-	ret = points_arm(&s->d.points, s->d.m, e);
-	for (size_t i = 0; ret && i < s->d.points.n; i++) {
-		s->d.points.v[i]->addr = kept[i].addr;
-		s->d.points.v[i]->enabled = kept[i].enabled;
-	}
-	return ret;
 }
 
 int session_load(struct session *s, const struct image_options *opt, struct err *e)
@@ -253,20 +189,14 @@ int session_load(struct session *s, const struct image_options *opt, struct err 
 	ret = make_loaded(s, opt, &l, e);
 	if (!ret) {
 		swap_loaded(s, &l);
-		ret = move_breakpoints(s, e);
+		ret = reload_breakpoints(s, e);
 		if (ret)
 			swap_loaded(s, &l);
 	}
 	if (!ret) {
 		s->opt.image = *opt;
 		s->opt.image.name = image_name(s->image);
-		tcl_symbols_changed();
-		s->vcpu = 0;
-		s->x_next = 0;
-		s->d.has_run = false;
-		history_clear(&s->d.history);
-		memset(&s->d.stop, 0, sizeof(s->d.stop));
-		s->last_was_error = false; /* it was about a machine that is gone */
+		forget_old_machine(s);
 	}
 	loaded_deinit(&l);
 	return ret;
@@ -309,23 +239,26 @@ void scripts_clear(struct scripts *q)
 	q->n = 0;
 }
 
-static void add_commands(struct session *s, int id)
+static void add_commands(struct session *s, struct scripts *pending, int id)
 {
 	char *script = id > 0 ? judge_commands(&s->d.judge, id) : NULL;
 
-	if (script && s->pending.n < ARRAY_LEN(s->pending.v))
-		s->pending.v[s->pending.n++] = script;
+	if (script && pending->n < ARRAY_LEN(pending->v))
+		pending->v[pending->n++] = script;
 	else
 		free(script);
 }
 
-static void note_commands(struct session *s, const struct stop *st)
+/* Of each stop point that the stop is of, in order. */
+static void note_commands(struct session *s, struct scripts *pending)
 {
-	scripts_clear(&s->pending);
+	const struct stop *st = &s->d.stop;
+
+	scripts_clear(pending);
 	if (!st->n_causes)
-		add_commands(s, st->breakpoint);
+		add_commands(s, pending, st->breakpoint);
 	for (unsigned i = 0; i < st->n_causes; i++)
-		add_commands(s, st->cause[i].id);
+		add_commands(s, pending, st->cause[i].id);
 }
 
 void session_result_stop(struct call *c)
@@ -341,7 +274,5 @@ void session_result_stop(struct call *c)
 	if (s->d.m && st->vcpu < machine_vcpus(s->d.m))
 		s->vcpu = st->vcpu;
 	s->last_was_error = false;
-	note_commands(s, st);
-	if (s->stopped)
-		s->stopped(s);
+	note_commands(s, &c->client->pending);
 }

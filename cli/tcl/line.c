@@ -276,13 +276,13 @@ static int run_script(struct parsed *p, struct err *e)
 	return p->ops->script(p->ops->ctx, p->parse.commandStart, len, e);
 }
 
-static const struct command *find_exact(const char *name)
+static const struct command *find_exact(const struct parsed *p, const char *name)
 {
 	const char *argv[] = {name}, *format;
 	struct err ignored;
 	int used;
 
-	return command_find(1, argv, true, &used, &format, &ignored);
+	return command_find(p->ops->commands, 1, argv, true, &used, &format, &ignored);
 }
 
 /* True where '=' (and not '==') follows the register in word i. */
@@ -299,7 +299,7 @@ static bool assigns(const struct parsed *p, int i, int reg_len)
 /* `$reg = V` and `$reg=V` become the words "$reg", "=", V…; the rest is substituted. */
 static int run_assignment(struct parsed *p, int i, int reg_len, struct err *e)
 {
-	const struct command *set = find_exact("set");
+	const struct command *set = find_exact(p, "set");
 	const char *s = p->word[i]->start;
 	int len = p->word[i]->size, rest = 1 + reg_len;
 	int ret = add(p, Tcl_NewStringObj(s, 1 + reg_len), e);
@@ -321,7 +321,7 @@ static int run_assignment(struct parsed *p, int i, int reg_len, struct err *e)
 
 static int run_register(struct parsed *p, int reg_len, struct err *e)
 {
-	const struct command *print = find_exact("p");
+	const struct command *print = find_exact(p, "p");
 
 	if (assigns(p, 0, reg_len))
 		return run_assignment(p, 0, reg_len, e);
@@ -380,7 +380,7 @@ static int run_classified(struct parsed *p, struct err *e)
 		s = raw(p, 1, &len);
 		copy(second, sizeof(second), s, len);
 	}
-	const struct command *cmd = command_find(argc, argv, true, &used, &format, NULL);
+	const struct command *cmd = command_find(p->ops->commands, argc, argv, true, &used, &format, NULL);
 	if (cmd && p->ops->is_tcl(p->ops->ctx, first) && words_say_tcl(p, cmd, second))
 		return run_script(p, e);
 	if (cmd && !strcmp(cmd->name, "set") && p->n > 1 && register_word(p, 1))
@@ -392,7 +392,7 @@ static int run_classified(struct parsed *p, struct err *e)
 	/* An abbreviation, perhaps of the second word only. */
 	struct err why;
 	err_clear(&why);
-	cmd = command_find(argc, argv, false, &used, &format, &why);
+	cmd = command_find(p->ops->commands, argc, argv, false, &used, &format, &why);
 	if (cmd)
 		return run_command(p, cmd, format, used, e);
 	if (why.code == -EINVAL) {

@@ -13,6 +13,7 @@ struct Tcl_Interp;
 struct line_ops {
 	struct Tcl_Interp *interp;
 	void *ctx;
+	const struct command_table *commands;
 	bool (*is_register)(void *ctx, const char *name); /* without '$' */
 	bool (*is_tcl)(void *ctx, const char *name);	  /* a Tcl command or proc, not one of the debugger's */
 	/* Around substitutions of Tcl's in its words. */

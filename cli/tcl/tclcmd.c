@@ -4,16 +4,12 @@
  * subcommands is one Tcl command that looks its second word up. `info` keeps being Tcl's ensemble and learns the debugger's
  * subcommands; `unknown` knows formats (x/8gx) and abbreviations, and loads Tcl's library when something of it is asked for.
  */
-#include "cli/tcl/tclcmd.h"
+#include "cli/tcl/interp.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <tcl.h>
 
-#include "cli/session/command.h"
-#include "cli/session/exec.h"
-#include "cli/tcl/tcl.h"
 #include "cli/tcl/tclvalue.h"
 
 #define WORDS_ON_STACK 32
@@ -26,7 +22,7 @@ struct sub {
 
 /* What a Tcl command of ours runs. */
 struct entry {
-	struct session *s;
+	struct tcl *t;
 	char first[32];		   /* "info", "slot", "walk", "x/8gx" */
 	const struct command *cmd; /* without a second word; NULL: it needs one */
 	const char *format;
@@ -37,66 +33,65 @@ struct entry {
 
 /* ---- calls */
 
-static int raise_error(struct session *s, const struct err *e)
+static int raise_error(struct tcl *t, const struct err *e)
 {
 	char number[16];
-	Tcl_Interp *interp = s->interp;
+	Tcl_Interp *interp = t->interp;
 
-	session_error(s, e); /* a script may catch it and ask why */
+	session_error(t->client->s, e); /* a script may catch it and ask why */
 	snprintf(number, sizeof(number), "%d", e->code ? e->code : -EINVAL);
 	Tcl_SetErrorCode(interp, "KVMSCOPE", number, e->what, e->why, e->next, NULL);
 	Tcl_SetObjResult(interp, Tcl_ObjPrintf("%s: %s; try %s", e->what, e->why, e->next));
 	return TCL_ERROR;
 }
 
-/* A script calls commands by the hundred thousand: one pool serves them all, but for commands inside commands. */
-static struct pool *spare;
-
-static struct pool *take_pool(void)
+static struct pool *take_pool(struct tcl *t)
 {
-	struct pool *p = spare;
+	struct pool *p = t->spare;
 
-	spare = NULL;
+	t->spare = NULL;
 	return p ? p : pool_create();
 }
 
-static void give_pool(struct pool **p)
+static void give_pool(struct tcl *t, struct pool *p)
 {
-	if (spare || !*p) {
-		pool_destroy(*p);
+	if (t->spare) {
+		pool_destroy(p);
 		return;
 	}
-	pool_reset(*p);
-	spare = *p;
+	pool_reset(p);
+	t->spare = p;
 }
 
-static int run(struct session *s, const struct command *cmd, const char *format, int argc, const char *const *argv)
+static int run_in_pool(struct tcl *t, struct call *c)
 {
-	_cleanup_(give_pool) struct pool *pool = take_pool();
-	struct call c = {.s = s, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = pool};
 	struct err e;
 
-	if (!pool) {
-		err_nomem(&e, cmd->name);
-		return raise_error(s, &e);
-	}
 	e.code = 0;
 	e.what[0] = e.why[0] = e.next[0] = '\0';
-	if (exec_command(&c, &e))
-		return raise_error(s, &e);
-	if (s->quit) {
-		tcl_unwind(s);
+	if (command_run(c, &e))
+		return raise_error(t, &e);
+	if (t->client->quit) {
+		interp_unwind(t);
 		return TCL_ERROR;
 	}
-	exec_pending(s); /* leaves results of its own behind */
-	Tcl_SetObjResult(s->interp, tcl_from_value(&c.result));
+	client_run_pending(t->client); /* leaves results of its own behind */
+	Tcl_SetObjResult(t->interp, tcl_from_value(&c->result));
 	return TCL_OK;
 }
 
-void tclcmd_deinit(void)
+static int run(struct tcl *t, const struct command *cmd, const char *format, int argc, const char *const *argv)
 {
-	pool_destroy(spare);
-	spare = NULL;
+	struct pool *pool = take_pool(t);
+	struct call c = {
+	    .s = t->client->s, .client = t->client, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = pool};
+	struct err e;
+
+	if (!pool)
+		return raise_error(t, (err_nomem(&e, cmd->name), &e));
+	int code = run_in_pool(t, &c);
+	give_pool(t, pool);
+	return code;
 }
 
 static const struct command *find_sub(const struct entry *w, const char *name)
@@ -121,15 +116,15 @@ static int run_found(const struct entry *w, int argc, const char *const *argv, T
 		for (int i = 1; i < argc && i < WORDS_ON_STACK; i++)
 			call[i] = objv[i];
 		Tcl_IncrRefCount(call[0]);
-		int code = Tcl_EvalObjv(w->s->interp, argc < WORDS_ON_STACK ? argc : WORDS_ON_STACK, call, 0);
+		int code = Tcl_EvalObjv(w->t->interp, argc < WORDS_ON_STACK ? argc : WORDS_ON_STACK, call, 0);
 		Tcl_DecrRefCount(call[0]);
 		return code;
 	}
 	err_clear(&e);
-	cmd = command_find(argc, argv, false, &used, &format, &e);
+	cmd = command_find(w->t->client->s->commands, argc, argv, false, &used, &format, &e);
 	if (!cmd)
-		return raise_error(w->s, &e);
-	return run(w->s, cmd, format, argc - used, argv + used);
+		return raise_error(w->t, &e);
+	return run(w->t, cmd, format, argc - used, argv + used);
 }
 
 static int dispatch(const struct entry *w, int argc, const char **argv, Tcl_Obj *const objv[])
@@ -137,13 +132,13 @@ static int dispatch(const struct entry *w, int argc, const char **argv, Tcl_Obj 
 	const struct command *cmd = w->n_subs && argc > 1 ? find_sub(w, argv[1]) : NULL;
 
 	if (cmd)
-		return run(w->s, cmd, NULL, argc - 2, argv + 2);
+		return run(w->t, cmd, NULL, argc - 2, argv + 2);
 	argv[0] = w->first;
 	if (!w->cmd || ((w->n_subs || w->other_name) && argc > 1))
 		return run_found(w, argc, argv, objv);
 	if (!w->format && argc > 1 && argv[1][0] == '/' && w->cmd->flags & CMD_FORMAT)
-		return run(w->s, w->cmd, argv[1] + 1, argc - 2, argv + 2);
-	return run(w->s, w->cmd, w->format, argc - 1, argv + 1);
+		return run(w->t, w->cmd, argv[1] + 1, argc - 2, argv + 2);
+	return run(w->t, w->cmd, w->format, argc - 1, argv + 1);
 }
 
 static int on_command(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
@@ -185,32 +180,32 @@ static void no_free(ClientData data)
 	(void)data;
 }
 
-static struct entry *make_entry(struct session *s, const char *first, size_t len)
+static struct entry *make_entry(struct tcl *t, const char *first, size_t len)
 {
 	char name[64], plain[40];
 	struct entry *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
-	w->s = s;
+	w->t = t;
 	snprintf(w->first, sizeof(w->first), "%.*s", (int)len, first);
 	snprintf(name, sizeof(name), "::dbg::%s", w->first);
 	snprintf(plain, sizeof(plain), "::%s", w->first);
-	Tcl_CreateObjCommand(s->interp, name, on_command, w, free_entry);
-	if (!Tcl_FindCommand(s->interp, plain, NULL, 0))
-		Tcl_CreateObjCommand(s->interp, plain, on_command, w, no_free);
+	Tcl_CreateObjCommand(t->interp, name, on_command, w, free_entry);
+	if (!Tcl_FindCommand(t->interp, plain, NULL, 0))
+		Tcl_CreateObjCommand(t->interp, plain, on_command, w, no_free);
 	return w;
 }
 
-static struct entry *entry_of(struct session *s, const char *first, size_t len)
+static struct entry *entry_of(struct tcl *t, const char *first, size_t len)
 {
 	char name[64];
 	Tcl_CmdInfo info;
 
 	snprintf(name, sizeof(name), "::dbg::%.*s", (int)len, first);
-	if (Tcl_GetCommandInfo(s->interp, name, &info))
+	if (Tcl_GetCommandInfo(t->interp, name, &info))
 		return info.objClientData;
-	return make_entry(s, first, len);
+	return make_entry(t, first, len);
 }
 
 static bool add_sub(struct entry *w, const char *name, size_t len, const struct command *cmd)
@@ -226,10 +221,10 @@ static bool add_sub(struct entry *w, const char *name, size_t len, const struct 
 }
 
 /* One spelling of a command: "walk", "info slots", alias "i_s", which is a second word of info's too. */
-static bool add_spelling(struct session *s, const struct command *c, const char *text, size_t len, char sep)
+static bool add_spelling(struct tcl *t, const struct command *c, const char *text, size_t len, char sep)
 {
 	const char *gap = memchr(text, sep, len);
-	struct entry *w = gap ? entry_of(s, c->name, strcspn(c->name, " ")) : entry_of(s, text, len);
+	struct entry *w = gap ? entry_of(t, c->name, strcspn(c->name, " ")) : entry_of(t, text, len);
 
 	if (!w)
 		return false;
@@ -240,37 +235,37 @@ static bool add_spelling(struct session *s, const struct command *c, const char 
 }
 
 /* After all of them: an alias of one word for a command that has subcommands looks for these too. */
-static void mark_other_names(struct session *s, const struct command *c)
+static void mark_other_names(struct tcl *t, const struct command *c)
 {
 	struct command_words w = {.at = c->aliases ? c->aliases : ""};
 
-	if (!entry_of(s, c->name, strcspn(c->name, " "))->n_subs || strchr(c->name, ' '))
+	if (!entry_of(t, c->name, strcspn(c->name, " "))->n_subs || strchr(c->name, ' '))
 		return;
 	for (command_word_next(&w); w.text; command_word_next(&w))
-		entry_of(s, w.text, w.len)->other_name = true;
+		entry_of(t, w.text, w.len)->other_name = true;
 }
 
-static bool add_command(struct session *s, const struct command *c)
+static bool add_command(struct tcl *t, const struct command *c)
 {
 	struct command_words w = {.at = c->aliases ? c->aliases : ""};
-	bool ok = add_spelling(s, c, c->name, strlen(c->name), ' ');
+	bool ok = add_spelling(t, c, c->name, strlen(c->name), ' ');
 
 	for (command_word_next(&w); w.text && ok; command_word_next(&w))
-		ok = add_spelling(s, c, w.text, w.len, '_');
+		ok = add_spelling(t, c, w.text, w.len, '_');
 	return ok;
 }
 
 /* Tcl's `info` learns our subcommands; where it has one of that name, it keeps it. */
-static void extend_info(struct session *s)
+static void extend_info(struct tcl *t)
 {
 	Tcl_CmdInfo found;
 	Tcl_Obj *name = Tcl_NewStringObj("::info", -1), *map = NULL, *there;
 
 	Tcl_IncrRefCount(name);
-	Tcl_Command ensemble = Tcl_FindEnsemble(s->interp, name, 0);
+	Tcl_Command ensemble = Tcl_FindEnsemble(t->interp, name, 0);
 	Tcl_DecrRefCount(name);
-	if (!ensemble || !Tcl_GetCommandInfo(s->interp, "::dbg::info", &found) ||
-	    Tcl_GetEnsembleMappingDict(s->interp, ensemble, &map) != TCL_OK || !map)
+	if (!ensemble || !Tcl_GetCommandInfo(t->interp, "::dbg::info", &found) ||
+	    Tcl_GetEnsembleMappingDict(t->interp, ensemble, &map) != TCL_OK || !map)
 		return;
 	const struct entry *w = found.objClientData;
 	map = Tcl_DuplicateObj(map);
@@ -284,19 +279,19 @@ static void extend_info(struct session *s)
 		else
 			Tcl_DecrRefCount((Tcl_IncrRefCount(words), words));
 	}
-	Tcl_SetEnsembleMappingDict(s->interp, ensemble, map);
+	Tcl_SetEnsembleMappingDict(t->interp, ensemble, map);
 }
 
 /* ---- unknown */
 
 /* [x/8gx …]: from now on a command of its own, so that a loop pays for the search once. */
-static struct entry *make_formatted(struct session *s, const char *typed, const struct command *cmd, const char *format)
+static struct entry *make_formatted(struct tcl *t, const char *typed, const struct command *cmd, const char *format)
 {
 	struct entry *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
-	w->s = s;
+	w->t = t;
 	w->cmd = cmd;
 	w->format = strdup(format);
 	snprintf(w->first, sizeof(w->first), "%.31s", typed);
@@ -304,11 +299,11 @@ static struct entry *make_formatted(struct session *s, const char *typed, const 
 		free_entry(w);
 		return NULL;
 	}
-	Tcl_CreateObjCommand(s->interp, typed, on_command, w, free_entry);
+	Tcl_CreateObjCommand(t->interp, typed, on_command, w, free_entry);
 	return w;
 }
 
-static int run_unknown(struct session *s, int objc, Tcl_Obj *const objv[])
+static int run_unknown(struct tcl *t, int objc, Tcl_Obj *const objv[])
 {
 	const char *argv[2], *format = NULL;
 	struct entry *w = NULL;
@@ -318,19 +313,19 @@ static int run_unknown(struct session *s, int objc, Tcl_Obj *const objv[])
 	for (int i = 0; i < argc; i++)
 		argv[i] = Tcl_GetString(objv[i]);
 	err_clear(&e);
-	const struct command *cmd = command_find(argc, argv, false, &used, &format, &e);
+	const struct command *cmd = command_find(t->client->s->commands, argc, argv, false, &used, &format, &e);
 	if (!cmd)
-		return raise_error(s, &e);
+		return raise_error(t, &e);
 	if (format && strchr(argv[0], '/'))
-		w = make_formatted(s, argv[0], cmd, format);
+		w = make_formatted(t, argv[0], cmd, format);
 	if (w)
-		return on_command(w, s->interp, objc, objv);
+		return on_command(w, t->interp, objc, objv);
 	const char **words = malloc((size_t)objc * sizeof(*words));
 	if (!words)
-		return raise_error(s, (err_nomem(&e, cmd->name), &e));
+		return raise_error(t, (err_nomem(&e, cmd->name), &e));
 	for (int i = used; i < objc; i++)
 		words[i] = Tcl_GetString(objv[i]);
-	int code = run(s, cmd, format, objc - used, words + used);
+	int code = run(t, cmd, format, objc - used, words + used);
 	free(words);
 	return code;
 }
@@ -345,16 +340,14 @@ static int on_load_library(ClientData data, Tcl_Interp *interp, int objc, Tcl_Ob
 
 /* Tcl's own library is read when the first thing is asked for that only it has. It must be read as if by a line of the
  * prompt: Tcl_Init() runs where it is called, which may be inside some namespace. */
-static bool load_library(struct session *s)
+static bool load_library(struct tcl *t)
 {
-	static bool done, ok;
-
-	if (done)
-		return ok;
-	done = true;
-	ok = Tcl_EvalEx(s->interp, "::dbg::load_library", -1, TCL_EVAL_GLOBAL) == TCL_OK;
-	Tcl_CreateObjCommand(s->interp, "::unknown", on_unknown, s, NULL);
-	return ok;
+	if (t->library_asked)
+		return t->library_there;
+	t->library_asked = true;
+	t->library_there = Tcl_EvalEx(t->interp, "::dbg::load_library", -1, TCL_EVAL_GLOBAL) == TCL_OK;
+	Tcl_CreateObjCommand(t->interp, "::unknown", on_unknown, t, NULL);
+	return t->library_there;
 }
 
 /* Parts of the ensemble `clock` that the library brings. They cannot wait for `unknown`: for an ensemble's part Tcl calls it
@@ -390,17 +383,17 @@ static bool auto_load(Tcl_Interp *interp, Tcl_Obj *name)
 
 static int on_unknown(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
 {
-	struct session *s = data;
+	struct tcl *t = data;
 
 	if (objc < 2)
 		return TCL_ERROR;
 	const char *name = Tcl_GetString(objv[1]);
 	if (!strchr(name, '/')) {
-		load_library(s);
+		load_library(t);
 		if (Tcl_FindCommand(interp, name, NULL, TCL_GLOBAL_ONLY) || auto_load(interp, objv[1]))
 			return Tcl_EvalObjv(interp, objc - 1, objv + 1, 0);
 	}
-	return run_unknown(s, objc - 1, objv + 1);
+	return run_unknown(t, objc - 1, objv + 1);
 }
 
 /* `package require` before the library is there. */
@@ -418,28 +411,27 @@ static int on_package_unknown(ClientData data, Tcl_Interp *interp, int objc, Tcl
 	return code;
 }
 
-int tclcmd_init(struct session *s, struct err *e)
+int tclcmd_init(struct tcl *t, struct err *e)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command_table *all = t->client->s->commands;
 
-	Tcl_CreateNamespace(s->interp, "::dbg", NULL, NULL);
-	Tcl_DeleteCommand(s->interp, "::exit"); /* ours ends the session in order */
-	for (size_t i = 0; i < n; i++)
-		if (!add_command(s, all[i]))
+	Tcl_CreateNamespace(t->interp, "::dbg", NULL, NULL);
+	Tcl_DeleteCommand(t->interp, "::exit"); /* ours ends the session in order */
+	for (size_t i = 0; i < all->n; i++)
+		if (!add_command(t, all->list[i]))
 			return err_nomem(e, "commands");
-	for (size_t i = 0; i < n; i++)
-		mark_other_names(s, all[i]);
-	extend_info(s);
-	Tcl_CreateObjCommand(s->interp, "::unknown", on_unknown, s, NULL);
-	Tcl_TraceVar2(s->interp, "auto_path", NULL, AUTO_PATH_TRACE, on_auto_path, s);
-	Tcl_CreateObjCommand(s->interp, "::tcl::clock::format", on_clock, s, NULL);
-	Tcl_CreateObjCommand(s->interp, "::tcl::clock::scan", on_clock, s, NULL);
-	Tcl_CreateObjCommand(s->interp, "::tcl::clock::add", on_clock, s, NULL);
-	Tcl_CreateObjCommand(s->interp, "::dbg::load_library", on_load_library, s, NULL);
-	Tcl_CreateObjCommand(s->interp, "::dbg::package_unknown", on_package_unknown, s, NULL);
-	if (Tcl_EvalEx(s->interp, "package unknown ::dbg::package_unknown", -1, TCL_EVAL_GLOBAL) != TCL_OK)
-		return err_set(e, -EINVAL, "Tcl" WHY "%s" TRY "a Tcl 8.6 library", Tcl_GetStringResult(s->interp));
-	Tcl_ResetResult(s->interp);
-	return tclreg_init(s, e);
+	for (size_t i = 0; i < all->n; i++)
+		mark_other_names(t, all->list[i]);
+	extend_info(t);
+	Tcl_CreateObjCommand(t->interp, "::unknown", on_unknown, t, NULL);
+	Tcl_TraceVar2(t->interp, "auto_path", NULL, AUTO_PATH_TRACE, on_auto_path, t);
+	Tcl_CreateObjCommand(t->interp, "::tcl::clock::format", on_clock, t, NULL);
+	Tcl_CreateObjCommand(t->interp, "::tcl::clock::scan", on_clock, t, NULL);
+	Tcl_CreateObjCommand(t->interp, "::tcl::clock::add", on_clock, t, NULL);
+	Tcl_CreateObjCommand(t->interp, "::dbg::load_library", on_load_library, t, NULL);
+	Tcl_CreateObjCommand(t->interp, "::dbg::package_unknown", on_package_unknown, t, NULL);
+	if (Tcl_EvalEx(t->interp, "package unknown ::dbg::package_unknown", -1, TCL_EVAL_GLOBAL) != TCL_OK)
+		return err_set(e, -EINVAL, "Tcl" WHY "%s" TRY "a Tcl 8.6 library", Tcl_GetStringResult(t->interp));
+	Tcl_ResetResult(t->interp);
+	return 0;
 }

@@ -3,15 +3,12 @@
  * Expressions that Tcl has a say in: conditions (Tcl expressions over registers, variables and the guest's symbols), and
  * address expressions with Tcl variables and [commands] in them, worked out when they are needed.
  */
-#include "cli/tcl/tclcmd.h"
+#include "cli/tcl/interp.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <tcl.h>
-
-#include "cli/tcl/tcl.h"
 
 static size_t name_len(const char *s)
 {
@@ -22,7 +19,7 @@ static size_t name_len(const char *s)
 	return n;
 }
 
-/* `$cs.base` is one register, where Tcl would read `$cs` and text: its name's length, 0 where there is none with a dot. */
+/* `$cs.base` is one register, where Tcl would read `$cs` and text: its name's length, 0 if there is none with a dot. */
 static size_t dotted_register(const char *s)
 {
 	char name[32];
@@ -104,76 +101,83 @@ static Tcl_Obj *prepare(const struct session *s, const char *text, bool with_sym
 	return out;
 }
 
-/* The last few conditions with their compiled forms. */
-#define CONDITIONS 16
-static struct {
-	char *text;
-	Tcl_Obj *obj;
-} kept[CONDITIONS];
-
-static void forget(size_t i)
+static void forget(struct conditions *known, size_t i)
 {
-	if (!kept[i].obj)
+	if (!known->v[i].obj)
 		return;
-	free(kept[i].text);
-	Tcl_DecrRefCount(kept[i].obj);
-	kept[i].obj = NULL;
+	free(known->v[i].text);
+	Tcl_DecrRefCount(known->v[i].obj);
+	known->v[i].obj = NULL;
 }
 
-Tcl_Obj *tclexpr_condition(struct session *s, const char *text)
+/* As an object that keeps its compiled form from one evaluation to the next. */
+static Tcl_Obj *condition_object(struct client *c, const char *text)
 {
-	static size_t next;
+	struct conditions *known = &c->tcl->conditions;
 	size_t i = 0;
 
-	while (i < CONDITIONS && !(kept[i].obj && kept[i].text && !strcmp(kept[i].text, text)))
+	while (i < CONDITIONS && !(known->v[i].obj && known->v[i].text && !strcmp(known->v[i].text, text)))
 		i++;
 	if (i < CONDITIONS)
-		return kept[i].obj;
-	i = next++ % CONDITIONS;
-	forget(i);
-	kept[i].obj = prepare(s, text, true);
-	Tcl_IncrRefCount(kept[i].obj);
-	kept[i].text = strdup(text);
-	return kept[i].obj;
+		return known->v[i].obj;
+	i = known->next++ % CONDITIONS;
+	forget(known, i);
+	known->v[i].obj = prepare(c->s, text, true);
+	Tcl_IncrRefCount(known->v[i].obj);
+	known->v[i].text = strdup(text);
+	return known->v[i].obj;
 }
 
-void tclexpr_forget(void)
+void tclexpr_forget(struct client *c)
 {
 	for (size_t i = 0; i < CONDITIONS; i++)
-		forget(i);
+		forget(&c->tcl->conditions, i);
 }
 
-/* own: what the evaluator said of the text. Where Tcl cannot make anything of it either, that is the better answer, unless a
- * command of ours has one. */
-static int eval_plain(struct session *s, const char *text, Tcl_Obj *plain, int own, uint64_t *out, struct err *e)
+int tclexpr_truth(struct client *c, const char *text, struct err *e)
 {
-	struct expr_env env = session_expr(s);
+	struct tcl *t = c->tcl;
+	int truth = 1, ret;
 
-	if (tcl_end(s))
+	interp_begin(t);
+	Tcl_InterpState saved = Tcl_SaveInterpState(t->interp, TCL_OK);
+	ret = Tcl_ExprBooleanObj(t->interp, condition_object(c, text), &truth) == TCL_OK ? truth : -EINVAL;
+	if (ret < 0)
+		interp_error(t, text, (int)strlen(text), e);
+	Tcl_RestoreInterpState(t->interp, saved);
+	interp_end(t);
+	return ret;
+}
+
+/* own: what the evaluator said of the text. If Tcl cannot make anything of it either, that is the better answer, unless a
+ * command of ours has one. */
+static int eval_plain(struct client *c, const char *text, Tcl_Obj *plain, int own, uint64_t *out, struct err *e)
+{
+	struct expr_env env = session_expr(c->s);
+
+	if (interp_end(c->tcl))
 		return err_set(e, -EINTR, "%.60s" WHY "interrupted" TRY "the command again", text);
 	if (plain)
 		return expr_eval(&env, Tcl_GetString(plain), out, e);
-	return tcl_our_error(s, e) && e ? e->code : own;
+	return interp_our_error(c->tcl, e) && e ? e->code : own;
 }
 
-int session_eval(struct session *s, const char *text, uint64_t *out, struct err *e)
+int tclexpr_eval(struct client *c, const char *text, uint64_t *out, struct err *e)
 {
-	struct expr_env env = session_expr(s);
-	int ret = expr_eval(&env, text, out, e);
+	Tcl_Interp *interp = c->tcl->interp;
+	Tcl_InterpState saved = Tcl_SaveInterpState(interp, TCL_OK);
+	Tcl_Obj *prepared = prepare(c->s, text, false);
+	int ret = e && e->code ? e->code : -EINVAL;
 
-	if (!ret || !s->interp || !strpbrk(text, "$["))
-		return ret;
-	Tcl_InterpState saved = Tcl_SaveInterpState(s->interp, TCL_OK);
-	Tcl_Obj *prepared = prepare(s, text, false);
 	Tcl_IncrRefCount(prepared);
-	tcl_begin_after_stop(s);
-	Tcl_Obj *plain = Tcl_SubstObj(s->interp, prepared, TCL_SUBST_ALL);
+	interp_begin_after_stop(c->tcl);
+	Tcl_Obj *plain = Tcl_SubstObj(interp, prepared, TCL_SUBST_ALL);
 	if (plain)
 		Tcl_IncrRefCount(plain);
-	ret = eval_plain(s, text, plain, ret, out, e);
+	ret = eval_plain(c, text, plain, ret, out, e);
 	if (plain)
 		Tcl_DecrRefCount(plain);
 	Tcl_DecrRefCount(prepared);
-	Tcl_RestoreInterpState(s->interp, saved);
+	Tcl_RestoreInterpState(interp, saved);
 	return ret;
 }

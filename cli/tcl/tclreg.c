@@ -3,19 +3,20 @@
  * Registers as Tcl variables: a read trace fetches the current vCPU's value, a write trace stores it. An unset variable
  * comes back.
  */
-#include "cli/tcl/tclcmd.h"
+#include "cli/tcl/interp.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <tcl.h>
 
 #include "cli/tcl/tclvalue.h"
 
 #define TRACED (TCL_GLOBAL_ONLY | TCL_TRACE_READS | TCL_TRACE_WRITES | TCL_TRACE_UNSETS)
 
-static struct session *owner;
-static char complaint[600]; /* what a trace says must outlive it */
+struct register_variable {
+	struct tcl *tcl;
+	const struct reg_name *reg;
+};
 
 /* xmm and st registers are wider than 64 bits: one big number, highest byte first. */
 static Tcl_Obj *wide_register(const uint8_t *bytes, size_t len)
@@ -27,17 +28,19 @@ static Tcl_Obj *wide_register(const uint8_t *bytes, size_t len)
 	return Tcl_NewStringObj(text, -1);
 }
 
-static int read_register(const struct reg_name *reg, Tcl_Obj **out, struct err *e)
+static int read_register(const struct register_variable *v, Tcl_Obj **out, struct err *e)
 {
+	struct session *s = v->tcl->client->s;
+	const struct reg_name *reg = v->reg;
 	const uint8_t *bytes;
 	struct machine *m;
 	struct regs r;
 	size_t len;
-	int ret = session_machine(owner, &m, e);
+	int ret = session_machine(s, &m, e);
 
 	if (ret)
 		return ret;
-	ret = machine_get_regs(m, owner->vcpu, reg->part, &r, e);
+	ret = machine_get_regs(m, s->vcpu, reg->part, &r, e);
 	if (ret)
 		return ret;
 	bytes = reg_bytes(&r, reg, &len);
@@ -66,35 +69,37 @@ static int number_of(Tcl_Obj *o, const struct reg_name *reg, uint64_t *out, stru
 		       reg->name);
 }
 
-static int write_register(const struct reg_name *reg, Tcl_Obj *o, struct err *e)
+static int write_register(const struct register_variable *var, Tcl_Obj *o, struct err *e)
 {
+	struct session *s = var->tcl->client->s;
+	const struct reg_name *reg = var->reg;
 	struct machine *m;
 	struct regs r;
 	uint64_t v;
-	int ret = session_machine(owner, &m, e);
+	int ret = session_machine(s, &m, e);
 
 	if (!ret)
 		ret = number_of(o, reg, &v, e);
 	if (!ret)
-		ret = machine_get_regs(m, owner->vcpu, reg->part, &r, e);
+		ret = machine_get_regs(m, s->vcpu, reg->part, &r, e);
 	if (!ret)
 		ret = reg_set(&r, reg, v, e);
-	return ret ? ret : machine_set_regs(m, owner->vcpu, reg->part, &r, e);
+	return ret ? ret : machine_set_regs(m, s->vcpu, reg->part, &r, e);
 }
 
-static char *complain(struct err *e)
+static char *complain(struct tcl *t, const struct err *e)
 {
 	char number[16];
 
 	snprintf(number, sizeof(number), "%d", e->code);
-	Tcl_SetErrorCode(owner->interp, "KVMSCOPE", number, e->what, e->why, e->next, NULL);
-	snprintf(complaint, sizeof(complaint), "%.150s: %.300s; try %.120s", e->what, e->why, e->next);
-	return complaint;
+	Tcl_SetErrorCode(t->interp, "KVMSCOPE", number, e->what, e->why, e->next, NULL);
+	snprintf(t->complaint, sizeof(t->complaint), "%.150s: %.300s; try %.120s", e->what, e->why, e->next);
+	return t->complaint;
 }
 
 static char *on_trace(ClientData data, Tcl_Interp *interp, const char *name, const char *index, int flags)
 {
-	const struct reg_name *reg = data;
+	const struct register_variable *v = data;
 	Tcl_Obj *value = NULL;
 	struct err e;
 
@@ -106,30 +111,33 @@ static char *on_trace(ClientData data, Tcl_Interp *interp, const char *name, con
 	}
 	err_clear(&e);
 	if (flags & TCL_TRACE_WRITES) {
-		int ret = write_register(reg, Tcl_GetVar2Ex(interp, name, NULL, 0), &e);
+		int ret = write_register(v, Tcl_GetVar2Ex(interp, name, NULL, 0), &e);
 		if (ret)
-			return complain(&e);
+			return complain(v->tcl, &e);
 	}
-	if (read_register(reg, &value, &e))
-		return complain(&e);
+	if (read_register(v, &value, &e))
+		return complain(v->tcl, &e);
 	Tcl_SetVar2Ex(interp, name, NULL, value, 0);
 	return NULL;
 }
 
-int tclreg_init(struct session *s, struct err *e)
+int tclreg_init(struct tcl *t, struct err *e)
 {
 	static const char *const short_names[] = {"pc", "sp", "fp"};
-	size_t n;
+	size_t n, more = ARRAY_LEN(short_names);
 	const struct reg_name *all = reg_names(&n);
 
-	owner = s;
-	for (size_t i = 0; i < n + ARRAY_LEN(short_names); i++) {
+	t->registers = calloc(n + more, sizeof(*t->registers));
+	if (!t->registers)
+		return err_nomem(e, "registers");
+	for (size_t i = 0; i < n + more; i++) {
 		const char *name = i < n ? all[i].name : short_names[i - n];
-		const struct reg_name *reg = i < n ? &all[i] : reg_find(name);
+		struct register_variable *v = &t->registers[i];
+		*v = (struct register_variable){.tcl = t, .reg = i < n ? &all[i] : reg_find(name)};
 		/* A variable that exists reads as one: give it something to be traced on. */
-		if (!reg || Tcl_TraceVar2(s->interp, name, NULL, TRACED, on_trace, (ClientData)(uintptr_t)reg) == TCL_OK)
+		if (!v->reg || Tcl_TraceVar2(t->interp, name, NULL, TRACED, on_trace, v) == TCL_OK)
 			continue;
-		return err_set(e, -EINVAL, "register %s" WHY "%s" TRY "another build", name, Tcl_GetStringResult(s->interp));
+		return err_set(e, -EINVAL, "register %s" WHY "%s" TRY "another build", name, Tcl_GetStringResult(t->interp));
 	}
 	return 0;
 }

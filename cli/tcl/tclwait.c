@@ -2,7 +2,7 @@
  *
  * Tcl's own notifier waits on a thread of its own and its channels read again after every signal, so that neither `vwait`
  * nor `gets stdin` could be interrupted. Here the notifier is a poll() that lets signals in, and standard input a channel on
- * top of cli/input.c.
+ * top of cli/tcl/input.c.
  */
 #include "cli/tcl/tclwait.h"
 
@@ -12,8 +12,8 @@
 #include <tcl.h>
 #include <time.h>
 
-#include "cli/prompt/input.h"
-#include "cli/prompt/signals.h"
+#include "cli/tcl/input.h"
+#include "cli/session/interrupt.h"
 
 /* ---- the notifier */
 
@@ -121,7 +121,7 @@ static int wait_for_event(const Tcl_Time *most)
 		t = (struct timespec){.tv_sec = most->sec, .tv_nsec = most->usec * 1000};
 	for (size_t i = 0; i < files.n; i++)
 		files.poll[i] = (struct pollfd){.fd = files.v[i].fd, .events = events_of(files.v[i].mask)};
-	n = signals_wait(files.poll, files.n, most ? &t : NULL);
+	n = interrupt_wait(files.poll, files.n, most ? &t : NULL);
 	for (size_t i = 0; n > 0 && i < files.n; i++)
 		queue_ready(&files.v[i], mask_of(files.poll[i].revents) & files.v[i].mask);
 	return n < 0;
@@ -190,7 +190,7 @@ static int on_after(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *cons
 		return tcl_after(data, interp, objc, objv);
 	for (int64_t end = now_ns() + ms * 1000000, left = end - now_ns(); left > 0; left = end - now_ns()) {
 		struct timespec t = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-		if (signals_wait(NULL, 0, &t) < 0)
+		if (interrupt_wait(NULL, 0, &t) < 0)
 			return interrupted(interp);
 	}
 	return TCL_OK;
@@ -221,6 +221,7 @@ static int in_close(ClientData data, Tcl_Interp *interp)
 	Tcl_DeleteFileHandler(STDIN_FILENO);
 	Tcl_DeleteTimerHandler(in.timer);
 	in.timer = NULL;
+	in.channel = NULL;
 	return 0;
 }
 
@@ -292,7 +293,10 @@ static const Tcl_ChannelType in_type = {
 
 void tclwait_init(struct Tcl_Interp *interp)
 {
-	in.channel = Tcl_CreateChannel(&in_type, "stdin", NULL, TCL_READABLE);
-	Tcl_SetStdChannel(in.channel, TCL_STDIN);
+	if (!in.channel) {
+		in.channel = Tcl_CreateChannel(&in_type, "stdin", NULL, TCL_READABLE);
+		Tcl_RegisterChannel(NULL, in.channel); /* it outlives each interpreter */
+		Tcl_SetStdChannel(in.channel, TCL_STDIN);
+	}
 	wrap_after(interp);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/session/exec.h"
+#include "cli/tcl/exec.h"
 #include "core/debug/snap.h"
 #include "kvmback/kernel/kview_impl.h"
 #include "kvmback/kvm.h"
@@ -211,7 +211,7 @@ static double as_text(struct looking *l, const char *line)
 	if (null < 0 || out < 0 || dup2(null, STDOUT_FILENO) < 0)
 		return bench_fail("/dev/null");
 	double t = bench_now();
-	int rc = exec_line(l->s, line);
+	int rc = exec_line(l->s->clients, line);
 	t = bench_now() - t;
 	dup2(out, STDOUT_FILENO);
 	close(out);

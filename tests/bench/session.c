@@ -10,8 +10,10 @@
 #include <tcl.h>
 #include <unistd.h>
 
-#include "cli/prompt/options.h"
-#include "cli/prompt/signals.h"
+#include "cli/cmd/options.h"
+#include "cli/cmd/table.h"
+#include "cli/prompt/console.h"
+#include "cli/tcl/tcl.h"
 
 #define MAX_ARGS 24
 
@@ -32,9 +34,16 @@ static bool failed(const struct err *e)
 	return false;
 }
 
+/* A session and its client, which is found by it. */
+struct opened {
+	struct session s;
+	struct console console;
+};
+
 struct session *bench_open(int argc, const char *const *argv)
 {
-	struct session *s = calloc(1, sizeof(*s));
+	struct opened *o = calloc(1, sizeof(*o));
+	struct session *s = &o->s;
 	char *args[MAX_ARGS] = {"kvmscope", "-q", "-n", "1", "-b", "kvm"};
 	int n = 6;
 	enum options_end end;
@@ -43,18 +52,19 @@ struct session *bench_open(int argc, const char *const *argv)
 
 	for (int i = 0; i < argc && n < MAX_ARGS; i++) {
 		if (!argv[i]) { /* bench_image() failed */
-			free(s);
+			free(o);
 			bench_fail("a file for the guest's code could not be made in /tmp");
 			return NULL;
 		}
 		args[n++] = (char *)(uintptr_t)argv[i];
 	}
-	if (options_parse(&opt, n, args, &end, &e) || session_init(s, &opt, &e)) {
+	if (options_parse(&opt, n, args, &end, &e) || session_init(s, &opt.session, command_table(), &e)) {
 		failed(&e);
-		free(s);
+		free(o);
 		return NULL;
 	}
-	if (session_load(s, &s->opt.image, &e)) {
+	options_deinit(&opt);
+	if (console_open(&o->console, s, false, true, &e) || session_load(s, &s->opt.image, &e)) {
 		failed(&e);
 		bench_close(s);
 		return NULL;
@@ -66,17 +76,18 @@ void bench_close(struct session *s)
 {
 	if (!s)
 		return;
-	struct options opt = s->opt;
+	struct opened *o = CONTAINER_OF(s, struct opened, s);
+	if (s->clients)
+		console_close(&o->console);
 	session_deinit(s);
-	options_deinit(&opt);
-	free(s);
+	free(o);
 }
 
 bool bench_eval(struct session *s, const char *script)
 {
-	if (Tcl_EvalEx(s->interp, script, -1, TCL_EVAL_GLOBAL) == TCL_OK)
+	if (Tcl_EvalEx(tcl_interp(s->clients), script, -1, TCL_EVAL_GLOBAL) == TCL_OK)
 		return true;
-	bench_fail("%.60s: %.200s", script, Tcl_GetStringResult(s->interp));
+	bench_fail("%.60s: %.200s", script, Tcl_GetStringResult(tcl_interp(s->clients)));
 	return false;
 }
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/exec.h"
-#include "cli/tcl/tcl.h"
-#include "cli/tcl/tclvalue.h"
+#include "cli/cmd/table.h"
+#include "cli/prompt/console.h"
+#include "cli/tcl/exec.h"
 #include "tests/fuzz/rng.h"
 
 static const char *const commands[] = {
@@ -155,14 +155,15 @@ static const char *const words[] = {
 };
 
 static struct session session;
+static struct console console;
 
 static void open_session(void)
 {
-	static struct options opt = {
-	    .backend = BACKEND_SOFT, .image = {.name = "demo:rmap"}, .batch = true, .quiet = true, .no_init = true};
+	static struct session_options opt = {.backend = BACKEND_SOFT, .image = {.name = "demo:rmap"}};
 	struct err e;
 
-	if (session_init(&session, &opt, &e) || session_load(&session, &opt.image, &e)) {
+	if (session_init(&session, &opt, command_table(), &e) || console_open(&console, &session, false, true, &e) ||
+	    session_load(&session, &opt.image, &e)) {
 		fprintf(stderr, "fuzz line: %s: %s\n", e.what, e.why);
 		abort();
 	}
@@ -170,8 +171,8 @@ static void open_session(void)
 
 static void close_session(void)
 {
+	console_close(&console);
 	session_deinit(&session);
-	memset(&session, 0, sizeof(session));
 }
 
 /* What is printed goes nowhere. */
@@ -186,8 +187,8 @@ static void quietly(const char *text, bool json)
 	dup2(null, 1);
 	if (!fuzz_verbose)
 		dup2(null, 2);
-	session.opt.json = json;
-	exec_line(&session, text);
+	console.client.json = json;
+	exec_line(&console.client, text);
 	fflush(stdout);
 	for (int i = 0; i < 2; i++) {
 		dup2(saved[i], i + 1);

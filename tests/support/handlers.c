@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/command.h"
+#include "cli/cmd/table.h"
+#include "cli/session/client.h"
 #include "views/json.h"
 
 struct session handlers_session;
+struct client handlers_client;
 struct err handlers_err;
 
+static const struct client_ops silent;
 static struct pool *pool;
 static struct out out;
 
@@ -21,29 +24,20 @@ int handlers_setup(void **state)
 	struct session *s = &handlers_session;
 
 	(void)state;
-	memset(s, 0, sizeof(*s));
 	pool = pool_create();
 	out_init(&out, false, 0);
-	if (!pool || debugger_init(&s->d, NULL))
+	if (!pool || session_init(s, &(struct session_options){.backend = BACKEND_SOFT}, command_table(), NULL))
 		return -1;
-	s->next_display = 1;
+	client_init(&handlers_client, s, &silent);
 	s->d.m = longguest_create(2, 0);
 	return 0;
 }
 
 int handlers_teardown(void **state)
 {
-	struct session *s = &handlers_session;
-
 	(void)state;
-	for (size_t i = 0; i < s->n_snaps; i++)
-		snap_destroy(s->snaps[i].snap);
-	free(s->snaps);
-	for (size_t i = 0; i < s->n_displays; i++)
-		free(s->displays[i].expr);
-	free(s->displays);
-	machine_destroy(s->d.m);
-	debugger_deinit(&s->d);
+	client_deinit(&handlers_client);
+	session_deinit(&handlers_session);
 	pool_destroy(pool);
 	out_deinit(&out);
 	return 0;
@@ -76,8 +70,8 @@ static int run(const char *line, struct call *c, struct err *e)
 	while (argc < 32 && (argv[argc] = next_word(&at)) != NULL)
 		argc++;
 	memset(e, 0, sizeof(*e));
-	*c = (struct call){.s = &handlers_session, .pool = pool};
-	c->cmd = command_find(argc, argv, true, &used, &c->format, e);
+	*c = (struct call){.s = &handlers_session, .client = &handlers_client, .pool = pool};
+	c->cmd = command_find(command_table(), argc, argv, true, &used, &c->format, e);
 	if (!c->cmd)
 		return e->code;
 	c->argc = argc - used;

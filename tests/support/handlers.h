@@ -6,11 +6,12 @@
 #ifndef KVMSCOPE_TESTS_SUPPORT_HANDLERS_H
 #define KVMSCOPE_TESTS_SUPPORT_HANDLERS_H
 
-#include "cli/session/session.h"
+#include "cli/session/client.h"
 #include "tests/support/longguest.h"
 
 extern struct session handlers_session;
-extern struct err handlers_err; /* of the last refused() */
+extern struct client handlers_client; /* shows nothing */
+extern struct err handlers_err;	      /* of the last refused() */
 
 int handlers_setup(void **state);
 int handlers_teardown(void **state);

@@ -12,10 +12,11 @@
 #include <string.h>
 
 #include "cli/cmd/args.h"
-#include "cli/session/session.h"
+#include "cli/session/client.h"
 
 static const struct command cmd = {.name = "walk", .usage = "GVA [-phys]"};
 static struct session session;
+static struct client client = {.s = &session};
 static struct pool *pool;
 
 /* The words of a line without quoting, up to 16. */
@@ -26,7 +27,7 @@ static struct args words(const char *line)
 	static struct call c;
 	struct args a;
 
-	c = (struct call){.s = &session, .cmd = &cmd, .argv = argv, .pool = pool};
+	c = (struct call){.s = &session, .client = &client, .cmd = &cmd, .argv = argv, .pool = pool};
 	strcpy(text, line);
 	for (char *p = strtok(text, " "); p; p = strtok(NULL, " "))
 		argv[c.argc++] = p;
@@ -199,7 +200,7 @@ static void sizes(void **state)
 static void too_many_words(void **state)
 {
 	static const char *argv[ARGS_MAX + 1];
-	struct call c = {.s = &session, .cmd = &cmd, .argc = ARGS_MAX + 1, .argv = argv, .pool = pool};
+	struct call c = {.s = &session, .client = &client, .cmd = &cmd, .argc = ARGS_MAX + 1, .argv = argv, .pool = pool};
 	struct args a;
 	struct err e;
 

@@ -55,7 +55,7 @@ static void test_x_strings(void **state)
 	(void)state;
 	longguest_poke(m(), 0x20000, "one\0two", 8);
 	JSON("x/2s 0x20000", "{\"address\":\"0x20000\",\"values\":[\"one\",\"two\"],\"unit\":4,\"format\":\"s\"}");
-	assert_int_equal(handlers_session.x_next, 0x20008);
+	assert_int_equal(handlers_client.x_next, 0x20008);
 }
 
 /* A string that ends with its page, before one that is not there. */
@@ -285,7 +285,12 @@ static void test_old_registers(void **state)
 static void test_an_old_value_is_drawn(void **state)
 {
 	static const char *const argv[] = {"$efer"};
-	struct call c = {.s = &handlers_session, .argc = 1, .argv = argv, .pool = pool_create(), .shown = true};
+	struct call c = {.s = &handlers_session,
+			 .client = &handlers_client,
+			 .argc = 1,
+			 .argv = argv,
+			 .pool = pool_create(),
+			 .shown = true};
 	struct err e = {0};
 
 	(void)state;

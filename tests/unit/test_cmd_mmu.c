@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cli/session/command.h"
-#include "cli/session/session.h"
+#include "cli/cmd/table.h"
+#include "cli/session/client.h"
 #include "tests/support/fake.h"
 
 struct fixture {
@@ -85,7 +85,8 @@ static int run(struct fixture *f, const char *name, const char *text)
 {
 	const char *argv[16];
 	char copy[256];
-	struct call c = {.s = &f->s, .cmd = command_named(name), .pool = f->pool, .argv = argv};
+	struct client client = {.s = &f->s};
+	struct call c = {.s = &f->s, .client = &client, .cmd = command_named(name), .pool = f->pool, .argv = argv};
 
 	snprintf(copy, sizeof(copy), "%s", text);
 	for (char *w = strtok(copy, " "); w && c.argc < 16; w = strtok(NULL, " "))

@@ -13,15 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/session/command.h"
+#include "cli/cmd/table.h"
 #include "cli/session/session.h"
 #include "tests/support/fake.h"
 
 static void entries_are_complete(void **state)
 {
 	static const char groups[] = " running breakpoints data memory-map slots faults session support ";
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command *const *all = command_table()->list;
+	size_t n = command_table()->n;
 	char group[40];
 
 	(void)state;
@@ -43,8 +43,8 @@ static void entries_are_complete(void **state)
 /* Every name and alias, with '_' for the blank, as one list. */
 static size_t spellings(char (*out)[64], size_t max)
 {
-	size_t n, k = 0;
-	const struct command *const *all = command_list(&n);
+	const struct command *const *all = command_table()->list;
+	size_t n = command_table()->n, k = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct command_words w = {.at = all[i]->aliases ? all[i]->aliases : ""};
@@ -94,13 +94,13 @@ static const struct command *find(const char *text, bool exact, int *used, const
 	int n = split(text, word, argv);
 
 	err_clear(e);
-	return command_find(n, argv, exact, used, format, e);
+	return command_find(command_table(), n, argv, exact, used, format, e);
 }
 
 static void every_spelling_finds_its_command(void **state)
 {
-	size_t n;
-	const struct command *const *all = command_list(&n);
+	const struct command *const *all = command_table()->list;
+	size_t n = command_table()->n;
 	const char *format;
 	struct err e;
 	int used;
@@ -225,7 +225,7 @@ static void look_only_is_refused(struct call *c)
 		if (second)
 			*second++ = '\0';
 		argv[1] = second;
-		c->cmd = command_find(second ? 2 : 1, argv, true, &used, &format, &e);
+		c->cmd = command_find(command_table(), second ? 2 : 1, argv, true, &used, &format, &e);
 		assert_non_null(c->cmd);
 		assert_int_equal(command_run(c, &e), -ENOTSUP);
 		assert_string_equal(e.what, lines[i]);

@@ -26,25 +26,15 @@ static int never(struct call *c, struct err *e)
 	{                                                                                                                   \
 		.name = n, .group = "data", .usage = "", .summary = "s", .help = "h", .run = never, __VA_ARGS__             \
 	}
-#define END                                                                                                                 \
-	{                                                                                                                   \
-		.name = NULL                                                                                                \
-	}
 
-const struct command commands_run[] = {
+static const struct command entries[] = {
     COMMAND("continue", .aliases = "c", .flags = CMD_SHADOWS_TCL),
     COMMAND("si", .aliases = "stepi"),
     COMMAND("until"),
-    END,
-};
-const struct command commands_break[] = {
     COMMAND("b", .aliases = "break", .flags = CMD_SHADOWS_TCL | CMD_RAW_IF),
     COMMAND("catch", .words = "fault mmio pio exception smi mode", .flags = CMD_SHADOWS_TCL),
     COMMAND("condition", .flags = CMD_RAW),
     COMMAND("commands"),
-    END,
-};
-const struct command commands_data[] = {
     COMMAND("p", .aliases = "print", .flags = CMD_FORMAT),
     COMMAND("x", .flags = CMD_FORMAT),
     COMMAND("set", .flags = CMD_SHADOWS_TCL),
@@ -53,26 +43,20 @@ const struct command commands_data[] = {
     COMMAND("mem write"),
     COMMAND("info registers", .aliases = "i_r"),
     COMMAND("bt"),
-    END,
-};
-const struct command commands_history[] = {END};
-const struct command commands_slots[] = {
     COMMAND("info slots"),
     COMMAND("slot add"),
     COMMAND("slot del"),
-    END,
-};
-const struct command commands_mmu[] = {
-    COMMAND("info rmap"), COMMAND("info rmaps"), COMMAND("walk"), COMMAND("watch"), END,
-};
-const struct command commands_memop[] = {COMMAND("memop"), END};
-const struct command commands_fault[] = {END};
-const struct command commands_session[] = {
+    COMMAND("info rmap"),
+    COMMAND("info rmaps"),
+    COMMAND("walk"),
+    COMMAND("watch"),
+    COMMAND("memop"),
     COMMAND("load", .flags = CMD_SHADOWS_TCL),
     COMMAND("source", .flags = CMD_SHADOWS_TCL),
-    END,
+    COMMAND("info", .aliases = "i", .flags = CMD_SHADOWS_TCL),
 };
-const struct command commands_support[] = {COMMAND("info", .aliases = "i", .flags = CMD_SHADOWS_TCL), END};
+static const struct command *list[ARRAY_LEN(entries)];
+static const struct command_table table = {.list = list, .n = ARRAY_LEN(entries)};
 
 static Tcl_Interp *interp;
 static char log_text[4096];
@@ -142,6 +126,7 @@ static void no_matter(void *ctx)
 }
 
 static const struct line_ops ops_template = {
+    .commands = &table,
     .is_register = is_register,
     .is_tcl = is_tcl,
     .begin = no_matter,
@@ -154,6 +139,8 @@ static const struct line_ops ops_template = {
 static int setup(void **state)
 {
 	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(entries); i++)
+		list[i] = &entries[i];
 	interp = Tcl_CreateInterp();
 	return Tcl_Eval(interp,
 			"set rip 2097192; set rax 18446744073709551615; set rsp 4096; set cs 51; set v 7; set xmm0 0x1;"

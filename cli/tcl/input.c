@@ -2,12 +2,12 @@
  *
  * Bytes of standard input, buffered here and not by stdio: a read that a signal ends must lose nothing and end no line.
  */
-#include "cli/prompt/input.h"
+#include "cli/tcl/input.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "cli/prompt/signals.h"
+#include "cli/session/interrupt.h"
 
 #define CHUNK 65536u
 
@@ -46,9 +46,9 @@ static int fill(void)
 	if (rc)
 		return rc;
 	do {
-		if (signals_wait_readable(STDIN_FILENO))
+		if (interrupt_wait_readable(STDIN_FILENO))
 			got = read(STDIN_FILENO, in.bytes + in.n, in.cap - in.n);
-		else if (session_interrupted())
+		else if (interrupt_asked())
 			return -EINTR;
 		else
 			errno = EINTR;

@@ -2,7 +2,7 @@
  *
  * The command line's options, as a table of what each takes. Values may follow with a blank or '='; short ones directly.
  */
-#include "cli/prompt/options.h"
+#include "cli/cmd/options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +10,8 @@
 
 #include "cli/cmd/args.h"
 
-const char options_image[] =
-    "IMAGE is a file (ELF, multiboot ELF, flat: told apart by content) or demo:NAME; demo:tour where "
-    "none is named.";
+const char options_image[] = "IMAGE is a file (ELF, multiboot ELF, flat: told apart by content) or demo:NAME; demo:tour if "
+			     "none is named.";
 
 /* What an option does with its value; value is NULL where it takes none. */
 struct target {
@@ -60,7 +59,7 @@ static int set_backend(struct target *t, const char *value, struct err *e)
 	int ret = one_of("--backend", value, names, &i, e);
 
 	if (!ret)
-		t->o->backend = (enum backend_choice)i;
+		t->o->session.backend = (enum backend_choice)i;
 	return ret;
 }
 
@@ -76,7 +75,7 @@ static int set_memory(struct target *t, const char *value, struct err *e)
 	if (!size || size & PAGE_OFFSET_MASK)
 		return err_set(e, -EINVAL, "--memory %.60s" WHY "%llu bytes are not a multiple of 4 KiB" TRY "--memory 64M",
 			       value, (unsigned long long)size);
-	t->o->image.memory = size;
+	t->o->session.image.memory = size;
 	return 0;
 }
 
@@ -89,7 +88,7 @@ static int set_vcpus(struct target *t, const char *value, struct err *e)
 		return ret;
 	if (n < 1 || n > 64)
 		return err_set(e, -ERANGE, "--vcpus %.60s" WHY "it is outside 1..64" TRY "--vcpus 1", value);
-	t->o->image.vcpus = (unsigned)n;
+	t->o->session.image.vcpus = (unsigned)n;
 	return 0;
 }
 
@@ -100,7 +99,7 @@ static int set_mode(struct target *t, const char *value, struct err *e)
 	int ret = one_of("--mode", value, names, &i, e);
 
 	if (!ret)
-		t->o->image.mode = (enum entry_mode)(ENTRY_REAL + i);
+		t->o->session.image.mode = (enum entry_mode)(ENTRY_REAL + i);
 	return ret;
 }
 
@@ -111,20 +110,20 @@ static int set_format(struct target *t, const char *value, struct err *e)
 	int ret = one_of("--format", value, names, &i, e);
 
 	if (!ret)
-		t->o->image.format = (enum image_format)i;
+		t->o->session.image.format = (enum image_format)i;
 	return ret;
 }
 
 static int set_at(struct target *t, const char *value, struct err *e)
 {
-	t->o->image.has_at = true;
-	return number("--at", value, &t->o->image.at, e);
+	t->o->session.image.has_at = true;
+	return number("--at", value, &t->o->session.image.at, e);
 }
 
 static int set_entry(struct target *t, const char *value, struct err *e)
 {
-	t->o->image.has_entry = true;
-	return number("--entry", value, &t->o->image.entry, e);
+	t->o->session.image.has_entry = true;
+	return number("--entry", value, &t->o->session.image.entry, e);
 }
 
 static int add_action(struct options *o, bool is_file, const char *text, struct err *e)
@@ -155,8 +154,8 @@ static int set_command(struct target *t, const char *value, struct err *e)
 		what;                                                                                                       \
 		return 0;                                                                                                   \
 	}
-SWITCH(emulated_kernel, t->o->emulated_kernel = true)
-SWITCH(mmio_sptes, t->o->mmio_sptes = true)
+SWITCH(emulated_kernel, t->o->session.emulated_kernel = true)
+SWITCH(mmio_sptes, t->o->session.mmio_sptes = true)
 SWITCH(batch, t->o->batch = true)
 SWITCH(json, t->o->json = true)
 SWITCH(quiet, t->o->quiet = true)
@@ -266,10 +265,10 @@ static int parse(struct target *t, int argc, const char *const *argv, bool image
 	for (int i = 0; i < argc; i++) {
 		const char *value;
 		if (only_names || argv[i][0] != '-' || !argv[i][1]) {
-			if (t->o->image.name)
+			if (t->o->session.image.name)
 				return err_set(e, -EINVAL, "%.80s" WHY "an image is named already: %.80s" TRY "one image",
-					       argv[i], t->o->image.name);
-			t->o->image.name = argv[i];
+					       argv[i], t->o->session.image.name);
+			t->o->session.image.name = argv[i];
 			continue;
 		}
 		if (!strcmp(argv[i], "--")) {
@@ -298,8 +297,8 @@ int options_parse(struct options *o, int argc, char **argv, enum options_end *en
 	memset(o, 0, sizeof(*o));
 	*end = OPTIONS_GO_ON;
 	ret = parse(&t, argc - 1, (const char *const *)argv + 1, false, e);
-	if (!o->image.name)
-		o->image.name = "demo:tour";
+	if (!o->session.image.name)
+		o->session.image.name = "demo:tour";
 	if (ret)
 		options_deinit(o);
 	return ret;
@@ -314,14 +313,14 @@ void options_deinit(struct options *o)
 
 int options_parse_image(struct image_options *o, int argc, const char *const *argv, struct err *e)
 {
-	struct options all = {.backend = BACKEND_AUTO};
+	struct options all = {.n_actions = 0};
 	enum options_end end;
 	struct target t = {.o = &all, .end = &end};
 	int ret = parse(&t, argc, argv, true, e);
 
-	if (!ret && !all.image.name)
+	if (!ret && !all.session.image.name)
 		ret = err_set(e, -EINVAL, "load" WHY "no image is named" TRY "load demo:tour, or load FILE");
 	if (!ret)
-		*o = all.image;
+		*o = all.session.image;
 	return ret;
 }

@@ -9,6 +9,16 @@
 
 #include "cli/session/session.h"
 
+struct options {
+	struct session_options session;
+	bool batch, json, quiet, no_init;
+	struct action {
+		bool is_file; /* -x, else -c */
+		const char *text;
+	} * actions;
+	size_t n_actions;
+};
+
 enum options_end { OPTIONS_GO_ON, OPTIONS_HELP, OPTIONS_VERSION };
 
 /* Parse argv into *o; its texts point into argv, o->actions is malloc'ed. *end: what to do instead of starting. -EINVAL. */

@@ -3,7 +3,7 @@
  * stdio gives up, and drops what it had, where a signal ends a write to a full pipe. A signal that asks the program to end
  * makes the descriptor one that takes everything (signals.c), so that nothing here waits for ever.
  */
-#include "cli/session/output.h"
+#include "cli/prompt/output.h"
 
 #include <errno.h>
 #include <poll.h>

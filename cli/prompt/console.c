@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Showing things on standard output and standard error. With -j the former is for JSON alone: what the guest prints goes to
+ * the latter.
+ */
+#include "cli/prompt/console.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "cli/prompt/history.h"
+#include "cli/prompt/output.h"
+#include "cli/prompt/pager.h"
+#include "cli/tcl/tcl.h"
+#include "views/json.h"
+
+static struct console *console_of(struct client *c)
+{
+	return CONTAINER_OF(c, struct console, client);
+}
+
+static unsigned width(struct client *c)
+{
+	struct winsize w;
+
+	if (!c->color && !console_of(c)->interactive)
+		return 0;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col ? 0 : w.ws_col;
+}
+
+static void put(struct console *c, const char *text, size_t len)
+{
+	if (c->out_gone || !len)
+		return;
+	tcl_flush();
+	if (c->pages && pager_show(text, len))
+		return;
+	int rc = output_put(stdout, text, len);
+	if (!rc)
+		return;
+	if (rc != -EPIPE)
+		fprintf(stderr, "error: standard output: %s; try another place for the output\n", strerror(-rc));
+	c->out_gone = true;
+	c->client.quit = true;
+	c->client.exit_status = 1;
+}
+
+static void put_json(struct console *c, const struct value *v)
+{
+	struct out o;
+
+	out_init(&o, false, 0);
+	json_write(&o, v);
+	out_text(&o, "\n");
+	put(c, o.text, o.len);
+	out_deinit(&o);
+}
+
+static void put_text(struct console *c, const char *view, const struct value *v)
+{
+	struct out o;
+
+	out_init(&o, c->client.color, width(&c->client));
+	o.ascii = !out_locale_is_utf8();
+	view_draw(&o, view, v);
+	if (o.len && o.text[o.len - 1] != '\n')
+		out_text(&o, "\n");
+	put(c, o.text, o.len);
+	out_deinit(&o);
+}
+
+static void show_value(struct client *c, const char *view, const struct value *v)
+{
+	if (c->json)
+		put_json(console_of(c), v);
+	else
+		put_text(console_of(c), view, v);
+}
+
+static void show_error(struct client *c, const struct err *e)
+{
+	char text[1100];
+
+	(void)c;
+	tcl_flush();
+	err_format(e, text, sizeof(text) - 1);
+	for (char *p = text; *p; p++)
+		if (*p == '\n' || *p == '\r')
+			*p = ' ';
+	strcat(text, "\n");
+	(void)output_put(stderr, text, strlen(text));
+}
+
+static void show_notice(struct client *c, const char *text)
+{
+	(void)c;
+	tcl_flush();
+	fprintf(stderr, "%s\n", text);
+}
+
+static void show_console(struct client *c, const char *bytes, size_t n)
+{
+	tcl_flush();
+	(void)output_put(c->json ? stderr : stdout, bytes, n); /* if it is gone, the next command says so */
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A line on the terminal if it takes longer than a second. */
+static void show_progress(struct client *client, uint64_t done, uint64_t total)
+{
+	struct console *c = console_of(client);
+	unsigned share = done >= total ? 1000 : (unsigned)((double)done * 1000 / (double)total);
+
+	if (!total) {
+		if (c->progress)
+			fputs("\r\033[K", stderr);
+		c->progress_began = c->progress = 0;
+		return;
+	}
+	if (c->progress_began == 0)
+		c->progress_began = now();
+	if (share + 1 == c->progress || now() - c->progress_began < 1 || !isatty(STDERR_FILENO))
+		return;
+	c->progress = share + 1;
+	fprintf(stderr, "\rreplaying [%.*s%*s] %u.%u %%", (int)share / 40, "#########################", 25 - (int)share / 40,
+		"", share / 10, share % 10);
+	fflush(stderr);
+}
+
+static void flush(struct client *c)
+{
+	(void)c;
+	tcl_flush();
+	fflush(stdout);
+}
+
+static void each_line(struct client *c, void (*fn)(void *arg, int n, const char *line), void *arg)
+{
+	(void)c;
+	history_each(fn, arg);
+}
+
+static const struct client_ops ops = {
+    .value = show_value,
+    .error = show_error,
+    .notice = show_notice,
+    .console = show_console,
+    .progress = show_progress,
+    .flush = flush,
+    .width = width,
+    .lines = each_line,
+};
+
+static bool wants_color(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+int console_open(struct console *c, struct session *s, bool json, bool batch, struct err *e)
+{
+	*c = (struct console){.interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)};
+	client_init(&c->client, s, &ops);
+	c->client.json = json;
+	c->client.color = isatty(STDOUT_FILENO) && wants_color();
+	c->pages = c->interactive && !batch;
+	int ret = tcl_open(&c->client, e);
+	if (ret)
+		client_deinit(&c->client);
+	return ret;
+}
+
+void console_close(struct console *c)
+{
+	tcl_close(&c->client);
+	client_deinit(&c->client);
+}

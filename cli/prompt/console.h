@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The client on standard output and standard error: text for people, or with -j one line of JSON for each line.
+ */
+#ifndef KVMSCOPE_CLI_CONSOLE_H
+#define KVMSCOPE_CLI_CONSOLE_H
+
+#include "cli/session/client.h"
+
+struct console {
+	struct client client;
+	bool interactive;      /* standard input and output are a terminal */
+	bool pages;	       /* long output goes through a pager */
+	bool out_gone;	       /* standard output cannot be written any more */
+	double progress_began; /* seconds; 0: nothing that takes long is under way */
+	unsigned progress;     /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
+};
+
+/* Open it on s, with Tcl. close: before the session goes. */
+int console_open(struct console *c, struct session *s, bool json, bool batch, struct err *e) MUST_USE;
+void console_close(struct console *c);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Sessions and their clients: two clients on one session, used in turn; two sessions in one process. All on the soft
+ * backend, with the real commands, and each client with an interpreter of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cmd/table.h"
+#include "cli/tcl/exec.h"
+#include "cli/tcl/tcl.h"
+#include "views/json.h"
+#include "views/view.h"
+
+/* A client that writes down what it is shown. */
+struct listener {
+	struct client client;
+	char shown[4096];
+	char told[1024]; /* console, notices */
+	char failed[1024];
+};
+
+static struct listener *listener_of(struct client *c)
+{
+	return CONTAINER_OF(c, struct listener, client);
+}
+
+static void append(char *to, size_t size, const char *text, size_t n)
+{
+	size_t at = strlen(to);
+
+	snprintf(to + at, size - at, "%.*s", (int)n, text);
+}
+
+static void on_value(struct client *c, const char *view, const struct value *v)
+{
+	struct listener *l = listener_of(c);
+	struct out o;
+
+	out_init(&o, false, 0);
+	if (c->json)
+		json_write(&o, v);
+	else
+		view_draw(&o, view, v);
+	append(l->shown, sizeof(l->shown), o.text, o.len);
+	out_deinit(&o);
+}
+
+static void on_error(struct client *c, const struct err *e)
+{
+	struct listener *l = listener_of(c);
+
+	err_format(e, l->failed, sizeof(l->failed));
+}
+
+static void on_notice(struct client *c, const char *text)
+{
+	struct listener *l = listener_of(c);
+
+	append(l->told, sizeof(l->told), text, strlen(text));
+}
+
+static void on_console(struct client *c, const char *bytes, size_t n)
+{
+	struct listener *l = listener_of(c);
+
+	append(l->told, sizeof(l->told), bytes, n);
+}
+
+static const struct client_ops ops = {.value = on_value, .error = on_error, .notice = on_notice, .console = on_console};
+
+static void open_listener(struct listener *l, struct session *s, bool json)
+{
+	memset(l, 0, sizeof(*l));
+	client_init(&l->client, s, &ops);
+	l->client.json = json;
+	assert_int_equal(tcl_open(&l->client, NULL), 0);
+}
+
+static void close_listener(struct listener *l)
+{
+	tcl_close(&l->client);
+	client_deinit(&l->client);
+}
+
+/* What the line showed. */
+static const char *ask(struct listener *l, const char *line)
+{
+	l->shown[0] = l->failed[0] = '\0';
+	if (exec_line(&l->client, line))
+		fail_msg("%s: %s", line, l->failed);
+	return l->shown;
+}
+
+static const char *refused(struct listener *l, const char *line)
+{
+	l->shown[0] = l->failed[0] = '\0';
+	assert_int_not_equal(exec_line(&l->client, line), 0);
+	return l->failed;
+}
+
+static void open_session(struct session *s, const char *image)
+{
+	const struct session_options opt = {.backend = BACKEND_SOFT};
+	const struct image_options what = {.name = image};
+	struct err e;
+
+	if (session_init(s, &opt, command_table(), &e) || session_load(s, &what, &e))
+		fail_msg("%s: %s: %s", image, e.what, e.why);
+}
+
+static void two_clients_on_one_session(void **state)
+{
+	struct listener json, text;
+	struct session s;
+
+	(void)state;
+	open_session(&s, "demo:tour");
+	open_listener(&json, &s, true);
+	open_listener(&text, &s, false);
+	assert_non_null(strstr(ask(&json, "b *0x20000a"), "\"id\":1"));
+	assert_non_null(strstr(ask(&text, "run"), "breakpoint 1"));
+	/* The guest and the selection are the session's. */
+	assert_string_equal(ask(&json, "p $rip"), "\"0x20000a\"");
+	assert_non_null(strstr(ask(&json, "si"), "\"reason\":\"step\""));
+	assert_non_null(strstr(ask(&text, "why"), "step"));
+	/* Variables, and what x goes on with, are the client's. */
+	ask(&json, "set mine 0x200000");
+	ask(&text, "set mine 0x200010");
+	assert_non_null(strstr(ask(&json, "x/1bx $mine"), "0x200000"));
+	assert_non_null(strstr(ask(&text, "x/1bx $mine"), "0x200010"));
+	assert_non_null(strstr(ask(&json, json.client.repeat), "0x200001"));
+	assert_non_null(strstr(ask(&text, text.client.repeat), "0x200011"));
+	ask(&json, "proc twice x {expr {$x * 2}}");
+	assert_non_null(strstr(refused(&text, "twice 2"), "no such command"));
+	assert_non_null(strstr(ask(&json, "why"), "no such command"));
+	/* One goes, the other stays. */
+	close_listener(&json);
+	assert_non_null(strstr(ask(&text, "c"), "exception"));
+	close_listener(&text);
+	session_deinit(&s);
+}
+
+static void conditions_are_the_running_clients(void **state)
+{
+	struct listener a, b;
+	struct session s;
+
+	(void)state;
+	open_session(&s, "demo:tour");
+	open_listener(&a, &s, true);
+	open_listener(&b, &s, true);
+	ask(&a, "set wanted 1");
+	ask(&b, "set wanted 0");
+	ask(&a, "b *0x20000a if {$wanted}");
+	assert_null(strstr(ask(&b, "run"), "\"breakpoint\":1"));
+	assert_non_null(strstr(ask(&a, "run"), "\"breakpoint\":1"));
+	close_listener(&b);
+	close_listener(&a);
+	session_deinit(&s);
+}
+
+static void notices_and_console_reach_all(void **state)
+{
+	struct listener a, b;
+	struct session s;
+
+	(void)state;
+	open_session(&s, "demo:rmap");
+	open_listener(&a, &s, true);
+	open_listener(&b, &s, false);
+	ask(&a, "b unmapped");
+	ask(&b, "load demo:smm");
+	assert_non_null(strstr(a.told, "breakpoint 1 disabled: the new image has no unmapped"));
+	assert_string_equal(a.told, b.told);
+	close_listener(&a);
+	close_listener(&b);
+	session_deinit(&s);
+}
+
+static void a_breakpoints_commands_run_in_the_client_that_ran(void **state)
+{
+	struct listener a, b;
+	struct session s;
+
+	(void)state;
+	open_session(&s, "demo:tour");
+	open_listener(&a, &s, false);
+	open_listener(&b, &s, false);
+	ask(&a, "b *0x20000a");
+	ask(&a, "commands 1 {set here 1}");
+	ask(&b, "run");
+	assert_string_equal(ask(&b, "set here"), "1\n");
+	assert_non_null(strstr(refused(&a, "set here"), "no such variable"));
+	close_listener(&a);
+	close_listener(&b);
+	session_deinit(&s);
+}
+
+static void two_sessions(void **state)
+{
+	struct listener a, b;
+	struct session one, two;
+
+	(void)state;
+	open_session(&one, "demo:tour");
+	open_session(&two, "demo:rmap");
+	open_listener(&a, &one, true);
+	open_listener(&b, &two, true);
+	ask(&a, "b *0x20000a");
+	assert_string_equal(ask(&b, "info breakpoints"), "[]");
+	assert_non_null(strstr(ask(&a, "run"), "\"breakpoint\":1"));
+	ask(&b, "b mapped");
+	assert_non_null(strstr(ask(&b, "run"), "\"breakpoint\":1"));
+	assert_non_null(strstr(ask(&a, "p $rip"), "0x20000a"));
+	ask(&a, "set $rax = 0x1234");
+	assert_null(strstr(ask(&b, "p $rax"), "0x1234"));
+	assert_non_null(strstr(ask(&a, "p $rax"), "0x1234"));
+	/* The first one goes first: nothing of the second leans on it. */
+	close_listener(&a);
+	session_deinit(&one);
+	ask(&b, "delete");
+	assert_non_null(strstr(ask(&b, "c"), "\"reason\""));
+	close_listener(&b);
+	session_deinit(&two);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(two_clients_on_one_session),
+	    cmocka_unit_test(conditions_are_the_running_clients),
+	    cmocka_unit_test(notices_and_console_reach_all),
+	    cmocka_unit_test(a_breakpoints_commands_run_in_the_client_that_ran),
+	    cmocka_unit_test(two_sessions),
+	};
+	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}

@@ -6,8 +6,9 @@
 
 #include "cli/cmd/args.h"
 #include "cli/cmd/run.h"
-#include "cli/session/session.h"
 #include "cli/cmd/table.h"
+#include "cli/session/go.h"
+#include "cli/session/session.h"
 #include "views/record.h"
 
 static int no_words(struct call *c, struct err *e)
@@ -25,9 +26,7 @@ static int run_step(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = session_machine(c->s, &m, e);
-	if (!rc)
-		rc = debug_fault_step(&c->s->d, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : go_wait(c, GO_STAGE, 0, cmd_stopped);
 }
 
 static int run_continue(struct call *c, struct err *e)
@@ -40,9 +39,10 @@ static int run_continue(struct call *c, struct err *e)
 		rc = session_machine(c->s, &m, e);
 	if (!rc && !machine_parked(m, &vcpu))
 		rc = err_set(e, -EINVAL, "fault continue" WHY "no vCPU stands inside a fault" TRY "catch fault, then c");
-	if (!rc)
-		rc = debug_continue(&c->s->d, vcpu, e);
-	return cmd_end_run(c, rc);
+	if (rc)
+		return rc;
+	c->s->vcpu = vcpu;
+	return go_wait(c, GO_CONTINUE, 0, cmd_stopped);
 }
 
 /* Stages of fault number n, or of all with n 0. */
@@ -108,23 +108,23 @@ static int run_show(struct call *c, struct err *e)
 const struct command commands_fault[] = {
     {.name = "fault step",
      .group = "faults",
-     .usage = "",
+     .usage = "[&]",
      .summary = "go on to the next stage of the fault, or to the next fault",
      .help = "Lets the vCPU that stands inside a fault take the stage at hand and stops before the next one. After the last "
 	     "stage of a "
 	     "fault it goes on to the next fault that `catch fault` is about.\n"
 	     "\nGives a stop: reason fault-stage with stage, fault, gva, gpa; or whatever stopped the guest.",
-     .flags = CMD_NEEDS_VM | CMD_REPEATS,
+     .flags = CMD_NEEDS_VM | CMD_RUNS | CMD_REPEATS,
      .needs = NEEDS(RUN) | NEEDS(FAULT_STEP),
      .view = "stop",
      .run = run_step},
     {.name = "fault continue",
      .group = "faults",
-     .usage = "",
+     .usage = "[&]",
      .summary = "finish this fault, then go on as c",
      .help = "Lets the fault take all its remaining stages without a stop and continues the guest.\n"
 	     "\nGives a stop, as c does.",
-     .flags = CMD_NEEDS_VM,
+     .flags = CMD_NEEDS_VM | CMD_RUNS,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = run_continue},

@@ -64,7 +64,7 @@ static int cmd_restart(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = history_restart(&c->s->d, id, &vcpu, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : cmd_stopped(c, e);
 }
 
 static int cmd_delete_checkpoint(struct call *c, struct err *e)
@@ -129,7 +129,7 @@ static int cmd_reverse_stepi(struct call *c, struct err *e)
 	progress_begin(c);
 	rc = debug_reverse_step(&c->s->d, c->s->vcpu, n, e);
 	progress_end(c);
-	return cmd_end_run(c, rc);
+	return rc ? rc : cmd_stopped(c, e);
 }
 
 static int cmd_reverse_continue(struct call *c, struct err *e)
@@ -144,7 +144,7 @@ static int cmd_reverse_continue(struct call *c, struct err *e)
 	progress_begin(c);
 	rc = debug_reverse_continue(&c->s->d, e);
 	progress_end(c);
-	return cmd_end_run(c, rc);
+	return rc ? rc : cmd_stopped(c, e);
 }
 
 /* ---- the record */

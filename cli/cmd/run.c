@@ -9,6 +9,8 @@
 #include "cli/cmd/data.h"
 #include "cli/cmd/run.h"
 #include "cli/cmd/table.h"
+#include "cli/session/client.h"
+#include "cli/session/go.h"
 #include "core/board/board.h"
 
 /* For people: what is about to be executed, and its symbol. Programs ask for that themselves, and step by the million. */
@@ -28,10 +30,9 @@ static void add_place(struct call *c)
 		v_put(c->pool, &c->result, "next", insn);
 }
 
-int cmd_end_run(struct call *c, int rc)
+int cmd_stopped(struct call *c, struct err *e)
 {
-	if (rc)
-		return rc;
+	(void)e;
 	c->s->vcpu = c->s->d.stop.vcpu;
 	session_result_stop(c);
 	snap_keep_stage(c->s);
@@ -81,9 +82,7 @@ static int cmd_run(struct call *c, struct err *e)
 
 	if (!rc && c->s->d.has_run)
 		rc = start_over(c->s, e);
-	if (!rc)
-		rc = debug_continue(&c->s->d, c->s->vcpu, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : go_wait(c, GO_CONTINUE, 0, cmd_stopped);
 }
 
 /* Of the points that the last stop was told of; false: there are none. */
@@ -113,9 +112,7 @@ static int cmd_continue(struct call *c, struct err *e)
 	if (!rc && n > 1 && !ignore_told(d, n - 1))
 		rc = err_set(e, -EINVAL, "c %llu" WHY "the last stop was at no breakpoint that could be passed" TRY "c",
 			     (unsigned long long)n);
-	if (!rc)
-		rc = debug_continue(d, c->s->vcpu, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : go_wait(c, GO_CONTINUE, 0, cmd_stopped);
 }
 
 static int cmd_stepi(struct call *c, struct err *e)
@@ -123,9 +120,7 @@ static int cmd_stepi(struct call *c, struct err *e)
 	uint64_t n;
 	int rc = one_count(c, &n, e);
 
-	if (!rc)
-		rc = debug_step(&c->s->d, c->s->vcpu, n, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : go_wait(c, GO_STEP, n, cmd_stopped);
 }
 
 static int cmd_nexti(struct call *c, struct err *e)
@@ -133,9 +128,7 @@ static int cmd_nexti(struct call *c, struct err *e)
 	uint64_t n;
 	int rc = one_count(c, &n, e);
 
-	if (!rc)
-		rc = debug_next(&c->s->d, c->s->vcpu, n, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : go_wait(c, GO_NEXT, n, cmd_stopped);
 }
 
 static int cmd_until(struct call *c, struct err *e)
@@ -148,26 +141,49 @@ static int cmd_until(struct call *c, struct err *e)
 		rc = args_addr(&a, "A", &addr, e);
 	if (!rc)
 		rc = args_end(&a, e);
-	if (!rc)
-		rc = debug_until(&c->s->d, c->s->vcpu, addr, e);
-	return cmd_end_run(c, rc);
+	return rc ? rc : go_wait(c, GO_UNTIL, addr, cmd_stopped);
 }
 
 static int cmd_finish(struct call *c, struct err *e)
 {
 	int rc = no_words(c, e);
 
+	return rc ? rc : go_wait(c, GO_FINISH, 0, cmd_stopped);
+}
+
+/* The stop that there was last, whose breakpoint's commands have run. */
+static int last_stop(struct call *c, struct err *e)
+{
+	if (c->s->d.stop.reason == STOP_NONE)
+		return err_set(e, -EINVAL, "wait" WHY "no run is in the background" TRY "c &, then wait");
+	int rc = cmd_stopped(c, e);
+	scripts_clear(&c->client->pending);
+	return rc;
+}
+
+static int cmd_wait(struct call *c, struct err *e)
+{
+	uint64_t seconds = 0;
+	bool limited;
+	struct args a;
+	int rc = args_init(&a, c, e);
+
+	limited = !rc && args_more(&a);
+	if (limited)
+		rc = args_number(&a, "SECONDS", 0, INT32_MAX, &seconds, e);
 	if (!rc)
-		rc = debug_finish(&c->s->d, c->s->vcpu, e);
-	return cmd_end_run(c, rc);
+		rc = args_end(&a, e);
+	if (rc)
+		return rc;
+	return go_is_under_way(c->s) ? go_join(c, limited ? (int64_t)seconds * 1000 : -1, e) : last_stop(c, e);
 }
 
 static int cmd_interrupt(struct call *c, struct err *e)
 {
 	int rc = no_words(c, e);
 
-	if (!rc && machine_running(c->s->d.m))
-		machine_interrupt(c->s->d.m);
+	if (!rc)
+		go_interrupt(c->s);
 	return rc;
 }
 
@@ -190,63 +206,69 @@ const struct command commands_run[] = {
     {.name = "run",
      .aliases = "r",
      .group = "running",
-     .usage = "",
+     .usage = "[&]",
      .summary = "start the guest from its entry",
      .help =
 	 "Runs until something stops the guest, and gives that stop. If the VM ran before, image and registers are loaded "
-	 "again first; slots, flags, breakpoints and catchpoints stay.",
-     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+	 "again first; slots, flags, breakpoints and catchpoints stay. A run in the background is given up for it.",
+     .flags = CMD_NEEDS_VM | CMD_RUNS | CMD_ENDS_RUN | CMD_NEEDS_STOPPED,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_run},
     {.name = "continue",
      .aliases = "c fg",
      .group = "running",
-     .usage = "[N]",
+     .usage = "[N] [&]",
      .summary = "let the guest go on",
      .help =
 	 "Gives the next stop: reason, vcpu, rip, why, and by reason breakpoint; vector, error_code, cr2; gpa, len, write, "
 	 "data, slot; port; stage. With N the breakpoint of the last stop is passed N - 1 times more. Inside a fault it "
-	 "finishes the fault and goes on, as `fault continue`.",
-     .flags = CMD_NEEDS_VM | CMD_REPEATS | CMD_SHADOWS_TCL,
+	 "finishes the fault and goes on, as `fault continue`.\n\n"
+	 "With & behind it this, as run, stepi, nexti, until, finish, fault step and fault continue, goes on in the "
+	 "background: the prompt is back at once, the value is null, and the stop is shown when it comes (with -j as "
+	 "{\"event\":\"stop\", ...}). Until then what the machine can tell while it runs is told, with live true, and the "
+	 "rest "
+	 "is refused; Ctrl-C does not stop it, interrupt does; wait waits for it. Conditions are asked, and what the guest "
+	 "prints is shown, between two lines. The end of the input, load, run and quit end it.",
+     .flags = CMD_NEEDS_VM | CMD_RUNS | CMD_REPEATS | CMD_SHADOWS_TCL,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_continue},
     {.name = "stepi",
      .aliases = "si",
      .group = "running",
-     .usage = "[N]",
+     .usage = "[N] [&]",
      .summary = "execute one instruction, or N",
      .help =
 	 "The current vCPU alone executes; an instruction with a REP prefix counts once for each round. A breakpoint, an "
 	 "exception or an exit ends it early. Inside a fault (`catch fault`) the fault is given up where it stands, then "
 	 "the "
 	 "instruction is executed from its start without stopping at this fault's stages.",
-     .flags = CMD_NEEDS_VM | CMD_REPEATS,
+     .flags = CMD_NEEDS_VM | CMD_RUNS | CMD_REPEATS,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_stepi},
     {.name = "nexti",
      .aliases = "ni",
      .group = "running",
-     .usage = "[N]",
+     .usage = "[N] [&]",
      .summary = "execute one instruction, calls and REP as a whole",
      .help =
 	 "As stepi, but a call, int, syscall or REP instruction runs until it comes back to the instruction behind it, with "
 	 "the stack no deeper than before. Inside a fault it leaves the fault as stepi does.",
-     .flags = CMD_NEEDS_VM | CMD_REPEATS,
+     .flags = CMD_NEEDS_VM | CMD_RUNS | CMD_REPEATS,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_nexti},
     {.name = "until",
      .aliases = "u advance",
      .group = "running",
-     .usage = "A",
+     .usage = "A [&]",
      .summary = "go on until the current vCPU reaches an address",
      .help =
 	 "The stop's reason is step where it got there; a breakpoint or anything else on the way stops as well. Inside a "
 	 "fault the instruction at hand is stepped first, as stepi does.",
-     .flags = CMD_NEEDS_VM,
+     .flags = CMD_NEEDS_VM | CMD_RUNS,
      .needs = NEEDS(RUN),
      .complete = COMPLETE_ADDRESS,
      .view = "stop",
@@ -254,14 +276,14 @@ const struct command commands_run[] = {
     {.name = "finish",
      .aliases = "fin",
      .group = "running",
-     .usage = "",
+     .usage = "[&]",
      .summary = "go on until the current function has returned",
      .help =
 	 "The return address is taken from the stack or the frame pointer where the bytes before it are a call; otherwise "
 	 "the function is stepped through, over its calls, until it returns (slower). Inside a fault the instruction at "
 	 "hand "
 	 "is stepped first, as stepi does.",
-     .flags = CMD_NEEDS_VM,
+     .flags = CMD_NEEDS_VM | CMD_RUNS,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_finish},
@@ -269,10 +291,21 @@ const struct command commands_run[] = {
      .aliases = NULL,
      .group = "running",
      .usage = "",
-     .summary = "stop the running guest, as Ctrl-C does",
-     .help = "Does nothing where the guest stands already.",
+     .summary = "stop the guest that runs in the background",
+     .help = "Does nothing if the guest stands already. The stop is shown when it comes; wait gives it.",
      .flags = CMD_NEEDS_VM,
      .run = cmd_interrupt},
+    {.name = "wait",
+     .aliases = NULL,
+     .group = "running",
+     .usage = "[SECONDS]",
+     .summary = "wait for the guest that runs in the background to stop",
+     .help =
+	 "Gives the stop, as c does; if none is running, the last one. After SECONDS, or Ctrl-C, it is an error, and the "
+	 "guest runs on.\n\n    c &; interrupt; wait",
+     .flags = CMD_NEEDS_VM,
+     .view = "stop",
+     .run = cmd_wait},
     {.name = "why",
      .aliases = NULL,
      .group = "running",

@@ -7,9 +7,8 @@
 
 #include "cli/session/command.h"
 
-/* The end of every command that ran the guest: with rc 0 the stop becomes the value, its vCPU the current one. Returns rc.
- */
-int cmd_end_run(struct call *c, int rc);
+/* The end of every command that ran the guest: the stop becomes the value, its vCPU the current one. */
+int cmd_stopped(struct call *c, struct err *e) MUST_USE;
 /* At such an end: keep what `diff` compares a fault's stage with. */
 void snap_keep_stage(struct session *s);
 

@@ -209,9 +209,9 @@ const struct command commands_session[] = {
 	.summary = "a new VM with this image in place of the present one",
 	.help = "IMAGE is a file or demo:NAME; the options are those of the command line. Breakpoints stay: those at "
 		"symbols go where the new image has them, and are disabled where it has not. Where the image is no good the "
-		"present VM stays as it is. Gives what `vm` gives.\n"
+		"present VM stays as it is. A run in the background is given up first. Gives what `vm` gives.\n"
 		"Example: load kernel.elf -m 128M",
-	.flags = CMD_CHANGES_GUEST | CMD_SHADOWS_TCL,
+	.flags = CMD_CHANGES_GUEST | CMD_ENDS_RUN | CMD_SHADOWS_TCL,
 	.complete = COMPLETE_FILE,
 	.words = "demo:tour demo:rmap demo:remap demo:smm demo:real demo:threads --mode --at --entry --format -m -n",
 	.run = run_load,
@@ -222,7 +222,8 @@ const struct command commands_session[] = {
 	.group = "session",
 	.usage = "[STATUS]",
 	.summary = "end the session and its VM",
-	.help = "Ends with STATUS, 0 where none is given. Ctrl-D at an empty prompt does the same.",
+	.help = "Ends with STATUS, 0 if none is given; a run in the background ends too. Ctrl-D at an empty prompt does the "
+		"same.",
 	.flags = CMD_SHADOWS_TCL,
 	.run = run_quit,
     },

@@ -31,11 +31,18 @@ static unsigned width(struct client *c)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col ? 0 : w.ws_col;
 }
 
+static void begin_output(struct client *c)
+{
+	tcl_flush();
+	if (console_of(c)->make_room)
+		console_of(c)->make_room(console_of(c));
+}
+
 static void put(struct console *c, const char *text, size_t len)
 {
 	if (c->out_gone || !len)
 		return;
-	tcl_flush();
+	begin_output(&c->client);
 	if (c->pages && pager_show(text, len))
 		return;
 	int rc = output_put(stdout, text, len);
@@ -80,12 +87,30 @@ static void show_value(struct client *c, const char *view, const struct value *v
 		put_text(console_of(c), view, v);
 }
 
+/* {"event":"stop", and the keys of what happened}. */
+static void show_event(struct client *c, const char *event, const char *view, const struct value *v)
+{
+	_cleanup_pool_ struct pool *pool = pool_create();
+	struct value named;
+
+	if (!c->json) {
+		put_text(console_of(c), view, v);
+		return;
+	}
+	if (!pool)
+		return;
+	named = v_dict(pool, v->n + 1);
+	v_put(pool, &named, "event", v_str(pool, event));
+	for (uint32_t i = 0; v->type == VALUE_DICT && i < v->n; i++)
+		v_put(pool, &named, v->fields[i].key, v->fields[i].value);
+	put_json(console_of(c), &named);
+}
+
 static void show_error(struct client *c, const struct err *e)
 {
 	char text[1100];
 
-	(void)c;
-	tcl_flush();
+	begin_output(c);
 	err_format(e, text, sizeof(text) - 1);
 	for (char *p = text; *p; p++)
 		if (*p == '\n' || *p == '\r')
@@ -96,14 +121,13 @@ static void show_error(struct client *c, const struct err *e)
 
 static void show_notice(struct client *c, const char *text)
 {
-	(void)c;
-	tcl_flush();
+	begin_output(c);
 	fprintf(stderr, "%s\n", text);
 }
 
 static void show_console(struct client *c, const char *bytes, size_t n)
 {
-	tcl_flush();
+	begin_output(c);
 	(void)output_put(c->json ? stderr : stdout, bytes, n); /* if it is gone, the next command says so */
 }
 
@@ -152,6 +176,7 @@ static void each_line(struct client *c, void (*fn)(void *arg, int n, const char 
 
 static const struct client_ops ops = {
     .value = show_value,
+    .event = show_event,
     .error = show_error,
     .notice = show_notice,
     .console = show_console,

@@ -9,8 +9,10 @@
 
 struct console {
 	struct client client;
-	bool interactive;      /* standard input and output are a terminal */
-	bool pages;	       /* long output goes through a pager */
+	bool interactive; /* standard input and output are a terminal */
+	bool pages;	  /* long output goes through a pager */
+	/* O: make room for what is shown while a line is being typed. */
+	void (*make_room)(struct console *c);
 	bool out_gone;	       /* standard output cannot be written any more */
 	double progress_began; /* seconds; 0: nothing that takes long is under way */
 	unsigned progress;     /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */

@@ -8,6 +8,7 @@
 #include "cli/prompt/repl.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 #include "cli/prompt/complete.h"
 #include "cli/prompt/history.h"
+#include "cli/session/go.h"
 #include "cli/session/interrupt.h"
 #include "cli/tcl/exec.h"
 #include "cli/tcl/input.h"
@@ -117,26 +119,70 @@ static void abandon_line(struct repl *r)
 	drop_pending(r);
 }
 
+/* ---- waiting for standard input and for the guest */
+
+/* Standard input can be read: 1. Something came of a run in the background, or a signal that asks for nothing: 0. A signal
+ * that asks to stop: -1. */
+static int wait_for_either(struct repl *r)
+{
+	struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = go_fd(r->c->client.s), .events = POLLIN}};
+	int n = interrupt_wait(p, 2, NULL);
+
+	if (n > 0 && p[1].revents)
+		go_poll(r->c->client.s);
+	return n < 0 ? -1 : n > 0 && p[0].revents;
+}
+
+/* What comes while a line is being typed is shown above it. */
+static bool made_room;
+
+static void make_room(struct console *c)
+{
+	(void)c;
+	if (made_room)
+		return;
+	made_room = true;
+	rl_clear_visible_line();
+	fflush(rl_outstream);
+}
+
+static int wait_at_prompt(struct repl *r)
+{
+	made_room = false;
+	r->c->make_room = make_room;
+	int n = wait_for_either(r);
+	r->c->make_room = NULL;
+	if (made_room) {
+		fflush(stdout);
+		rl_on_new_line();
+		rl_redisplay();
+	}
+	return n;
+}
+
 /* True if a line was entered; false if a signal ended it. */
 static bool read_line(struct repl *r)
 {
 	interrupt_forget();
 	entered.ready = false;
 	rl_callback_handler_install(prompt(r), on_line);
-	while (!entered.ready) {
-		if (interrupt_wait_readable(STDIN_FILENO)) {
+	while (!entered.ready && !r->c->client.quit) {
+		int n = wait_at_prompt(r);
+		if (n > 0) {
 			complete_for(r->c->client.s, rl_callback_read_char);
+		} else if (!n) {
+			rl_resize_terminal();
 		} else if (interrupt_end_asked()) {
 			rl_callback_handler_remove();
 			return false;
-		} else if (interrupt_asked()) {
+		} else {
 			abandon_line(r);
 			return false;
-		} else {
-			rl_resize_terminal();
 		}
 	}
-	return true;
+	if (!entered.ready)
+		rl_callback_handler_remove();
+	return entered.ready;
 }
 
 /* Ctrl-D: out of an open brace first, then out. */
@@ -155,7 +201,7 @@ static void terminal_loop(struct repl *r)
 	rl_catch_signals = 0;
 	complete_init();
 	history_open();
-	while (!r->done && !interrupt_end_asked()) {
+	while (!r->done && !r->c->client.quit && !interrupt_end_asked()) {
 		if (!read_line(r))
 			continue;
 		_cleanup_free_ char *line = entered.line;
@@ -173,13 +219,16 @@ static void terminal_loop(struct repl *r)
 
 static void pipe_loop(struct repl *r)
 {
-	while (!r->done && !interrupt_end_asked()) {
+	while (!r->done && !r->c->client.quit && !interrupt_end_asked()) {
 		_cleanup_free_ char *line = NULL;
 		interrupt_forget();
-		int rc = input_line(&line);
-		if (rc == -EINTR)
-			continue; /* a Ctrl-C with nothing to break into: what has come of a line stays */
-		if (!line)
+		if (!input_has_line()) {
+			/* A Ctrl-C has nothing to interrupt here: what has come of a line stays. */
+			if (wait_for_either(r) > 0 && input_fill() == -ENOMEM)
+				break;
+			continue;
+		}
+		if (input_line(&line) || !line)
 			break;
 		take_line(r, line);
 	}

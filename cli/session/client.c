@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cli/session/go.h"
 #include "cli/session/interrupt.h"
 
 void client_init(struct client *c, struct session *s, const struct client_ops *ops)
@@ -22,6 +23,7 @@ void client_deinit(struct client *c)
 {
 	struct client **at = &c->s->clients;
 
+	go_client_gone(c);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;

@@ -17,6 +17,14 @@ struct session;
 struct client;
 struct command;
 
+/* What a command has the guest do (cli/session/go.h). */
+enum go_kind { GO_CONTINUE, GO_STEP, GO_NEXT, GO_UNTIL, GO_FINISH, GO_STAGE };
+struct go {
+	enum go_kind kind;
+	unsigned vcpu;
+	uint64_t n; /* steps, or an address */
+};
+
 /* One invocation. */
 struct call {
 	struct session *s;
@@ -29,6 +37,10 @@ struct call {
 	struct value result;	 /* null at first */
 	const char *view;	 /* the command's; a handler may choose another */
 	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
+	bool background;	 /* `&` stood behind the words: nobody waits */
+	/* Of a handler that answers CMD_WAIT. */
+	struct go go;
+	int (*finish)(struct call *c, struct err *e);
 };
 
 enum command_flag {
@@ -39,8 +51,13 @@ enum command_flag {
 	CMD_RAW = 1 << 4,    /* words arrive as typed, not substituted: kept and evaluated later (condition, display) */
 	CMD_RAW_IF = 1 << 5, /* the same for what follows the word `if` (break A if COND) */
 	CMD_CHANGES_GUEST = 1 << 7, /* may, though needs says nothing: its words decide (set), or another VM comes (load) */
+	CMD_RUNS = 1 << 8,	    /* answers CMD_WAIT, and takes `&` */
+	CMD_ENDS_RUN = 1 << 9,	    /* a run in the background is given up for it */
 	CMD_SHADOWS_TCL = 1 << 6,   /* also a Tcl command's name: the words decide (cli/tcl/line.c) */
 };
+
+/* A handler's answer: the guest is to run by call.go, and call.finish makes the value of its stop. */
+#define CMD_WAIT 1
 
 /* What completion offers for the words after the name. */
 enum complete_kind {
@@ -66,9 +83,9 @@ struct command {
 	unsigned flags;
 	uint32_t needs; /* NEEDS(WRITE) | …: capabilities of the machine without which it is refused, as its calls are */
 	enum complete_kind complete;
-	const char *words; /* COMPLETE_WORDS, and options everywhere: "r w x -user" */
-	const char *view;  /* how its value is drawn (views/view.h), NULL: by shape */
-	int (*run)(struct call *c, struct err *e);
+	const char *words;			   /* COMPLETE_WORDS, and options everywhere: "r w x -user" */
+	const char *view;			   /* how its value is drawn (views/view.h), NULL: by shape */
+	int (*run)(struct call *c, struct err *e); /* 0, CMD_WAIT or negative */
 };
 
 struct command_group {

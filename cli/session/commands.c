@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cli/session/client.h"
+#include "cli/session/go.h"
 #include "cli/session/interrupt.h"
 
 #define WORD_MAX 64
@@ -226,17 +227,53 @@ static bool may_change_guest(const struct command *cmd)
 	return cmd->flags & CMD_CHANGES_GUEST || cmd->needs & (NEEDS(RUN) | NEEDS(WRITE) | NEEDS(SLOTS) | NEEDS(CONTROL));
 }
 
+/* `&` as the last word, or behind it. */
+static int take_ampersand(struct call *c, struct err *e)
+{
+	const char *last = c->argc ? c->argv[c->argc - 1] : "";
+	size_t n = strlen(last);
+
+	if (!n || last[n - 1] != '&')
+		return 0;
+	c->background = true;
+	if (n == 1) {
+		c->argc--;
+		return 0;
+	}
+	const char **words = pool_alloc(c->pool, (size_t)c->argc * sizeof(*words));
+	char *word = pool_alloc(c->pool, n);
+	if (!words || !word)
+		return err_nomem(e, c->cmd->name);
+	memcpy(words, c->argv, (size_t)c->argc * sizeof(*words));
+	memcpy(word, last, n - 1);
+	word[n - 1] = '\0';
+	words[c->argc - 1] = word;
+	c->argv = words;
+	return 0;
+}
+
+/* What stands against it while a run is in the background. */
+static int check_background(struct session *s, const struct command *cmd, struct err *e)
+{
+	if (!go_is_under_way(s))
+		return 0;
+	if (cmd->flags & CMD_ENDS_RUN)
+		return go_give_up(s, e);
+	return cmd->flags & CMD_RUNS ? run_phase_check(RUN_GOING, RUN_ASK_STOPPED, false, 0, cmd->name, e) : 0;
+}
+
 static int check_state(struct session *s, const struct command *cmd, struct err *e)
 {
-	int rc = 0;
+	int rc;
 
 	if (s->displaying && may_change_guest(cmd))
 		return err_set(e, -EBUSY,
 			       "%s" WHY "a display is being worked out, at every stop again; it may only look" TRY
 			       "commands N, for what a breakpoint is to do",
 			       cmd->name);
-	if (!(cmd->flags & (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)))
-		return 0;
+	rc = check_background(s, cmd, e);
+	if (rc || !(cmd->flags & (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)))
+		return rc;
 	if (!s->d.m)
 		return err_set(e, -ENODEV, "%s" WHY "there is no VM" TRY "load IMAGE", cmd->name);
 	rc = machine_check_caps(s->d.m, cmd->needs, cmd->name, e);
@@ -262,32 +299,54 @@ struct running_command {
 
 static void interrupt_machine(struct interruptible *i)
 {
-	struct machine *m = CONTAINER_OF(i, struct running_command, head)->s->d.m;
+	const struct session *s = CONTAINER_OF(i, struct running_command, head)->s;
+	struct machine *m = s->d.m;
 
-	if (m && machine_running(m))
+	if (m && !s->background && machine_running(m))
 		machine_interrupt(m);
+}
+
+/* Handed over while the guest ran: true of some moment, perhaps not of this one. */
+static void mark_live(struct pool *p, struct value *v)
+{
+	if (v->type == VALUE_DICT && !v_get(v, "live"))
+		v_put(p, v, "live", v_bool(true));
+	for (uint32_t i = 0; v->type == VALUE_LIST && i < v->n; i++)
+		mark_live(p, &v->items[i]);
+}
+
+static int run_waiting(struct call *c, struct err *e)
+{
+	int ret = c->cmd->run(c, e);
+
+	return ret == CMD_WAIT ? c->background ? go_background(c, e) : go_here(c, e) : ret;
 }
 
 static int run_checked(struct call *c, struct err *e)
 {
 	struct running_command r = {.head.interrupt = interrupt_machine, .s = c->s};
 	struct client *outer = c->s->active;
+	bool live = go_is_under_way(c->s) && c->cmd->flags & CMD_NEEDS_VM;
 	int ret;
 
 	c->view = c->cmd->view;
 	c->result = v_null();
 	c->s->active = c->client;
 	interrupt_enter(&r.head);
-	ret = c->cmd->run(c, e);
+	ret = run_waiting(c, e);
 	interrupt_leave(&r.head);
 	c->s->active = outer;
+	if (!ret && live && go_is_under_way(c->s))
+		mark_live(c->pool, &c->result);
 	return !ret && pool_failed(c->pool) ? err_nomem(e, c->cmd->name) : ret;
 }
 
 int command_run(struct call *c, struct err *e)
 {
-	int ret = check_state(c->s, c->cmd, e);
+	int ret = c->cmd->flags & CMD_RUNS ? take_ampersand(c, e) : 0;
 
+	if (!ret)
+		ret = check_state(c->s, c->cmd, e);
 	if (!ret)
 		ret = run_checked(c, e);
 	if (!ret)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/session/client.h"
+#include "cli/session/go.h"
 #include "cli/session/interrupt.h"
 #include "cli/session/reload.h"
 #include "views/record.h"
@@ -96,6 +97,7 @@ void session_deinit(struct session *s)
 {
 	struct machine *m = s->d.m;
 
+	(void)!go_give_up(s, NULL);
 	s->d.m = NULL;
 	free_snaps_and_displays(s);
 	debugger_deinit(&s->d);

@@ -33,9 +33,10 @@ struct display {
 struct session {
 	struct session_options opt;
 	const struct command_table *commands;
-	struct client *clients; /* those that are open on it */
-	struct client *active;	/* whose command is being carried out; NULL for none */
-	struct debugger d;	/* d.m is NULL if there is no VM */
+	struct client *clients;	       /* those that are open on it */
+	struct client *active;	       /* whose command is being carried out; NULL for none */
+	struct background *background; /* a run that nobody waits for (cli/session/go.h); NULL for none */
+	struct debugger d;	       /* d.m is NULL if there is no VM */
 	struct image *image;
 	unsigned vcpu;	       /* the current one */
 	struct err last_error; /* for `why` */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/session/go.h"
 #include "cli/tcl/interp.h"
 #include "cli/tcl/line.h"
 
@@ -162,6 +163,7 @@ int exec_line(struct client *c, const char *text)
 		client_report(c, &e);
 	else
 		client_run_pending(c);
+	go_poll(c->s);
 	interrupt_line_end();
 	return ret;
 }

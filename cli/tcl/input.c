@@ -35,8 +35,7 @@ static int make_room(void)
 	return 0;
 }
 
-/* Wait for more. 0, also at the end; -EINTR for a signal that asks to stop. */
-static int fill(void)
+int input_fill(void)
 {
 	ssize_t got = -1;
 	int rc = 0;
@@ -65,6 +64,11 @@ static char *newline(size_t from)
 	return in.n > from ? memchr(in.bytes + from, '\n', in.n - from) : NULL;
 }
 
+bool input_has_line(void)
+{
+	return in.ended || newline(in.at);
+}
+
 int input_line(char **out)
 {
 	size_t looked = 0; /* of what waits */
@@ -74,7 +78,7 @@ int input_line(char **out)
 	*out = NULL;
 	while (!(end = newline(in.at + looked)) && !in.ended) {
 		looked = in.n - in.at;
-		rc = fill();
+		rc = input_fill();
 		if (rc)
 			return rc;
 	}
@@ -92,7 +96,7 @@ ssize_t input_read(void *to, size_t n)
 	int rc;
 
 	while (in.at == in.n && !in.ended) {
-		rc = fill();
+		rc = input_fill();
 		if (rc)
 			return rc;
 	}

@@ -10,6 +10,10 @@
 /* The next line without its newline, for the caller to free; *out NULL at the end of input. What stands behind the last
  * newline is a line too. -EINTR if a signal came before the line was complete: what is there of it stays. -ENOMEM. */
 int input_line(char **out);
+/* True if input_line() would not wait. input_fill() takes what has come, waiting for it: 0, also at the end; -EINTR,
+ * -ENOMEM. */
+bool input_has_line(void);
+int input_fill(void);
 /* Up to n bytes, never beyond a newline, so that the next line is whoever's that asks next. 0 at the end; -EINTR as above.
  */
 ssize_t input_read(void *to, size_t n);

@@ -27,6 +27,7 @@ struct parsed {
 	const char *argv[WORDS_MAX + 3];
 	Tcl_Obj *keep[WORDS_MAX + 3];
 	int argc;
+	bool background; /* `&` stood right behind the command's name */
 };
 
 static void release(struct parsed *p)
@@ -34,6 +35,7 @@ static void release(struct parsed *p)
 	for (int i = 0; i < p->argc; i++)
 		Tcl_DecrRefCount(p->keep[i]);
 	p->argc = 0;
+	p->background = false;
 	Tcl_FreeParse(&p->parse);
 }
 
@@ -264,6 +266,8 @@ static int run_command(struct parsed *p, const struct command *cmd, const char *
 		as_typed |=
 		    (cmd->flags & CMD_RAW_IF) && bare(p, i) && p->word[i]->size == 2 && !memcmp(p->word[i]->start, "if", 2);
 	}
+	if (!ret && p->background)
+		ret = add(p, Tcl_NewStringObj("&", 1), e);
 	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, e);
 }
 
@@ -368,6 +372,22 @@ static bool words_say_tcl(const struct parsed *p, const struct command *cmd, con
 	return false;
 }
 
+/* `c&`: the name of a command that takes `&`, which goes from it. */
+static void cut_ampersand(struct parsed *p, char *first)
+{
+	size_t n = strlen(first);
+	const char *argv[] = {first}, *format;
+	int used;
+
+	if (n < 2 || first[n - 1] != '&')
+		return;
+	first[n - 1] = '\0';
+	const struct command *cmd = command_find(p->ops->commands, 1, argv, false, &used, &format, NULL);
+	p->background = cmd && cmd->flags & CMD_RUNS;
+	if (!p->background)
+		first[n - 1] = '&';
+}
+
 static int run_classified(struct parsed *p, struct err *e)
 {
 	char first[80], second[80] = "";
@@ -376,6 +396,8 @@ static int run_classified(struct parsed *p, struct err *e)
 	const char *s = raw(p, 0, &len);
 
 	copy(first, sizeof(first), s, len);
+	if (p->n == 1)
+		cut_ampersand(p, first);
 	if (argc == 2) {
 		s = raw(p, 1, &len);
 		copy(second, sizeof(second), s, len);

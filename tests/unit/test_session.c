@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cmd/table.h"
+#include "cli/session/go.h"
 #include "cli/tcl/exec.h"
 #include "cli/tcl/tcl.h"
 #include "views/json.h"
@@ -24,6 +26,7 @@ struct listener {
 	char shown[4096];
 	char told[1024]; /* console, notices */
 	char failed[1024];
+	char event[2048]; /* what came on its own */
 };
 
 static struct listener *listener_of(struct client *c)
@@ -73,7 +76,20 @@ static void on_console(struct client *c, const char *bytes, size_t n)
 	append(l->told, sizeof(l->told), bytes, n);
 }
 
-static const struct client_ops ops = {.value = on_value, .error = on_error, .notice = on_notice, .console = on_console};
+static void on_event(struct client *c, const char *event, const char *view, const struct value *v)
+{
+	struct listener *l = listener_of(c);
+	struct out o;
+
+	(void)view;
+	out_init(&o, false, 0);
+	json_write(&o, v);
+	snprintf(l->event, sizeof(l->event), "%s %s", event, o.text);
+	out_deinit(&o);
+}
+
+static const struct client_ops ops = {
+    .event = on_event, .value = on_value, .error = on_error, .notice = on_notice, .console = on_console};
 
 static void open_listener(struct listener *l, struct session *s, bool json)
 {
@@ -203,6 +219,70 @@ static void a_breakpoints_commands_run_in_the_client_that_ran(void **state)
 	session_deinit(&s);
 }
 
+static void wait_for_event(struct session *s, const struct listener *l)
+{
+	while (!l->event[0]) {
+		struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
+		assert_int_equal(poll(&p, 1, 30000), 1);
+		go_poll(s);
+	}
+}
+
+/* One client's run goes on while the other looks; its stop is the first one's. */
+static void a_run_in_the_background(void **state)
+{
+	struct listener a, b;
+	struct session s;
+
+	(void)state;
+	open_session(&s, "demo:tour");
+	open_listener(&a, &s, true);
+	open_listener(&b, &s, true);
+	assert_int_equal(go_fd(&s), -1);
+	/* Passed over for ever. */
+	ask(&a, "b *0x200033 if {[incr asked] < 0}");
+	assert_string_equal(ask(&a, "run &"), "null");
+	assert_true(go_is_under_way(&s));
+	assert_non_null(strstr(refused(&b, "si"), "the guest is running"));
+	assert_non_null(strstr(ask(&b, "info slots"), "\"live\":true"));
+	assert_null(strstr(ask(&b, "info breakpoints"), "live"));
+	ask(&b, "interrupt");
+	wait_for_event(&s, &a);
+	if (!strstr(a.event, "stop {\"reason\":\"interrupted\""))
+		fail_msg("%s", a.event);
+	assert_string_equal(b.event, "");
+	assert_false(go_is_under_way(&s));
+	assert_null(strstr(ask(&b, "info slots"), "live"));
+	/* Who began it goes: so does the run. */
+	ask(&a, "c &");
+	close_listener(&a);
+	assert_false(go_is_under_way(&s));
+	assert_non_null(strstr(ask(&b, "si"), "\"reason\""));
+	close_listener(&b);
+	session_deinit(&s);
+}
+
+static void two_runs_in_the_background(void **state)
+{
+	struct session s[2];
+	struct listener l[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		open_session(&s[i], "demo:tour");
+		open_listener(&l[i], &s[i], true);
+		ask(&l[i], "run &");
+	}
+	for (int i = 2; i--;) {
+		wait_for_event(&s[i], &l[i]);
+		assert_non_null(strstr(l[i].event, "stop {\"reason\":\"exception\""));
+	}
+	for (int i = 0; i < 2; i++) {
+		close_listener(&l[i]);
+		session_deinit(&s[i]);
+	}
+}
+
 static void two_sessions(void **state)
 {
 	struct listener a, b;
@@ -238,6 +318,8 @@ int main(void)
 	    cmocka_unit_test(conditions_are_the_running_clients),
 	    cmocka_unit_test(notices_and_console_reach_all),
 	    cmocka_unit_test(a_breakpoints_commands_run_in_the_client_that_ran),
+	    cmocka_unit_test(a_run_in_the_background),
+	    cmocka_unit_test(two_runs_in_the_background),
 	    cmocka_unit_test(two_sessions),
 	};
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

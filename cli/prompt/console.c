@@ -31,11 +31,33 @@ static unsigned width(struct client *c)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col ? 0 : w.ws_col;
 }
 
-static void begin_output(struct client *c)
+static void make_room(struct console *c)
 {
 	tcl_flush();
-	if (console_of(c)->make_room)
-		console_of(c)->make_room(console_of(c));
+	if (c->make_room)
+		c->make_room(c);
+}
+
+static void put_bytes(struct console *c, const char *bytes, size_t n)
+{
+	(void)output_put(c->client.json ? stderr : stdout, bytes, n); /* if it is gone, the next command says so */
+}
+
+void console_show_unfinished(struct console *c)
+{
+	if (!c->n_unfinished)
+		return;
+	make_room(c);
+	put_bytes(c, c->unfinished, c->n_unfinished);
+	put_bytes(c, "\n", 1);
+	c->n_unfinished = 0;
+}
+
+/* Of anything but the guest's own text. */
+static void begin_output(struct client *c)
+{
+	console_show_unfinished(console_of(c));
+	make_room(console_of(c));
 }
 
 static void put(struct console *c, const char *text, size_t len)
@@ -125,10 +147,30 @@ static void show_notice(struct client *c, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-static void show_console(struct client *c, const char *bytes, size_t n)
+/* Above a line that is being typed only whole lines are shown, or what there is of one when no more comes. */
+static size_t whole_lines(const struct console *c, const char *bytes, size_t n)
 {
-	begin_output(c);
-	(void)output_put(c->json ? stderr : stdout, bytes, n); /* if it is gone, the next command says so */
+	const char *end = c->make_room ? memrchr(bytes, '\n', n) : bytes + n - 1;
+
+	return end ? (size_t)(end + 1 - bytes) : 0;
+}
+
+static void show_console(struct client *client, const char *bytes, size_t n)
+{
+	struct console *c = console_of(client);
+	size_t whole = n ? whole_lines(c, bytes, n) : 0;
+
+	if (whole) {
+		make_room(c);
+		put_bytes(c, c->unfinished, c->n_unfinished);
+		put_bytes(c, bytes, whole);
+		c->n_unfinished = 0;
+	}
+	while (whole < n) {
+		if (c->n_unfinished == sizeof(c->unfinished))
+			console_show_unfinished(c);
+		c->unfinished[c->n_unfinished++] = bytes[whole++];
+	}
 }
 
 static double now(void)

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <readline/readline.h>
 
@@ -126,9 +127,13 @@ static void abandon_line(struct repl *r)
 static int wait_for_either(struct repl *r)
 {
 	struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = go_fd(r->c->client.s), .events = POLLIN}};
-	int n = interrupt_wait(p, 2, NULL);
+	const struct timespec none = {0}, quiet = {.tv_nsec = 100000000};
+	bool due = go_is_due(r->c->client.s), unfinished = r->c->n_unfinished && !due;
+	int n = interrupt_wait(p, 2, due ? &none : unfinished ? &quiet : NULL);
 
-	if (n > 0 && p[1].revents)
+	if (!n && unfinished)
+		console_show_unfinished(r->c);
+	if (n >= 0 && (due || p[1].revents))
 		go_poll(r->c->client.s);
 	return n < 0 ? -1 : n > 0 && p[0].revents;
 }

@@ -191,6 +191,11 @@ int go_fd(const struct session *s)
 	return s->background ? machine_run_fd(s->d.m) : -1;
 }
 
+bool go_is_due(const struct session *s)
+{
+	return s->background && s->background->ended;
+}
+
 /* ---- its end */
 
 static void tell(struct background *b)

@@ -26,8 +26,10 @@ int go_background(struct call *c, struct err *e) MUST_USE;
 
 /* Is a run in the background under way? */
 bool go_is_under_way(const struct session *s);
-/* Readable when go_poll() has something to do; -1 if no run is in the background. */
+/* Readable when go_poll() has something to do; -1 if no run is in the background. One that stopped as soon as it began says
+ * nothing there: go_is_due(). */
 int go_fd(const struct session *s);
+bool go_is_due(const struct session *s);
 void go_poll(struct session *s);
 /* Until the run in the background stops; the stop is then c's value and nobody else's. ms < 0: for ever. -EINTR: Ctrl-C, it
  * goes on; -ETIMEDOUT: the same. */

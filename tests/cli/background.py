@@ -85,8 +85,6 @@ def what_needs_it_stopped_is_refused(b):
 
 
 def looks_say_that_they_are_live(b):
-    if b == "kvm":
-        raise Skip("kvm cannot be asked while the guest runs")
     for t in each(b):
         t.ask("c &")
         t.until_error("x")

@@ -341,12 +341,68 @@ def breakpoint_commands_over_lines():
         assert "<20000f>" in t.line("run")
 
 
+def a_stop_comes_above_what_is_typed():
+    with Session() as t:
+        t.prompt()
+        endless_guest(t)
+        here = t.line("p $rip").strip()
+        go = t.home + "/go"
+        t.line("set go %s" % go)
+        t.line("b *%s if {[file exists $go]}" % here)
+        t.line("c &")
+        t.send("expr 40 +")
+        t.expect("expr 40 +")
+        open(go, "w").close()
+        t.expect("breakpoint 1")
+        t.expect("(kvmscope) expr 40 +")
+        t.send(" 2\n")
+        assert "42" in t.prompt()
+
+
+def the_guests_text_comes_above_the_prompt():
+    with Session() as t:
+        t.prompt()
+        path = t.home + "/prints.bin"
+        open(path, "wb").write(b"\xb0A\xe6\xe9\xb0B\xe6\xe9\xb0\n\xe6\xe9\xb0C\xe6\xe9\xeb\xfe")
+        t.line(f"load {path} --mode long")
+        t.send("c &\n")
+        t.expect("AB\n")
+        t.expect("C\n")  # a line that does not end is shown when no more of it comes
+        t.prompt()
+        assert t.line("expr 1").strip() == "1"
+
+
+def ctrl_c_at_the_prompt_leaves_the_guest_running():
+    with Session() as t:
+        t.prompt()
+        endless_guest(t)
+        t.line("c &")
+        t.send("expr 5")
+        t.expect("expr 5")
+        t.send("\x03")
+        t.expect("^C")
+        t.prompt()
+        assert "the guest is running" in t.line("si")
+        t.send("interrupt\n")
+        t.expect("interrupted  vcpu 0")
+        t.prompt()
+        assert "step" in t.line("si")
+        t.line("c&")
+        t.send("puts begun; flush stdout; wait\n")
+        t.expect("begun\n")
+        t.send("\x03")
+        assert "the guest runs on" in t.prompt()
+        t.send("quit\n")
+        assert t.wait_exit() == 0
+
+
 TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
          completes_commands, completes_registers, completes_ids, completes_symbols, completes_files, lists_candidates,
          an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_ends_what_tcl_waits_for, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
          ctrl_c_ends_a_long_dump, empty_line_repeats,
          terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
-         breakpoint_commands_over_lines]
+         breakpoint_commands_over_lines, a_stop_comes_above_what_is_typed, the_guests_text_comes_above_the_prompt,
+         ctrl_c_at_the_prompt_leaves_the_guest_running]
 
 if __name__ == "__main__":
     sys.exit(main(TESTS))

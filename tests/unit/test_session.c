@@ -223,7 +223,8 @@ static void wait_for_event(struct session *s, const struct listener *l)
 {
 	while (!l->event[0]) {
 		struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
-		assert_int_equal(poll(&p, 1, 30000), 1);
+		if (!go_is_due(s))
+			assert_int_equal(poll(&p, 1, 30000), 1);
 		go_poll(s);
 	}
 }

@@ -39,8 +39,9 @@ void queue_tell(struct run_queue *q)
 {
 	uint64_t one = 1;
 
-	atomic_store(&q->news, true);
+	/* In this order: who finds news reads the descriptor, and must not leave it readable with no news. */
 	(void)!write(q->fd, &one, sizeof(one)); /* takes eight bytes as long as it is open */
+	atomic_store(&q->news, true);
 }
 
 void queue_close(struct run_queue *q)

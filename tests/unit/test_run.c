@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/run/queue.h"
 #include "core/machine/machine_impl.h"
 #include "core/soft/soft.h"
 #include "tests/support/guest.h"
@@ -441,9 +442,38 @@ static void destroyed_before_the_thread_is_lent(void **state)
 	}
 }
 
+static void *tell_once(void *run)
+{
+	queue_tell(&((struct run *)run)->queue);
+	return NULL;
+}
+
+/* Whoever polls the descriptor must not find it readable for ever: serving takes away what made it so. */
+static void a_readable_queue_can_be_emptied(void **state)
+{
+	struct run r = {.has_client = false};
+
+	(void)state;
+	assert_int_equal(queue_init(&r.queue, NULL), 0);
+	for (int i = 0; i < 2000; i++) {
+		struct pollfd p = {.fd = r.queue.fd, .events = POLLIN};
+		pthread_t t;
+
+		assert_int_equal(pthread_create(&t, NULL, tell_once, &r), 0);
+		while (!atomic_load(&r.queue.news))
+			;
+		run_serve(&r);
+		pthread_join(t, NULL);
+		run_serve(&r);
+		assert_int_equal(poll(&p, 1, 0), 0);
+	}
+	queue_deinit(&r.queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_readable_queue_can_be_emptied),
 	    cmocka_unit_test(phases),
 	    cmocka_unit_test(background),
 	    cmocka_unit_test(lent_runs_here),

@@ -18,7 +18,7 @@ struct args {
 
 int args_init(struct args *a, struct call *c, struct err *e) MUST_USE; /* -E2BIG: more than ARGS_MAX words */
 bool args_flag(struct args *a, const char *name);		       /* "-phys": true and taken where present */
-/* "-file F": 1 and *value where present, 0 where not, -EINVAL without a value. */
+/* "-file F": 1 and *value if present, 0 if not, -EINVAL without a value. */
 int args_option(struct args *a, const char *name, const char **value, struct err *e) MUST_USE;
 bool args_more(const struct args *a);	     /* a positional word is left */
 const char *args_peek(const struct args *a); /* the next one or NULL */

@@ -162,7 +162,7 @@ int cmd_awatch(struct call *c, struct err *e)
 
 /* ---- by number */
 
-/* fn for each number among the words; for every breakpoint where there is none. Ids that do not exist are refused first. */
+/* fn for each number among the words; for every breakpoint if there is none. Ids that do not exist are refused first. */
 static int for_each(struct call *c, int (*fn)(struct debugger *d, int id, struct err *e), struct err *e)
 {
 	struct debugger *d = &c->s->d;

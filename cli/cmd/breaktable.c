@@ -174,7 +174,7 @@ const struct command commands_break[] = {
      .usage = "",
      .summary = "breakpoints, watchpoints and catchpoints",
      .help = "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; why "
-	     "where how is step; address for those that have one, len and phys for watchpoints.",
+	     "if how is step; address for those that have one, len and phys for watchpoints.",
      .flags = 0,
      .view = "breakpoints",
      .run = cmd_info_breakpoints},

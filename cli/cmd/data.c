@@ -52,7 +52,7 @@ const struct command commands_data[] = {
      .summary = "write bytes to guest memory",
      .help = "HEX are the bytes in memory order. Reaches READONLY slots and pages that the guest's tables make read-only. "
 	     "Nothing is "
-	     "written where a page of the range does not translate. Gives address and len.",
+	     "written if a page of the range does not translate. Gives address and len.",
      .flags = CMD_NEEDS_VM,
      .needs = NEEDS(WRITE),
      .complete = COMPLETE_ADDRESS,
@@ -111,7 +111,7 @@ const struct command commands_data[] = {
 	 "Follows the chain of frame pointers in the current vCPU's mode. Only addresses behind a call count, and frames "
 	 "that ascend; where that ends is said, for code without frame pointers is the rule in small guests.\n"
 	 "\nGives a list, the innermost first: level, rip (where it stands or will go on), symbol, frame (where the saved "
-	 "frame pointer stands; null where the function has none); the last has end, why there are no more. N is 64 by "
+	 "frame pointer stands; null if the function has none); the last has end, why there are no more. N is 64 by "
 	 "default.",
      .flags = CMD_NEEDS_VM,
      .view = "backtrace",
@@ -206,7 +206,7 @@ const struct command commands_data[] = {
 	     "all: between the stage before and this one, or after the fault from its last stage. A list of: part (slot, "
 	     "shadow-page, "
 	     "spte, rmap, mmio, "
-	     "register, memory), kind (added, removed, changed), what, before, after; empty where nothing changed.",
+	     "register, memory), kind (added, removed, changed), what, before, after; empty if nothing changed.",
      .flags = 0,
      .complete = COMPLETE_SNAP,
      .view = "diff",

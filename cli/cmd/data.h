@@ -19,7 +19,7 @@ struct space {
 int space_init(struct space *sp, struct call *c, bool phys, struct err *e) MUST_USE;
 int space_read(const struct space *sp, uint64_t addr, void *buf, size_t len, struct err *e) MUST_USE;
 int space_write(const struct space *sp, uint64_t addr, const void *buf, size_t len, struct err *e) MUST_USE;
-/* Up to n bytes at addr, fewer where the page after them cannot be read; 0 for none. */
+/* Up to n bytes at addr, fewer if the page after them cannot be read; 0 for none. */
 size_t space_read_some(const struct space *sp, uint64_t addr, void *buf, size_t n);
 
 /* Memory as x shows it: a dict of address, values, unit, format, symbol. *next is where it would go on. */
@@ -32,7 +32,7 @@ int disassemble(struct call *c, const struct space *sp, unsigned bits, uint64_t 
 int current_pc(struct session *s, uint64_t *pc, unsigned *bits, struct err *e) MUST_USE;
 /* A number in one of p's formats: x a d u o t c. */
 struct value number_value(struct pool *p, uint64_t v, char format, unsigned unit);
-/* All displays, evaluated now: dicts of id, expr, format and value (n/a with the reason where it cannot be). */
+/* All displays, evaluated now: dicts of id, expr, format and value (n/a with the reason if it cannot be). */
 struct value display_list(struct call *c);
 
 /* cmd_memory.c, cmd_memfile.c */

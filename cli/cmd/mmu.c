@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* "r", "w" or "x" where the next word is one. */
+/* "r", "w" or "x" if the next word is one. */
 static bool take_access(struct args *a, unsigned *access)
 {
 	static const struct {
@@ -78,7 +78,7 @@ static int gva2gpa(struct call *c, struct err *e)
 	return 0;
 }
 
-/* Does the current vCPU see memory as in SMM? Outside, where it cannot be asked. */
+/* Does the current vCPU see memory as in SMM? Outside, if it cannot be asked. */
 static bool sees_smm(struct call *c)
 {
 	struct xlate_env env;
@@ -269,7 +269,7 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "GPA",
      .summary = "host physical address of a guest physical address",
-     .help = "A plain address. An error where no slot covers it, the host has no page there yet, or this user may not know.",
+     .help = "A plain address. An error if no slot covers it, the host has no page there yet, or this user may not know.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .run = gpa2hpa},
@@ -286,7 +286,7 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "GVA",
      .summary = "guest physical address of a guest virtual address",
-     .help = "A plain address, by the current vCPU's tables as a supervisor's read. An error where it does not translate.",
+     .help = "A plain address, by the current vCPU's tables as a supervisor's read. An error if it does not translate.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .run = gva2gpa},
@@ -314,7 +314,7 @@ const struct command commands_mmu[] = {
      .summary = "who maps a guest page: its rmap chain",
      .help = "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
 	     "page_gfn, "
-	     "index, gva where it follows from the tables).\n\n    info rmap 0x40",
+	     "index, gva if it follows from the tables).\n\n    info rmap 0x40",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "rmap",

@@ -13,7 +13,7 @@
 const char options_image[] = "IMAGE is a file (ELF, multiboot ELF, flat: told apart by content) or demo:NAME; demo:tour if "
 			     "none is named.";
 
-/* What an option does with its value; value is NULL where it takes none. */
+/* What an option does with its value; value is NULL if it takes none. */
 struct target {
 	struct options *o;
 	enum options_end *end;

@@ -31,7 +31,7 @@ int options_parse_image(struct image_options *o, int argc, const char *const *ar
 struct option_doc {
 	const char *name, *letter; /* "--memory", "-m" or NULL */
 	const char *arg;	   /* what follows it: "SIZE"; NULL for nothing */
-	const char *words;	   /* the values it can have, where these are few: "auto kvm soft" */
+	const char *words;	   /* the values it can have, if these are few: "auto kvm soft" */
 	bool file;		   /* its value is a file */
 	const char *help;	   /* a few words, without a full stop */
 };

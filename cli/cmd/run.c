@@ -85,8 +85,8 @@ static int cmd_run(struct call *c, struct err *e)
 	return rc ? rc : go_wait(c, GO_CONTINUE, 0, cmd_stopped);
 }
 
-/* Of the points that the last stop was told of; false: there are none. */
-static bool ignore_told(struct debugger *d, uint64_t times)
+/* Of the stop points that the last stop is of; false: there are none. */
+static bool ignore_last(struct debugger *d, uint64_t times)
 {
 	struct stop_point *p = point_find(&d->points, d->stop.breakpoint);
 	bool any = p;
@@ -109,7 +109,7 @@ static int cmd_continue(struct call *c, struct err *e)
 	uint64_t n;
 	int rc = one_count(c, &n, e);
 
-	if (!rc && n > 1 && !ignore_told(d, n - 1))
+	if (!rc && n > 1 && !ignore_last(d, n - 1))
 		rc = err_set(e, -EINVAL, "c %llu" WHY "the last stop was at no breakpoint that could be passed" TRY "c",
 			     (unsigned long long)n);
 	return rc ? rc : go_wait(c, GO_CONTINUE, 0, cmd_stopped);
@@ -265,9 +265,8 @@ const struct command commands_run[] = {
      .group = "running",
      .usage = "A [&]",
      .summary = "go on until the current vCPU reaches an address",
-     .help =
-	 "The stop's reason is step where it got there; a breakpoint or anything else on the way stops as well. Inside a "
-	 "fault the instruction at hand is stepped first, as stepi does.",
+     .help = "The stop's reason is step if it got there; a breakpoint or anything else on the way stops as well. Inside a "
+	     "fault the instruction at hand is stepped first, as stepi does.",
      .flags = CMD_NEEDS_VM | CMD_RUNS,
      .needs = NEEDS(RUN),
      .complete = COMPLETE_ADDRESS,
@@ -278,11 +277,10 @@ const struct command commands_run[] = {
      .group = "running",
      .usage = "[&]",
      .summary = "go on until the current function has returned",
-     .help =
-	 "The return address is taken from the stack or the frame pointer where the bytes before it are a call; otherwise "
-	 "the function is stepped through, over its calls, until it returns (slower). Inside a fault the instruction at "
-	 "hand "
-	 "is stepped first, as stepi does.",
+     .help = "The return address is taken from the stack or the frame pointer if the bytes before it are a call; otherwise "
+	     "the function is stepped through, over its calls, until it returns (slower). Inside a fault the instruction at "
+	     "hand "
+	     "is stepped first, as stepi does.",
      .flags = CMD_NEEDS_VM | CMD_RUNS,
      .needs = NEEDS(RUN),
      .view = "stop",

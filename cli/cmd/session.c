@@ -208,7 +208,7 @@ const struct command commands_session[] = {
 	.usage = "IMAGE [-m SIZE] [-n VCPUS] [--mode real|prot|long|user] [--at GPA] [--entry GVA] [--format F]",
 	.summary = "a new VM with this image in place of the present one",
 	.help = "IMAGE is a file or demo:NAME; the options are those of the command line. Breakpoints stay: those at "
-		"symbols go where the new image has them, and are disabled where it has not. Where the image is no good the "
+		"symbols go where the new image has them, and are disabled if it has not. If the image is no good the "
 		"present VM stays as it is. A run in the background is given up first. Gives what `vm` gives.\n"
 		"Example: load kernel.elf -m 128M",
 	.flags = CMD_CHANGES_GUEST | CMD_ENDS_RUN | CMD_SHADOWS_TCL,

@@ -53,7 +53,7 @@ static int info_slots(struct call *c, struct err *e)
 	return 0;
 }
 
-/* The slot as the machine has it now; code where there is none. */
+/* The slot as the machine has it now; code if there is none. */
 static int find_slot(struct call *c, uint32_t id, int code, struct slot_info *out, struct err *e)
 {
 	_cleanup_slots_ struct slot_info_list list = {0};

@@ -15,7 +15,7 @@ static const char *reason(const struct err *e)
 	return e->why[0] ? e->why : e->what;
 }
 
-/* Fields of the save area by name; n/a where no SMI has ever written one there. */
+/* Fields of the save area by name; n/a if no SMI has ever written one there. */
 static struct value save_area(struct call *c, struct machine *m, uint32_t smbase)
 {
 	uint8_t area[SMM_SAVE_SIZE];

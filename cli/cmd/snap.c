@@ -59,7 +59,7 @@ static int check_name(const char *name, struct err *e)
 }
 
 /* A snapshot of the same name goes; the newest is the last of the list. */
-static int keep(struct session *s, const char *name, struct snap *snap, struct err *e)
+static int add_snap(struct session *s, const char *name, struct snap *snap, struct err *e)
 {
 	struct named_snap *old = find_snap(s, name);
 
@@ -111,7 +111,7 @@ int cmd_snap(struct call *c, struct err *e)
 		rc = snap_take(m, memory, &snap, e);
 	if (rc)
 		return rc;
-	rc = keep(c->s, name, snap, e);
+	rc = add_snap(c->s, name, snap, e);
 	if (rc) {
 		snap_destroy(snap);
 		return rc;

@@ -14,6 +14,7 @@
 #include "cli/prompt/history.h"
 #include "cli/prompt/output.h"
 #include "cli/prompt/pager.h"
+#include "cli/session/go.h"
 #include "cli/tcl/tcl.h"
 #include "views/json.h"
 
@@ -150,7 +151,8 @@ static void show_notice(struct client *c, const char *text)
 /* Above a line that is being typed only whole lines are shown, or what there is of one when no more comes. */
 static size_t whole_lines(const struct console *c, const char *bytes, size_t n)
 {
-	const char *end = c->make_room ? memrchr(bytes, '\n', n) : bytes + n - 1;
+	bool typing = c->make_room || (c->interactive && go_is_under_way(c->client.s)); /* or soon */
+	const char *end = typing ? memrchr(bytes, '\n', n) : bytes + n - 1;
 
 	return end ? (size_t)(end + 1 - bytes) : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * stdio gives up, and drops what it had, where a signal ends a write to a full pipe. A signal that asks the program to end
+ * stdio gives up, and drops what it had, if a signal ends a write to a full pipe. A signal that asks the program to end
  * makes the descriptor one that takes everything (signals.c), so that nothing here waits for ever.
  */
 #include "cli/prompt/output.h"

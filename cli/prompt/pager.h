@@ -7,7 +7,7 @@
 
 #include "core/base/util.h"
 
-/* Show the text by a pager where it is longer than the screen. False where it was not shown: it fits, there is no terminal,
+/* Show the text by a pager if it is longer than the screen. False if it was not shown: it fits, there is no terminal,
  * PAGER is empty or "cat", or the pager did not start. */
 bool pager_show(const char *text, size_t len);
 

@@ -21,7 +21,7 @@ static int null = -1;
 
 #define PATIENCE 3 /* seconds until the program ends wherever it is */
 
-/* Whoever does not read what we write, or does not any more, must not keep us. */
+/* Whoever does not read what we write, or does not any more, must not hold us up. */
 static void give_up_writing(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};

@@ -49,7 +49,7 @@ static struct spelling split_name(const char *text, size_t len, char sep)
 }
 
 /* What one typed word matched. Spellings that lead to the same key count once: for a first word the key is the command's
- * first word, or its whole name where a one-word alias leads to a command of two words. */
+ * first word, or its whole name if a one-word alias leads to a command of two words. */
 struct match {
 	const char *typed;
 	size_t len;

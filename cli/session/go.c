@@ -170,8 +170,7 @@ int go_background(struct call *c, struct err *e)
 	set_interruptible(s, false);
 	machine_wait_by(s->d.m, wait_outside, b);
 	turn(b);
-	/* It could not begin: that is the command's error. One that stopped at once is told by the next poll, as any other.
-	 */
+	/* It could not begin: that is the command's error. */
 	if (!b->ended || !b->rc)
 		return 0;
 	int rc = b->rc;

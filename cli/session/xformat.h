@@ -10,7 +10,7 @@
 #define XFORMAT_COUNT_MAX (1u << 21)
 
 struct xformat {
-	uint64_t count; /* 1 where it was not said */
+	uint64_t count; /* 1 if it was not said */
 	char format;	/* x d u o t c s i a */
 	unsigned unit;	/* bytes of one value: 1, 2, 4, 8; means nothing for s and i */
 };

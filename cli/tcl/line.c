@@ -6,7 +6,7 @@
  *   - `$reg …` is the debugger's: an assignment where '=' follows, else an expression to print;
  *   - an exact name of the debugger's is its command, unless Tcl has that name too and the words after it are Tcl's;
  *   - an exact Tcl name is Tcl's;
- *   - an abbreviation is the debugger's; what is left is Tcl's, whose `unknown` says so where it is nothing.
+ *   - an abbreviation is the debugger's; what is left is Tcl's, whose `unknown` says so if it is nothing.
  */
 #include "cli/tcl/line.h"
 
@@ -25,7 +25,7 @@ struct parsed {
 	const Tcl_Token *word[WORDS_MAX];
 	int n;
 	const char *argv[WORDS_MAX + 3];
-	Tcl_Obj *keep[WORDS_MAX + 3];
+	Tcl_Obj *obj[WORDS_MAX + 3];
 	int argc;
 	bool background; /* `&` stood right behind the command's name */
 };
@@ -33,7 +33,7 @@ struct parsed {
 static void release(struct parsed *p)
 {
 	for (int i = 0; i < p->argc; i++)
-		Tcl_DecrRefCount(p->keep[i]);
+		Tcl_DecrRefCount(p->obj[i]);
 	p->argc = 0;
 	p->background = false;
 	Tcl_FreeParse(&p->parse);
@@ -57,7 +57,7 @@ static int add(struct parsed *p, Tcl_Obj *o, struct err *e)
 		return err_set(e, -E2BIG, "line" WHY "it has more than %d words" TRY "fewer words, or braces", WORDS_MAX);
 	}
 	Tcl_IncrRefCount(o);
-	p->keep[p->argc] = o;
+	p->obj[p->argc] = o;
 	p->argv[p->argc++] = Tcl_GetString(o);
 	return 0;
 }
@@ -187,7 +187,7 @@ static bool append_variable(struct parsed *p, const Tcl_Token *t, const Tcl_Toke
 	return true;
 }
 
-/* A word with substitutions. NULL where one failed; the interpreter has the message. */
+/* A word with substitutions. NULL if one failed; the interpreter has the message. */
 static Tcl_Obj *substitute(struct parsed *p, const Tcl_Token *word)
 {
 	const Tcl_Token *t = word + 1, *end = word + 1 + word->numComponents;

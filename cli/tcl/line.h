@@ -29,9 +29,9 @@ struct line_ops {
 };
 
 /* Run each command of the text (they are separated as in Tcl, by newlines and semicolons) until one fails. 0, or what the
- * failing one returned; -EINVAL where the text is no Tcl list of words. A text without commands does nothing. */
+ * failing one returned; -EINVAL if the text is no Tcl list of words. A text without commands does nothing. */
 int line_run(const struct line_ops *ops, const char *text, struct err *e) MUST_USE;
-/* False where a brace, bracket or quote is open: more lines belong to it. */
+/* False if a brace, bracket or quote is open: more lines belong to it. */
 bool line_complete(const char *text);
 
 #endif

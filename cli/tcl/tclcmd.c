@@ -255,7 +255,7 @@ static bool add_command(struct tcl *t, const struct command *c)
 	return ok;
 }
 
-/* Tcl's `info` learns our subcommands; where it has one of that name, it keeps it. */
+/* Tcl's `info` learns our subcommands; if it has one of that name, Tcl's stays. */
 static void extend_info(struct tcl *t)
 {
 	Tcl_CmdInfo found;

@@ -211,7 +211,7 @@ static void wrap_after(Tcl_Interp *interp)
 
 static struct {
 	Tcl_Channel channel;
-	Tcl_TimerToken timer; /* what is buffered is told by it */
+	Tcl_TimerToken timer; /* it says that there is something buffered */
 	bool nonblocking;
 } in;
 

@@ -1,36 +1,27 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Letting the guest run, in the foreground or in the background.
- *
- * core/debug's functions (continue, step, next, …) are loops around a blocking call. In the background such a loop has a
- * stack of its own, which it leaves whenever it would wait (machine_wait_by()) and is brought back to by go_poll(). All of
- * it is on the client's thread: conditions, their scripts and the judging of stops run where they always do.
+ * Letting the guest run, in the foreground or in the background: the same plan (core/debug/plan.h), waited for or polled.
+ * All of it is on the client's thread: conditions, their scripts and the judging of stops run where they always do.
  */
 #include "cli/session/go.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <ucontext.h>
 
 #include "cli/session/client.h"
 #include "cli/session/interrupt.h"
-
-#define STACK_SIZE (8u << 20) /* taken as it is used; conditions run scripts on it */
 
 struct background {
 	struct session *s;
 	struct client *client; /* who began it and is told; NULL: nobody any more */
 	const struct command *cmd;
-	struct go go;
 	int (*finish)(struct call *c, struct err *e);
 	struct join *join; /* a command that waits for it and takes the stop */
-	ucontext_t poller, runner;
-	void *stack;
-	bool polling, ended;
-	int rc; /* of the run */
+	bool polling;
+	bool ended; /* there was nothing to do: told by the next poll, as any other */
+	int rc;	    /* of the run */
 	struct err err;
 };
 
@@ -41,36 +32,20 @@ struct join {
 	int (*finish)(struct call *c, struct err *e);
 };
 
-int go_wait(struct call *c, enum go_kind kind, uint64_t n, int (*finish)(struct call *c, struct err *e))
+int go_wait(struct call *c, struct plan plan, int (*finish)(struct call *c, struct err *e))
 {
-	c->go = (struct go){.kind = kind, .vcpu = c->s->vcpu, .n = n};
+	c->plan = plan;
 	c->finish = finish;
 	return CMD_WAIT;
 }
 
-static int carry_out(struct debugger *d, const struct go *go, struct err *e)
-{
-	switch (go->kind) {
-	case GO_CONTINUE:
-		return debug_continue(d, go->vcpu, e);
-	case GO_STEP:
-		return debug_step(d, go->vcpu, go->n, e);
-	case GO_NEXT:
-		return debug_next(d, go->vcpu, go->n, e);
-	case GO_UNTIL:
-		return debug_until(d, go->vcpu, go->n, e);
-	case GO_FINISH:
-		return debug_finish(d, go->vcpu, e);
-	case GO_STAGE:
-		return debug_fault_step(d, e);
-	}
-	return err_set(e, -EINVAL, "run" WHY "there is no such run");
-}
-
 int go_here(struct call *c, struct err *e)
 {
-	int ret = carry_out(&c->s->d, &c->go, e);
+	struct debugger *d = &c->s->d;
+	int ret = debug_start(d, &c->plan, RUN_LENT, e);
 
+	if (ret > 0)
+		ret = debug_wait(d, e);
 	return ret ? ret : c->finish(c, e);
 }
 
@@ -83,100 +58,42 @@ static void set_interruptible(struct session *s, bool on)
 	machine_ask_interrupted(s->d.m, on ? interrupt_asked : NULL);
 }
 
-/* In place of a wait that blocks: back to who polls, until the machine has stopped. */
-static int wait_outside(void *ctx, struct stop *out, struct err *e)
-{
-	struct background *b = ctx;
-	int rc;
-
-	while ((rc = machine_poll(b->s->d.m, out, e)) == 0)
-		swapcontext(&b->runner, &b->poller);
-	return rc < 0 ? rc : 0;
-}
-
-/* makecontext() hands over ints. */
-static void run_inside(unsigned low, unsigned high)
-{
-	struct background *b = (void *)((uintptr_t)high << 32 | low);
-
-	b->rc = carry_out(&b->s->d, &b->go, &b->err);
-	b->ended = true;
-}
-
-static void background_free(struct background *b)
-{
-	if (b->stack != MAP_FAILED)
-		munmap(b->stack, STACK_SIZE);
-	free(b);
-}
-
-/* A function of its own: the compiler takes it for one that returns twice. */
-static bool take_context(ucontext_t *u)
-{
-	return !getcontext(u);
-}
-
-static struct background *background_create(struct call *c)
-{
-	struct background *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		return NULL;
-	b->s = c->s;
-	b->client = c->client;
-	b->cmd = c->cmd;
-	b->go = c->go;
-	b->finish = c->finish;
-	b->stack =
-	    mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	if (b->stack == MAP_FAILED || !take_context(&b->runner)) {
-		background_free(b);
-		return NULL;
-	}
-	b->runner.uc_stack.ss_sp = b->stack;
-	b->runner.uc_stack.ss_size = STACK_SIZE;
-	b->runner.uc_link = &b->poller;
-	makecontext(&b->runner, (void (*)(void))run_inside, 2, (unsigned)(uintptr_t)b, (unsigned)((uintptr_t)b >> 32));
-	return b;
-}
-
-/* Bring it on until it would wait again, or has ended. */
-static void turn(struct background *b)
+/* Bring it on: 1, it is over; 0, it goes on; negative, it failed. */
+static int turn(struct background *b)
 {
 	struct client *outer = b->s->active;
+	int rc;
 
 	b->s->active = b->client;
 	b->polling = true;
-	swapcontext(&b->poller, &b->runner);
+	rc = debug_poll(&b->s->d, &b->err);
 	b->polling = false;
 	b->s->active = outer;
+	return rc;
 }
 
 static void leave_background(struct session *s)
 {
 	s->background = NULL;
-	machine_wait_by(s->d.m, NULL, NULL);
 	set_interruptible(s, true);
 }
 
 int go_background(struct call *c, struct err *e)
 {
 	struct session *s = c->s;
-	struct background *b = background_create(c);
+	struct background *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		return err_nomem(e, c->cmd->name);
+	*b = (struct background){.s = s, .client = c->client, .cmd = c->cmd, .finish = c->finish};
 	s->background = b;
 	set_interruptible(s, false);
-	machine_wait_by(s->d.m, wait_outside, b);
-	turn(b);
-	/* It could not begin: that is the command's error. */
-	if (!b->ended || !b->rc)
+	int rc = debug_start(&s->d, &c->plan, RUN_RUNNER, e);
+	b->ended = !rc;
+	if (rc >= 0)
 		return 0;
-	int rc = b->rc;
-	*e = b->err;
 	leave_background(s);
-	background_free(b);
+	free(b);
 	return rc;
 }
 
@@ -192,7 +109,7 @@ int go_fd(const struct session *s)
 
 bool go_is_due(const struct session *s)
 {
-	return s->background && s->background->ended;
+	return s->background && (s->background->ended || !machine_running(s->d.m));
 }
 
 /* ---- its end */
@@ -232,7 +149,7 @@ static void end(struct background *b)
 		*b->join = (struct join){.done = true, .rc = b->rc, .err = b->err, .finish = b->finish};
 	else if (b->client)
 		tell_client(b);
-	background_free(b);
+	free(b);
 }
 
 void go_poll(struct session *s)
@@ -241,9 +158,9 @@ void go_poll(struct session *s)
 
 	if (!b || b->polling)
 		return;
-	if (!b->ended)
-		turn(b);
-	if (b->ended)
+	int rc = b->ended ? 1 : turn(b);
+	b->rc = rc < 0 ? rc : 0;
+	if (rc)
 		end(b);
 }
 
@@ -271,6 +188,8 @@ static int wait_for_news(struct session *s, int64_t end)
 
 	if (left < 0)
 		return 0;
+	if (go_is_due(s))
+		return 1;
 	return interrupt_wait(&p, 1, end < 0 ? NULL : &most) < 0 ? -EINTR : 1;
 }
 
@@ -334,7 +253,7 @@ int go_give_up(struct session *s, struct err *e)
 		struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
 		go_interrupt(s);
 		go_poll(s);
-		if (s->background)
+		if (s->background && !go_is_due(s))
 			poll(&p, 1, -1);
 	}
 	return 0;

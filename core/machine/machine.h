@@ -154,9 +154,6 @@ int machine_wait(struct machine *m, struct stop *out, struct err *e) MUST_USE;
 int machine_run_fd(struct machine *m);
 /* What has become of the last job's .passed. */
 uint64_t machine_passed(const struct machine *m);
-/* How machine_run_job() waits, in place of lending its thread: wait gives what machine_wait() does, by machine_poll() and
- * whatever it does in between. NULL, as at first: by lending. */
-void machine_wait_by(struct machine *m, int (*wait)(void *ctx, struct stop *out, struct err *e), void *ctx);
 /* Where the guest's console bytes go, on the client's thread, in order with the stops. fn NULL: nowhere. */
 void machine_console(struct machine *m, void (*fn)(void *ctx, const char *bytes, size_t n), void *ctx);
 enum run_phase machine_phase(const struct machine *m);

@@ -117,8 +117,6 @@ struct machine {
 	struct storage_keys *keys;
 	struct gfn_cache gfn_cache; /* memop's */
 	struct run run;
-	int (*wait)(void *ctx, struct stop *out, struct err *e); /* machine_wait_by() */
-	void *wait_ctx;
 	struct stop before; /* a stop that came before the run that was started: told_before */
 	bool told_before;
 	uint64_t passed;				      /* machine_passed() */

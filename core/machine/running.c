@@ -71,12 +71,6 @@ int machine_wait(struct machine *m, struct stop *out, struct err *e)
 	return take_before(m, out) ? 0 : keep_passed(m, run_wait(&m->run, out, e));
 }
 
-void machine_wait_by(struct machine *m, int (*wait)(void *ctx, struct stop *out, struct err *e), void *ctx)
-{
-	m->wait = wait;
-	m->wait_ctx = ctx;
-}
-
 int machine_run_fd(struct machine *m)
 {
 	return run_fd(&m->run);
@@ -90,10 +84,10 @@ uint64_t machine_passed(const struct machine *m)
 int machine_run_job(struct machine *m, struct run_job *job, struct stop *out, struct err *e)
 {
 	struct stop stop;
-	int rc = machine_start(m, job, m->wait ? RUN_RUNNER : RUN_LENT, e);
+	int rc = machine_start(m, job, RUN_LENT, e);
 
 	if (!rc)
-		rc = m->wait ? m->wait(m->wait_ctx, &stop, e) : machine_wait(m, &stop, e);
+		rc = machine_wait(m, &stop, e);
 	if (rc)
 		return rc;
 	job->passed = m->passed;

@@ -26,7 +26,7 @@ static int run_step(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = session_machine(c->s, &m, e);
-	return rc ? rc : go_wait(c, GO_STAGE, 0, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_stage(), cmd_stopped);
 }
 
 static int run_continue(struct call *c, struct err *e)
@@ -39,10 +39,7 @@ static int run_continue(struct call *c, struct err *e)
 		rc = session_machine(c->s, &m, e);
 	if (!rc && !machine_parked(m, &vcpu))
 		rc = err_set(e, -EINVAL, "fault continue" WHY "no vCPU stands inside a fault" TRY "catch fault, then c");
-	if (rc)
-		return rc;
-	c->s->vcpu = vcpu;
-	return go_wait(c, GO_CONTINUE, 0, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_continue(vcpu), cmd_stopped);
 }
 
 /* Stages of fault number n, or of all with n 0. */

@@ -82,7 +82,7 @@ static int cmd_run(struct call *c, struct err *e)
 
 	if (!rc && c->s->d.has_run)
 		rc = start_over(c->s, e);
-	return rc ? rc : go_wait(c, GO_CONTINUE, 0, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_continue(c->s->vcpu), cmd_stopped);
 }
 
 /* Of the stop points that the last stop is of; false: there are none. */
@@ -112,7 +112,7 @@ static int cmd_continue(struct call *c, struct err *e)
 	if (!rc && n > 1 && !ignore_last(d, n - 1))
 		rc = err_set(e, -EINVAL, "c %llu" WHY "the last stop was at no breakpoint that could be passed" TRY "c",
 			     (unsigned long long)n);
-	return rc ? rc : go_wait(c, GO_CONTINUE, 0, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_continue(c->s->vcpu), cmd_stopped);
 }
 
 static int cmd_stepi(struct call *c, struct err *e)
@@ -120,7 +120,7 @@ static int cmd_stepi(struct call *c, struct err *e)
 	uint64_t n;
 	int rc = one_count(c, &n, e);
 
-	return rc ? rc : go_wait(c, GO_STEP, n, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_step(c->s->vcpu, n), cmd_stopped);
 }
 
 static int cmd_nexti(struct call *c, struct err *e)
@@ -128,7 +128,7 @@ static int cmd_nexti(struct call *c, struct err *e)
 	uint64_t n;
 	int rc = one_count(c, &n, e);
 
-	return rc ? rc : go_wait(c, GO_NEXT, n, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_next(c->s->vcpu, n), cmd_stopped);
 }
 
 static int cmd_until(struct call *c, struct err *e)
@@ -141,14 +141,14 @@ static int cmd_until(struct call *c, struct err *e)
 		rc = args_addr(&a, "A", &addr, e);
 	if (!rc)
 		rc = args_end(&a, e);
-	return rc ? rc : go_wait(c, GO_UNTIL, addr, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_until(c->s->vcpu, addr), cmd_stopped);
 }
 
 static int cmd_finish(struct call *c, struct err *e)
 {
 	int rc = no_words(c, e);
 
-	return rc ? rc : go_wait(c, GO_FINISH, 0, cmd_stopped);
+	return rc ? rc : go_wait(c, plan_finish(c->s->vcpu), cmd_stopped);
 }
 
 /* The stop that there was last, whose breakpoint's commands have run. */

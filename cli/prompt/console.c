@@ -32,6 +32,14 @@ static unsigned width(struct client *c)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col ? 0 : w.ws_col;
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static void make_room(struct console *c)
 {
 	tcl_flush();
@@ -44,7 +52,7 @@ static void put_bytes(struct console *c, const char *bytes, size_t n)
 	(void)output_put(c->client.json ? stderr : stdout, bytes, n); /* if it is gone, the next command says so */
 }
 
-void console_show_unfinished(struct console *c)
+static void show_unfinished(struct console *c)
 {
 	if (!c->n_unfinished)
 		return;
@@ -54,10 +62,16 @@ void console_show_unfinished(struct console *c)
 	c->n_unfinished = 0;
 }
 
+void console_settle(struct console *c)
+{
+	if (c->n_unfinished && now() - c->unfinished_since > 0.09)
+		show_unfinished(c);
+}
+
 /* Of anything but the guest's own text. */
 static void begin_output(struct client *c)
 {
-	console_show_unfinished(console_of(c));
+	show_unfinished(console_of(c));
 	make_room(console_of(c));
 }
 
@@ -170,17 +184,10 @@ static void show_console(struct client *client, const char *bytes, size_t n)
 	}
 	while (whole < n) {
 		if (c->n_unfinished == sizeof(c->unfinished))
-			console_show_unfinished(c);
+			show_unfinished(c);
 		c->unfinished[c->n_unfinished++] = bytes[whole++];
+		c->unfinished_since = now();
 	}
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* A line on the terminal if it takes longer than a second. */

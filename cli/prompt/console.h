@@ -15,15 +15,16 @@ struct console {
 	void (*make_room)(struct console *c);
 	char unfinished[1024]; /* the guest's last line, while it has no end and a line is being typed */
 	size_t n_unfinished;
-	bool out_gone;	       /* standard output cannot be written any more */
-	double progress_began; /* seconds; 0: nothing that takes long is under way */
-	unsigned progress;     /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
+	double unfinished_since; /* seconds */
+	bool out_gone;		 /* standard output cannot be written any more */
+	double progress_began;	 /* seconds; 0: nothing that takes long is under way */
+	unsigned progress;	 /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
 };
 
 /* Open it on s, with Tcl. close: before the session goes. */
 int console_open(struct console *c, struct session *s, bool json, bool batch, struct err *e) MUST_USE;
 void console_close(struct console *c);
-/* Show the guest's unfinished line as it is: nothing has come for a while. */
-void console_show_unfinished(struct console *c);
+/* Show the guest's unfinished line as it is if no more of it has come for a tenth of a second. */
+void console_settle(struct console *c);
 
 #endif

@@ -131,8 +131,7 @@ static int wait_for_either(struct repl *r)
 	bool due = go_is_due(r->c->client.s), unfinished = r->c->n_unfinished && !due;
 	int n = interrupt_wait(p, 2, due ? &none : unfinished ? &quiet : NULL);
 
-	if (!n && unfinished)
-		console_show_unfinished(r->c);
+	console_settle(r->c);
 	if (n >= 0 && (due || p[1].revents))
 		go_poll(r->c->client.s);
 	return n < 0 ? -1 : n > 0 && p[0].revents;

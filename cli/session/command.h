@@ -11,19 +11,12 @@
 
 #include "core/base/err.h"
 #include "core/base/value.h"
+#include "core/debug/plan.h"
 #include "core/machine/machine.h"
 
 struct session;
 struct client;
 struct command;
-
-/* What a command has the guest do (cli/session/go.h). */
-enum go_kind { GO_CONTINUE, GO_STEP, GO_NEXT, GO_UNTIL, GO_FINISH, GO_STAGE };
-struct go {
-	enum go_kind kind;
-	unsigned vcpu;
-	uint64_t n; /* steps, or an address */
-};
 
 /* One invocation. */
 struct call {
@@ -39,7 +32,7 @@ struct call {
 	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
 	bool background;	 /* `&` stood behind the words: nobody waits */
 	/* Of a handler that answers CMD_WAIT. */
-	struct go go;
+	struct plan plan;
 	int (*finish)(struct call *c, struct err *e);
 };
 
@@ -56,7 +49,7 @@ enum command_flag {
 	CMD_SHADOWS_TCL = 1 << 6,   /* also a Tcl command's name: the words decide (cli/tcl/line.c) */
 };
 
-/* A handler's answer: the guest is to run by call.go, and call.finish makes the value of its stop. */
+/* A handler's answer: the guest is to run by call.plan, and call.finish makes the value of its stop. */
 #define CMD_WAIT 1
 
 /* What completion offers for the words after the name. */

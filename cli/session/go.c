@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Letting the guest run, in the foreground or in the background.
- *
- * Either way it is a plan (core/debug/plan.h), driven on the client's thread, where conditions, their scripts and the
- * judging of stops run: in the foreground by lending the thread, in the background by go_poll().
+ * Letting the guest run, in the foreground or in the background: the same plan (core/debug/plan.h), waited for or polled.
+ * All of it is on the client's thread: conditions, their scripts and the judging of stops run where they always do.
  */
 #include "cli/session/go.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 
 #include "cli/session/client.h"
@@ -20,8 +19,9 @@ struct background {
 	const struct command *cmd;
 	int (*finish)(struct call *c, struct err *e);
 	struct join *join; /* a command that waits for it and takes the stop */
-	bool polling, ended;
-	int rc; /* of the run */
+	bool polling;
+	bool ended; /* there was nothing to do: told by the next poll, as any other */
+	int rc;	    /* of the run */
 	struct err err;
 };
 
@@ -32,39 +32,19 @@ struct join {
 	int (*finish)(struct call *c, struct err *e);
 };
 
-int go_wait(struct call *c, enum go_kind kind, uint64_t n, int (*finish)(struct call *c, struct err *e))
+int go_wait(struct call *c, struct plan plan, int (*finish)(struct call *c, struct err *e))
 {
-	c->go = (struct go){.kind = kind, .vcpu = c->s->vcpu, .n = n};
+	c->plan = plan;
 	c->finish = finish;
 	return CMD_WAIT;
-}
-
-static struct plan plan_of(const struct go *go)
-{
-	switch (go->kind) {
-	case GO_STEP:
-		return plan_step(go->vcpu, go->n);
-	case GO_NEXT:
-		return plan_next(go->vcpu, go->n);
-	case GO_UNTIL:
-		return plan_until(go->vcpu, go->n);
-	case GO_FINISH:
-		return plan_finish(go->vcpu);
-	case GO_STAGE:
-		return plan_stage();
-	case GO_CONTINUE:
-		break;
-	}
-	return plan_continue(go->vcpu);
 }
 
 int go_here(struct call *c, struct err *e)
 {
 	struct debugger *d = &c->s->d;
-	const struct plan p = plan_of(&c->go);
-	int ret = debug_start(d, &p, RUN_LENT, e);
+	int ret = debug_start(d, &c->plan, RUN_LENT, e);
 
-	if (ret == 1)
+	if (ret > 0)
 		ret = debug_wait(d, e);
 	return ret ? ret : c->finish(c, e);
 }
@@ -78,22 +58,18 @@ static void set_interruptible(struct session *s, bool on)
 	machine_ask_interrupted(s->d.m, on ? interrupt_asked : NULL);
 }
 
-/* Deliver what there is, and bring the plan on. */
-static void turn(struct background *b)
+/* Bring it on: 1, it is over; 0, it goes on; negative, it failed. */
+static int turn(struct background *b)
 {
 	struct client *outer = b->s->active;
+	int rc;
 
 	b->s->active = b->client;
 	b->polling = true;
-	int rc;
-	/* What stopped before anything ran (a slot that changed) shows on no descriptor. */
-	do
-		rc = debug_poll(&b->s->d, &b->err);
-	while (!rc && !machine_running(b->s->d.m));
+	rc = debug_poll(&b->s->d, &b->err);
 	b->polling = false;
 	b->s->active = outer;
-	b->ended = rc != 0;
-	b->rc = rc < 0 ? rc : 0;
+	return rc;
 }
 
 static void leave_background(struct session *s)
@@ -105,7 +81,6 @@ static void leave_background(struct session *s)
 int go_background(struct call *c, struct err *e)
 {
 	struct session *s = c->s;
-	const struct plan p = plan_of(&c->go);
 	struct background *b = calloc(1, sizeof(*b));
 
 	if (!b)
@@ -113,11 +88,8 @@ int go_background(struct call *c, struct err *e)
 	*b = (struct background){.s = s, .client = c->client, .cmd = c->cmd, .finish = c->finish};
 	s->background = b;
 	set_interruptible(s, false);
-	int rc = debug_start(&s->d, &p, RUN_RUNNER, e);
-	/* One with nothing to do is told by the next poll, as any other. */
-	b->ended = rc == 0;
-	if (rc == 1 && !machine_running(s->d.m))
-		turn(b);
+	int rc = debug_start(&s->d, &c->plan, RUN_RUNNER, e);
+	b->ended = !rc;
 	if (rc >= 0)
 		return 0;
 	leave_background(s);
@@ -137,7 +109,7 @@ int go_fd(const struct session *s)
 
 bool go_is_due(const struct session *s)
 {
-	return s->background && s->background->ended;
+	return s->background && (s->background->ended || !machine_running(s->d.m));
 }
 
 /* ---- its end */
@@ -186,9 +158,9 @@ void go_poll(struct session *s)
 
 	if (!b || b->polling)
 		return;
-	if (!b->ended)
-		turn(b);
-	if (b->ended)
+	int rc = b->ended ? 1 : turn(b);
+	b->rc = rc < 0 ? rc : 0;
+	if (rc)
 		end(b);
 }
 
@@ -216,6 +188,8 @@ static int wait_for_news(struct session *s, int64_t end)
 
 	if (left < 0)
 		return 0;
+	if (go_is_due(s))
+		return 1;
 	return interrupt_wait(&p, 1, end < 0 ? NULL : &most) < 0 ? -EINTR : 1;
 }
 
@@ -279,7 +253,7 @@ int go_give_up(struct session *s, struct err *e)
 		struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
 		go_interrupt(s);
 		go_poll(s);
-		if (s->background)
+		if (s->background && !go_is_due(s))
 			poll(&p, 1, -1);
 	}
 	return 0;

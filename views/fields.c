@@ -109,6 +109,8 @@ void out_source(struct out *o, const struct value *record)
 	out_begin(o, STYLE_DIM);
 	out_text(o, "source ");
 	out_safe(o, source, strlen(source), false);
+	if (get_truth(record, "live"))
+		out_text(o, ", live");
 	out_end(o, STYLE_DIM);
 	out_text(o, "\n");
 }

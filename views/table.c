@@ -159,8 +159,10 @@ static const struct value *shared_value(const struct column *col, const struct v
 
 static bool column_is_shown(const struct column *col, const struct value *rows)
 {
-	if (col->kind == COL_SHARED)
-		return rows->n > 1 && !shared_value(col, rows);
+	if (col->kind == COL_SHARED && (rows->n <= 1 || shared_value(col, rows)))
+		return false;
+	if (col->kind == COL_SHARED && !col->optional)
+		return true;
 	if (!col->optional && col->kind != COL_FLAG)
 		return true;
 	for (uint32_t i = 0; i < rows->n; i++)

@@ -58,6 +58,7 @@ void view_mmio(struct out *o, const struct value *v)
 	    {.key = "mmio_sptes", .title = "mmio sptes"},
 	    {.key = "valid", .title = "state", .kind = COL_CELL, .cell = cell_state},
 	    {.key = "source", .kind = COL_SHARED},
+	    {.key = "live", .kind = COL_SHARED, .optional = true},
 	};
 
 	if (!v->n)

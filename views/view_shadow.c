@@ -36,6 +36,7 @@ void view_shadow(struct out *o, const struct value *v)
 	    {.key = "address"},
 	    {.key = "access", .title = "role", .kind = COL_CELL, .cell = cell_role},
 	    {.key = "source", .kind = COL_SHARED},
+	    {.key = "live", .kind = COL_SHARED, .optional = true},
 	};
 
 	if (!v->n)
@@ -84,6 +85,7 @@ void view_sptes(struct out *o, const struct value *v)
 	    {.key = "spte"},
 	    {.key = "present", .title = "means", .kind = COL_CELL, .cell = cell_spte},
 	    {.key = "source", .kind = COL_SHARED},
+	    {.key = "live", .kind = COL_SHARED, .optional = true},
 	};
 
 	if (!v->n)

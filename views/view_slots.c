@@ -23,6 +23,7 @@ static const struct column slot_columns[] = {
     {.key = "flags", .kind = COL_CELL, .cell = cell_flags},
     {.key = "generation", .kind = COL_SHARED},
     {.key = "source", .kind = COL_SHARED},
+    {.key = "live", .kind = COL_SHARED, .optional = true},
 };
 
 void view_slots(struct out *o, const struct value *v)

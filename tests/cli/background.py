@@ -221,6 +221,11 @@ def as_text(b):
     with Talk(backend=b, opts=()) as t:
         t.say("c &\n")
         assert t.until("#PF").startswith("exception  vcpu 0")
+    with Talk(backend=b, opts=()) as t:
+        t.say("info slots\nputs standing\nmem write 0x200000 ebfe\nc &\ninfo slots\nputs running\ninfo rmap 0x40\nputs chain\n")
+        assert "live" not in t.until("standing\n")
+        assert ", live yes\n" in t.until("running\n")
+        assert ", live\n" in t.until("chain\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ HAS_THREADS = re.compile(r"test_(run|kvm_(run|step|break|watch|catch|fault|fault
 THREADS_CLI = {"tests/cli/watch.py": [], "tests/cli/catching.py": [],
                "tests/cli/faults.py": ["test_interrupted_while_parked", "test_two_vcpus_one_parked", "test_catch_that_lost_its_memory"]}
 # Memcheck does not follow a guest's writes through KVM, and finds nothing more in what drives it.
-RUNS_A_VM = re.compile(r"test_(kvm_|pairs|watch_memory|kview_live|demo_kvm|agree|soft_machine|slot_kernel)")
+RUNS_A_VM = re.compile(r"test_(run$|plan|pairs|kvm_|pairs|watch_memory|kview_live|demo_kvm|agree|soft_machine|slot_kernel)")
 
 # then: called in the runner's thread when the job has passed; gives the jobs that come after it.
 Job = collections.namedtuple("Job", "group name argv env count timeout then", defaults=(600, None))

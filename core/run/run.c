@@ -266,9 +266,12 @@ int run_poll(struct run *r, struct stop *out, struct err *e)
 	run_serve(r);
 	if (!run_is_going(r) || r->lent)
 		return 0;
-	if (r->on_runner && look_for_parked(r, out))
-		return 1;
-	return queue_take_end(&r->queue) ? finish(r, out, e) : 0;
+	bool parked = r->on_runner && look_for_parked(r, out);
+	if (!parked && !queue_take_end(&r->queue))
+		return 0;
+	/* What came between the first look and the stop comes before the stop. */
+	run_serve(r);
+	return parked ? 1 : finish(r, out, e);
 }
 
 /* ---- waiting */

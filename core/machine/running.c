@@ -54,21 +54,30 @@ static int take_before(struct machine *m, struct stop *out)
 	return 1;
 }
 
-static int keep_passed(struct machine *m, int rc)
+/* The job is the runner's until it has stopped. */
+static void take_passed(struct machine *m)
 {
-	if (rc >= 0)
-		m->passed = run_last_job(&m->run)->passed;
-	return rc;
+	m->passed = run_last_job(&m->run)->passed;
 }
 
 int machine_poll(struct machine *m, struct stop *out, struct err *e)
 {
-	return take_before(m, out) ? 1 : keep_passed(m, run_poll(&m->run, out, e));
+	if (take_before(m, out))
+		return 1;
+	int rc = run_poll(&m->run, out, e);
+	if (rc > 0)
+		take_passed(m);
+	return rc;
 }
 
 int machine_wait(struct machine *m, struct stop *out, struct err *e)
 {
-	return take_before(m, out) ? 0 : keep_passed(m, run_wait(&m->run, out, e));
+	if (take_before(m, out))
+		return 0;
+	int rc = run_wait(&m->run, out, e);
+	if (!rc)
+		take_passed(m);
+	return rc;
 }
 
 int machine_run_fd(struct machine *m)

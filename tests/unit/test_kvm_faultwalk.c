@@ -447,7 +447,7 @@ static void two_vcpus(struct guest *g, bool gfns, uint64_t rounds)
 /* While one stands in a fault the other is out of the guest: all of its registers are its own. */
 static void the_other_one(void **state)
 {
-	struct regs r, again;
+	struct regs r = {0}, again = {0};
 	struct err e = {0};
 
 	(void)state;

@@ -91,11 +91,15 @@ def looks_say_that_they_are_live(b):
         for line in "x/2gx 0x100000", "xp/2gx 0x100000", "info slots", "info shadow", "info registers", "walk 0x100000", "vm":
             v = rows(t.ask(line))
             assert v and all(r["live"] is True for r in v), (line, v)
+        states = [v["state"] for v in t.ask("info vcpus")]
+        n = len(states)
+        assert states == ["running"] * n, states
         a = int(t.ask("p $rcx"), 0)
         while int(t.ask("p $rcx"), 0) == a:
             pass
         t.ask("interrupt")
         event(t)
+        assert [v["state"] for v in t.ask("info vcpus")] == ["stopped"] * n
         assert not any("live" in r for line in ("info slots", "x/2gx 0x100000") for r in rows(t.ask(line)))
 
 

@@ -141,7 +141,8 @@ const struct command commands_break[] = {
      .summary = "stop only where an expression is true",
      .help = "EXPR is a Tcl expression over registers and variables, evaluated at each hit, in braces or not: condition 1 "
 	     "$rax == "
-	     "5. Without EXPR the breakpoint is unconditional again. Gives the breakpoint.",
+	     "5. It may only look: what runs or changes the guest belongs into commands. Without EXPR the breakpoint is "
+	     "unconditional again. Gives the breakpoint.",
      .flags = CMD_RAW,
      .complete = COMPLETE_BREAKPOINT,
      .view = "breakpoint",

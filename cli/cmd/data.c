@@ -177,9 +177,9 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "",
      .summary = "all vCPUs",
-     .help =
-	 "A list of: id, mode (real, vm86, prot16, prot32, compat, long), cpl, rip, smm, state, current; of_last_stop as "
-	 "in info registers.",
+     .help = "A list of: id, mode (real, vm86, prot16, prot32, compat, long), cpl, rip, smm, state (running, stopped, "
+	     "halted, in "
+	     "a fault), current; of_last_stop as in info registers.",
      .flags = CMD_NEEDS_VM,
      .view = "vcpus",
      .run = cmd_info_vcpus},

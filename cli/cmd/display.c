@@ -43,10 +43,10 @@ static struct value show_display(struct call *c, const struct display *d, bool *
 	struct err why = {0};
 	int rc;
 
-	c->s->displaying = true;
+	const char *before = session_only_look(c->s, "a display");
 	rc = *interrupted ? err_set(&why, -EINTR, "display" WHY "interrupted" TRY "display")
 			  : display_eval(c, d, &shown, &why);
-	c->s->displaying = false;
+	session_only_look(c->s, before);
 	*interrupted = rc == -EINTR;
 	if (rc)
 		shown = v_na(c->pool, why.why[0] ? why.why : why.what);
@@ -67,14 +67,6 @@ struct value display_list(struct call *c)
 	return list;
 }
 
-/* The list must stand while it is gone through, and a display that shows displays would not end. */
-static int check_not_displaying(const struct session *s, const char *what, struct err *e)
-{
-	if (!s->displaying)
-		return 0;
-	return err_set(e, -EBUSY, "%s" WHY "a display is being worked out" TRY "it outside of a display", what);
-}
-
 static int add_display(struct session *s, const char *format, const char *text, struct err *e)
 {
 	struct display *grown = realloc(s->displays, (s->n_displays + 1) * sizeof(*grown));
@@ -92,13 +84,14 @@ static int add_display(struct session *s, const char *format, const char *text, 
 	return 0;
 }
 
+/* The list must stand while it is gone through, and a display that shows displays would not end. */
 int cmd_display(struct call *c, struct err *e)
 {
 	struct xsticky fresh = {'x', 8};
 	struct xformat f;
 	const char *text;
 	struct args a;
-	int rc = check_not_displaying(c->s, "display", e);
+	int rc = session_check_not_looking(c->s, "display", e);
 
 	if (!rc)
 		rc = args_init(&a, c, e);
@@ -138,7 +131,7 @@ int cmd_undisplay(struct call *c, struct err *e)
 {
 	struct args a;
 	uint64_t id;
-	int rc = check_not_displaying(c->s, "undisplay", e);
+	int rc = session_check_not_looking(c->s, "undisplay", e);
 
 	if (!rc)
 		rc = args_init(&a, c, e);

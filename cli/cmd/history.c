@@ -215,6 +215,8 @@ static int cmd_record(struct call *c, struct err *e)
 			     "record" WHY "this backend (%s) cannot run backwards: %s" TRY
 			     "checkpoint and restart, or -b soft",
 			     machine_backend(c->s->d.m), why);
+	if (!rc && args_more(&a))
+		rc = session_check_not_looking(c->s, "record", e);
 	if (!rc && args_more(&a)) {
 		rc = args_word(&a, "on|off|limit", &word, e);
 		if (!rc && !strcmp(word, "limit"))

@@ -248,7 +248,9 @@ static const char *vcpu_state(const struct machine *m, unsigned vcpu, const stru
 
 	if (machine_parked(m, &parked) && parked == vcpu)
 		return "in a fault";
-	return r->valid & REGS_EVENTS && r->halted ? "halted" : "stopped";
+	if (r->valid & REGS_EVENTS && r->halted)
+		return "halted";
+	return machine_running(m) ? "running" : "stopped";
 }
 
 static void put_old(struct call *c, struct value *d, const struct regs *r)

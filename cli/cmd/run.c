@@ -226,7 +226,8 @@ const struct command commands_run[] = {
 	 "finishes the fault and goes on, as `fault continue`.\n\n"
 	 "With & behind it this, as run, stepi, nexti, until, finish, fault step and fault continue, goes on in the "
 	 "background: the prompt is back at once, the value is null, and the stop is shown when it comes (with -j as "
-	 "{\"event\":\"stop\", ...}). Until then what the machine can tell while it runs is told, with live true, and the "
+	 "{\"event\":\"stop\", ...}; the event of a `catch mmu` is mmu_event there). Until then what the machine can tell "
+	 "while it runs is told, with live true, and the "
 	 "rest "
 	 "is refused; Ctrl-C does not stop it, interrupt does; wait waits for it. Conditions are asked, and what the guest "
 	 "prints is shown, between two lines. The end of the input, load, run and quit end it.",

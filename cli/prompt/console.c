@@ -124,7 +124,8 @@ static void show_value(struct client *c, const char *view, const struct value *v
 		put_text(console_of(c), view, v);
 }
 
-/* {"event":"stop", and the keys of what happened}. */
+/* {"event":"stop", and the keys of what happened}; a stop of `catch mmu` has an event of its own, which is mmu_event here.
+ */
 static void show_event(struct client *c, const char *event, const char *view, const struct value *v)
 {
 	_cleanup_pool_ struct pool *pool = pool_create();
@@ -138,8 +139,10 @@ static void show_event(struct client *c, const char *event, const char *view, co
 		return;
 	named = v_dict(pool, v->n + 1);
 	v_put(pool, &named, "event", v_str(pool, event));
-	for (uint32_t i = 0; v->type == VALUE_DICT && i < v->n; i++)
-		v_put(pool, &named, v->fields[i].key, v->fields[i].value);
+	for (uint32_t i = 0; v->type == VALUE_DICT && i < v->n; i++) {
+		const char *key = v->fields[i].key;
+		v_put(pool, &named, strcmp(key, "event") ? key : "mmu_event", v->fields[i].value);
+	}
 	put_json(console_of(c), &named);
 }
 

@@ -264,14 +264,10 @@ static int check_background(struct session *s, const struct command *cmd, struct
 
 static int check_state(struct session *s, const struct command *cmd, struct err *e)
 {
-	int rc;
+	int rc = may_change_guest(cmd) ? session_check_not_looking(s, cmd->name, e) : 0;
 
-	if (s->displaying && may_change_guest(cmd))
-		return err_set(e, -EBUSY,
-			       "%s" WHY "a display is being worked out, at every stop again; it may only look" TRY
-			       "commands N, for what a breakpoint is to do",
-			       cmd->name);
-	rc = check_background(s, cmd, e);
+	if (!rc)
+		rc = check_background(s, cmd, e);
 	if (rc || !(cmd->flags & (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)))
 		return rc;
 	if (!s->d.m)

@@ -39,7 +39,30 @@ void session_notice(struct session *s, const char *fmt, ...)
 			c->ops->notice(c, text);
 }
 
-/* ---- life */
+/* ---- looking only */
+
+const char *session_only_look(struct session *s, const char *who)
+{
+	const char *before = s->looking;
+
+	s->looking = who;
+	s->d.points.only_look = who;
+	if (s->d.m)
+		machine_only_look(s->d.m, who);
+	return before;
+}
+
+int session_check_not_looking(const struct session *s, const char *what, struct err *e)
+{
+	if (!s->looking)
+		return 0;
+	return err_set(e, -EBUSY,
+		       "%s" WHY "%s is being worked out, at every stop again; it may only look" TRY
+		       "commands N, for what a breakpoint is to do",
+		       what, s->looking);
+}
+
+/* ---- conditions */
 
 /* The current vCPU is the one that stopped while its condition is worked out. */
 static int is_condition_true(void *ctx, const struct stop_point *b, const struct stop *st, struct err *e)
@@ -58,13 +81,17 @@ static int is_condition_true(void *ctx, const struct stop_point *b, const struct
 			       "condition of breakpoint %d" WHY "this client has no language to work it out in" TRY
 			       "the prompt",
 			       b->id);
+	const char *before = session_only_look(s, "a condition");
 	s->vcpu = st->vcpu;
 	truth = c->script->truth(c, b->condition, e);
 	s->vcpu = vcpu;
+	session_only_look(s, before);
 	if (truth < 0)
 		err_prefix(e, "condition of breakpoint %d: ", b->id);
 	return truth;
 }
+
+/* ---- life */
 
 int session_init(struct session *s, const struct session_options *opt, const struct command_table *commands, struct err *e)
 {

@@ -48,7 +48,7 @@ struct session {
 	struct display *displays;
 	size_t n_displays;
 	int next_display;
-	bool displaying;       /* one is being worked out, which may run scripts */
+	const char *looking;   /* "a display", "a condition": it is being worked out, which may run scripts; NULL for none */
 	char backend_why[720]; /* why this backend was chosen */
 };
 
@@ -65,6 +65,11 @@ struct expr_env session_expr(struct session *s);
 void session_notice(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* What `why` explains from now on, until the next stop. */
 void session_error(struct session *s, const struct err *e);
+/* While who ("a condition") is being worked out, at every stop again, it may only look: its commands are refused to run the
+ * guest, to change it or its stop points, to load another. NULL: it no longer is. Gives who was before. */
+const char *session_only_look(struct session *s, const char *who);
+/* 0, or -EBUSY if something may only look. what: the command. */
+int session_check_not_looking(const struct session *s, const char *what, struct err *e) MUST_USE;
 /* The current stop as a record into c->result, the way every running command ends. */
 void session_result_stop(struct call *c);
 

@@ -111,12 +111,30 @@ static int check_ask(const struct machine *m, enum machine_ask ask, const char *
 	return run_phase_check(run_phase(&m->run), of_phase[ask], live, m->run.parked_vcpu, what, e);
 }
 
+/* ---- looking only */
+
+void machine_only_look(struct machine *m, const char *who)
+{
+	m->only_look = who;
+}
+
+static int check_only_look(const struct machine *m, uint32_t needs, const char *what, struct err *e)
+{
+	if (!m->only_look || !(needs & (NEEDS(RUN) | NEEDS(WRITE) | NEEDS(SLOTS) | NEEDS(CONTROL))))
+		return 0;
+	return err_set(e, -EBUSY,
+		       "%s" WHY "%s is being worked out; it may only look" TRY "commands N, for what a breakpoint is to do",
+		       what, m->only_look);
+}
+
 int machine_check(const struct machine *m, enum machine_call call, const char *words, struct err *e)
 {
 	const struct call_check *c = &calls[call];
 	const char *what = words ? words : c->row.words;
 	int rc = machine_check_caps(m, c->row.needs, what, e);
 
+	if (!rc)
+		rc = check_only_look(m, c->row.needs, what, e);
 	if (!rc)
 		rc = check_operation(m, c, what, e);
 	return rc ? rc : check_ask(m, c->row.ask, what, e);

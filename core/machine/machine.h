@@ -164,6 +164,10 @@ bool machine_running(const struct machine *m);
  * does. What came between the caller's last look and that moment is not lost so. NULL, as at first: nobody is asked. */
 void machine_ask_interrupted(struct machine *m, bool (*interrupted)(void));
 
+/* While who ("a condition") is being worked out whatever runs the guest or changes something is refused, -EBUSY; NULL: it no
+ * longer is. who must live as long. */
+void machine_only_look(struct machine *m, const char *who);
+
 /* Things to stop at. id is the caller's, unique; how is filled with the mechanism chosen: hw, int3, trap, page, step, soft.
  */
 enum plant_kind { PLANT_EXEC, PLANT_EXEC_HW, PLANT_WRITE, PLANT_READ, PLANT_ACCESS };

@@ -124,7 +124,8 @@ struct machine {
 	size_t n_fault_filters;
 	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
-	uint32_t catches; /* what machine_catch() was told last */
+	uint32_t catches;      /* what machine_catch() was told last */
+	const char *only_look; /* machine_only_look() */
 	struct slot_news news[SLOT_NEWS_MAX];
 	unsigned n_news;
 	/* Filled by create if it knows better than the defaults that 0 stands for, as slots.limits. */

@@ -5,6 +5,7 @@
 #include "core/stop/point_impl.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int no_such_point(struct err *e, const struct point_table *t, int id)
@@ -12,6 +13,20 @@ static int no_such_point(struct err *e, const struct point_table *t, int id)
 	if (!t->n)
 		return err_set(e, -ENOENT, "breakpoint %d" WHY "there are no breakpoints" TRY "b ADDRESS to set one", id);
 	return err_set(e, -ENOENT, "breakpoint %d" WHY "no breakpoint has that number" TRY "info breakpoints", id);
+}
+
+/* The table must stand while it is gone through. */
+static int check_may_change(const struct point_table *t, int id, struct err *e)
+{
+	char what[32] = "breakpoint";
+
+	if (!t->only_look)
+		return 0;
+	if (id)
+		snprintf(what, sizeof(what), "breakpoint %d", id);
+	return err_set(e, -EBUSY,
+		       "%s" WHY "%s is being worked out; it may only look" TRY "commands N, for what a breakpoint is to do",
+		       what, t->only_look);
 }
 
 static const struct point_ops *ops_of(const struct stop_point *p)
@@ -76,12 +91,16 @@ static int point_copy(const struct stop_point *spec, int id, struct stop_point *
 int point_add(struct point_table *t, struct machine *m, const struct stop_point *spec, struct stop_point **out,
 	      struct err *e)
 {
-	struct stop_point *b = NULL, **grown = realloc(t->v, (t->n + 1) * sizeof(*grown));
+	struct stop_point *b = NULL, **grown;
+	int rc = check_may_change(t, 0, e);
 
+	if (rc)
+		return rc;
+	grown = realloc(t->v, (t->n + 1) * sizeof(*grown));
 	if (!grown)
 		return err_nomem(e, "breakpoint");
 	t->v = grown;
-	int rc = point_copy(spec, t->next_id, &b, e);
+	rc = point_copy(spec, t->next_id, &b, e);
 	if (rc)
 		return rc;
 	t->v[t->n++] = b; /* ids only grow, so the table stays sorted */
@@ -103,7 +122,9 @@ int point_delete(struct point_table *t, struct machine *m, int id, struct err *e
 
 	if (i == t->n)
 		return no_such_point(e, t, id);
-	int rc = t->v[i]->enabled ? point_switch(t, m, t->v[i], false, e) : 0;
+	int rc = check_may_change(t, id, e);
+	if (!rc && t->v[i]->enabled)
+		rc = point_switch(t, m, t->v[i], false, e);
 	if (rc)
 		return rc;
 	point_free(t->v[i]);
@@ -118,7 +139,8 @@ int point_enable(struct point_table *t, struct machine *m, int id, bool on, stru
 
 	if (!b)
 		return no_such_point(e, t, id);
-	return b->enabled == on ? 0 : point_switch(t, m, b, on, e);
+	int rc = check_may_change(t, id, e);
+	return rc || b->enabled == on ? rc : point_switch(t, m, b, on, e);
 }
 
 int points_arm(struct point_table *t, struct machine *m, struct err *e)

@@ -47,6 +47,7 @@ struct point_table {
 	int next_id;		    /* ids start at 1 and are never reused within a session */
 	struct stop_point internal; /* enabled: a command under way has planted it */
 	bool internal_left;	    /* it could not be taken out yet: a vCPU was parked inside a fault */
+	const char *only_look;	    /* "a condition": as long as it is set none is added, deleted, enabled or disabled */
 };
 
 void point_table_init(struct point_table *t);

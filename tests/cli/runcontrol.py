@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Run control against scripts that meddle with it: what a condition or a display may do."""
+import os, sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from program import Talk, main, ok
+
+DEVICE, SPIN = "0x200021", "0x200033"    # demo:tour
+CHANGES = ("si", "c", "c &", "run", "fault step", "rsi", "rc", "dbg::load demo:rmap", "restart 1", "record off", "delete", "delete 1", "delete 2", "disable",
+           "enable 3", "b *0x200005", "watch 0x240000", "dbg::catch smi", "reg rax 1", "incr rax", "mem write 0x240000 00", "smi", "slot del 1")
+
+
+def a_condition_only_looks(b):
+    """What is refused leaves a note; the stop is told, and nothing has changed."""
+    for word in CHANGES:
+        if b == "kvm" and word in ("rsi", "rc", "record off"):
+            continue  # refused for want of a record
+        v = ok("checkpoint", "b *" + DEVICE, "b *" + SPIN, "b *0x200007", "disable 3", "condition 1 {[%s] ne {}}" % word, "c", "p $rax", "info breakpoints",
+               "condition 1", "c", backend=b)
+        assert v[6]["breakpoint"] == 1 and v[6]["rip"] == DEVICE and "condition is being worked out" in v[6]["why"], (word, v[6])
+        assert v[7] == "0x1122334455667788", (word, v[7])
+        assert [(p["id"], p["hits"], p["enabled"]) for p in v[8]] == [(1, 1, True), (2, 0, True), (3, 0, False)], (word, v[8])
+        assert v[10]["breakpoint"] == 2, (word, v[10])
+
+
+def so_in_the_background(b):
+    with Talk(backend=b) as t:
+        t.ask("b *%s if {[dbg::load demo:rmap] ne {}}" % DEVICE)
+        t.ask("c &")
+        v = t.value()
+        assert v["event"] == "stop" and "condition is being worked out" in v["why"], v
+        assert t.ask("vm")["image"] == "demo:tour"
+
+
+def a_condition_may_look(b):
+    v = ok("b *%s if {[dict get [walk 0x240000] verdict] eq {ok} && [llength [info breakpoints]] == 1 && [incr asked] && [dict get [x/gx 0x240000] values] ne {}}" % DEVICE,
+           "c", "set asked", backend=b)
+    assert v[1]["breakpoint"] == 1 and "note" not in v[1] and v[2] == 1, v
+
+
+def a_display_only_looks(b):
+    for word in CHANGES:
+        if b == "kvm" and word in ("rsi", "rc", "record off"):
+            continue
+        v = ok("checkpoint", "b *" + SPIN, "b *0x200100", "b *0x200007", "disable 3", "display {[%s]}" % word, "c", "p $rax",
+               "info breakpoints", backend=b)
+        if word != "incr rax":  # Tcl's own: no error of ours
+            assert "display is being worked out" in str(v[5]["value"]), (word, v[5])
+            assert "display is being worked out" in str(v[6]["displays"]), (word, v[6])
+        assert v[7] == "0x1122334455667788", (word, v[7])
+        assert [p["enabled"] for p in v[8]] == [True, True, False], (word, v[8])
+
+
+if __name__ == "__main__":
+    sys.exit(main([a_condition_only_looks, so_in_the_background, a_condition_may_look, a_display_only_looks]))

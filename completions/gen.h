@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * build/gen writes the shell completions and the manual out of the program's own tables: cli/prompt/options.c, the list of
+ * build/gen writes the shell completions and the manual out of the program's own tables: cli/cmd/options.c, the list of
  * commands and the built-in guests. `make completions manual` runs it; tests/checks/generated.sh fails where the files are
  * old.
  */

@@ -100,7 +100,7 @@ struct machine_ops {
 	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 };
 
-/* machine_news.c: what CATCH_SLOT waits for, one entry a slot, the oldest first. */
+/* slot_news.c: what CATCH_SLOT waits for, one entry a slot, the oldest first. */
 #define SLOT_NEWS_MAX 64
 struct slot_news {
 	uint32_t id;

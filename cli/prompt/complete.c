@@ -203,7 +203,10 @@ static size_t command_start(const char *line, size_t start)
 	return start;
 }
 
-bool complete_word(struct session *s, const char *line, size_t start, void (*fn)(void *arg, const char *text), void *arg)
+/* Call fn for everything that the word from `start` to the end of `line` may become. False if file names are wanted
+ * (readline knows how). */
+static bool complete_word(struct session *s, const char *line, size_t start, void (*fn)(void *arg, const char *text),
+			  void *arg)
 {
 	size_t from = command_start(line, start);
 	struct sink k = {.typed = line + start, .len = strlen(line + start), .fn = fn, .arg = arg};

@@ -36,7 +36,7 @@
 
 static struct fault_stage *note(struct kvm_faults *f, enum stage stage, uint64_t gfn, bool known, unsigned level, bool live)
 {
-	struct fault_stage *s = fault_log_add(&f->log, f->who, stage, live);
+	struct fault_stage *s = fault_log_add(&f->log, f->vcpu, stage, live);
 
 	s->gfn = gfn;
 	s->gfn_known = known;
@@ -50,7 +50,8 @@ static void new_fault(struct kvm_faults *f)
 	f->in_fault = true;
 }
 
-unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
+/* The vCPU whose thread this is. */
+static unsigned vcpu_of_thread(const struct kvm_faults *f, pid_t tid)
 {
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
 		if (f->vm->vcpu[i].control && f->vm->vcpu[i].control->tid == tid)
@@ -77,7 +78,7 @@ static void on_trace(void *arg, const struct trace_event *t)
 	struct kvm_faults *f = arg;
 	unsigned fault = f->log.fault;
 
-	if (f->walk && !fault_walk_event(f->walk, faults_vcpu_of(f, t->tid), t))
+	if (f->walk && !fault_walk_event(f->walk, vcpu_of_thread(f, t->tid), t))
 		return;
 	if (t->begins && !of_same_fault(f, t)) {
 		new_fault(f);
@@ -118,7 +119,7 @@ static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
 /* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
 static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 {
-	const struct regs *r = live_remembered(f->vm, f->who);
+	const struct regs *r = live_remembered(f->vm, f->vcpu);
 	bool wide = r->efer & EFER_LMA;
 	unsigned level = !(r->cr0 & CR0_PG) ? 0 : wide ? (r->cr4 & CR4_LA57 ? 5 : 4) : 0;
 	_cleanup_free_ uint64_t *queue = level ? malloc(TABLES_MAX * sizeof(*queue)) : NULL;
@@ -147,7 +148,8 @@ const char *kvm_faults_why(void)
 	return uffd_why();
 }
 
-void faults_continue(struct kvm_faults *f, uint64_t hva)
+/* The page is there again for whoever waits. */
+static void continue_page(struct kvm_faults *f, uint64_t hva)
 {
 	struct armed *p = f->vm->armed;
 
@@ -163,21 +165,19 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 {
 	f->page = hva;
-	f->who = faults_vcpu_of(f, tid);
-	f->stands = true;
+	f->vcpu = vcpu_of_thread(f, tid);
 }
 
 /* old: the best there is, as it was let go. */
 static uint64_t parked_rip(struct kvm_faults *f, bool *old)
 {
-	uint64_t rip = live_remembered(f->vm, f->who)->rip;
+	uint64_t rip = live_remembered(f->vm, f->vcpu)->rip;
 
-	*old = kvm_view_rip(f->vm, f->who, &rip, NULL) != 0;
+	*old = kvm_view_rip(f->vm, f->vcpu, &rip, NULL) != 0;
 	return rip;
 }
 
 /* Fill f->stop for the live stage at hand, and write it down. */
-
 static void tell_stage(struct kvm_faults *f)
 {
 	uint64_t gpa = 0, gfn;
@@ -190,7 +190,7 @@ static void tell_stage(struct kvm_faults *f)
 	take_trace(f);
 	uint64_t gva = 0;
 	if (f->walk)
-		level = fault_walk_stage(f->walk, f->who, f->page, &gva);
+		level = fault_walk_stage(f->walk, f->vcpu, f->page, &gva);
 	else
 		level = s ? table_level(f, gfn) : 0;
 	rip = parked_rip(f, &old);
@@ -205,7 +205,7 @@ static void tell_stage(struct kvm_faults *f)
 	if (!level)
 		f->in_fault = true;
 	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
-				.vcpu = f->who,
+				.vcpu = f->vcpu,
 				.rip = rip,
 				.rip_old = old,
 				.stage = st->stage,
@@ -254,9 +254,9 @@ static void tick_every(struct kvm_faults *f, uint64_t ns)
 /* Kicked, a vCPU does not stand still: waiting for its page it gives the fault up, and comes back to it when it runs again;
  * in a walk it asks again and again until it is given the table. So that one is told, should it concern us, and the page is
  * not: it is given, as KVM's emulator may need it to come out, and taken again when somebody runs. */
-static bool is_leaving(struct kvm_faults *f, unsigned who)
+static bool is_leaving(struct kvm_faults *f, unsigned vcpu)
 {
-	return vcpu_kicked(&f->vm->vcpu[who]) && (run_asked(&f->vm->m.run) || !f->walk || !fault_walk_reads(f->walk, who));
+	return vcpu_kicked(&f->vm->vcpu[vcpu]) && (run_asked(&f->vm->m.run) || !f->walk || !fault_walk_reads(f->walk, vcpu));
 }
 
 static void note_given(struct kvm_faults *f, uint64_t hva)
@@ -266,16 +266,16 @@ static void note_given(struct kvm_faults *f, uint64_t hva)
 		f->unarmed[f->n_unarmed++] = hva;
 }
 
-static void continue_leaving(struct kvm_faults *f, unsigned who, uint64_t hva)
+static void continue_leaving(struct kvm_faults *f, unsigned vcpu, uint64_t hva)
 {
-	bool page = !f->walk || !fault_walk_reads(f->walk, who);
+	bool page = !f->walk || !fault_walk_reads(f->walk, vcpu);
 
 	if (!page) {
-		fault_walk_pass(f->walk, who, hva);
+		fault_walk_pass(f->walk, vcpu, hva);
 		return;
 	}
 	note_given(f, hva);
-	faults_continue(f, hva);
+	continue_page(f, hva);
 }
 
 static void rearm_pages(struct kvm_faults *f)
@@ -290,20 +290,20 @@ static void rearm_pages(struct kvm_faults *f)
 /* A fault that is not asked for goes on at once. */
 static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 {
-	unsigned who = faults_vcpu_of(f, at->tid);
+	unsigned vcpu = vcpu_of_thread(f, at->tid);
 
-	if (f->walk && fault_walk_stale(f->walk, who, at->hva)) {
+	if (f->walk && fault_walk_stale(f->walk, vcpu, at->hva)) {
 		uffd_wake(armed_uffd(f->vm->armed), at->hva);
 		return false;
 	}
 	take_trace(f);
-	if (f->walk && !fault_walk_wants(f->walk, who, at->hva)) {
-		fault_walk_pass(f->walk, who, at->hva);
+	if (f->walk && !fault_walk_wants(f->walk, vcpu, at->hva)) {
+		fault_walk_pass(f->walk, vcpu, at->hva);
 		return false;
 	}
-	if (!is_leaving(f, who))
+	if (!is_leaving(f, vcpu))
 		return true;
-	continue_leaving(f, who, at->hva);
+	continue_leaving(f, vcpu, at->hva);
 	return false;
 }
 
@@ -319,10 +319,9 @@ static bool goes_on(const struct kvm_faults *f)
 
 static void let_go(struct kvm_faults *f)
 {
-	f->stands = false;
 	if (f->walk && !f->quiet)
-		fault_walk_end_stage(f->walk, f->who, f->page);
-	faults_continue(f, f->page);
+		fault_walk_end_stage(f->walk, f->vcpu, f->page);
+	continue_page(f, f->page);
 }
 
 bool kvm_park_look(void *ctx, struct stop *out)
@@ -332,7 +331,7 @@ bool kvm_park_look(void *ctx, struct stop *out)
 
 	while (armed_next_fault(f->vm, &at)) {
 		if (f->quiet) {
-			faults_continue(f, at.hva);
+			continue_page(f, at.hva);
 			continue;
 		}
 		if (!is_asked_for(f, &at))
@@ -371,8 +370,8 @@ bool kvm_park_abandoned_late(void *ctx, const struct run_job *next, struct stop 
 	struct kvm_faults *f = vm_of(ctx)->faults;
 	struct regs after = {0};
 
-	if (f->left != next->vcpu || kvm_get_regs(&f->vm->m, f->left, REGS_GPR, &after, NULL) ||
-	    !moved(&f->left_regs, &after))
+	if (f->abandoned != next->vcpu || kvm_get_regs(&f->vm->m, f->abandoned, REGS_GPR, &after, NULL) ||
+	    !moved(&f->abandoned_regs, &after))
 		return false;
 	stop->reason = STOP_STEP;
 	return true;
@@ -384,11 +383,11 @@ void kvm_park_release(void *ctx, enum run_release how)
 
 	f->passing = how == RUN_RELEASE_FAULT ? f->log.fault : 0;
 	if (how == RUN_RELEASE_ABANDON) {
-		f->left = f->who;
-		live_regs(f->vm, f->who, &f->left_regs);
+		f->abandoned = f->vcpu;
+		live_regs(f->vm, f->vcpu, &f->abandoned_regs);
 		f->quiet = true;
 		/* The signal is taken once the pages that are still missing are there. */
-		vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
+		vcpu_kick(&f->vm->vcpu[f->vcpu], KICK_GIVE_UP);
 	}
 	tick_every(f, f->quiet ? 0 : TURN_NS);
 	let_go(f);
@@ -416,7 +415,7 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 	int rc = 0;
 
 	/* The runner's tracepoints are to tell of this VM, not of the scratch ones that a first run tries things on. */
-	if (!rc && !f->vm->rs->st)
+	if (!f->vm->rs->st)
 		rc = kvm_strategy_get(&f->vm->rs->st, e);
 	if (!rc && f->walk)
 		rc = fault_walk_roots(f->walk, live_remembered(f->vm, 0), e);
@@ -426,7 +425,7 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 		if (f->vm->vcpu[i].control->tid)
 			trace_thread(f->trace, f->vm->vcpu[i].control->tid);
 	f->job = *job;
-	f->who = job->vcpu;
+	f->vcpu = job->vcpu;
 	f->quiet = job->quiet;
 	f->passing = 0;
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
@@ -442,7 +441,7 @@ void kvm_park_end(void *ctx, const struct stop *stop)
 
 	tick_every(f, 0);
 	f->vm->rs->turns = false;
-	f->who = stop->vcpu;
+	f->vcpu = stop->vcpu;
 	f->quiet = false;
 	take_trace(f);
 	f->in_fault = false;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "cli/prompt/history.h"
 #include "cli/prompt/output.h"
@@ -175,14 +174,6 @@ static void show_console(struct client *client, const char *bytes, size_t n)
 	}
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* A line on the terminal if it takes longer than a second. */
 static void show_progress(struct client *client, uint64_t done, uint64_t total)
 {
@@ -196,8 +187,8 @@ static void show_progress(struct client *client, uint64_t done, uint64_t total)
 		return;
 	}
 	if (c->progress_began == 0)
-		c->progress_began = now();
-	if (share + 1 == c->progress || now() - c->progress_began < 1 || !isatty(STDERR_FILENO))
+		c->progress_began = clock_now_ns();
+	if (share + 1 == c->progress || clock_now_ns() - c->progress_began < 1000000000 || !isatty(STDERR_FILENO))
 		return;
 	c->progress = share + 1;
 	fprintf(stderr, "\rreplaying [%.*s%*s] %u.%u %%", (int)share / 40, "#########################", 25 - (int)share / 40,

@@ -23,7 +23,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #include "core/base/lock.h"
 #include "kvmback/kernel/kview.h"
@@ -222,24 +221,16 @@ static void tell_stage(struct kvm_faults *f)
 
 #define TURN_NS 1000000ull
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* Nobody stands still at the moment. Who is kicked may come to an armed page all the same, see is_leaving(). */
 static void end_turn(struct kvm_faults *f)
 {
 	uint64_t ticks;
 
 	if (f->tick < 0 || read(f->tick, &ticks, sizeof(ticks)) != sizeof(ticks) || f->job.kind == RUN_STEP ||
-	    now_ns() - f->turn_ns < TURN_NS)
+	    clock_now_ns() - f->turn_ns < TURN_NS)
 		return;
 	vcpu_end_turn(f->vm);
-	f->turn_ns = now_ns();
+	f->turn_ns = clock_now_ns();
 }
 
 /* The clock of turns ticks while somebody may have to give way. */
@@ -429,7 +420,7 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 	f->quiet = job->quiet;
 	f->passing = 0;
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
-	f->turn_ns = now_ns();
+	f->turn_ns = clock_now_ns();
 	tick_every(f, f->quiet ? 0 : TURN_NS);
 	armed_direct(f->vm->armed, true);
 	return 0;

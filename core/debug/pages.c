@@ -137,7 +137,7 @@ static bool swapping(void)
 	return sysinfo(&i) || i.totalswap != i.freeswap;
 }
 
-/* One byte a page of the window that begins at this page: bit 0 set where it may hold something. */
+/* One byte a page of the window that begins at this page: bit 0 set if it may hold something. */
 static void window_present(const uint8_t *at, size_t first, size_t n, bool ask, unsigned char *present)
 {
 	if (!ask || mincore((void *)(uintptr_t)(at + first * PAGE_SIZE_4K), n * PAGE_SIZE_4K, present))

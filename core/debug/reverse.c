@@ -14,7 +14,7 @@
 #define NEAR 1024u
 #define SLICE 250000u /* positions between two reports of progress */
 
-/* One way back: what has to be put back where it is given up, and how far it has come. */
+/* One way back: what has to be put back if it is given up, and how far it has come. */
 struct way {
 	struct debugger *d;
 	struct history *h;

@@ -38,7 +38,7 @@ void judge_deinit(struct judge *j);
 void judge_begin(struct judge *j, unsigned vcpu, uint64_t rip);
 /* The debugger has changed registers, perhaps: who stands elsewhere now has a place that was not asked. */
 void judge_moved(struct judge *j, struct machine *m);
-/* Is the stop worth telling? By whom is then in s: reason and breakpoint are those of the first, all are in cause where
+/* Is the stop worth telling? By whom is then in s: reason and breakpoint are those of the first, all are in cause if
  * there are several. In this order: what the machine stops for by itself (but a step), watchpoints, events, breakpoints; in
  * each by ascending id. A stop that is not told may have been an arrival at the internal point: then s is a step. */
 bool judge_stop(struct judge *j, struct machine *m, struct stop *s);

@@ -172,7 +172,7 @@ static bool walk_meets_filter(const struct fault_walk *g, const struct fault_fil
 	return false;
 }
 
-/* The level at which the walk reads this table: the tracepoints' where it is there, as it may be there twice. 0: nowhere. */
+/* The level at which the walk reads this table: the tracepoints' if it is there, as it may be there twice. 0: nowhere. */
 static unsigned level_at(const struct fault_walk *g, const struct walker *w, uint64_t gpa)
 {
 	uint64_t at = w->root, entry;

@@ -57,7 +57,7 @@ static void note_regs(struct kvcpu *v, unsigned entry)
 }
 
 /* The next message, with the entry into the guest that it is about: whoever waits_for_page is in KVM_RUN while it is read,
- * so that is the entry where it is the same before and after. */
+ * so that is the entry if it is the same before and after. */
 static bool next_message(struct armed *p, struct message *m)
 {
 	struct kvm_vm *vm = p->vm;

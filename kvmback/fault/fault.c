@@ -103,18 +103,6 @@ static void take_trace(struct kvm_faults *f)
 
 /* ---- where a fault is */
 
-static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
-{
-	for (size_t i = 0; i < vm->m.slots.n; i++) {
-		struct slot *s = vm->m.slots.by_gfn[i];
-		if (hva - s->hva < s->size) {
-			*gpa = s->gpa + (hva - s->hva);
-			return s;
-		}
-	}
-	return NULL;
-}
-
 /* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
 static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 {
@@ -179,8 +167,8 @@ static uint64_t parked_rip(struct kvm_faults *f, bool *old)
 /* Fill f->stop for the live stage at hand, and write it down. */
 static void tell_stage(struct kvm_faults *f)
 {
-	uint64_t gpa = 0, gfn;
-	struct slot *s = slot_of_hva(f->vm, f->page, &gpa);
+	struct slot *s = slot_by_hva(&f->vm->m.slots, f->page);
+	uint64_t gpa = s ? s->gpa + (f->page - s->hva) : 0, gfn;
 	unsigned level;
 	uint64_t rip;
 	bool old;
@@ -303,12 +291,12 @@ static struct kvm_vm *vm_of(void *ctx)
 	return kvm_of(ctx);
 }
 
-static bool goes_on(const struct kvm_faults *f)
+static bool is_passing(const struct kvm_faults *f)
 {
 	return f->passing && f->log.fault == f->passing;
 }
 
-static void let_go(struct kvm_faults *f)
+static void end_stage(struct kvm_faults *f)
 {
 	if (f->walk && !f->quiet)
 		fault_walk_end_stage(f->walk, f->vcpu, f->page);
@@ -329,8 +317,8 @@ bool kvm_park_look(void *ctx, struct stop *out)
 			continue;
 		park(f, at.hva, at.tid);
 		tell_stage(f);
-		if (goes_on(f)) {
-			let_go(f);
+		if (is_passing(f)) {
+			end_stage(f);
 			continue;
 		}
 		f->passing = 0;
@@ -381,7 +369,7 @@ void kvm_park_release(void *ctx, enum run_release how)
 		vcpu_kick(&f->vm->vcpu[f->vcpu], KICK_GIVE_UP);
 	}
 	tick_every(f, f->quiet ? 0 : TURN_NS);
-	let_go(f);
+	end_stage(f);
 }
 
 /* ---- around a run */

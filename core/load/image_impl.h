@@ -70,7 +70,6 @@ struct image {
 	unsigned n_segs;
 	struct symbols syms;
 	struct layout layout;
-	uint32_t multiboot_flags;
 	bool loaded; /* once: then memory that should be zero may not be any more */
 };
 

@@ -85,7 +85,7 @@ struct kroot { /* where a walk begins */
 	uint64_t hpa, pgd;
 	unsigned level;
 	uint32_t role;
-	uint64_t pae_root, pml4_root; /* of the mmu that it is of */
+	uint64_t pae_root; /* of the mmu that it is of */
 	bool current, previous, guest_mode;
 };
 struct kroots {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * build/gen writes the shell completions and the manual out of the program's own tables: cli/prompt/options.c, the list of
- * commands and the built-in guests. `make completions manual` runs it; tests/checks/generated.sh fails where the files are
+ * build/gen writes the shell completions and the manual out of the program's own tables: cli/cmd/options.c, the list of
+ * commands and the built-in guests. `make completions manual` runs it; tests/checks/generated.sh fails if the files are
  * old.
  */
 #ifndef KVMSCOPE_COMPLETIONS_GEN_H

@@ -126,7 +126,6 @@ int kvm_inject(struct machine *m, unsigned vcpu, const struct guest_fault *f, st
 /* Architectural reset state of every register, events and mp_state too. */
 int kvm_reset_regs(struct kvcpu *v, struct err *e) MUST_USE;
 void kvm_seg_out(struct seg *to, const struct kvm_segment *from);
-void kvm_seg_in(struct kvm_segment *to, const struct seg *from);
 
 /* smm.c: called by run.c with all vCPUs out of the guest. enter: the board's SMI or machine_smi(), any exit that raised it
  * completed (the saved rip is the vCPU's); while in_smm the SMI is latched and nothing else happens. leave: an RSM stands at

@@ -285,7 +285,7 @@ static void wake(struct kvm_vm *vm, unsigned vcpu)
 			vm->vcpu[i].halted = false;
 }
 
-static void let_go(struct kvm_vm *vm)
+static void start_all(struct kvm_vm *vm)
 {
 	atomic_store(&vm->rs->giving, true);
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
@@ -360,13 +360,13 @@ static bool must_keep(const struct vcpu_control *t)
 	return t->out == OUT_SMI || t->out == OUT_TOUCH || (t->out == OUT_STOP && r != STOP_BREAKPOINT && r != STOP_ERROR);
 }
 
-static void keep_pending(struct kvm_vm *vm, const struct kvcpu *told)
+static void keep_pending(struct kvm_vm *vm, const struct kvcpu *stopped)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 		struct vcpu_control *t = v->control;
 
-		if (v != told && must_keep(t))
+		if (v != stopped && must_keep(t))
 			t->pending = true;
 	}
 }
@@ -384,7 +384,7 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct e
 	if (vm->rs->turns) {
 		v = take_turns(vm, vcpu);
 	} else {
-		let_go(vm);
+		start_all(vm);
 		v = wait_news(vm);
 	}
 	plant_lift(vm);

@@ -87,10 +87,6 @@ void out_field(struct out *o, const struct value *record, const char *key);    /
 void out_inline(struct out *o, const struct value *v);
 /* "0102…" as rows of 16 bytes with their characters, beginning at address. */
 void out_hex_bytes(struct out *o, uint64_t address, const char *hex);
-/* "key  value" lines of a dict, keys padded to the widest; nested tables follow their key, indented. */
-void out_dict(struct out *o, const struct value *dict);
-/* Draw by shape, whatever it is. */
-void view_by_shape(struct out *o, const struct value *v);
 
 typedef void view_fn(struct out *o, const struct value *v);
 view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoints, view_slots, view_slot, view_shadow,

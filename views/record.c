@@ -187,7 +187,7 @@ static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
 	}
 }
 
-/* Each reason once, where there are several. */
+/* Each reason once, if there are several. */
 static void put_reasons(struct pool *p, struct value *d, const struct stop *s)
 {
 	struct value reasons = v_list(p, STOP_CAUSES_MAX);

@@ -46,19 +46,6 @@ static const struct named_view {
     {NULL, NULL, VALUE_NULL},
 };
 
-void view_draw(struct out *o, const char *view, const struct value *v)
-{
-	for (const struct named_view *n = named_views; view && n->name; n++) {
-		if (strcmp(n->name, view))
-			continue;
-		if (n->shape != v->type)
-			break;
-		n->draw(o, v);
-		return;
-	}
-	view_by_shape(o, v);
-}
-
 void view_scalar(struct out *o, const struct value *v)
 {
 	if (v->type == VALUE_STR)
@@ -124,7 +111,8 @@ static void wrapped_fields(struct out *o, const struct value *dict, size_t inden
 	}
 }
 
-void out_dict(struct out *o, const struct value *dict)
+/* "key  value" lines of a dict, keys padded to the widest; nested tables follow their key, indented. */
+static void out_dict(struct out *o, const struct value *dict)
 {
 	size_t widest = 0;
 
@@ -147,7 +135,7 @@ void out_dict(struct out *o, const struct value *dict)
 	}
 }
 
-void view_by_shape(struct out *o, const struct value *v)
+static void view_by_shape(struct out *o, const struct value *v)
 {
 	if (v->type == VALUE_NULL)
 		return;
@@ -165,4 +153,17 @@ void view_by_shape(struct out *o, const struct value *v)
 		if (o->len && o->text[o->len - 1] != '\n')
 			out_text(o, "\n");
 	}
+}
+
+void view_draw(struct out *o, const char *view, const struct value *v)
+{
+	for (const struct named_view *n = named_views; view && n->name; n++) {
+		if (strcmp(n->name, view))
+			continue;
+		if (n->shape != v->type)
+			break;
+		n->draw(o, v);
+		return;
+	}
+	view_by_shape(o, v);
 }

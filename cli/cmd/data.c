@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The table of commands that look at and change data; handlers are in cmd_memory.c, cmd_memfile.c, cmd_disas.c, cmd_regs.c
- * and cmd_snap.c.
+ * The table of commands that look at and change data; handlers are in memory.c, memfile.c, disas.c, regs.c,
+ * backtrace.c, display.c, smm.c and snap.c.
  */
 #include "cli/cmd/data.h"
 #include "cli/cmd/table.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What the files behind cli/cmd/run.c, cmd_break.c and cmd_data.c share: their handlers, and reading memory the way their
+ * What the files behind run.c, breaktable.c and data.c share: their handlers, and reading memory the way their
  * options ask for.
  */
 #ifndef KVMSCOPE_CLI_DATA_H
@@ -35,7 +35,7 @@ struct value number_value(struct pool *p, uint64_t v, char format, unsigned unit
 /* All displays, evaluated now: dicts of id, expr, format and value (n/a with the reason if it cannot be). */
 struct value display_list(struct call *c);
 
-/* cmd_memory.c, cmd_memfile.c */
+/* memory.c, memfile.c */
 int cmd_x(struct call *c, struct err *e);
 int cmd_xp(struct call *c, struct err *e);
 int cmd_mem_read(struct call *c, struct err *e);
@@ -43,24 +43,24 @@ int cmd_mem_write(struct call *c, struct err *e);
 int cmd_find(struct call *c, struct err *e);
 int cmd_dump(struct call *c, struct err *e);
 int cmd_restore(struct call *c, struct err *e);
-/* cmd_disas.c */
+/* disas.c */
 int cmd_disas(struct call *c, struct err *e);
-/* cmd_backtrace.c */
+/* backtrace.c */
 int cmd_backtrace(struct call *c, struct err *e);
-/* cmd_regs.c */
+/* regs.c */
 int cmd_info_registers(struct call *c, struct err *e);
 int cmd_reg(struct call *c, struct err *e);
 int cmd_set(struct call *c, struct err *e);
 int cmd_print(struct call *c, struct err *e);
 int cmd_vcpu(struct call *c, struct err *e);
 int cmd_info_vcpus(struct call *c, struct err *e);
-/* cmd_snap.c */
+/* snap.c */
 int cmd_snap(struct call *c, struct err *e);
 int cmd_diff(struct call *c, struct err *e);
-/* cmd_smm.c */
+/* smm.c */
 int cmd_smi(struct call *c, struct err *e);
 int cmd_info_smm(struct call *c, struct err *e);
-/* cmd_display.c */
+/* display.c */
 int cmd_display(struct call *c, struct err *e);
 int cmd_undisplay(struct call *c, struct err *e);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Standing inside a guest fault: its stages one by one. `catch fault` is in cmd_break.c.
+ * Standing inside a guest fault: its stages one by one. `catch fault` is in catch.c.
  */
 #include <errno.h>
 

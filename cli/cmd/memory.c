@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Looking at and changing guest memory: x, xp, mem read, mem write. Searching and files are in cmd_memfile.c.
+ * Looking at and changing guest memory: x, xp, mem read, mem write. Searching and files are in memfile.c.
  */
 #include <errno.h>
 #include <stdio.h>

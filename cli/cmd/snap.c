@@ -5,13 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cmd/data.h"
 #include "cli/cmd/run.h"
 #include "views/record.h"
 
-#define STAGE_US 20000
+#define STAGE_NS 20000000
 
 static struct named_snap *find_snap(struct session *s, const char *name)
 {
@@ -129,18 +128,10 @@ int cmd_snap(struct call *c, struct err *e)
 	return 0;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* One for each stage, as long as that takes no time that anybody would notice: large shadow tables are left to snap. */
 void snap_keep_stage(struct session *s)
 {
-	uint64_t before = now_us();
+	uint64_t before = clock_now_ns();
 
 	if (s->d.stop.reason != STOP_FAULT_STAGE && !s->stage[1] && !s->stage[0])
 		return;
@@ -151,7 +142,7 @@ void snap_keep_stage(struct session *s)
 		return;
 	if (snap_take(s->d.m, false, &s->stage[1], NULL))
 		s->stage[1] = NULL;
-	s->stage_slow = now_us() - before > STAGE_US;
+	s->stage_slow = clock_now_ns() - before > STAGE_NS;
 }
 
 /* No snapshot: the stage before the one at hand, or the last stage of the fault that has just ended. */

@@ -203,7 +203,10 @@ static size_t command_start(const char *line, size_t start)
 	return start;
 }
 
-bool complete_word(struct session *s, const char *line, size_t start, void (*fn)(void *arg, const char *text), void *arg)
+/* Call fn for everything that the word from `start` to the end of `line` may become. False if file names are wanted
+ * (readline knows how). */
+static bool complete_word(struct session *s, const char *line, size_t start, void (*fn)(void *arg, const char *text),
+			  void *arg)
 {
 	size_t from = command_start(line, start);
 	struct sink k = {.typed = line + start, .len = strlen(line + start), .fn = fn, .arg = arg};
@@ -263,8 +266,8 @@ static char **on_complete(const char *text, int start, int end)
 
 	if (!line || !completing)
 		return NULL;
-	bool ours = complete_word(completing, line, (size_t)start, add_candidate, NULL);
-	rl_attempted_completion_over = ours;
+	bool complete = complete_word(completing, line, (size_t)start, add_candidate, NULL);
+	rl_attempted_completion_over = complete;
 	if (n_found)
 		matches = rl_completion_matches(text, next_candidate);
 	for (size_t i = 0; i < n_found; i++)

@@ -7,9 +7,6 @@
 
 #include "cli/session/session.h"
 
-/* Call fn for everything that the word from `start` to the end of `line` may become. False if file names are wanted
- * (readline knows how). */
-bool complete_word(struct session *s, const char *line, size_t start, void (*fn)(void *arg, const char *text), void *arg);
 /* Hang it into readline. */
 void complete_init(void);
 /* Call readline's read(), completing from this session. */

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "cli/prompt/history.h"
 #include "cli/prompt/output.h"
@@ -30,14 +29,6 @@ static unsigned width(struct client *c)
 	if (!c->color && !console_of(c)->interactive)
 		return 0;
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col ? 0 : w.ws_col;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void make_room(struct console *c)
@@ -64,7 +55,7 @@ static void show_unfinished(struct console *c)
 
 void console_settle(struct console *c)
 {
-	if (c->n_unfinished && now() - c->unfinished_since > 0.09)
+	if (c->n_unfinished && clock_now_ns() - c->unfinished_since > 90000000)
 		show_unfinished(c);
 }
 
@@ -189,7 +180,7 @@ static void show_console(struct client *client, const char *bytes, size_t n)
 		if (c->n_unfinished == sizeof(c->unfinished))
 			show_unfinished(c);
 		c->unfinished[c->n_unfinished++] = bytes[whole++];
-		c->unfinished_since = now();
+		c->unfinished_since = clock_now_ns();
 	}
 }
 
@@ -206,8 +197,8 @@ static void show_progress(struct client *client, uint64_t done, uint64_t total)
 		return;
 	}
 	if (c->progress_began == 0)
-		c->progress_began = now();
-	if (share + 1 == c->progress || now() - c->progress_began < 1 || !isatty(STDERR_FILENO))
+		c->progress_began = clock_now_ns();
+	if (share + 1 == c->progress || clock_now_ns() - c->progress_began < 1000000000 || !isatty(STDERR_FILENO))
 		return;
 	c->progress = share + 1;
 	fprintf(stderr, "\rreplaying [%.*s%*s] %u.%u %%", (int)share / 40, "#########################", 25 - (int)share / 40,

@@ -15,10 +15,10 @@ struct console {
 	void (*make_room)(struct console *c);
 	char unfinished[1024]; /* the guest's last line, while it has no end and a line is being typed */
 	size_t n_unfinished;
-	double unfinished_since; /* seconds */
-	bool out_gone;		 /* standard output cannot be written any more */
-	double progress_began;	 /* seconds; 0: nothing that takes long is under way */
-	unsigned progress;	 /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
+	uint64_t unfinished_since; /* clock_now_ns() */
+	bool out_gone;		   /* standard output cannot be written any more */
+	uint64_t progress_began;   /* clock_now_ns(); 0: nothing that takes long is under way */
+	unsigned progress;	   /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
 };
 
 /* Open it on s, with Tcl. close: before the session goes. */

@@ -56,8 +56,8 @@ struct match {
 	bool exact;
 	char key[WORD_MAX];
 	const struct command *hit;
-	unsigned n;	  /* different keys */
-	char others[200]; /* their names */
+	unsigned n;	 /* different keys */
+	char names[200]; /* of all that matched */
 };
 
 static void note_hit(struct match *m, const struct command *c, const char *key, size_t len)
@@ -70,11 +70,11 @@ static void note_hit(struct match *m, const struct command *c, const char *key, 
 	m->n++;
 	m->hit = c;
 	memcpy(m->key, name, sizeof(name));
-	size_t at = strlen(m->others);
-	snprintf(m->others + at, sizeof(m->others) - at, "%s%s", at ? ", " : "", name);
+	size_t at = strlen(m->names);
+	snprintf(m->names + at, sizeof(m->names) - at, "%s%s", at ? ", " : "", name);
 }
 
-static bool same(const struct match *m, const char *text, size_t len)
+static bool word_matches(const struct match *m, const char *text, size_t len)
 {
 	return (m->exact ? len == m->len : len >= m->len) && !memcmp(text, m->typed, m->len);
 }
@@ -84,10 +84,10 @@ static void match_first(struct match *m, const struct command *c)
 	struct spelling s = split_name(c->name, strlen(c->name), ' ');
 	struct command_words w = {.at = c->aliases ? c->aliases : ""};
 
-	if (same(m, s.first, s.first_len))
+	if (word_matches(m, s.first, s.first_len))
 		note_hit(m, c, s.first, s.first_len);
 	for (command_word_next(&w); w.text; command_word_next(&w))
-		if (!memchr(w.text, '_', w.len) && same(m, w.text, w.len))
+		if (!memchr(w.text, '_', w.len) && word_matches(m, w.text, w.len))
 			note_hit(m, c, c->name, strlen(c->name));
 }
 
@@ -98,11 +98,11 @@ static void match_second(struct match *m, const struct command *c, const char *g
 
 	if (!s.second || strncmp(s.first, group, s.first_len) || group[s.first_len])
 		return;
-	if (same(m, s.second, s.second_len))
+	if (word_matches(m, s.second, s.second_len))
 		note_hit(m, c, s.second, s.second_len);
 	for (command_word_next(&w); w.text; command_word_next(&w)) {
 		struct spelling alias = split_name(w.text, w.len, '_');
-		if (alias.second && same(m, alias.second, alias.second_len))
+		if (alias.second && word_matches(m, alias.second, alias.second_len))
 			note_hit(m, c, s.second, s.second_len);
 	}
 }
@@ -134,7 +134,7 @@ static const struct command *find_named(const struct command_table *t, const cha
 
 static const struct command *ambiguous(const struct match *m, const char *what, struct err *e)
 {
-	err_set(e, -EINVAL, "%.80s" WHY "it is short for several: %.180s" TRY "more letters", what, m->others);
+	err_set(e, -EINVAL, "%.80s" WHY "it is short for several: %.180s" TRY "more letters", what, m->names);
 	return NULL;
 }
 
@@ -143,7 +143,7 @@ static void subcommands_of(const struct command_table *t, const char *group, cha
 	struct match m;
 
 	match_word(t, &m, "", 0, group, false);
-	snprintf(buf, size, "%s", m.others);
+	snprintf(buf, size, "%s", m.names);
 }
 
 static const struct command *no_subcommand(const struct command_table *t, const char *group, const char *typed,

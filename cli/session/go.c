@@ -173,10 +173,7 @@ static int check_not_inside(const struct session *s, const char *what, struct er
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+	return (int64_t)(clock_now_ns() / 1000000);
 }
 
 /* Until something happens. 1, or 0 when the time is over; -EINTR. */

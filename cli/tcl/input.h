@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Standard input where no line is edited: the lines of a pipe, and what a script reads of it in between.
+ * Standard input if no line is edited: the lines of a pipe, and what a script reads of it in between.
  */
 #ifndef KVMSCOPE_CLI_INPUT_H
 #define KVMSCOPE_CLI_INPUT_H

@@ -28,7 +28,7 @@ struct entry {
 	const char *format;
 	struct sub *subs;
 	size_t n_subs;
-	bool other_name; /* an alias of a first word that has subcommands: "i" */
+	bool group_alias; /* an alias of a first word that has subcommands: "i" */
 };
 
 /* ---- calls */
@@ -134,7 +134,7 @@ static int dispatch(const struct entry *w, int argc, const char **argv, Tcl_Obj 
 	if (cmd)
 		return run(w->t, cmd, NULL, argc - 2, argv + 2);
 	argv[0] = w->first;
-	if (!w->cmd || ((w->n_subs || w->other_name) && argc > 1))
+	if (!w->cmd || ((w->n_subs || w->group_alias) && argc > 1))
 		return run_found(w, argc, argv, objv);
 	if (!w->format && argc > 1 && argv[1][0] == '/' && w->cmd->flags & CMD_FORMAT)
 		return run(w->t, w->cmd, argv[1] + 1, argc - 2, argv + 2);
@@ -235,14 +235,14 @@ static bool add_spelling(struct tcl *t, const struct command *c, const char *tex
 }
 
 /* After all of them: an alias of one word for a command that has subcommands looks for these too. */
-static void mark_other_names(struct tcl *t, const struct command *c)
+static void mark_group_aliases(struct tcl *t, const struct command *c)
 {
 	struct command_words w = {.at = c->aliases ? c->aliases : ""};
 
 	if (!entry_of(t, c->name, strcspn(c->name, " "))->n_subs || strchr(c->name, ' '))
 		return;
 	for (command_word_next(&w); w.text; command_word_next(&w))
-		entry_of(t, w.text, w.len)->other_name = true;
+		entry_of(t, w.text, w.len)->group_alias = true;
 }
 
 static bool add_command(struct tcl *t, const struct command *c)
@@ -421,7 +421,7 @@ int tclcmd_init(struct tcl *t, struct err *e)
 		if (!add_command(t, all->list[i]))
 			return err_nomem(e, "commands");
 	for (size_t i = 0; i < all->n; i++)
-		mark_other_names(t, all->list[i]);
+		mark_group_aliases(t, all->list[i]);
 	extend_info(t);
 	Tcl_CreateObjCommand(t->interp, "::unknown", on_unknown, t, NULL);
 	Tcl_TraceVar2(t->interp, "auto_path", NULL, AUTO_PATH_TRACE, on_auto_path, t);

@@ -173,14 +173,6 @@ static int interrupted(Tcl_Interp *interp)
 	return TCL_ERROR;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
 /* The form that only waits; with a script, or cancel, it is Tcl's. */
 static int on_after(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
 {
@@ -188,8 +180,10 @@ static int on_after(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *cons
 
 	if (objc != 2 || Tcl_GetWideIntFromObj(NULL, objv[1], &ms) != TCL_OK || ms > INT64_MAX / 2000000)
 		return tcl_after(data, interp, objc, objv);
-	for (int64_t end = now_ns() + ms * 1000000, left = end - now_ns(); left > 0; left = end - now_ns()) {
-		struct timespec t = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	uint64_t end = clock_now_ns() + (uint64_t)(ms > 0 ? ms : 0) * 1000000;
+	for (uint64_t now = clock_now_ns(); now < end; now = clock_now_ns()) {
+		uint64_t left = end - now;
+		struct timespec t = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
 		if (interrupt_wait(NULL, 0, &t) < 0)
 			return interrupted(interp);
 	}

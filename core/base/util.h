@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Small things that every file may use: array length, page arithmetic, scoped cleanup.
+ * Small things that every file may use: array length, page arithmetic, scoped cleanup, the clock.
  */
 #ifndef KVMSCOPE_CORE_BASE_UTIL_H
 #define KVMSCOPE_CORE_BASE_UTIL_H
@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -48,6 +49,15 @@ static inline bool range_wraps(uint64_t base, uint64_t len)
 static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
 	return alen && blen && a <= b + (blen - 1) && b <= a + (alen - 1);
+}
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+static inline uint64_t clock_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 #endif

@@ -103,7 +103,7 @@ const struct smm_field *smm_fields(size_t *n)
 
 /* ---- bytes */
 
-static void put(uint8_t *area, unsigned at, const void *value, size_t len)
+static void smram_put(uint8_t *area, unsigned at, const void *value, size_t len)
 {
 	memcpy(area + at, value, len);
 }
@@ -129,10 +129,10 @@ static void seg_save(uint8_t *to, const struct seg *s)
 {
 	uint16_t attr = seg_attributes(s);
 
-	put(to, 0, &s->selector, 2);
-	put(to, 2, &attr, 2);
-	put(to, 4, &s->limit, 4);
-	put(to, 8, &s->base, 8);
+	smram_put(to, 0, &s->selector, 2);
+	smram_put(to, 2, &attr, 2);
+	smram_put(to, 4, &s->limit, 4);
+	smram_put(to, 8, &s->base, 8);
 }
 
 static void seg_restore(struct seg *s, const uint8_t *from)
@@ -162,16 +162,16 @@ void smm_save(const struct regs *r, uint32_t smbase, uint8_t area[SMM_SAVE_SIZE]
 
 	memset(area, 0, SMM_SAVE_SIZE);
 	for (unsigned i = 0; i < ARRAY_LEN(plain); i++)
-		put(area, plain[i].at, base + plain[i].field, plain[i].size);
+		smram_put(area, plain[i].at, base + plain[i].field, plain[i].size);
 	for (unsigned i = 0; i < ARRAY_LEN(segments); i++)
 		seg_save(area + segments[i].at, (const struct seg *)(const void *)(base + segments[i].field));
 	for (unsigned i = 0; i < 16; i++)
-		put(area, OFF_GPR_LAST - 8 * i, &r->gpr[i], 8);
+		smram_put(area, OFF_GPR_LAST - 8 * i, &r->gpr[i], 8);
 	area[OFF_AUTO_HALT] = r->halted;
 	area[OFF_NMI_MASK] = r->nmi_masked;
 	area[OFF_INT_SHADOW] = (uint8_t)((r->mov_ss_shadow ? SHADOW_MOV_SS : 0) | (r->sti_shadow ? SHADOW_STI : 0));
-	put(area, OFF_REVISION, &revision, 4);
-	put(area, OFF_SMBASE, &smbase, 4);
+	smram_put(area, OFF_REVISION, &revision, 4);
+	smram_put(area, OFF_SMBASE, &smbase, 4);
 }
 
 /* ---- what RSM refuses */

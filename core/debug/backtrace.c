@@ -76,7 +76,7 @@ static bool up(struct climb *c)
 
 /* A function that has not set up its frame yet has its return address on the stack, and the frame pointer is its caller's.
  */
-static void without_frame(struct climb *c)
+static void push_innermost_return(struct climb *c)
 {
 	struct ret_guess g;
 
@@ -101,7 +101,7 @@ int debug_backtrace(struct debugger *d, unsigned vcpu, size_t max, struct backtr
 	c.low = c.w.sp;
 	push(&c, c.w.pc);
 	if (max > 1)
-		without_frame(&c);
+		push_innermost_return(&c);
 	while (b.n < max && up(&c))
 		;
 	*out = b;

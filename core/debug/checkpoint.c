@@ -245,7 +245,7 @@ static bool has_slot(const struct checkpoint *c, uint32_t id)
 	return false;
 }
 
-static int delete_others(struct machine *m, const struct checkpoint *c, struct err *e)
+static int delete_new_slots(struct machine *m, const struct checkpoint *c, struct err *e)
 {
 	const struct slot_table *t = machine_slots(m);
 	int rc = 0;
@@ -284,7 +284,7 @@ static int restore_slot(struct machine *m, const struct saved_slot *w, struct er
 
 static int restore_slots(struct machine *m, const struct checkpoint *c, struct err *e)
 {
-	int rc = delete_others(m, c, e);
+	int rc = delete_new_slots(m, c, e);
 
 	for (size_t i = 0; !rc && i < c->n_slots; i++)
 		rc = restore_slot(m, &c->slots[i], e);

@@ -90,11 +90,6 @@ int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
 	return carry_out(d, plan_finish(vcpu), e);
 }
 
-int debug_fault_step(struct debugger *d, struct err *e)
-{
-	return carry_out(d, plan_stage(), e);
-}
-
 void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
 {
 	const struct why_env env = {.m = d->m, .points = &d->points, .syms = &d->syms, .disas = d->disas};

@@ -55,7 +55,7 @@ struct history {
 };
 #define RECORD_MEMORY (256ull << 20)
 
-/* Neither touches the machine, which may be gone; where it is not, it must not run any more. */
+/* Neither touches the machine, which may be gone; if it is not, it must not run any more. */
 void history_deinit(struct history *h);
 void history_clear(struct history *h); /* the machine is another one from now on; settings stay */
 

@@ -13,15 +13,15 @@
 #define BUCKETS_MIN 1024
 #define WINDOW 65536u /* pages asked for at once */
 
-struct kept_page {
-	struct kept_page *next;
+struct stored_page {
+	struct stored_page *next;
 	uint64_t hash;
 	uint64_t refs;
 	uint8_t bytes[PAGE_SIZE_4K];
 };
 
 struct page_store {
-	struct kept_page **bucket;
+	struct stored_page **bucket;
 	size_t buckets, n;
 };
 
@@ -30,7 +30,7 @@ int page_store_create(struct page_store **out, struct err *e)
 	struct page_store *s = calloc(1, sizeof(*s));
 
 	if (s)
-		s->bucket = calloc(BUCKETS_MIN, sizeof(struct kept_page *));
+		s->bucket = calloc(BUCKETS_MIN, sizeof(struct stored_page *));
 	if (!s || !s->bucket) {
 		free(s);
 		return err_nomem(e, "store of pages");
@@ -45,7 +45,7 @@ void page_store_destroy(struct page_store *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->buckets; i++)
-		for (struct kept_page *p = s->bucket[i], *next; p; p = next) {
+		for (struct stored_page *p = s->bucket[i], *next; p; p = next) {
 			next = p->next;
 			free(p);
 		}
@@ -55,7 +55,7 @@ void page_store_destroy(struct page_store *s)
 
 size_t page_store_bytes(const struct page_store *s)
 {
-	return s->n * sizeof(struct kept_page) + s->buckets * sizeof(struct kept_page *);
+	return s->n * sizeof(struct stored_page) + s->buckets * sizeof(struct stored_page *);
 }
 
 static uint64_t hash_bytes(const uint8_t *page)
@@ -76,12 +76,12 @@ static uint64_t hash_bytes(const uint8_t *page)
 static void grow(struct page_store *s)
 {
 	size_t buckets = s->buckets * 4;
-	struct kept_page **bigger = calloc(buckets, sizeof(struct kept_page *));
+	struct stored_page **bigger = calloc(buckets, sizeof(struct stored_page *));
 
 	if (!bigger)
 		return;
 	for (size_t i = 0; i < s->buckets; i++)
-		for (struct kept_page *p = s->bucket[i], *next; p; p = next) {
+		for (struct stored_page *p = s->bucket[i], *next; p; p = next) {
 			next = p->next;
 			p->next = bigger[p->hash & (buckets - 1)];
 			bigger[p->hash & (buckets - 1)] = p;
@@ -91,10 +91,10 @@ static void grow(struct page_store *s)
 	s->buckets = buckets;
 }
 
-static struct kept_page *keep(struct page_store *s, const uint8_t *bytes)
+static struct stored_page *store_page(struct page_store *s, const uint8_t *bytes)
 {
 	uint64_t hash = hash_bytes(bytes);
-	struct kept_page *p;
+	struct stored_page *p;
 
 	for (p = s->bucket[hash & (s->buckets - 1)]; p; p = p->next)
 		if (p->hash == hash && !memcmp(p->bytes, bytes, PAGE_SIZE_4K)) {
@@ -115,9 +115,9 @@ static struct kept_page *keep(struct page_store *s, const uint8_t *bytes)
 	return p;
 }
 
-static void drop(struct page_store *s, struct kept_page *p)
+static void drop(struct page_store *s, struct stored_page *p)
 {
-	struct kept_page **at = &s->bucket[p->hash & (s->buckets - 1)];
+	struct stored_page **at = &s->bucket[p->hash & (s->buckets - 1)];
 
 	if (--p->refs)
 		return;
@@ -137,7 +137,7 @@ static bool swapping(void)
 	return sysinfo(&i) || i.totalswap != i.freeswap;
 }
 
-/* One byte a page of the window that begins at this page: bit 0 set where it may hold something. */
+/* One byte a page of the window that begins at this page: bit 0 set if it may hold something. */
 static void window_present(const uint8_t *at, size_t first, size_t n, bool ask, unsigned char *present)
 {
 	if (!ask || mincore((void *)(uintptr_t)(at + first * PAGE_SIZE_4K), n * PAGE_SIZE_4K, present))
@@ -167,7 +167,7 @@ static const uint8_t *page_at(const uint8_t *at, size_t len, size_t index, uint8
 
 /* Walk the pages that may not be zero now, and those that were not in c (which may be NULL): fn gets the page's bytes now
  * (NULL: none exists) and the kept one (NULL: none). */
-typedef int visit_fn(void *ctx, size_t index, const uint8_t *now, struct kept_page *was);
+typedef int visit_fn(void *ctx, size_t index, const uint8_t *now, struct stored_page *was);
 
 static int visit_window(const uint8_t *at, size_t len, size_t first, size_t n, const unsigned char *present,
 			const struct memory_copy *c, size_t *k, visit_fn *fn, void *ctx)
@@ -176,7 +176,7 @@ static int visit_window(const uint8_t *at, size_t len, size_t first, size_t n, c
 	int rc = 0;
 
 	for (size_t i = first; !rc && i < first + n; i++) {
-		struct kept_page *was = c && *k < c->n && c->index[*k] == i ? c->page[(*k)++] : NULL;
+		struct stored_page *was = c && *k < c->n && c->index[*k] == i ? c->page[(*k)++] : NULL;
 		if (was || present[i - first] & 1)
 			rc = fn(ctx, i, present[i - first] & 1 ? page_at(at, len, i, buf) : NULL, was);
 	}
@@ -210,7 +210,7 @@ static int take_room(struct taking *t)
 {
 	size_t cap = t->cap ? t->cap * 2 : 16;
 	uint32_t *index;
-	struct kept_page **page;
+	struct stored_page **page;
 
 	if (t->out->n < t->cap)
 		return 0;
@@ -226,10 +226,10 @@ static int take_room(struct taking *t)
 	return 0;
 }
 
-static int take_page(void *ctx, size_t index, const uint8_t *now, struct kept_page *was)
+static int take_page(void *ctx, size_t index, const uint8_t *now, struct stored_page *was)
 {
 	struct taking *t = ctx;
-	struct kept_page *p = was;
+	struct stored_page *p = was;
 
 	if (!now || (!(was && !memcmp(was->bytes, now, PAGE_SIZE_4K)) && is_zero(now)))
 		return 0;
@@ -238,7 +238,7 @@ static int take_page(void *ctx, size_t index, const uint8_t *now, struct kept_pa
 	if (was && !memcmp(was->bytes, now, PAGE_SIZE_4K))
 		p->refs++;
 	else
-		p = keep(t->store, now);
+		p = store_page(t->store, now);
 	if (!p)
 		return -ENOMEM;
 	t->out->index[t->out->n] = (uint32_t)index;
@@ -277,7 +277,7 @@ struct differing {
 	void *ctx;
 };
 
-static int differ(void *ctx, size_t index, const uint8_t *now, struct kept_page *was)
+static int differ(void *ctx, size_t index, const uint8_t *now, struct stored_page *was)
 {
 	const struct differing *d = ctx;
 

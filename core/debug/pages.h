@@ -13,13 +13,13 @@ int page_store_create(struct page_store **out, struct err *e) MUST_USE;
 void page_store_destroy(struct page_store *s); /* after every copy was dropped */
 size_t page_store_bytes(const struct page_store *s);
 
-struct kept_page;
+struct stored_page;
 /* A range of memory as it was. */
 struct memory_copy {
 	size_t len; /* bytes; the last page may be a part of one */
 	size_t n;   /* pages that are not all zeroes, ascending */
 	uint32_t *index;
-	struct kept_page **page;
+	struct stored_page **page;
 };
 /* base: an earlier copy of the same range, which makes it fast; NULL for none. */
 int memory_copy_take(struct page_store *s, const void *at, size_t len, const struct memory_copy *base,

@@ -120,6 +120,12 @@ static int go_on(struct debugger *d, struct plan *p, struct err *e)
 	return start_job(d, p, e);
 }
 
+static int failed(struct debugger *d, int rc)
+{
+	point_end_internal(&d->points, d->m);
+	return rc;
+}
+
 static int stopped(struct debugger *d, struct stop *s, struct err *e)
 {
 	struct plan *p = &d->plan;
@@ -128,9 +134,7 @@ static int stopped(struct debugger *d, struct stop *s, struct err *e)
 	d->changes = machine_changes(d->m);
 	d->judge.passed = machine_passed(d->m);
 	int rc = move_ended(d, p, s) ? go_on(d, p, e) : start_job(d, p, e);
-	if (rc < 0)
-		point_end_internal(&d->points, d->m);
-	return rc;
+	return rc < 0 ? failed(d, rc) : rc;
 }
 
 int debug_start(struct debugger *d, const struct plan *p, enum run_where where, struct err *e)
@@ -144,16 +148,7 @@ int debug_start(struct debugger *d, const struct plan *p, enum run_where where, 
 	if (rc <= 0)
 		return rc;
 	rc = start_job(d, &d->plan, e);
-	if (!rc)
-		return 1;
-	point_end_internal(&d->points, d->m);
-	return rc;
-}
-
-static int failed(struct debugger *d, int rc)
-{
-	point_end_internal(&d->points, d->m);
-	return rc;
+	return rc ? failed(d, rc) : 1;
 }
 
 int debug_poll(struct debugger *d, struct err *e)

@@ -48,7 +48,7 @@ struct plan {
 	uint64_t count;
 	bool has_temp, leaving; /* leaving: out of a fault by a step first, as nothing can be planted inside one */
 	struct temp_stop temp;
-	/* finish: where it began, and stepping through the function where no return address is found. */
+	/* finish: where it began, and stepping through the function if no return address is found. */
 	uint64_t pc, sp;
 	bool by_steps, returns;
 };
@@ -59,7 +59,7 @@ struct plan plan_step(unsigned vcpu, uint64_t n);
  */
 struct plan plan_next(unsigned vcpu, uint64_t n);
 struct plan plan_until(unsigned vcpu, uint64_t addr);
-/* Until the current function has returned: return address by frame pointer where it looks like one, else by stepping at call
+/* Until the current function has returned: return address by frame pointer if it looks like one, else by stepping at call
  * depth (an iret at that depth counts as the return). */
 struct plan plan_finish(unsigned vcpu);
 /* One stage of the fault that a vCPU stands in, or on to the next fault that is caught. */

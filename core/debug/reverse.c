@@ -14,8 +14,8 @@
 #define NEAR 1024u
 #define SLICE 250000u /* positions between two reports of progress */
 
-/* One way back: what has to be put back where it is given up, and how far it has come. */
-struct way {
+/* A command that goes back: what has to be put back if it is given up, and how far it has come. */
+struct reversal {
 	struct debugger *d;
 	struct history *h;
 	struct checkpoint *now;
@@ -25,11 +25,11 @@ struct way {
 	bool interrupted;
 };
 
-static int way_begin(struct way *w, struct debugger *d, const char *what, struct err *e)
+static int reverse_begin(struct reversal *w, struct debugger *d, const char *what, struct err *e)
 {
 	int rc = 0;
 
-	*w = (struct way){.d = d, .h = &d->history, .position = machine_position(d->m), .passed = d->judge.passed};
+	*w = (struct reversal){.d = d, .h = &d->history, .position = machine_position(d->m), .passed = d->judge.passed};
 	const char *why = NULL;
 	if (!machine_can(d->m, MACHINE_CAP_REVERSE, &why))
 		return err_set(e, -ENOTSUP,
@@ -48,7 +48,7 @@ static int way_begin(struct way *w, struct debugger *d, const char *what, struct
 	return rc;
 }
 
-static int way_end(struct way *w, int rc, struct err *e)
+static int reverse_end(struct reversal *w, int rc, struct err *e)
 {
 	if (w->now && (rc || w->interrupted)) {
 		struct err again;
@@ -74,7 +74,7 @@ static int way_end(struct way *w, int rc, struct err *e)
 }
 
 /* Towards target, with progress told. *stop as for machine_replay(). */
-static int go(struct way *w, uint64_t target, bool stops, struct stop *stop, struct err *e)
+static int go(struct reversal *w, uint64_t target, bool stops, struct stop *stop, struct err *e)
 {
 	uint64_t at = machine_position(w->d->m);
 
@@ -93,14 +93,14 @@ static int go(struct way *w, uint64_t target, bool stops, struct stop *stop, str
 	return 0;
 }
 
-static int restore_point(struct way *w, int i, struct err *e)
+static int restore_point(struct reversal *w, int i, struct err *e)
 {
 	return checkpoint_restore(w->d->m, w->h->record.v[i].c, e);
 }
 
 /* ---- to a position */
 
-static int go_to(struct way *w, uint64_t target, struct err *e)
+static int go_to(struct reversal *w, uint64_t target, struct err *e)
 {
 	static const uint64_t before[] = {1 << 20, 1 << 15, 1 << 10, 0};
 	int i = record_point_at(w->h, target), rc;
@@ -139,8 +139,8 @@ static const char start_note[] = "the record begins here; there is nothing befor
 
 int debug_reverse_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
 {
-	struct way w;
-	int rc = way_begin(&w, d, "reverse-stepi", e);
+	struct reversal w;
+	int rc = reverse_begin(&w, d, "reverse-stepi", e);
 
 	if (rc)
 		return rc;
@@ -154,7 +154,7 @@ int debug_reverse_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err
 	rc = go_to(&w, target, e);
 	if (!rc && !w.interrupted)
 		rc = stopped_here(d, vcpu, all ? "" : start_note, e);
-	return way_end(&w, rc, e);
+	return reverse_end(&w, rc, e);
 }
 
 /* ---- to a stop */
@@ -175,7 +175,7 @@ static void meet(struct met *last, const struct stop *s, uint64_t position)
 
 /* Replay from where the machine stands to end, noting the stops that the user would have been told before now. until: end at
  * this one (NULL: the last one is wanted). */
-static int scan(struct way *w, uint64_t end, const struct met *until, struct met *last, struct err *e)
+static int scan(struct reversal *w, uint64_t end, const struct met *until, struct met *last, struct err *e)
 {
 	struct stop stop = {.slot = -1};
 
@@ -196,7 +196,7 @@ static int scan(struct way *w, uint64_t end, const struct met *until, struct met
 }
 
 /* To a stop that a scan has met. Silently up to a little before it: stops cost time. */
-static int go_to_stop(struct way *w, const struct met *wanted, uint64_t first, struct err *e)
+static int go_to_stop(struct reversal *w, const struct met *wanted, uint64_t first, struct err *e)
 {
 	uint64_t near = wanted->position - first > NEAR ? wanted->position - NEAR : first;
 	struct met last = {.n = 0};
@@ -217,7 +217,7 @@ static int go_to_stop(struct way *w, const struct met *wanted, uint64_t first, s
 }
 
 /* The last stop between point i and end, if any. */
-static int last_stop(struct way *w, int i, uint64_t end, bool *found, struct err *e)
+static int last_stop(struct reversal *w, int i, uint64_t end, bool *found, struct err *e)
 {
 	uint64_t first = checkpoint_position(w->h->record.v[i].c);
 	struct met last = {.n = 0};
@@ -232,9 +232,9 @@ static int last_stop(struct way *w, int i, uint64_t end, bool *found, struct err
 int debug_reverse_continue(struct debugger *d, struct err *e)
 {
 	bool found = false;
-	struct way w;
+	struct reversal w;
 	unsigned vcpu = d->stop.vcpu;
-	int rc = way_begin(&w, d, "reverse-continue", e);
+	int rc = reverse_begin(&w, d, "reverse-continue", e);
 
 	if (rc)
 		return rc;
@@ -253,5 +253,5 @@ int debug_reverse_continue(struct debugger *d, struct err *e)
 		if (!rc)
 			rc = stopped_here(d, vcpu, start_note, e);
 	}
-	return way_end(&w, rc, e);
+	return reverse_end(&w, rc, e);
 }

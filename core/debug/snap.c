@@ -201,7 +201,7 @@ struct rmaps {
 	bool sorted;
 };
 
-/* An array with room for n more; where it is full, one twice as long that begins with the same. */
+/* An array with room for n more; if it is full, one twice as long that begins with the same. */
 static void *more(struct pool *p, void *array, size_t have, size_t n, size_t *cap, size_t size)
 {
 	size_t want = have ? have * 2 : *cap;

@@ -31,7 +31,7 @@ struct diff_list {
 	struct diff_row *v;
 	size_t n;
 };
-/* Why a part is not in the snapshot ("no CAP_BPF …"); NULL where it is. A diff leaves out what either side lacks. */
+/* Why a part is not in the snapshot ("no CAP_BPF …"); NULL if it is. A diff leaves out what either side lacks. */
 const char *snap_missing(const struct snap *s, enum diff_part p);
 /* How many slots, shadow pages, sptes, rmaps, vCPUs' MMIO caches, vCPUs' registers or memory pages it holds. */
 size_t snap_count(const struct snap *s, enum diff_part p);

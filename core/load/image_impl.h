@@ -70,7 +70,6 @@ struct image {
 	unsigned n_segs;
 	struct symbols syms;
 	struct layout layout;
-	uint32_t multiboot_flags;
 	bool loaded; /* once: then memory that should be zero may not be any more */
 };
 
@@ -92,7 +91,6 @@ int image_add_seg(struct image *img, const struct image_seg *seg, struct err *e)
 int image_place(struct image *img, struct err *e) MUST_USE;
 
 /* Readers. They fill segments, symbols, entry and (if it is still ENTRY_AUTO) the mode. */
-int image_read_flat(struct image *img, const struct image_options *opt, struct err *e) MUST_USE;
 int image_read_elf(struct image *img, struct err *e) MUST_USE;
 /* Where the multiboot 1 header is; -1 for none. */
 long image_multiboot_header(const uint8_t *bytes, size_t size);

@@ -68,7 +68,6 @@ int image_check_multiboot(struct image *img, struct err *e)
 			       "load %s" WHY "its multiboot header requires features %#x that this loader does not have" TRY
 			       "--format elf",
 			       img->name, flags & 0xffff & ~FLAGS_KNOWN);
-	img->multiboot_flags = flags;
 	return 0;
 }
 

@@ -134,7 +134,7 @@ static int detect_format(struct image *img, const struct image_options *opt, str
 	return 0;
 }
 
-int image_read_flat(struct image *img, const struct image_options *opt, struct err *e)
+static int image_read_flat(struct image *img, const struct image_options *opt, struct err *e)
 {
 	struct image_seg s = {.data = img->bytes, .filesz = img->size, .memsz = img->size};
 

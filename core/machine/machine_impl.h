@@ -100,7 +100,7 @@ struct machine_ops {
 	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 };
 
-/* machine_news.c: what CATCH_SLOT waits for, one entry a slot, the oldest first. */
+/* slot_news.c: what CATCH_SLOT waits for, one entry a slot, the oldest first. */
 #define SLOT_NEWS_MAX 64
 struct slot_news {
 	uint32_t id;
@@ -117,8 +117,8 @@ struct machine {
 	struct storage_keys *keys;
 	struct gfn_cache gfn_cache; /* memop's */
 	struct run run;
-	struct stop before; /* a stop that came before the run that was started: told_before */
-	bool told_before;
+	struct stop slot_stop; /* before the run that was started began: has_slot_stop */
+	bool has_slot_stop;
 	uint64_t passed;				      /* machine_passed() */
 	struct fault_filter fault_filters[FAULT_FILTERS_MAX]; /* of what is caught now */
 	size_t n_fault_filters;

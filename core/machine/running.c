@@ -22,7 +22,7 @@ static int check_job(const struct machine *m, const struct run_job *job, struct 
 }
 
 /* A slot changed while the guest stood: told before it runs on. */
-static bool slot_told(struct machine *m, unsigned vcpu, struct stop *out)
+static bool stops_for_slot(struct machine *m, unsigned vcpu, struct stop *out)
 {
 	struct regs r = {0};
 
@@ -36,8 +36,8 @@ int machine_start(struct machine *m, const struct run_job *job, enum run_where w
 
 	if (rc)
 		return rc;
-	m->told_before = slot_told(m, job->vcpu, &m->before);
-	if (m->told_before) {
+	m->has_slot_stop = stops_for_slot(m, job->vcpu, &m->slot_stop);
+	if (m->has_slot_stop) {
 		m->passed = job->passed;
 		return 0;
 	}
@@ -45,12 +45,12 @@ int machine_start(struct machine *m, const struct run_job *job, enum run_where w
 }
 
 /* 1: there is a stop that came before anything ran. */
-static int take_before(struct machine *m, struct stop *out)
+static int take_slot_stop(struct machine *m, struct stop *out)
 {
-	if (!m->told_before)
+	if (!m->has_slot_stop)
 		return 0;
-	m->told_before = false;
-	*out = m->before;
+	m->has_slot_stop = false;
+	*out = m->slot_stop;
 	return 1;
 }
 
@@ -62,7 +62,7 @@ static void take_passed(struct machine *m)
 
 int machine_poll(struct machine *m, struct stop *out, struct err *e)
 {
-	if (take_before(m, out))
+	if (take_slot_stop(m, out))
 		return 1;
 	int rc = run_poll(&m->run, out, e);
 	if (rc > 0)
@@ -72,7 +72,7 @@ int machine_poll(struct machine *m, struct stop *out, struct err *e)
 
 int machine_wait(struct machine *m, struct stop *out, struct err *e)
 {
-	if (take_before(m, out))
+	if (take_slot_stop(m, out))
 		return 0;
 	int rc = run_wait(&m->run, out, e);
 	if (!rc)

@@ -331,6 +331,14 @@ struct slot *slot_lookup(struct slot_table *t, uint64_t gpa, bool smm, struct sl
 	return s;
 }
 
+struct slot *slot_by_hva(const struct slot_table *t, uint64_t hva)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (hva - t->by_gfn[i]->hva < t->by_gfn[i]->size)
+			return t->by_gfn[i];
+	return NULL;
+}
+
 struct slot *slot_by_id(const struct slot_table *t, uint32_t id)
 {
 	size_t lo = 0, hi = t->n;

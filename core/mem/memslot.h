@@ -133,6 +133,8 @@ void slot_table_resort(struct slot_table *t);
  * only if it is visible from (smm), else NULL. Either out pointer may be NULL. */
 struct slot *slot_lookup(struct slot_table *t, uint64_t gpa, bool smm, struct slot **found);
 struct slot *slot_by_id(const struct slot_table *t, uint32_t id);
+/* The slot whose memory has this host virtual address, or NULL. */
+struct slot *slot_by_hva(const struct slot_table *t, uint64_t hva);
 static inline bool slot_visible(const struct slot *s, bool smm)
 {
 	return (s->vis & (smm ? SLOT_VIS_SMM : SLOT_VIS_NONSMM)) != 0;

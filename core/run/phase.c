@@ -24,13 +24,6 @@ static const uint8_t allowed[RUN_PHASES][RUN_ASKS] = {
     [RUN_PARKED] = {YES, YES, YES, NO},	  [RUN_GONE] = {NO, NO, NO, NO},
 };
 
-const char *run_phase_name(enum run_phase p)
-{
-	static const char *const name[RUN_PHASES] = {"stopped", "running", "stopping", "parked", "gone"};
-
-	return p < RUN_PHASES ? name[p] : "?";
-}
-
 bool run_phase_may_follow(enum run_phase from, enum run_phase to)
 {
 	return from < RUN_PHASES && to < RUN_PHASES && follows[from] & BIT(to);

@@ -21,7 +21,6 @@
 #include "core/base/err.h"
 
 enum run_phase { RUN_STOPPED, RUN_GOING, RUN_STOPPING, RUN_PARKED, RUN_GONE, RUN_PHASES };
-const char *run_phase_name(enum run_phase p); /* "stopped", "running", "stopping", "parked", "gone" */
 
 /* Is this a transition of the picture? */
 bool run_phase_may_follow(enum run_phase from, enum run_phase to);

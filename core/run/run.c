@@ -96,7 +96,7 @@ static int runner_start(struct run *r, struct err *e)
 	return 0;
 }
 
-/* Where a vCPU stands still inside faults the client's thread and the runner take turns at every stage. Waking a CPU that
+/* If vCPUs stand still inside faults, the client's thread and the runner take turns at every stage. Waking a CPU that
  * sleeps takes longer than all the rest of one, so the runner is kept where the client is. */
 static void keep_near(struct run *r)
 {

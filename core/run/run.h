@@ -23,7 +23,7 @@
 
 /* RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu, count
  * times, the others standing still, and stops early for anything but a step. RUN_CONTINUE lets all vCPUs go until one stops.
- * RUN_STAGE takes the fault that a vCPU stands in to its next stage; where none does it is RUN_CONTINUE. */
+ * RUN_STAGE takes the fault that a vCPU stands in to its next stage; if none does it is RUN_CONTINUE. */
 enum run_kind { RUN_CONTINUE, RUN_STEP, RUN_STAGE };
 
 struct run_job {
@@ -155,7 +155,7 @@ int run_start(struct run *r, const struct run_job *job, enum run_where where, st
 int run_wait(struct run *r, struct stop *out, struct err *e) MUST_USE;
 /* Deliver what there is. 1: the run stopped, *out says why; 0: it goes on; negative: the run failed. */
 int run_poll(struct run *r, struct stop *out, struct err *e) MUST_USE;
-/* Readable when run_poll() has something to do. Stays the same for the life of r; -1 where none can be had. */
+/* Readable when run_poll() has something to do. Stays the same for the life of r; -1 if none can be had. */
 int run_fd(struct run *r);
 /* The job of the run that stopped last, with what has become of .passed. */
 const struct run_job *run_last_job(const struct run *r);
@@ -168,7 +168,7 @@ static inline bool run_asked(const struct run *r)
 /* Asked once when a run begins, when its phase is GOING already: true stops it. What came between the caller's last look and
  * that moment is not lost so. */
 void run_ask_interrupted(struct run *r, bool (*interrupted)(void));
-/* Leave the fault that a vCPU stands in, with the instruction still to come, and stop. Nothing where none does. */
+/* Leave the fault that a vCPU stands in, with the instruction still to come, and stop. Nothing if none does. */
 void run_abandon(struct run *r);
 
 /* ---- for backends */

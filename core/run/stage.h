@@ -28,6 +28,6 @@ enum stage {
 	STAGE_ZAP,
 };
 
-const char *stage_name(enum stage s); /* as in commands.md: "guest-fault", "shadow-page" …; "unknown" for none */
+const char *stage_name(enum stage s); /* "guest-fault", "shadow-page" …; "unknown" for none */
 
 #endif

@@ -87,7 +87,7 @@ struct stop {
 	enum stage stage;
 	unsigned fault;
 	bool has_fault_gfn;
-	uint64_t fault_gfn; /* the page that the access comes to, where that is known already; gpa is the stage's own */
+	uint64_t fault_gfn; /* the page that the access comes to, if that is known already; gpa is the stage's own */
 	/* MODE */
 	bool cpl_only; /* nothing but the privilege level changed */
 	uint8_t old_cpl;

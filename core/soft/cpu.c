@@ -15,7 +15,7 @@ void soft_cpu_reset(struct soft_cpu *c)
 	c->eflags = c->r.rflags;
 	c->lazy.op = FLAGS_READY;
 	c->smbase = SMM_DEFAULT_SMBASE;
-	c->smi_pending = c->smi_blocked = c->nmi_pending = c->nmi_blocked = false;
+	c->smi_pending = c->nmi_blocked = false;
 	c->halted = c->inhibit = c->mmio_seen = false;
 	c->event = EVENT_NONE;
 	c->icount = 0;

@@ -82,7 +82,7 @@ struct soft_cpu {
 	struct soft_machine *m;
 	unsigned index;
 	uint32_t smbase;
-	bool smi_pending, smi_blocked, nmi_pending, nmi_blocked;
+	bool smi_pending, nmi_blocked;
 	bool inhibit;	 /* the last instruction was STI, MOV or POP to SS: no interrupt before the next, … */
 	bool inhibit_ss; /* … and of those to SS no #DB either */
 	uint64_t inhibit_rip;
@@ -95,7 +95,6 @@ struct soft_cpu {
 	uint8_t soft_int_len; /* of an INT n: rip to push is behind it; 0 for faults */
 	bool int1;	      /* it is INT1, which counts as an exception */
 	struct stop stop;
-	unsigned delivering; /* 1 while an exception is being delivered: another makes it a double fault */
 
 	bool refetched;	       /* block.c: the last handler was that of a block that is dead */
 	uint64_t by;	       /* rip of the instruction that hit a watchpoint */

@@ -366,7 +366,7 @@ uint64_t soft_passed(const struct soft_machine *m)
 	return passed;
 }
 
-void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out)
+static void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out)
 {
 	WALK_LOCK_SCOPE(&m->walk);
 	unsigned vcpu = job->vcpu;

@@ -78,9 +78,6 @@ void soft_log_switch(struct soft_machine *m, unsigned vcpu, bool wake);
 size_t soft_log_at(const struct soft_log *l, uint64_t position);
 uint64_t soft_log_end(const struct soft_log *l, size_t i);
 
-/* run.c: run on the calling thread. */
-void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out);
-
 /* cpu.c: vCPU i of m->cpu, and its state after power-on. */
 int soft_cpu_create(struct soft_machine *m, unsigned i, struct err *e) MUST_USE;
 void soft_cpu_reset(struct soft_cpu *c);

@@ -15,18 +15,18 @@ void judge_init(struct judge *j, struct point_table *points)
 	*j = (struct judge){.points = points};
 }
 
-static void forget_gone(struct judge *j)
+static void forget_retired(struct judge *j)
 {
-	for (size_t i = 0; i < j->n_gone; i++)
-		free(j->gone[i].commands);
-	free(j->gone);
-	j->gone = NULL;
-	j->n_gone = 0;
+	for (size_t i = 0; i < j->n_retired; i++)
+		free(j->retired[i].commands);
+	free(j->retired);
+	j->retired = NULL;
+	j->n_retired = 0;
 }
 
 void judge_deinit(struct judge *j)
 {
-	forget_gone(j);
+	forget_retired(j);
 }
 
 static uint64_t bit_of(unsigned vcpu)
@@ -45,9 +45,9 @@ char *judge_commands(const struct judge *j, int id)
 	const struct stop_point *p = point_find(j->points, id);
 	const char *text = p ? p->commands : NULL;
 
-	for (size_t i = 0; !p && i < j->n_gone; i++)
-		if (j->gone[i].id == id)
-			text = j->gone[i].commands;
+	for (size_t i = 0; !p && i < j->n_retired; i++)
+		if (j->retired[i].id == id)
+			text = j->retired[i].commands;
 	return text ? strdup(text) : NULL;
 }
 
@@ -110,7 +110,7 @@ static void scene_set(struct scene *sc, struct judge *j, struct machine *m, cons
 /* ---- asking a point */
 
 /* Does it let the stop through? Counts the hit, unless this is a rehearsal. */
-static bool lets_through(struct judge *j, struct stop_point *p, struct stop *s, char note[sizeof(s->note)])
+static bool passes_filter(struct judge *j, struct stop_point *p, struct stop *s, char note[sizeof(s->note)])
 {
 	struct err why = {0};
 	int yes = p->condition && j->condition ? j->condition(j->condition_ctx, p, s, &why) : 1;
@@ -134,17 +134,17 @@ static bool lets_through(struct judge *j, struct stop_point *p, struct stop *s, 
  * on, not a lost one now. */
 static void retire(struct judge *j, struct machine *m, struct stop_point *p)
 {
-	struct gone_point *grown = realloc(j->gone, (j->n_gone + 1) * sizeof(*grown));
-	struct gone_point gone = {.id = p->id, .commands = p->commands};
+	struct retired_point *grown = realloc(j->retired, (j->n_retired + 1) * sizeof(*grown));
+	struct retired_point retired = {.id = p->id, .commands = p->commands};
 
 	if (!grown)
 		return;
-	j->gone = grown;
+	j->retired = grown;
 	p->commands = NULL;
 	if (point_delete(j->points, m, p->id, NULL))
-		p->commands = gone.commands;
+		p->commands = retired.commands;
 	else
-		j->gone[j->n_gone++] = gone;
+		j->retired[j->n_retired++] = retired;
 }
 
 /* ---- the verdict */
@@ -223,7 +223,7 @@ static void ask_all(struct judge *j, const struct scene *sc, struct stop *s, str
 			match = p->ops->match(p, sc);
 		if (match.mmu && !v->mmu)
 			s->mmu = *match.mmu; /* what a condition may ask about */
-		if (match.reason == STOP_NONE || !lets_through(j, p, s, v->note))
+		if (match.reason == STOP_NONE || !passes_filter(j, p, s, v->note))
 			continue;
 		v->mmu = v->mmu ? v->mmu : match.mmu;
 		verdict_add(v, p->ops->rank, match.reason, p->id);
@@ -232,7 +232,7 @@ static void ask_all(struct judge *j, const struct scene *sc, struct stop *s, str
 	j->arrived = internal->enabled && point_exec.match(internal, sc).reason != STOP_NONE;
 }
 
-static void retire_told(struct judge *j, struct machine *m, const struct verdict *v)
+static void retire_temporary(struct judge *j, struct machine *m, const struct verdict *v)
 {
 	for (unsigned i = 0; i < v->n && !j->rehearsal; i++) {
 		struct stop_point *p = point_find(j->points, v->cause[i].id);
@@ -302,8 +302,8 @@ bool judge_stop(struct judge *j, struct machine *m, struct stop *s)
 		s->mmu = *v.mmu;
 	told = v.n ? pronounce(&v, sc.reasons, s) : as_step(j, &sc, s);
 	if (told && !j->rehearsal) {
-		forget_gone(j);
-		retire_told(j, m, &v);
+		forget_retired(j);
+		retire_temporary(j, m, &v);
 	}
 	mmu_event_list_free(&sc.events);
 	j->passed |= bit_of(s->vcpu);

@@ -14,7 +14,7 @@
 #include "core/stop/point.h"
 
 /* A temporary point that its hit has deleted. */
-struct gone_point {
+struct retired_point {
 	int id;
 	char *commands; /* owned; NULL for none */
 };
@@ -24,12 +24,12 @@ struct judge {
 	/* Is p's condition true at this stop? 1, 0, or negative with e filled (then it stops, and says so). NULL: always. */
 	int (*condition)(void *ctx, const struct stop_point *p, const struct stop *s, struct err *e);
 	void *condition_ctx;
-	bool rehearsal;		 /* on a replay: nothing is counted or deleted */
-	uint64_t passed;	 /* of struct run_job: for the next one, and as the last one left it */
-	uint64_t rip[64];	 /* of each vCPU when its place was asked */
-	bool arrived;		 /* at the internal point, by the stop judged last */
-	struct gone_point *gone; /* of the last stop that was told */
-	size_t n_gone;
+	bool rehearsal;		       /* on a replay: nothing is counted or deleted */
+	uint64_t passed;	       /* of struct run_job: for the next one, and as the last one left it */
+	uint64_t rip[64];	       /* of each vCPU when its place was asked */
+	bool arrived;		       /* at the internal point, by the stop judged last */
+	struct retired_point *retired; /* of the last stop that was told */
+	size_t n_retired;
 };
 
 void judge_init(struct judge *j, struct point_table *points);
@@ -38,7 +38,7 @@ void judge_deinit(struct judge *j);
 void judge_begin(struct judge *j, unsigned vcpu, uint64_t rip);
 /* The debugger has changed registers, perhaps: who stands elsewhere now has a place that was not asked. */
 void judge_moved(struct judge *j, struct machine *m);
-/* Is the stop worth telling? By whom is then in s: reason and breakpoint are those of the first, all are in cause where
+/* Is the stop worth telling? By whom is then in s: reason and breakpoint are those of the first, all are in cause if
  * there are several. In this order: what the machine stops for by itself (but a step), watchpoints, events, breakpoints; in
  * each by ascending id. A stop that is not told may have been an arrival at the internal point: then s is a step. */
 bool judge_stop(struct judge *j, struct machine *m, struct stop *s);

@@ -31,7 +31,7 @@ struct stop_point {
 	char *condition; /* text, evaluated by the judge's hook; NULL for none */
 	char *commands;	 /* script to run on a stop; NULL for none */
 	const char *how; /* mechanism chosen by the machine */
-	const char *why; /* where that is step: what keeps it from anything faster; NULL otherwise */
+	const char *why; /* if that is step: what keeps it from anything faster; NULL otherwise */
 	/* POINT_BREAK of a command under way: on this vCPU alone, with a stack pointer of at least min_sp. */
 	bool internal;
 	unsigned vcpu;
@@ -75,7 +75,7 @@ int point_set_internal(struct point_table *t, struct machine *m, uint64_t addr, 
 /* Ended; what cannot be taken out of the machine yet is tried again at the next call. */
 void point_end_internal(struct point_table *t, struct machine *m);
 
-/* Does a filter by gfn name memory of the guest's? -EFAULT where no slot has it, -EPERM where it is the debugger's own. */
+/* Does a filter by gfn name memory of the guest's? -EFAULT if no slot has it, -EPERM if it is the debugger's own. */
 int point_fault_place(struct machine *m, const struct fault_filter *f, struct err *e) MUST_USE;
 
 #endif

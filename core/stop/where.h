@@ -17,7 +17,7 @@ struct where {
 int where_get(struct machine *m, unsigned vcpu, struct where *out, struct err *e) MUST_USE;
 /* seg's base + offset, wrapped as w's mode does. */
 uint64_t where_linear(const struct where *w, const struct seg *seg, uint64_t offset);
-/* Up to n bytes of code at a linear address, as many as can be read; 0 where none can. */
+/* Up to n bytes of code at a linear address, as many as can be read; 0 if none can. */
 size_t where_code(struct machine *m, unsigned vcpu, uint64_t addr, uint8_t *buf, size_t n);
 
 #endif

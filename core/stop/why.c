@@ -77,7 +77,7 @@ void why_rip(struct why *w, uint64_t rip)
 		why_add(w, " (%s)", sym);
 }
 
-/* "slot 1 (READONLY, gpa 0x80000 to 0x8ffff)", "no slot", with the device's window where there is one. */
+/* "slot 1 (READONLY, gpa 0x80000 to 0x8ffff)", "no slot", with the device's window if there is one. */
 static void add_slot(struct why *w, uint64_t gpa)
 {
 	struct regs r = {0};

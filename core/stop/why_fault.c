@@ -104,7 +104,7 @@ static const char *level_name(enum paging_mode mode, unsigned level)
 	return level < ARRAY_LEN(names) ? names[level] : "entry";
 }
 
-/* The first entry on the way that refuses this access, and what it lacks; NULL where no single bit of one does. */
+/* The first entry on the way that refuses this access, and what it lacks; NULL if no single bit of one does. */
 static const struct walk_step *refusing(const struct walk *wk, unsigned access, const char **lacks)
 {
 	for (unsigned i = 0; i < wk->n; i++) {

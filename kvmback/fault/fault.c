@@ -23,7 +23,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #include "core/base/lock.h"
 #include "kvmback/kernel/kview.h"
@@ -36,7 +35,7 @@
 
 static struct fault_stage *note(struct kvm_faults *f, enum stage stage, uint64_t gfn, bool known, unsigned level, bool live)
 {
-	struct fault_stage *s = fault_log_add(&f->log, f->who, stage, live);
+	struct fault_stage *s = fault_log_add(&f->log, f->vcpu, stage, live);
 
 	s->gfn = gfn;
 	s->gfn_known = known;
@@ -50,7 +49,8 @@ static void new_fault(struct kvm_faults *f)
 	f->in_fault = true;
 }
 
-unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid)
+/* The vCPU whose thread this is. */
+static unsigned vcpu_of_thread(const struct kvm_faults *f, pid_t tid)
 {
 	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
 		if (f->vm->vcpu[i].control && f->vm->vcpu[i].control->tid == tid)
@@ -77,7 +77,7 @@ static void on_trace(void *arg, const struct trace_event *t)
 	struct kvm_faults *f = arg;
 	unsigned fault = f->log.fault;
 
-	if (f->walk && !fault_walk_event(f->walk, faults_vcpu_of(f, t->tid), t))
+	if (f->walk && !fault_walk_event(f->walk, vcpu_of_thread(f, t->tid), t))
 		return;
 	if (t->begins && !of_same_fault(f, t)) {
 		new_fault(f);
@@ -103,22 +103,10 @@ static void take_trace(struct kvm_faults *f)
 
 /* ---- where a fault is */
 
-static struct slot *slot_of_hva(struct kvm_vm *vm, uint64_t hva, uint64_t *gpa)
-{
-	for (size_t i = 0; i < vm->m.slots.n; i++) {
-		struct slot *s = vm->m.slots.by_gfn[i];
-		if (hva - s->hva < s->size) {
-			*gpa = s->gpa + (hva - s->hva);
-			return s;
-		}
-	}
-	return NULL;
-}
-
 /* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
 static unsigned table_level(struct kvm_faults *f, uint64_t gfn)
 {
-	const struct regs *r = live_remembered(f->vm, f->who);
+	const struct regs *r = live_remembered(f->vm, f->vcpu);
 	bool wide = r->efer & EFER_LMA;
 	unsigned level = !(r->cr0 & CR0_PG) ? 0 : wide ? (r->cr4 & CR4_LA57 ? 5 : 4) : 0;
 	_cleanup_free_ uint64_t *queue = level ? malloc(TABLES_MAX * sizeof(*queue)) : NULL;
@@ -147,7 +135,8 @@ const char *kvm_faults_why(void)
 	return uffd_why();
 }
 
-void faults_continue(struct kvm_faults *f, uint64_t hva)
+/* The page is there again for whoever waits. */
+static void continue_page(struct kvm_faults *f, uint64_t hva)
 {
 	struct armed *p = f->vm->armed;
 
@@ -163,25 +152,23 @@ void faults_continue(struct kvm_faults *f, uint64_t hva)
 static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 {
 	f->page = hva;
-	f->who = faults_vcpu_of(f, tid);
-	f->stands = true;
+	f->vcpu = vcpu_of_thread(f, tid);
 }
 
 /* old: the best there is, as it was let go. */
 static uint64_t parked_rip(struct kvm_faults *f, bool *old)
 {
-	uint64_t rip = live_remembered(f->vm, f->who)->rip;
+	uint64_t rip = live_remembered(f->vm, f->vcpu)->rip;
 
-	*old = kvm_view_rip(f->vm, f->who, &rip, NULL) != 0;
+	*old = kvm_view_rip(f->vm, f->vcpu, &rip, NULL) != 0;
 	return rip;
 }
 
 /* Fill f->stop for the live stage at hand, and write it down. */
-
 static void tell_stage(struct kvm_faults *f)
 {
-	uint64_t gpa = 0, gfn;
-	struct slot *s = slot_of_hva(f->vm, f->page, &gpa);
+	struct slot *s = slot_by_hva(&f->vm->m.slots, f->page);
+	uint64_t gpa = s ? s->gpa + (f->page - s->hva) : 0, gfn;
 	unsigned level;
 	uint64_t rip;
 	bool old;
@@ -190,7 +177,7 @@ static void tell_stage(struct kvm_faults *f)
 	take_trace(f);
 	uint64_t gva = 0;
 	if (f->walk)
-		level = fault_walk_stage(f->walk, f->who, f->page, &gva);
+		level = fault_walk_stage(f->walk, f->vcpu, f->page, &gva);
 	else
 		level = s ? table_level(f, gfn) : 0;
 	rip = parked_rip(f, &old);
@@ -205,7 +192,7 @@ static void tell_stage(struct kvm_faults *f)
 	if (!level)
 		f->in_fault = true;
 	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
-				.vcpu = f->who,
+				.vcpu = f->vcpu,
 				.rip = rip,
 				.rip_old = old,
 				.stage = st->stage,
@@ -222,24 +209,16 @@ static void tell_stage(struct kvm_faults *f)
 
 #define TURN_NS 1000000ull
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* Nobody stands still at the moment. Who is kicked may come to an armed page all the same, see is_leaving(). */
 static void end_turn(struct kvm_faults *f)
 {
 	uint64_t ticks;
 
 	if (f->tick < 0 || read(f->tick, &ticks, sizeof(ticks)) != sizeof(ticks) || f->job.kind == RUN_STEP ||
-	    now_ns() - f->turn_ns < TURN_NS)
+	    clock_now_ns() - f->turn_ns < TURN_NS)
 		return;
 	vcpu_end_turn(f->vm);
-	f->turn_ns = now_ns();
+	f->turn_ns = clock_now_ns();
 }
 
 /* The clock of turns ticks while somebody may have to give way. */
@@ -254,9 +233,9 @@ static void tick_every(struct kvm_faults *f, uint64_t ns)
 /* Kicked, a vCPU does not stand still: waiting for its page it gives the fault up, and comes back to it when it runs again;
  * in a walk it asks again and again until it is given the table. So that one is told, should it concern us, and the page is
  * not: it is given, as KVM's emulator may need it to come out, and taken again when somebody runs. */
-static bool is_leaving(struct kvm_faults *f, unsigned who)
+static bool is_leaving(struct kvm_faults *f, unsigned vcpu)
 {
-	return vcpu_kicked(&f->vm->vcpu[who]) && (run_asked(&f->vm->m.run) || !f->walk || !fault_walk_reads(f->walk, who));
+	return vcpu_kicked(&f->vm->vcpu[vcpu]) && (run_asked(&f->vm->m.run) || !f->walk || !fault_walk_reads(f->walk, vcpu));
 }
 
 static void note_given(struct kvm_faults *f, uint64_t hva)
@@ -266,16 +245,16 @@ static void note_given(struct kvm_faults *f, uint64_t hva)
 		f->unarmed[f->n_unarmed++] = hva;
 }
 
-static void continue_leaving(struct kvm_faults *f, unsigned who, uint64_t hva)
+static void continue_leaving(struct kvm_faults *f, unsigned vcpu, uint64_t hva)
 {
-	bool page = !f->walk || !fault_walk_reads(f->walk, who);
+	bool page = !f->walk || !fault_walk_reads(f->walk, vcpu);
 
 	if (!page) {
-		fault_walk_pass(f->walk, who, hva);
+		fault_walk_pass(f->walk, vcpu, hva);
 		return;
 	}
 	note_given(f, hva);
-	faults_continue(f, hva);
+	continue_page(f, hva);
 }
 
 static void rearm_pages(struct kvm_faults *f)
@@ -290,20 +269,20 @@ static void rearm_pages(struct kvm_faults *f)
 /* A fault that is not asked for goes on at once. */
 static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 {
-	unsigned who = faults_vcpu_of(f, at->tid);
+	unsigned vcpu = vcpu_of_thread(f, at->tid);
 
-	if (f->walk && fault_walk_stale(f->walk, who, at->hva)) {
+	if (f->walk && fault_walk_stale(f->walk, vcpu, at->hva)) {
 		uffd_wake(armed_uffd(f->vm->armed), at->hva);
 		return false;
 	}
 	take_trace(f);
-	if (f->walk && !fault_walk_wants(f->walk, who, at->hva)) {
-		fault_walk_pass(f->walk, who, at->hva);
+	if (f->walk && !fault_walk_wants(f->walk, vcpu, at->hva)) {
+		fault_walk_pass(f->walk, vcpu, at->hva);
 		return false;
 	}
-	if (!is_leaving(f, who))
+	if (!is_leaving(f, vcpu))
 		return true;
-	continue_leaving(f, who, at->hva);
+	continue_leaving(f, vcpu, at->hva);
 	return false;
 }
 
@@ -312,17 +291,16 @@ static struct kvm_vm *vm_of(void *ctx)
 	return kvm_of(ctx);
 }
 
-static bool goes_on(const struct kvm_faults *f)
+static bool is_passing(const struct kvm_faults *f)
 {
 	return f->passing && f->log.fault == f->passing;
 }
 
-static void let_go(struct kvm_faults *f)
+static void end_stage(struct kvm_faults *f)
 {
-	f->stands = false;
 	if (f->walk && !f->quiet)
-		fault_walk_end_stage(f->walk, f->who, f->page);
-	faults_continue(f, f->page);
+		fault_walk_end_stage(f->walk, f->vcpu, f->page);
+	continue_page(f, f->page);
 }
 
 bool kvm_park_look(void *ctx, struct stop *out)
@@ -332,15 +310,15 @@ bool kvm_park_look(void *ctx, struct stop *out)
 
 	while (armed_next_fault(f->vm, &at)) {
 		if (f->quiet) {
-			faults_continue(f, at.hva);
+			continue_page(f, at.hva);
 			continue;
 		}
 		if (!is_asked_for(f, &at))
 			continue;
 		park(f, at.hva, at.tid);
 		tell_stage(f);
-		if (goes_on(f)) {
-			let_go(f);
+		if (is_passing(f)) {
+			end_stage(f);
 			continue;
 		}
 		f->passing = 0;
@@ -371,8 +349,8 @@ bool kvm_park_abandoned_late(void *ctx, const struct run_job *next, struct stop 
 	struct kvm_faults *f = vm_of(ctx)->faults;
 	struct regs after = {0};
 
-	if (f->left != next->vcpu || kvm_get_regs(&f->vm->m, f->left, REGS_GPR, &after, NULL) ||
-	    !moved(&f->left_regs, &after))
+	if (f->abandoned != next->vcpu || kvm_get_regs(&f->vm->m, f->abandoned, REGS_GPR, &after, NULL) ||
+	    !moved(&f->abandoned_regs, &after))
 		return false;
 	stop->reason = STOP_STEP;
 	return true;
@@ -384,14 +362,14 @@ void kvm_park_release(void *ctx, enum run_release how)
 
 	f->passing = how == RUN_RELEASE_FAULT ? f->log.fault : 0;
 	if (how == RUN_RELEASE_ABANDON) {
-		f->left = f->who;
-		live_regs(f->vm, f->who, &f->left_regs);
+		f->abandoned = f->vcpu;
+		live_regs(f->vm, f->vcpu, &f->abandoned_regs);
 		f->quiet = true;
 		/* The signal is taken once the pages that are still missing are there. */
-		vcpu_kick(&f->vm->vcpu[f->who], KICK_GIVE_UP);
+		vcpu_kick(&f->vm->vcpu[f->vcpu], KICK_GIVE_UP);
 	}
 	tick_every(f, f->quiet ? 0 : TURN_NS);
-	let_go(f);
+	end_stage(f);
 }
 
 /* ---- around a run */
@@ -416,7 +394,7 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 	int rc = 0;
 
 	/* The runner's tracepoints are to tell of this VM, not of the scratch ones that a first run tries things on. */
-	if (!rc && !f->vm->rs->st)
+	if (!f->vm->rs->st)
 		rc = kvm_strategy_get(&f->vm->rs->st, e);
 	if (!rc && f->walk)
 		rc = fault_walk_roots(f->walk, live_remembered(f->vm, 0), e);
@@ -426,11 +404,11 @@ int kvm_park_begin(void *ctx, const struct run_job *job, struct err *e)
 		if (f->vm->vcpu[i].control->tid)
 			trace_thread(f->trace, f->vm->vcpu[i].control->tid);
 	f->job = *job;
-	f->who = job->vcpu;
+	f->vcpu = job->vcpu;
 	f->quiet = job->quiet;
 	f->passing = 0;
 	f->vm->rs->turns = f->vm->m.vcpus > 1;
-	f->turn_ns = now_ns();
+	f->turn_ns = clock_now_ns();
 	tick_every(f, f->quiet ? 0 : TURN_NS);
 	armed_direct(f->vm->armed, true);
 	return 0;
@@ -442,7 +420,7 @@ void kvm_park_end(void *ctx, const struct stop *stop)
 
 	tick_every(f, 0);
 	f->vm->rs->turns = false;
-	f->who = stop->vcpu;
+	f->vcpu = stop->vcpu;
 	f->quiet = false;
 	take_trace(f);
 	f->in_fault = false;

@@ -21,12 +21,11 @@ struct kvm_faults {
 	int tick, epoll;  /* several vCPUs: the clock of their turns, and what waits for it and for faults; else -1 */
 	struct run_job job;
 	struct stop stop;
-	bool stands; /* vCPU `who` stands still at `page` */
 	/* An abandoned vCPU, and its registers when it was let go. */
-	unsigned left;
-	struct regs left_regs;
-	/* where the parked vCPU stands */
-	unsigned who;
+	unsigned abandoned;
+	struct regs abandoned_regs;
+	/* The parked vCPU, and where it stands. */
+	unsigned vcpu;
 	uint64_t page; /* hva */
 	uint64_t last_rip;
 	uint64_t gva; /* of the fault at hand, as its walk began */
@@ -40,11 +39,6 @@ struct kvm_faults {
 	size_t n_unarmed;
 	struct fault_log log;
 };
-
-/* The vCPU whose thread this is. */
-unsigned faults_vcpu_of(const struct kvm_faults *f, pid_t tid);
-/* The page is there again for whoever waits. */
-void faults_continue(struct kvm_faults *f, uint64_t hva);
 
 /* faultarm.c: what the filters are about. */
 int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;

@@ -126,17 +126,6 @@ static struct slot *armable(const struct fault_walk *g, uint64_t gpa)
 	return s && !s->file_backed && s->alias ? s : NULL;
 }
 
-static struct slot *slot_of(const struct fault_walk *g, uint64_t hva)
-{
-	for (size_t i = 0; i < g->vm->m.slots.n; i++) {
-		struct slot *s = g->vm->m.slots.by_gfn[i];
-
-		if (hva - s->hva < s->size)
-			return s;
-	}
-	return NULL;
-}
-
 /* ---- whom the filter asks for */
 
 static bool in_filter(const struct fault_filter *f, uint64_t x)
@@ -172,7 +161,7 @@ static bool walk_meets_filter(const struct fault_walk *g, const struct fault_fil
 	return false;
 }
 
-/* The level at which the walk reads this table: the tracepoints' where it is there, as it may be there twice. 0: nowhere. */
+/* The level at which the walk reads this table: the tracepoints' if it is there, as it may be there twice. 0: nowhere. */
 static unsigned level_at(const struct fault_walk *g, const struct walker *w, uint64_t gpa)
 {
 	uint64_t at = w->root, entry;
@@ -434,7 +423,7 @@ void fault_walk_pass(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 {
 	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
-	struct slot *s = slot_of(g, hva);
+	struct slot *s = slot_by_hva(&g->vm->m.slots, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
 	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;
 
@@ -494,7 +483,7 @@ static bool ends_fault(const struct trace_event *t)
 }
 
 /* The walk of a fault that was given up at its page is not told twice, nor that a signal came. */
-static bool is_told(const struct walker *w, const struct trace_event *t)
+static bool counts_for_walk(const struct walker *w, const struct trace_event *t)
 {
 	return walker_known(w) && w->asked != WALK_UNASKED && !t->interrupted &&
 	       (w->told != WALK_TOLD_AGAIN || ends_fault(t) || t->stage == STAGE_PAGE);
@@ -509,12 +498,12 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 		walker_begins(w, t, asks_for(g, w, t->gva));
 		return w->asked != WALK_UNASKED && w->told != WALK_TOLD_AGAIN;
 	}
-	bool told = is_told(w, t);
+	bool told = counts_for_walk(w, t);
 
 	if (t->element && t->level)
 		walker_reads(w, t);
 	if (t->stage == STAGE_FAULT)
-		w->fault_told = true;
+		w->fault_seen = true;
 	if (ends_fault(t))
 		walker_ends(w);
 	return told || !walker_known(w);
@@ -523,7 +512,7 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 /* A page that is asked for by its number is told whoever it is that comes to it. */
 static bool names_page(const struct fault_walk *g, uint64_t hva)
 {
-	const struct slot *s = slot_of(g, hva);
+	const struct slot *s = slot_by_hva(&g->vm->m.slots, hva);
 
 	for (size_t i = 0; s && i < g->n_filters; i++) {
 		const struct fault_filter *f = &g->filter[i];
@@ -537,7 +526,7 @@ static bool names_page(const struct fault_walk *g, uint64_t hva)
 /* A walk that has read nothing yet waits for its root: CR3 may have gone back to one that KVM keeps. */
 static void see_root(struct fault_walk *g, struct walker *w, uint64_t hva)
 {
-	const struct slot *s = slot_of(g, hva);
+	const struct slot *s = slot_by_hva(&g->vm->m.slots, hva);
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : w->root;
 
 	if (w->place != WALK_AT_ROOT || gpa == w->root)
@@ -569,7 +558,7 @@ unsigned fault_walk_stage(struct fault_walk *g, unsigned vcpu, uint64_t hva, uin
 {
 	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
-	struct slot *s = slot_of(g, hva);
+	struct slot *s = slot_by_hva(&g->vm->m.slots, hva);
 
 	uint64_t gpa = s ? s->gpa + (hva - s->hva) : 0;
 	unsigned level = s && walker_known(w) ? level_at(g, w, gpa) : 0;

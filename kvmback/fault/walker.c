@@ -35,7 +35,7 @@ void walker_tables(struct walker *w, uint64_t root, unsigned levels)
 /* Should a walk of the emulator's have been a fault's after all, that fault has begun again. */
 static enum walk_by begun_by(const struct walker *w, const struct trace_event *t, bool same)
 {
-	bool fault = t->error & PFERR_USER || w->fault_told || (same && w->by == WALK_BY_EMULATOR_REARMED);
+	bool fault = t->error & PFERR_USER || w->fault_seen || (same && w->by == WALK_BY_EMULATOR_REARMED);
 
 	return fault ? WALK_BY_FAULT : WALK_BY_EMULATOR;
 }
@@ -49,7 +49,7 @@ void walker_begins(struct walker *w, const struct trace_event *t, bool in_filter
 	w->told = w->told != WALK_UNTOLD && w->place != WALK_ENDED && same ? WALK_TOLD_AGAIN : WALK_UNTOLD;
 	w->by = begun_by(w, t, same);
 	w->asked = in_filter ? WALK_ASKED : part ? WALK_PART : WALK_UNASKED;
-	w->fault_told = false;
+	w->fault_seen = false;
 	w->gva = t->gva;
 	w->error = t->error;
 	w->level = w->levels;

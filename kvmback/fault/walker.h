@@ -45,7 +45,7 @@ struct walker {
 	enum walk_by by;
 	enum walk_asked asked;
 	enum walk_told told;
-	bool fault_told; /* KVM has told of a page fault, whose walk comes next */
+	bool fault_seen; /* KVM has told of a page fault, whose walk comes next */
 	uint64_t gva;
 	unsigned level;	     /* of the table that is read next; 0: none */
 	uint64_t error;	     /* the access, by the bits of a page fault's error code */

@@ -94,7 +94,7 @@ static int memfd_open(const struct slot_spec *spec, uint64_t bytes, int *out, st
 /* ---- mapping */
 
 /* Address space of len bytes for the guest's view, the first byte at *at: congruent to gpa where huge pages are asked for,
- * at spec->hva where that is given. */
+ * at spec->hva if that is given. */
 static int reserve(const struct slot_spec *spec, struct backing *b, uint8_t **at, struct err *e)
 {
 	size_t slack = spec->huge ? HUGE_SIZE : 0;

@@ -13,15 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/util.h"
+
 #define SPIN_MAX_NS 120000u
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
 
 static unsigned spin_max(void)
 {
@@ -35,7 +29,7 @@ static unsigned spin_max(void)
 void gate_post(struct gate *g)
 {
 	if (atomic_load(&g->sleeping))
-		atomic_store(&g->posted_ns, now_ns());
+		atomic_store(&g->posted_ns, clock_now_ns());
 	atomic_fetch_add(&g->value, 1);
 	if (atomic_load(&g->sleeping))
 		syscall(SYS_futex, &g->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -43,7 +37,7 @@ void gate_post(struct gate *g)
 
 static bool spin(struct gate *g, unsigned seen)
 {
-	uint64_t end = now_ns() + g->spin_ns;
+	uint64_t end = clock_now_ns() + g->spin_ns;
 
 	do {
 		for (int i = 0; i < 32; i++) {
@@ -51,7 +45,7 @@ static bool spin(struct gate *g, unsigned seen)
 				return true;
 			__builtin_ia32_pause();
 		}
-	} while (now_ns() < end);
+	} while (clock_now_ns() < end);
 	return false;
 }
 
@@ -59,7 +53,7 @@ static void sleep_on(struct gate *g, unsigned seen, uint64_t begin, uint64_t tim
 {
 	atomic_fetch_add(&g->sleeping, 1);
 	while (atomic_load(&g->value) == seen) {
-		uint64_t gone = now_ns() - begin, left = timeout_ns > gone ? timeout_ns - gone : 0;
+		uint64_t gone = clock_now_ns() - begin, left = timeout_ns > gone ? timeout_ns - gone : 0;
 		struct timespec t = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
 
 		if (timeout_ns && !left)
@@ -71,7 +65,7 @@ static void sleep_on(struct gate *g, unsigned seen, uint64_t begin, uint64_t tim
 
 bool gate_wait(struct gate *g, unsigned seen, uint64_t timeout_ns)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_now_ns();
 
 	if (spin(g, seen))
 		return true;

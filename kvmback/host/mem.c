@@ -172,7 +172,7 @@ static int log_fold(struct kvm_vm *vm, struct slot *s, unsigned as, bool restart
 	return rc;
 }
 
-/* The ioctl would wait for the parked vCPU: the kernel's own bitmap instead, where it can be read. */
+/* The ioctl would wait for the parked vCPU: the kernel's own bitmap instead, if it can be read. */
 static int dirty_while_parked(struct kvm_vm *vm, struct slot *s, struct err *e)
 {
 	size_t n = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);

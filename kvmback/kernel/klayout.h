@@ -71,7 +71,6 @@
 	F(mmu_role, "kvm_mmu", "root_role|mmu_role.base", 1)                                                                \
 	F(mmu_prev, "kvm_mmu", "prev_roots", 0)                                                                             \
 	F(mmu_pae_root, "kvm_mmu", "pae_root", 0)                                                                           \
-	F(mmu_pml4_root, "kvm_mmu", "pml4_root|lm_root", 0)                                                                 \
 	F(root_pgd, "kvm_mmu_root_info", "pgd|cr3", 0)                                                                      \
 	F(root_hpa, "kvm_mmu_root_info", "hpa", 0)                                                                          \
 	F(sp_link, "kvm_mmu_page", "link", 1)                                                                               \

@@ -84,11 +84,6 @@ bool kspte_leaf(uint64_t spte, unsigned level)
 	return level <= 1 || (level <= 3 && (spte & BIT(7)));
 }
 
-uint64_t kspte_gen_mask(const struct kspte_bits *b)
-{
-	return (1ull << (b->gen_low_bits + b->gen_high_bits)) - 1;
-}
-
 /* The gpa's bits are where the pfn would be. On CPUs that L1TF mitigation is for, the five highest physical bits are set and
  * the gpa's own moved out of the way: that is not decoded, and the gfn is then unknown. */
 static void decode_mmio(const struct kspte_bits *b, uint64_t spte, struct spte_info *out)

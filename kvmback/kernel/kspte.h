@@ -53,7 +53,5 @@ enum kspte_class kspte_classify(const struct kspte_bits *b, uint64_t spte, unsig
 bool kspte_leaf(uint64_t spte, unsigned level);
 /* Fill spte, level, pfn, the flags and for MMIO ones mmio_gen, gfn and gfn_known; the rest of *out stays. */
 void kspte_decode(const struct kspte_bits *b, uint64_t spte, unsigned level, struct spte_info *out);
-/* Bits of a memslot generation that MMIO sptes of this era can hold. */
-uint64_t kspte_gen_mask(const struct kspte_bits *b);
 
 #endif

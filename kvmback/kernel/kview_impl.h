@@ -85,7 +85,7 @@ struct kroot { /* where a walk begins */
 	uint64_t hpa, pgd;
 	unsigned level;
 	uint32_t role;
-	uint64_t pae_root, pml4_root; /* of the mmu that it is of */
+	uint64_t pae_root; /* of the mmu that it is of */
 	bool current, previous, guest_mode;
 };
 struct kroots {
@@ -125,7 +125,7 @@ int kslots_rmap(struct kview *k, const struct kslot *s, uint64_t rmap[4], struct
 enum { KPAGES_ENTRIES = 1 };
 int kpages_get(struct kview *k, unsigned flags, struct kpages *out, struct err *e) MUST_USE;
 void kpages_free(struct kpages *p);
-/* Read a page's entries where they are not there yet. */
+/* Read a page's entries if they are not there yet. */
 int kpages_entries(struct kview *k, struct kpages *p, struct kpage *page, struct err *e) MUST_USE;
 struct kpage *kpages_by_spt(const struct kpages *p, uint64_t spt);
 /* The page that a non-leaf spte points to, NULL if it is not among them. */

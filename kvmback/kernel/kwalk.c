@@ -29,7 +29,6 @@ static int read_mmu(struct kview *k, uint64_t at, bool current, bool guest_mode,
 	r.hpa = klayout_num(&l->mmu_root_hpa, raw);
 	r.pgd = klayout_num(&l->mmu_root_pgd, raw);
 	r.pae_root = klayout_num(&l->mmu_pae_root, raw);
-	r.pml4_root = klayout_num(&l->mmu_pml4_root, raw);
 	if (r.hpa != INVALID_HPA && r.hpa && out->n < ARRAY_LEN(out->v))
 		out->v[out->n++] = r;
 	r.current = false;

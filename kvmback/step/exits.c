@@ -41,7 +41,7 @@ static bool replan(struct kvcpu *v)
 
 /* ---- exceptions */
 
-bool exit_breakpoint(struct kvcpu *v, int id)
+static bool exit_breakpoint(struct kvcpu *v, int id)
 {
 	v->control->stop.breakpoint = id;
 	return vcpu_stop(v, STOP_BREAKPOINT);
@@ -121,7 +121,8 @@ static bool exit_shutdown(struct kvcpu *v)
 	return exit_exception(v, &ev);
 }
 
-bool exit_guest_int3(struct kvcpu *v, bool skip)
+/* An INTERNAL_ERROR or DEBUG exit by an int3 that is the guest's own. */
+static bool exit_guest_int3(struct kvcpu *v, bool skip)
 {
 	struct kvm_vcpu_events ev;
 

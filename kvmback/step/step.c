@@ -174,7 +174,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 }
 
 /* True if KVM_RUN must be called again. */
-static bool enters_again(struct kvcpu *v, struct step *s, int rc)
+static bool must_reenter(struct kvcpu *v, struct step *s, int rc)
 {
 	static const struct kvm_guest_debug only_step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
 
@@ -297,7 +297,7 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	int rc;
 	do
 		rc = vcpu_enter(v);
-	while (enters_again(v, &s, rc));
+	while (must_reenter(v, &s, rc));
 	if (is_executed(v, &s, rc))
 		return finish(v, &s);
 	/* A caught access is still to come: rcx is one until it is done, and shown as it will be. */

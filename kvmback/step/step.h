@@ -12,13 +12,10 @@
 bool exit_free(struct kvcpu *v, int rc);   /* after vcpu_enter() in a free run */
 bool exit_failed(struct kvcpu *v, int rc); /* KVM_RUN's own failure, or an exit that nothing handles */
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
-bool exit_breakpoint(struct kvcpu *v, int id);
 /* A plant at rip that was not asked yet: that is a stop, and false. */
 bool exit_arrived(struct kvcpu *v);
 /* HLT: with interrupts off the vCPU is at its end, and that is a stop; else it waits while others run. */
 bool exit_halt(struct kvcpu *v);
-/* An INTERNAL_ERROR or DEBUG exit by an int3 that is the guest's own. */
-bool exit_guest_int3(struct kvcpu *v, bool skip);
 
 /* step.c. True: exactly one instruction was executed, and the vCPU stands before the next. */
 bool step_one(struct kvcpu *v);

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/machine/mmu_events.h"
@@ -136,14 +135,6 @@ void mmu_job_end(struct kvcpu *v)
 		read_ring(v);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 static bool copy_first(const struct kvcpu *v, bool late, struct mmu_event *out)
 {
 	struct kvm_mmu *k = v->vm->mmu;
@@ -185,7 +176,7 @@ bool mmu_look(struct kvcpu *v)
 		    s->note, sizeof(s->note),
 		    "a tracepoint cannot stop a vCPU: a signal fetched it out of KVM_RUN %llu us later, before the guest "
 		    "executed anything more",
-		    (unsigned long long)((now_ns() - s->mmu.time) / 1000));
+		    (unsigned long long)((clock_now_ns() - s->mmu.time) / 1000));
 	return false;
 }
 

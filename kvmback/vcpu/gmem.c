@@ -100,7 +100,8 @@ bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk
 	return !out->fault.present;
 }
 
-bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
+/* The walk of the vCPU's tables, n 0 if paging is off; false if it ends in a fault. */
+static bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
 {
 	return gmem_walk_under(v, vcpu_sregs(v)->cr3, linear, out);
 }

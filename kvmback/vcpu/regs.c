@@ -160,7 +160,7 @@ void kvm_seg_out(struct seg *to, const struct kvm_segment *from)
 	};
 }
 
-void kvm_seg_in(struct kvm_segment *to, const struct seg *from)
+static void kvm_seg_in(struct kvm_segment *to, const struct seg *from)
 {
 	*to = (struct kvm_segment){
 	    .base = from->base,

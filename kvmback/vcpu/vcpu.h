@@ -361,8 +361,6 @@ unsigned vcpu_cpl(struct kvcpu *v);
 unsigned vcpu_bits(struct kvcpu *v);
 uint64_t vcpu_linear(struct kvcpu *v, const struct kvm_segment *seg, uint64_t offset);
 uint64_t vcpu_linear_rip(struct kvcpu *v);
-/* The walk of the vCPU's tables, n 0 if paging is off; false if it ends in a fault. */
-bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out);
 /* The same under another root, of the mode that the vCPU is in. */
 bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk *out);
 bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *rights);

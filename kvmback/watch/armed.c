@@ -441,13 +441,9 @@ bool armed_any(const struct armed *p)
 
 static const uint8_t *alias_of(const struct kvm_vm *vm, uint64_t hva)
 {
-	for (size_t i = 0; i < vm->m.slots.n; i++) {
-		const struct slot *s = vm->m.slots.by_gfn[i];
+	const struct slot *s = slot_by_hva(&vm->m.slots, hva);
 
-		if (hva - s->hva < s->size)
-			return s->alias + (hva - s->hva);
-	}
-	return NULL;
+	return s ? s->alias + (hva - s->hva) : NULL;
 }
 
 void armed_save_page(struct armed *p, uint64_t hva)

@@ -57,7 +57,7 @@ static void note_regs(struct kvcpu *v, unsigned entry)
 }
 
 /* The next message, with the entry into the guest that it is about: whoever waits_for_page is in KVM_RUN while it is read,
- * so that is the entry where it is the same before and after. */
+ * so that is the entry if it is the same before and after. */
 static bool next_message(struct armed *p, struct message *m)
 {
 	struct kvm_vm *vm = p->vm;
@@ -105,7 +105,7 @@ static bool waits_for_page(const struct armed *p, const struct kvcpu *v)
 	return false;
 }
 
-static void kick_others(struct armed *p, const struct kvcpu *me)
+static void kick_all_but(struct armed *p, const struct kvcpu *me)
 {
 	struct kvm_vm *vm = p->vm;
 	struct message m;
@@ -218,7 +218,7 @@ static void answer_vcpu(struct armed *p, const struct message *m, struct kvcpu *
 		return;
 	if (!atomic_load(&v->control->stepping)) {
 		if (p->vm->m.vcpus > 1)
-			kick_others(p, v);
+			kick_all_but(p, v);
 		reached(p, m, ANSWER_OTHERS_KICKED);
 		was = note_access(v, m->entry, was);
 		answer_deferred(p, v);
@@ -254,15 +254,15 @@ static void answer_idle(struct armed *p, const struct uffd_fault *f)
 static bool answer(struct armed *p, const struct message *m)
 {
 	struct kvcpu *v = vcpu_of(p->vm, m->f.tid);
-	bool mine = is_watched(p, &m->f);
+	bool watched = is_watched(p, &m->f);
 
 	/* A page that is protected and missing: missing comes first, and is fault stepping's. */
-	if (!mine && !m->f.protect)
+	if (!watched && !m->f.protect)
 		return false;
 	reached(p, m, ANSWER_READ);
 	if (v)
 		atomic_store_explicit(&p->last, v->index, memory_order_relaxed);
-	if (!mine)
+	if (!watched)
 		open_disarmed(p, &m->f);
 	else if (v && in_guest(m->entry))
 		answer_vcpu(p, m, v);
@@ -413,7 +413,7 @@ static int create(struct kvm_vm *vm, const char *what, struct err *e)
 	return 0;
 }
 
-static int open_again(struct armed *p, const char *what, struct err *e)
+static int reopen(struct armed *p, const char *what, struct err *e)
 {
 	LOCK_SCOPE(&p->reader);
 	return uffd_open(&p->uffd, what, e);
@@ -425,7 +425,7 @@ int armed_get(struct kvm_vm *vm, const char *what, struct armed **out, struct er
 	bool closed = !rc && vm->armed->uffd.fd < 0;
 
 	if (closed)
-		rc = open_again(vm->armed, what, e);
+		rc = reopen(vm->armed, what, e);
 	if (!rc)
 		rc = start_thread(vm->armed, what, e);
 	if (!rc && closed)

@@ -110,7 +110,6 @@ enum {
 };
 
 #define PLAN_CODE_MAX 0x1800u
-#define PLAN_INSNS_MAX 80
 
 /* What a guest has: counted in the summary. */
 enum feature {
@@ -194,7 +193,6 @@ struct insn_facts {
 	uint64_t undefined; /* flags */
 	char text[96];
 };
-struct decoder;
 int facts_open(void);
 void facts_close(void);
 /* What is about to execute. rcx: for shifts by cl. */

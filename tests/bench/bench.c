@@ -49,7 +49,7 @@ double bench_clock(void)
 	return now(CLOCK_MONOTONIC);
 }
 
-bool bench_quick(void)
+static bool bench_quick(void)
 {
 	return getenv("BENCH_QUICK") != NULL;
 }
@@ -115,7 +115,7 @@ static void print_line(const struct figure *f, double ours, double floor, double
 	fflush(stdout);
 }
 
-void bench_head(void)
+static void bench_head(void)
 {
 	printf("%-44s %14s %14s %7s  %-16s %s\n", "figure", "ours", "floor", "ratio", "aim", "met?");
 }

@@ -17,7 +17,6 @@ extern char bench_why[300];
 double bench_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 double bench_now(void);
 double bench_clock(void);	      /* the clock whatever BENCH_CPU says: for what is about other processes */
-bool bench_quick(void);		      /* fewer runs: BENCH_QUICK is set */
 bool bench_wanted(const char *group); /* BENCH_ONLY names it, or nothing */
 
 struct figure {
@@ -33,7 +32,6 @@ struct figure {
 /* Measure and print one line. Returns our median in seconds for one unit, or a negative number. */
 double bench_figure(const struct figure *f);
 void bench_skip(const char *name, const char *why);
-void bench_head(void);
 
 /* ---- a session as the program has it (the real commands through the real interpreter) */
 struct session *bench_open(int argc, const char *const *argv); /* NULL: bench_why */

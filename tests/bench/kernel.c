@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/tcl/exec.h"
+#include "core/base/lock.h"
 #include "core/debug/snap.h"
 #include "kvmback/kernel/kview_impl.h"
 #include "kvmback/kvm.h"
@@ -96,6 +97,7 @@ static bool locate(struct looking *l)
 	struct err e = {0};
 	size_t most = 4096;
 
+	LOCK_SCOPE(&kvm_of(l->s->d.m)->kview_lock);
 	if (kvm_kview(kvm_of(l->s->d.m), &k, &e) || kview_shadow_pages(k, 0, &p, &e) || kslots_get(k, &slots, &e) ||
 	    kmem_bpf_open(KMEM_BPF_ANY, &l->mem, &e)) {
 		bench_fail("%.100s: %.150s", e.what, e.why);

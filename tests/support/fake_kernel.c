@@ -176,7 +176,7 @@ static void empty_list(struct fake_kernel *f, uint64_t head)
 	fk_put64(f, head + 8, head);
 }
 
-void fk_list_add(struct fake_kernel *f, uint64_t head, uint64_t node)
+static void fk_list_add(struct fake_kernel *f, uint64_t head, uint64_t node)
 {
 	uint64_t last = fk_get64(f, head + 8);
 
@@ -396,7 +396,7 @@ uint64_t fk_table_bits(const struct fake_kernel *f)
 	return f->host.ept ? 0x907 : 0x827;
 }
 
-uint64_t fk_leaf_bits(const struct fake_kernel *f)
+static uint64_t fk_leaf_bits(const struct fake_kernel *f)
 {
 	if (f->version == FK_5_10)
 		return f->host.ept ? 0xf37 : 0xc67;

@@ -72,16 +72,14 @@ struct fk_sp fk_add_sp(struct fake_kernel *f, unsigned level, uint64_t gfn, bool
 /* A TDP MMU page: a root goes to the list of roots, others to the list of pages where there is one. */
 struct fk_sp fk_add_tdp(struct fake_kernel *f, unsigned level, uint64_t gfn, bool root);
 void fk_role(struct fake_kernel *f, const struct fk_sp *sp, const struct kfield *field, uint64_t v);
-void fk_list_add(struct fake_kernel *f, uint64_t head, uint64_t node);
 /* Entry i of a page. */
 void fk_entry(struct fake_kernel *f, const struct fk_sp *sp, unsigned i, uint64_t spte);
 /* Entry i points to child, and child names it as its only parent. */
 void fk_link(struct fake_kernel *f, const struct fk_sp *sp, unsigned i, const struct fk_sp *child);
 /* Entry i maps gfn to pfn writable; gives the spte's address. Sets the translation where the page has one. */
 uint64_t fk_leaf(struct fake_kernel *f, const struct fk_sp *sp, unsigned i, uint64_t gfn, uint64_t pfn);
-/* Non-leaf and leaf bits of this version. */
+/* Non-leaf bits of this version. */
 uint64_t fk_table_bits(const struct fake_kernel *f);
-uint64_t fk_leaf_bits(const struct fake_kernel *f);
 /* The vCPU runs on this root. */
 void fk_root(struct fake_kernel *f, uint64_t hpa, uint64_t pgd, unsigned level);
 

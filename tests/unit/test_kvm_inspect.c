@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/lock.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/kvm.h"
 #include "tests/support/kvmtest.h"
@@ -169,6 +170,8 @@ static void a_reason_is_kept(void **state)
 
 	(void)state;
 	vm.vcpu[0].fd = -1;
+	lock_init(&vm.kview_lock, LOCK_KVIEW);
+	LOCK_SCOPE(&vm.kview_lock);
 	rc = kvm_kview(&vm, &k, &first);
 	assert_true(rc < 0);
 	assert_null(vm.kview);

@@ -4,7 +4,6 @@
  * the two sides of SMM, dirty logs, and failures that leave nothing behind.
  */
 #include "tests/support/kvmtest.h"
-#include "kvmback/kernel/kview.h"
 #include "kvmback/kvmback.h"
 
 #include <dirent.h>
@@ -241,10 +240,9 @@ static void test_data_write_keeps_sptes(void **state)
 {
 	struct shadow_page_list before = {0}, after = {0};
 	struct err e = {0};
-	struct kview *k;
 
 	NEED_KVM();
-	if (kvm_kview(kvm_of(m), &k, &e) || kview_tdp(k)) {
+	if (kvm_view_open(kvm_of(m), &e) || kvm_view_tdp(kvm_of(m), true)) {
 		printf("skip: %s\n", e.why[0] ? e.why : "this host uses TDP, which shadows no guest table");
 		skip();
 	}
@@ -388,11 +386,10 @@ static void test_huge_spte(void **state)
 	struct spte_list sptes = {0};
 	struct rmap_list rmaps = {0};
 	struct err e = {0};
-	struct kview *k;
 	unsigned leaves = 0, mapped = 0;
 
 	NEED_KVM();
-	if (kvm_kview(kvm_of(m), &k, &e) || kview_tdp(k)) {
+	if (kvm_view_open(kvm_of(m), &e) || kvm_view_tdp(kvm_of(m), true)) {
 		printf("skip: %s\n", e.why[0] ? e.why : "this host uses TDP");
 		skip();
 	}

@@ -222,7 +222,7 @@ static void tells_emulator_from_fault(void **state)
 	assert_int_equal(w.by, WALK_BY_FAULT); /* the emulator has no user's rights */
 	walker_begins(&w, &kernel, true);
 	assert_int_equal(w.by, WALK_BY_EMULATOR);
-	w.fault_told = true;
+	w.fault_seen = true;
 	walker_begins(&w, &kernel, true);
 	assert_int_equal(w.by, WALK_BY_FAULT);
 	/* Its root was armed again, and it begins again: a fault after all. */

@@ -77,7 +77,6 @@ void shadow_destroy(struct shadow *s);
 /* Per vCPU. */
 struct shadow_vcpu {
 	void *root; /* current root page, NULL: none yet */
-	uint64_t prev_cr3[3];
 	void *prev_root[3];
 	struct mmio_cache mmio;
 	uint64_t faults;	/* taken so far */

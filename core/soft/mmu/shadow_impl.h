@@ -109,8 +109,6 @@ unsigned root_level(const struct paging *pg);
 /* The leaf spte of gfn; *protected: access asks for W, and gfn is a guest table that may not go unsync. */
 uint64_t spte_make(struct shadow *s, const struct slot *slot, uint64_t gfn, unsigned access, bool may_unsync,
 		   bool *protected);
-/* True if gfn may be mapped writable: no table, or, with may_unsync, only leaf tables, which become unsync. */
-bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync);
 /* Bring every unsync page at or below sp up to date. */
 void shadow_sync_below(struct shadow *s, struct mmu_page *sp, const struct paging *pg, const struct paging_mem *mem);
 /* A page that was there is about to be linked: a processor must not find what its guest table no longer says. An unsync leaf

@@ -116,7 +116,8 @@ uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn)
 
 /* ---- unsync leaf tables */
 
-bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync)
+/* True if gfn may be mapped writable: no table, or, with may_unsync, only leaf tables, which become unsync. */
+static bool shadow_try_unsync(struct shadow *s, uint64_t gfn, bool may_unsync)
 {
 	struct mmu_page *sp;
 

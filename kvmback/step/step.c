@@ -439,7 +439,8 @@ bool step_touched(struct kvcpu *v)
 		vcpu_immediate_exit(v, true);
 	if (!io_finish(v))
 		return false;
+	/* An access of a device that was done above has left rip behind its instruction, where nothing was asked. */
 	if (!watch_done_by_kvm(v, &on))
-		on = step_one(v);
+		on = exit_arrived(v) && step_one(v);
 	return on && exit_arrived(v);
 }

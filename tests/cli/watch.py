@@ -40,6 +40,12 @@ def conditions(b):
     assert [x["hits"] for x in v[5]] == [0, 1, 1] and at(v[6]) == END, v[5:]
 
 
+def breakpoint_behind_a_device(b):
+    """The walk for the device's address touches the watched tables: what is looked at then stands behind the access."""
+    v = ok("b *0x200028", "watch 0x250000 1 if {0}", "c", "c", "p $rip", backend=b)
+    assert at(v[2]) == ("breakpoint", 0x200028) and v[2]["breakpoint"] == 1 and at(v[3]) == END, v[2:]
+
+
 def on_and_off(b):
     v = ok("watch 0x240000", "disable 1", "run", "enable 1", "run", "delete 1", "run", "info breakpoints", backend=b)
     assert at(v[2]) == END and at(v[4]) == ("watchpoint", 0x200012) and at(v[6]) == END and v[7] == [], v
@@ -106,5 +112,5 @@ def not_permitted():
 
 
 if __name__ == "__main__":
-    sys.exit(main([a_hit, said_beforehand, conditions, on_and_off, back_to_a_checkpoint, snapshots, another_image, slot_under_it, fault_on_the_same_page, bad_input,
+    sys.exit(main([a_hit, said_beforehand, conditions, breakpoint_behind_a_device, on_and_off, back_to_a_checkpoint, snapshots, another_image, slot_under_it, fault_on_the_same_page, bad_input,
                    not_permitted]))

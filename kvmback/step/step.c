@@ -365,12 +365,13 @@ static void check_beside(struct kvcpu *v, const struct run_plan *before, bool wa
 		vcpu_also_mode(v, before);
 }
 
-static void end_steps(struct kvcpu *v, const struct kvm_regs *before)
+/* access: the last one finished an access, whose write may have left rip behind its instruction already. */
+static void end_steps(struct kvcpu *v, const struct kvm_regs *before, bool access)
 {
 	struct stop *s = &v->control->stop;
 
 	vcpu_stop(v, STOP_STEP);
-	if (memcmp(before, vcpu_regs(v), sizeof(*before)))
+	if (access || memcmp(before, vcpu_regs(v), sizeof(*before)))
 		return;
 	s->no_progress = true;
 	snprintf(s->note, sizeof(s->note), "neither rip nor any general register moved");
@@ -381,6 +382,7 @@ void step_run(struct kvcpu *v, uint64_t count)
 	struct vcpu_control *t = v->control;
 	struct kvm_regs before;
 	struct run_plan was = {0};
+	bool access = false;
 
 	for (uint64_t i = 0; i < count; i++) {
 		if (vcpu_kicked(v)) {
@@ -388,6 +390,7 @@ void step_run(struct kvcpu *v, uint64_t count)
 			return;
 		}
 		before = *vcpu_regs(v);
+		access = io_caught(v);
 		vcpu_remember_mode(v, &was);
 		bool was_smm = vcpu_native_smm(v), ok = step_one(v);
 		if (ok || t->out == OUT_SMI)
@@ -399,7 +402,7 @@ void step_run(struct kvcpu *v, uint64_t count)
 		if (i + 1 < count && !exit_arrived(v))
 			return;
 	}
-	end_steps(v, &before);
+	end_steps(v, &before, access);
 }
 
 bool step_checked(struct kvcpu *v, struct run_plan *was)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Run control against scripts that meddle with it: what a condition or a display may do."""
+"""Run control: what a condition or a display may do, and what steps and stops make of each other."""
 import os, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import Talk, main, ok
+from program import Talk, main, num, ok
 
 DEVICE, SPIN = "0x200021", "0x200033"    # demo:tour
 CHANGES = ("si", "c", "c &", "run", "fault step", "rsi", "rc", "dbg::load demo:rmap", "restart 1", "record off", "delete", "delete 1", "delete 2", "disable",
@@ -38,6 +38,15 @@ def a_condition_may_look(b):
     assert v[1]["breakpoint"] == 1 and "note" not in v[1] and v[2] == 1, v
 
 
+def a_step_from_a_device_write(b):
+    """KVM has moved rip on already when the write is shown; the step that lets the device have it goes nowhere else."""
+    for there, ends in ([], [0x200028, 0x20002e]), (["c 3"], [0x20003e, 0x200045]):  # a device, READONLY memory
+        v = ok("catch mmio", "c", *there, "si", "disable 1", "si 2", backend=b)
+        assert v[-4]["reason"] == "mmio" and v[-4]["write"], v
+        assert all(s["reason"] == "step" and "no_progress" not in s for s in (v[-3], v[-1])), v
+        assert [num(v[-3]["rip"]), num(v[-1]["rip"])] == ends, v
+
+
 def a_display_only_looks(b):
     for word in CHANGES:
         if b == "kvm" and word in ("rsi", "rc", "record off"):
@@ -52,4 +61,4 @@ def a_display_only_looks(b):
 
 
 if __name__ == "__main__":
-    sys.exit(main([a_condition_only_looks, so_in_the_background, a_condition_may_look, a_display_only_looks]))
+    sys.exit(main([a_condition_only_looks, so_in_the_background, a_condition_may_look, a_display_only_looks, a_step_from_a_device_write]))

@@ -172,10 +172,17 @@ static int finish(struct tcl *t, int code, const char *text, int len, struct err
 	return interp_error(t, text, len, e);
 }
 
+/* As an object, which Tcl compiles as a whole: Tcl_EvalEx() would call `for` as a command, and its condition, its body and
+ * what comes behind each round as scripts of their own. */
 int interp_eval(struct tcl *t, const char *text, int len, struct err *e)
 {
+	Tcl_Obj *script = Tcl_NewStringObj(text, len);
+
+	Tcl_IncrRefCount(script);
 	interp_begin(t);
-	return finish(t, Tcl_EvalEx(t->interp, text, len, TCL_EVAL_GLOBAL), text, len, e);
+	int ret = finish(t, Tcl_EvalObjEx(t->interp, script, TCL_EVAL_GLOBAL), text, len, e);
+	Tcl_DecrRefCount(script);
+	return ret;
 }
 
 int interp_file(struct tcl *t, const char *path, struct err *e)

@@ -30,6 +30,7 @@ struct tcl {
 	unsigned depth;
 	bool unwinding;
 	struct pool *spare; /* one pool for all commands of scripts, but for commands inside commands */
+	Tcl_Obj *last_dict; /* that a command gave; NULL for none */
 	struct conditions conditions;
 	bool library_asked, library_there; /* Tcl's own library: read when something of it is asked for */
 	struct register_variable *registers;
@@ -54,6 +55,7 @@ int interp_file(struct tcl *t, const char *path, struct err *e) MUST_USE;
 
 /* tclcmd.c: commands, `info`'s subcommands, `unknown`, `exit`. */
 int tclcmd_init(struct tcl *t, struct err *e) MUST_USE;
+void tclcmd_forget_result(struct tcl *t);
 /* True if name is a command of Tcl's or the user's, not of ours. */
 bool tclcmd_is_tcl(Tcl_Interp *interp, const char *name);
 /* tclreg.c: every register as a variable that reads and writes the current vCPU's. */

@@ -93,6 +93,7 @@ void tcl_close(struct client *c)
 	tcl_flush();
 	Tcl_AsyncDelete(t->mark);
 	tclexpr_forget(c);
+	tclcmd_forget_result(t);
 	Tcl_DeleteInterp(t->interp);
 	tclvalue_forget_keys();
 	pool_destroy(t->spare);

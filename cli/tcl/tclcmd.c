@@ -63,6 +63,27 @@ static void give_pool(struct tcl *t, struct pool *p)
 	t->spare = p;
 }
 
+void tclcmd_forget_result(struct tcl *t)
+{
+	if (t->last_dict)
+		Tcl_DecrRefCount(t->last_dict);
+	t->last_dict = NULL;
+}
+
+/* A loop of `si` leaves each stop behind: the next one goes into the same dict. */
+static Tcl_Obj *result_object(struct tcl *t, const struct value *v)
+{
+	if (t->last_dict && tcl_refill_dict(t->last_dict, v))
+		return t->last_dict;
+	Tcl_Obj *result = tcl_from_value(v);
+	if (v->type == VALUE_DICT) {
+		tclcmd_forget_result(t);
+		t->last_dict = result;
+		Tcl_IncrRefCount(result);
+	}
+	return result;
+}
+
 static int run_in_pool(struct tcl *t, struct call *c)
 {
 	struct err e;
@@ -76,7 +97,7 @@ static int run_in_pool(struct tcl *t, struct call *c)
 		return TCL_ERROR;
 	}
 	client_run_pending(t->client); /* leaves results of its own behind */
-	Tcl_SetObjResult(t->interp, tcl_from_value(&c->result));
+	Tcl_SetObjResult(t->interp, result_object(t, &c->result));
 	return TCL_OK;
 }
 

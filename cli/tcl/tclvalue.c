@@ -91,6 +91,31 @@ Tcl_Obj *tcl_from_value(const struct value *v)
 	return Tcl_NewObj();
 }
 
+/* Of v and in its order, by the shared objects that they are. */
+static bool has_keys(Tcl_Obj *dict, const struct value *v)
+{
+	Tcl_DictSearch search;
+	Tcl_Obj *key, *item;
+	uint32_t same = 0;
+	int done;
+
+	if (Tcl_DictObjFirst(NULL, dict, &search, &key, &item, &done) != TCL_OK)
+		return false;
+	for (; !done && same < v->n && key == key_object(v->fields[same].key); same++)
+		Tcl_DictObjNext(&search, &key, &item, &done);
+	Tcl_DictObjDone(&search);
+	return done && same == v->n;
+}
+
+bool tcl_refill_dict(Tcl_Obj *dict, const struct value *v)
+{
+	if (v->type != VALUE_DICT || Tcl_IsShared(dict) || !has_keys(dict, v))
+		return false;
+	for (uint32_t i = 0; i < v->n; i++)
+		Tcl_DictObjPut(NULL, dict, key_object(v->fields[i].key), tcl_from_value(&v->fields[i].value));
+	return true;
+}
+
 /* ---- back */
 
 static struct value list_value(struct pool *p, Tcl_Obj *o)

@@ -39,6 +39,14 @@ def one_line_of_json_each():
     assert len(v[5]) == 2 and v[6] is None and v[7] == [1, 2] and v[8]["verdict"] == "ok" and v[9]["rip"] == "0x20000f", v
 
 
+def stops_that_are_kept_stay():
+    """What a script holds on to is not the next stop, whose dict may be filled anew."""
+    _, kept = values("for {set i 0} {$i < 3} {incr i} {lappend kept [si]; si; if {$i == 1} {set last [si]}}", "concat $kept [list $last]")
+    each = values(*["si"] * 7)
+    assert [k["rip"] for k in kept] == [int(each[i]["rip"], 16) for i in (0, 2, 5, 4)], kept
+    assert [k["why"] for k in kept] == [each[i]["why"] for i in (0, 2, 5, 4)], kept
+
+
 def fractions_are_numbers():
     assert values("expr 1/4.0", "list 0.5 -1e20 a 8.6.13", "string cat 12e4") == [0.25, [0.5, "-1e20", "a", "8.6.13"], "12e4"]
 
@@ -320,7 +328,7 @@ def term_ends_a_batch():
                 p.stdout.close()
 
 
-TESTS = [one_line_of_json_each, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
+TESTS = [one_line_of_json_each, stops_that_are_kept_stay, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
          bad_options, help_and_version, options_in_every_spelling, scripts_print_what_they_put, scripts_see_tcl, the_library_comes_when_it_is_needed,
          script_errors_name_the_line, exit_in_scripts, order_of_scripts_and_commands, init_file, lines_from_a_pipe,
          output_that_goes_away, registers_and_variables, conditions, breakpoint_commands, help_of_every_command,

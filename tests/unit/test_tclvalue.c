@@ -87,6 +87,43 @@ static void keys_by_content(void **state)
 	assert_string_equal(script(v, "dict keys $v"), "other");
 }
 
+static struct value place(const char *first, struct value a, const char *second, struct value b)
+{
+	struct value v = v_dict(pool, 2);
+
+	v_put(pool, &v, first, a);
+	v_put(pool, &v, second, b);
+	return v;
+}
+
+static void refilled(void **state)
+{
+	struct value before = place("reason", v_lit("step"), "rip", v_hex(16)),
+		     after = place("reason", v_lit("mmio"), "rip", v_hex(19)),
+		     other_order = place("rip", v_hex(1), "reason", v_lit("hlt")),
+		     other_key = place("reason", v_lit("hlt"), "port", v_hex(1)), longer = after, shorter = v_dict(pool, 1);
+	Tcl_Obj *dict = tcl_from_value(&before);
+
+	(void)state;
+	v_put(pool, &longer, "note", v_null());
+	v_put(pool, &shorter, "reason", v_lit("hlt"));
+	Tcl_IncrRefCount(dict);
+	assert_string_equal(Tcl_GetString(dict), "reason step rip 16");
+	assert_false(tcl_refill_dict(dict, &other_order));
+	assert_false(tcl_refill_dict(dict, &other_key));
+	assert_false(tcl_refill_dict(dict, &longer));
+	assert_false(tcl_refill_dict(dict, &shorter));
+	assert_false(tcl_refill_dict(dict, &before.fields[0].value));
+	assert_string_equal(Tcl_GetString(dict), "reason step rip 16");
+	assert_true(tcl_refill_dict(dict, &after));
+	assert_string_equal(Tcl_GetString(dict), "reason mmio rip 19");
+	Tcl_IncrRefCount(dict); /* a script's variable */
+	assert_false(tcl_refill_dict(dict, &before));
+	assert_string_equal(Tcl_GetString(dict), "reason mmio rip 19");
+	Tcl_DecrRefCount(dict);
+	Tcl_DecrRefCount(dict);
+}
+
 static struct value result_of(const char *text)
 {
 	if (Tcl_EvalEx(interp, text, -1, 0) != TCL_OK)
@@ -168,8 +205,9 @@ static void there_and_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(scalars),	     cmocka_unit_test(containers),     cmocka_unit_test(keys_by_content),
-	    cmocka_unit_test(back_from_tcl), cmocka_unit_test(there_and_back), cmocka_unit_test(reals_from_tcl),
+	    cmocka_unit_test(scalars),	      cmocka_unit_test(containers),    cmocka_unit_test(keys_by_content),
+	    cmocka_unit_test(refilled),	      cmocka_unit_test(back_from_tcl), cmocka_unit_test(there_and_back),
+	    cmocka_unit_test(reals_from_tcl),
 	};
 
 	Tcl_FindExecutable("test_tclvalue");

@@ -190,7 +190,7 @@ static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
 /* Each reason once, if there are several. */
 static void put_reasons(struct pool *p, struct value *d, const struct stop *s)
 {
-	struct value reasons = v_list(p, STOP_CAUSES_MAX);
+	struct value reasons = v_list(p, s->n_causes);
 	uint32_t seen = 0;
 
 	for (unsigned i = 0; i < s->n_causes; i++) {
@@ -204,7 +204,7 @@ static void put_reasons(struct pool *p, struct value *d, const struct stop *s)
 
 static void put_points(struct pool *p, struct value *d, const struct stop *s)
 {
-	struct value ids = v_list(p, STOP_CAUSES_MAX);
+	struct value ids = v_list(p, s->n_causes);
 	int first = s->breakpoint;
 
 	for (unsigned i = 0; i < s->n_causes; i++) {

@@ -88,8 +88,7 @@ static int run_in_pool(struct tcl *t, struct call *c)
 {
 	struct err e;
 
-	e.code = 0;
-	e.what[0] = e.why[0] = e.next[0] = '\0';
+	err_clear(&e);
 	if (command_run(c, &e))
 		return raise_error(t, &e);
 	if (t->client->quit) {

@@ -103,8 +103,12 @@ void err_prefix(struct err *e, const char *fmt, ...)
 
 void err_clear(struct err *e)
 {
-	if (e)
-		memset(e, 0, sizeof(*e));
+	if (!e)
+		return;
+	e->code = 0;
+	e->space = ERR_SPACE_NONE;
+	e->addr = 0;
+	e->what[0] = e->why[0] = e->next[0] = '\0';
 }
 
 void err_format(const struct err *e, char *buf, size_t size)

@@ -197,7 +197,7 @@ static void set_mark(struct history *h)
 void record_before_run(struct history *h, struct machine *m)
 {
 	struct record *r = &h->record;
-	struct err e = {0};
+	struct err e;
 
 	if (h->off || !machine_can(m, MACHINE_CAP_REVERSE, NULL))
 		return;

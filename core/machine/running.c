@@ -24,7 +24,7 @@ static int check_job(const struct machine *m, const struct run_job *job, struct 
 /* A slot changed while the guest stood: told before it runs on. */
 static bool stops_for_slot(struct machine *m, unsigned vcpu, struct stop *out)
 {
-	struct regs r = {0};
+	struct regs r;
 
 	return m->n_news && !machine_parked(m, NULL) && !m->ops->get_regs(m, vcpu, REGS_GPR, &r, NULL) &&
 	       machine_slot_stop(m, vcpu, r.rip, out);

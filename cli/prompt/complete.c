@@ -266,8 +266,7 @@ static char **on_complete(const char *text, int start, int end)
 
 	if (!line || !completing)
 		return NULL;
-	bool complete = complete_word(completing, line, (size_t)start, add_candidate, NULL);
-	rl_attempted_completion_over = complete;
+	rl_attempted_completion_over = complete_word(completing, line, (size_t)start, add_candidate, NULL);
 	if (n_found)
 		matches = rl_completion_matches(text, next_candidate);
 	for (size_t i = 0; i < n_found; i++)

@@ -109,8 +109,9 @@ static void scene_set(struct scene *sc, struct judge *j, struct machine *m, cons
 
 /* ---- asking a point */
 
-/* Does it let the stop through? Counts the hit, unless this is a rehearsal. */
-static bool passes_filter(struct judge *j, struct stop_point *p, struct stop *s, char note[sizeof(s->note)])
+/* Of a point that matches: is its condition true, and is it ignored no more? Counts the hit, unless this is a rehearsal. A
+ * condition that cannot be worked out stops, with the reason in note. */
+static bool lets_stop(struct judge *j, struct stop_point *p, struct stop *s, char note[sizeof(s->note)])
 {
 	struct err why = {0};
 	int yes = p->condition && j->condition ? j->condition(j->condition_ctx, p, s, &why) : 1;
@@ -223,7 +224,7 @@ static void ask_all(struct judge *j, const struct scene *sc, struct stop *s, str
 			match = p->ops->match(p, sc);
 		if (match.mmu && !v->mmu)
 			s->mmu = *match.mmu; /* what a condition may ask about */
-		if (match.reason == STOP_NONE || !passes_filter(j, p, s, v->note))
+		if (match.reason == STOP_NONE || !lets_stop(j, p, s, v->note))
 			continue;
 		v->mmu = v->mmu ? v->mmu : match.mmu;
 		verdict_add(v, p->ops->rank, match.reason, p->id);
@@ -260,8 +261,9 @@ static bool pronounce(const struct verdict *v, uint32_t machine_reasons, struct 
 	return true;
 }
 
-/* Nobody is told of it, but the one who made the step, or who waits for the place. */
-static bool as_step(struct judge *j, const struct scene *sc, struct stop *s)
+/* Nothing in the verdict: true if the stop is told all the same, as the end of a step. A stop at the place that a plan waits
+ * for is made one of a step; the plan looks at `arrived` whether it is told or not. */
+static bool ends_step(struct judge *j, const struct scene *sc, struct stop *s)
 {
 	bool step = scene_has(sc, STOP_STEP);
 
@@ -275,7 +277,8 @@ static bool as_step(struct judge *j, const struct scene *sc, struct stop *s)
 	return step;
 }
 
-static bool nobody_asks(const struct judge *j, const struct stop *s)
+/* The end of a step where there is no point to ask. */
+static bool is_plain_step(const struct judge *j, const struct stop *s)
 {
 	return s->reason == STOP_STEP && !s->n_causes && !points_any_enabled(j->points) && !j->points->internal.enabled;
 }
@@ -289,7 +292,7 @@ bool judge_stop(struct judge *j, struct machine *m, struct stop *s)
 
 	j->rip[s->vcpu % 64] = s->rip;
 	j->arrived = false;
-	if (nobody_asks(j, s)) {
+	if (is_plain_step(j, s)) {
 		j->passed |= bit_of(s->vcpu);
 		return true;
 	}
@@ -300,7 +303,7 @@ bool judge_stop(struct judge *j, struct machine *m, struct stop *s)
 	add_own(&v, &sc);
 	if (v.mmu)
 		s->mmu = *v.mmu;
-	told = v.n ? pronounce(&v, sc.reasons, s) : as_step(j, &sc, s);
+	told = v.n ? pronounce(&v, sc.reasons, s) : ends_step(j, &sc, s);
 	if (told && !j->rehearsal) {
 		forget_retired(j);
 		retire_temporary(j, m, &v);

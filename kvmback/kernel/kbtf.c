@@ -263,7 +263,7 @@ static uint32_t size_of(const struct btf_type *t)
 	return 0;
 }
 
-/* Fill size, count and kind; gives the type of one element. */
+/* Fill size, count and elem; gives the type of one element. */
 static const struct btf_type *measure(const struct kbtf *b, uint32_t type, struct kfield *out)
 {
 	const struct btf_type *t = plain(b, type);
@@ -278,8 +278,6 @@ static const struct btf_type *measure(const struct kbtf *b, uint32_t type, struc
 	out->elem = size_of(t);
 	out->count = (uint32_t)(count > UINT32_MAX ? UINT32_MAX : count);
 	out->size = out->count > UINT32_MAX / (out->elem ? out->elem : 1) ? UINT32_MAX : out->count * out->elem;
-	out->pointer = t && BTF_INFO_KIND(t->info) == BTF_KIND_PTR;
-	out->composite = composite(t);
 	return t;
 }
 

@@ -17,12 +17,11 @@
 struct kbtf;
 
 struct kfield {
-	int32_t off;		 /* bytes from the start of the struct; -1: there is no such member */
-	uint32_t size;		 /* bytes of the member; of the storage unit for a bitfield */
-	uint32_t count;		 /* elements, all dimensions; 1 if it is no array, 0 for a flexible one */
-	uint32_t elem;		 /* bytes of one element */
-	uint8_t bit, bits;	 /* bitfield: first bit counted from off, and width; else 0 */
-	bool pointer, composite; /* what one element is; neither: a number */
+	int32_t off;	   /* bytes from the start of the struct; -1: there is no such member */
+	uint32_t size;	   /* bytes of the member; of the storage unit for a bitfield */
+	uint32_t count;	   /* elements, all dimensions; 1 if it is no array, 0 for a flexible one */
+	uint32_t elem;	   /* bytes of one element */
+	uint8_t bit, bits; /* bitfield: first bit counted from off, and width; else 0 */
 };
 
 /* Read types out of raw BTF. split (NULL for none) is a module's, whose ids and strings continue base's. names: the structs,

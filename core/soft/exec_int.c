@@ -84,56 +84,56 @@ const struct uop *op_xadd(struct soft_cpu *c, const struct uop *u)
 const struct uop *op_cmpxchg(struct soft_cpu *c, const struct uop *u)
 {
 	uint64_t old, acc = reg_read(c, 8 * RAX, u->opsize);
-	bool same;
+	bool equal;
 
 	if (dst_read(c, u, u->opsize, true, &old))
 		return NULL;
-	same = old == acc;
-	if (u->mem_dst && dst_write(c, u, u->opsize, true, same ? reg_read(c, u->src, u->opsize) : old))
+	equal = old == acc;
+	if (u->mem_dst && dst_write(c, u, u->opsize, true, equal ? reg_read(c, u->src, u->opsize) : old))
 		return NULL;
-	if (!u->mem_dst && same)
+	if (!u->mem_dst && equal)
 		reg_write(c, u->dst, u->opsize, reg_read(c, u->src, u->opsize));
-	if (!same)
+	if (!equal)
 		reg_write(c, 8 * RAX, u->opsize, old);
 	flags_set(c, FLAGS_SUB, u->opsize, acc, old, acc - old, false);
 	return u + 1;
 }
 
-/* opsize is that of one half: 4 or 8. */
+/* cmpxchg8b and cmpxchg16b: opsize is that of each of the two registers, 4 or 8. */
 const struct uop *op_cmpxchg8b(struct soft_cpu *c, const struct uop *u)
 {
-	unsigned half = u->opsize;
+	unsigned size = u->opsize;
 	uint8_t have[16], want[16];
 	uint64_t lin;
 
-	if (exec_lea(c, u, 2 * half, true, &lin))
+	if (exec_lea(c, u, 2 * size, true, &lin))
 		return NULL;
-	if (half == 8 && (lin & 15))
+	if (size == 8 && (lin & 15))
 		return soft_raise_error(c, 13, 0);
-	if (soft_probe_rmw(c, lin, 2 * half))
+	if (soft_probe_rmw(c, lin, 2 * size))
 		return NULL;
 	exec_second(c);
-	int rc = exec_done(c, soft_read(c, lin, 2 * half, have));
+	int rc = exec_done(c, soft_read(c, lin, 2 * size, have));
 	c->rmw_emulated = false;
 	if (rc)
 		return NULL;
-	memcpy(want, &c->gpr[RAX], half);
-	memcpy(want + half, &c->gpr[RDX], half);
-	bool same = !memcmp(have, want, 2 * half);
-	if (same) {
-		memcpy(want, &c->gpr[RBX], half);
-		memcpy(want + half, &c->gpr[RCX], half);
+	memcpy(want, &c->gpr[RAX], size);
+	memcpy(want + size, &c->gpr[RDX], size);
+	bool equal = !memcmp(have, want, 2 * size);
+	if (equal) {
+		memcpy(want, &c->gpr[RBX], size);
+		memcpy(want + size, &c->gpr[RCX], size);
 	}
-	if (soft_write(c, lin, 2 * half, same ? want : have))
+	if (soft_write(c, lin, 2 * size, equal ? want : have))
 		return NULL;
-	if (!same) {
+	if (!equal) {
 		uint64_t lo = 0, hi = 0;
-		memcpy(&lo, have, half);
-		memcpy(&hi, have + half, half);
-		reg_write(c, 8 * RAX, half, lo);
-		reg_write(c, 8 * RDX, half, hi);
+		memcpy(&lo, have, size);
+		memcpy(&hi, have + size, size);
+		reg_write(c, 8 * RAX, size, lo);
+		reg_write(c, 8 * RDX, size, hi);
 	}
-	flags_write(c, RFLAGS_ZF, same ? RFLAGS_ZF : 0);
+	flags_write(c, RFLAGS_ZF, equal ? RFLAGS_ZF : 0);
 	return u + 1;
 }
 

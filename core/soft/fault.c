@@ -100,7 +100,8 @@ static enum run_release park(struct soft_faults *f, struct soft_cpu *c, const st
 	struct slot *s = st->gfn_known ? slot_lookup(&f->m->m.slots, st->gfn << PAGE_SHIFT, c->r.smm, NULL) : NULL;
 	if (s)
 		stop.slot = (int)s->id;
-	/* Of soft_run_here(): handed over while it stands still, as the tables are whole and the debugger may walk them. */
+	/* The lock of carry_out() in run.c: handed over while it stands still, as the tables are whole and the debugger may
+	 * walk them. */
 	walk_lock_give(&f->m->walk);
 	enum run_release how = run_park(&f->m->m.run, &stop);
 	walk_lock_take(&f->m->walk);

@@ -274,7 +274,7 @@ static void at_mark(struct soft_machine *m)
 		m->log.fn(m->log.ctx);
 		return;
 	}
-	/* Of soft_run_here(): handed over to the client's thread, which makes the call. */
+	/* The lock of carry_out(): handed over to the client's thread, which makes the call. */
 	walk_lock_give(&m->walk);
 	run_call(&m->m.run, m->log.fn, m->log.ctx);
 	/* ... and back. */
@@ -366,7 +366,7 @@ uint64_t soft_passed(const struct soft_machine *m)
 	return passed;
 }
 
-static void soft_run_here(struct soft_machine *m, struct run_job *job, struct stop *out)
+static void carry_out(struct soft_machine *m, struct run_job *job, struct stop *out)
 {
 	WALK_LOCK_SCOPE(&m->walk);
 	unsigned vcpu = job->vcpu;
@@ -395,7 +395,7 @@ int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 	(void)e;
 	soft_faults_run_begin(m, job);
 	soft_set_passed(m, job->passed);
-	soft_run_here(m, job, out);
+	carry_out(m, job, out);
 	job->passed = soft_passed(m);
 	return 0;
 }

@@ -322,7 +322,7 @@ int fault_walk_roots(struct fault_walk *g, const struct regs *regs, struct err *
 	mark_all_open(g);
 	rearm_roots(g);
 	for (unsigned i = 0; i < g->vm->m.vcpus && !rc; i++) {
-		g->walker[i].told = WALK_UNTOLD;
+		g->walker[i].report = WALK_UNREPORTED;
 		rc = take_root(g, &g->walker[i], regs[i].cr0, regs[i].cr3, regs[i].cr4, regs[i].efer, e);
 	}
 	return rc || !atomic_load(&g->tables) ? rc : arm_roots(g, e);
@@ -486,7 +486,7 @@ static bool ends_fault(const struct trace_event *t)
 static bool counts_for_walk(const struct walker *w, const struct trace_event *t)
 {
 	return walker_known(w) && w->asked != WALK_UNASKED && !t->interrupted &&
-	       (w->told != WALK_TOLD_AGAIN || ends_fault(t) || t->stage == STAGE_PAGE);
+	       (w->report != WALK_REPEATED || ends_fault(t) || t->stage == STAGE_PAGE);
 }
 
 bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_event *t)
@@ -496,7 +496,7 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 
 	if (t->gva_known && w->levels) {
 		walker_begins(w, t, asks_for(g, w, t->gva));
-		return w->asked != WALK_UNASKED && w->told != WALK_TOLD_AGAIN;
+		return w->asked != WALK_UNASKED && w->report != WALK_REPEATED;
 	}
 	bool told = counts_for_walk(w, t);
 
@@ -545,7 +545,7 @@ bool fault_walk_wants(struct fault_walk *g, unsigned vcpu, uint64_t hva)
 
 	see_root(g, w, hva);
 
-	return !walker_known(w) || (w->told != WALK_TOLD_AGAIN && (w->asked == WALK_ASKED || names_page(g, hva)));
+	return !walker_known(w) || (w->report != WALK_REPEATED && (w->asked == WALK_ASKED || names_page(g, hva)));
 }
 
 bool fault_walk_reads(struct fault_walk *g, unsigned vcpu)

@@ -46,7 +46,7 @@ void walker_begins(struct walker *w, const struct trace_event *t, bool in_filter
 	/* The emulator's fetch is part of the fault that it emulates. */
 	bool part = walker_known(w) && w->asked != WALK_UNASKED && t->fetch;
 
-	w->told = w->told != WALK_UNTOLD && w->place != WALK_ENDED && same ? WALK_TOLD_AGAIN : WALK_UNTOLD;
+	w->report = w->report != WALK_UNREPORTED && w->place != WALK_ENDED && same ? WALK_REPEATED : WALK_UNREPORTED;
 	w->by = begun_by(w, t, same);
 	w->asked = in_filter ? WALK_ASKED : part ? WALK_PART : WALK_UNASKED;
 	w->fault_seen = false;
@@ -70,12 +70,12 @@ void walker_reads(struct walker *w, const struct trace_event *t)
 
 void walker_ends(struct walker *w)
 {
-	if (w->told == WALK_TOLD_AGAIN)
-		w->told = WALK_TOLD;
+	if (w->report == WALK_REPEATED)
+		w->report = WALK_REPORTED;
 	go_on(w, ENDS);
 }
 
 void walker_stage(struct walker *w)
 {
-	w->told = walker_known(w) ? WALK_TOLD : WALK_UNTOLD;
+	w->report = walker_known(w) ? WALK_REPORTED : WALK_UNREPORTED;
 }

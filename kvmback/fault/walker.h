@@ -32,10 +32,10 @@ enum walk_asked {
 };
 
 /* Should a fault begin again before it has ended, it is the same one. */
-enum walk_told {
-	WALK_UNTOLD,
-	WALK_TOLD,	 /* one of its stages was live */
-	WALK_TOLD_AGAIN, /* and it has begun again */
+enum walk_report {
+	WALK_UNREPORTED,
+	WALK_REPORTED, /* one of its stages was live */
+	WALK_REPEATED, /* and it has begun again */
 };
 
 struct walker {
@@ -44,7 +44,7 @@ struct walker {
 	enum walk_place place;
 	enum walk_by by;
 	enum walk_asked asked;
-	enum walk_told told;
+	enum walk_report report;
 	bool fault_seen; /* KVM has told of a page fault, whose walk comes next */
 	uint64_t gva;
 	unsigned level;	     /* of the table that is read next; 0: none */

@@ -47,7 +47,7 @@ static int read_mmu(struct kview *k, uint64_t at, bool current, bool guest_mode,
 int kroots_get(struct kview *k, unsigned vcpu, struct kroots *out, struct err *e)
 {
 	const struct klayout *l = k->l;
-	uint64_t at = k->vcpu[vcpu], mmu, other[2] = {0, 0};
+	uint64_t at = k->vcpu[vcpu], mmu, root_mmu = 0, guest_mmu = 0;
 	int rc = kmem_u64(k->mem, at + (uint64_t)l->vcpu_mmu.off, &mmu, e);
 
 	out->n = 0;
@@ -58,13 +58,14 @@ int kroots_get(struct kview *k, unsigned vcpu, struct kroots *out, struct err *e
 				  "read vCPU %u's MMU" WHY "its pointer is %#llx" TRY "again", vcpu,
 				  (unsigned long long)mmu);
 	if (l->vcpu_root_mmu.off >= 0)
-		other[0] = at + (uint64_t)l->vcpu_root_mmu.off;
+		root_mmu = at + (uint64_t)l->vcpu_root_mmu.off;
 	if (l->vcpu_guest_mmu.off >= 0)
-		other[1] = at + (uint64_t)l->vcpu_guest_mmu.off;
-	rc = read_mmu(k, mmu, true, mmu == other[1] && other[1], out, e);
-	for (int i = 0; !rc && i < 2; i++)
-		if (other[i] && other[i] != mmu)
-			rc = read_mmu(k, other[i], false, i == 1, out, e);
+		guest_mmu = at + (uint64_t)l->vcpu_guest_mmu.off;
+	rc = read_mmu(k, mmu, true, mmu == guest_mmu, out, e);
+	if (!rc && root_mmu && root_mmu != mmu)
+		rc = read_mmu(k, root_mmu, false, false, out, e);
+	if (!rc && guest_mmu && guest_mmu != mmu)
+		rc = read_mmu(k, guest_mmu, false, true, out, e);
 	return rc;
 }
 
@@ -244,26 +245,26 @@ static int emit(struct down *d, const struct spte_info *s, struct err *e)
 	return 0;
 }
 
-/* The gfns of a page's leaves, all of them with the first that is asked for. */
-struct leaves {
+/* What a page's leaves map by shadowed_translation: all of it is read with the first that is asked for. */
+struct translations {
 	bool read, failed;
 	uint64_t word[512];
 };
 
-static bool leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, struct leaves *l, uint64_t *gfn)
+static bool leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, struct translations *t, uint64_t *gfn)
 {
 	if (page->direct || page->tdp || page->passthrough || !kmem_pointer(page->translation))
 		return kwalk_leaf_gfn(page, index, gfn);
-	if (!l->read)
-		l->failed = kmem_read(k->mem, page->translation, l->word, sizeof(l->word), NULL) < 0;
-	l->read = true;
-	*gfn = k->l->gfn == KGFN_TRANSLATION ? l->word[index] >> PAGE_SHIFT : l->word[index];
-	return !l->failed;
+	if (!t->read)
+		t->failed = kmem_read(k->mem, page->translation, t->word, sizeof(t->word), NULL) < 0;
+	t->read = true;
+	*gfn = k->l->gfn == KGFN_TRANSLATION ? t->word[index] >> PAGE_SHIFT : t->word[index];
+	return !t->failed;
 }
 
 static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err *e);
 
-static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gva, struct leaves *l, struct err *e)
+static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gva, struct translations *t, struct err *e)
 {
 	uint64_t spte = page->entries[i];
 	enum kspte_class class = kspte_classify(&d->k->bits, spte, page->level);
@@ -281,7 +282,7 @@ static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gv
 		return 0;
 	kspte_decode(&d->k->bits, spte, page->level, &s);
 	if (class == KSPTE_PRESENT && s.leaf)
-		s.gfn_known = leaf_gfn(d->k, page, i, l, &s.gfn);
+		s.gfn_known = leaf_gfn(d->k, page, i, t, &s.gfn);
 	if (class == KSPTE_PRESENT && !s.leaf) {
 		child = kpages_child(d->p, spte);
 		s.gfn_known = child != NULL;
@@ -301,18 +302,18 @@ static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err
 {
 	uint64_t span = span_of(page->level);
 	int rc = kpages_entries(d->k, d->p, page, e);
-	struct leaves leaves;
+	struct translations translations;
 
 	if (rc == -EFAULT) {
 		d->p->torn = true;
 		return 0;
 	}
-	leaves.read = leaves.failed = false;
+	translations.read = translations.failed = false;
 	for (unsigned i = 0; !rc && i < 512; i++) {
 		uint64_t gva = base + i * span, shown = canonical(gva, d->root_level);
 
 		if (page->entries[i] && shown <= d->last && shown + (span - 1) >= d->first)
-			rc = one_entry(d, page, i, gva, &leaves, e);
+			rc = one_entry(d, page, i, gva, &translations, e);
 	}
 	return rc;
 }

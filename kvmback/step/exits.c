@@ -41,7 +41,7 @@ static bool replan(struct kvcpu *v)
 
 /* ---- exceptions */
 
-static bool exit_breakpoint(struct kvcpu *v, int id)
+static bool stop_at_point(struct kvcpu *v, int id)
 {
 	v->control->stop.breakpoint = id;
 	return vcpu_stop(v, STOP_BREAKPOINT);
@@ -51,7 +51,7 @@ bool exit_arrived(struct kvcpu *v)
 {
 	int id = v->vm->rs->n_exec && !v->control->passed ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
 
-	return id ? exit_breakpoint(v, id) : true;
+	return id ? stop_at_point(v, id) : true;
 }
 
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
@@ -89,31 +89,31 @@ static int own_int3(struct kvcpu *v, unsigned vector)
 }
 
 /* Kicked after an int3 of ours and before its #BP went anywhere: the breakpoint was hit. */
-static bool exit_kicked(struct kvcpu *v)
+static bool after_kick(struct kvcpu *v)
 {
 	int id = vcpu_waiting(v, 3) ? own_int3(v, 3) : 0;
 
 	if (!id)
 		return true;
 	vcpu_drop(v, 3);
-	return exit_breakpoint(v, id);
+	return stop_at_point(v, id);
 }
 
-static bool exit_shutdown(struct kvcpu *v)
+static bool after_shutdown(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;
 
 	vcpu_events(v, &ev);
 	/* The guest may have loaded an IDT since int3 bytes were laid, one that has no gate for them. */
-	int id = vcpu_told(v) ? own_int3(v, ev.exception.nr) : 0;
+	int id = vcpu_exception_known(v) ? own_int3(v, ev.exception.nr) : 0;
 	if (id)
-		return exit_breakpoint(v, id);
+		return stop_at_point(v, id);
 	if (idt_own(v)) {
 		snprintf(v->control->stop.note, sizeof(v->control->stop.note), "a triple fault; the last exception was %u",
 			 ev.exception.nr);
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	}
-	if (!vcpu_told(v)) {
+	if (!vcpu_exception_known(v)) {
 		snprintf(v->control->stop.note, sizeof(v->control->stop.note),
 			 "an exception with no IDT; this host does not tell which");
 		return vcpu_stop(v, STOP_SHUTDOWN);
@@ -122,7 +122,7 @@ static bool exit_shutdown(struct kvcpu *v)
 }
 
 /* An INTERNAL_ERROR or DEBUG exit by an int3 that is the guest's own. */
-static bool exit_guest_int3(struct kvcpu *v, bool skip)
+static bool guest_int3(struct kvcpu *v, bool skip)
 {
 	struct kvm_vcpu_events ev;
 
@@ -147,14 +147,14 @@ static bool exit_guest_int3(struct kvcpu *v, bool skip)
 /* ---- debug exits */
 
 /* The first instruction of a handler that int3 leads to. */
-static bool exit_at_handler(struct kvcpu *v, unsigned vector)
+static bool at_handler(struct kvcpu *v, unsigned vector)
 {
 	int id = 0;
 
 	if (trap_unwind(v, vector, &id))
-		return exit_breakpoint(v, id);
+		return stop_at_point(v, id);
 	id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
-	return id ? exit_breakpoint(v, id) : step_one(v);
+	return id ? stop_at_point(v, id) : step_one(v);
 }
 
 /* The instruction is done, and its own address not known: rip stands behind it. */
@@ -197,7 +197,7 @@ static bool watches_hit(struct kvcpu *v, uint64_t dr6)
 	return any;
 }
 
-static bool exit_debug(struct kvcpu *v)
+static bool after_debug(struct kvcpu *v)
 {
 	const struct run_plan *p = &v->control->plan;
 	const struct kvm_debug_exit_arch *d = &v->run->debug.arch;
@@ -206,20 +206,20 @@ static bool exit_debug(struct kvcpu *v)
 	if (d->exception == 3) {
 		int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
-		return id ? exit_breakpoint(v, id) : exit_guest_int3(v, false);
+		return id ? stop_at_point(v, id) : guest_int3(v, false);
 	}
 	if (watches_hit(v, d->dr6))
 		return false;
 	/* A handler first: a breakpoint may stand there as well. */
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)
-			return exit_at_handler(v, (unsigned)p->dr_id[i]);
+			return at_handler(v, (unsigned)p->dr_id[i]);
 	for (unsigned i = 0; i < DR_COUNT; i++) {
 		if (p->dr[i] == DR_FREE || p->dbg.arch.debugreg[i] != at)
 			continue;
 		if (p->dr[i] == DR_SMI)
 			return vcpu_stop(v, STOP_SMI);
-		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) : exit_breakpoint(v, p->dr_id[i]);
+		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) : stop_at_point(v, p->dr_id[i]);
 	}
 	return true;
 }
@@ -239,7 +239,7 @@ static bool no_emulation(struct kvcpu *v)
 	s->kvm_exit = s->suberror = s->n_insn = 0;
 	s->error[0] = '\0';
 	s->next[0] = '\0';
-	return id ? exit_breakpoint(v, id) : exit_guest_int3(v, true);
+	return id ? stop_at_point(v, id) : guest_int3(v, true);
 }
 
 bool exit_failed(struct kvcpu *v, int rc)
@@ -256,9 +256,9 @@ bool exit_halt(struct kvcpu *v)
 }
 
 /* By a signal: a kick, or that of a root that was loaded. An armed page that was touched is dealt with first. */
-static bool exit_by_signal(struct kvcpu *v)
+static bool after_signal(struct kvcpu *v)
 {
-	if (!exit_kicked(v))
+	if (!after_kick(v))
 		return false;
 	if (v->vm->rs->n_plants && tables_moved(v) && !vcpu_touched(v))
 		plant_relay(v);
@@ -268,7 +268,7 @@ static bool exit_by_signal(struct kvcpu *v)
 bool exit_free(struct kvcpu *v, int rc)
 {
 	if (rc == -EINTR || rc == -EAGAIN)
-		return exit_by_signal(v);
+		return after_signal(v);
 	if (rc)
 		return exit_failed(v, rc);
 	switch (v->run->exit_reason) {
@@ -278,9 +278,9 @@ bool exit_free(struct kvcpu *v, int rc)
 	case KVM_EXIT_HLT:
 		return exit_halt(v);
 	case KVM_EXIT_DEBUG:
-		return exit_debug(v);
+		return after_debug(v);
 	case KVM_EXIT_SHUTDOWN:
-		return exit_shutdown(v);
+		return after_shutdown(v);
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return true;

@@ -149,7 +149,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 {
 	struct kvm_vcpu_events ev;
 
-	if (!vcpu_told(v)) {
+	if (!vcpu_exception_known(v)) {
 		take_back(v, s, false);
 		return exit_free(v, 0);
 	}

@@ -101,7 +101,7 @@ bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk
 }
 
 /* The walk of the vCPU's tables, n 0 if paging is off; false if it ends in a fault. */
-static bool gmem_walk(struct kvcpu *v, uint64_t linear, struct walk *out)
+static bool walk_own_tables(struct kvcpu *v, uint64_t linear, struct walk *out)
 {
 	return gmem_walk_under(v, vcpu_sregs(v)->cr3, linear, out);
 }
@@ -110,7 +110,7 @@ bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *ri
 {
 	struct walk w;
 
-	if (!gmem_walk(v, linear, &w))
+	if (!walk_own_tables(v, linear, &w))
 		return false;
 	*gpa = w.gpa;
 	*rights = w.rights;

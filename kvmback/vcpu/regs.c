@@ -160,7 +160,7 @@ void kvm_seg_out(struct seg *to, const struct kvm_segment *from)
 	};
 }
 
-static void kvm_seg_in(struct kvm_segment *to, const struct seg *from)
+static void segment_in(struct kvm_segment *to, const struct seg *from)
 {
 	*to = (struct kvm_segment){
 	    .base = from->base,
@@ -203,9 +203,9 @@ static void sregs_in(struct kvm_sregs *k, const struct regs *r)
 					      [SEG_DS] = &k->ds, [SEG_FS] = &k->fs, [SEG_GS] = &k->gs};
 
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		kvm_seg_in(out[i], &r->seg[i]);
-	kvm_seg_in(&k->tr, &r->tr);
-	kvm_seg_in(&k->ldt, &r->ldt);
+		segment_in(out[i], &r->seg[i]);
+	segment_in(&k->tr, &r->tr);
+	segment_in(&k->ldt, &r->ldt);
 	k->gdt.base = r->gdt.base;
 	k->gdt.limit = r->gdt.limit;
 	k->idt.base = r->idt.base;

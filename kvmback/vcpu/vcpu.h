@@ -337,7 +337,7 @@ static inline bool io_caught(const struct kvcpu *v)
 
 /* events.c */
 /* After a shutdown exit: is the vCPU what it was before the exception, and vcpu_events() the exception? */
-static inline bool vcpu_told(const struct kvcpu *v)
+static inline bool vcpu_exception_known(const struct kvcpu *v)
 {
 	return v->vm->rs->st->shutdown_keeps_state || v->control->trap.state == TRAP_TAKEN;
 }

@@ -193,21 +193,21 @@ static void is_told_once(void **state)
 	(void)state;
 	walker_tables(&w, 0x1000, 4);
 	walker_begins(&w, &begins, true);
-	assert_int_equal(w.told, WALK_UNTOLD);
+	assert_int_equal(w.report, WALK_UNREPORTED);
 	walker_stage(&w);
 	walk_down(&w);
 	walker_begins(&w, &begins, true);
-	assert_int_equal(w.told, WALK_TOLD_AGAIN);
+	assert_int_equal(w.report, WALK_REPEATED);
 	walk_down(&w);
 	walker_ends(&w);
 	walker_begins(&w, &begins, true);
-	assert_int_equal(w.told, WALK_UNTOLD);
+	assert_int_equal(w.report, WALK_UNREPORTED);
 	/* Another access is another fault. */
 	walker_stage(&w);
 	struct trace_event read = begins;
 	read.error = 4;
 	walker_begins(&w, &read, true);
-	assert_int_equal(w.told, WALK_UNTOLD);
+	assert_int_equal(w.report, WALK_UNREPORTED);
 }
 
 static void tells_emulator_from_fault(void **state)

@@ -33,12 +33,11 @@ struct value record_memop(struct pool *p, const struct memop *op, const struct m
 struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte);  /* as storage_key_get() gives it */
 struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null if not present */
 struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode);
-struct value record_mapping(struct pool *p, const struct guest_mapping *m);
-/* The same for long lists: equal flags share one list. known is zeroed at first and belongs to the pool's lifetime. */
+/* Equal flags of a list's mappings share one list of words: known is zeroed at first and belongs to the pool's lifetime. */
 struct mapping_flags {
 	struct value list[64];
 };
-struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known);
+struct value record_mapping(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known);
 /* A range of neighbouring mappings: gva, end (inclusive), size, flags. rights as in struct walk. */
 struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights);
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol);

@@ -161,20 +161,15 @@ static struct value mapping_flags(struct pool *p, const struct guest_mapping *m)
 	return v;
 }
 
-struct value record_mapping(struct pool *p, const struct guest_mapping *m)
-{
-	return record_mapping_shared(p, m, NULL);
-}
-
 static unsigned flags_index(const struct guest_mapping *m)
 {
 	return (m->rights & ACCESS_WRITE ? 1u : 0) | (m->rights & ACCESS_USER ? 2u : 0) |
 	       (m->rights & ACCESS_FETCH ? 4u : 0) | (m->accessed ? 8u : 0) | (m->dirty ? 16u : 0) | (m->global ? 32u : 0);
 }
 
-struct value record_mapping_shared(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known)
+struct value record_mapping(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known)
 {
-	struct value none = {0}, *flags = known ? &known->list[flags_index(m)] : &none;
+	struct value *flags = &known->list[flags_index(m)];
 
 	if (flags->type != VALUE_LIST)
 		*flags = mapping_flags(p, m);

@@ -214,7 +214,7 @@ static int add_mapping(void *arg, const struct guest_mapping *m)
 {
 	struct mappings *g = arg;
 
-	v_push(g->p, &g->list, record_mapping_shared(g->p, m, &g->known));
+	v_push(g->p, &g->list, record_mapping(g->p, m, &g->known));
 	return pool_failed(g->p) ? -ENOMEM : 0;
 }
 

@@ -42,11 +42,6 @@ const char *image_name(const struct image *img)
 	return img->name;
 }
 
-enum entry_mode image_mode(const struct image *img)
-{
-	return img->mode;
-}
-
 int image_symbols(const struct image *img, struct symbols *s, struct err *e)
 {
 	for (size_t i = 0; i < img->syms.n; i++) {

@@ -48,7 +48,6 @@ unsigned image_vcpus(const struct image *img);
 const char *
 image_describe(const struct image *img); /* one line for people: "demo:tour, long mode at CPL 3, entry 0x200000" */
 const char *image_name(const struct image *img);
-enum entry_mode image_mode(const struct image *img);
 
 /* Create the slots that the image wants in a machine that has none. */
 int image_make_slots(struct image *img, struct machine *m, struct err *e) MUST_USE;

@@ -308,28 +308,3 @@ void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t
 	}
 	set_translation(pg, gva, out);
 }
-
-const char *paging_entry_text(uint64_t entry, unsigned level, enum paging_mode mode, char *buf, size_t size)
-{
-	bool leaf = level == 1 || (entry & PTE_PS);
-	const struct {
-		bool set;
-		const char *name;
-	} all[] = {{true, "P"},
-		   {entry & PTE_W, "W"},
-		   {entry & PTE_U, "U"},
-		   {entry & PTE_A, "A"},
-		   {leaf && (entry & PTE_D), "D"},
-		   {level > 1 && (entry & PTE_PS), "PS"},
-		   {leaf && (entry & PTE_G), "G"},
-		   {mode != PAGING_32BIT && (entry & PTE_NX), "NX"}};
-	size_t len = 0;
-
-	if (!size)
-		return buf;
-	buf[0] = '\0';
-	for (size_t i = 0; (entry & PTE_P) && i < ARRAY_LEN(all) && len < size; i++)
-		if (all[i].set)
-			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "", all[i].name);
-	return buf;
-}

@@ -103,8 +103,6 @@ struct walk {
 void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t gva, unsigned access, bool set_ad,
 		 struct walk *out);
 bool paging_canonical(const struct paging *pg, uint64_t gva);
-/* "P W U A D PS G NX" of an entry at a level, separated by spaces. Returns buf. */
-const char *paging_entry_text(uint64_t entry, unsigned level, enum paging_mode mode, char *buf, size_t size);
 
 /* One present guest mapping, for `info tlb` and `info mem`. */
 struct guest_mapping {

@@ -193,12 +193,6 @@ bool kview_tdp(const struct kview *k)
 	return k->host.tdp;
 }
 
-void kview_stats(const struct kview *k, uint64_t *reads, uint64_t *bytes)
-{
-	*reads = k->mem->reads;
-	*bytes = k->mem->bytes;
-}
-
 /* ---- facts */
 
 typedef int fact_fn(void *arg, const char *what, const char *value, const char *why);

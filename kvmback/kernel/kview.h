@@ -51,7 +51,5 @@ int kview_is_table(struct kview *k, uint64_t gfn, bool *out, struct err *e) MUST
 /* Rows for `info kvm`: reader, BTF, layout variants chosen, spte bit table chosen. */
 int kview_facts(struct kview *k, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
 		struct err *e) MUST_USE;
-/* How many kernel reads and bytes so far: for tests and the bench. */
-void kview_stats(const struct kview *k, uint64_t *reads, uint64_t *bytes);
 
 #endif

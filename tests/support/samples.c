@@ -256,9 +256,10 @@ struct value sample_tlb(struct pool *p)
 	    {0xffff800000000000ull, 0xd0000000, 0x40000000, 0x80000000d0000081ull, 0, false, false, false},
 	};
 	struct value l = v_list(p, 4);
+	struct mapping_flags known = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(m); i++)
-		v_push(p, &l, record_mapping(p, &m[i]));
+		v_push(p, &l, record_mapping(p, &m[i], &known));
 	return l;
 }
 

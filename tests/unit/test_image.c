@@ -348,7 +348,7 @@ static void elf64_long(void **state)
 	put_file(&f, sizeof(f));
 	img = opened(&(struct image_options){0});
 	m = loaded(img);
-	assert_int_equal(image_mode(img), ENTRY_LONG);
+	assert_int_equal(regs_mode(&fake_of(m)->regs[0]), CPU_LONG64);
 	assert_int_equal(fake_of(m)->regs[0].rip, 0x400004);
 	assert_int_equal(word(m, 0x100000), 0x8786858483828180);
 	assert_int_equal(word(m, 0x200020), 0x5a5a5a5a5a5a5a5a);

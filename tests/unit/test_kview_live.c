@@ -356,15 +356,15 @@ static void held_pages_are_read_once(void **state)
 {
 	struct kview *k = need(state);
 	struct shadow_page_list a, b;
-	uint64_t before, first, second, bytes;
+	uint64_t before, first, second;
 	struct err e = {0};
 
 	kview_hold(k, true);
-	kview_stats(k, &before, &bytes);
+	before = k->mem->reads;
 	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &a, &e), 0);
-	kview_stats(k, &first, &bytes);
+	first = k->mem->reads;
 	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &b, &e), 0);
-	kview_stats(k, &second, &bytes);
+	second = k->mem->reads;
 	kview_hold(k, false);
 	assert_true(first > before);
 	assert_int_equal(second, first);
@@ -373,7 +373,7 @@ static void held_pages_are_read_once(void **state)
 		assert_memory_equal(a.v[i].entries, b.v[i].entries, 4096);
 	shadow_page_list_free(&b);
 	assert_int_equal(kview_shadow_pages(k, 0, &b, &e), 0);
-	kview_stats(k, &first, &bytes);
+	first = k->mem->reads;
 	assert_true(first > second);
 	shadow_page_list_free(&a);
 	shadow_page_list_free(&b);
@@ -724,19 +724,16 @@ struct snapshot {
 static void take_snapshot(struct kview *k, struct snapshot *s)
 {
 	struct err e = {0};
-	uint64_t reads, bytes;
-	double start;
+	uint64_t reads = k->mem->reads, bytes = k->mem->bytes;
+	double start = now_ms();
 
-	kview_stats(k, &reads, &bytes);
-	start = now_ms();
 	assert_int_equal(kview_slots(k, &s->slots, &e), 0);
 	assert_int_equal(kview_shadow_pages(k, SHADOW_WITH_ENTRIES, &s->pages, &e), 0);
 	assert_int_equal(kview_rmap_all(k, &s->rmaps, &e), 0);
 	assert_int_equal(kview_mmio(k, &s->mmio, &e), 0);
 	s->ms = now_ms() - start;
-	kview_stats(k, &s->reads, &s->bytes);
-	s->reads -= reads;
-	s->bytes -= bytes;
+	s->reads = k->mem->reads - reads;
+	s->bytes = k->mem->bytes - bytes;
 }
 
 static void free_snapshot(struct snapshot *s)

@@ -685,20 +685,6 @@ static void test_self_reference(void **state)
 	free(g);
 }
 
-static void test_entry_text(void **state)
-{
-	char buf[64], small[6];
-
-	(void)state;
-	assert_string_equal(paging_entry_text(0x5067 | NX, 1, PAGING_4LEVEL, buf, sizeof(buf)), "P W U A D NX");
-	assert_string_equal(paging_entry_text(0x5001 | PS | PTE_G, 2, PAGING_4LEVEL, buf, sizeof(buf)), "P PS G");
-	assert_string_equal(paging_entry_text(0x5001 | PS | PTE_G, 1, PAGING_4LEVEL, buf, sizeof(buf)), "P G");
-	assert_string_equal(paging_entry_text(0x5001 | PTE_D, 3, PAGING_4LEVEL, buf, sizeof(buf)), "P");
-	assert_string_equal(paging_entry_text(NX | P, 1, PAGING_32BIT, buf, sizeof(buf)), "P");
-	assert_string_equal(paging_entry_text(~1ull, 1, PAGING_4LEVEL, buf, sizeof(buf)), "");
-	assert_true(strlen(paging_entry_text(~0ull, 1, PAGING_4LEVEL, small, sizeof(small))) < sizeof(small));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -727,7 +713,6 @@ int main(void)
 	    cmocka_unit_test(test_readonly_tables_keep_their_bits),
 	    cmocka_unit_test(test_tables_outside_memory),
 	    cmocka_unit_test(test_self_reference),
-	    cmocka_unit_test(test_entry_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,11 +41,6 @@ bool mmio_cache_match_gva(const struct mmio_cache *c, uint64_t gva, bool user, b
 	return !write || (c->access & ACC_WRITE);
 }
 
-bool mmio_cache_match_gpa(const struct mmio_cache *c, uint64_t gpa, uint64_t generation)
-{
-	return c->generation == generation && c->gfn && c->gfn == gpa >> PAGE_SHIFT;
-}
-
 void mmio_cache_clear(struct mmio_cache *c)
 {
 	c->gva = 0;

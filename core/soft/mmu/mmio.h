@@ -23,7 +23,6 @@ struct mmio_cache {
 void mmio_cache_fill(struct mmio_cache *c, uint64_t gva, uint64_t gfn, uint8_t access, uint64_t generation);
 /* Does the cache answer for this gva now? user, write: the access. */
 bool mmio_cache_match_gva(const struct mmio_cache *c, uint64_t gva, bool user, bool write, uint64_t generation);
-bool mmio_cache_match_gpa(const struct mmio_cache *c, uint64_t gpa, uint64_t generation);
 void mmio_cache_clear(struct mmio_cache *c);
 void mmio_cache_invlpg(struct mmio_cache *c, uint64_t gva);
 

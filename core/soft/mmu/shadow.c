@@ -365,14 +365,6 @@ void shadow_zap_slot(struct shadow *s, struct slot *slot)
 	shadow_zap_all(s);
 }
 
-bool shadow_is_table(struct shadow *s, uint64_t gfn)
-{
-	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)]; sp; sp = sp->hash_next)
-		if (sp->gfn == gfn && !sp->role.direct)
-			return true;
-	return false;
-}
-
 int shadow_each_range(struct shadow *s, int (*fn)(void *ctx, void *at, size_t len), void *ctx)
 {
 	int rc = fn(ctx, s, sizeof(*s));

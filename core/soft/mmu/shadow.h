@@ -139,7 +139,6 @@ unsigned shadow_write_protect_gfn(struct shadow *s, struct slot *slot, uint64_t 
 void shadow_zap_all(struct shadow *s);
 /* Every spte that maps gfn, and every shadow page of it as a guest table: how many sptes went. */
 uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn);
-bool shadow_is_table(struct shadow *s, uint64_t gfn);
 /* Every range of host memory that the tables are made of: their bytes copied away and back later, at the same addresses and
  * with the same slots, are the tables as they were then (not with cfg.rmap_host_page). fn's first non-zero. */
 int shadow_each_range(struct shadow *s, int (*fn)(void *ctx, void *at, size_t len), void *ctx);

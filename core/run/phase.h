@@ -2,15 +2,15 @@
  *
  * The phases of a machine, and what may be asked in each.
  *
- *             start                 stop
- *   STOPPED ---------> GOING ----------------> STOPPED
- *      ^                | ^ ^                     |
- *      |      interrupt | | | release             | destroy
- *      |                v | |                     v
- *      +----------- STOPPING |                   GONE
- *              stop     |    |
- *                       v    |
- *                      PARKED+
+ *     from      to        by
+ *     STOPPED   GOING     a start
+ *     GOING     STOPPED   a stop
+ *     GOING     STOPPING  an interrupt
+ *     GOING     PARKED    a vCPU that stands still inside a fault
+ *     STOPPING  STOPPED   a stop
+ *     STOPPING  PARKED    a vCPU that stood still before the interrupt came to it
+ *     PARKED    GOING     a release
+ *     STOPPED   GONE      the end of the machine
  *
  * GOING and STOPPING: somebody executes guest code, or is on the way out of it. PARKED: one vCPU stands still inside a
  * fault, all others are out of the guest. A machine that is GOING, STOPPING or PARKED is stopped before it goes.
@@ -22,7 +22,7 @@
 
 enum run_phase { RUN_STOPPED, RUN_GOING, RUN_STOPPING, RUN_PARKED, RUN_GONE, RUN_PHASES };
 
-/* Is this a transition of the picture? */
+/* Is this a row of the table above? */
 bool run_phase_may_follow(enum run_phase from, enum run_phase to);
 
 /* What an operation needs of the phase. */

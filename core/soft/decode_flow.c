@@ -101,7 +101,7 @@ bool decode_conditional(struct decoding *d)
 	return decode_two(d, OP_cmov);
 }
 
-bool decode_flow(struct decoding *d)
+static bool by_branch(struct decoding *d)
 {
 	switch (d->id) {
 	case X86_INS_JMP:
@@ -134,6 +134,15 @@ bool decode_flow(struct decoding *d)
 		return take_far(d, OP_call_far);
 	case X86_INS_LJMP:
 		return take_far(d, OP_jmp_far);
+	default:
+		return false;
+	}
+}
+
+/* Into another handler or ring, and back. */
+static bool by_gate(struct decoding *d)
+{
+	switch (d->id) {
 	case X86_INS_IRET:
 	case X86_INS_IRETD:
 	case X86_INS_IRETQ:
@@ -166,6 +175,11 @@ bool decode_flow(struct decoding *d)
 	default:
 		return false;
 	}
+}
+
+bool decode_flow(struct decoding *d)
+{
+	return by_branch(d) || by_gate(d);
 }
 
 bool decode_stack(struct decoding *d)

@@ -110,6 +110,42 @@ static bool by_string(struct decoding *d)
 	}
 }
 
+static bool by_flags_and_digits(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_LAHF:
+		return decode_plain(d, OP_lahf, false);
+	case X86_INS_SAHF:
+		return decode_plain(d, OP_sahf, false);
+	case X86_INS_CLC:
+		return decode_with_cond(d, OP_flagop, 0);
+	case X86_INS_STC:
+		return decode_with_cond(d, OP_flagop, 1);
+	case X86_INS_CMC:
+		return decode_with_cond(d, OP_flagop, 2);
+	case X86_INS_CLD:
+		return decode_with_cond(d, OP_flagop, 3);
+	case X86_INS_STD:
+		return decode_with_cond(d, OP_flagop, 4);
+	case X86_INS_SALC:
+		return decode_plain(d, OP_salc, false);
+	case X86_INS_DAA:
+		return decode_with_cond(d, OP_bcd, 0);
+	case X86_INS_DAS:
+		return decode_with_cond(d, OP_bcd, 1);
+	case X86_INS_AAA:
+		return decode_with_cond(d, OP_bcd, 2);
+	case X86_INS_AAS:
+		return decode_with_cond(d, OP_bcd, 3);
+	case X86_INS_AAM:
+	case X86_INS_AAD:
+		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 10;
+		return decode_with_cond(d, OP_bcd, d->id == X86_INS_AAM ? 4 : 5);
+	default:
+		return false;
+	}
+}
+
 static bool by_odds(struct decoding *d)
 {
 	switch (d->id) {
@@ -140,37 +176,9 @@ static bool by_odds(struct decoding *d)
 	case X86_INS_CWDE:
 	case X86_INS_CDQE:
 		return decode_plain(d, OP_cbw, false);
-	case X86_INS_LAHF:
-		return decode_plain(d, OP_lahf, false);
-	case X86_INS_SAHF:
-		return decode_plain(d, OP_sahf, false);
-	case X86_INS_CLC:
-		return decode_with_cond(d, OP_flagop, 0);
-	case X86_INS_STC:
-		return decode_with_cond(d, OP_flagop, 1);
-	case X86_INS_CMC:
-		return decode_with_cond(d, OP_flagop, 2);
-	case X86_INS_CLD:
-		return decode_with_cond(d, OP_flagop, 3);
-	case X86_INS_STD:
-		return decode_with_cond(d, OP_flagop, 4);
-	case X86_INS_SALC:
-		return decode_plain(d, OP_salc, false);
 	case X86_INS_XLATB:
 		d->u->seg = xlat_seg(d);
 		return decode_plain(d, OP_xlat, false);
-	case X86_INS_DAA:
-		return decode_with_cond(d, OP_bcd, 0);
-	case X86_INS_DAS:
-		return decode_with_cond(d, OP_bcd, 1);
-	case X86_INS_AAA:
-		return decode_with_cond(d, OP_bcd, 2);
-	case X86_INS_AAS:
-		return decode_with_cond(d, OP_bcd, 3);
-	case X86_INS_AAM:
-	case X86_INS_AAD:
-		d->u->imm = decode_is_imm(d, 0) ? (uint64_t)d->x->operands[0].imm : 10;
-		return decode_with_cond(d, OP_bcd, d->id == X86_INS_AAM ? 4 : 5);
 	case X86_INS_IN:
 		return take_port(d, OP_in, 1, 0);
 	case X86_INS_OUT:
@@ -183,5 +191,5 @@ static bool by_odds(struct decoding *d)
 bool decode_by_id(struct decoding *d)
 {
 	return decode_arithmetic(d) || decode_bits_and_moves(d) || decode_conditional(d) || decode_flow(d) ||
-	       decode_stack(d) || by_string(d) || by_odds(d) || decode_system(d) || decode_sse(d);
+	       decode_stack(d) || by_string(d) || by_flags_and_digits(d) || by_odds(d) || decode_system(d) || decode_sse(d);
 }

@@ -30,15 +30,9 @@ static bool take_system(struct decoding *d, enum soft_op op, uint8_t which, bool
 	return true;
 }
 
-static bool by_system(struct decoding *d)
+static bool by_segment(struct decoding *d)
 {
 	switch (d->id) {
-	case X86_INS_HLT:
-		return decode_plain(d, OP_hlt, true);
-	case X86_INS_CLI:
-		return decode_plain(d, OP_cli, true);
-	case X86_INS_STI:
-		return decode_plain(d, OP_sti, true);
 	case X86_INS_LDS:
 		return take_load_far(d, SEG_DS);
 	case X86_INS_LES:
@@ -76,6 +70,20 @@ static bool by_system(struct decoding *d)
 		return decode_two(d, OP_lsl);
 	case X86_INS_ARPL:
 		return decode_two(d, OP_arpl);
+	default:
+		return false;
+	}
+}
+
+static bool by_system(struct decoding *d)
+{
+	switch (d->id) {
+	case X86_INS_HLT:
+		return decode_plain(d, OP_hlt, true);
+	case X86_INS_CLI:
+		return decode_plain(d, OP_cli, true);
+	case X86_INS_STI:
+		return decode_plain(d, OP_sti, true);
 	case X86_INS_STAC:
 	case X86_INS_CLAC:
 		return decode_with_cond(d, OP_stac, d->id == X86_INS_STAC);
@@ -150,5 +158,5 @@ static bool by_fpu(struct decoding *d)
 
 bool decode_system(struct decoding *d)
 {
-	return by_system(d) || by_fpu(d);
+	return by_segment(d) || by_system(d) || by_fpu(d);
 }

@@ -84,42 +84,72 @@ static int run_demos(const struct options *o, struct totals *t)
 	return bad;
 }
 
-int main(int argc, char **argv)
+/* False: words that are no options. */
+static bool options_parse(struct options *o, int argc, char **argv)
 {
-	struct options o = {.n = 2000};
-	struct totals t = {0};
-	struct err e = {0};
 	int c;
 
 	while ((c = getopt(argc, argv, "n:f:0csC:vk")) != -1)
 		switch (c) {
 		case 'n':
-			o.n = strtoull(optarg, NULL, 0);
+			o->n = strtoull(optarg, NULL, 0);
 			break;
 		case 'f':
-			o.first = strtoull(optarg, NULL, 0);
+			o->first = strtoull(optarg, NULL, 0);
 			break;
 		case '0':
-			o.cpl0 = true;
+			o->cpl0 = true;
 			break;
 		case 'c':
-			o.whole = true;
+			o->whole = true;
 			break;
 		case 's':
-			o.whole = o.step = true;
+			o->whole = o->step = true;
 			break;
 		case 'C':
-			o.classes = classes_parse(optarg);
+			o->classes = classes_parse(optarg);
 			break;
 		case 'v':
-			o.verbose++;
+			o->verbose++;
 			break;
 		case 'k':
-			o.keep = true;
+			o->keep = true;
 			break;
 		default:
-			return 2;
+			return false;
 		}
+	return true;
+}
+
+static void report(const struct totals *t, double seconds)
+{
+	const struct shadow_counts *n = &t->counts;
+
+	printf(
+	    "%llu guests, %llu instructions side by side, %llu shadow comparisons, %llu left out because trace events were "
+	    "lost, %llu ended by a rule, %.1f s of CPU\n",
+	    (unsigned long long)t->guests, (unsigned long long)t->instructions, (unsigned long long)t->shadow,
+	    (unsigned long long)t->overflowed, (unsigned long long)t->ruled, seconds);
+	printf(
+	    "  shadow: %llu pages (%llu unsync) and %llu leaves on both; %llu leaves that KVM fetched ahead; %llu pages and "
+	    "%llu leaves that it zapped\n",
+	    (unsigned long long)n->pages, (unsigned long long)n->unsync, (unsigned long long)n->leaves,
+	    (unsigned long long)n->ahead, (unsigned long long)n->zapped_pages, (unsigned long long)n->zapped_leaves);
+	printf("  %llu instructions skipped that faulted alike\n", (unsigned long long)t->skipped);
+	printf("  %llu guests taken once more because KVM's MMIO cache was empty\n", (unsigned long long)t->repeated);
+	for (unsigned i = 0; i < FEATURE_COUNT; i++)
+		printf("  %6llu guests with %s\n", (unsigned long long)t->feature[i], feature_name(i));
+	rules_report(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.n = 2000};
+	struct totals t = {0};
+	struct err e = {0};
+
+	if (!options_parse(&o, argc, argv))
+		return 2;
 	if (kvmback_available(&e)) {
 		printf("skip: %s\n0 passed, 0 failed, 1 skipped\n", e.why);
 		return 0;
@@ -137,22 +167,7 @@ int main(int argc, char **argv)
 		bad |= run_demos(&o, &t);
 	facts_close();
 	events_close();
-	printf(
-	    "%llu guests, %llu instructions side by side, %llu shadow comparisons, %llu left out because trace events were "
-	    "lost, %llu ended by a rule, %.1f s of CPU\n",
-	    (unsigned long long)t.guests, (unsigned long long)t.instructions, (unsigned long long)t.shadow,
-	    (unsigned long long)t.overflowed, (unsigned long long)t.ruled, (double)(clock() - t0) / CLOCKS_PER_SEC);
-	const struct shadow_counts *n = &t.counts;
-	printf(
-	    "  shadow: %llu pages (%llu unsync) and %llu leaves on both; %llu leaves that KVM fetched ahead; %llu pages and "
-	    "%llu leaves that it zapped\n",
-	    (unsigned long long)n->pages, (unsigned long long)n->unsync, (unsigned long long)n->leaves,
-	    (unsigned long long)n->ahead, (unsigned long long)n->zapped_pages, (unsigned long long)n->zapped_leaves);
-	printf("  %llu instructions skipped that faulted alike\n", (unsigned long long)t.skipped);
-	printf("  %llu guests taken once more because KVM's MMIO cache was empty\n", (unsigned long long)t.repeated);
-	for (unsigned i = 0; i < FEATURE_COUNT; i++)
-		printf("  %6llu guests with %s\n", (unsigned long long)t.feature[i], feature_name(i));
-	rules_report(stdout);
+	report(&t, (double)(clock() - t0) / CLOCKS_PER_SEC);
 	printf("%llu passed, %llu failed, %u skipped\n", (unsigned long long)(t.guests - t.failed),
 	       (unsigned long long)t.failed, blind);
 	return bad;

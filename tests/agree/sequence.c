@@ -101,78 +101,106 @@ static void patch8(struct plan *p, size_t at)
 	p->code[at] = (uint8_t)(p->len - at - 1);
 }
 
+/* The opcode of a branch with a distance of one byte, over an instruction. */
+static void branch_over(struct plan *p, uint8_t opcode)
+{
+	size_t at = p->len + 1;
+
+	emit_byte(p, opcode);
+	emit_byte(p, 0);
+	small(p);
+	patch8(p, at);
+}
+
+static void emit_loop(struct plan *p)
+{
+	emit_mov_imm(p, RCX, 1 + rng_below(&p->rng, 3));
+	size_t from = p->len;
+	emit_byte(p, 0x90);
+	emit_byte(p, rng_percent(&p->rng, 50) ? 0xf8 : 0xf5);
+	emit_byte(p, (uint8_t)(0xe0 + rng_below(&p->rng, 3)));
+	emit_byte(p, (uint8_t)(from - p->len - 1));
+}
+
+/* Forward, and back by a ret with or without bytes to drop. */
+static void emit_call(struct plan *p)
+{
+	emit_byte(p, 0xe8);
+	emit_le(p, 2, 4);
+	emit_byte(p, 0xeb);
+	size_t at = p->len;
+	emit_byte(p, 0);
+	small(p);
+	if (rng_percent(&p->rng, 40)) {
+		emit_byte(p, 0xc2);
+		emit_le(p, 8 * rng_below(&p->rng, 3), 2);
+	} else {
+		emit_byte(p, 0xc3);
+	}
+	patch8(p, at);
+}
+
+static void emit_jump_by_register(struct plan *p, unsigned reg)
+{
+	emit_byte(p, reg >= 8 ? 0x4c : 0x48);
+	emit_byte(p, 0x8d);
+	emit_byte(p, (uint8_t)(5 | (reg & 7) << 3));
+	emit_le(p, reg >= 8 ? 4 : 3, 4);
+	if (reg >= 8)
+		emit_byte(p, 0x41);
+	emit_byte(p, 0xff);
+	emit_byte(p, (uint8_t)(0xe0 | (reg & 7)));
+	emit_byte(p, 0x90);
+}
+
+static void emit_setcc_cmovcc(struct plan *p, unsigned reg)
+{
+	emit_byte(p, (uint8_t)(0x40 | (reg >= 8 ? 1 : 0)));
+	emit_byte(p, 0x0f);
+	emit_byte(p, (uint8_t)(0x90 | rng_below(&p->rng, 16)));
+	emit_byte(p, (uint8_t)(0xc0 | (reg & 7)));
+	emit_byte(p, 0x0f);
+	emit_byte(p, (uint8_t)(0x40 | rng_below(&p->rng, 16)));
+	emit_byte(p, (uint8_t)(0xc0 | RDX << 3 | rng_below(&p->rng, 8)));
+}
+
+static void emit_condition_of_memory(struct plan *p, bool cmov)
+{
+	emit_byte(p, 0x0f);
+	emit_byte(p, (uint8_t)((cmov ? 0x40 : 0x90) | rng_below(&p->rng, 16)));
+	emit_byte(p, 4);
+	emit_byte(p, 0x25);
+	emit_le(p, plan_target(p, 4, !cmov, false), 4);
+}
+
 void emit_flow(struct plan *p)
 {
-	size_t at, from;
 	unsigned reg = pick_free(p);
 
 	switch (rng_below(&p->rng, 8)) {
-	case 0: /* jcc over an instruction */
+	case 0:
 	case 1:
-		emit_byte(p, (uint8_t)(0x70 | rng_below(&p->rng, 16)));
-		at = p->len;
-		emit_byte(p, 0);
-		small(p);
-		patch8(p, at);
+		branch_over(p, (uint8_t)(0x70 | rng_below(&p->rng, 16)));
 		break;
-	case 2: /* a loop */
-		emit_mov_imm(p, RCX, 1 + rng_below(&p->rng, 3));
-		from = p->len;
-		emit_byte(p, 0x90);
-		emit_byte(p, rng_percent(&p->rng, 50) ? 0xf8 : 0xf5);
-		emit_byte(p, (uint8_t)(0xe0 + rng_below(&p->rng, 3)));
-		emit_byte(p, (uint8_t)(from - p->len - 1));
+	case 2:
+		emit_loop(p);
 		break;
 	case 3: /* jrcxz */
 		if (rng_percent(&p->rng, 30))
 			emit_byte(p, 0x67);
-		emit_byte(p, 0xe3);
-		at = p->len;
-		emit_byte(p, 0);
-		small(p);
-		patch8(p, at);
+		branch_over(p, 0xe3);
 		break;
-	case 4: /* call forward, return */
-		emit_byte(p, 0xe8);
-		emit_le(p, 2, 4);
-		emit_byte(p, 0xeb);
-		at = p->len;
-		emit_byte(p, 0);
-		small(p);
-		if (rng_percent(&p->rng, 40)) {
-			emit_byte(p, 0xc2);
-			emit_le(p, 8 * rng_below(&p->rng, 3), 2);
-		} else {
-			emit_byte(p, 0xc3);
-		}
-		patch8(p, at);
+	case 4:
+		emit_call(p);
 		break;
-	case 5: /* through a register */
-		emit_byte(p, reg >= 8 ? 0x4c : 0x48);
-		emit_byte(p, 0x8d);
-		emit_byte(p, (uint8_t)(5 | (reg & 7) << 3));
-		emit_le(p, reg >= 8 ? 4 : 3, 4);
-		if (reg >= 8)
-			emit_byte(p, 0x41);
-		emit_byte(p, 0xff);
-		emit_byte(p, (uint8_t)(0xe0 | (reg & 7)));
-		emit_byte(p, 0x90);
+	case 5:
+		emit_jump_by_register(p, reg);
 		break;
-	case 6: /* setcc, cmovcc */
-		emit_byte(p, (uint8_t)(0x40 | (reg >= 8 ? 1 : 0)));
-		emit_byte(p, 0x0f);
-		emit_byte(p, (uint8_t)(0x90 | rng_below(&p->rng, 16)));
-		emit_byte(p, (uint8_t)(0xc0 | (reg & 7)));
-		emit_byte(p, 0x0f);
-		emit_byte(p, (uint8_t)(0x40 | rng_below(&p->rng, 16)));
-		emit_byte(p, (uint8_t)(0xc0 | RDX << 3 | rng_below(&p->rng, 8)));
+	case 6:
+		emit_setcc_cmovcc(p, reg);
 		break;
-	default: /* cmovcc, setcc with memory */
-		emit_byte(p, 0x0f);
-		emit_byte(p, (uint8_t)((reg & 1 ? 0x40 : 0x90) | rng_below(&p->rng, 16)));
-		emit_byte(p, 4);
-		emit_byte(p, 0x25);
-		emit_le(p, plan_target(p, 4, !(reg & 1), false), 4);
+	default:
+		emit_condition_of_memory(p, reg & 1);
 	}
 }
 

@@ -129,6 +129,30 @@ static void jump_rel(struct maker *m, unsigned size)
 	le(m, taken_ip(m) - (m->n->ip + m->at + size), size);
 }
 
+/* To where the stack says: ret, retf behind CS, or iret behind CS and flags. */
+static void flow_by_stack(struct maker *m, bool flags, bool cs)
+{
+	if (flags) {
+		byte(m, 0x9c);
+		insn_prefixes(m);
+	}
+	if (cs) {
+		byte(m, 0x0e);
+		insn_prefixes(m);
+	}
+	byte(m, 0x68);
+	le(m, taken_ip(m), m->op);
+	insn_prefixes(m);
+	if (flags) {
+		byte(m, 0xcf);
+		return;
+	}
+	bool drops = !percent(m, 50);
+	byte(m, (cs ? 0xcb : 0xc3) - drops);
+	if (drops)
+		le(m, below(m, 64), 2);
+}
+
 static void flow(struct maker *m)
 {
 	unsigned k = below(m, 9), reg = 0;
@@ -166,33 +190,8 @@ static void flow(struct maker *m)
 		byte(m, 0xff);
 		byte(m, 0xd0 + 0x10 * below(m, 2) + reg);
 		break;
-	case 6: /* push; ret */
-		byte(m, 0x68);
-		le(m, taken_ip(m), m->op);
-		insn_prefixes(m);
-		byte(m, percent(m, 50) ? 0xc3 : 0xc2);
-		if (m->n->code[m->at - 1] == 0xc2)
-			le(m, below(m, 64), 2);
-		break;
-	case 7: /* push cs; push; retf */
-		byte(m, 0x0e);
-		insn_prefixes(m);
-		byte(m, 0x68);
-		le(m, taken_ip(m), m->op);
-		insn_prefixes(m);
-		byte(m, percent(m, 50) ? 0xcb : 0xca);
-		if (m->n->code[m->at - 1] == 0xca)
-			le(m, below(m, 64), 2);
-		break;
-	default: /* pushf; push cs; push; iret */
-		byte(m, 0x9c);
-		insn_prefixes(m);
-		byte(m, 0x0e);
-		insn_prefixes(m);
-		byte(m, 0x68);
-		le(m, taken_ip(m), m->op);
-		insn_prefixes(m);
-		byte(m, 0xcf);
+	default:
+		flow_by_stack(m, k == 8, k > 6);
 	}
 }
 

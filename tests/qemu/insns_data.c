@@ -154,20 +154,31 @@ static void bits(struct maker *m)
 	}
 }
 
-static void move(struct maker *m)
+/* With two operands, or three. */
+static void imul(struct maker *m, unsigned reg, bool two)
 {
-	unsigned k = below(m, 16), reg = below(m, 8);
-	bool wide = percent(m, 70);
+	m->n->undefined = RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
+	if (two) {
+		byte(m, 0x0f);
+		byte(m, 0xaf);
+		insn_modrm(m, reg, ANY);
+		return;
+	}
+	bool small = percent(m, 50);
+	byte(m, small ? 0x6b : 0x69);
+	insn_modrm(m, reg, ANY);
+	insn_imm(m, small ? 1 : m->op);
+}
+
+/* The forms of mov: from and to a register, accumulator and address, a number to a register and to either. */
+static void mov(struct maker *m, unsigned form, unsigned reg, bool wide)
+{
 	unsigned size = wide ? m->op : 1;
 
-	m->lock = (k == 6 || k == 7 || k == 8) && percent(m, 20);
-	if (k == 9)
-		m->op = 4;
-	insn_prefixes(m);
-	switch (k) {
+	switch (form) {
 	case 0:
 	case 1:
-		byte(m, 0x88 + 2 * k + wide);
+		byte(m, 0x88 + 2 * form + wide);
 		insn_modrm(m, reg, ANY);
 		break;
 	case 2:
@@ -178,10 +189,29 @@ static void move(struct maker *m)
 		byte(m, wide ? 0xb8 + reg : 0xb0 + reg);
 		insn_imm(m, size);
 		break;
-	case 4:
+	default:
 		byte(m, 0xc6 + wide);
 		insn_modrm(m, 0, ANY);
 		insn_imm(m, size);
+	}
+}
+
+static void move(struct maker *m)
+{
+	unsigned k = below(m, 16), reg = below(m, 8);
+	bool wide = percent(m, 70);
+
+	m->lock = (k == 6 || k == 7 || k == 8) && percent(m, 20);
+	if (k == 9)
+		m->op = 4;
+	insn_prefixes(m);
+	switch (k) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+	case 4:
+		mov(m, k, reg, wide);
 		break;
 	case 5: /* movzx, movsx */
 		byte(m, 0x0f);
@@ -192,14 +222,10 @@ static void move(struct maker *m)
 		byte(m, 0x86 + wide);
 		insn_modrm(m, reg, m->lock ? MEMORY : ANY);
 		break;
-	case 7: /* xadd */
+	case 7: /* xadd, cmpxchg */
+	case 8:
 		byte(m, 0x0f);
-		byte(m, 0xc0 + wide);
-		insn_modrm(m, reg, m->lock ? MEMORY : ANY);
-		break;
-	case 8: /* cmpxchg */
-		byte(m, 0x0f);
-		byte(m, 0xb0 + wide);
+		byte(m, (k == 7 ? 0xc0 : 0xb0) + wide);
 		insn_modrm(m, reg, m->lock ? MEMORY : ANY);
 		break;
 	case 9: /* bswap */
@@ -225,18 +251,8 @@ static void move(struct maker *m)
 		m->n->gpr[RBX] = insn_target(m) - (m->n->gpr[RAX] & 0xff);
 		byte(m, 0xd7);
 		break;
-	default: /* imul */
-		m->n->undefined = RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
-		if (wide) {
-			byte(m, 0x0f);
-			byte(m, 0xaf);
-			insn_modrm(m, reg, ANY);
-		} else {
-			bool small = percent(m, 50);
-			byte(m, small ? 0x6b : 0x69);
-			insn_modrm(m, reg, ANY);
-			insn_imm(m, small ? 1 : m->op);
-		}
+	default:
+		imul(m, reg, wide);
 	}
 }
 

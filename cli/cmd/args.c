@@ -289,6 +289,14 @@ int args_end(struct args *a, struct err *e)
 	return usage_error(a, e, "'", w, "' is one word too many");
 }
 
+int args_none(struct call *c, struct err *e)
+{
+	struct args a;
+	int rc = args_init(&a, c, e);
+
+	return rc ? rc : args_end(&a, e);
+}
+
 int parse_size(const char *text, uint64_t *out, struct err *e)
 {
 	static const char units[] = "KMGT";

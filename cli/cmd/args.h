@@ -35,6 +35,7 @@ int args_hex(struct args *a, const char *what, uint8_t **out, size_t *len, struc
  */
 int args_rest(struct args *a, const char *what, const char **out, struct err *e) MUST_USE;
 int args_end(struct args *a, struct err *e) MUST_USE;
+int args_none(struct call *c, struct err *e) MUST_USE; /* of a command without words */
 /* "64M" → bytes; K, M, G, T. */
 int parse_size(const char *text, uint64_t *out, struct err *e) MUST_USE;
 

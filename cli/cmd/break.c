@@ -300,11 +300,8 @@ int cmd_commands(struct call *c, struct err *e)
 int cmd_info_breakpoints(struct call *c, struct err *e)
 {
 	const struct point_table *t = &c->s->d.points;
-	struct args a;
-	int rc = args_init(&a, c, e);
+	int rc = args_none(c, e);
 
-	if (!rc)
-		rc = args_end(&a, e);
 	if (rc)
 		return rc;
 	c->result = v_list(c->pool, t->n);

@@ -17,6 +17,10 @@ struct space {
 	bool phys, smm;
 };
 int space_init(struct space *sp, struct call *c, bool phys, struct err *e) MUST_USE;
+/* [-phys] A: begins a command's words with the two. */
+int space_args(struct args *a, struct call *c, bool *phys, uint64_t *addr, struct err *e) MUST_USE;
+/* No more words: space_init() for a's command. */
+int space_args_end(struct space *sp, struct args *a, bool phys, struct err *e) MUST_USE;
 int space_read(const struct space *sp, uint64_t addr, void *buf, size_t len, struct err *e) MUST_USE;
 int space_write(const struct space *sp, uint64_t addr, const void *buf, size_t len, struct err *e) MUST_USE;
 /* Up to n bytes at addr, fewer if the page after them cannot be read; 0 for none. */

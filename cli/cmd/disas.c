@@ -115,8 +115,6 @@ int cmd_disas(struct call *c, struct err *e)
 	if (!rc && args_more(&a))
 		rc = args_number(&a, "N", 1, XFORMAT_COUNT_MAX, &n, e);
 	if (!rc)
-		rc = args_end(&a, e);
-	if (!rc)
-		rc = space_init(&sp, c, phys, e);
+		rc = space_args_end(&sp, &a, phys, e);
 	return rc ? rc : disassemble(c, &sp, bits, addr, n, &c->result, &next, e);
 }

@@ -11,18 +11,10 @@
 #include "cli/session/session.h"
 #include "views/record.h"
 
-static int no_words(struct call *c, struct err *e)
-{
-	struct args a;
-	int rc = args_init(&a, c, e);
-
-	return rc ? rc : args_end(&a, e);
-}
-
 static int run_step(struct call *c, struct err *e)
 {
 	struct machine *m;
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	if (!rc)
 		rc = session_machine(c->s, &m, e);
@@ -33,7 +25,7 @@ static int run_continue(struct call *c, struct err *e)
 {
 	struct machine *m;
 	unsigned vcpu;
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	if (!rc)
 		rc = session_machine(c->s, &m, e);
@@ -67,7 +59,7 @@ static int list_stages(struct call *c, uint64_t n, struct err *e)
 
 static int run_list(struct call *c, struct err *e)
 {
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	return rc ? rc : list_stages(c, 0, e);
 }

@@ -63,12 +63,9 @@ static int find_args(struct call *c, struct search *f, uint8_t **pattern, struct
 {
 	struct args a;
 	uint64_t len;
-	int rc = args_init(&a, c, e);
+	bool phys;
+	int rc = space_args(&a, c, &phys, &f->at, e);
 
-	if (rc)
-		return rc;
-	bool phys = args_flag(&a, "-phys");
-	rc = args_addr(&a, "A", &f->at, e);
 	if (!rc)
 		rc = args_number(&a, "LEN", 1, UINT64_MAX, &len, e);
 	if (!rc)
@@ -199,6 +196,18 @@ static void file_result(struct call *c, const char *path, uint64_t addr, uint64_
 	v_put(c->pool, &c->result, "len", v_int((int64_t)len));
 }
 
+/* [-phys] FILE A */
+static int file_args(struct args *a, struct call *c, bool *phys, const char **path, uint64_t *addr, struct err *e)
+{
+	int rc = args_init(a, c, e);
+
+	if (rc)
+		return rc;
+	*phys = args_flag(a, "-phys");
+	rc = args_word(a, "FILE", path, e);
+	return rc ? rc : args_addr(a, "A", addr, e);
+}
+
 int cmd_dump(struct call *c, struct err *e)
 {
 	const char *path;
@@ -206,20 +215,13 @@ int cmd_dump(struct call *c, struct err *e)
 	struct args a;
 	struct sink k;
 	uint64_t addr, len;
-	int rc = args_init(&a, c, e);
+	bool phys;
+	int rc = file_args(&a, c, &phys, &path, &addr, e);
 
-	if (rc)
-		return rc;
-	bool phys = args_flag(&a, "-phys");
-	rc = args_word(&a, "FILE", &path, e);
-	if (!rc)
-		rc = args_addr(&a, "A", &addr, e);
 	if (!rc)
 		rc = args_number(&a, "LEN", 1, 1ull << 52, &len, e);
 	if (!rc)
-		rc = args_end(&a, e);
-	if (!rc)
-		rc = space_init(&sp, c, phys, e);
+		rc = space_args_end(&sp, &a, phys, e);
 	if (!rc)
 		rc = sink_open(&k, path, e);
 	if (rc)
@@ -275,18 +277,11 @@ int cmd_restore(struct call *c, struct err *e)
 	struct args a;
 	uint64_t addr;
 	size_t len = 0;
-	int rc = args_init(&a, c, e);
+	bool phys;
+	int rc = file_args(&a, c, &phys, &path, &addr, e);
 
-	if (rc)
-		return rc;
-	bool phys = args_flag(&a, "-phys");
-	rc = args_word(&a, "FILE", &path, e);
 	if (!rc)
-		rc = args_addr(&a, "A", &addr, e);
-	if (!rc)
-		rc = args_end(&a, e);
-	if (!rc)
-		rc = space_init(&sp, c, phys, e);
+		rc = space_args_end(&sp, &a, phys, e);
 	if (!rc)
 		rc = load_file(path, &bytes, &len, e);
 	if (!rc)

@@ -170,9 +170,7 @@ static int examine_command(struct call *c, bool phys, struct err *e)
 	if (!rc && args_more(&a))
 		rc = args_addr(&a, "A", &addr, e);
 	if (!rc)
-		rc = args_end(&a, e);
-	if (!rc)
-		rc = space_init(&sp, c, phys, e);
+		rc = space_args_end(&sp, &a, phys, e);
 	if (!rc)
 		rc = examine(c, &sp, &f, addr, &c->result, &c->client->x_next, e);
 	if (!rc)
@@ -197,18 +195,13 @@ int cmd_mem_read(struct call *c, struct err *e)
 	struct space sp;
 	struct args a;
 	uint64_t addr, len;
-	int rc = args_init(&a, c, e);
+	bool phys;
+	int rc = space_args(&a, c, &phys, &addr, e);
 
-	if (rc)
-		return rc;
-	bool phys = args_flag(&a, "-phys");
-	rc = args_addr(&a, "A", &addr, e);
 	if (!rc)
 		rc = args_number(&a, "LEN", 1, 16u << 20, &len, e);
 	if (!rc)
-		rc = args_end(&a, e);
-	if (!rc)
-		rc = space_init(&sp, c, phys, e);
+		rc = space_args_end(&sp, &a, phys, e);
 	if (rc)
 		return rc;
 	uint8_t small[512];
@@ -233,18 +226,13 @@ int cmd_mem_write(struct call *c, struct err *e)
 	struct args a;
 	uint64_t addr;
 	size_t len = 0;
-	int rc = args_init(&a, c, e);
+	bool phys;
+	int rc = space_args(&a, c, &phys, &addr, e);
 
-	if (rc)
-		return rc;
-	bool phys = args_flag(&a, "-phys");
-	rc = args_addr(&a, "A", &addr, e);
 	if (!rc)
 		rc = args_hex(&a, "HEX", &bytes, &len, e);
 	if (!rc)
-		rc = args_end(&a, e);
-	if (!rc)
-		rc = space_init(&sp, c, phys, e);
+		rc = space_args_end(&sp, &a, phys, e);
 	if (!rc)
 		rc = space_write(&sp, addr, bytes, len, e);
 	if (rc)

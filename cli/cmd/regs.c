@@ -322,11 +322,8 @@ int cmd_vcpu(struct call *c, struct err *e)
 int cmd_info_vcpus(struct call *c, struct err *e)
 {
 	struct machine *m;
-	struct args a;
-	int rc = args_init(&a, c, e);
+	int rc = args_none(c, e);
 
-	if (!rc)
-		rc = args_end(&a, e);
 	if (!rc)
 		rc = session_machine(c->s, &m, e);
 	if (rc)

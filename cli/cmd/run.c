@@ -42,14 +42,6 @@ int cmd_stopped(struct call *c, struct err *e)
 	return 0;
 }
 
-static int no_words(struct call *c, struct err *e)
-{
-	struct args a;
-	int rc = args_init(&a, c, e);
-
-	return rc ? rc : args_end(&a, e);
-}
-
 /* One optional count. */
 static int one_count(struct call *c, uint64_t *n, struct err *e)
 {
@@ -78,7 +70,7 @@ static int start_over(struct session *s, struct err *e)
 
 static int cmd_run(struct call *c, struct err *e)
 {
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	if (!rc && c->s->d.has_run)
 		rc = start_over(c->s, e);
@@ -146,7 +138,7 @@ static int cmd_until(struct call *c, struct err *e)
 
 static int cmd_finish(struct call *c, struct err *e)
 {
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	return rc ? rc : go_wait(c, plan_finish(c->s->vcpu), cmd_stopped);
 }
@@ -180,7 +172,7 @@ static int cmd_wait(struct call *c, struct err *e)
 
 static int cmd_interrupt(struct call *c, struct err *e)
 {
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	if (!rc)
 		go_interrupt(c->s);
@@ -190,7 +182,7 @@ static int cmd_interrupt(struct call *c, struct err *e)
 static int cmd_why(struct call *c, struct err *e)
 {
 	char text[1600];
-	int rc = no_words(c, e);
+	int rc = args_none(c, e);
 
 	if (rc)
 		return rc;

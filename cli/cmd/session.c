@@ -54,11 +54,8 @@ static int run_load(struct call *c, struct err *e)
 
 static int run_vm(struct call *c, struct err *e)
 {
-	struct args a;
-	int ret = args_init(&a, c, e);
+	int ret = args_none(c, e);
 
-	if (!ret)
-		ret = args_end(&a, e);
 	if (!ret)
 		c->result = vm_record(c->s, c->pool);
 	return ret;
@@ -168,11 +165,8 @@ static void put_history_line(void *arg, int n, const char *line)
 
 static int run_info_history(struct call *c, struct err *e)
 {
-	struct args a;
-	int ret = args_init(&a, c, e);
+	int ret = args_none(c, e);
 
-	if (!ret)
-		ret = args_end(&a, e);
 	if (ret)
 		return ret;
 	c->result = v_list(c->pool, 0);

@@ -7,14 +7,6 @@
 
 #include <errno.h>
 
-static int no_words(struct call *c, struct err *e)
-{
-	struct args a;
-	int ret = args_init(&a, c, e);
-
-	return ret ? ret : args_end(&a, e);
-}
-
 static int compare(uint64_t a, uint64_t b)
 {
 	return (a > b) - (a < b);
@@ -190,7 +182,7 @@ static int compare_histograms(const void *a, const void *b)
 int mmu_info_rmaps(struct call *c, struct err *e)
 {
 	struct rmap_histogram_list list = {0};
-	int ret = no_words(c, e);
+	int ret = args_none(c, e);
 
 	if (ret || (ret = machine_rmap_histogram(c->s->d.m, &list, e)))
 		return ret;
@@ -213,7 +205,7 @@ static int compare_mmio(const void *a, const void *b)
 int mmu_info_mmio(struct call *c, struct err *e)
 {
 	struct mmio_info_list list = {0};
-	int ret = no_words(c, e);
+	int ret = args_none(c, e);
 
 	if (ret || (ret = machine_mmio(c->s->d.m, &list, e)))
 		return ret;

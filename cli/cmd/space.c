@@ -21,6 +21,23 @@ int space_init(struct space *sp, struct call *c, bool phys, struct err *e)
 	return 0;
 }
 
+int space_args(struct args *a, struct call *c, bool *phys, uint64_t *addr, struct err *e)
+{
+	int rc = args_init(a, c, e);
+
+	if (rc)
+		return rc;
+	*phys = args_flag(a, "-phys");
+	return args_addr(a, "A", addr, e);
+}
+
+int space_args_end(struct space *sp, struct args *a, bool phys, struct err *e)
+{
+	int rc = args_end(a, e);
+
+	return rc ? rc : space_init(sp, a->call, phys, e);
+}
+
 int space_read(const struct space *sp, uint64_t addr, void *buf, size_t len, struct err *e)
 {
 	return sp->phys ? machine_read(sp->m, addr, sp->smm, buf, len, e)

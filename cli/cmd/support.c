@@ -185,11 +185,8 @@ static int put_fact(void *arg, const char *what, const char *value, const char *
 
 static int run_info_kvm(struct call *c, struct err *e)
 {
-	struct args a;
-	int ret = args_init(&a, c, e);
+	int ret = args_none(c, e);
 
-	if (!ret)
-		ret = args_end(&a, e);
 	if (ret)
 		return ret;
 	c->result = v_list(c->pool, 32);
@@ -204,11 +201,8 @@ static int run_info_kvm(struct call *c, struct err *e)
 
 static int run_version(struct call *c, struct err *e)
 {
-	struct args a;
-	int ret = args_init(&a, c, e);
+	int ret = args_none(c, e);
 
-	if (!ret)
-		ret = args_end(&a, e);
 	if (!ret)
 		c->result = v_lit("kvmscope " KVMSCOPE_VERSION);
 	return ret;

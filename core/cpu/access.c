@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/cpu/insn_ids.h"
+
 struct width {
 	csh handle;
 	cs_insn *insn; /* NULL until opened */
@@ -90,22 +92,11 @@ static bool on_stack(x86_reg base)
 
 static enum seg_index segment_of(const x86_op_mem *m, bool in_es)
 {
-	switch ((unsigned)m->segment) {
-	case X86_REG_ES:
-		return SEG_ES;
-	case X86_REG_CS:
-		return SEG_CS;
-	case X86_REG_SS:
-		return SEG_SS;
-	case X86_REG_DS:
-		return SEG_DS;
-	case X86_REG_FS:
-		return SEG_FS;
-	case X86_REG_GS:
-		return SEG_GS;
-	default:
-		return in_es ? SEG_ES : on_stack(m->base) ? SEG_SS : SEG_DS;
-	}
+	int seg = insn_segment(m->segment);
+
+	if (seg >= 0)
+		return (enum seg_index)seg;
+	return in_es ? SEG_ES : on_stack(m->base) ? SEG_SS : SEG_DS;
 }
 
 static uint64_t address_mask(unsigned bytes)
@@ -187,20 +178,6 @@ static bool touches_nothing(unsigned id)
 static bool modifies(unsigned id)
 {
 	switch (id) {
-	case X86_INS_ADC:
-	case X86_INS_ADD:
-	case X86_INS_AND:
-	case X86_INS_BTC:
-	case X86_INS_BTR:
-	case X86_INS_BTS:
-	case X86_INS_CMPXCHG:
-	case X86_INS_CMPXCHG8B:
-	case X86_INS_CMPXCHG16B:
-	case X86_INS_DEC:
-	case X86_INS_INC:
-	case X86_INS_NEG:
-	case X86_INS_NOT:
-	case X86_INS_OR:
 	case X86_INS_RCL:
 	case X86_INS_RCR:
 	case X86_INS_ROL:
@@ -209,16 +186,11 @@ static bool modifies(unsigned id)
 	case X86_INS_SAR:
 	case X86_INS_SHL:
 	case X86_INS_SHR:
-	case X86_INS_SBB:
 	case X86_INS_SHLD:
 	case X86_INS_SHRD:
-	case X86_INS_SUB:
-	case X86_INS_XADD:
-	case X86_INS_XCHG:
-	case X86_INS_XOR:
 		return true;
 	default:
-		return false;
+		return insn_lockable(id);
 	}
 }
 

@@ -105,17 +105,17 @@ static bool take_mov(struct decoding *d)
 		r1 = decode_is_reg(d, 1) ? d->x->operands[1].reg : X86_REG_INVALID;
 	uint8_t wide = d->bits == 64 ? 8 : 4;
 
-	if (decode_seg(r0) >= 0) {
-		d->u->cond = (uint8_t)decode_seg(r0);
+	if (insn_segment(r0) >= 0) {
+		d->u->cond = (uint8_t)insn_segment(r0);
 		d->u->last = true;
 		d->u->opsize = 2;
 		d->u->op = OP_mov_to_seg;
 		decode_src(d, 1);
 		return true;
 	}
-	if (decode_seg(r1) >= 0) {
+	if (insn_segment(r1) >= 0) {
 		decode_dst(d, 0);
-		d->u->cond = (uint8_t)decode_seg(r1);
+		d->u->cond = (uint8_t)insn_segment(r1);
 		d->u->opsize = d->u->mem_dst ? 2 : decode_data_size(d);
 		d->u->op = OP_mov_from_seg;
 		return true;

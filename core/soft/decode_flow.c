@@ -48,8 +48,8 @@ static bool take_far(struct decoding *d, enum soft_op op)
 
 static bool take_push(struct decoding *d)
 {
-	if (decode_is_reg(d, 0) && decode_seg(d->x->operands[0].reg) >= 0) {
-		d->u->cond = (uint8_t)decode_seg(d->x->operands[0].reg);
+	if (decode_is_reg(d, 0) && insn_segment(d->x->operands[0].reg) >= 0) {
+		d->u->cond = (uint8_t)insn_segment(d->x->operands[0].reg);
 		d->u->op = OP_push_seg;
 		d->u->opsize = decode_stack_size(d);
 		return true;
@@ -60,8 +60,8 @@ static bool take_push(struct decoding *d)
 static bool take_pop(struct decoding *d)
 {
 	d->u->opsize = decode_stack_size(d);
-	if (decode_is_reg(d, 0) && decode_seg(d->x->operands[0].reg) >= 0) {
-		d->u->cond = (uint8_t)decode_seg(d->x->operands[0].reg);
+	if (decode_is_reg(d, 0) && insn_segment(d->x->operands[0].reg) >= 0) {
+		d->u->cond = (uint8_t)insn_segment(d->x->operands[0].reg);
 		d->u->op = OP_pop_seg;
 		d->u->last = true;
 		return true;

@@ -7,6 +7,7 @@
 
 #include <capstone/capstone.h>
 
+#include "core/cpu/insn_ids.h"
 #include "core/cpu/regs.h"
 #include "core/soft/uop.h"
 
@@ -21,7 +22,6 @@ struct decoding {
 };
 
 /* decode_operand.c */
-int decode_seg(x86_reg r); /* enum seg_index, -1 for no segment register */
 bool decode_is_reg(const struct decoding *d, unsigned i);
 bool decode_is_mem(const struct decoding *d, unsigned i);
 bool decode_is_imm(const struct decoding *d, unsigned i);

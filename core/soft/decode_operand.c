@@ -29,26 +29,6 @@ static uint8_t reg_offset(x86_reg r)
 	return UOP_NO_REG;
 }
 
-int decode_seg(x86_reg r)
-{
-	switch (r) {
-	case X86_REG_ES:
-		return SEG_ES;
-	case X86_REG_CS:
-		return SEG_CS;
-	case X86_REG_SS:
-		return SEG_SS;
-	case X86_REG_DS:
-		return SEG_DS;
-	case X86_REG_FS:
-		return SEG_FS;
-	case X86_REG_GS:
-		return SEG_GS;
-	default:
-		return -1;
-	}
-}
-
 bool decode_is_reg(const struct decoding *d, unsigned i)
 {
 	return i < d->x->op_count && d->x->operands[i].type == X86_OP_REG;
@@ -80,7 +60,7 @@ void decode_mem(struct decoding *d, unsigned i)
 {
 	const x86_op_mem *m = &d->x->operands[i].mem;
 	struct uop *u = d->u;
-	int seg = decode_seg(m->segment);
+	int seg = insn_segment(m->segment);
 
 	/* 64-bit code heeds no such override, not even for which of #GP and #SS an address raises. */
 	if (d->bits == 64 && (seg == SEG_ES || seg == SEG_CS || seg == SEG_DS))

@@ -9,9 +9,9 @@ static bool take_string(struct decoding *d, enum soft_op op, uint8_t size)
 	int seg = SEG_DS;
 
 	for (unsigned i = 0; i < d->x->op_count; i++)
-		if (decode_is_mem(d, i) && decode_seg(d->x->operands[i].mem.segment) >= 0 &&
+		if (decode_is_mem(d, i) && insn_segment(d->x->operands[i].mem.segment) >= 0 &&
 		    d->x->operands[i].mem.segment != X86_REG_ES)
-			seg = decode_seg(d->x->operands[i].mem.segment);
+			seg = insn_segment(d->x->operands[i].mem.segment);
 	/* An ES override of the source cannot be told apart from the destination's own ES by operands: look at the prefixes.
 	 */
 	if (d->x->prefix[1] == X86_PREFIX_ES)
@@ -59,30 +59,7 @@ bool decode_lock_ok(const struct decoding *d)
 {
 	if (!decode_is_mem(d, 0))
 		return d->id == X86_INS_XCHG && decode_is_mem(d, 1);
-	switch (d->id) {
-	case X86_INS_ADD:
-	case X86_INS_ADC:
-	case X86_INS_AND:
-	case X86_INS_BTC:
-	case X86_INS_BTR:
-	case X86_INS_BTS:
-	case X86_INS_CMPXCHG:
-	case X86_INS_CMPXCHG8B:
-	case X86_INS_CMPXCHG16B:
-	case X86_INS_DEC:
-	case X86_INS_INC:
-	case X86_INS_NEG:
-	case X86_INS_NOT:
-	case X86_INS_OR:
-	case X86_INS_SBB:
-	case X86_INS_SUB:
-	case X86_INS_XOR:
-	case X86_INS_XADD:
-	case X86_INS_XCHG:
-		return true;
-	default:
-		return false;
-	}
+	return insn_lockable(d->id);
 }
 
 /* By opcode, because capstone gives two string instructions and two SSE ones the same names. */

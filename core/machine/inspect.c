@@ -20,6 +20,19 @@ const char *source_name(enum source s, bool torn)
 	return "unknown";
 }
 
+struct slot_info slot_info_of(const struct slot *s, uint64_t generation, enum source source)
+{
+	return (struct slot_info){.id = s->id,
+				  .vis = s->vis,
+				  .gpa = s->gpa,
+				  .size = s->size,
+				  .hva = s->hva,
+				  .flags = s->flags,
+				  .own = s->own,
+				  .generation = generation,
+				  .source = source};
+}
+
 const char *rmap_kind_name(enum rmap_kind k)
 {
 	static const char *const name[] = {[RMAP_EMPTY] = "empty", [RMAP_ONE] = "one", [RMAP_MANY] = "many"};

@@ -28,6 +28,8 @@ struct slot_info {
 	enum source source;
 	bool torn;
 };
+/* The debugger's own row of a slot: as 0, not torn. */
+struct slot_info slot_info_of(const struct slot *s, uint64_t generation, enum source source);
 struct slot_info_list {
 	struct slot_info *v;
 	size_t n;

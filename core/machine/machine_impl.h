@@ -133,6 +133,8 @@ struct machine {
 	bool no_gbpages;     /* their CPUID has no 1 GiB pages */
 };
 
+/* Of slot_change(): one line more if there is room. steps may be NULL. */
+void slot_step_add(struct slot_steps *steps, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A slot changed; nothing is kept unless CATCH_SLOT is on. smm: the whole VM's view changed, told of each slot that only one
  * side sees. */
 void machine_slot_note(struct machine *m, uint32_t id, const char *fmt, ...) PRINTF_LIKE(3, 4);

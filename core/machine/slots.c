@@ -7,12 +7,24 @@
 #include "core/machine/check.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 struct slot_table *machine_slots(struct machine *m)
 {
 	return &m->slots;
+}
+
+void slot_step_add(struct slot_steps *steps, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!steps || steps->n == SLOT_STEPS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(steps->step[steps->n++], sizeof(steps->step[0]), fmt, ap);
+	va_end(ap);
 }
 
 static struct slot_spec spec_of(const struct slot *s)
@@ -423,19 +435,6 @@ int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bi
 	return 0;
 }
 
-static struct slot_info info_of(const struct machine *m, const struct slot *s)
-{
-	return (struct slot_info){.id = s->id,
-				  .vis = s->vis,
-				  .gpa = s->gpa,
-				  .size = s->size,
-				  .hva = s->hva,
-				  .flags = s->flags,
-				  .own = s->own,
-				  .generation = m->slots.generation,
-				  .source = m->ops->slot_source};
-}
-
 int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};
@@ -446,7 +445,7 @@ int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, str
 		rc = find_slot(m, id, "slot", -ENOENT, &s, e);
 	if (rc)
 		return rc;
-	*out = info_of(m, s);
+	*out = slot_info_of(s, m->slots.generation, m->ops->slot_source);
 	if (m->ops->slot_generation)
 		m->ops->slot_generation(m, s, &out->generation, &out->as);
 	return 0;
@@ -467,7 +466,7 @@ int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err 
 	if (!v)
 		return err_nomem(e, "list slots");
 	for (size_t i = 0; i < t->n; i++)
-		v[i] = info_of(m, t->by_id[i]);
+		v[i] = slot_info_of(t->by_id[i], t->generation, m->ops->slot_source);
 	out->v = v;
 	out->n = t->n;
 	return 0;

@@ -5,7 +5,6 @@
 #include "core/soft/soft.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -149,17 +148,6 @@ static int inject(struct machine *m, unsigned vcpu, const struct guest_fault *f,
 
 /* ---- slots */
 
-static void PRINTF_LIKE(2, 3) step_add(struct slot_steps *steps, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!steps || steps->n == SLOT_STEPS_MAX)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(steps->step[steps->n++], sizeof(steps->step[0]), fmt, ap);
-	va_end(ap);
-}
-
 static int anonymous(const struct slot *s, void **at, struct err *e)
 {
 	*at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -248,8 +236,8 @@ static int slot_create(struct soft_machine *m, struct slot *s, const struct slot
 	if (rc)
 		return rc;
 	s->hva = (uintptr_t)s->alias;
-	step_add(steps, "slot %u: create, %#llx bytes at gpa %#llx", s->id, (unsigned long long)s->size,
-		 (unsigned long long)s->gpa);
+	slot_step_add(steps, "slot %u: create, %#llx bytes at gpa %#llx", s->id, (unsigned long long)s->size,
+		      (unsigned long long)s->gpa);
 	return 0;
 }
 
@@ -268,15 +256,15 @@ static int slot_change(struct machine *base, struct slot *s, const struct slot_c
 		shadow_zap_slot(m->shadow, s);
 		block_cache_flush(m->blocks);
 		s->invalid = false;
-		step_add(steps, "slot %u: %s through INVALID, shadow pages zapped", s->id,
-			 change->kind == SLOT_MOVE ? "move" : "delete");
+		slot_step_add(steps, "slot %u: %s through INVALID, shadow pages zapped", s->id,
+			      change->kind == SLOT_MOVE ? "move" : "delete");
 		return 0;
 	case SLOT_FLAGS:
 		if (change->to.vis != s->vis)
 			shadow_zap_slot(m->shadow, s);
 		else if (change->to.flags & ~s->flags & SLOT_LOG_DIRTY)
 			shadow_write_protect_slot(m->shadow, s);
-		step_add(steps, "slot %u: flags in place", s->id);
+		slot_step_add(steps, "slot %u: flags in place", s->id);
 		return 0;
 	case SLOT_NOTHING:
 		break;

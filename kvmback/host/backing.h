@@ -15,7 +15,4 @@
 int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e) MUST_USE;
 void backing_free(struct slot *s); /* nothing if there is none */
 
-/* mem.c: append one line if there is room; steps may be NULL. */
-void slot_step_add(struct slot_steps *steps, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 #endif

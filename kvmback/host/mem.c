@@ -8,24 +8,12 @@
 #include "kvmback/kernel/kview.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #define KVM_FLAGS (SLOT_LOG_DIRTY | SLOT_READONLY)
 #define LIST_FROM_PAGES 16 /* a write of more pages lists the shadow pages once instead of asking for each */
-
-void slot_step_add(struct slot_steps *steps, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!steps || steps->n == SLOT_STEPS_MAX)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(steps->step[steps->n++], sizeof(steps->step[0]), fmt, ap);
-	va_end(ap);
-}
 
 /* One region as it stands or should stand; size 0: not there. */
 struct region {

@@ -98,19 +98,6 @@ int kvm_view_open(struct kvm_vm *vm, struct err *e)
 
 /* ---- slots: the debugger's table, each with what the kernel has of it */
 
-static struct slot_info row_of(const struct slot *s, uint64_t generation)
-{
-	return (struct slot_info){.id = s->id,
-				  .vis = s->vis,
-				  .gpa = s->gpa,
-				  .size = s->size,
-				  .hva = s->hva,
-				  .flags = s->flags,
-				  .own = s->own,
-				  .generation = generation,
-				  .source = SOURCE_KVM};
-}
-
 /* smram is the debugger's word for a visibility: the kernel has no such flag. */
 static void take_kernel(struct slot_info *row, const struct slot_info *k)
 {
@@ -154,7 +141,7 @@ int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 		return err_nomem(e, "list slots");
 	}
 	for (size_t i = 0; i < t->n; i++)
-		v[n++] = row_of(t->by_gfn[i], t->generation);
+		v[n++] = slot_info_of(t->by_gfn[i], t->generation, SOURCE_KVM);
 	for (size_t i = 0; i < kernel.n; i++) {
 		size_t at = 0;
 

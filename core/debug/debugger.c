@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A debugger's life, and carrying plans (core/debug/plan.h) out by one call that blocks.
+ * A debugger's life, and what the files of run control share.
  */
 #include "core/debug/debugger.h"
 
@@ -54,40 +54,6 @@ bool control_interrupted(struct debugger *d)
 	d->stop.breakpoint = 0;
 	d->stop.n_causes = 0;
 	return true;
-}
-
-/* ---- the same by one call that blocks */
-
-static int carry_out(struct debugger *d, struct plan p, struct err *e)
-{
-	int rc = debug_start(d, &p, RUN_LENT, e);
-
-	return rc == 1 ? debug_wait(d, e) : rc;
-}
-
-int debug_continue(struct debugger *d, unsigned vcpu, struct err *e)
-{
-	return carry_out(d, plan_continue(vcpu), e);
-}
-
-int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
-{
-	return carry_out(d, plan_step(vcpu, n), e);
-}
-
-int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
-{
-	return carry_out(d, plan_next(vcpu, n), e);
-}
-
-int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e)
-{
-	return carry_out(d, plan_until(vcpu, addr), e);
-}
-
-int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
-{
-	return carry_out(d, plan_finish(vcpu), e);
 }
 
 void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Run control above the machine: continue, step, next, until, finish, with breakpoints' conditions, ignore counts and
- * temporary stops. One struct debugger is what cli's session drives.
+ * temporary stops. One struct debugger is what cli's session drives, by plans (core/debug/plan.h).
+ *
+ * A plan runs until a stop worth telling and stores it in struct debugger's stop. A breakpoint's hit counts once its
+ * condition is true, also while it is ignored; a condition that fails to evaluate stops, with the reason in stop.note. A
+ * step that ends where a breakpoint is reports the breakpoint, as gdb does. next, until and finish that arrive are
+ * STOP_STEP.
  */
 #ifndef KVMSCOPE_CORE_DEBUG_DEBUGGER_H
 #define KVMSCOPE_CORE_DEBUG_DEBUGGER_H
@@ -29,17 +34,6 @@ struct debugger {
 
 int debugger_init(struct debugger *d, struct err *e) MUST_USE;
 void debugger_deinit(struct debugger *d); /* not the machine */
-
-/* A plan (core/debug/plan.h) from begin to end. Each runs until a stop worth telling and stores it in d->stop. A
- * breakpoint's hit counts once its condition is true, also while it is ignored; a condition that fails to evaluate stops,
- * with the reason in stop.note. A step that ends where a breakpoint is reports the breakpoint, as gdb does. next, until and
- * finish that arrive are STOP_STEP. An error means that nothing ran, or that the machine failed in the middle: then d->stop
- * is as before. */
-int debug_continue(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
-int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
-int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
-int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e) MUST_USE;
-int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
 
 /* A stop in words (core/stop/why.h); "has not run yet" for STOP_NONE. */
 void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "tests/support/blocking.h"
 #include "tests/support/longguest.h"
 
 #define TEMP (-1)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "core/debug/debugger.h"
+#include "tests/support/blocking.h"
 #include "tests/support/longguest.h"
 
 #define AT 0x10010ull

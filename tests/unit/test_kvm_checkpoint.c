@@ -16,6 +16,7 @@
 #include "core/load/image.h"
 #include "core/soft/soft.h"
 #include "kvmback/kvmback.h"
+#include "tests/support/blocking.h"
 
 static struct err e;
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "core/soft/soft.h"
+#include "tests/support/blocking.h"
 #include "tests/support/guest.h"
 
 #define DATA 0x6000

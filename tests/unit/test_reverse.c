@@ -15,6 +15,7 @@
 #include "core/debug/reverse.h"
 #include "core/load/image.h"
 #include "core/soft/soft.h"
+#include "tests/support/blocking.h"
 
 static struct debugger d;
 static struct image *image;

@@ -10,24 +10,38 @@
 #include <tcl.h>
 
 /* Keys by their address, which is a constant's most of the time; the content decides, as a pool may reuse an address. */
-#define KEY_SLOTS 512
-static struct {
+#define KEY_SLOTS 1024
+#define KEY_TRIES 8
+static struct key {
 	const char *at;
 	Tcl_Obj *obj;
 } keys[KEY_SLOTS];
 
+/* Where a key's object is, or goes. Should all places for it be taken, one that is there makes room. */
+static struct key *key_slot(const char *key)
+{
+	size_t first = (uintptr_t)key ^ (uintptr_t)key >> 10;
+
+	for (size_t i = 0; i < KEY_TRIES; i++) {
+		struct key *k = &keys[(first + i) % KEY_SLOTS];
+		if (k->at == key || !k->obj)
+			return k;
+	}
+	return &keys[first % KEY_SLOTS];
+}
+
 static Tcl_Obj *key_object(const char *key)
 {
-	size_t slot = ((uintptr_t)key >> 2 ^ (uintptr_t)key >> 11) % KEY_SLOTS;
+	struct key *k = key_slot(key);
 
-	if (keys[slot].at == key && !strcmp(Tcl_GetString(keys[slot].obj), key))
-		return keys[slot].obj;
-	if (keys[slot].obj)
-		Tcl_DecrRefCount(keys[slot].obj);
-	keys[slot].at = key;
-	keys[slot].obj = Tcl_NewStringObj(key, -1);
-	Tcl_IncrRefCount(keys[slot].obj);
-	return keys[slot].obj;
+	if (k->at == key && !strcmp(Tcl_GetString(k->obj), key))
+		return k->obj;
+	if (k->obj)
+		Tcl_DecrRefCount(k->obj);
+	k->at = key;
+	k->obj = Tcl_NewStringObj(key, -1);
+	Tcl_IncrRefCount(k->obj);
+	return k->obj;
 }
 
 void tclvalue_forget_keys(void)
@@ -91,7 +105,7 @@ Tcl_Obj *tcl_from_value(const struct value *v)
 	return Tcl_NewObj();
 }
 
-/* Of v and in its order, by the shared objects that they are. */
+/* Of v, and in its order. */
 static bool has_keys(Tcl_Obj *dict, const struct value *v)
 {
 	Tcl_DictSearch search;
@@ -101,7 +115,7 @@ static bool has_keys(Tcl_Obj *dict, const struct value *v)
 
 	if (Tcl_DictObjFirst(NULL, dict, &search, &key, &item, &done) != TCL_OK)
 		return false;
-	for (; !done && same < v->n && key == key_object(v->fields[same].key); same++)
+	for (; !done && same < v->n && !strcmp(Tcl_GetString(key), v->fields[same].key); same++)
 		Tcl_DictObjNext(&search, &key, &item, &done);
 	Tcl_DictObjDone(&search);
 	return done && same == v->n;

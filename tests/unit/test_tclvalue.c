@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <tcl.h>
 
@@ -85,6 +86,23 @@ static void keys_by_content(void **state)
 	assert_string_equal(script(v, "dict keys $v"), "first");
 	strcpy(key, "other");
 	assert_string_equal(script(v, "dict keys $v"), "other");
+}
+
+/* Objects are kept for some of them only. */
+static void more_keys_than_are_kept(void **state)
+{
+	static char key[3000][8];
+	struct value v = v_dict(pool, ARRAY_LEN(key));
+
+	(void)state;
+	for (int i = 0; i < (int)ARRAY_LEN(key); i++) {
+		snprintf(key[i], sizeof(key[i]), "k%d", i);
+		v_put(pool, &v, key[i], v_int(i));
+	}
+	for (int again = 0; again < 2; again++) {
+		assert_string_equal(script(v, "dict size $v"), "3000");
+		assert_string_equal(script(v, "set n 0; dict for {k i} $v {incr n [expr {$k eq \"k$i\"}]}; set n"), "3000");
+	}
 }
 
 static struct value place(const char *first, struct value a, const char *second, struct value b)
@@ -205,9 +223,10 @@ static void there_and_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(scalars),	      cmocka_unit_test(containers),    cmocka_unit_test(keys_by_content),
-	    cmocka_unit_test(refilled),	      cmocka_unit_test(back_from_tcl), cmocka_unit_test(there_and_back),
-	    cmocka_unit_test(reals_from_tcl),
+	    cmocka_unit_test(scalars),	       cmocka_unit_test(containers),
+	    cmocka_unit_test(keys_by_content), cmocka_unit_test(more_keys_than_are_kept),
+	    cmocka_unit_test(refilled),	       cmocka_unit_test(back_from_tcl),
+	    cmocka_unit_test(there_and_back),  cmocka_unit_test(reals_from_tcl),
 	};
 
 	Tcl_FindExecutable("test_tclvalue");

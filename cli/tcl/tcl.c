@@ -102,8 +102,3 @@ void tcl_close(struct client *c)
 	c->tcl = NULL;
 	c->script = NULL;
 }
-
-struct Tcl_Interp *tcl_interp(struct client *c)
-{
-	return c->tcl->interp;
-}

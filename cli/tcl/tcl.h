@@ -8,12 +8,9 @@
 
 #include "cli/session/client.h"
 
-struct Tcl_Interp;
-
 /* The client's language from now on. close undoes it; nothing if there is none. */
 int tcl_open(struct client *c, struct err *e) MUST_USE;
 void tcl_close(struct client *c);
-struct Tcl_Interp *tcl_interp(struct client *c);
 /* Write out what puts has buffered. */
 void tcl_flush(void);
 

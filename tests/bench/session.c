@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tcl.h>
 #include <unistd.h>
 
 #include "cli/cmd/options.h"
 #include "cli/cmd/table.h"
 #include "cli/prompt/console.h"
-#include "cli/tcl/tcl.h"
+#include "cli/tcl/interp.h"
 
 #define MAX_ARGS 24
 
@@ -83,12 +82,12 @@ void bench_close(struct session *s)
 	free(o);
 }
 
+/* As a line of the prompt that is Tcl. */
 bool bench_eval(struct session *s, const char *script)
 {
-	if (Tcl_EvalEx(tcl_interp(s->clients), script, -1, TCL_EVAL_GLOBAL) == TCL_OK)
-		return true;
-	bench_fail("%.60s: %.200s", script, Tcl_GetStringResult(tcl_interp(s->clients)));
-	return false;
+	struct err e = {0};
+
+	return !interp_eval(s->clients->tcl, script, (int)strlen(script), &e) || failed(&e);
 }
 
 double bench_time(struct session *s, const char *script)

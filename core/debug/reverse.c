@@ -73,17 +73,20 @@ static int reverse_end(struct reversal *w, int rc, struct err *e)
 	return rc;
 }
 
-/* Towards target, with progress told. *stop as for machine_replay(). */
+/* Towards target, with progress told. *stop as RUN_REPLAY gives it. */
 static int go(struct reversal *w, uint64_t target, bool stops, struct stop *stop, struct err *e)
 {
 	uint64_t at = machine_position(w->d->m);
 
 	do {
 		uint64_t end = target - at > SLICE ? at + SLICE : target;
-		int rc = machine_replay(w->d->m, end, stops, &w->d->judge.passed, stop, e);
+		struct run_job job = {
+		    .kind = RUN_REPLAY, .position = end, .stops = stops, .passed = w->d->judge.passed};
+		int rc = machine_run_job(w->d->m, &job, stop, e);
 		uint64_t now = machine_position(w->d->m);
 		if (rc)
 			return rc;
+		w->d->judge.passed = job.passed;
 		w->done += now - at;
 		at = now;
 		if (w->h->progress)

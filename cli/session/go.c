@@ -39,13 +39,39 @@ int go_wait(struct call *c, struct plan plan, int (*finish)(struct call *c, stru
 	return CMD_WAIT;
 }
 
+/* ---- somebody waits */
+
+static void tell_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct client *c = ctx;
+
+	c->ops->progress(c, done, total);
+}
+
+static void progress_begin(const struct call *c)
+{
+	struct history *h = &c->s->d.history;
+
+	h->progress = c->client->ops->progress ? tell_progress : NULL;
+	h->progress_ctx = c->client;
+}
+
+static void progress_end(const struct call *c)
+{
+	if (c->client->ops->progress)
+		c->client->ops->progress(c->client, 0, 0);
+	c->s->d.history.progress = NULL;
+}
+
 int go_here(struct call *c, struct err *e)
 {
 	struct debugger *d = &c->s->d;
-	int ret = debug_start(d, &c->plan, RUN_LENT, e);
 
+	progress_begin(c);
+	int ret = debug_start(d, &c->plan, RUN_LENT, e);
 	if (ret > 0)
 		ret = debug_wait(d, e);
+	progress_end(c);
 	return ret ? ret : c->finish(c, e);
 }
 
@@ -214,7 +240,9 @@ int go_join(struct call *c, int64_t ms, struct err *e)
 
 	if (rc)
 		return rc;
+	progress_begin(c);
 	rc = join_background(c->s, &j, ms);
+	progress_end(c);
 	if (rc < 0)
 		return err_set(e, -EINTR, "%s" WHY "interrupted; the guest runs on" TRY "interrupt, to stop it",
 			       c->cmd->name);

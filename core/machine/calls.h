@@ -23,8 +23,8 @@ enum machine_ask {
 /* X(name, words, capabilities, operation, ask)
  *
  * name: machine_name() is the call; a second row for one call (memop_write, start_replay) has the needs of what it does with
- * other arguments. words: how an error names what was tried. operation: the member of struct machine_ops without which there is
- * nothing to call; `name`, which is always there, if the wrapper does without it. */
+ * other arguments. words: how an error names what was tried. operation: the member of struct machine_ops without which there
+ * is nothing to call; `name`, which is always there, if the wrapper does without it. */
 #define MACHINE_CALLS(X)                                                                                                    \
 	X(facts, "info kvm", 0, name, ASK_ALWAYS)                                                                           \
 	X(look_begin, "look at the machine", 0, get_regs, ASK_LIVE_VCPU)                                                    \

@@ -23,8 +23,8 @@
 
 /* RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu, count
  * times, the others standing still, and stops early for anything but a step. RUN_CONTINUE lets all vCPUs go until one stops.
- * RUN_STAGE takes the fault that a vCPU stands in to its next stage; if none does it is RUN_CONTINUE. RUN_REPLAY runs what has
- * run before as it ran, its console silent, up to a position, where it ends with STOP_NONE. */
+ * RUN_STAGE takes the fault that a vCPU stands in to its next stage; if none does it is RUN_CONTINUE. RUN_REPLAY runs what
+ * has run before as it ran, its console silent, up to a position, where it ends with STOP_NONE. */
 enum run_kind { RUN_CONTINUE, RUN_STEP, RUN_STAGE, RUN_REPLAY };
 
 struct run_job {

@@ -138,8 +138,8 @@ static int replay_ended(struct debugger *d, struct plan *p, const struct stop *s
 {
 	if (s->reason == STOP_INTERRUPTED)
 		return 1;
-	if (s->reason != STOP_NONE)
-		p->ops->met(d, p, s);
+	if (s->reason != STOP_NONE && !p->ops->met(d, p, s))
+		return 1;
 	int rc = next_move(d, p, e);
 	if (rc <= 0)
 		return rc ? rc : 1;

@@ -39,8 +39,8 @@ struct plan_ops {
 	 * a step, or a replay has ended. Negative: it cannot go on. */
 	int (*next)(struct debugger *d, struct plan *p, struct err *e);
 	void (*arrived)(struct debugger *d, const struct plan *p); /* O: it is done, and d->stop a step: a note in it */
-	void (*met)(struct debugger *d, struct plan *p,
-		    const struct stop *s); /* with MOVE_REPLAY: it has stopped for this */
+	/* With MOVE_REPLAY: it has stopped for this. False: that ends the plan as an interruption does. */
+	bool (*met)(struct debugger *d, struct plan *p, const struct stop *s);
 	/* O: nothing follows, because it is done, interrupted (rc 0 or 1) or has failed (negative): d->stop and the machine
 	 * are made what they are to be. Gives rc, or what that fails with. */
 	int (*over)(struct debugger *d, struct plan *p, int rc, struct err *e);

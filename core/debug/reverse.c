@@ -230,20 +230,23 @@ static int stretch_over(struct debugger *d, struct plan *p, struct err *e)
 
 /* ---- within a stretch */
 
-/* Stops at the position where it began are not before it. */
-static void reverse_met(struct debugger *d, struct plan *p, const struct stop *s)
+/* Stops at the position where it began are not before it. One whose condition was interrupted may be any. */
+static bool reverse_met(struct debugger *d, struct plan *p, const struct stop *s)
 {
 	struct reversal *r = &p->back;
 	uint64_t at = machine_position(d->m);
 	struct stop told = *s;
 
 	if (at >= r->position || !control_would_tell(d, &told))
-		return;
+		return true;
+	if (d->judge.interrupted)
+		return false;
 	r->met.n = r->met.n && r->met.position == at ? r->met.n + 1 : 1;
 	r->met.position = at;
 	r->found = r->stretch == REVERSE_FIND && at == r->wanted.position && r->met.n == r->wanted.n;
 	if (r->found)
 		d->stop = told;
+	return true;
 }
 
 static void tell_progress(const struct history *h, struct reversal *r, uint64_t now)

@@ -333,6 +333,27 @@ static void interrupted(void **state)
 	}
 }
 
+static int interrupted_condition(void *ctx, const struct stop_point *p, const struct stop *s, struct err *e)
+{
+	(void)ctx, (void)p, (void)s;
+	return err_set(e, -EINTR, "condition" WHY "interrupted" TRY "c");
+}
+
+/* Nobody knows whether the stop would have been told. */
+static void in_a_condition(void **state)
+{
+	(void)state;
+	struct place at = run_to_last_round(1);
+	ok(point_set_condition(d.points.v[1], "1", &g.e));
+	d.judge.condition = interrupted_condition;
+	assert_int_equal(go(plan_reverse_continue()), STOP_INTERRUPTED);
+	d.judge.condition = NULL;
+	for (unsigned i = 0; i < d.points.n; i++)
+		assert_int_equal(d.points.v[i]->hits, d.points.v[i]->addr == OUTER ? ROUNDS : ROUNDS - 1);
+	expect_given_up(&at);
+	close_guest();
+}
+
 static void fails(void **state)
 {
 	(void)state;
@@ -411,6 +432,7 @@ int main(void)
 	    cmocka_unit_test(what_may_be_asked),
 	    cmocka_unit_test(inside_a_fault),
 	    cmocka_unit_test(interrupted),
+	    cmocka_unit_test(in_a_condition),
 	    cmocka_unit_test(fails),
 	    cmocka_unit_test(a_change_before_it),
 	    cmocka_unit_test(a_move_before_it),

@@ -173,6 +173,7 @@ static int switch_record(struct args *a, struct history *h, bool on, struct err 
 static int cmd_record(struct call *c, struct err *e)
 {
 	struct history *h = &c->s->d.history;
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	const char *why, *word = "";
 	struct args a;
 	int rc = args_init(&a, c, e);
@@ -186,6 +187,8 @@ static int cmd_record(struct call *c, struct err *e)
 		rc = session_check_not_looking(c->s, "record", e);
 	if (!rc && args_more(&a) && h->before)
 		rc = machine_check_idle(c->s->d.m, "record", e);
+	if (!rc)
+		rc = machine_look_begin(c->s->d.m, &hold, e);
 	if (!rc && args_more(&a)) {
 		rc = args_word(&a, "on|off|limit", &word, e);
 		if (!rc && !strcmp(word, "limit"))

@@ -112,11 +112,10 @@ def in_the_background():
         v = event(t)
         assert (v["reason"], v["rip"], v["breakpoint"]) == ("watchpoint", there[1]["rip"], 2), v
         assert t.ask("p $rip") == v["rip"]
-        t.ask("rc&")
-        v = t.ask("wait")
+        v = t.ask("dbg::rc &; wait")
         assert (v["reason"], v["rip"], v["breakpoint"]) == ("breakpoint", there[0]["rip"], 1) and "event" not in v, v
         assert [b["hits"] for b in t.ask("info breakpoints")] == [1, 1]
-        t.ask("rsi 2 &")
+        t.ask("rsi 2&")
         v = event(t)
         assert v["reason"] == "step" and num(v["rip"]) < 0x20000f, v
         t.ask("reverse-stepi 100000 &")
@@ -138,6 +137,26 @@ def what_may_be_asked_meanwhile():
         refuses(t, "wait 0", "the guest still runs")
         assert t.ask("interrupt") is None
         given_up(t, event(t), before)
+        assert t.end() == 0
+
+
+def limits_while_it_runs():
+    """Two vCPUs that take turns write the record's log of switches; it is cut while they do."""
+    with Image(SPINS[:-1] + b"\xeb\xf1") as image, Talk("--mode", "long", "--vcpus", "2", image=image) as t:
+        t.ask("c &")
+        t.until_error("x")
+        start = 0
+        while start == 0:
+            v = t.ask("record limit 1")
+            assert v["live"] is True and v["limit"] == 1, v
+            start = v["start"]
+        t.ask("interrupt")
+        assert event(t)["reason"] == "interrupted"
+        t.ask("rsi 100000000 &")
+        v = event(t)
+        assert "record begins" in v["note"], v
+        assert t.ask("record")["position"] == t.ask("record")["start"] > 0
+        assert t.end() == 0
 
 
 def ctrl_c_and_wait():
@@ -180,4 +199,4 @@ def nobody_comes_back_to_it():
 
 if __name__ == "__main__":
     sys.exit(main([checkpoint_and_restart, refusals, only_soft_goes_back, backwards, the_record,
-                   in_the_background, what_may_be_asked_meanwhile, ctrl_c_and_wait, nobody_comes_back_to_it]))
+                   in_the_background, what_may_be_asked_meanwhile, limits_while_it_runs, ctrl_c_and_wait, nobody_comes_back_to_it]))

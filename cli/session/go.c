@@ -128,6 +128,11 @@ bool go_is_under_way(const struct session *s)
 	return s->background != NULL;
 }
 
+bool go_is_waited_for(const struct session *s)
+{
+	return s->background && s->background->join;
+}
+
 int go_fd(const struct session *s)
 {
 	return s->background ? machine_run_fd(s->d.m) : -1;
@@ -221,6 +226,9 @@ static int join_background(struct session *s, struct join *j, int64_t ms)
 	int64_t end = ms < 0 ? -1 : now_ms() + ms;
 
 	s->background->join = j;
+	for (struct client *c = s->clients; c; c = c->next)
+		if (c->ops->console)
+			c->ops->console(c, NULL, 0);
 	for (;;) {
 		go_poll(s);
 		if (j->done)

@@ -26,6 +26,8 @@ int go_background(struct call *c, struct err *e) MUST_USE;
 
 /* Is a run in the background under way? */
 bool go_is_under_way(const struct session *s);
+/* Does a command wait for it, so that nobody types meanwhile? */
+bool go_is_waited_for(const struct session *s);
 /* Readable when go_poll() has something to do; -1 if no run is in the background. One that stopped before anything ran
  * says nothing there: go_is_due(). */
 int go_fd(const struct session *s);

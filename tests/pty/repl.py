@@ -372,6 +372,22 @@ def the_guests_text_comes_above_the_prompt():
         assert t.line("expr 1").strip() == "1"
 
 
+def the_guests_text_is_shown_to_who_waits():
+    """At once, though its line has no end: nobody types."""
+    with Session() as t:
+        t.prompt()
+        path = t.home + "/prints.bin"
+        open(path, "wb").write(b"\xb0A\xe6\xe9\xb0B\xe6\xe9\xeb\xfe")
+        t.line(f"load {path} --mode long")
+        t.send("c &; wait\n")
+        t.expect("wait\n")
+        t.expect("AB")
+        t.send("\x03")
+        assert "the guest runs on" in t.prompt()
+        t.send("interrupt\n")
+        t.expect("interrupted  vcpu 0")
+
+
 def ctrl_c_at_the_prompt_leaves_the_guest_running():
     with Session() as t:
         t.prompt()
@@ -427,6 +443,7 @@ TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_sess
          ctrl_c_ends_a_long_dump, empty_line_repeats,
          terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
          breakpoint_commands_over_lines, a_stop_comes_above_what_is_typed, the_guests_text_comes_above_the_prompt,
+         the_guests_text_is_shown_to_who_waits,
          ctrl_c_at_the_prompt_leaves_the_guest_running, going_back_tells_how_far]
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ VALGRIND = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--sho
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 TSAN = {"TSAN_OPTIONS": "exitcode=66:halt_on_error=0"}
 # What runs guests on threads: all stops, steps, armed pages, faults, tracepoints, memops against a running guest.
-HAS_THREADS = re.compile(r"test_(run|kvm_(run|step|break|watch|catch|fault|faultwalk|faultend|parked|states)|watch_memory|walklock|lock|soft_fault)$")
+HAS_THREADS = re.compile(r"test_(run|kvm_(run|step|break|watch|catch|fault|faultwalk|faultend|parked|states)|watch_memory|walklock|lock|soft_fault|reverse_plan)$")
 # Of the whole program: several vCPUs, faults, watches. Killing it at every stage forty times is left to the group of scripts.
 THREADS_CLI = {"tests/cli/watch.py": [], "tests/cli/catching.py": [],
+               "tests/cli/history.py": ["in_the_background", "what_may_be_asked_meanwhile", "limits_while_it_runs"],
                "tests/cli/faults.py": ["test_interrupted_while_parked", "test_two_vcpus_one_parked", "test_catch_that_lost_its_memory"]}
 # Memcheck does not follow a guest's writes through KVM, and finds nothing more in what drives it.
 RUNS_A_VM = re.compile(r"test_(run$|plan|pairs|kvm_|pairs|watch_memory|kview_live|demo_kvm|agree|soft_machine|slot_kernel)")

@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "cli/cmd/data.h"
-#include "cli/session/client.h"
 #include "cli/cmd/run.h"
 #include "cli/cmd/table.h"
-#include "core/debug/reverse.h"
+#include "cli/session/go.h"
 
 /* ---- checkpoints */
 
@@ -92,28 +91,6 @@ static int cmd_info_checkpoints(struct call *c, struct err *e)
 
 /* ---- backwards */
 
-static void tell_progress(void *ctx, uint64_t done, uint64_t total)
-{
-	struct client *c = ctx;
-
-	c->ops->progress(c, done, total);
-}
-
-static void progress_begin(struct call *c)
-{
-	struct history *h = &c->s->d.history;
-
-	h->progress = c->client->ops->progress ? tell_progress : NULL;
-	h->progress_ctx = c->client;
-}
-
-static void progress_end(struct call *c)
-{
-	if (c->client->ops->progress)
-		c->client->ops->progress(c->client, 0, 0);
-	c->s->d.history.progress = NULL;
-}
-
 static int cmd_reverse_stepi(struct call *c, struct err *e)
 {
 	uint64_t n = 1;
@@ -124,12 +101,7 @@ static int cmd_reverse_stepi(struct call *c, struct err *e)
 		rc = args_number(&a, "N", 1, INT64_MAX, &n, e);
 	if (!rc)
 		rc = args_end(&a, e);
-	if (rc)
-		return rc;
-	progress_begin(c);
-	rc = debug_reverse_step(&c->s->d, c->s->vcpu, n, e);
-	progress_end(c);
-	return rc ? rc : cmd_stopped(c, e);
+	return rc ? rc : go_wait(c, plan_reverse_step(c->s->vcpu, n), cmd_stopped);
 }
 
 static int cmd_reverse_continue(struct call *c, struct err *e)
@@ -139,12 +111,7 @@ static int cmd_reverse_continue(struct call *c, struct err *e)
 
 	if (!rc)
 		rc = args_end(&a, e);
-	if (rc)
-		return rc;
-	progress_begin(c);
-	rc = debug_reverse_continue(&c->s->d, e);
-	progress_end(c);
-	return rc ? rc : cmd_stopped(c, e);
+	return rc ? rc : go_wait(c, plan_reverse_continue(), cmd_stopped);
 }
 
 /* ---- the record */
@@ -206,6 +173,7 @@ static int switch_record(struct args *a, struct history *h, bool on, struct err 
 static int cmd_record(struct call *c, struct err *e)
 {
 	struct history *h = &c->s->d.history;
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	const char *why, *word = "";
 	struct args a;
 	int rc = args_init(&a, c, e);
@@ -217,6 +185,10 @@ static int cmd_record(struct call *c, struct err *e)
 			     machine_backend(c->s->d.m), why);
 	if (!rc && args_more(&a))
 		rc = session_check_not_looking(c->s, "record", e);
+	if (!rc && args_more(&a) && h->before)
+		rc = machine_check_idle(c->s->d.m, "record", e);
+	if (!rc)
+		rc = machine_look_begin(c->s->d.m, &hold, e);
 	if (!rc && args_more(&a)) {
 		rc = args_word(&a, "on|off|limit", &word, e);
 		if (!rc && !strcmp(word, "limit"))
@@ -231,7 +203,7 @@ static int cmd_record(struct call *c, struct err *e)
 	return rc;
 }
 
-#define RUNS (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)
+#define STANDS (CMD_NEEDS_VM | CMD_NEEDS_STOPPED)
 
 const struct command commands_history[] = {
     {.name = "checkpoint",
@@ -243,7 +215,7 @@ const struct command commands_history[] = {
 	 "Memory, slots and their dirty logs, registers and events of every vCPU, the board's devices; on the soft "
 	 "backend the shadow tables too. Gives id, vcpu, rip, pages (of memory that are not all zeroes). Checkpoints share "
 	 "what is the same in them.",
-     .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
+     .flags = STANDS,
      .run = cmd_checkpoint},
     {.name = "restart",
      .aliases = NULL,
@@ -252,7 +224,7 @@ const struct command commands_history[] = {
      .summary = "go back to checkpoint N",
      .help = "Gives the stop at which it was taken. Breakpoints, displays and snapshots stay as they are; a slot that was "
 	     "deleted since is made anew. The record begins anew there.",
-     .flags = RUNS,
+     .flags = STANDS,
      .needs = NEEDS(WRITE) | NEEDS(SLOTS) | NEEDS(CONTROL),
      .view = "stop",
      .run = cmd_restart},
@@ -276,24 +248,25 @@ const struct command commands_history[] = {
     {.name = "reverse-stepi",
      .aliases = "rsi",
      .group = "running",
-     .usage = "[N]",
+     .usage = "[N] [&]",
      .summary = "undo the current vCPU's last instruction, or N",
      .help =
 	 "The guest stands as it did before it, memory and devices included; what other vCPUs did since then is undone as "
 	 "well. Exceptions that were delivered count as one. Soft backend, along the record (see record).",
-     .flags = RUNS | CMD_REPEATS,
+     .flags = STANDS | CMD_RUNS | CMD_REPEATS,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_reverse_stepi},
     {.name = "reverse-continue",
      .aliases = "rc",
      .group = "running",
-     .usage = "",
+     .usage = "[&]",
      .summary = "go back to the last earlier breakpoint or watchpoint",
      .help = "Gives the same stop as going forward did (behind the instruction that a watchpoint caught), or a step at the "
-	     "start of the record. Conditions are asked; hits are not counted. Ctrl-C gives up and leaves everything as it "
-	     "was.",
-     .flags = RUNS | CMD_REPEATS,
+	     "start of the record. Conditions are asked; hits are not counted. Ctrl-C, or with & interrupt, gives it up and "
+	     "leaves everything as it was; until it is there the VM can be asked what it can be while it runs, and answers "
+	     "from the past that is run again.",
+     .flags = STANDS | CMD_RUNS | CMD_REPEATS,
      .needs = NEEDS(RUN),
      .view = "stop",
      .run = cmd_reverse_continue},

@@ -156,11 +156,18 @@ static void show_notice(struct client *c, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-/* Above a line that is being typed only whole lines are shown, or what there is of one when no more comes. */
-static size_t whole_lines(const struct console *c, const char *bytes, size_t n)
+/* Is a line being typed, or will one be soon? */
+static bool is_typing(const struct console *c)
 {
-	bool typing = c->make_room || (c->interactive && go_is_under_way(c->client.s)); /* or soon */
-	const char *end = typing ? memrchr(bytes, '\n', n) : bytes + n - 1;
+	const struct session *s = c->client.s;
+
+	return c->make_room || (c->interactive && go_is_under_way(s) && !go_is_waited_for(s));
+}
+
+/* Above a line that is being typed only whole lines are shown, or what there is of one when no more comes. */
+static size_t whole_lines(const char *bytes, size_t n)
+{
+	const char *end = n ? memrchr(bytes, '\n', n) : NULL;
 
 	return end ? (size_t)(end + 1 - bytes) : 0;
 }
@@ -168,9 +175,10 @@ static size_t whole_lines(const struct console *c, const char *bytes, size_t n)
 static void show_console(struct client *client, const char *bytes, size_t n)
 {
 	struct console *c = console_of(client);
-	size_t whole = n ? whole_lines(c, bytes, n) : 0;
+	bool typing = is_typing(c);
+	size_t whole = typing ? whole_lines(bytes, n) : n;
 
-	if (whole) {
+	if (whole || (!typing && c->n_unfinished)) {
 		make_room(c);
 		put_bytes(c, c->unfinished, c->n_unfinished);
 		put_bytes(c, bytes, whole);

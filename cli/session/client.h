@@ -21,8 +21,9 @@ struct client_ops {
 	void (*value)(struct client *c, const char *view, const struct value *v); /* of a command; view NULL: by shape */
 	void (*error)(struct client *c, const struct err *e);
 	void (*event)(struct client *c, const char *event, const char *view, const struct value *v); /* came on its own */
-	void (*notice)(struct client *c, const char *text);		   /* one line about something that changed */
-	void (*console)(struct client *c, const char *bytes, size_t n);	   /* what the guest prints */
+	void (*notice)(struct client *c, const char *text); /* one line about something that changed */
+	/* What the guest prints. n 0: what was held back for the sake of a line that is typed may come now. */
+	void (*console)(struct client *c, const char *bytes, size_t n);
 	void (*progress)(struct client *c, uint64_t done, uint64_t total); /* of what takes long; total 0: it is over */
 	void (*flush)(struct client *c);				   /* before somebody else writes there */
 	unsigned (*width)(struct client *c);				   /* columns to stay within, 0: no limit */

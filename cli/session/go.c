@@ -15,7 +15,7 @@
 
 struct background {
 	struct session *s;
-	struct client *client; /* who began it and is told; NULL: nobody any more */
+	struct client *client; /* who began it, whose conditions and commands are run; NULL: nobody is told any more */
 	const struct command *cmd;
 	int (*finish)(struct call *c, struct err *e);
 	struct join *join; /* a command that waits for it and takes the stop */
@@ -39,13 +39,39 @@ int go_wait(struct call *c, struct plan plan, int (*finish)(struct call *c, stru
 	return CMD_WAIT;
 }
 
+/* ---- somebody waits */
+
+static void tell_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct client *c = ctx;
+
+	c->ops->progress(c, done, total);
+}
+
+static void progress_begin(const struct call *c)
+{
+	struct history *h = &c->s->d.history;
+
+	h->progress = c->client->ops->progress ? tell_progress : NULL;
+	h->progress_ctx = c->client;
+}
+
+static void progress_end(const struct call *c)
+{
+	if (c->client->ops->progress)
+		c->client->ops->progress(c->client, 0, 0);
+	c->s->d.history.progress = NULL;
+}
+
 int go_here(struct call *c, struct err *e)
 {
 	struct debugger *d = &c->s->d;
-	int ret = debug_start(d, &c->plan, RUN_LENT, e);
 
+	progress_begin(c);
+	int ret = debug_start(d, &c->plan, RUN_LENT, e);
 	if (ret > 0)
 		ret = debug_wait(d, e);
+	progress_end(c);
 	return ret ? ret : c->finish(c, e);
 }
 
@@ -102,6 +128,11 @@ bool go_is_under_way(const struct session *s)
 	return s->background != NULL;
 }
 
+bool go_is_waited_for(const struct session *s)
+{
+	return s->background && s->background->join;
+}
+
 int go_fd(const struct session *s)
 {
 	return s->background ? machine_run_fd(s->d.m) : -1;
@@ -114,24 +145,44 @@ bool go_is_due(const struct session *s)
 
 /* ---- its end */
 
+/* A stop, or why there is none. */
+static void tell_clients(const struct call *c, const struct err *e, const struct client *but)
+{
+	for (struct client *to = c->s->clients; to; to = to->next) {
+		if (to == but)
+			continue;
+		if (e && to->ops->error)
+			to->ops->error(to, e);
+		else if (!e && to->ops->event)
+			to->ops->event(to, "stop", c->view, &c->result);
+	}
+}
+
+static bool any_draws(const struct session *s)
+{
+	for (const struct client *c = s->clients; c; c = c->next)
+		if (!c->json)
+			return true;
+	return false;
+}
+
 static void tell(struct background *b)
 {
 	_cleanup_pool_ struct pool *pool = pool_create();
 	struct client *client = b->client;
 	struct call c = {
-	    .s = b->s, .client = client, .cmd = b->cmd, .pool = pool, .view = b->cmd->view, .shown = !client->json};
+	    .s = b->s, .client = client, .cmd = b->cmd, .pool = pool, .view = b->cmd->view, .shown = any_draws(b->s)};
 	int rc = b->rc;
 
 	if (!rc)
 		rc = pool ? b->finish(&c, &b->err) : err_nomem(&b->err, b->cmd->name);
 	if (rc)
-		client_report(client, &b->err);
-	else if (client->ops->event)
-		client->ops->event(client, "stop", c.view, &c.result);
+		session_error(b->s, &b->err);
+	tell_clients(&c, rc ? &b->err : NULL, NULL);
 	client_run_pending(client);
 }
 
-static void tell_client(struct background *b)
+static void tell_end(struct background *b)
 {
 	struct client *outer = b->s->active;
 
@@ -148,7 +199,7 @@ static void end(struct background *b)
 	if (b->join)
 		*b->join = (struct join){.done = true, .rc = b->rc, .err = b->err, .finish = b->finish};
 	else if (b->client)
-		tell_client(b);
+		tell_end(b);
 	free(b);
 }
 
@@ -195,6 +246,9 @@ static int join_background(struct session *s, struct join *j, int64_t ms)
 	int64_t end = ms < 0 ? -1 : now_ms() + ms;
 
 	s->background->join = j;
+	for (struct client *c = s->clients; c; c = c->next)
+		if (c->ops->console)
+			c->ops->console(c, "", 0);
 	for (;;) {
 		go_poll(s);
 		if (j->done)
@@ -214,7 +268,9 @@ int go_join(struct call *c, int64_t ms, struct err *e)
 
 	if (rc)
 		return rc;
+	progress_begin(c);
 	rc = join_background(c->s, &j, ms);
+	progress_end(c);
 	if (rc < 0)
 		return err_set(e, -EINTR, "%s" WHY "interrupted; the guest runs on" TRY "interrupt, to stop it",
 			       c->cmd->name);
@@ -222,7 +278,9 @@ int go_join(struct call *c, int64_t ms, struct err *e)
 		return err_set(e, -ETIMEDOUT, "%s" WHY "the guest still runs" TRY "interrupt, to stop it", c->cmd->name);
 	if (j.rc)
 		*e = j.err;
-	return j.rc ? j.rc : j.finish(c, e);
+	rc = j.rc ? j.rc : j.finish(c, e);
+	tell_clients(c, rc ? e : NULL, c->client);
+	return rc;
 }
 
 static bool always(void)

@@ -163,7 +163,9 @@ int exec_line(struct client *c, const char *text)
 		client_report(c, &e);
 	else
 		client_run_pending(c);
-	go_poll(c->s);
+	/* A Ctrl-C was for this line, and must not end a condition that is asked behind it. */
+	if (!interrupt_asked())
+		go_poll(c->s);
 	interrupt_line_end();
 	return ret;
 }

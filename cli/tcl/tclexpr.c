@@ -143,7 +143,7 @@ int tclexpr_truth(struct client *c, const char *text, struct err *e)
 	Tcl_InterpState saved = Tcl_SaveInterpState(t->interp, TCL_OK);
 	ret = Tcl_ExprBooleanObj(t->interp, condition_object(c, text), &truth) == TCL_OK ? truth : -EINVAL;
 	if (ret < 0)
-		interp_error(t, text, (int)strlen(text), e);
+		ret = interp_error(t, text, (int)strlen(text), e);
 	Tcl_RestoreInterpState(t->interp, saved);
 	interp_end(t);
 	return ret;

@@ -8,8 +8,12 @@
 #include "core/debug/debugger.h"
 #include "core/stop/where.h"
 
-/* Between the steps of a loop: has the user asked for an end (Ctrl-C while no guest ran)? Then d->stop tells so. */
+/* Between the steps of a loop: has the user asked for an end (Ctrl-C while no guest ran)? */
+bool control_asked(const struct debugger *d);
+/* The same; then d->stop tells so. */
 bool control_interrupted(struct debugger *d);
+/* The machine stands where c was taken, and so does the judge, whose passed was this. */
+void control_restored(struct debugger *d, const struct checkpoint *c, uint64_t passed);
 
 /* A frame that spans more than this is no frame. */
 #define CONTROL_FRAME_MAX (1u << 20)
@@ -27,7 +31,5 @@ bool control_read_word(struct debugger *d, unsigned vcpu, const struct where *w,
 uint64_t control_frame(const struct where *w, uint64_t bp);
 /* Would the user be told of this stop by one of their breakpoints? Counts no hit; s gets the breakpoint's number. */
 bool control_would_tell(struct debugger *d, struct stop *s);
-/* Take out what an earlier command could not. -EBUSY: a vCPU stands inside a fault. */
-int control_settle(struct debugger *d, struct err *e) MUST_USE;
 
 #endif

@@ -4,7 +4,6 @@
  */
 #include "core/debug/debugger.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "core/debug/control.h"
@@ -38,17 +37,21 @@ bool control_would_tell(struct debugger *d, struct stop *s)
 
 /* ---- running */
 
-int control_settle(struct debugger *d, struct err *e)
+void control_restored(struct debugger *d, const struct checkpoint *c, uint64_t passed)
 {
-	point_end_internal(&d->points, d->m);
-	return machine_parked(d->m, NULL)
-		   ? err_set(e, -EBUSY, "going back" WHY "a vCPU stands inside a fault" TRY "fault continue, or si, first")
-		   : 0;
+	d->judge.passed = passed;
+	for (unsigned i = 0; i < machine_vcpus(d->m) && i < ARRAY_LEN(d->judge.rip); i++)
+		d->judge.rip[i] = checkpoint_rip(c, i);
+}
+
+bool control_asked(const struct debugger *d)
+{
+	return d->interrupted && d->interrupted();
 }
 
 bool control_interrupted(struct debugger *d)
 {
-	if (!d->interrupted || !d->interrupted())
+	if (!control_asked(d))
 		return false;
 	d->stop.reason = STOP_INTERRUPTED;
 	d->stop.breakpoint = 0;

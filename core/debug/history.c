@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/debug/debugger.h"
+#include "core/debug/control.h"
 
 void history_clear(struct history *h)
 {
 	h->m = NULL; /* may be gone already */
 	record_clear(h);
+	checkpoint_drop(h->before);
+	h->before = NULL;
 	for (size_t i = 0; i < h->n; i++)
 		checkpoint_drop(h->v[i].c);
 	free(h->v);
@@ -78,9 +80,7 @@ int history_restart(struct debugger *d, int id, unsigned *vcpu, struct err *e)
 	d->stop = h->v[i].stop;
 	d->stop.vcpu = *vcpu;
 	d->stop.rip = checkpoint_rip(h->v[i].c, *vcpu);
-	d->judge.passed = h->v[i].passed;
-	for (unsigned k = 0; k < machine_vcpus(d->m) && k < 64; k++)
-		d->judge.rip[k] = checkpoint_rip(h->v[i].c, k);
+	control_restored(d, h->v[i].c, h->v[i].passed);
 	snprintf(d->stop.note, sizeof(d->stop.note), "the VM is as it was at checkpoint %d", id);
 	return 0;
 }

@@ -43,7 +43,8 @@ struct history {
 	struct user_checkpoint *v;
 	size_t n;
 	int last_id;
-	struct machine *m; /* that the record is of */
+	struct machine *m;	   /* that the record is of */
+	struct checkpoint *before; /* while a plan goes back: where it began; else NULL */
 	struct record record;
 	bool off;
 	uint64_t limit;	     /* positions that are kept at least; 0: as many as memory allows */

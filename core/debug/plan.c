@@ -26,11 +26,24 @@ static int prepare_resume(struct debugger *d, struct plan *p, struct err *e)
 	return point_set_internal(&d->points, d->m, p->temp.addr, p->vcpu, p->temp.min_sp, e);
 }
 
+static int start_replay(struct debugger *d, const struct plan *p, struct err *e)
+{
+	struct run_job job = {.kind = RUN_REPLAY,
+			      .vcpu = p->vcpu,
+			      .position = p->back.until,
+			      .stops = p->back.stops,
+			      .passed = d->judge.passed};
+
+	return machine_start(d->m, &job, d->where, e);
+}
+
 static int start_job(struct debugger *d, struct plan *p, struct err *e)
 {
 	struct run_job job = {.kind = RUN_STEP, .vcpu = p->vcpu, .count = p->move == MOVE_STEP ? p->count : 1};
 	int rc = p->move == MOVE_RESUME ? prepare_resume(d, p, e) : 0;
 
+	if (p->move == MOVE_REPLAY)
+		return start_replay(d, p, e);
 	if (rc)
 		return rc;
 	if (p->move == MOVE_RESUME && !p->leaving)
@@ -120,10 +133,25 @@ static int go_on(struct debugger *d, struct plan *p, struct err *e)
 	return start_job(d, p, e);
 }
 
-static int failed(struct debugger *d, int rc)
+/* The same behind a replay. */
+static int replay_ended(struct debugger *d, struct plan *p, const struct stop *s, struct err *e)
 {
+	if (s->reason == STOP_INTERRUPTED)
+		return 1;
+	if (s->reason != STOP_NONE && !p->ops->met(d, p, s))
+		return 1;
+	int rc = next_move(d, p, e);
+	if (rc <= 0)
+		return rc ? rc : 1;
+	return control_asked(d) ? 1 : start_job(d, p, e);
+}
+
+static int over(struct debugger *d, int rc, struct err *e)
+{
+	struct plan *p = &d->plan;
+
 	point_end_internal(&d->points, d->m);
-	return rc;
+	return p->ops->over ? p->ops->over(d, p, rc, e) : rc;
 }
 
 static int stopped(struct debugger *d, struct stop *s, struct err *e)
@@ -133,8 +161,10 @@ static int stopped(struct debugger *d, struct stop *s, struct err *e)
 	d->has_run = true;
 	d->changes = machine_changes(d->m);
 	d->judge.passed = machine_passed(d->m);
-	int rc = move_ended(d, p, s) ? go_on(d, p, e) : start_job(d, p, e);
-	return rc < 0 ? failed(d, rc) : rc;
+	int rc = p->move == MOVE_REPLAY ? replay_ended(d, p, s, e)
+		 : move_ended(d, p, s)	? go_on(d, p, e)
+					: start_job(d, p, e);
+	return rc ? over(d, rc, e) : 0;
 }
 
 int debug_start(struct debugger *d, const struct plan *p, enum run_where where, struct err *e)
@@ -146,9 +176,9 @@ int debug_start(struct debugger *d, const struct plan *p, enum run_where where, 
 	point_end_internal(&d->points, d->m);
 	rc = next_move(d, &d->plan, e);
 	if (rc <= 0)
-		return rc;
+		return over(d, rc, e);
 	rc = start_job(d, &d->plan, e);
-	return rc ? failed(d, rc) : 1;
+	return rc ? over(d, rc, e) : 1;
 }
 
 int debug_poll(struct debugger *d, struct err *e)
@@ -157,7 +187,7 @@ int debug_poll(struct debugger *d, struct err *e)
 	int rc = machine_poll(d->m, &s, e);
 
 	if (rc < 0)
-		return failed(d, rc);
+		return over(d, rc, e);
 	return rc ? stopped(d, &s, e) : 0;
 }
 
@@ -168,7 +198,7 @@ int debug_wait(struct debugger *d, struct err *e)
 		int rc = machine_wait(d->m, &s, e);
 
 		if (rc)
-			return failed(d, rc);
+			return over(d, rc, e);
 		rc = stopped(d, &s, e);
 		if (rc)
 			return rc < 0 ? rc : 0;

@@ -22,9 +22,9 @@ enum machine_ask {
 
 /* X(name, words, capabilities, operation, ask)
  *
- * name: machine_name() is the call; a second row for one call (memop_write) has the needs of what it does with other
- * arguments. words: how an error names what was tried. operation: the member of struct machine_ops without which there is
- * nothing to call; `name`, which is always there, if the wrapper does without it. */
+ * name: machine_name() is the call; a second row for one call (memop_write, start_replay) has the needs of what it does with
+ * other arguments. words: how an error names what was tried. operation: the member of struct machine_ops without which there
+ * is nothing to call; `name`, which is always there, if the wrapper does without it. */
 #define MACHINE_CALLS(X)                                                                                                    \
 	X(facts, "info kvm", 0, name, ASK_ALWAYS)                                                                           \
 	X(look_begin, "look at the machine", 0, get_regs, ASK_LIVE_VCPU)                                                    \
@@ -59,7 +59,7 @@ enum machine_ask {
 	X(run, "run", NEEDS(RUN), run, ASK_STOPPED)                                                                         \
 	X(run_job, "run", NEEDS(RUN), run, ASK_STOPPED)                                                                     \
 	X(start, "run", NEEDS(RUN), run, ASK_STOPPED)                                                                       \
-	X(replay, "going back", NEEDS(RUN) | NEEDS(REVERSE), replay, ASK_IDLE)                                              \
+	X(start_replay, "going back", NEEDS(RUN) | NEEDS(REVERSE), position, ASK_IDLE)                                      \
 	X(check_watch, "watchpoint", NEEDS(RUN) | NEEDS(WATCH), name, ASK_LIVE_VCPU)                                        \
 	X(plant, "breakpoint", NEEDS(RUN), plant, ASK_STOPPED)                                                              \
 	X(unplant, "remove breakpoint", NEEDS(RUN), unplant, ASK_STOPPED)                                                   \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The machine's wrapper for checkpoints and going back: putting memory and dirty logs back, hidden state, positions and
- * replays.
+ * The machine's wrapper for checkpoints and going back: putting memory and dirty logs back, hidden state, positions.
  */
 #include "core/machine/check.h"
 
@@ -125,22 +124,6 @@ uint64_t machine_position(const struct machine *m)
 bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *position)
 {
 	return m->ops->position_before && m->ops->position_before(m, vcpu, position);
-}
-
-int machine_replay(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e)
-{
-	void (*console)(void *ctx, const char *bytes, size_t n) = m->board.console;
-	int rc = machine_check(m, CALL_replay, NULL, e);
-
-	if (!rc)
-		rc = run_begin_here(&m->run, "going back", e);
-	if (rc)
-		return rc;
-	m->board.console = NULL; /* it was said the first time */
-	rc = m->ops->replay(m, target, stops, passed, out, e);
-	run_end_here(&m->run);
-	m->board.console = console;
-	return rc;
 }
 
 void machine_log_cut(struct machine *m, uint64_t first, uint64_t last)

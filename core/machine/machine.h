@@ -266,15 +266,11 @@ int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len,
 bool machine_has_hidden(const struct machine *m); /* true: the ranges hold the registers too, if the backend is soft */
 void machine_hidden_drop(struct machine *m);
 void machine_hidden_restored(struct machine *m, bool maps);
-/* MACHINE_CAP_REVERSE. The position counts instructions completed and exceptions delivered on all vCPUs; 0 without it. */
+/* MACHINE_CAP_REVERSE: what follows, and RUN_REPLAY, which fails with -EUCLEAN if the run is not the one that was recorded.
+ * The position counts instructions completed and exceptions delivered on all vCPUs; 0 without it. */
 uint64_t machine_position(const struct machine *m);
 /* The position before the vCPU's last instruction that began before *position. False: none in the log. */
 bool machine_position_before(const struct machine *m, unsigned vcpu, uint64_t *position);
-/* Run as recorded, console silent, until position target. stops: also stop at plants and catches; *out is then the stop
- * (STOP_NONE: target reached). *passed: as of struct run_job. STOP_INTERRUPTED: half way. -EUCLEAN: the run is not the one
- * that was recorded. */
-int machine_replay(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out,
-		   struct err *e) MUST_USE;
 void machine_log_cut(struct machine *m, uint64_t first, uint64_t last); /* forget what ran before first and after last */
 /* fn is called between two instructions of a run, once, when position is reached, from the thread that runs the guest; it
  * may look at the machine, and set the next mark. fn NULL: none. */

@@ -92,10 +92,9 @@ struct machine_ops {
 	void (*hidden_restored)(struct machine *m, bool maps);
 	/* O. Set SMBASE, and drop an SMI that waits for RSM. */
 	int (*set_smbase)(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e);
-	/* O, all or none (MACHINE_CAP_REVERSE): see machine_position() and those behind it. */
+	/* O, all or none (MACHINE_CAP_REVERSE), and enter() takes RUN_REPLAY: see machine_position() and those behind it. */
 	uint64_t (*position)(const struct machine *m);
 	bool (*position_before)(const struct machine *m, unsigned vcpu, uint64_t *position);
-	int (*replay)(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e);
 	void (*log_cut)(struct machine *m, uint64_t first, uint64_t last);
 	void (*mark)(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 };

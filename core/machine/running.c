@@ -11,11 +11,12 @@
 
 static int check_job(const struct machine *m, const struct run_job *job, struct err *e)
 {
-	const char *what = job->kind == RUN_STEP ? "step" : job->kind == RUN_STAGE ? "fault step" : "continue";
-	int rc = machine_check_vcpu(m, job->vcpu, what, e);
+	static const char *const what[] = {
+	    [RUN_CONTINUE] = "continue", [RUN_STEP] = "step", [RUN_STAGE] = "fault step", [RUN_REPLAY] = "going back"};
+	int rc = machine_check_vcpu(m, job->vcpu, what[job->kind], e);
 
 	if (!rc)
-		rc = machine_check(m, CALL_start, what, e);
+		rc = machine_check(m, job->kind == RUN_REPLAY ? CALL_start_replay : CALL_start, what[job->kind], e);
 	if (!rc && job->kind == RUN_STEP && !job->count)
 		rc = err_set(e, -EINVAL, "step" WHY "0 instructions were asked for" TRY "1 or more");
 	return rc;
@@ -36,7 +37,7 @@ int machine_start(struct machine *m, const struct run_job *job, enum run_where w
 
 	if (rc)
 		return rc;
-	m->has_slot_stop = stops_for_slot(m, job->vcpu, &m->slot_stop);
+	m->has_slot_stop = job->kind != RUN_REPLAY && stops_for_slot(m, job->vcpu, &m->slot_stop);
 	if (m->has_slot_stop) {
 		m->passed = job->passed;
 		return 0;

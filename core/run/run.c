@@ -182,11 +182,20 @@ static void release(struct run *r, enum run_release how)
 	pthread_cond_broadcast(&r->queue.room);
 }
 
+static int check_start(const struct run *r, enum run_kind kind, struct err *e)
+{
+	static const char *const what[] = {
+	    [RUN_CONTINUE] = "continue", [RUN_STEP] = "step", [RUN_STAGE] = "continue", [RUN_REPLAY] = "going back"};
+	enum run_ask ask = kind == RUN_REPLAY ? RUN_ASK_IDLE : RUN_ASK_STOPPED;
+
+	return run_phase_check(run_phase(r), ask, false, r->parked_vcpu, what[kind], e);
+}
+
 int run_start(struct run *r, const struct run_job *job, enum run_where where, struct err *e)
 {
 	static const enum run_release how[] = {
 	    [RUN_CONTINUE] = RUN_RELEASE_FAULT, [RUN_STEP] = RUN_RELEASE_ABANDON, [RUN_STAGE] = RUN_RELEASE_STAGE};
-	int rc = run_phase_check(run_phase(r), RUN_ASK_STOPPED, false, 0, job->kind == RUN_STEP ? "step" : "continue", e);
+	int rc = check_start(r, job->kind, e);
 
 	if (rc)
 		return rc;
@@ -346,26 +355,6 @@ int run_fd(struct run *r)
 		util_closep(&r->epoll);
 	sync_epoll(r);
 	return r->epoll;
-}
-
-int run_begin_here(struct run *r, const char *what, struct err *e)
-{
-	int rc = run_phase_check(run_phase(r), RUN_ASK_IDLE, false, r->parked_vcpu, what, e);
-
-	if (rc)
-		return rc;
-	r->client = pthread_self();
-	atomic_store(&r->has_client, true);
-	set_phase(r, RUN_GOING);
-	if (r->interrupted && r->interrupted())
-		atomic_store(&r->asked, true);
-	return 0;
-}
-
-void run_end_here(struct run *r)
-{
-	set_phase(r, RUN_STOPPED);
-	atomic_store(&r->asked, false);
 }
 
 /* ---- standing still */

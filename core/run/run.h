@@ -23,13 +23,16 @@
 
 /* RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu, count
  * times, the others standing still, and stops early for anything but a step. RUN_CONTINUE lets all vCPUs go until one stops.
- * RUN_STAGE takes the fault that a vCPU stands in to its next stage; if none does it is RUN_CONTINUE. */
-enum run_kind { RUN_CONTINUE, RUN_STEP, RUN_STAGE };
+ * RUN_STAGE takes the fault that a vCPU stands in to its next stage; if none does it is RUN_CONTINUE. RUN_REPLAY runs what
+ * has run before as it ran, its console silent, up to a position, where it ends with STOP_NONE. */
+enum run_kind { RUN_CONTINUE, RUN_STEP, RUN_STAGE, RUN_REPLAY };
 
 struct run_job {
 	enum run_kind kind;
 	unsigned vcpu;
-	uint64_t count; /* RUN_STEP */
+	uint64_t count;	   /* RUN_STEP */
+	uint64_t position; /* RUN_REPLAY: where it ends (machine_position()) */
+	bool stops;	   /* RUN_REPLAY: stop at plants and catches too, which it passes over otherwise */
 	/* A bit for each vCPU whose execution plants at its present address have been asked already, so that it runs over
 	 * them; without it a plant there is reported before the vCPU executes anything. On return the bits of those that
 	 * executed something are clear. */
@@ -149,7 +152,7 @@ static inline bool run_is_going(const struct run *r)
 
 /* Begin a job; STOPPED or PARKED (which it leaves as the kind says: CONTINUE finishes the fault and goes on, STEP gives it
  * up and takes the instruction anew, STAGE goes to the next stage). With RUN_LENT the caller calls run_wait() next.
- * -EBUSY in any other phase; other errors: nothing ran. */
+ * REPLAY needs STOPPED. -EBUSY in any other phase; other errors: nothing ran. */
 int run_start(struct run *r, const struct run_job *job, enum run_where where, struct err *e) MUST_USE;
 /* Until the stop, which is *out; what else happens is delivered meanwhile. */
 int run_wait(struct run *r, struct stop *out, struct err *e) MUST_USE;
@@ -184,8 +187,5 @@ void run_console(struct run *r, const char *bytes, size_t n);
 void run_serve(struct run *r);
 /* Is this the client's thread, or is there none yet? */
 bool run_on_client(const struct run *r);
-/* A run that the client's thread makes outside of jobs (a replay): GOING between the two. -EBUSY. */
-int run_begin_here(struct run *r, const char *what, struct err *e) MUST_USE;
-void run_end_here(struct run *r);
 
 #endif

@@ -139,7 +139,7 @@ bool soft_may_park(void *ctx, const struct run_job *job)
 {
 	const struct soft_faults *f = soft_of(ctx)->faults;
 
-	return f && f->armed && !job->quiet;
+	return f && f->armed && !job->quiet && job->kind != RUN_REPLAY;
 }
 
 bool soft_park_near(void *ctx)

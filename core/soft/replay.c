@@ -28,6 +28,7 @@ struct silenced {
 	uint32_t catches;
 	shadow_stage_fn *stage[64];
 	void (*mark)(void *ctx);
+	void (*console)(void *ctx, const char *bytes, size_t n);
 	bool mmu;
 };
 
@@ -36,7 +37,9 @@ static void silence(struct soft_machine *m, bool stops, struct silenced *was)
 	was->plants = m->plants;
 	was->catches = m->catches;
 	was->mark = m->log.fn;
+	was->console = m->m.board.console;
 	m->log.fn = NULL;
+	m->m.board.console = NULL; /* it was said the first time */
 	for (unsigned i = 0; i < m->m.vcpus; i++) {
 		was->stage[i] = m->cpu[i]->shadow.stage;
 		m->cpu[i]->shadow.stage = NULL;
@@ -55,6 +58,7 @@ static void silence(struct soft_machine *m, bool stops, struct silenced *was)
 static void restore_voices(struct soft_machine *m, bool stops, const struct silenced *was)
 {
 	m->log.fn = was->mark;
+	m->m.board.console = was->console;
 	for (unsigned i = 0; i < m->m.vcpus; i++)
 		m->cpu[i]->shadow.stage = was->stage[i];
 	if (stops)
@@ -103,7 +107,6 @@ static int diverged(const struct soft_machine *m, uint64_t target, struct err *e
 
 static int replay(struct soft_machine *m, uint64_t target, bool stops, struct stop *out, struct err *e)
 {
-	WALK_LOCK_SCOPE(&m->walk);
 	size_t at = soft_log_at(&m->log, m->sched.position);
 	unsigned stuck = 0;
 
@@ -127,20 +130,20 @@ static int replay(struct soft_machine *m, uint64_t target, bool stops, struct st
 	return 0;
 }
 
-int soft_replay(struct machine *base, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e)
+int soft_replay(struct soft_machine *m, struct run_job *job, struct stop *out, struct err *e)
 {
-	struct soft_machine *m = soft_of(base);
+	WALK_LOCK_SCOPE(&m->walk);
 	struct silenced was = {.mmu = false};
 
 	if (!m->log.n || m->log.failed)
 		return err_set(e, -ENODATA, "replay" WHY "%s" TRY "run, which records anew",
 			       m->log.n ? "memory for the record was out" : "nothing is recorded");
-	silence(m, stops, &was);
-	soft_set_passed(m, *passed);
-	*out = (struct stop){.reason = STOP_NONE, .slot = -1};
-	int rc = replay(m, target, stops, out, e);
-	*passed = soft_passed(m);
-	restore_voices(m, stops, &was);
+	silence(m, job->stops, &was);
+	soft_set_passed(m, job->passed);
+	*out = (struct stop){.reason = STOP_NONE, .vcpu = job->vcpu, .slot = -1};
+	int rc = replay(m, job->position, job->stops, out, e);
+	job->passed = soft_passed(m);
+	restore_voices(m, job->stops, &was);
 	return rc;
 }
 

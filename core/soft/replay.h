@@ -11,7 +11,8 @@ struct soft_machine;
 
 uint64_t soft_position(const struct machine *m);
 bool soft_position_before(const struct machine *m, unsigned vcpu, uint64_t *position);
-int soft_replay(struct machine *m, uint64_t target, bool stops, uint64_t *passed, struct stop *out, struct err *e);
+/* A RUN_REPLAY job, on whichever thread runs the guest. */
+int soft_replay(struct soft_machine *m, struct run_job *job, struct stop *out, struct err *e);
 void soft_log_cut(struct machine *m, uint64_t first, uint64_t last);
 void soft_mark(struct machine *m, uint64_t position, void (*fn)(void *ctx), void *ctx);
 int soft_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);

@@ -388,14 +388,10 @@ static void carry_out(struct soft_machine *m, struct run_job *job, struct stop *
 		cont(m, out);
 }
 
-int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
+void soft_run(struct soft_machine *m, struct run_job *job, struct stop *out)
 {
-	struct soft_machine *m = soft_of(ctx);
-
-	(void)e;
 	soft_faults_run_begin(m, job);
 	soft_set_passed(m, job->passed);
 	carry_out(m, job, out);
 	job->passed = soft_passed(m);
-	return 0;
 }

@@ -13,8 +13,9 @@ struct soft_machine;
 /* struct run_job's passed, to the vCPUs and from them. */
 void soft_set_passed(struct soft_machine *m, uint64_t passed);
 uint64_t soft_passed(const struct soft_machine *m);
-/* struct run_ops' (core/run/run.h); ctx is the struct machine. */
-int soft_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e) MUST_USE;
+/* Of struct run_ops (core/run/run.h): any job but RUN_REPLAY, on the thread that runs the guest; ctx is the struct machine.
+ */
+void soft_run(struct soft_machine *m, struct run_job *job, struct stop *out);
 void soft_kick(void *ctx);
 int soft_set_catch(struct machine *m, uint32_t events, struct err *e);
 

@@ -329,8 +329,18 @@ static int facts(struct machine *base, int (*fn)(void *arg, const char *what, co
 	       fn(arg, "SMM", "native", "SMI, save area and RSM by the CPU");
 }
 
+static int enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
+{
+	struct soft_machine *m = soft_of(ctx);
+
+	if (job->kind == RUN_REPLAY)
+		return soft_replay(m, job, out, e);
+	soft_run(m, job, out);
+	return 0;
+}
+
 static const struct run_ops run_ops = {
-    .enter = soft_enter,
+    .enter = enter,
     .kick = soft_kick,
     .may_park = soft_may_park,
     .near = soft_park_near,
@@ -372,7 +382,6 @@ const struct machine_ops soft_backend = {
     .hidden_restored = soft_hidden_restored,
     .position = soft_position,
     .position_before = soft_position_before,
-    .replay = soft_replay,
     .log_cut = soft_log_cut,
     .mark = soft_mark,
 };

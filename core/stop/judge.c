@@ -4,6 +4,7 @@
  */
 #include "core/stop/judge.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,6 +119,7 @@ static bool lets_stop(struct judge *j, struct stop_point *p, struct stop *s, cha
 
 	if (yes < 0) {
 		s->bad_condition = true;
+		j->interrupted |= yes == -EINTR;
 		snprintf(note, sizeof(s->note), "the condition of breakpoint %d could not be evaluated: %.90s", p->id,
 			 why.why[0] ? why.why : why.what);
 	}
@@ -291,7 +293,7 @@ bool judge_stop(struct judge *j, struct machine *m, struct stop *s)
 	bool told;
 
 	j->rip[s->vcpu % 64] = s->rip;
-	j->arrived = false;
+	j->arrived = j->interrupted = false;
 	if (is_plain_step(j, s)) {
 		j->passed |= bit_of(s->vcpu);
 		return true;

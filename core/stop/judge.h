@@ -28,6 +28,7 @@ struct judge {
 	uint64_t passed;	       /* of struct run_job: for the next one, and as the last one left it */
 	uint64_t rip[64];	       /* of each vCPU when its place was asked */
 	bool arrived;		       /* at the internal point, by the stop judged last */
+	bool interrupted;	       /* a condition of the stop judged last was, and so it stops (-EINTR) */
 	struct retired_point *retired; /* of the last stop that was told */
 	size_t n_retired;
 };

@@ -70,6 +70,21 @@ def ctrl_c_does_not_stop_it(b):
         assert event(t)["reason"] == "interrupted"
 
 
+def ctrl_c_is_for_the_line(b):
+    """Not for the condition of the stop that came while the line was interrupted."""
+    for t in each(b):
+        t.ask("b *%s if 0" % LOOP)
+        t.ask("c &")
+        t.until_error("x")
+        t.say("puts [catch {after 1000000}]\n")
+        t.until_call(("7",), ("271",))
+        t.interrupt()
+        assert "interrupted" in t.until_error("\n")
+        refused(t, "c", "the guest is running")
+        t.ask("interrupt")
+        assert event(t)["reason"] == "interrupted"
+
+
 def what_needs_it_stopped_is_refused(b):
     for t in each(b):
         t.ask("c &")
@@ -247,6 +262,6 @@ def as_text(b):
 
 
 if __name__ == "__main__":
-    sys.exit(main([the_stop_is_an_event, console_text_arrives_while_it_runs, ctrl_c_does_not_stop_it, what_needs_it_stopped_is_refused,
+    sys.exit(main([the_stop_is_an_event, console_text_arrives_while_it_runs, ctrl_c_does_not_stop_it, ctrl_c_is_for_the_line, what_needs_it_stopped_is_refused,
                    looks_say_that_they_are_live, keys_of_an_event, wait_takes_the_stop, in_scripts, breakpoints_are_judged, commands_may_go_on, every_kind_of_run,
                    a_stop_inside_a_fault, another_run_or_image_gives_it_up, the_end_ends_it, a_condition_that_does_not_end, as_text]))

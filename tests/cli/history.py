@@ -3,7 +3,8 @@
 import os, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import Skip, backends, main, num, ok, refused
+from console import Image
+from program import Skip, Talk, backends, main, num, ok, refused, rows, start
 
 QUICK = "mem write 0x20002f e8030000"  # the tour's spin loop, 1000 passes instead of ten million
 
@@ -61,5 +62,141 @@ def the_record():
     assert "nothing has run" in refused("record on", "rc")
 
 
+# mov al, 'x'; out 0xe9, al; mov ecx, 1000000; loop: inc rax; dec ecx; jnz loop; hlt
+SPINS = b"\xb0x\xe6\xe9\xb9\x40\x42\x0f\x00\x48\xff\xc0\xff\xc9\x75\xf9\xf4"
+LOOP = "0x100009"
+# Asked a million times on the way back, and never true: nobody comes to the end of that.
+NEVER = f"b *{LOOP} if {{[llength [lrepeat 20000 0]] == 1}}"
+
+
+def halted():
+    """A guest that has run to its end, on one vCPU and on two, and what has become of it. A way back takes for ever."""
+    with Image(SPINS) as image:
+        for vcpus in 1, 2:
+            with Talk("--mode", "long", "--vcpus", str(vcpus), image=image) as t:
+                assert t.ask("c")["reason"] == "hlt"
+                t.until_error("x" * vcpus)
+                t.ask(NEVER)
+                yield t, where(t)
+
+
+def where(t):
+    return [t.ask(line) for line in ("info vcpus", "info registers", "info breakpoints", "record")]
+
+
+def event(t):
+    v = t.value()
+    assert list(v)[0] == "event" and v["event"] == "stop", v
+    return v
+
+
+def refuses(t, line, words):
+    t.say(line + "\n")
+    said = t.until_error("\n")
+    assert words in said, (line, said)
+
+
+def given_up(t, v, before):
+    assert v["reason"] == "interrupted" and "the VM is where it was" in v["note"], v
+    assert where(t)[:-1] == before[:-1], (where(t), before)
+    assert t.ask("record")["position"] == before[-1]["position"]
+
+
+def in_the_background():
+    """The stop is an event, or what wait gives: the one that going forward gave."""
+    with Talk() as t:
+        for line in QUICK, "b *0x20000f", "watch 0x250000 8":
+            t.ask(line)
+        there = [t.ask("c") for _ in range(3)]
+        assert t.ask("reverse-continue &") is None
+        v = event(t)
+        assert (v["reason"], v["rip"], v["breakpoint"]) == ("watchpoint", there[1]["rip"], 2), v
+        assert t.ask("p $rip") == v["rip"]
+        v = t.ask("dbg::rc &; wait")
+        assert (v["reason"], v["rip"], v["breakpoint"]) == ("breakpoint", there[0]["rip"], 1) and "event" not in v, v
+        assert [b["hits"] for b in t.ask("info breakpoints")] == [1, 1]
+        t.ask("rsi 2&")
+        v = event(t)
+        assert v["reason"] == "step" and num(v["rip"]) < 0x20000f, v
+        t.ask("reverse-stepi 100000 &")
+        assert "record begins" in event(t)["note"]
+        assert t.ask("dbg::rc &; dict get [wait] reason") == "step"
+        assert t.ask("c")["rip"] == there[0]["rip"]
+        assert t.end() == 0
+
+
+def what_may_be_asked_meanwhile():
+    """As while any run is in the background: by the machine's phase, in its words."""
+    for t, before in halted():
+        assert t.ask("reverse-continue &") is None
+        for line in "c", "rc", "rsi &", "set $rax = 1", "checkpoint", "record off", "record limit 5", "slot del 0", "b *0x100000":
+            refuses(t, line, "the guest is running; try interrupt first")
+        for line in "info registers", "x/2gx 0x100000", "info slots", "record":
+            assert all(r["live"] is True for r in rows(t.ask(line))), line
+        assert {v["state"] for v in t.ask("info vcpus")} == {"running"}
+        refuses(t, "wait 0", "the guest still runs")
+        assert t.ask("interrupt") is None
+        given_up(t, event(t), before)
+        assert t.end() == 0
+
+
+def limits_while_it_runs():
+    """Two vCPUs that take turns write the record's log of switches; it is cut while they do."""
+    with Image(SPINS[:-1] + b"\xeb\xf1") as image, Talk("--mode", "long", "--vcpus", "2", image=image) as t:
+        t.ask("c &")
+        t.until_error("x")
+        start = 0
+        while start == 0:
+            v = t.ask("record limit 1")
+            assert v["live"] is True and v["limit"] == 1, v
+            start = v["start"]
+        t.ask("interrupt")
+        assert event(t)["reason"] == "interrupted"
+        t.ask("rsi 100000000 &")
+        v = event(t)
+        assert "record begins" in v["note"], v
+        assert t.ask("record")["position"] == t.ask("record")["start"] > 0
+        assert t.end() == 0
+
+
+def ctrl_c_and_wait():
+    """Ctrl-C ends waiting, not what is waited for; but a condition that is being worked out, and then it is given up."""
+    for t, before in halted():
+        t.say("reverse-continue\n")
+        t.busy_until(t.busy() + 0.5)
+        t.interrupt()
+        given_up(t, t.value(), before)
+        t.ask("reverse-continue &")
+        given_up(t, t.ask("interrupt; wait"), before)
+        t.ask("delete 1")
+        t.ask(f"b *{LOOP} if {{[puts stderr begun; flush stderr; while 1 {{}}]}}")
+        before = where(t)
+        t.ask("reverse-continue &")
+        t.until_error("begun\n")
+        t.interrupt()
+        given_up(t, event(t), before)
+
+
+def nobody_comes_back_to_it():
+    """The end of the input, quit, load and run end it."""
+    for t, before in halted():
+        t.ask("reverse-continue &")
+        assert t.end() == 0
+    for t, before in halted():
+        t.ask("reverse-continue &")
+        t.say("quit 3\n")
+        assert t.p.wait(30) == 3
+    for t, before in halted():
+        t.ask("reverse-continue &")
+        assert t.ask("load demo:tour")["image"] == "demo:tour"
+        t.ask("delete")
+        assert t.ask("run")["reason"] == "exception"
+        t.ask("reverse-continue &")
+        assert "record begins" in event(t)["note"]
+    status, out, err = start("c", "rc &", opts=("-j",))
+    assert status == 0 and out.split("\n")[1] == "null", (status, out, err)
+
+
 if __name__ == "__main__":
-    sys.exit(main([checkpoint_and_restart, refusals, only_soft_goes_back, backwards, the_record]))
+    sys.exit(main([checkpoint_and_restart, refusals, only_soft_goes_back, backwards, the_record,
+                   in_the_background, what_may_be_asked_meanwhile, limits_while_it_runs, ctrl_c_and_wait, nobody_comes_back_to_it]))

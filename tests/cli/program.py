@@ -161,10 +161,14 @@ class Talk:
                 raise AssertionError(f"in system call {now[:2]}, waited for {calls}; saw {self.seen[-300:]!r} {self.errors[-300:]!r}")
             select.select([], [], [], 0.01)
 
+    def busy(self):
+        """Seconds of processor time that it has used."""
+        return sum(map(int, open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def busy_until(self, seconds):
         """Wait until it has used this much processor time."""
         until = time.monotonic() + self.seconds
-        while sum(map(int, open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()[11:13])) < seconds * os.sysconf("SC_CLK_TCK"):
+        while self.busy() < seconds:
             if time.monotonic() > until:
                 raise AssertionError(f"not {seconds} s of processor time in {self.seconds} s")
             select.select([], [], [], 0.01)

@@ -372,6 +372,22 @@ def the_guests_text_comes_above_the_prompt():
         assert t.line("expr 1").strip() == "1"
 
 
+def the_guests_text_is_shown_to_who_waits():
+    """At once, though its line has no end: nobody types."""
+    with Session() as t:
+        t.prompt()
+        path = t.home + "/prints.bin"
+        open(path, "wb").write(b"\xb0A\xe6\xe9\xb0B\xe6\xe9\xeb\xfe")
+        t.line(f"load {path} --mode long")
+        t.send("c &; wait\n")
+        t.expect("wait\n")
+        t.expect("AB")
+        t.send("\x03")
+        assert "the guest runs on" in t.prompt()
+        t.send("interrupt\n")
+        t.expect("interrupted  vcpu 0")
+
+
 def ctrl_c_at_the_prompt_leaves_the_guest_running():
     with Session() as t:
         t.prompt()
@@ -396,13 +412,39 @@ def ctrl_c_at_the_prompt_leaves_the_guest_running():
         assert t.wait_exit() == 0
 
 
+def going_back_tells_how_far():
+    """In the foreground, and while one waits; not above a prompt. (See tests/cli/history.py for what makes it long.)"""
+    with Session(image=None, backend="soft") as t:
+        t.prompt()
+        path = t.home + "/spins.bin"
+        open(path, "wb").write(b"\xb9\x40\x42\x0f\x00\x48\xff\xc0\xff\xc9\x75\xf9\xf4")
+        t.line(f"load {path} --mode long")
+        assert "hlt" in t.line("c")
+        t.line("b *0x100005 if {[llength [lrepeat 20000 0]] == 1}")
+        t.send("reverse-continue\n")
+        t.expect("replaying [")
+        t.send("\x03")
+        assert "the VM is where it was" in t.prompt()
+        t.line("reverse-continue &")
+        t.send("wait\n")
+        t.expect("replaying [")
+        t.send("\x03")
+        said = t.prompt()  # a condition that is being worked out is ended too
+        if "the guest runs on" in said:
+            t.send("interrupt\n")
+            said = t.expect("the VM is where it was") + "the VM is where it was"
+            assert "replaying" not in said, said
+        assert "the VM is where it was" in said, said
+
+
 TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
          completes_commands, completes_registers, completes_ids, completes_symbols, completes_files, lists_candidates,
          an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_ends_what_tcl_waits_for, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
          ctrl_c_ends_a_long_dump, empty_line_repeats,
          terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
          breakpoint_commands_over_lines, a_stop_comes_above_what_is_typed, the_guests_text_comes_above_the_prompt,
-         ctrl_c_at_the_prompt_leaves_the_guest_running]
+         the_guests_text_is_shown_to_who_waits,
+         ctrl_c_at_the_prompt_leaves_the_guest_running, going_back_tells_how_far]
 
 if __name__ == "__main__":
     sys.exit(main(TESTS))

@@ -35,3 +35,13 @@ int debug_finish(struct debugger *d, unsigned vcpu, struct err *e)
 {
 	return carry_out(d, plan_finish(vcpu), e);
 }
+
+int debug_reverse_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e)
+{
+	return carry_out(d, plan_reverse_step(vcpu, n), e);
+}
+
+int debug_reverse_continue(struct debugger *d, struct err *e)
+{
+	return carry_out(d, plan_reverse_continue(), e);
+}

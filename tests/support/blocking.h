@@ -13,5 +13,7 @@ int debug_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUS
 int debug_next(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
 int debug_until(struct debugger *d, unsigned vcpu, uint64_t addr, struct err *e) MUST_USE;
 int debug_finish(struct debugger *d, unsigned vcpu, struct err *e) MUST_USE;
+int debug_reverse_step(struct debugger *d, unsigned vcpu, uint64_t n, struct err *e) MUST_USE;
+int debug_reverse_continue(struct debugger *d, struct err *e) MUST_USE;
 
 #endif

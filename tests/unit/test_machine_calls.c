@@ -257,12 +257,13 @@ static int do_start(struct machine *m, struct err *e)
 	return rc ? rc : machine_wait(m, &stop, e);
 }
 
-static int do_replay(struct machine *m, struct err *e)
+static int do_start_replay(struct machine *m, struct err *e)
 {
-	struct stop stop = {.reason = STOP_NONE};
-	uint64_t passed = 0;
+	struct run_job job = {.kind = RUN_REPLAY};
+	struct stop stop;
+	int rc = machine_start(m, &job, RUN_LENT, e);
 
-	return machine_replay(m, 0, false, &passed, &stop, e);
+	return rc ? rc : machine_wait(m, &stop, e);
 }
 
 static int do_check_watch(struct machine *m, struct err *e)
@@ -426,7 +427,7 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
     [CALL_run] = {RUNS, do_run, false},
     [CALL_run_job] = {RUNS, do_run_job, false},
     [CALL_start] = {RUNS, do_start, false},
-    [CALL_replay] = {CHANGES, do_replay, true},
+    [CALL_start_replay] = {CHANGES, do_start_replay, true},
     [CALL_check_watch] = {PLANS, do_check_watch, false},
     [CALL_plant] = {RUNS, do_plant, false},
     [CALL_unplant] = {RUNS, do_unplant, false},

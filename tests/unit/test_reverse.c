@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "core/board/board.h"
-#include "core/debug/reverse.h"
+#include "core/debug/debugger.h"
 #include "core/load/image.h"
 #include "core/soft/soft.h"
 #include "tests/support/blocking.h"

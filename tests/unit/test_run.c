@@ -5,11 +5,13 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -470,6 +472,87 @@ static void a_readable_queue_can_be_emptied(void **state)
 	queue_deinit(&r.queue);
 }
 
+/* ---- what came last before the stop */
+
+/* A run whose guest prints once more, and stops, when run_poll() has emptied the queue and looks for what else there is. */
+struct late {
+	struct run r;
+	sem_t go;
+	char text[8];
+	size_t n;
+};
+
+static int print_and_stop(void *ctx, struct run_job *job, struct stop *out, struct err *e)
+{
+	struct late *l = ctx;
+
+	(void)job, (void)e;
+	run_console(&l->r, "a", 1);
+	sem_wait(&l->go);
+	run_console(&l->r, "b", 1);
+	*out = (struct stop){.reason = STOP_HLT, .slot = -1};
+	return 0;
+}
+
+static bool has_ended(struct run_queue *q)
+{
+	LOCK_SCOPE(&q->lock);
+	return q->ended;
+}
+
+/* On the client's thread, between its two looks at the queue. */
+static bool let_it_stop(void *ctx, struct stop *out)
+{
+	struct late *l = ctx;
+	struct pollfd p = {.fd = l->r.queue.fd, .events = POLLIN};
+	uint64_t n;
+
+	(void)out;
+	sem_post(&l->go);
+	while (!has_ended(&l->r.queue)) {
+		assert_int_equal(poll(&p, 1, 20000), 1);
+		(void)!read(p.fd, &n, sizeof(n));
+	}
+	return false;
+}
+
+static bool always_parks(void *ctx, const struct run_job *job)
+{
+	(void)ctx, (void)job;
+	return true;
+}
+
+static void keep_text(void *ctx, const char *bytes, size_t n)
+{
+	struct late *l = ctx;
+
+	assert_true(l->n + n < sizeof(l->text));
+	memcpy(l->text + l->n, bytes, n);
+	l->n += n;
+}
+
+static void text_comes_before_the_stop(void **state)
+{
+	static const struct run_ops ops = {.enter = print_and_stop, .may_park = always_parks, .park_look = let_it_stop};
+	const struct run_job job = {.kind = RUN_CONTINUE};
+	struct late l = {.n = 0};
+	struct stop stop;
+	struct err e;
+
+	(void)state;
+	sem_init(&l.go, 0, 0);
+	assert_int_equal(run_init(&l.r, &ops, &l, &e), 0);
+	l.r.console = keep_text;
+	l.r.console_ctx = &l;
+	assert_int_equal(run_start(&l.r, &job, RUN_RUNNER, &e), 0);
+	assert_int_equal(run_poll(&l.r, &stop, &e), 1);
+	assert_int_equal(stop.reason, STOP_HLT);
+	assert_string_equal(l.text, "ab");
+	run_close(&l.r);
+	run_deinit(&l.r);
+	sem_destroy(&l.go);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +562,7 @@ int main(void)
 	    cmocka_unit_test(lent_runs_here),
 	    cmocka_unit_test(console_in_order),
 	    cmocka_unit_test(console_is_bounded),
+	    cmocka_unit_test(text_comes_before_the_stop),
 	    cmocka_unit_test(marks_on_the_clients_thread),
 	    cmocka_unit_test(looked_at),
 	    cmocka_unit_test(parked),

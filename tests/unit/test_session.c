@@ -17,6 +17,7 @@
 #include "cli/session/go.h"
 #include "cli/tcl/exec.h"
 #include "cli/tcl/tcl.h"
+#include "core/soft/soft_impl.h"
 #include "views/json.h"
 #include "views/view.h"
 
@@ -219,9 +220,9 @@ static void a_breakpoints_commands_run_in_the_client_that_ran(void **state)
 	session_deinit(&s);
 }
 
-static void wait_for_event(struct session *s, const struct listener *l)
+static void poll_until(struct session *s, const char *text)
 {
-	while (!l->event[0]) {
+	while (!text[0]) {
 		struct pollfd p = {.fd = go_fd(s), .events = POLLIN};
 		if (!go_is_due(s))
 			assert_int_equal(poll(&p, 1, 30000), 1);
@@ -229,7 +230,12 @@ static void wait_for_event(struct session *s, const struct listener *l)
 	}
 }
 
-/* One client's run goes on while the other looks; its stop is the first one's. */
+static void wait_for_event(struct session *s, const struct listener *l)
+{
+	poll_until(s, l->event);
+}
+
+/* One client's run goes on while the other looks; both are told of its stop. */
 static void a_run_in_the_background(void **state)
 {
 	struct listener a, b;
@@ -251,14 +257,54 @@ static void a_run_in_the_background(void **state)
 	wait_for_event(&s, &a);
 	if (!strstr(a.event, "stop {\"reason\":\"interrupted\""))
 		fail_msg("%s", a.event);
-	assert_string_equal(b.event, "");
+	assert_string_equal(a.event, b.event);
 	assert_false(go_is_under_way(&s));
+	/* Who waits has it as a value. */
+	a.event[0] = b.event[0] = '\0';
+	ask(&a, "c &");
+	ask(&b, "interrupt");
+	assert_non_null(strstr(ask(&b, "wait"), "\"reason\":\"interrupted\""));
+	assert_non_null(strstr(a.event, "stop {\"reason\":\"interrupted\""));
+	assert_string_equal(b.event, "");
 	assert_null(strstr(ask(&b, "info slots"), "live"));
 	/* Who began it goes: so does the run. */
 	ask(&a, "c &");
 	close_listener(&a);
 	assert_false(go_is_under_way(&s));
 	assert_non_null(strstr(ask(&b, "si"), "\"reason\""));
+	close_listener(&b);
+	session_deinit(&s);
+}
+
+/* Commands are those of who began it. */
+static void the_end_of_one_in_the_background(void **state)
+{
+	struct listener a, b;
+	struct session s;
+
+	(void)state;
+	open_session(&s, "demo:tour");
+	open_listener(&a, &s, true);
+	open_listener(&b, &s, false);
+	ask(&a, "b *0x20000a");
+	ask(&a, "commands 1 {set here 1}");
+	ask(&a, "run &");
+	wait_for_event(&s, &b);
+	assert_non_null(strstr(b.event, "\"reason\":\"breakpoint\""));
+	assert_string_equal(a.event, b.event);
+	assert_string_equal(ask(&a, "set here"), "1");
+	assert_non_null(strstr(refused(&b, "set here"), "no such variable"));
+	/* What fails is told to all as well. */
+	b.failed[0] = b.event[0] = '\0';
+	ask(&b, "si 5");
+	soft_of(s.d.m)->log.failed = true;
+	ask(&a, "rsi &");
+	poll_until(&s, b.failed);
+	assert_non_null(strstr(b.failed, "memory for the record was out"));
+	assert_string_equal(a.failed, b.failed);
+	assert_string_equal(b.event, "");
+	assert_non_null(strstr(ask(&b, "why"), "memory for the record was out"));
+	close_listener(&a);
 	close_listener(&b);
 	session_deinit(&s);
 }
@@ -320,6 +366,7 @@ int main(void)
 	    cmocka_unit_test(notices_and_console_reach_all),
 	    cmocka_unit_test(a_breakpoints_commands_run_in_the_client_that_ran),
 	    cmocka_unit_test(a_run_in_the_background),
+	    cmocka_unit_test(the_end_of_one_in_the_background),
 	    cmocka_unit_test(two_runs_in_the_background),
 	    cmocka_unit_test(two_sessions),
 	};

@@ -12,6 +12,7 @@
 #include "core/stop/point.h"
 #include "core/cpu/disas.h"
 #include "core/debug/snap.h"
+#include "core/machine/gpamap.h"
 #include "core/machine/machine.h"
 
 struct value record_stop(struct pool *p, const struct stop *s, const char *why);
@@ -20,6 +21,8 @@ struct value record_mmu_events(struct pool *p, const struct mmu_event_list *l);
 struct value record_slot(struct pool *p, const struct slot_info *s);
 /* A slot after a change, with the steps that ran. */
 struct value record_slot_changed(struct pool *p, const struct slot_info *s, const struct slot_steps *steps);
+/* A part of the guest physical space: gpa, size, kind, slot, flags, visible, and name of a device, own. */
+struct value record_region(struct pool *p, const struct gpa_region *r);
 struct value record_spte(struct pool *p, const struct spte_info *s);
 struct value record_shadow_page(struct pool *p, const struct shadow_page *s);
 struct value record_rmap(struct pool *p, const struct rmap_info *r);

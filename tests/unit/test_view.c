@@ -51,6 +51,10 @@ static const struct golden {
 } goldens[] = {
     {"slots", "slots", sample_slots, 0, 0},
     {"slots-color", "slots", sample_slots, 1, 0},
+    {"map", "map", sample_map, 0, 0},
+    {"map-ascii", "map", sample_map, 0, 1},
+    {"map-color", "map", sample_map, 1, 0},
+    {"map-smm", "map", sample_map_smm, 0, 0},
     {"slot-flip", "slot", sample_slot_flip, 0, 0},
     {"slot-dirty", "slot", sample_slot_dirty, 0, 0},
     {"shadow", "shadow", sample_shadow, 0, 0},
@@ -198,9 +202,9 @@ static void test_scalars(void **state)
 
 static void test_empty_tables_say_so(void **state)
 {
-	static const char *const views[] = {"slots", "shadow",	    "shadow-tree", "sptes",	 "rmap",
-					    "rmaps", "mmio",	    "tlb",	   "mem",	 "stages",
-					    "diff",  "breakpoints", "vcpus",	   "checkpoints"};
+	static const char *const views[] = {"map",    "slots", "shadow",      "shadow-tree", "sptes",
+					    "rmap",   "rmaps", "mmio",	      "tlb",	     "mem",
+					    "stages", "diff",  "breakpoints", "vcpus",	     "checkpoints"};
 	struct value none = {.type = VALUE_LIST};
 
 	(void)state;

@@ -40,16 +40,20 @@ static const struct {
 } records[] = {
     {"slot", sample_slots, 0, NULL, "id:i as:i visible:s gpa:h size:i hva:h flags:l generation:i source:s"},
     {"own slot", sample_slots, 3, NULL, "id:i as:i visible:s gpa:h size:i hva:h flags:l generation:i source:s own:b"},
+    {"region", sample_map, 1, NULL, "gpa:h size:i kind:s slot:i flags:l visible:s"},
+    {"hole", sample_map, 2, NULL, "gpa:h size:i kind:s slot:0 flags:l visible:s"},
+    {"device", sample_map, 3, NULL, "gpa:h size:i kind:s slot:0 flags:l visible:s name:s"},
     {"slot after a change", sample_slot_flip, -1, NULL,
      "id:i as:i visible:s gpa:h size:i hva:h flags:l generation:i source:s steps:l"},
     {"shadow page", sample_shadow, 0, NULL,
-     "gfn:h level:i direct:b access:l smm:b unsync:b invalid:b roots:i sptes:i mmio_sptes:i parents:l address:h source:s"},
+     "gfn:h level:i direct:b access:l smm:b unsync:b invalid:b roots:i sptes:i mmio_sptes:i parents:l address:h table:h "
+     "source:s"},
     {"leaf spte", sample_sptes, 4, NULL,
      "gva:h gfn:h level:i spte:h pfn:h present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "
-     "mmio:b sptep:h source:s"},
+     "mmio:b leaf:b sptep:h source:s"},
     {"spte of a table", sample_sptes, 0, NULL,
      "gva:h gfn:0 level:i spte:h pfn:h present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "
-     "mmio:b sptep:h source:s"},
+     "mmio:b leaf:b sptep:h source:s"},
     {"rmap", sample_rmap, 0, NULL, "gfn:h slot:i as:i level:i head:h kind:s descriptors:l sptes:l source:s"},
     {"rmap's spte", sample_rmap, 0, "sptes", "sptep:h spte:h page_gfn:h index:i gva:h writable:b accessed:b dirty:b"},
     {"rmap's descriptor", sample_long_rmap, 0, "descriptors", "address:h used:i more:h tail_count:i"},
@@ -62,7 +66,7 @@ static const struct {
      "source:s"},
     {"mmio spte", sample_mmio_stale, 0, "sptes",
      "gva:h gfn:h level:i spte:h pfn:0 present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "
-     "mmio:b sptep:h source:s generation:i"},
+     "mmio:b leaf:b sptep:h source:s generation:i"},
     {"mapping", sample_tlb, 0, NULL, "gva:h gpa:h size:i entry:h flags:l"},
     {"range", sample_mem, 0, NULL, "gva:h end:h size:i flags:l"},
     {"xlate", sample_xlate, -1, NULL, "tlb:l fault:0 io:l"},

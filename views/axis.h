@@ -7,7 +7,7 @@
 #ifndef KVMSCOPE_VIEWS_AXIS_H
 #define KVMSCOPE_VIEWS_AXIS_H
 
-#include "core/base/value.h"
+#include "views/view.h"
 
 struct axis {
 	uint64_t *at;	   /* the borders, ascending; n + 1 of them */
@@ -23,5 +23,9 @@ void axis_deinit(struct axis *a);
 /* Columns [*first, *end) of a region; never empty. */
 void axis_span(const struct axis *a, const struct value *region, unsigned *first, unsigned *end);
 bool axis_is_cut(const struct axis *a, const struct value *region);
+/* "slot 1 rom readonly, in SMM only": what is known of a region beside where it is. */
+void region_words(struct out *o, const struct axis *a, const struct value *region);
+/* "3.2 GiB": for sizes that nobody wants to the byte. */
+void format_about(char *buf, size_t size, uint64_t bytes);
 
 #endif

@@ -6,7 +6,6 @@
 #include "views/axis.h"
 #include "views/draw.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define BAR_LEAST 8
@@ -45,50 +44,6 @@ static void draw_cells(struct out *o, const uint8_t *cell, unsigned n)
 			out_text(o, o->ascii ? p->ascii : p->block);
 		out_end(o, p->style);
 	}
-}
-
-/* What is known of the region, in words. */
-static void region_words(struct out *o, const struct axis *a, const struct value *row)
-{
-	const struct value *flags = get_list(row, "flags");
-	const char *visible = get_str(row, "visible"), *name = get_str(row, "name");
-
-	if (has_num(row, "slot"))
-		out_textf(o, "slot %u ", (unsigned)get_num(row, "slot"));
-	out_safe(o, get_str(row, "kind"), strlen(get_str(row, "kind")), false);
-	if (name[0]) {
-		out_text(o, " ");
-		out_safe(o, name, strlen(name), false);
-	}
-	if (flags->n) {
-		out_text(o, " ");
-		out_words(o, flags, "");
-	}
-	if (!strcmp(visible, "smm"))
-		out_text(o, ", in SMM only");
-	else if (!strcmp(visible, "non-smm"))
-		out_text(o, ", outside SMM only");
-	if (get_truth(row, "own"))
-		out_text(o, ", the debugger's own");
-	if (axis_is_cut(a, row))
-		out_text(o, ", not to scale");
-}
-
-/* "3.2 GiB": holes have sizes that nobody wants to the byte. */
-static void format_about(char *buf, size_t size, uint64_t bytes)
-{
-	static const char *const unit[] = {"", " KiB", " MiB", " GiB", " TiB", " PiB"};
-	double x = (double)bytes;
-	unsigned u = 0;
-
-	while (x >= 1024 && u < ARRAY_LEN(unit) - 1) {
-		x /= 1024;
-		u++;
-	}
-	if (u && x - (double)(uint64_t)x > 0.04 && x < 100)
-		snprintf(buf, size, "%.1f%s", x, unit[u]);
-	else
-		snprintf(buf, size, "%.0f%s", x, unit[u]);
 }
 
 struct picture {

@@ -32,6 +32,12 @@ static int compare_pages(const void *a, const void *b)
 	return x->gfn != y->gfn ? compare(x->gfn, y->gfn) : compare(x->address, y->address);
 }
 
+void mmu_sort_pages(struct shadow_page_list *l)
+{
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), compare_pages);
+}
+
 int mmu_info_shadow(struct call *c, struct err *e)
 {
 	struct shadow_page_list list = {0};
@@ -43,8 +49,7 @@ int mmu_info_shadow(struct call *c, struct err *e)
 	if (ret || (!all && (ret = args_addr(&a, "gfn", &gfn, e))) || (ret = args_end(&a, e)) ||
 	    (ret = machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, &list, e)))
 		return ret;
-	if (list.n)
-		qsort(list.v, list.n, sizeof(*list.v), compare_pages);
+	mmu_sort_pages(&list);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
 		if (all || list.v[i].gfn == gfn)
@@ -67,7 +72,7 @@ static int tree_order(const void *a, const void *b)
 }
 
 /* The kernel's tables are walked in this order already, but for what stands twice or has no gva. */
-static void sort_tree(struct spte_list *l)
+void mmu_sort_tree(struct spte_list *l)
 {
 	size_t i = 1;
 
@@ -84,7 +89,7 @@ static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t 
 
 	if (ret)
 		return ret;
-	sort_tree(&list);
+	mmu_sort_tree(&list);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
 		v_push(c->pool, &c->result, record_spte(c->pool, &list.v[i]));

@@ -71,11 +71,13 @@ static struct value date_now(struct call *c)
 static struct value trace_now(struct call *c)
 {
 	const struct stop_log *l = c->s->stops;
-	struct value v = v_list(c->pool, l->n);
+	struct value d = v_dict(c->pool, 2), rows = v_list(c->pool, l->n);
 
 	for (size_t i = 0; i < l->n; i++)
-		v_push(c->pool, &v, record_trace_stop(c->pool, &l->v[i]));
-	return v;
+		v_push(c->pool, &rows, record_trace_stop(c->pool, &l->v[i]));
+	v_put(c->pool, &d, "rows", rows);
+	v_put(c->pool, &d, "left_out", v_int((int64_t)l->lost));
+	return d;
 }
 
 static void put(struct call *c, struct value *page, const char *key, struct value v)
@@ -83,7 +85,6 @@ static void put(struct call *c, struct value *page, const char *key, struct valu
 	v_put(c->pool, page, key, v);
 }
 
-/* In the page's order where one reads another's locks: what the machine has, then what the session has. */
 static int collect(struct call *c, struct value *page, struct err *e)
 {
 	put(c, page, "title",

@@ -20,7 +20,7 @@
  *   chains     dict: rows (list of record_rmap), left_out (gfns)
  *   rmaps      list of record_rmap_histogram        mmio        list of record_mmio
  *   fault      list of record_fault_stage           facts       list of what, value, why
- *   trace      list of record_trace_stop
+ *   trace      dict: rows (list of record_trace_stop), left_out
  */
 void html_report(struct out *o, const struct value *v);
 

@@ -15,10 +15,15 @@
 static void draw_why(struct out *o, const struct value *v)
 {
 	out_text(o, "<div class=\"stop\"><p><b>");
-	html_text(o, get_str(v, "reason"));
-	out_textf(o, "</b> on vCPU %u at <code>", (unsigned)get_num(v, "vcpu"));
-	out_hex(o, get_num(v, "rip"));
-	out_text(o, "</code></p>\n<p>");
+	if (!strcmp(get_str(v, "reason"), "none")) {
+		out_text(o, "not run yet</b>");
+	} else {
+		html_text(o, get_str(v, "reason"));
+		out_textf(o, "</b> on vCPU %u at <code>", (unsigned)get_num(v, "vcpu"));
+		out_hex(o, get_num(v, "rip"));
+		out_text(o, "</code>");
+	}
+	out_text(o, "</p>\n<p>");
 	html_text(o, get_str(v, "why"));
 	out_text(o, "</p></div>\n");
 }
@@ -204,6 +209,12 @@ static void draw_breakpoints(struct out *o, const struct value *v)
 	html_table(o, columns, ARRAY_LEN(columns), v, ROWS_MAX);
 }
 
+static void draw_trace(struct out *o, const struct value *v)
+{
+	html_trace(o, get_list(v, "rows"));
+	html_left_out(o, get_num(v, "left_out"), "stops came later and were not put down");
+}
+
 static void draw_table(struct out *o, const struct value *v)
 {
 	html_table_by_shape(o, v, ROWS_MAX);
@@ -250,7 +261,7 @@ static const struct section {
     {"rmaps", "Lengths of rmap chains", VALUE_LIST, draw_rmaps},
     {"mmio", "MMIO caches", VALUE_LIST, draw_mmio},
     {"fault", "Stages of the last fault", VALUE_LIST, draw_table},
-    {"trace", "The run, stop by stop", VALUE_LIST, html_trace},
+    {"trace", "The run, stop by stop", VALUE_DICT, draw_trace},
     {"registers", "Registers", VALUE_DICT, draw_registers},
     {"vcpus", "vCPUs", VALUE_LIST, draw_table},
     {"breakpoints", "Breakpoints", VALUE_LIST, draw_breakpoints},

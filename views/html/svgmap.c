@@ -11,6 +11,7 @@
 #define REGIONS_MAX 200
 #define LABEL 30 /* height of one */
 #define TOP 18
+#define BY_SIZE 220
 #define BAR_WIDTH 84
 #define TEXT_AT 112
 
@@ -90,14 +91,14 @@ static unsigned draw_regions(struct out *o, const struct axis *a, const struct v
 	return label;
 }
 
-/* Room for a label in each interval; regions that overlap have up to two. */
+/* Room for a label in each interval (regions that overlap have up to two), and some more to be shared by size. */
 static unsigned height_of(const struct value *rows)
 {
-	unsigned height = 0;
+	unsigned labels = 0;
 
 	for (uint32_t i = 0; i < rows->n; i++)
-		height += strcmp(get_str(&rows->items[i], "visible"), "both") != 0 ? 2 * LABEL + 14 : LABEL + 14;
-	return height < 260 ? 260 : height;
+		labels += strcmp(get_str(&rows->items[i], "visible"), "both") != 0 ? 2 * LABEL : LABEL;
+	return labels + BY_SIZE;
 }
 
 void html_map(struct out *o, const struct value *regions)

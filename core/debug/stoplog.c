@@ -4,6 +4,7 @@
  */
 #include "core/debug/stoplog.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,12 +39,14 @@ static void count_snap(struct stop_row *r, const struct snap *s)
 	r->rmaps = snap_count(s, DIFF_RMAP);
 }
 
-static void count_chains(struct stop_row *r, struct machine *m)
+/* -ENOMEM; what the machine cannot show is not known. */
+static int count_chains(struct stop_row *r, struct machine *m, struct err *e)
 {
 	_cleanup_(rmap_histogram_list_free) struct rmap_histogram_list list = {0};
+	int ret = machine_rmap_histogram(m, &list, e);
 
-	if (machine_rmap_histogram(m, &list, NULL))
-		return;
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
 	r->chains_known = true;
 	for (size_t i = 0; i < list.n; i++) {
 		const struct rmap_histogram *h = &list.v[i];
@@ -54,6 +57,7 @@ static void count_chains(struct stop_row *r, struct machine *m)
 		r->longest = h->longest;
 		r->longest_gfn = h->longest_gfn;
 	}
+	return 0;
 }
 
 /* Only the first are kept. */
@@ -77,8 +81,8 @@ static int fill_row(struct stop_row *r, struct stop_log *l, struct machine *m, s
 	if (ret)
 		return ret;
 	count_snap(r, *now);
-	count_chains(r, m);
-	return compare(r, l->last, *now, e);
+	ret = count_chains(r, m, e);
+	return ret ? ret : compare(r, l->last, *now, e);
 }
 
 static int keep_row(struct stop_log *l, const struct stop_row *r, struct err *e)

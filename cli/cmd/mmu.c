@@ -316,7 +316,7 @@ const struct command commands_mmu[] = {
 	     "page_gfn, "
 	     "index, gva if it follows from the tables).\n\n-dot: one text for Graphviz instead: the head word, its "
 	     "descriptors in order, each spte with its gva and the shadow page that it stands in.\n\n    info rmap 0x40\n"
-	     "    kvmscope -q --batch -c run -c {info rmap 0x40 -dot} | dot -Tsvg >rmap.svg",
+	     "    exec dot -Tsvg -o rmap.svg << [info rmap 0x40 -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-dot",
@@ -368,7 +368,8 @@ const struct command commands_mmu[] = {
 	     "root's "
 	     "guest table, a CR3 or a root's host address; without it the current vCPU's.\n\n-dot: one text for Graphviz "
 	     "instead: shadow pages (gfn, level, role; orange unsync, red invalid), an arrow for each spte (index, gva, "
-	     "rights), neighbours that map neighbours with the same rights as one.\n\n    shadow tree -dot",
+	     "rights), neighbours that map neighbours with the same rights as one.\n\n    exec dot -Tsvg -o tree.svg << "
+	     "[shadow tree -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-dot",

@@ -259,6 +259,33 @@ static void test_shared_flags_equal_own_ones(void **state)
 	}
 }
 
+static void test_keys_of_reports(void **state)
+{
+	_cleanup_pool_ struct pool *p = pool_create();
+	struct walk w = {.n = 2,
+			 .step = {{.level = 2, .gpa = 0x12008, .entry = 0x13027}, {.level = 1, .gpa = 0x13200, .entry = 7}}};
+	struct guest_mapping m = {.gva = 0x240000, .gpa = 0x40000, .page_size = 0x1000};
+	struct value up = record_guest_entry(p, &w, 0, &m, PAGING_4LEVEL),
+		     leaf = record_guest_entry(p, &w, 1, &m, PAGING_4LEVEL);
+	struct stop_row r = {.why = (char *)(uintptr_t) "why", .missing = "no BPF"};
+	struct value unknown = record_trace_stop(p, &r);
+
+	(void)state;
+	assert_keys(&up, "gva:h size:i level:i at:h entry:h flags:l leaf:b gfn:0");
+	assert_int_equal(v_get(&up, "gva")->hex, 0x200000);
+	assert_int_equal(v_get(&up, "size")->num, 0x200000);
+	assert_keys(&leaf, "gva:h size:i level:i at:h entry:h flags:l leaf:b gfn:h");
+	assert_int_equal(v_get(&leaf, "gfn")->hex, 0x40);
+	up = record_guest_entry(p, &w, 0, &m, PAGING_32BIT);
+	assert_int_equal(v_get(&up, "size")->num, 0x400000);
+	assert_keys(&unknown, "reason:s vcpu:i rip:0 why:s shadow_pages:n sptes:n rmaps:n chains:n longest:n longest_gfn:0 "
+			      "changed:i changes:l");
+	r = (struct stop_row){.reason = STOP_STEP, .why = r.why, .counts_known = true, .chains_known = true, .longest = 2};
+	struct value known = record_trace_stop(p, &r);
+	assert_keys(&known, "reason:s vcpu:i rip:h why:s shadow_pages:i sptes:i rmaps:i chains:l longest:i longest_gfn:h "
+			    "changed:i changes:l");
+}
+
 static void test_exact_dicts_still_grow(void **state)
 {
 	_cleanup_pool_ struct pool *p = pool_create();
@@ -291,6 +318,7 @@ int main(void)
 	    cmocka_unit_test(test_memop_data_only_where_bytes_moved),
 	    cmocka_unit_test(test_shared_flags_equal_own_ones),
 	    cmocka_unit_test(test_exact_dicts_still_grow),
+	    cmocka_unit_test(test_keys_of_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

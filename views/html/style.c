@@ -27,7 +27,7 @@ const char html_style[] =
     "th{text-align:left;font-weight:600;color:var(--dim);border-bottom:1px solid var(--line);white-space:nowrap}\n"
     "th,td{padding:.2rem .7rem .2rem 0;vertical-align:top}\n"
     "td{font-family:ui-monospace,monospace;white-space:nowrap;border-bottom:1px solid var(--line)}\n"
-    "td.lines{white-space:normal;min-width:min(22rem,60vw);font-family:inherit}td.changes{white-space:normal;min-width:6rem}"
+    "td.lines{white-space:normal;min-width:min(22rem,60vw);font-family:inherit}"
     "\n"
     ".regs{columns:12.5rem;column-gap:1.5rem;font:.87rem/1.5 ui-monospace,monospace}\n"
     ".regs div{display:flex;justify-content:space-between;gap:.6rem;break-inside:avoid}\n"
@@ -49,5 +49,6 @@ const char html_style[] =
     ".plot{fill:none;stroke:var(--accent);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\n"
     "@media (max-width:30rem){body{padding:.7rem;font-size:14px}}\n"
     "@media print{:root{color-scheme:light;" LIGHT "}body{max-width:none;padding:0;font-size:10pt}nav{display:none}"
-    ".wide{overflow:visible}td{white-space:normal}details::details-content{content-visibility:visible;height:auto}"
+    ".wide{overflow:visible}td{white-space:normal}td.n{white-space:nowrap}details::details-content{content-visibility:"
+    "visible;height:auto}"
     "svg,tr,.stop{break-inside:avoid}h2,h3{break-after:avoid}}\n";

@@ -82,24 +82,36 @@ static void draw_sides(struct out *o, const struct value *before, const struct v
 		html_value(o, after);
 }
 
-static void draw_changes(struct out *o, const struct value *stop)
+static void draw_change(struct out *o, const struct value *c)
 {
-	const struct value *changes = get_list(stop, "changes");
+	out_text(o, "<p>");
+	html_text(o, get_str(c, "kind"));
+	out_text(o, " ");
+	html_text(o, get_str(c, "part"));
+	out_text(o, " ");
+	html_text(o, get_str(c, "what"));
+	draw_sides(o, v_get(c, "before"), v_get(c, "after"));
+	out_text(o, "</p>\n");
+}
 
-	out_textf(o, "<details><summary>%u</summary>\n", (unsigned)get_num(stop, "changed"));
-	for (uint32_t i = 0; i < changes->n; i++) {
-		const struct value *c = &changes->items[i];
-		out_text(o, "<p>");
-		html_text(o, get_str(c, "kind"));
-		out_text(o, " ");
-		html_text(o, get_str(c, "part"));
-		out_text(o, " ");
-		html_text(o, get_str(c, "what"));
-		draw_sides(o, v_get(c, "before"), v_get(c, "after"));
-		out_text(o, "</p>\n");
+/* Of all stops, each to unfold. */
+static void draw_changes(struct out *o, const struct value *stops)
+{
+	out_text(o, "<h3>What changed</h3>\n<div class=\"tree\">\n");
+	for (uint32_t i = 0; i < stops->n && !o->failed; i++) {
+		const struct value *changes = get_list(&stops->items[i], "changes");
+		uint64_t n = get_num(&stops->items[i], "changed");
+		if (!changes->n)
+			continue;
+		out_textf(o, "<details><summary>before stop %u: ", (unsigned)i);
+		out_plural(o, n, "change", "changes");
+		out_text(o, "</summary>\n");
+		for (uint32_t k = 0; k < changes->n; k++)
+			draw_change(o, &changes->items[k]);
+		html_left_out(o, n > changes->n ? n - changes->n : 0, "changes are left out");
+		out_text(o, "</details>\n");
 	}
-	html_left_out(o, get_num(stop, "changed") - changes->n, "changes are left out");
-	out_text(o, "</details>");
+	out_text(o, "</div>\n");
 }
 
 static void cell(struct out *o, const struct value *stop, const char *key)
@@ -114,7 +126,7 @@ static void cell(struct out *o, const struct value *stop, const char *key)
 
 static void draw_stop(struct out *o, const struct value *stop, uint32_t n)
 {
-	static const char *const counts[] = {"rip", "shadow_pages", "sptes", "rmaps", "longest"};
+	static const char *const counts[] = {"rip", "shadow_pages", "sptes", "rmaps", "longest", "changed"};
 
 	out_textf(o, "<tr><td class=\"n\">%u</td><td class=\"lines\"><b>", n);
 	html_text(o, get_str(stop, "reason"));
@@ -125,8 +137,6 @@ static void draw_stop(struct out *o, const struct value *stop, uint32_t n)
 		cell(o, stop, counts[i]);
 	out_text(o, "<td>");
 	html_lengths(o, get_list(stop, "chains"), 1);
-	out_text(o, "</td><td class=\"changes\">");
-	draw_changes(o, stop);
 	out_text(o, "</td></tr>\n");
 }
 
@@ -138,9 +148,10 @@ void html_trace(struct out *o, const struct value *stops)
 	draw_chart(o, stops, "longest", "longest rmap chain");
 	out_text(o,
 		 "</div>\n<div class=\"wide\"><table>\n<thead><tr><th>stop</th><th>why</th><th>rip</th><th>shadow pages</th>"
-		 "<th>sptes</th><th>rmaps</th><th>longest chain</th><th>chains by length</th><th>changes</th></tr></thead>\n"
+		 "<th>sptes</th><th>rmaps</th><th>longest chain</th><th>changes</th><th>chains by length</th></tr></thead>\n"
 		 "<tbody>\n");
 	for (uint32_t i = 0; i < stops->n && !o->failed; i++)
 		draw_stop(o, &stops->items[i], i);
 	out_text(o, "</tbody></table></div>\n");
+	draw_changes(o, stops);
 }

@@ -93,6 +93,7 @@ view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoint
     view_shadow_tree, view_sptes, view_rmap, view_rmaps, view_mmio, view_walk, view_xlate, view_memop, view_tlb, view_mem,
     view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_backtrace,
     view_facts;
+view_fn view_map;
 view_fn view_commands, view_help, view_help_command; /* view_support.c */
 
 #endif

@@ -12,6 +12,8 @@
 #include "core/stop/point.h"
 #include "core/cpu/disas.h"
 #include "core/debug/snap.h"
+#include "core/debug/stoplog.h"
+#include "core/machine/gpamap.h"
 #include "core/machine/machine.h"
 
 struct value record_stop(struct pool *p, const struct stop *s, const char *why);
@@ -20,6 +22,8 @@ struct value record_mmu_events(struct pool *p, const struct mmu_event_list *l);
 struct value record_slot(struct pool *p, const struct slot_info *s);
 /* A slot after a change, with the steps that ran. */
 struct value record_slot_changed(struct pool *p, const struct slot_info *s, const struct slot_steps *steps);
+/* A part of the guest physical space: gpa, size, kind, slot, flags, visible, and name of a device, own. */
+struct value record_region(struct pool *p, const struct gpa_region *r);
 struct value record_spte(struct pool *p, const struct spte_info *s);
 struct value record_shadow_page(struct pool *p, const struct shadow_page *s);
 struct value record_rmap(struct pool *p, const struct rmap_info *r);
@@ -33,6 +37,10 @@ struct value record_memop(struct pool *p, const struct memop *op, const struct m
 struct value record_storage_key(struct pool *p, uint64_t gpa, uint8_t byte);  /* as storage_key_get() gives it */
 struct value record_guest_fault(struct pool *p, const struct guest_fault *f); /* null if not present */
 struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging_mode mode);
+/* Entry i of the walk that ends in this mapping: gva (the first that it maps), size, level, at (its gpa), entry, flags,
+ * leaf, gfn of a leaf. */
+struct value record_guest_entry(struct pool *p, const struct walk *w, unsigned i, const struct guest_mapping *m,
+				enum paging_mode mode);
 /* Equal flags of a list's mappings share one list of words: known is zeroed at first and belongs to the pool's lifetime. */
 struct mapping_flags {
 	struct value list[64];
@@ -42,6 +50,10 @@ struct value record_mapping(struct pool *p, const struct guest_mapping *m, struc
 struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights);
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol);
 struct value record_diff(struct pool *p, const struct diff_list *d);
+/* A stop as a log has it: reason, vcpu, rip, why, shadow_pages, sptes, rmaps, chains, longest, longest_gfn, changed,
+ * changes.
+ */
+struct value record_trace_stop(struct pool *p, const struct stop_row *r);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */
 struct value record_regs(struct pool *p, const struct regs *r, bool all);
 /* To a dict with registers' names as keys: of_last_stop, a list of those that are, if there are any. */

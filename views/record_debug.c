@@ -115,3 +115,24 @@ struct value record_diff(struct pool *p, const struct diff_list *l)
 	}
 	return list;
 }
+
+struct value record_trace_stop(struct pool *p, const struct stop_row *r)
+{
+	struct value d = v_dict(p, 12), chains = v_list(p, RMAP_BUCKETS), missing = v_na(p, r->missing);
+
+	for (unsigned i = 0; i < RMAP_BUCKETS; i++)
+		v_push(p, &chains, v_int((int64_t)r->chains[i]));
+	v_put(p, &d, "reason", v_lit(stop_reason_name(r->reason)));
+	v_put(p, &d, "vcpu", v_int(r->vcpu));
+	v_put(p, &d, "rip", r->reason == STOP_NONE ? v_null() : v_hex(r->rip));
+	v_put(p, &d, "why", v_str(p, r->why));
+	v_put(p, &d, "shadow_pages", r->counts_known ? v_int((int64_t)r->shadow_pages) : missing);
+	v_put(p, &d, "sptes", r->counts_known ? v_int((int64_t)r->sptes) : missing);
+	v_put(p, &d, "rmaps", r->counts_known ? v_int((int64_t)r->rmaps) : missing);
+	v_put(p, &d, "chains", r->chains_known ? chains : v_na(p, "reverse maps cannot be read now"));
+	v_put(p, &d, "longest", r->chains_known ? v_int((int64_t)r->longest) : v_na(p, "reverse maps cannot be read now"));
+	v_put(p, &d, "longest_gfn", r->longest ? v_hex(r->longest_gfn) : v_null());
+	v_put(p, &d, "changed", v_int((int64_t)r->n_changes));
+	v_put(p, &d, "changes", record_diff(p, &r->changes));
+	return d;
+}

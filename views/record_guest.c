@@ -161,6 +161,30 @@ static struct value mapping_flags(struct pool *p, const struct guest_mapping *m)
 	return v;
 }
 
+static uint64_t entry_span(unsigned level, enum paging_mode mode)
+{
+	return 1ull << (PAGE_SHIFT + (mode == PAGING_32BIT ? 10 : 9) * (level - 1));
+}
+
+struct value record_guest_entry(struct pool *p, const struct walk *w, unsigned i, const struct guest_mapping *m,
+				enum paging_mode mode)
+{
+	const struct walk_step *s = &w->step[i];
+	bool leaf = i + 1 == w->n;
+	uint64_t size = leaf ? m->page_size : entry_span(s->level, mode);
+	struct value d = v_dict(p, 8);
+
+	v_put(p, &d, "gva", v_hex(m->gva & ~(size - 1)));
+	v_put(p, &d, "size", v_int((int64_t)size));
+	v_put(p, &d, "level", v_int(s->level));
+	v_put(p, &d, "at", v_hex(s->gpa));
+	v_put(p, &d, "entry", v_hex(s->entry));
+	v_put(p, &d, "flags", entry_flags(p, s->entry, s->level, mode));
+	v_put(p, &d, "leaf", v_bool(leaf));
+	v_put(p, &d, "gfn", leaf ? v_hex(m->gpa >> PAGE_SHIFT) : v_null());
+	return d;
+}
+
 static unsigned flags_index(const struct guest_mapping *m)
 {
 	return (m->rights & ACCESS_WRITE ? 1u : 0) | (m->rights & ACCESS_USER ? 2u : 0) |

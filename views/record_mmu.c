@@ -32,7 +32,7 @@ static struct value spte_gfn(struct pool *p, const struct spte_info *s)
 
 struct value record_spte(struct pool *p, const struct spte_info *s)
 {
-	struct field f[18] = {
+	struct field f[19] = {
 	    {"gva", spte_gva(p, s)},
 	    {"gfn", spte_gfn(p, s)},
 	    {"level", v_int(s->level)},
@@ -47,10 +47,11 @@ struct value record_spte(struct pool *p, const struct spte_info *s)
 	    {"host_writable", v_bool(s->host_writable)},
 	    {"mmu_writable", v_bool(s->mmu_writable)},
 	    {"mmio", v_bool(s->mmio)},
+	    {"leaf", v_bool(s->leaf)},
 	    {"sptep", v_hex(s->sptep)},
 	    {"source", v_lit(source_name(s->source, s->torn))},
 	};
-	uint32_t n = 16;
+	uint32_t n = 17;
 
 	if (s->mmio)
 		f[n++] = (struct field){"generation", v_int((int64_t)s->mmio_gen)};
@@ -77,6 +78,7 @@ struct value record_shadow_page(struct pool *p, const struct shadow_page *s)
 	v_put(p, &d, "mmio_sptes", v_int(s->mmio_sptes));
 	v_put(p, &d, "parents", parents);
 	v_put(p, &d, "address", v_hex(s->address));
+	v_put(p, &d, "table", v_hex(s->spt));
 	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));
 	if (s->guest_mode)
 		v_put(p, &d, "guest_mode", v_bool(true));

@@ -18,6 +18,7 @@ static const struct named_view {
     {"displays", view_displays, VALUE_LIST},
     {"checkpoints", view_checkpoints, VALUE_LIST},
     {"slots", view_slots, VALUE_LIST},
+    {"map", view_map, VALUE_LIST},
     {"slot", view_slot, VALUE_DICT},
     {"shadow", view_shadow, VALUE_LIST},
     {"shadow-tree", view_shadow_tree, VALUE_LIST},

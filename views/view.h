@@ -32,6 +32,7 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *
  *   stop         record_stop                        slots        list of record_slot
  *   slot         record_slot_changed, with dirty    registers    record_regs
+ *   map          list of record_region: bars to scale
  *   walk xlate memop                                tlb mem      lists of guest mappings, of ranges
  *   shadow sptes rmap rmaps mmio                    lists of those records
  *   shadow-tree  list of sptes in tree order        stages       list of record_fault_stage

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "cli/cmd/data.h"
+#include "cli/cmd/sink.h"
 #include "cli/session/interrupt.h"
 
 #define CHUNK (1u << 20)
@@ -109,64 +110,6 @@ int cmd_find(struct call *c, struct err *e)
 
 /* ---- dump */
 
-/* Where to write: beside the file and then renamed over it, so that a failure leaves what was there; straight into what is
- * no regular file (a pipe, /dev/null). */
-struct sink {
-	const char *path;
-	char temp[4096];
-	int fd;
-};
-
-static int sink_open(struct sink *k, const char *path, struct err *e)
-{
-	struct stat st;
-	bool special = !stat(path, &st) && !S_ISREG(st.st_mode);
-
-	k->path = path;
-	k->temp[0] = 0;
-	if (special) {
-		k->fd = open(path, O_WRONLY | O_CLOEXEC);
-	} else {
-		int n = snprintf(k->temp, sizeof(k->temp), "%s.XXXXXX", path);
-		if (n < 0 || (size_t)n >= sizeof(k->temp))
-			return err_set(e, -ENAMETOOLONG, "dump" WHY "the file's name is too long" TRY "a shorter one");
-		k->fd = mkostemp(k->temp, O_CLOEXEC);
-	}
-	if (k->fd < 0)
-		return err_errno(e, errno, "dump %.100s" WHY "cannot be created" TRY "another file", path);
-	return 0;
-}
-
-static int sink_write(struct sink *k, const uint8_t *bytes, size_t n, struct err *e)
-{
-	while (n) {
-		ssize_t got = write(k->fd, bytes, n);
-		if (got < 0 && errno == EINTR && !interrupt_asked())
-			continue;
-		if (got < 0)
-			return err_errno(e, errno, "dump %.100s" WHY "cannot be written" TRY "another file", k->path);
-		bytes += got;
-		n -= (size_t)got;
-	}
-	return 0;
-}
-
-static int sink_close(struct sink *k, int rc, struct err *e)
-{
-	mode_t mask = umask(0);
-
-	umask(mask);
-	if (k->temp[0] && !rc)
-		(void)!fchmod(k->fd, 0666 & ~mask);
-	if (close(k->fd) && !rc)
-		rc = err_errno(e, errno, "dump %.100s" WHY "cannot be written" TRY "another file", k->path);
-	if (k->temp[0] && !rc && rename(k->temp, k->path))
-		rc = err_errno(e, errno, "dump %.100s" WHY "cannot be created" TRY "another file", k->path);
-	if (k->temp[0] && rc)
-		unlink(k->temp);
-	return rc;
-}
-
 static int dump_range(const struct space *sp, struct sink *k, uint64_t addr, uint64_t len, struct err *e)
 {
 	_cleanup_free_ uint8_t *buf = malloc(CHUNK);
@@ -223,7 +166,7 @@ int cmd_dump(struct call *c, struct err *e)
 	if (!rc)
 		rc = space_args_end(&sp, &a, phys, e);
 	if (!rc)
-		rc = sink_open(&k, path, e);
+		rc = sink_open(&k, "dump", path, e);
 	if (rc)
 		return rc;
 	rc = sink_close(&k, dump_range(&sp, &k, addr, len, e), e);

@@ -310,13 +310,16 @@ const struct command commands_mmu[] = {
      .run = mmu_info_mmio},
     {.name = "info rmap",
      .group = "memory-map",
-     .usage = "GFN",
+     .usage = "GFN [-dot]",
      .summary = "who maps a guest page: its rmap chain",
      .help = "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
 	     "page_gfn, "
-	     "index, gva if it follows from the tables).\n\n    info rmap 0x40",
+	     "index, gva if it follows from the tables).\n\n-dot: one text for Graphviz instead: the head word, its "
+	     "descriptors in order, each spte with its gva and the shadow page that it stands in.\n\n    info rmap 0x40\n"
+	     "    exec dot -Tsvg -o rmap.svg << [info rmap 0x40 -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
+     .words = "-dot",
      .view = "rmap",
      .run = mmu_info_rmap},
     {.name = "info rmaps",
@@ -332,7 +335,7 @@ const struct command commands_mmu[] = {
      .summary = "shadow pages",
      .help =
 	 "One row a shadow page: gfn, level, direct, access, smm, unsync, invalid, roots, sptes (present ones), mmio_sptes, "
-	 "parents, address. With GFN only those that shadow that guest table.",
+	 "parents, address, table (where its 512 entries are). With GFN only those that shadow that guest table.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "shadow",
@@ -343,7 +346,7 @@ const struct command commands_mmu[] = {
      .summary = "shadow page-table entries by guest virtual address",
      .help =
 	 "Every entry under the current vCPU's root that maps part of START to END (inclusive): gva, gfn, level, spte, pfn, "
-	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio.",
+	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "sptes",
@@ -359,13 +362,17 @@ const struct command commands_mmu[] = {
      .run = info_tlb},
     {.name = "shadow tree",
      .group = "memory-map",
-     .usage = "[ROOT]",
+     .usage = "[ROOT] [-dot]",
      .summary = "the shadow tables from a root down",
      .help = "The sptes of info sptes in tree order, each before those of the table that it points to. ROOT is the gfn of a "
 	     "root's "
-	     "guest table, a CR3 or a root's host address; without it the current vCPU's.",
+	     "guest table, a CR3 or a root's host address; without it the current vCPU's.\n\n-dot: one text for Graphviz "
+	     "instead: shadow pages (gfn, level, role; orange unsync, red invalid), an arrow for each spte (index, gva, "
+	     "rights), neighbours that map neighbours with the same rights as one.\n\n    exec dot -Tsvg -o tree.svg << "
+	     "[shadow tree -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
+     .words = "-dot",
      .view = "shadow-tree",
      .run = mmu_shadow_tree},
     {.name = "walk",

@@ -11,6 +11,10 @@
 /* "[START [END]]": everything without words, from START on with one, END inclusive. */
 int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e) MUST_USE;
 
+/* A table's entry before the entries of what it points to; roots before the pages below them. */
+void mmu_sort_tree(struct spte_list *l);
+void mmu_sort_pages(struct shadow_page_list *l);
+
 int mmu_info_shadow(struct call *c, struct err *e);
 int mmu_shadow_tree(struct call *c, struct err *e);
 int mmu_info_sptes(struct call *c, struct err *e);

@@ -36,6 +36,7 @@ int cmd_stopped(struct call *c, struct err *e)
 	c->s->vcpu = c->s->d.stop.vcpu;
 	session_result_stop(c);
 	snap_keep_stage(c->s);
+	report_note_stop(c->s);
 	add_place(c);
 	if (c->s->n_displays)
 		v_put(c->pool, &c->result, "displays", display_list(c));

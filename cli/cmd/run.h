@@ -11,5 +11,7 @@
 int cmd_stopped(struct call *c, struct err *e) MUST_USE;
 /* At such an end: keep what `diff` compares a fault's stage with. */
 void snap_keep_stage(struct session *s);
+/* At such an end: a row in the session's log of stops, if one is kept (report.c). */
+void report_note_stop(struct session *s);
 
 #endif

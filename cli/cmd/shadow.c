@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The host's side of the memory map: shadow pages, sptes, rmaps, MMIO caches. Entries stand in cli/cmd/mmu.c.
+ * The host's side of the memory map: shadow pages, sptes, rmaps, MMIO caches, and graphs of them. Entries stand in
+ * cli/cmd/mmu.c.
  */
 #include "cli/cmd/mmu.h"
+#include "views/dot.h"
 #include "views/record.h"
 
 #include <errno.h>
@@ -22,6 +24,12 @@ static int compare_pages(const void *a, const void *b)
 	return x->gfn != y->gfn ? compare(x->gfn, y->gfn) : compare(x->address, y->address);
 }
 
+void mmu_sort_pages(struct shadow_page_list *l)
+{
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), compare_pages);
+}
+
 int mmu_info_shadow(struct call *c, struct err *e)
 {
 	struct shadow_page_list list = {0};
@@ -33,8 +41,7 @@ int mmu_info_shadow(struct call *c, struct err *e)
 	if (ret || (!all && (ret = args_addr(&a, "gfn", &gfn, e))) || (ret = args_end(&a, e)) ||
 	    (ret = machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, &list, e)))
 		return ret;
-	if (list.n)
-		qsort(list.v, list.n, sizeof(*list.v), compare_pages);
+	mmu_sort_pages(&list);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
 		if (all || list.v[i].gfn == gfn)
@@ -57,7 +64,7 @@ static int tree_order(const void *a, const void *b)
 }
 
 /* The kernel's tables are walked in this order already, but for what stands twice or has no gva. */
-static void sort_tree(struct spte_list *l)
+void mmu_sort_tree(struct spte_list *l)
 {
 	size_t i = 1;
 
@@ -74,7 +81,7 @@ static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t 
 
 	if (ret)
 		return ret;
-	sort_tree(&list);
+	mmu_sort_tree(&list);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
 		v_push(c->pool, &c->result, record_spte(c->pool, &list.v[i]));
@@ -121,8 +128,40 @@ static int vcpu_of_root(struct call *c, uint64_t root, unsigned *vcpu, struct er
 		       known ? "that root is cached, but no vCPU runs on it now" : "no vCPU has such a root");
 }
 
+/* The value becomes Graphviz's text of it. */
+static int draw_dot(struct call *c, void (*draw)(struct out *o, const struct value *v), const struct value *v, struct err *e)
+{
+	struct out o;
+
+	out_init(&o, false, 0);
+	draw(&o, v);
+	c->result = v_str(c->pool, o.text);
+	c->view = NULL;
+	bool failed = o.failed;
+	out_deinit(&o);
+	return failed ? err_nomem(e, c->cmd->name) : 0;
+}
+
+/* The tree's sptes, which are the value, with all shadow pages. */
+static int draw_tree(struct call *c, unsigned vcpu, struct err *e)
+{
+	_cleanup_(shadow_page_list_free) struct shadow_page_list list = {0};
+	struct value graph = v_dict(c->pool, 3), pages = v_list(c->pool, 64);
+	int ret = machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, &list, e);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < list.n; i++)
+		v_push(c->pool, &pages, record_shadow_page(c->pool, &list.v[i]));
+	v_put(c->pool, &graph, "vcpu", v_int(vcpu));
+	v_put(c->pool, &graph, "pages", pages);
+	v_put(c->pool, &graph, "sptes", c->result);
+	return draw_dot(c, dot_shadow_tree, &graph, e);
+}
+
 int mmu_shadow_tree(struct call *c, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	unsigned vcpu = c->s->vcpu;
 	uint64_t root;
 	struct args a;
@@ -130,11 +169,13 @@ int mmu_shadow_tree(struct call *c, struct err *e)
 
 	if (ret)
 		return ret;
+	bool dot = args_flag(&a, "-dot");
 	if (args_more(&a) && ((ret = args_addr(&a, "root", &root, e)) || (ret = vcpu_of_root(c, root, &vcpu, e))))
 		return ret;
-	if ((ret = args_end(&a, e)))
+	if ((ret = args_end(&a, e)) || (dot && (ret = machine_look_begin(c->s->d.m, &hold, e))) ||
+	    (ret = result_sptes(c, vcpu, 0, UINT64_MAX, e)))
 		return ret;
-	return result_sptes(c, vcpu, 0, UINT64_MAX, e);
+	return dot ? draw_tree(c, vcpu, e) : 0;
 }
 
 static int compare_rmaps(const void *a, const void *b)
@@ -152,6 +193,7 @@ int mmu_info_rmap(struct call *c, struct err *e)
 	uint64_t gfn;
 	struct args a;
 	int ret = args_init(&a, c, e);
+	bool dot = !ret && args_flag(&a, "-dot");
 
 	if (ret || (ret = args_addr(&a, "gfn", &gfn, e)) || (ret = args_end(&a, e)) ||
 	    (ret = machine_rmap(c->s->d.m, gfn, &list, e)))
@@ -167,7 +209,7 @@ int mmu_info_rmap(struct call *c, struct err *e)
 	for (size_t i = 0; i < list.n; i++)
 		v_push(c->pool, &c->result, record_rmap(c->pool, &list.v[i]));
 	rmap_list_free(&list);
-	return 0;
+	return dot ? draw_dot(c, dot_rmap, &c->result, e) : 0;
 }
 
 static int compare_histograms(const void *a, const void *b)

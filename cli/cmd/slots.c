@@ -3,6 +3,7 @@
  * Commands about memory slots: list, add, flags, move, del, dirty.
  */
 #include "cli/cmd/args.h"
+#include "cli/cmd/map.h"
 #include "cli/session/session.h"
 #include "cli/cmd/table.h"
 #include "views/record.h"
@@ -43,8 +44,14 @@ static int info_slots(struct call *c, struct err *e)
 
 	if (ret)
 		return ret;
-	bool all = args_flag(&a, "-all");
-	if ((ret = args_end(&a, e)) || (ret = sorted_slots(m, &list, e)))
+	bool all = args_flag(&a, "-all"), map = args_flag(&a, "-map");
+	if ((ret = args_end(&a, e)))
+		return ret;
+	if (map) {
+		c->view = "map";
+		return map_regions(c, all, &c->result, e);
+	}
+	if ((ret = sorted_slots(m, &list, e)))
 		return ret;
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
@@ -263,15 +270,18 @@ static int slot_dirty(struct call *c, struct err *e)
 const struct command commands_slots[] = {
     {.name = "info slots",
      .group = "slots",
-     .usage = "[-all]",
-     .summary = "the memory slots",
-     .help = "One row a slot, by id: id, as (address space), visible (smm, non-smm, both), gpa, size, hva, flags (readonly, "
-	     "log-dirty, smram), generation, source.\n\nA slot that the debugger keeps for itself shows only with -all, "
-	     "with own "
-	     "true.",
+     .usage = "[-all] [-map]",
+     .summary = "the memory slots, as a table or as a picture",
+     .help =
+	 "One row a slot, by id: id, as (address space), visible (smm, non-smm, both), gpa, size, hva, flags (readonly, "
+	 "log-dirty, smram), generation, source.\n\nA slot that the debugger keeps for itself shows only with -all, "
+	 "with own "
+	 "true.\n\n-map: the whole guest physical space as bars on one axis, long holes cut short and marked. One row a "
+	 "region, by gpa: gpa, size, kind (ram, rom, device, hole), slot, flags, visible, name of a device. What is seen "
+	 "inside SMM only is a region of its own.\n\n    info slots -map",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_WORDS,
-     .words = "-all",
+     .words = "-all -map",
      .view = "slots",
      .run = info_slots},
     {.name = "slot add",

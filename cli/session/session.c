@@ -114,6 +114,9 @@ static void free_snaps_and_displays(struct session *s)
 		snap_destroy(s->snaps[i].snap);
 	snap_destroy(s->stage[0]);
 	snap_destroy(s->stage[1]);
+	if (s->stops)
+		stop_log_clear(s->stops);
+	free(s->stops);
 	for (size_t i = 0; i < s->n_displays; i++)
 		free(s->displays[i].expr);
 	free(s->snaps);
@@ -198,6 +201,8 @@ static void forget_old_machine(struct session *s)
 	s->vcpu = 0;
 	s->d.has_run = false;
 	history_clear(&s->d.history);
+	if (s->stops)
+		stop_log_clear(s->stops);
 	memset(&s->d.stop, 0, sizeof(s->d.stop));
 	s->last_was_error = false;
 	for (struct client *c = s->clients; c; c = c->next) {

@@ -11,6 +11,7 @@
 #include "core/debug/debugger.h"
 #include "core/debug/expr.h"
 #include "core/debug/snap.h"
+#include "core/debug/stoplog.h"
 #include "core/load/image.h"
 
 struct session_options {
@@ -43,8 +44,9 @@ struct session {
 	bool last_was_error;
 	struct named_snap *snaps;
 	size_t n_snaps;
-	struct snap *stage[2]; /* at the fault stage before, and at the one where a vCPU stands; NULL for none */
-	bool stage_slow;       /* they take too long here to be kept */
+	struct snap *stage[2];	/* at the fault stage before, and at the one where a vCPU stands; NULL for none */
+	bool stage_slow;	/* they take too long here to be kept */
+	struct stop_log *stops; /* a row for each stop, for `report`; NULL: none is kept */
 	struct display *displays;
 	size_t n_displays;
 	int next_display;

@@ -57,6 +57,41 @@ struct value sample_slots(struct pool *p)
 	return list_of(p, ARRAY_LEN(slots), slot_row);
 }
 
+static struct value map_of(struct pool *p, const struct slot_info *v, size_t n)
+{
+	struct slot_info_list list = {.v = (struct slot_info *)(uintptr_t)v, .n = n};
+	struct value rows = v_list(p, n);
+	struct gpa_map map;
+	struct board b;
+
+	board_init(&b);
+	if (gpa_map_build(&list, &b, 1ull << 46, false, &map, NULL))
+		return v_null();
+	for (size_t i = 0; i < map.n; i++)
+		v_push(p, &rows, record_region(p, &map.v[i]));
+	gpa_map_free(&map);
+	return rows;
+}
+
+struct value sample_map(struct pool *p)
+{
+	return map_of(p, slots, 2);
+}
+
+/* SMRAM in a hole, over RAM that is seen outside only, and over a part of the device. */
+struct value sample_map_smm(struct pool *p)
+{
+	const struct slot_info v[] = {
+	    {.id = 0, .vis = SLOT_VIS_BOTH, .size = 0xa0000},
+	    {.id = 1, .vis = SLOT_VIS_NONSMM, .gpa = 0xa0000, .size = 0x20000, .flags = SLOT_LOG_DIRTY},
+	    {.id = 2, .vis = SLOT_VIS_SMM, .gpa = 0xa0000, .size = 0x10000, .flags = SLOT_SMRAM},
+	    {.id = 3, .vis = SLOT_VIS_BOTH, .gpa = 0x100000, .size = 0x3ff00000},
+	    {.id = 4, .vis = SLOT_VIS_SMM, .gpa = 0xcffff000, .size = 0x1000, .flags = SLOT_SMRAM | SLOT_READONLY},
+	};
+
+	return map_of(p, v, ARRAY_LEN(v));
+}
+
 struct value sample_slot_flip(struct pool *p)
 {
 	static const struct slot_steps steps = {

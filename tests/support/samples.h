@@ -13,6 +13,6 @@ sample_fn sample_slots, sample_slot_flip, sample_slot_dirty, sample_shadow, samp
     sample_xlate, sample_memop, sample_memop_fault, sample_stop_exception, sample_stop_mmio, sample_stop_note, sample_stages,
     sample_diff, sample_breakpoints, sample_disas, sample_dump, sample_dump_string, sample_regs, sample_regs_all,
     sample_regs_old, sample_regs_old_all, sample_stop_old, sample_vcpus_old, sample_vcpus, sample_facts, sample_walk,
-    sample_walk_mmio;
+    sample_walk_mmio, sample_map, sample_map_smm;
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "core/machine/gpamap.h"
 #include "tests/support/fake.h"
 
 static long fail_at = -1; /* the allocation that fails, counted down; negative: none */
@@ -160,6 +161,22 @@ static int create(struct machine *m)
 	return rc;
 }
 
+static int gpa_map(struct machine *m)
+{
+	struct slot_info v[40] = {{.size = 0}};
+	struct slot_info_list slots = {.v = v, .n = ARRAY_LEN(v)};
+	struct gpa_map map = {.n = 0};
+	int rc;
+
+	(void)m;
+	for (unsigned i = 0; i < ARRAY_LEN(v); i++)
+		v[i] = (struct slot_info){.id = i, .vis = SLOT_VIS_BOTH, .gpa = 0x2000ull * i, .size = 0x1000};
+	rc = gpa_map_build(&slots, machine_board(m), 1ull << 40, false, &map, &e);
+	assert_true(!rc == (map.v != NULL));
+	gpa_map_free(&map);
+	return rc;
+}
+
 static void test_out_of_memory(void **state)
 {
 	struct machine *m;
@@ -177,6 +194,7 @@ static void test_out_of_memory(void **state)
 	slot_by_id(machine_slots(m), 1)->dirty[0][0] = 2;
 	assert_true(exhaust(m, dirty, still_dirty) >= 1);
 	assert_true(exhaust(m, create, nothing) >= 2);
+	assert_true(exhaust(m, gpa_map, nothing) >= 2);
 	machine_destroy(m);
 }
 

@@ -40,16 +40,20 @@ static const struct {
 } records[] = {
     {"slot", sample_slots, 0, NULL, "id:i as:i visible:s gpa:h size:i hva:h flags:l generation:i source:s"},
     {"own slot", sample_slots, 3, NULL, "id:i as:i visible:s gpa:h size:i hva:h flags:l generation:i source:s own:b"},
+    {"region", sample_map, 1, NULL, "gpa:h size:i kind:s slot:i flags:l visible:s"},
+    {"hole", sample_map, 2, NULL, "gpa:h size:i kind:s slot:0 flags:l visible:s"},
+    {"device", sample_map, 3, NULL, "gpa:h size:i kind:s slot:0 flags:l visible:s name:s"},
     {"slot after a change", sample_slot_flip, -1, NULL,
      "id:i as:i visible:s gpa:h size:i hva:h flags:l generation:i source:s steps:l"},
     {"shadow page", sample_shadow, 0, NULL,
-     "gfn:h level:i direct:b access:l smm:b unsync:b invalid:b roots:i sptes:i mmio_sptes:i parents:l address:h source:s"},
+     "gfn:h level:i direct:b access:l smm:b unsync:b invalid:b roots:i sptes:i mmio_sptes:i parents:l address:h table:h "
+     "source:s"},
     {"leaf spte", sample_sptes, 4, NULL,
      "gva:h gfn:h level:i spte:h pfn:h present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "
-     "mmio:b sptep:h source:s"},
+     "mmio:b leaf:b sptep:h source:s"},
     {"spte of a table", sample_sptes, 0, NULL,
      "gva:h gfn:0 level:i spte:h pfn:h present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "
-     "mmio:b sptep:h source:s"},
+     "mmio:b leaf:b sptep:h source:s"},
     {"rmap", sample_rmap, 0, NULL, "gfn:h slot:i as:i level:i head:h kind:s descriptors:l sptes:l source:s"},
     {"rmap's spte", sample_rmap, 0, "sptes", "sptep:h spte:h page_gfn:h index:i gva:h writable:b accessed:b dirty:b"},
     {"rmap's descriptor", sample_long_rmap, 0, "descriptors", "address:h used:i more:h tail_count:i"},
@@ -62,7 +66,7 @@ static const struct {
      "source:s"},
     {"mmio spte", sample_mmio_stale, 0, "sptes",
      "gva:h gfn:h level:i spte:h pfn:0 present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "
-     "mmio:b sptep:h source:s generation:i"},
+     "mmio:b leaf:b sptep:h source:s generation:i"},
     {"mapping", sample_tlb, 0, NULL, "gva:h gpa:h size:i entry:h flags:l"},
     {"range", sample_mem, 0, NULL, "gva:h end:h size:i flags:l"},
     {"xlate", sample_xlate, -1, NULL, "tlb:l fault:0 io:l"},
@@ -256,6 +260,33 @@ static void test_shared_flags_equal_own_ones(void **state)
 	}
 }
 
+static void test_keys_of_reports(void **state)
+{
+	_cleanup_pool_ struct pool *p = pool_create();
+	struct walk w = {.n = 2,
+			 .step = {{.level = 2, .gpa = 0x12008, .entry = 0x13027}, {.level = 1, .gpa = 0x13200, .entry = 7}}};
+	struct guest_mapping m = {.gva = 0x240000, .gpa = 0x40000, .page_size = 0x1000};
+	struct value up = record_guest_entry(p, &w, 0, &m, PAGING_4LEVEL),
+		     leaf = record_guest_entry(p, &w, 1, &m, PAGING_4LEVEL);
+	struct stop_row r = {.why = (char *)(uintptr_t) "why", .missing = "no BPF"};
+	struct value unknown = record_trace_stop(p, &r);
+
+	(void)state;
+	assert_keys(&up, "gva:h size:i level:i at:h entry:h flags:l leaf:b gfn:0");
+	assert_int_equal(v_get(&up, "gva")->hex, 0x200000);
+	assert_int_equal(v_get(&up, "size")->num, 0x200000);
+	assert_keys(&leaf, "gva:h size:i level:i at:h entry:h flags:l leaf:b gfn:h");
+	assert_int_equal(v_get(&leaf, "gfn")->hex, 0x40);
+	up = record_guest_entry(p, &w, 0, &m, PAGING_32BIT);
+	assert_int_equal(v_get(&up, "size")->num, 0x400000);
+	assert_keys(&unknown, "reason:s vcpu:i rip:0 why:s shadow_pages:n sptes:n rmaps:n chains:n longest:n longest_gfn:0 "
+			      "changed:i changes:l");
+	r = (struct stop_row){.reason = STOP_STEP, .why = r.why, .counts_known = true, .chains_known = true, .longest = 2};
+	struct value known = record_trace_stop(p, &r);
+	assert_keys(&known, "reason:s vcpu:i rip:h why:s shadow_pages:i sptes:i rmaps:i chains:l longest:i longest_gfn:h "
+			    "changed:i changes:l");
+}
+
 static void test_exact_dicts_still_grow(void **state)
 {
 	_cleanup_pool_ struct pool *p = pool_create();
@@ -288,6 +319,7 @@ int main(void)
 	    cmocka_unit_test(test_memop_data_only_where_bytes_moved),
 	    cmocka_unit_test(test_shared_flags_equal_own_ones),
 	    cmocka_unit_test(test_exact_dicts_still_grow),
+	    cmocka_unit_test(test_keys_of_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

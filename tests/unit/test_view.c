@@ -9,40 +9,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "tests/support/golden.h"
 #include "tests/support/samples.h"
 #include "views/view.h"
-
-static void read_file(const char *path, struct out *o)
-{
-	char buf[4096];
-	size_t n;
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		fail_msg("no %s; KVMSCOPE_GOLDEN=write makes it", path);
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		out_textf(o, "%.*s", (int)n, buf);
-	fclose(f);
-}
-
-static void compare_golden(const char *name, const struct out *o)
-{
-	const char *mode = getenv("KVMSCOPE_GOLDEN");
-	struct out want;
-	char path[128];
-
-	snprintf(path, sizeof(path), "tests/golden/%s.txt", name);
-	if (mode && !strcmp(mode, "write")) {
-		FILE *f = fopen(path, "w");
-		assert_non_null(f);
-		fwrite(o->text, 1, o->len, f);
-		fclose(f);
-	}
-	out_init(&want, false, 0);
-	read_file(path, &want);
-	assert_string_equal(o->text, want.text);
-	out_deinit(&want);
-}
 
 static const struct golden {
 	const char *name, *view;
@@ -51,6 +20,10 @@ static const struct golden {
 } goldens[] = {
     {"slots", "slots", sample_slots, 0, 0},
     {"slots-color", "slots", sample_slots, 1, 0},
+    {"map", "map", sample_map, 0, 0},
+    {"map-ascii", "map", sample_map, 0, 1},
+    {"map-color", "map", sample_map, 1, 0},
+    {"map-smm", "map", sample_map_smm, 0, 0},
     {"slot-flip", "slot", sample_slot_flip, 0, 0},
     {"slot-dirty", "slot", sample_slot_dirty, 0, 0},
     {"shadow", "shadow", sample_shadow, 0, 0},
@@ -198,9 +171,9 @@ static void test_scalars(void **state)
 
 static void test_empty_tables_say_so(void **state)
 {
-	static const char *const views[] = {"slots", "shadow",	    "shadow-tree", "sptes",	 "rmap",
-					    "rmaps", "mmio",	    "tlb",	   "mem",	 "stages",
-					    "diff",  "breakpoints", "vcpus",	   "checkpoints"};
+	static const char *const views[] = {"map",    "slots", "shadow",      "shadow-tree", "sptes",
+					    "rmap",   "rmaps", "mmio",	      "tlb",	     "mem",
+					    "stages", "diff",  "breakpoints", "vcpus",	     "checkpoints"};
 	struct value none = {.type = VALUE_LIST};
 
 	(void)state;

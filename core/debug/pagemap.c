@@ -168,7 +168,7 @@ static bool follow(const struct map_entry *now, const struct map_entry *was, str
 
 static int follow_level(struct map_level *l, const struct map_level *was)
 {
-	struct map_entry *v = malloc((l->n + was->n + 1) * sizeof(*v));
+	struct map_entry *v = calloc(l->n + was->n + 1, sizeof(*v));
 	size_t n = 0, i = 0, j = 0;
 
 	if (!v)

@@ -14,8 +14,8 @@
 #include "core/board/board.h"
 #include "tests/support/fake.h"
 #include "tests/support/mapworld.h"
+#include "tests/support/softguest.h"
 
-#define MiB 0x100000ull
 #define GiB 0x40000000ull
 #define TiB 0x10000000000ull
 
@@ -484,6 +484,40 @@ static void a_write_is_seen(void **state)
 	machine_destroy(m);
 }
 
+/* A guest that writes page after page, looked at while it does: all of one moment, in the log by what sptes show. */
+static void while_the_guest_runs(void **state)
+{
+	/* mov edi, 0x20000; l: mov [rdi], rdi; add rdi, 0x1000; cmp rdi, 0x40000; jne l; jmp $ */
+	static const uint8_t code[] = {0xbf, 0x00, 0x00, 0x02, 0x00, 0x48, 0x89, 0x3f, 0x48, 0x81, 0xc7, 0x00, 0x10,
+				       0x00, 0x00, 0x48, 0x81, 0xff, 0x00, 0x00, 0x04, 0x00, 0x75, 0xed, 0xeb, 0xfe};
+	const struct run_job job = {.kind = RUN_CONTINUE, .passed = RUN_PASSED_ALL};
+	struct pagemap *map = NULL;
+	struct err e = {0};
+	struct cpu c;
+
+	(void)state;
+	cpu_open(&c, LONG, 0);
+	cpu_poke(&c, CODE, code, sizeof(code));
+	cpu_ok(machine_slot_flags(c.m, 0, SLOT_LOG_DIRTY, 0, 0, NULL, &e), &e);
+	look(&map, c.m);
+	assert_false(page(map, 0, 0x3f).bits & MAP_MAPPED);
+	cpu_ok(machine_start(c.m, &job, RUN_RUNNER, &e), &e);
+	do {
+		look(&map, c.m);
+		assert_true(pagemap_about(map).live && !pagemap_about(map).torn);
+		assert_null(pagemap_about(map).why[MAP_PART_SPTES]);
+	} while (!(page(map, 0, 0x3f).bits & MAP_DIRTY));
+	assert_int_equal(slot_region(map, 0)->log, MAP_LOG_OLD);
+	assert_int_equal(pagemap_cell(map, slot_region(map, 0), 0x20000, 0x3ffff).logged, 32);
+	machine_interrupt(c.m);
+	cpu_ok(machine_wait(c.m, &c.stop, &e), &e);
+	look(&map, c.m);
+	assert_int_equal(slot_region(map, 0)->log, MAP_LOG_KNOWN);
+	assert_int_equal(pagemap_cell(map, slot_region(map, 0), 0x20000, 0x3ffff).logged, 32);
+	pagemap_destroy(map);
+	cpu_close(&c);
+}
+
 static void parts_that_fail(void **state)
 {
 	static const struct {
@@ -597,6 +631,7 @@ int main(void)
 	    cmocka_unit_test(the_tour),
 	    cmocka_unit_test(looks_leave_no_trace),
 	    cmocka_unit_test(a_write_is_seen),
+	    cmocka_unit_test(while_the_guest_runs),
 	    cmocka_unit_test(parts_that_fail),
 	    cmocka_unit_test(no_change_behind_a_failure),
 	    cmocka_unit_test(torn_lists),

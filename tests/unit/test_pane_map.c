@@ -403,6 +403,26 @@ static void keys_that_tell_others(void **state)
 	close_screen(&t);
 }
 
+/* The heading of lines whose own is above the screen stays in the first row. */
+static void the_heading_stays(void **state)
+{
+	struct mouse m = {MOUSE_PRESS, 0, 40};
+	struct screen t;
+
+	(void)state;
+	open_every_kind(&t, 24, 80);
+	press_all(&t, "++++++++");
+	assert_true(pane_search(t.p, &t.s, "0x700000", false));
+	draw(&t);
+	assert_true(map_heading_stays(own(&t)));
+	assert_true(shows(&t, "slot 3 0x400000-0x7fffff"));
+	assert_true(cursor_cell(&t) >= t.g.cells + t.g.cols);
+	pane_mouse(t.p, &t.s, &m, &t.reply); /* no cell is there: the first of the line behind it */
+	draw(&t);
+	assert_int_equal(own(&t)->at.cell % own(&t)->geom.cells, 0);
+	close_screen(&t);
+}
+
 static void search(void **state)
 {
 	static const struct {
@@ -568,6 +588,7 @@ int main(void)
 	    cmocka_unit_test(any_size),
 	    cmocka_unit_test(the_cursor),
 	    cmocka_unit_test(keys_that_tell_others),
+	    cmocka_unit_test(the_heading_stays),
 	    cmocka_unit_test(search),
 	    cmocka_unit_test(the_selection),
 	    cmocka_unit_test(mouse),

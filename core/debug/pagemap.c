@@ -329,12 +329,20 @@ static void count_level(const struct map_level *l, unsigned level, uint64_t firs
 	count_whole(l, level, from, end, c);
 }
 
+/* Runs neither overlap nor touch. */
 static bool any_armed(const struct pagemap *map, uint64_t first, uint64_t last)
 {
-	for (size_t i = 0; i < map->n_armed; i++)
-		if (map->armed[i].first <= last && map->armed[i].last >= first)
-			return true;
-	return false;
+	size_t lo = 0, hi = map->n_armed;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (map->armed[mid].last < first)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < map->n_armed && map->armed[lo].first <= last;
 }
 
 /* A page that a large and a small spte map was counted twice. */
@@ -378,16 +386,36 @@ struct map_cell pagemap_cell(const struct pagemap *map, const struct map_region 
 
 /* ---- the whole map */
 
+static int run_cmp(const void *x, const void *y)
+{
+	const struct map_run *a = x, *b = y;
+
+	return a->first < b->first ? -1 : a->first > b->first;
+}
+
 static int keep_armed(struct pagemap *map, const struct map_seen *seen)
 {
-	map->armed = calloc(seen->n_armed + 1, sizeof(*map->armed));
-	if (!map->armed)
+	struct map_run *v = calloc(seen->n_armed + 1, sizeof(*v));
+	size_t n = 0;
+
+	map->armed = v;
+	if (!v)
 		return -ENOMEM;
-	for (size_t i = 0; i < seen->n_armed; i++)
-		if (seen->armed[i].size)
-			map->armed[map->n_armed++] =
-			    (struct map_run){seen->armed[i].gpa >> PAGE_SHIFT,
-					     (seen->armed[i].gpa + (seen->armed[i].size - 1)) >> PAGE_SHIFT};
+	for (size_t i = 0; i < seen->n_armed; i++) {
+		const struct map_range *a = &seen->armed[i];
+
+		if (a->size && !range_wraps(a->gpa, a->size))
+			v[n++] = (struct map_run){a->gpa >> PAGE_SHIFT, (a->gpa + (a->size - 1)) >> PAGE_SHIFT};
+	}
+	qsort(v, n, sizeof(*v), run_cmp);
+	for (size_t i = 0; i < n; i++) {
+		struct map_run *last = map->n_armed ? &v[map->n_armed - 1] : NULL;
+
+		if (last && v[i].first <= last->last + 1)
+			last->last = MAX(last->last, v[i].last);
+		else
+			v[map->n_armed++] = v[i];
+	}
 	return 0;
 }
 

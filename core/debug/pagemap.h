@@ -22,7 +22,7 @@ enum map_bit {
 	MAP_TABLE = 1 << 5,    /* shadowed as a guest page table */
 	MAP_UNSYNC = 1 << 6,   /* a table whose shadow page is unsync */
 	MAP_MMIO = 1 << 7,     /* an MMIO spte, or the valid entry of a vCPU's MMIO cache, is of it */
-	MAP_ARMED = 1 << 8,    /* its accesses park: faults are caught there */
+	MAP_ARMED = 1 << 8,    /* kept from the guest to see who touches it: watched, or its faults are caught */
 	MAP_LOGGED = 1 << 9,   /* in its slot's dirty log */
 	MAP_CHANGED = 1 << 10, /* any of MAP_STATE is not as it was at the look before */
 	MAP_UNKNOWN = 1 << 11, /* sptes could not be read: what is not said here may be so all the same */

@@ -75,20 +75,37 @@ static int see_devices(struct map_seen *s, struct machine *m, struct err *e)
 	return 0;
 }
 
-/* What is caught by gvas has no pages before it happens. */
+struct armed_seen {
+	struct map_range *v;
+	size_t n, cap;
+	bool failed;
+};
+
+static void add_armed(void *arg, uint64_t gpa, uint64_t len)
+{
+	struct armed_seen *a = arg;
+
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 16;
+		struct map_range *v = realloc(a->v, cap * sizeof(*v));
+
+		a->failed |= !v;
+		if (!v)
+			return;
+		a->v = v;
+		a->cap = cap;
+	}
+	a->v[a->n++] = (struct map_range){gpa, len, NULL};
+}
+
 static int see_armed(struct map_seen *s, struct machine *m, struct err *e)
 {
-	size_t n;
-	const struct fault_filter *f = machine_fault_caught(m, &n);
+	struct armed_seen a = {.n = 0};
 
-	s->armed = calloc(n + 1, sizeof(*s->armed));
-	if (!s->armed)
-		return err_nomem(e, "map of memory");
-	for (size_t i = 0; i < n; i++)
-		if (!f[i].all && !f[i].gva && f[i].last <= UINT64_MAX >> PAGE_SHIFT && f[i].first <= f[i].last)
-			s->armed[s->n_armed++] =
-			    (struct map_range){f[i].first << PAGE_SHIFT, (f[i].last - f[i].first + 1) << PAGE_SHIFT, NULL};
-	return 0;
+	machine_armed(m, add_armed, &a);
+	s->armed = a.v;
+	s->n_armed = a.n;
+	return a.failed ? err_nomem(e, "map of memory") : 0;
 }
 
 static int see(struct map_seen *s, struct machine *m, struct err *e)

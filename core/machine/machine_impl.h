@@ -80,6 +80,8 @@ struct machine_ops {
 	/* O: else by rmap_all */
 	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
 	void (*share_reads)(struct machine *m, bool on); /* O */
+	/* O: ranges that are armed for watchpoints */
+	void (*armed)(struct machine *m, armed_fn *fn, void *arg);
 
 	int (*fault_catch)(struct machine *m, const struct fault_filter *v, size_t n, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);

@@ -173,7 +173,10 @@ static void what_a_page_is(void **state)
 	mapworld_leaf(&w, 0x42, MAP_MMIO, 1);
 	mapworld_table(&w, 0x13, false, false);
 	mapworld_table(&w, 0x14, true, false);
-	mapworld_armed(&w, 0x50000, 0x2000);
+	mapworld_armed(&w, 0x60000, 0x4800); /* in no order, and some twice */
+	mapworld_armed(&w, 0x51000, 0x1000);
+	mapworld_armed(&w, 0x50000, 0x1000);
+	mapworld_armed(&w, 0x61000, 0x1000);
 	mapworld_look(&w);
 	c = page(w.map, 0, 0x40);
 	assert_int_equal(c.bits, MAP_MAPPED | MAP_WRITABLE | MAP_DIRTY | MAP_ACCESSED);
@@ -188,6 +191,9 @@ static void what_a_page_is(void **state)
 	assert_int_equal(state_of(w.map, 0, 0x50), MAP_ARMED);
 	assert_int_equal(state_of(w.map, 0, 0x51), MAP_ARMED);
 	assert_int_equal(state_of(w.map, 0, 0x52), 0);
+	assert_int_equal(state_of(w.map, 0, 0x60), MAP_ARMED);
+	assert_int_equal(state_of(w.map, 0, 0x64), MAP_ARMED);
+	assert_int_equal(state_of(w.map, 0, 0x65), 0);
 	assert_int_equal(state_of(w.map, 0, 0x1ff), 0);
 	assert_int_equal(state_of(w.map, 0, 0x200), MAP_MAPPED | MAP_WRITABLE | MAP_HUGE);
 	assert_int_equal(state_of(w.map, 0, 0x3ff), MAP_MAPPED | MAP_WRITABLE | MAP_HUGE);
@@ -586,6 +592,27 @@ static void torn_lists(void **state)
 	mapworld_close(&w);
 }
 
+/* Pages of watchpoints, by what the tables say of a virtual address: gva 0x240000 is gpa 0x40000. */
+static void watched_pages(void **state)
+{
+	struct machine *m = mapworld_tour();
+	struct plant gva = {.id = 1, .kind = PLANT_WRITE, .addr = 0x240ffc, .len = 8};
+	struct plant gpa = {.id = 2, .kind = PLANT_ACCESS, .addr = 0x60ff8, .len = 16, .phys = true};
+	struct pagemap *map = NULL;
+
+	(void)state;
+	assert_int_equal(machine_plant(m, &gva, NULL), 0);
+	assert_int_equal(machine_plant(m, &gpa, NULL), 0);
+	look(&map, m);
+	for (uint64_t gfn = 0; gfn < 0x80; gfn++)
+		assert_int_equal(!(page(map, 0, gfn).bits & MAP_ARMED), gfn != 0x40 && gfn != 0x60 && gfn != 0x61);
+	assert_int_equal(machine_unplant(m, 1, NULL), 0);
+	look(&map, m);
+	assert_false(page(map, 0, 0x40).bits & MAP_ARMED);
+	pagemap_destroy(map);
+	machine_destroy(m);
+}
+
 /* Pages on which faults are caught, and the page that a vCPU's MMIO cache has. */
 static void armed_and_cached(void **state)
 {
@@ -635,6 +662,7 @@ int main(void)
 	    cmocka_unit_test(parts_that_fail),
 	    cmocka_unit_test(no_change_behind_a_failure),
 	    cmocka_unit_test(torn_lists),
+	    cmocka_unit_test(watched_pages),
 	    cmocka_unit_test(armed_and_cached),
 	};
 

@@ -260,6 +260,7 @@ static void not_known(void **state)
 	open_screen(&t, 12, 80);
 	compare(&t, "tui-map-unknown");
 	strcpy(t.w.seen.why[MAP_PART_SPTES], "");
+	t.s.now += 60000000000;
 	press(&t, 'm');
 	mapworld_look(&t.w);
 	draw(&t);

@@ -30,6 +30,14 @@ void map_cell_size(struct out *o, unsigned shift)
 	out_size(o, PAGE_SIZE_4K << shift);
 }
 
+static void out_age(struct out *o, uint64_t ms)
+{
+	if (ms < 10000)
+		out_textf(o, ", %llu ms ago", (unsigned long long)ms);
+	else
+		out_textf(o, ", %llu s ago", (unsigned long long)(ms / 1000));
+}
+
 static void map_subtitle(const struct pane *p, const struct scene *s, struct out *o)
 {
 	const struct seen *seen = &s->seen[SEEN_MAP];
@@ -43,7 +51,7 @@ static void map_subtitle(const struct pane *p, const struct scene *s, struct out
 	map_cell_size(o, m->shift);
 	out_textf(o, " a cell, %s", source_name(about.source, about.torn));
 	if (seen->at && s->now >= seen->at)
-		out_textf(o, ", %llu ms ago", (unsigned long long)((s->now - seen->at) / 1000000));
+		out_age(o, (s->now - seen->at) / 1000000);
 	if (about.live)
 		out_text(o, ", running");
 }
@@ -179,10 +187,13 @@ static void map_pane_draw(struct pane *p, const struct scene *s, struct area a)
 	map_draw(m, s, a);
 }
 
-/* Is the layout that of the scene's map? Between a look and the next drawing it is not. */
+/* Is the layout that of the scene's map? Between a look and the next drawing it is not, and its regions may be gone. */
 static bool is_drawn(const struct map_pane *m, const struct scene *s)
 {
-	return m->geom.n && s->map == m->map && pagemap_about(s->map).looks == m->looks;
+	size_t n = 0;
+	const struct map_region *r = s->map ? pagemap_regions(s->map, &n) : NULL;
+
+	return r && n == m->geom.n && r == m->geom.r && pagemap_about(s->map).looks == m->looks;
 }
 
 /* ---- keys */

@@ -28,7 +28,7 @@
 	X(STACK, "telescope", NOTHING)                                                                                      \
 	X(MEMORY, "mem read", MEMORY) /* a few KiB around the selection, by gva if it has one, else by gpa */
 
-enum seen_about { SEEN_NOTHING, SEEN_GFN, SEEN_GVA, SEEN_CODE, SEEN_MEMORY };
+enum seen_about { ABOUT_NOTHING, ABOUT_GFN, ABOUT_GVA, ABOUT_CODE, ABOUT_MEMORY };
 enum seen_id {
 #define SEEN_ID(id, command, about) SEEN_##id,
 	SEEN_LIST(SEEN_ID) SEEN_RECORDS,

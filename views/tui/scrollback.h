@@ -19,7 +19,7 @@ struct scrollback {
 int scrollback_init(struct scrollback *b, size_t max) MUST_USE; /* -ENOMEM */
 void scrollback_deinit(struct scrollback *b);
 /* Text with newlines; the last line may go on by the next call. styled: it comes from a view, its escape sequences stay;
- * else control characters (but newline, tab, carriage return, backspace) are made visible. */
+ * else control characters but newline and tab are made visible. */
 void scrollback_add(struct scrollback *b, const char *text, size_t n, bool styled);
 const char *scrollback_line(const struct scrollback *b, size_t i); /* i < n, the oldest is 0 */
 void scrollback_clear(struct scrollback *b);

@@ -190,32 +190,63 @@ static void guest_entries(struct tables_look *k, struct table_node *n, unsigned 
 	}
 }
 
-static void host_entries(struct tables_look *k, const struct table_node *n, unsigned count)
+/* Of this size. */
+static void host_sptes(struct tables_look *k, uint64_t base, uint64_t last, const struct tier *tier)
 {
-	const struct tier *st = node_tier(k->t, n);
 	const struct spte_list *l = &k->t->sptes;
-	uint64_t last = n->base + ((uint64_t)count << st->shift) - 1;
-	bool host = st->host && k->t->tree[n->tree].by_gpa == k->t->about.tdp;
-	size_t at = host ? first_spte(l, n->base, st->host) : l->n;
+	size_t at = first_spte(l, base, tier->host);
 
-	for (unsigned i = 0; i < count; i++)
-		k->spte[i] = NO_SPTE;
 	while (at < l->n && l->v[at].gva <= last) {
-		uint64_t index = (l->v[at].gva - n->base) >> st->shift;
-		if (l->v[at].level == st->host && k->spte[index] == NO_SPTE)
+		uint64_t index = (l->v[at].gva - base) >> tier->shift;
+		if (l->v[at].level == tier->host && k->spte[index] == NO_SPTE)
 			k->spte[index] = (uint32_t)at;
-		at = first_spte(l, n->base + ((index + (l->v[at].level <= st->host)) << st->shift), st->host);
+		at = first_spte(l, base + ((index + (l->v[at].level <= tier->host)) << tier->shift), tier->host);
 	}
 }
 
-static bool entry_foldable(const struct table_trees *t, const struct table_node *n, const struct table_entry *v)
+/* Of the next smaller size that the host has. */
+static void host_sptes_below(struct tables_look *k, uint64_t base, uint64_t last, const struct tier *tier)
 {
-	const struct spte_info *s = v->spte == NO_SPTE ? NULL : &t->sptes.v[v->spte];
-	struct guest_at g = guest_of_entry(t, n, v);
+	const struct spte_list *l = &k->t->sptes;
+	unsigned level = (tier->shift - PAGE_SHIFT + 8u) / 9;
+	size_t at = first_spte(l, base, level);
 
-	if (n->tier + 1u >= t->tree[n->tree].n_tiers)
+	while (at < l->n && l->v[at].gva <= last) {
+		uint64_t index = (l->v[at].gva - base) >> tier->shift;
+		k->below[index] = true;
+		at = first_spte(l, base + ((index + 1) << tier->shift), level);
+	}
+}
+
+static void host_entries(struct tables_look *k, const struct table_node *n, unsigned count)
+{
+	const struct tier *tier = node_tier(k->t, n);
+	uint64_t last = n->base + ((uint64_t)count << tier->shift) - 1;
+
+	for (unsigned i = 0; i < count; i++) {
+		k->spte[i] = NO_SPTE;
+		k->below[i] = false;
+	}
+	if (k->t->tree[n->tree].by_gpa != k->t->about.tdp)
+		return;
+	if (tier->host)
+		host_sptes(k, n->base, last, tier);
+	else
+		host_sptes_below(k, n->base, last, tier);
+}
+
+static bool entry_foldable(const struct tables_look *k, const struct table_node *n, const struct table_entry *v)
+{
+	const struct spte_info *s = v->spte == NO_SPTE ? NULL : &k->t->sptes.v[v->spte];
+
+	if (n->tier + 1u >= k->t->tree[n->tree].n_tiers)
 		return false;
-	return g.kind == GUEST_TABLE || (s && s->present && !s->leaf);
+	return guest_of_entry(k->t, n, v).kind == GUEST_TABLE || k->below[v->index] || (s && s->present && !s->leaf);
+}
+
+static bool is_row(const struct tables_look *k, unsigned i)
+{
+	return k->any[i] || k->spte[i] != NO_SPTE || k->below[i];
 }
 
 static int fill_node(struct tables_look *k, struct table_node *n, struct err *e)
@@ -226,7 +257,7 @@ static int fill_node(struct tables_look *k, struct table_node *n, struct err *e)
 	guest_entries(k, n, count);
 	host_entries(k, n, count);
 	for (unsigned i = 0; i < count; i++)
-		rows += k->any[i] || k->spte[i] != NO_SPTE;
+		rows += is_row(k, i);
 	n->v = calloc(rows ? rows : 1, sizeof(*n->v));
 	if (!n->v)
 		return err_nomem(e, "open a table");
@@ -234,13 +265,13 @@ static int fill_node(struct tables_look *k, struct table_node *n, struct err *e)
 		n->table = TREES_EMPTY;
 	for (unsigned i = 0; !rc && i < count; i++) {
 		struct table_entry *v = &n->v[n->n];
-		if (!k->any[i] && k->spte[i] == NO_SPTE)
+		if (!is_row(k, i))
 			continue;
 		*v = (struct table_entry){.entry = k->own[i],
 					  .present = k->own[i] & PTE_P,
 					  .spte = k->spte[i],
 					  .index = (uint16_t)i};
-		v->foldable = entry_foldable(k->t, n, v);
+		v->foldable = entry_foldable(k, n, v);
 		n->n++;
 		rc = entry_compare(k, n, v, e);
 	}
@@ -393,9 +424,10 @@ static int reopen(struct tables_look *k, struct table_node *n, const struct tabl
 	return rc;
 }
 
-/* The same where the levels are others now: by addresses. */
+/* The same where the levels are others now: by addresses. An entry of 4 MiB has become two of 2 MiB, or the other way. */
 static int reopen_paths(struct tables_look *k, const struct table_trees *from, const struct table_node *old, struct err *e)
 {
+	unsigned shift = is_root(old) ? SHIFT_ROOT : node_tier(from, old)->shift;
 	bool deepest = true;
 	struct table_node *n;
 	struct table_entry *v;
@@ -408,8 +440,11 @@ static int reopen_paths(struct tables_look *k, const struct table_trees *from, c
 		}
 	if (rc || !deepest || is_root(old) || old->tree >= k->t->top->n)
 		return rc;
-	return open_path(k, old->tree, tree_linear(&k->t->tree[old->tree], old->base),
-			 old->tier ? from->tree[old->tree].tier[old->tier - 1].shift : SHIFT_ROOT, &n, &v, e);
+	for (unsigned half = 0; !rc && half < 2; half++) {
+		uint64_t addr = old->base + (half ? ((uint64_t)entries_of(from, old) << shift) / 2 : 0);
+		rc = open_path(k, old->tree, tree_linear(&k->t->tree[old->tree], addr), shift + 1, &n, &v, e);
+	}
+	return rc;
 }
 
 static int reopen_all(struct tables_look *k, const struct table_trees *old, struct err *e)

@@ -93,6 +93,7 @@ struct tables_look {
 	bool any[ENTRIES_MAX]; /* the guest has something in the range of this entry */
 	uint64_t own[ENTRIES_MAX];
 	uint32_t spte[ENTRIES_MAX];
+	bool below[ENTRIES_MAX]; /* the host has no entries of this size, but smaller ones in its range */
 };
 
 static inline const struct tier *node_tier(const struct table_trees *t, const struct table_node *n)

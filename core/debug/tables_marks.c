@@ -253,7 +253,8 @@ int entry_compare(struct tables_look *k, const struct table_node *n, struct tabl
 		return compare_spte(k, n, v, &g, &l->v[v->spte], e);
 	if (n->host_page != NO_SPTE && g.kind == GUEST_PAGE)
 		return compare_pages(k, n, v, &g, &l->v[n->host_page], e);
-	if (n->host_page == NO_SPTE && node_tier(k->t, n)->host && k->t->about.host_known && g.kind != GUEST_NOTHING)
+	if (n->host_page == NO_SPTE && (node_tier(k->t, n)->host || !l->n) && k->t->about.host_known &&
+	    g.kind != GUEST_NOTHING)
 		v->marks |= TREES_GUEST_ONLY;
 	return 0;
 }

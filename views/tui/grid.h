@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What the screens draw into: a grid of cells in memory. Tests compare it with golden text; views/tui/term.c alone puts it
+ * What the screens draw into: a grid of cells in memory. Tests compare it with golden text; views/tui/terminal.c alone puts it
  * to a terminal.
  */
 #ifndef KVMSCOPE_VIEWS_TUI_GRID_H

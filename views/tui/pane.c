@@ -64,20 +64,14 @@ static void keep_cursor_visible(struct pane *p)
 		p->top = n > header + rows ? n - rows : header;
 }
 
-static bool same_selection(const struct selection *a, const struct selection *b)
-{
-	return a->has_gva == b->has_gva && a->has_gpa == b->has_gpa && (!a->has_gva || a->gva == b->gva) &&
-	       (!a->has_gpa || a->gpa == b->gpa);
-}
-
 /* When another address has been selected the cursor goes to its line. */
 static void follow_selection(struct pane *p, const struct scene *s)
 {
 	size_t i;
 
-	if (!p->ops->find || same_selection(&p->shown, &s->sel))
+	if (!p->ops->find || p->shown == s->sel_generation)
 		return;
-	p->shown = s->sel;
+	p->shown = s->sel_generation;
 	if (p->ops->find(p, s, &i))
 		p->cursor = i;
 }

@@ -564,6 +564,7 @@ static int look_anew(struct tables_look *k, const struct table_trees *old, unsig
 	host_top = highest_level(&t->sptes);
 	make_trees(t, host_top);
 	arrange_sptes(t, host_top);
+	t->about.depth = MAX(t->tree[0].n_tiers, t->tree[1].n_tiers);
 	if ((rc = make_top(t, e)))
 		return rc;
 	if (!old || !old->touched)

@@ -84,6 +84,7 @@ struct trees_about {
 	bool has_root;	   /* gfn of the root table that the host's root shadows */
 	uint64_t root_gfn;
 	size_t sptes;	   /* under the vCPU's root, open or not */
+	unsigned depth;	   /* of the deepest rows that there may be */
 	bool cut;	   /* trees_open_all() came to its limit: call it again to go on */
 };
 

@@ -106,4 +106,3 @@ struct machine *tableguest_demo(const char *name)
 	image_close(img);
 	return m;
 }
-

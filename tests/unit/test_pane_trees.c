@@ -134,11 +134,13 @@ static void tour(void **state)
 	struct screen c;
 
 	(void)state;
-	open_screen(&c, m, 14, 100);
+	open_screen(&c, m, 14, 72);
 	compare_golden(&c, "before");
 	run(m);
 	look(&c);
 	compare_golden(&c, "tour");
+	assert_int_equal(grid_resize(&c.g, 14, 110), 0);
+	compare_golden(&c, "tour-wide");
 	c.s.running = c.s.seen[SEEN_TABLES].live = true;
 	assert_int_equal(grid_resize(&c.g, 9, 60), 0);
 	compare_golden(&c, "small-live");
@@ -182,7 +184,8 @@ static struct machine *all_marks(void)
 	tableguest_spte(m, 1, 0x1a000, 0x200, ro);
 	tableguest_spte(m, 1, 0x1b000, 0x300, ro);
 	tableguest_spte(m, 1, 0x1c000, 0x2e, ro & ~(unsigned)H_D);
-	*tableguest_spte(m, 1, 0x1d000, 0, 0) = (struct spte_info){.gva = 0x1d000, .gva_known = true, .level = 1, .host_own = true};
+	*tableguest_spte(m, 1, 0x1d000, 0, 0) =
+	    (struct spte_info){.gva = 0x1d000, .gva_known = true, .level = 1, .host_own = true};
 	longguest_poke_word(m, 0x3000 + 8, 0x40000000 | PTE_ALL | PTE_PS);
 	longguest_poke_word(m, 0x3000 + 16, 0x7fff000 | PTE_ALL);
 	longguest_poke_word(m, 0x3000 + 24, 0x40000007 | PTE_PS | 1ull << 13);
@@ -204,7 +207,7 @@ static void marks(void **state)
 	for (size_t i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].torn = true;
 	look(&c);
-	assert_int_equal(grid_resize(&c.g, 28, 84), 0);
+	assert_int_equal(grid_resize(&c.g, 28, 94), 0);
 	compare_golden(&c, "ascii-torn");
 	close_screen(&c);
 	tableguest_destroy(m);
@@ -225,7 +228,7 @@ static void no_host(void **state)
 	for (size_t i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].gva_known = false;
 	look(&c);
-	assert_int_equal(grid_resize(&c.g, 12, 112), 0);
+	assert_int_equal(grid_resize(&c.g, 12, 124), 0);
 	compare_golden(&c, "tdp");
 	fake_of(m)->regs[0].cr0 &= ~CR0_PG;
 	spte_list_free(&fake_of(m)->sptes);
@@ -391,9 +394,15 @@ static void cursor_stays(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(tour),	cmocka_unit_test(marks),	       cmocka_unit_test(no_host),
-	    cmocka_unit_test(nothing),	cmocka_unit_test(opening_and_closing), cmocka_unit_test(next_that_disagrees),
-	    cmocka_unit_test(selecting), cmocka_unit_test(selected_before),     cmocka_unit_test(cursor_stays),
+	    cmocka_unit_test(tour),
+	    cmocka_unit_test(marks),
+	    cmocka_unit_test(no_host),
+	    cmocka_unit_test(nothing),
+	    cmocka_unit_test(opening_and_closing),
+	    cmocka_unit_test(next_that_disagrees),
+	    cmocka_unit_test(selecting),
+	    cmocka_unit_test(selected_before),
+	    cmocka_unit_test(cursor_stays),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");

@@ -24,8 +24,9 @@ static void ok(int rc, const struct err *e)
 
 static const char *mark_words(const struct trees_row *r, char *buf, size_t size)
 {
-	static const char *const word[] = {"guest-only", "stale", "not-writable", "narrower", "wider",	  "a-guest", "a-host",
-					   "d-guest",	 "d-host", "level",	   "mmio",     "host-own", "reserved", "loop"};
+	static const char *const word[] = {"guest-only", "stale",    "not-writable", "narrower", "wider",
+					   "a-guest",	 "a-host",   "d-guest",	     "d-host",	 "level",
+					   "mmio",	 "host-own", "reserved",     "loop"};
 	static const char *const why[] = {"", ":readonly", ":file", ":table", ":log", ":clean"};
 	size_t n = 0;
 
@@ -218,20 +219,20 @@ static uint32_t marks_at(const struct table_trees *t, unsigned page)
 static void disagreements(void **state)
 {
 	const uint64_t pte[] = {
-	    0x20000 | PTE_ALL,		       /* 0: nothing in the host */
-	    0x21000 | PTE_ALL,		       /* 1: the same */
-	    0,				       /* 2: an spte where nothing is mapped */
-	    0x23000 | PTE_ALL,		       /* 3: of another gfn */
-	    0x24000 | PTE_P | PTE_U | PTE_A,   /* 4: wider: W */
-	    0x25000 | (PTE_ALL & ~PTE_U),      /* 5: wider: U */
-	    0x26000 | PTE_ALL | PTE_NX,	       /* 6: wider: X */
-	    0x27000 | PTE_ALL,		       /* 7: narrower: X */
-	    0x28000 | PTE_ALL,		       /* 8: A and D in the guest */
-	    0x29000 | PTE_P | PTE_W | PTE_U,   /* 9: A and D in the host */
-	    0xd0000000 | PTE_ALL,	       /* 10: mmio */
-	    0x2b000 | PTE_ALL,		       /* 11: mmio, and memory by now */
-	    0xd0001000 | PTE_ALL,	       /* 12: mmio of another gfn */
-	    0x2d000 | PTE_ALL,		       /* 13: not writable, nobody knows why */
+	    0x20000 | PTE_ALL,		     /* 0: nothing in the host */
+	    0x21000 | PTE_ALL,		     /* 1: the same */
+	    0,				     /* 2: an spte where nothing is mapped */
+	    0x23000 | PTE_ALL,		     /* 3: of another gfn */
+	    0x24000 | PTE_P | PTE_U | PTE_A, /* 4: wider: W */
+	    0x25000 | (PTE_ALL & ~PTE_U),    /* 5: wider: U */
+	    0x26000 | PTE_ALL | PTE_NX,	     /* 6: wider: X */
+	    0x27000 | PTE_ALL,		     /* 7: narrower: X */
+	    0x28000 | PTE_ALL,		     /* 8: A and D in the guest */
+	    0x29000 | PTE_P | PTE_W | PTE_U, /* 9: A and D in the host */
+	    0xd0000000 | PTE_ALL,	     /* 10: mmio */
+	    0x2b000 | PTE_ALL,		     /* 11: mmio, and memory by now */
+	    0xd0001000 | PTE_ALL,	     /* 12: mmio of another gfn */
+	    0x2d000 | PTE_ALL,		     /* 13: not writable, nobody knows why */
 	};
 	struct machine *m = tableguest_create(pte, ARRAY_LEN(pte));
 	struct table_trees *t;
@@ -308,8 +309,8 @@ static void write_protect_off(void **state)
 
 static void why_not_writable(void **state)
 {
-	const uint64_t pte[] = {0x200000 | PTE_ALL,		  0x300000 | PTE_ALL, 0x4000 | PTE_ALL,
-				0x24000 | (PTE_ALL & ~PTE_D), 0x25000 | PTE_ALL};
+	const uint64_t pte[] = {0x200000 | PTE_ALL, 0x300000 | PTE_ALL, 0x4000 | PTE_ALL, 0x24000 | (PTE_ALL & ~PTE_D),
+				0x25000 | PTE_ALL};
 	static const enum trees_why why[] = {TREES_WHY_READONLY, TREES_WHY_LOG, TREES_WHY_TABLE, TREES_WHY_CLEAN,
 					     TREES_WHY_UNKNOWN};
 	struct machine *m = tableguest_create(pte, ARRAY_LEN(pte));
@@ -324,7 +325,8 @@ static void why_not_writable(void **state)
 	fake_of(m)->shadow_pages.v[1] = (struct shadow_page){.gfn = 0x25, .level = 1, .direct = true};
 	for (unsigned i = 0; i < ARRAY_LEN(pte); i++)
 		tableguest_spte(m, 1, 0x10000 + i * 0x1000, pte[i] >> PAGE_SHIFT & 0xfffff,
-			 H_RWX | H_A | (pte[i] & PTE_D ? (unsigned)H_D : 0)) ->writable = false;
+				H_RWX | H_A | (pte[i] & PTE_D ? (unsigned)H_D : 0))
+		    ->writable = false;
 	t = look_at(m);
 	for (unsigned i = 0; i < ARRAY_LEN(pte); i++) {
 		struct trees_row r = row_at(t, 0x10000 + i * 0x1000);
@@ -773,15 +775,24 @@ static void stays_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(tour),		   cmocka_unit_test(way_to_the_instruction),
-	    cmocka_unit_test(disagreements),	   cmocka_unit_test(write_protect_off),
-	    cmocka_unit_test(why_not_writable),	   cmocka_unit_test(levels_differ),
-	    cmocka_unit_test(stale_tables),	   cmocka_unit_test(paging_32bit),
-	    cmocka_unit_test(paging_pae),	   cmocka_unit_test(paging_5level),
-	    cmocka_unit_test(paging_off),	   cmocka_unit_test(two_trees),
-	    cmocka_unit_test(no_host),		   cmocka_unit_test(tables_that_lead_nowhere),
-	    cmocka_unit_test(self_map),		   cmocka_unit_test(many_rows),
-	    cmocka_unit_test(too_many_rows),	   cmocka_unit_test(reads_what_is_wanted),
+	    cmocka_unit_test(tour),
+	    cmocka_unit_test(way_to_the_instruction),
+	    cmocka_unit_test(disagreements),
+	    cmocka_unit_test(write_protect_off),
+	    cmocka_unit_test(why_not_writable),
+	    cmocka_unit_test(levels_differ),
+	    cmocka_unit_test(stale_tables),
+	    cmocka_unit_test(paging_32bit),
+	    cmocka_unit_test(paging_pae),
+	    cmocka_unit_test(paging_5level),
+	    cmocka_unit_test(paging_off),
+	    cmocka_unit_test(two_trees),
+	    cmocka_unit_test(no_host),
+	    cmocka_unit_test(tables_that_lead_nowhere),
+	    cmocka_unit_test(self_map),
+	    cmocka_unit_test(many_rows),
+	    cmocka_unit_test(too_many_rows),
+	    cmocka_unit_test(reads_what_is_wanted),
 	    cmocka_unit_test(stays_open),
 	};
 

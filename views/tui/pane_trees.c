@@ -13,9 +13,10 @@
 #include "views/tui/record_pane.h"
 
 #define HEADER 1u
-#define WIDE 90u       /* columns from which levels are indented by two, … */
-#define WITH_PFN 110u  /* … and host frames shown */
-#define WIDTH_GUEST 25 /* "L1 0x40000    rwxu ADG 2M" */
+/* Columns from which there is more: numbers of levels and sizes, whole words, host frames. */
+#define WITH_LEVELS 90u
+#define WITH_WORDS 106u
+#define WITH_PFN 122u
 
 /* Where the cursor stands, to be found again when rows have new numbers. */
 struct cursor {
@@ -155,7 +156,8 @@ static bool place(const struct pane *p, const struct scene *s, size_t i, struct 
 	(void)p;
 	if (i < HEADER || !s->tables || !trees_row(s->tables, i - HEADER, &r))
 		return false;
-	*out = (struct place){.has_gva = !r.by_gpa && r.depth, .has_gpa = r.by_gpa && r.depth, .gva = r.first, .gpa = r.first};
+	*out =
+	    (struct place){.has_gva = !r.by_gpa && r.depth, .has_gpa = r.by_gpa && r.depth, .gva = r.first, .gpa = r.first};
 	if (r.by_gpa || !r.depth)
 		return r.depth > 0;
 	if (r.has_guest && r.guest_leaf) {
@@ -170,6 +172,26 @@ static bool place(const struct pane *p, const struct scene *s, size_t i, struct 
 
 /* ---- a line */
 
+/* Where its parts begin. */
+struct columns {
+	unsigned indent; /* a level's */
+	size_t guest, bar, host, mark;
+	bool levels, words, pfn;
+};
+
+static struct columns columns_of(const struct pane *p, const struct scene *s)
+{
+	const struct trees_pane *t = p->own;
+	struct columns c = {.levels = p->cols >= WITH_LEVELS, .words = p->cols >= WITH_WORDS, .pfn = p->cols >= WITH_PFN};
+
+	c.indent = c.levels ? 2 : 1;
+	c.guest = c.indent * trees_about(s->tables)->depth + 2 + t->width_address + 1;
+	c.bar = c.guest + (c.levels ? 26 : 20);
+	c.host = c.bar + 2;
+	c.mark = c.host + (c.levels ? 24 : 18) + (c.pfn ? 12 : 0);
+	return c;
+}
+
 /* Blanks up to a column, one at least. */
 static void pad_to(struct out *o, size_t column)
 {
@@ -178,17 +200,9 @@ static void pad_to(struct out *o, size_t column)
 	out_fill(o, ' ', at < column ? column - at : 1);
 }
 
-static size_t width_tree(const struct pane *p, const struct scene *s)
+static void out_bar(struct out *o, const struct columns *c)
 {
-	const struct trees_pane *t = p->own;
-	unsigned indent = p->cols >= WIDE ? 2 : 1;
-
-	return indent * trees_about(s->tables)->depth + 2 + t->width_address + 1;
-}
-
-static void out_bar(struct out *o, size_t column)
-{
-	pad_to(o, column);
+	pad_to(o, c->bar);
 	out_styled(o, STYLE_DIM, o->ascii ? "| " : "│ ");
 }
 
@@ -197,139 +211,153 @@ static void out_rights(struct out *o, bool w, bool x, bool u)
 	out_textf(o, " r%c%c%c ", w ? 'w' : '-', x ? 'x' : '-', u ? 'u' : '-');
 }
 
-static const char *size_word(uint64_t size)
+static const char *size_word(const struct trees_row *r, const struct columns *c)
 {
-	switch (size) {
-	case 1ull << 21:
-		return "2M";
-	case 1ull << 22:
-		return "4M";
-	case 1ull << 30:
-		return "1G";
-	default:
+	uint64_t size = r->last - r->first + 1;
+
+	if (!c->levels)
 		return "";
-	}
+	return size == 1ull << 21 ? " 2M" : size == 1ull << 22 ? " 4M" : size == 1ull << 30 ? " 1G" : "";
 }
 
-static void out_guest(struct out *o, const struct trees_row *r)
+static void out_guest(struct out *o, const struct trees_row *r, const struct columns *c)
 {
 	bool leaf = r->guest_leaf;
 
 	if (!r->has_guest)
 		return;
-	out_styled(o, STYLE_DIM, "L%u ", r->guest_level);
+	if (c->levels)
+		out_styled(o, STYLE_DIM, "L%u ", r->guest_level);
 	out_textf(o, "0x%-8llx", (unsigned long long)r->gpa);
 	out_rights(o, r->entry_rights & ACCESS_WRITE, r->entry_rights & ACCESS_FETCH, r->entry_rights & ACCESS_USER);
-	out_textf(o, "%c%c%c %s", r->entry & PTE_A ? 'A' : ' ', leaf && (r->entry & PTE_D) ? 'D' : ' ',
-		  leaf && (r->entry & PTE_G) ? 'G' : ' ', leaf ? size_word(r->last - r->first + 1) : "");
+	out_textf(o, "%c%c%c%s", r->entry & PTE_A ? 'A' : ' ', leaf && (r->entry & PTE_D) ? 'D' : ' ',
+		  leaf && (r->entry & PTE_G) ? 'G' : ' ', leaf ? size_word(r, c) : "");
 }
 
-static void out_host(struct out *o, const struct trees_row *r, bool pfn)
+static void out_host(struct out *o, const struct trees_row *r, const struct columns *c)
 {
 	const struct spte_info *s = r->spte;
 
 	if (!s)
 		return;
-	out_styled(o, STYLE_DIM, "L%u ", s->level);
+	if (c->levels)
+		out_styled(o, STYLE_DIM, "L%u ", s->level);
 	if (s->gfn_known)
 		out_textf(o, "0x%-7llx", (unsigned long long)s->gfn);
 	else
 		out_textf(o, "%-9s", "-");
-	if (pfn && s->present)
-		out_textf(o, " 0x%-9llx", (unsigned long long)s->pfn);
 	if (!s->present)
 		return;
+	if (c->pfn)
+		out_textf(o, " 0x%-9llx", (unsigned long long)s->pfn);
 	out_rights(o, s->writable, s->exec, s->user);
-	out_textf(o, "%c%c %s", s->accessed ? 'A' : ' ', s->leaf && s->dirty ? 'D' : ' ',
-		  s->leaf ? size_word(r->last - r->first + 1) : "");
+	out_textf(o, "%c%c%s", s->accessed ? 'A' : ' ', s->leaf && s->dirty ? 'D' : ' ', s->leaf ? size_word(r, c) : "");
 }
 
 /* ---- marks */
 
-/* A word behind those of before. */
-static void out_mark(struct out *o, bool *any, enum style st, const char *text)
+/* Words so far, and whether there is room for the long ones. */
+struct marking {
+	struct out *o;
+	bool any, words;
+};
+
+static void out_mark(struct marking *k, enum style st, const char *text, const char *brief)
 {
-	if (*any)
-		out_text(o, ", ");
-	*any = true;
-	out_styled(o, st, "%s", text);
+	if (k->any)
+		out_text(k->o, ", ");
+	k->any = true;
+	out_styled(k->o, st, "%s", k->words ? text : brief);
 }
 
-static const char *stale_word(const struct trees_row *r)
+static void mark_stale(struct marking *k, const struct trees_row *r)
 {
-	if (r->marks & TREES_MMIO)
-		return "stale: mmio no more";
-	return r->has_guest || r->guest_leaf ? "stale: another gfn" : "stale: not mapped";
+	bool maps = r->has_guest || r->guest_leaf;
+
+	out_mark(k, STYLE_BAD,
+		 r->marks & TREES_MMIO ? "stale: mmio no more"
+		 : maps		       ? "stale: another gfn"
+				       : "stale: not mapped",
+		 "stale");
 }
 
-static const char *not_writable_word(const struct trees_row *r, char *buf, size_t size)
+static void mark_not_writable(struct marking *k, const struct trees_row *r)
 {
-	static const char *const why[] = {[TREES_WHY_UNKNOWN] = "not writable",
-					  [TREES_WHY_READONLY] = "not writable: slot %u readonly",
-					  [TREES_WHY_FILE] = "not writable: slot %u a file",
-					  [TREES_WHY_TABLE] = "not writable: a guest table",
-					  [TREES_WHY_LOG] = "not writable: slot %u dirty log",
-					  [TREES_WHY_CLEAN] = "not writable: guest's D clear"};
-	const char *of_slot = strstr(why[r->why], "%u");
+	static const struct {
+		const char *text, *brief;
+	} why[] = {[TREES_WHY_UNKNOWN] = {"not writable", "ro"},
+		   [TREES_WHY_READONLY] = {"not writable: readonly slot", "ro: slot"},
+		   [TREES_WHY_FILE] = {"not writable: file of slot", "ro: file"},
+		   [TREES_WHY_TABLE] = {"not writable: a guest table", "ro: table"},
+		   [TREES_WHY_LOG] = {"not writable: dirty log of slot", "ro: log"},
+		   [TREES_WHY_CLEAN] = {"not writable: guest's D clear", "ro: D clear"}};
 
-	if (!of_slot)
-		return why[r->why];
-	snprintf(buf, size, "%.*s%u%s", (int)(of_slot - why[r->why]), why[r->why], r->slot, of_slot + 2);
-	return buf;
+	out_mark(k, STYLE_WARN, why[r->why].text, why[r->why].brief);
+	if (r->why == TREES_WHY_READONLY || r->why == TREES_WHY_FILE || r->why == TREES_WHY_LOG)
+		out_styled(k->o, STYLE_WARN, " %u", r->slot);
 }
 
-static const char *accessed_dirty_word(uint32_t a, uint32_t d, bool host)
+/* a, d: which of them one side has alone. */
+static void mark_accessed_dirty(struct marking *k, bool a, bool d, const char *side)
 {
-	if (a && d)
-		return host ? "A D only in host" : "A D only in guest";
-	if (a)
-		return host ? "A only in host" : "A only in guest";
-	return host ? "D only in host" : "D only in guest";
+	const char *bits = a && d ? "A D" : a ? "A" : "D";
+	char text[32], brief[32];
+
+	if (!a && !d)
+		return;
+	snprintf(text, sizeof(text), "%s only in %s", bits, side);
+	snprintf(brief, sizeof(brief), "%s %s", bits, side);
+	out_mark(k, STYLE_WARN, text, brief);
 }
 
-static void out_disagreements(struct out *o, const struct trees_row *r, bool *any)
+static void mark_disagreements(struct marking *k, const struct trees_row *r)
 {
 	uint32_t m = r->marks;
-	char buf[64];
 
 	if (m & TREES_STALE)
-		out_mark(o, any, STYLE_BAD, stale_word(r));
+		mark_stale(k, r);
 	if (m & TREES_WIDER)
-		out_mark(o, any, STYLE_BAD, "wider than the guest's");
+		out_mark(k, STYLE_BAD, "wider than the guest's", "wider");
 	if (m & TREES_NOT_WRITABLE)
-		out_mark(o, any, STYLE_WARN, not_writable_word(r, buf, sizeof(buf)));
+		mark_not_writable(k, r);
 	if (m & TREES_NARROWER)
-		out_mark(o, any, STYLE_WARN, r->spte && r->spte->exec ? "not for users" : "not executable");
-	if (m & (TREES_A_GUEST | TREES_D_GUEST))
-		out_mark(o, any, STYLE_WARN, accessed_dirty_word(m & TREES_A_GUEST, m & TREES_D_GUEST, false));
-	if (m & (TREES_A_HOST | TREES_D_HOST))
-		out_mark(o, any, STYLE_WARN, accessed_dirty_word(m & TREES_A_HOST, m & TREES_D_HOST, true));
+		out_mark(k, STYLE_WARN, r->spte && r->spte->exec ? "not for users" : "not executable",
+			 r->spte && r->spte->exec ? "no user" : "no exec");
+	mark_accessed_dirty(k, m & TREES_A_GUEST, m & TREES_D_GUEST, "guest");
+	mark_accessed_dirty(k, m & TREES_A_HOST, m & TREES_D_HOST, "host");
 }
 
-static void out_marks(struct out *o, const struct trees_row *r)
-{
-	static const char *const table[] = {[TREES_READ] = NULL,
-					    [TREES_EMPTY] = "empty",
-					    [TREES_NO_MEMORY] = "no memory there",
-					    [TREES_UNREADABLE] = "cannot be read now"};
-	uint32_t m = r->marks;
-	bool any = false;
+/* How things are, which is no disagreement. */
+static const struct {
+	uint32_t mark;
+	enum style style;
+	const char *text, *brief;
+} other_marks[] = {
+    {TREES_RESERVED, STYLE_BAD, "reserved bits", "reserved"},
+    {TREES_LOOP, STYLE_DIM, "maps tables above", "loop"},
+    {TREES_HOST_OWN, STYLE_DIM, "the hypervisor's own", "host's own"},
+    {TREES_GUEST_ONLY, STYLE_DIM, "not in host", "not in host"},
+};
 
-	out_disagreements(o, r, &any);
-	if (m & TREES_RESERVED)
-		out_mark(o, &any, STYLE_BAD, "reserved bits");
-	if (table[r->table])
-		out_mark(o, &any, r->table == TREES_EMPTY ? STYLE_DIM : STYLE_WARN, table[r->table]);
-	if (m & TREES_LOOP)
-		out_mark(o, &any, STYLE_DIM, "maps tables above");
-	if (m & TREES_LEVEL)
-		out_mark(o, &any, STYLE_DIM, r->guest_leaf ? "split by the host" : "one page of the host's");
-	if ((m & TREES_MMIO) && !(m & TREES_STALE))
-		out_mark(o, &any, STYLE_DIM, "mmio");
-	if (m & TREES_HOST_OWN)
-		out_mark(o, &any, STYLE_DIM, "the hypervisor's own");
-	if (m & TREES_GUEST_ONLY)
-		out_mark(o, &any, STYLE_DIM, "not in host");
+static void out_marks(struct out *o, const struct trees_row *r, bool words)
+{
+	struct marking k = {.o = o, .words = words};
+
+	mark_disagreements(&k, r);
+	if (r->table == TREES_EMPTY)
+		out_mark(&k, STYLE_DIM, "empty", "empty");
+	else if (r->table == TREES_NO_MEMORY)
+		out_mark(&k, STYLE_WARN, "no memory there", "no memory");
+	else if (r->table == TREES_UNREADABLE)
+		out_mark(&k, STYLE_WARN, "cannot be read now", "unreadable");
+	if (r->marks & TREES_LEVEL)
+		out_mark(&k, STYLE_DIM, r->guest_leaf ? "split by the host" : "one page of the host's",
+			 r->guest_leaf ? "split" : "whole");
+	if ((r->marks & TREES_MMIO) && !(r->marks & TREES_STALE))
+		out_mark(&k, STYLE_DIM, "mmio", "mmio");
+	for (size_t i = 0; i < ARRAY_LEN(other_marks); i++)
+		if (r->marks & other_marks[i].mark)
+			out_mark(&k, other_marks[i].style, other_marks[i].text, other_marks[i].brief);
 }
 
 /* ---- lines of roots, and of what is above them all */
@@ -356,56 +384,52 @@ static void host_root(struct out *o, const struct trees_about *about, const stru
 		out_styled(o, STYLE_HEAD, "%zu sptes", about->sptes);
 }
 
-static void root_line(struct pane *p, const struct scene *s, const struct trees_row *r, struct out *o)
+static void root_line(const struct scene *s, const struct trees_row *r, const struct columns *c, struct out *o)
 {
 	const struct trees_about *about = trees_about(s->tables);
-	size_t width = width_tree(p, s);
 
 	if (r->by_gpa)
 		out_styled(o, STYLE_HEAD, "host's, by gpa");
 	else
 		guest_root(o, about, r);
-	pad_to(o, width);
+	pad_to(o, c->guest);
 	if (!r->by_gpa)
 		out_text(o, about->mode == PAGING_NONE ? "gva is gpa" : paging_mode_name(about->mode));
-	out_bar(o, width + WIDTH_GUEST + 1);
+	out_bar(o, c);
 	host_root(o, about, r);
-	if (r->table != TREES_READ) {
-		out_text(o, "  ");
-		out_marks(o, r);
-	}
+	if (r->table == TREES_READ)
+		return;
+	out_text(o, "  ");
+	out_marks(o, r, c->words);
 }
 
-static void header_line(struct pane *p, const struct scene *s, struct out *o)
+static void header_line(const struct scene *s, const struct columns *c, struct out *o)
 {
-	size_t width = width_tree(p, s);
+	const char *indent = c->levels ? "   " : "";
 
 	out_styled(o, STYLE_HEAD, trees_about(s->tables)->tdp ? "  address" : "  gva");
-	pad_to(o, width);
-	out_styled(o, STYLE_HEAD, "   guest: gpa");
-	out_bar(o, width + WIDTH_GUEST + 1);
-	out_styled(o, STYLE_HEAD, p->cols >= WITH_PFN ? "   host: gfn  pfn" : "   host: gfn");
+	pad_to(o, c->guest);
+	out_styled(o, STYLE_HEAD, "%sguest: gpa", indent);
+	out_bar(o, c);
+	out_styled(o, STYLE_HEAD, "%shost: gfn%s", indent, c->pfn ? "  pfn" : "");
 }
 
-static void entry_line(struct pane *p, const struct scene *s, const struct trees_row *r, struct out *o)
+static void entry_line(const struct trees_row *r, const struct columns *c, struct out *o)
 {
-	size_t width = width_tree(p, s);
-	bool pfn = p->cols >= WITH_PFN;
-
 	out_styled(o, r->marks & TREES_GUEST_ONLY ? STYLE_DIM : STYLE_ADDR, "0x%llx", (unsigned long long)r->first);
-	pad_to(o, width);
-	out_guest(o, r);
-	out_bar(o, width + WIDTH_GUEST + 1);
-	out_host(o, r, pfn);
+	pad_to(o, c->guest);
+	out_guest(o, r, c);
+	out_bar(o, c);
+	out_host(o, r, c);
 	if (!r->marks && r->table == TREES_READ)
 		return;
-	pad_to(o, width + WIDTH_GUEST + 3 + (pfn ? 35 : 24));
-	out_marks(o, r);
+	pad_to(o, c->mark);
+	out_marks(o, r, c->words);
 }
 
 static void line(struct pane *p, const struct scene *s, size_t i, struct out *o)
 {
-	unsigned indent = p->cols >= WIDE ? 2 : 1;
+	struct columns c;
 	struct trees_row r;
 
 	if (!s->tables) {
@@ -413,18 +437,19 @@ static void line(struct pane *p, const struct scene *s, size_t i, struct out *o)
 			out_styled(o, STYLE_DIM, "%s", s->has_vm ? "not looked at yet" : "no VM");
 		return;
 	}
+	c = columns_of(p, s);
 	if (i < HEADER) {
-		header_line(p, s, o);
+		header_line(s, &c, o);
 		return;
 	}
 	if (!trees_row(s->tables, i - HEADER, &r))
 		return;
-	out_fill(o, ' ', (size_t)indent * r.depth);
+	out_fill(o, ' ', (size_t)c.indent * r.depth);
 	out_text(o, !r.foldable ? "  " : r.open ? (o->ascii ? "- " : "▾ ") : (o->ascii ? "+ " : "▸ "));
 	if (r.depth)
-		entry_line(p, s, &r, o);
+		entry_line(&r, &c, o);
 	else
-		root_line(p, s, &r, o);
+		root_line(s, &r, &c, o);
 }
 
 /* ---- keys */
@@ -514,7 +539,7 @@ static unsigned key(struct pane *p, const struct scene *s, int k, struct pane_re
 }
 
 const struct pane_ops pane_trees = {
-    .name = "tables",
+    .name = "trees",
     .title = "Page tables",
     .about = "The guest's own page tables and the host's side by side, by address; what they disagree about is at the end.",
     .size = sizeof(struct trees_pane),

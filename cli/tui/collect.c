@@ -132,6 +132,21 @@ static int record_of_stop(struct collector *k, struct pool *pool, struct value *
 	return 0;
 }
 
+/* A selection that has been chosen anew has its tables opened, so that its row is there when it is drawn. */
+static int look_at_tables(struct collector *k, struct err *e)
+{
+	const struct place *sel = &k->scene.sel;
+	struct session *s = k->client->s;
+	int ret = trees_look(&k->scene.tables, s->d.m, s->vcpu, e);
+
+	if (ret || k->tables_opened == k->scene.sel_generation)
+		return ret;
+	k->tables_opened = k->scene.sel_generation;
+	if (!trees_open_path(k->scene.tables, !sel->has_gva, sel->has_gva ? sel->gva : sel->gpa))
+		return 0;
+	return trees_look(&k->scene.tables, s->d.m, s->vcpu, e);
+}
+
 static int look_at(struct collector *k, unsigned i, struct pool *pool, struct value *out, struct err *e)
 {
 	struct session *s = k->client->s;
@@ -139,7 +154,7 @@ static int look_at(struct collector *k, unsigned i, struct pool *pool, struct va
 	if (i == SEEN_MAP)
 		return s->d.m ? pagemap_look(&k->scene.map, s->d.m, e) : -ENODEV;
 	if (i == SEEN_TABLES)
-		return s->d.m ? trees_look(&k->scene.tables, s->d.m, s->vcpu, e) : -ENODEV;
+		return s->d.m ? look_at_tables(k, e) : -ENODEV;
 	return i == SEEN_STOP ? record_of_stop(k, pool, out) : run_look(k, i, pool, out, e);
 }
 

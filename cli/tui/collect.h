@@ -17,6 +17,7 @@ struct collector {
 	unsigned made[SEEN_COUNT];     /* in which state of the machine the look was made */
 	unsigned state;		       /* counts moments at which something may have changed */
 	unsigned sel_seen;	       /* session.sel.generation, when it was last asked about */
+	unsigned tables_opened;	       /* session.sel.generation, whose tables have been opened */
 	bool code_at_selection;	       /* chosen since the last stop */
 	const struct machine *machine; /* the scene is of; another one after `load` */
 	uint64_t next_live;	       /* clock_now_ns(): not before that, while the guest runs */

@@ -94,7 +94,7 @@ static void make_tiers(struct table_tree *tree, const struct paging *pg, unsigne
 		tree->bits = host_bits;
 	for (unsigned i = 0; i < ARRAY_LEN(shifts); i++) {
 		struct tier s = {shifts[i], (uint8_t)guest_level_of(pg, shifts[i]),
-				  (uint8_t)host_level_of(host_top, shifts[i])};
+				 (uint8_t)host_level_of(host_top, shifts[i])};
 		if (s.guest || s.host)
 			tree->tier[tree->n_tiers++] = s;
 	}
@@ -267,10 +267,8 @@ static int fill_node(struct tables_look *k, struct table_node *n, struct err *e)
 		struct table_entry *v = &n->v[n->n];
 		if (!is_row(k, i))
 			continue;
-		*v = (struct table_entry){.entry = k->own[i],
-					  .present = k->own[i] & PTE_P,
-					  .spte = k->spte[i],
-					  .index = (uint16_t)i};
+		*v = (struct table_entry){
+		    .entry = k->own[i], .present = k->own[i] & PTE_P, .spte = k->spte[i], .index = (uint16_t)i};
 		v->foldable = entry_foldable(k, n, v);
 		n->n++;
 		rc = entry_compare(k, n, v, e);
@@ -527,8 +525,8 @@ static int make_top(struct table_trees *t, struct err *e)
 		return err_nomem(e, "look at the tables");
 	t->top->n = n;
 	for (unsigned i = 0; i < n; i++)
-		t->top->v[i] = (struct table_entry){
-		    .index = (uint16_t)i, .spte = NO_SPTE, .foldable = t->tree[i].n_tiers > 0};
+		t->top->v[i] =
+		    (struct table_entry){.index = (uint16_t)i, .spte = NO_SPTE, .foldable = t->tree[i].n_tiers > 0};
 	node_count(t->top);
 	return 0;
 }
@@ -564,6 +562,7 @@ static int look_anew(struct tables_look *k, const struct table_trees *old, unsig
 	host_top = highest_level(&t->sptes);
 	make_trees(t, host_top);
 	arrange_sptes(t, host_top);
+	t->about.depth = MAX(t->tree[0].n_tiers, t->tree[1].n_tiers);
 	if ((rc = make_top(t, e)))
 		return rc;
 	if (!old || !old->touched)

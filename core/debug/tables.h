@@ -61,30 +61,31 @@ struct trees_row {
 	/* The guest's side; of a root: entry is CR3. */
 	unsigned guest_level; /* 0: it has no such level */
 	bool has_guest;
-	bool guest_leaf;	/* it maps a page; else it points to a table */
-	uint64_t entry;		/* raw */
-	uint64_t gpa;		/* of that page, or table */
-	uint8_t entry_rights;	/* what this entry allows, as ACCESS_WRITE, ACCESS_FETCH, ACCESS_USER */
-	uint8_t rights;		/* what all entries from the root on allow */
-	unsigned host_level;	/* 0: it has no such level */
+	bool guest_leaf;	      /* it maps a page; else it points to a table */
+	uint64_t entry;		      /* raw */
+	uint64_t gpa;		      /* of that page, or table */
+	uint8_t entry_rights;	      /* what this entry allows, as ACCESS_WRITE, ACCESS_FETCH, ACCESS_USER */
+	uint8_t rights;		      /* what all entries from the root on allow */
+	unsigned host_level;	      /* 0: it has no such level */
 	const struct spte_info *spte; /* NULL: none. Lives until the next look */
-	uint32_t marks;		/* enum trees_mark */
-	enum trees_why why;	/* TREES_NOT_WRITABLE */
-	uint32_t slot;		/* that why is about */
+	uint32_t marks;		      /* enum trees_mark */
+	enum trees_why why;	      /* TREES_NOT_WRITABLE */
+	uint32_t slot;		      /* that why is about */
 };
 
 struct trees_about {
 	enum paging_mode mode;
 	uint64_t cr3;
 	unsigned vcpu, vcpus;
-	bool tdp;	   /* the host's tables are by gpa */
-	bool host_known;   /* else why says why they cannot be seen */
+	bool tdp;	 /* the host's tables are by gpa */
+	bool host_known; /* else why says why they cannot be seen */
 	char why[160];
-	bool torn;	   /* the kernel changed them under the look */
-	bool has_root;	   /* gfn of the root table that the host's root shadows */
+	bool torn;     /* the kernel changed them under the look */
+	bool has_root; /* gfn of the root table that the host's root shadows */
 	uint64_t root_gfn;
-	size_t sptes;	   /* under the vCPU's root, open or not */
-	bool cut;	   /* trees_open_all() came to its limit: call it again to go on */
+	size_t sptes;	/* under the vCPU's root, open or not */
+	unsigned depth; /* of the deepest rows that there may be */
+	bool cut;	/* trees_open_all() came to its limit: call it again to go on */
 };
 
 /* Look at the vCPU's tables. *t NULL: make it, and open what there is if that is no more than TREES_SMALL rows, else the
@@ -99,7 +100,8 @@ const struct trees_about *trees_about(const struct table_trees *t);
 /* Rows: the roots, and what is in open tables, ascending. */
 size_t trees_count(const struct table_trees *t);
 bool trees_row(const struct table_trees *t, size_t i, struct trees_row *out); /* false: there is no such row */
-/* The lowest open row that has addr. exact (may be NULL): nothing below it is left to open for addr. False: no row has it. */
+/* The lowest open row that has addr. exact (may be NULL): nothing below it is left to open for addr. False: no row has it.
+ */
 bool trees_find(const struct table_trees *t, bool by_gpa, uint64_t addr, size_t *i, bool *exact);
 bool trees_parent(const struct table_trees *t, size_t i, size_t *parent); /* false: a root */
 /* The next row behind i (before it, if backwards) with one of these marks. */

@@ -191,8 +191,8 @@ static void compare_mmio(struct tables_look *k, const struct table_node *n, stru
 }
 
 /* The host has a table below: is it the one that shadows what the guest has there? */
-static void compare_tables(struct tables_look *k, const struct table_node *n, struct table_entry *v, const struct guest_at *g,
-			   const struct spte_info *s)
+static void compare_tables(struct tables_look *k, const struct table_node *n, struct table_entry *v,
+			   const struct guest_at *g, const struct spte_info *s)
 {
 	uint64_t gpa = g->kind == GUEST_PAGE ? g->gpa + (entry_address(k->t, n, v) - g->base) : g->gpa;
 

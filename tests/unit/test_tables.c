@@ -12,9 +12,7 @@
 #include <cmocka.h>
 
 #include "core/debug/tables.h"
-#include "core/load/image.h"
-#include "core/soft/soft.h"
-#include "tests/support/longguest.h"
+#include "tests/support/tableguest.h"
 
 static void ok(int rc, const struct err *e)
 {
@@ -26,8 +24,9 @@ static void ok(int rc, const struct err *e)
 
 static const char *mark_words(const struct trees_row *r, char *buf, size_t size)
 {
-	static const char *const word[] = {"guest-only", "stale", "not-writable", "narrower", "wider",	  "a-guest", "a-host",
-					   "d-guest",	 "d-host", "level",	   "mmio",     "host-own", "reserved", "loop"};
+	static const char *const word[] = {"guest-only", "stale",    "not-writable", "narrower", "wider",
+					   "a-guest",	 "a-host",   "d-guest",	     "d-host",	 "level",
+					   "mmio",	 "host-own", "reserved",     "loop"};
 	static const char *const why[] = {"", ":readonly", ":file", ":table", ":log", ":clean"};
 	size_t n = 0;
 
@@ -138,23 +137,6 @@ static void check_numbers(const struct table_trees *t)
 
 /* ---- demo:tour on the soft machine */
 
-static struct machine *open_demo(const char *name)
-{
-	struct image_options opt = {.name = name};
-	struct machine_config cfg = {.vcpus = 1};
-	struct image *img = NULL;
-	struct machine *m = NULL;
-	struct err e = {0};
-
-	ok(image_open(&opt, &img, &e), &e);
-	cfg.vcpus = image_vcpus(img);
-	ok(machine_create(&soft_backend, &cfg, &m, &e), &e);
-	ok(image_make_slots(img, m, &e), &e);
-	ok(image_load(img, m, &e), &e);
-	image_close(img);
-	return m;
-}
-
 static void run(struct machine *m)
 {
 	struct stop stop;
@@ -166,7 +148,7 @@ static void run(struct machine *m)
 /* All of it is little: it is open without anybody's doing. */
 static void tour(void **state)
 {
-	struct machine *m = open_demo("demo:tour");
+	struct machine *m = tableguest_demo("demo:tour");
 	struct table_trees *t = look_at(m);
 
 	(void)state;
@@ -203,7 +185,7 @@ static void tour(void **state)
 /* Its tables are more than a screen: the way to the instruction is open, and nothing else. */
 static void way_to_the_instruction(void **state)
 {
-	struct machine *m = open_demo("demo:rmap");
+	struct machine *m = tableguest_demo("demo:rmap");
 	struct table_trees *t;
 	struct trees_row r;
 
@@ -221,57 +203,12 @@ static void way_to_the_instruction(void **state)
 
 /* ---- one disagreement each, on the fake machine: gva = gpa below 2 MiB, and whatever sptes the test says */
 
-enum { H_W = 1, H_U = 2, H_X = 4, H_A = 8, H_D = 16, H_RWX = H_W | H_U | H_X, H_ALL = H_RWX | H_A | H_D };
-
-static struct spte_info *add_spte(struct machine *m, unsigned level, uint64_t gva, uint64_t gfn, unsigned bits)
-{
-	struct spte_list *l = &fake_of(m)->sptes;
-	struct spte_info *s;
-
-	l->v = realloc(l->v, (l->n + 1) * sizeof(*l->v));
-	assert_non_null(l->v);
-	s = &l->v[l->n++];
-	*s = (struct spte_info){.gva = gva,
-				.gva_known = true,
-				.gfn = gfn,
-				.gfn_known = true,
-				.level = level,
-				.page_gfn = 5 - level,
-				.present = true,
-				.leaf = level == 1,
-				.writable = bits & H_W,
-				.user = bits & H_U,
-				.exec = bits & H_X,
-				.accessed = bits & H_A,
-				.dirty = bits & H_D,
-				.source = SOURCE_SOFT};
-	return s;
-}
-
 static void close_fake(struct machine *m, struct table_trees *t)
 {
 	if (t)
 		check_numbers(t);
 	trees_destroy(t);
-	spte_list_free(&fake_of(m)->sptes);
-	shadow_page_list_free(&fake_of(m)->shadow_pages);
-	machine_destroy(m);
-}
-
-#define PTE_ALL (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
-
-/* Only these pages are mapped; the upper sptes are there. */
-static struct machine *sparse_guest(const uint64_t *pte, size_t n)
-{
-	struct machine *m = longguest_create(1, 0);
-
-	for (uint64_t gva = 0; gva < 2u << 20; gva += PAGE_SIZE_4K)
-		longguest_set_pte(m, gva, 0);
-	for (size_t i = 0; i < n; i++)
-		longguest_set_pte(m, 0x10000 + (i << PAGE_SHIFT), pte[i]);
-	for (unsigned level = 4; level > 1; level--)
-		add_spte(m, level, 0, 6 - level, H_RWX | H_A);
-	return m;
+	tableguest_destroy(m);
 }
 
 static uint32_t marks_at(const struct table_trees *t, unsigned page)
@@ -282,42 +219,42 @@ static uint32_t marks_at(const struct table_trees *t, unsigned page)
 static void disagreements(void **state)
 {
 	const uint64_t pte[] = {
-	    0x20000 | PTE_ALL,		       /* 0: nothing in the host */
-	    0x21000 | PTE_ALL,		       /* 1: the same */
-	    0,				       /* 2: an spte where nothing is mapped */
-	    0x23000 | PTE_ALL,		       /* 3: of another gfn */
-	    0x24000 | PTE_P | PTE_U | PTE_A,   /* 4: wider: W */
-	    0x25000 | (PTE_ALL & ~PTE_U),      /* 5: wider: U */
-	    0x26000 | PTE_ALL | PTE_NX,	       /* 6: wider: X */
-	    0x27000 | PTE_ALL,		       /* 7: narrower: X */
-	    0x28000 | PTE_ALL,		       /* 8: A and D in the guest */
-	    0x29000 | PTE_P | PTE_W | PTE_U,   /* 9: A and D in the host */
-	    0xd0000000 | PTE_ALL,	       /* 10: mmio */
-	    0x2b000 | PTE_ALL,		       /* 11: mmio, and memory by now */
-	    0xd0001000 | PTE_ALL,	       /* 12: mmio of another gfn */
-	    0x2d000 | PTE_ALL,		       /* 13: not writable, nobody knows why */
+	    0x20000 | PTE_ALL,		     /* 0: nothing in the host */
+	    0x21000 | PTE_ALL,		     /* 1: the same */
+	    0,				     /* 2: an spte where nothing is mapped */
+	    0x23000 | PTE_ALL,		     /* 3: of another gfn */
+	    0x24000 | PTE_P | PTE_U | PTE_A, /* 4: wider: W */
+	    0x25000 | (PTE_ALL & ~PTE_U),    /* 5: wider: U */
+	    0x26000 | PTE_ALL | PTE_NX,	     /* 6: wider: X */
+	    0x27000 | PTE_ALL,		     /* 7: narrower: X */
+	    0x28000 | PTE_ALL,		     /* 8: A and D in the guest */
+	    0x29000 | PTE_P | PTE_W | PTE_U, /* 9: A and D in the host */
+	    0xd0000000 | PTE_ALL,	     /* 10: mmio */
+	    0x2b000 | PTE_ALL,		     /* 11: mmio, and memory by now */
+	    0xd0001000 | PTE_ALL,	     /* 12: mmio of another gfn */
+	    0x2d000 | PTE_ALL,		     /* 13: not writable, nobody knows why */
 	};
-	struct machine *m = sparse_guest(pte, ARRAY_LEN(pte));
+	struct machine *m = tableguest_create(pte, ARRAY_LEN(pte));
 	struct table_trees *t;
 	size_t i;
 
 	(void)state;
-	add_spte(m, 1, 0x11000, 0x21, H_ALL);
-	add_spte(m, 1, 0x12000, 0x22, H_ALL);
-	add_spte(m, 1, 0x13000, 0x33, H_ALL);
-	add_spte(m, 1, 0x14000, 0x24, H_RWX | H_A);
-	add_spte(m, 1, 0x15000, 0x25, H_ALL);
-	add_spte(m, 1, 0x16000, 0x26, H_ALL);
-	add_spte(m, 1, 0x17000, 0x27, H_ALL & ~(unsigned)H_X);
-	add_spte(m, 1, 0x18000, 0x28, H_RWX);
-	add_spte(m, 1, 0x19000, 0x29, H_ALL);
+	tableguest_spte(m, 1, 0x11000, 0x21, H_ALL);
+	tableguest_spte(m, 1, 0x12000, 0x22, H_ALL);
+	tableguest_spte(m, 1, 0x13000, 0x33, H_ALL);
+	tableguest_spte(m, 1, 0x14000, 0x24, H_RWX | H_A);
+	tableguest_spte(m, 1, 0x15000, 0x25, H_ALL);
+	tableguest_spte(m, 1, 0x16000, 0x26, H_ALL);
+	tableguest_spte(m, 1, 0x17000, 0x27, H_ALL & ~(unsigned)H_X);
+	tableguest_spte(m, 1, 0x18000, 0x28, H_RWX);
+	tableguest_spte(m, 1, 0x19000, 0x29, H_ALL);
 	for (unsigned k = 10; k < 13; k++) {
-		struct spte_info *s = add_spte(m, 1, 0x10000 + k * 0x1000, k == 11 ? 0x2b : 0xd0000, 0);
+		struct spte_info *s = tableguest_spte(m, 1, 0x10000 + k * 0x1000, k == 11 ? 0x2b : 0xd0000, 0);
 		s->present = s->leaf = false;
 		s->mmio = true;
 	}
-	add_spte(m, 1, 0x1d000, 0x2d, H_ALL & ~(unsigned)H_W);
-	add_spte(m, 1, 0x1e000, 0, 0)->host_own = true;
+	tableguest_spte(m, 1, 0x1d000, 0x2d, H_ALL & ~(unsigned)H_W);
+	tableguest_spte(m, 1, 0x1e000, 0, 0)->host_own = true;
 	t = look_at(m);
 	assert_int_equal(marks_at(t, 0), TREES_GUEST_ONLY);
 	assert_int_equal(marks_at(t, 1), 0);
@@ -357,11 +294,11 @@ static void disagreements(void **state)
 static void write_protect_off(void **state)
 {
 	const uint64_t pte[] = {0x20000 | PTE_P | PTE_U | PTE_A | PTE_D};
-	struct machine *m = sparse_guest(pte, 1);
+	struct machine *m = tableguest_create(pte, 1);
 	struct table_trees *t;
 
 	(void)state;
-	add_spte(m, 1, 0x10000, 0x20, H_ALL & ~(unsigned)H_U);
+	tableguest_spte(m, 1, 0x10000, 0x20, H_ALL & ~(unsigned)H_U);
 	t = look_at(m);
 	assert_int_equal(marks_at(t, 0), TREES_WIDER | TREES_NARROWER);
 	fake_of(m)->regs[0].cr0 &= ~CR0_WP;
@@ -372,11 +309,11 @@ static void write_protect_off(void **state)
 
 static void why_not_writable(void **state)
 {
-	const uint64_t pte[] = {0x200000 | PTE_ALL,		  0x300000 | PTE_ALL, 0x4000 | PTE_ALL,
-				0x24000 | (PTE_ALL & ~PTE_D), 0x25000 | PTE_ALL};
+	const uint64_t pte[] = {0x200000 | PTE_ALL, 0x300000 | PTE_ALL, 0x4000 | PTE_ALL, 0x24000 | (PTE_ALL & ~PTE_D),
+				0x25000 | PTE_ALL};
 	static const enum trees_why why[] = {TREES_WHY_READONLY, TREES_WHY_LOG, TREES_WHY_TABLE, TREES_WHY_CLEAN,
 					     TREES_WHY_UNKNOWN};
-	struct machine *m = sparse_guest(pte, ARRAY_LEN(pte));
+	struct machine *m = tableguest_create(pte, ARRAY_LEN(pte));
 	struct table_trees *t;
 
 	(void)state;
@@ -387,8 +324,9 @@ static void why_not_writable(void **state)
 	fake_of(m)->shadow_pages.v[0] = (struct shadow_page){.gfn = 4, .level = 1};
 	fake_of(m)->shadow_pages.v[1] = (struct shadow_page){.gfn = 0x25, .level = 1, .direct = true};
 	for (unsigned i = 0; i < ARRAY_LEN(pte); i++)
-		add_spte(m, 1, 0x10000 + i * 0x1000, pte[i] >> PAGE_SHIFT & 0xfffff,
-			 H_RWX | H_A | (pte[i] & PTE_D ? (unsigned)H_D : 0)) ->writable = false;
+		tableguest_spte(m, 1, 0x10000 + i * 0x1000, pte[i] >> PAGE_SHIFT & 0xfffff,
+				H_RWX | H_A | (pte[i] & PTE_D ? (unsigned)H_D : 0))
+		    ->writable = false;
 	t = look_at(m);
 	for (unsigned i = 0; i < ARRAY_LEN(pte); i++) {
 		struct trees_row r = row_at(t, 0x10000 + i * 0x1000);
@@ -402,7 +340,7 @@ static void why_not_writable(void **state)
 /* The guest's large page in small pieces, and two small pages of the guest's in one of the host's. */
 static void levels_differ(void **state)
 {
-	struct machine *m = sparse_guest(NULL, 0);
+	struct machine *m = tableguest_create(NULL, 0);
 	struct table_trees *t;
 	uint64_t large = 0x40000000 | PTE_ALL | PTE_PS;
 
@@ -412,11 +350,11 @@ static void levels_differ(void **state)
 	longguest_poke_word(m, 0x5000, 0x600000 | PTE_ALL);
 	longguest_poke_word(m, 0x5000 + 8, 0x601000 | (PTE_ALL & ~PTE_W));
 	longguest_poke_word(m, 0x5000 + 16, 0x777000 | PTE_ALL);
-	add_spte(m, 2, 0x200000, 0x40000, H_RWX | H_A);
-	add_spte(m, 1, 0x200000, 0x40000, H_ALL);
-	add_spte(m, 1, 0x201000, 0x40001, H_RWX | H_A);
-	add_spte(m, 1, 0x202000, 0x40007, H_ALL);
-	add_spte(m, 2, 0x400000, 0x600, H_ALL)->leaf = true;
+	tableguest_spte(m, 2, 0x200000, 0x40000, H_RWX | H_A);
+	tableguest_spte(m, 1, 0x200000, 0x40000, H_ALL);
+	tableguest_spte(m, 1, 0x201000, 0x40001, H_RWX | H_A);
+	tableguest_spte(m, 1, 0x202000, 0x40007, H_ALL);
+	tableguest_spte(m, 2, 0x400000, 0x600, H_ALL)->leaf = true;
 	t = look_at(m);
 	expect_text(t, "-0 root 1000\n"
 		       "  -0 4/4 2000wux | 2wux\n"
@@ -437,7 +375,7 @@ static void levels_differ(void **state)
 static void stale_tables(void **state)
 {
 	const uint64_t pte[] = {0x20000 | PTE_ALL};
-	struct machine *m = sparse_guest(pte, 1);
+	struct machine *m = tableguest_create(pte, 1);
 	struct table_trees *t = look_at(m);
 
 	(void)state;
@@ -497,13 +435,13 @@ static void paging_32bit(void **state)
 	trees_close_all(t);
 	assert_true(trees_open_path(t, false, 0xc0000000));
 	look_again(&t, m);
-	add_spte(m, 3, 0xc0000000, 0x100, H_RWX | H_A);
-	add_spte(m, 2, 0xc0000000, 0x101, H_RWX | H_A);
-	add_spte(m, 1, 0xc0000000, 0x20, H_ALL);
-	add_spte(m, 2, 0xc0200000, 0x101, H_RWX | H_A);
-	add_spte(m, 1, 0xc0200000, 0x21, H_ALL);
-	add_spte(m, 2, 0xc0600000, 0xa00, H_RWX | H_A);
-	add_spte(m, 1, 0xc0601000, 0xa01, H_ALL);
+	tableguest_spte(m, 3, 0xc0000000, 0x100, H_RWX | H_A);
+	tableguest_spte(m, 2, 0xc0000000, 0x101, H_RWX | H_A);
+	tableguest_spte(m, 1, 0xc0000000, 0x20, H_ALL);
+	tableguest_spte(m, 2, 0xc0200000, 0x101, H_RWX | H_A);
+	tableguest_spte(m, 1, 0xc0200000, 0x21, H_ALL);
+	tableguest_spte(m, 2, 0xc0600000, 0xa00, H_RWX | H_A);
+	tableguest_spte(m, 1, 0xc0601000, 0xa01, H_ALL);
 	look_again(&t, m);
 	expect_text(t, "-0 root 100000\n"
 		       "  -c0000000 0/3 | 100wux\n"
@@ -545,8 +483,8 @@ static void paging_pae(void **state)
 	longguest_poke_word(m, 0x101008, 0x6000e7);
 	longguest_poke_word(m, 0x102000, 0x20067);
 	longguest_poke_word(m, 0x102008, 0x8000000000021067); /* NX is reserved without EFER.NXE */
-	add_spte(m, 2, 0xc0000000, 0x102, H_RWX | H_A);
-	add_spte(m, 1, 0xc0000000, 0x20, H_ALL);
+	tableguest_spte(m, 2, 0xc0000000, 0x102, H_RWX | H_A);
+	tableguest_spte(m, 1, 0xc0000000, 0x20, H_ALL);
 	t = look_at(m);
 	expect_text(t, "-0 root 100020\n"
 		       "  -c0000000 3/0 101000wux\n"
@@ -592,11 +530,11 @@ static void paging_off(void **state)
 	assert_false(r.foldable);
 	assert_int_equal(trees_about(t)->mode, PAGING_NONE);
 	fake_add_slot(m, 9, 0x400000, 0x1000, SLOT_READONLY);
-	add_spte(m, 3, 0, 0, H_RWX | H_A);
-	add_spte(m, 2, 0, 0, H_ALL)->leaf = true;
-	add_spte(m, 2, 0x400000, 0x400, H_RWX | H_A);
-	add_spte(m, 1, 0x400000, 0x400, H_U | H_X | H_A);
-	add_spte(m, 1, 0x401000, 0x999, H_ALL);
+	tableguest_spte(m, 3, 0, 0, H_RWX | H_A);
+	tableguest_spte(m, 2, 0, 0, H_ALL)->leaf = true;
+	tableguest_spte(m, 2, 0x400000, 0x400, H_RWX | H_A);
+	tableguest_spte(m, 1, 0x400000, 0x400, H_U | H_X | H_A);
+	tableguest_spte(m, 1, 0x401000, 0x999, H_ALL);
 	look_again(&t, m);
 	expect_text(t, "-0 root 0\n"
 		       "  -0 0/3 | 0wux\n"
@@ -611,12 +549,12 @@ static void paging_off(void **state)
 static void two_trees(void **state)
 {
 	const uint64_t pte[] = {0x20000 | PTE_ALL};
-	struct machine *m = sparse_guest(pte, 1);
+	struct machine *m = tableguest_create(pte, 1);
 	struct table_trees *t;
 	size_t i;
 
 	(void)state;
-	add_spte(m, 1, 0x20000, 0x20, H_ALL);
+	tableguest_spte(m, 1, 0x20000, 0x20, H_ALL);
 	for (i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].gva_known = false;
 	t = look_at(m);
@@ -646,7 +584,7 @@ static void two_trees(void **state)
 static void no_host(void **state)
 {
 	const uint64_t pte[] = {0x20000 | PTE_ALL};
-	struct machine *m = sparse_guest(pte, 1);
+	struct machine *m = tableguest_create(pte, 1);
 	struct table_trees *t;
 	struct err e = {0};
 
@@ -668,7 +606,7 @@ static void no_host(void **state)
 
 static void tables_that_lead_nowhere(void **state)
 {
-	struct machine *m = sparse_guest(NULL, 0);
+	struct machine *m = tableguest_create(NULL, 0);
 	struct table_trees *t;
 
 	(void)state;
@@ -696,7 +634,7 @@ static void tables_that_lead_nowhere(void **state)
 static void self_map(void **state)
 {
 	const uint64_t pte[] = {0x20000 | PTE_ALL};
-	struct machine *m = sparse_guest(pte, 1);
+	struct machine *m = tableguest_create(pte, 1);
 	struct table_trees *t;
 	const uint64_t self = 0xfffff6fb7dbedf68;
 
@@ -722,36 +660,9 @@ static void self_map(void **state)
 
 /* ---- opening, closing, looking again */
 
-/* 2 MiB of entries in each of n tables from 0x40000000 on, all of which map gfn 0x20; and the sptes for them. */
-#define MANY 196u
-static struct machine *large_guest(bool host)
-{
-	const uint64_t pte[] = {0x20000 | PTE_ALL};
-	struct machine *m = sparse_guest(pte, 1);
-
-	longguest_poke_word(m, 0x2000 + 8, 0x6000 | PTE_ALL);
-	for (unsigned i = 0; i < MANY; i++) {
-		uint64_t table = 0x100000 + i * PAGE_SIZE_4K, words[512];
-		longguest_poke_word(m, 0x6000 + 8 * i, table | PTE_ALL);
-		for (unsigned k = 0; k < 512; k++)
-			words[k] = 0x20000 | PTE_ALL;
-		longguest_poke(m, table, words, sizeof(words));
-	}
-	if (!host)
-		return m;
-	add_spte(m, 3, 0x40000000, 6, H_RWX | H_A);
-	for (unsigned i = 0; i < MANY; i++) {
-		uint64_t at = 0x40000000 + (uint64_t)i * 0x200000;
-		add_spte(m, 2, at, 0x100 + i, H_RWX | H_A);
-		for (unsigned k = 0; k < 512; k++)
-			add_spte(m, 1, at + k * PAGE_SIZE_4K, 0x20, i == 150 && k == 7 ? H_RWX | H_A : H_ALL);
-	}
-	return m;
-}
-
 static void many_rows(void **state)
 {
-	struct machine *m = large_guest(true);
+	struct machine *m = tableguest_large(true);
 	struct table_trees *t = look_at(m);
 	size_t n, i;
 
@@ -762,7 +673,7 @@ static void many_rows(void **state)
 	look_again(&t, m);
 	assert_false(trees_wants(t) || trees_about(t)->cut);
 	n = trees_count(t);
-	assert_true(n > MANY * 512);
+	assert_true(n > TABLEGUEST_MANY * 512);
 	assert_true(trees_next(t, find(t, 0x40000000), false, TREES_DISAGREE, &i));
 	assert_int_equal(i, find(t, 0x40000000 + 150 * 0x200000ull + 0x7000));
 	trees_close(t, find(t, 0x40000000 + 100 * 0x200000ull) - 1);
@@ -781,7 +692,7 @@ static void many_rows(void **state)
 /* More than there is room for: told, and the next call goes on. */
 static void too_many_rows(void **state)
 {
-	struct machine *m = large_guest(false);
+	struct machine *m = tableguest_large(false);
 	struct table_trees *t;
 	size_t n;
 
@@ -808,7 +719,7 @@ static void too_many_rows(void **state)
 /* One table more, while nothing has run: only that is read, and the host is not asked again. */
 static void reads_what_is_wanted(void **state)
 {
-	struct machine *m = large_guest(true);
+	struct machine *m = tableguest_large(true);
 	struct table_trees *t = look_at(m);
 	size_t n, asked;
 
@@ -839,7 +750,7 @@ static void reads_what_is_wanted(void **state)
 /* The guest changes a mapping: what is open stays open, the rows are new. */
 static void stays_open(void **state)
 {
-	struct machine *m = large_guest(false);
+	struct machine *m = tableguest_large(false);
 	struct table_trees *t = look_at(m);
 
 	(void)state;
@@ -864,15 +775,24 @@ static void stays_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(tour),		   cmocka_unit_test(way_to_the_instruction),
-	    cmocka_unit_test(disagreements),	   cmocka_unit_test(write_protect_off),
-	    cmocka_unit_test(why_not_writable),	   cmocka_unit_test(levels_differ),
-	    cmocka_unit_test(stale_tables),	   cmocka_unit_test(paging_32bit),
-	    cmocka_unit_test(paging_pae),	   cmocka_unit_test(paging_5level),
-	    cmocka_unit_test(paging_off),	   cmocka_unit_test(two_trees),
-	    cmocka_unit_test(no_host),		   cmocka_unit_test(tables_that_lead_nowhere),
-	    cmocka_unit_test(self_map),		   cmocka_unit_test(many_rows),
-	    cmocka_unit_test(too_many_rows),	   cmocka_unit_test(reads_what_is_wanted),
+	    cmocka_unit_test(tour),
+	    cmocka_unit_test(way_to_the_instruction),
+	    cmocka_unit_test(disagreements),
+	    cmocka_unit_test(write_protect_off),
+	    cmocka_unit_test(why_not_writable),
+	    cmocka_unit_test(levels_differ),
+	    cmocka_unit_test(stale_tables),
+	    cmocka_unit_test(paging_32bit),
+	    cmocka_unit_test(paging_pae),
+	    cmocka_unit_test(paging_5level),
+	    cmocka_unit_test(paging_off),
+	    cmocka_unit_test(two_trees),
+	    cmocka_unit_test(no_host),
+	    cmocka_unit_test(tables_that_lead_nowhere),
+	    cmocka_unit_test(self_map),
+	    cmocka_unit_test(many_rows),
+	    cmocka_unit_test(too_many_rows),
+	    cmocka_unit_test(reads_what_is_wanted),
 	    cmocka_unit_test(stays_open),
 	};
 

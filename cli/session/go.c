@@ -39,13 +39,34 @@ int go_wait(struct call *c, struct plan plan, int (*finish)(struct call *c, stru
 	return CMD_WAIT;
 }
 
-int go_here(struct call *c, struct err *e)
+/* A client that has something else to wait for does so while the runner's thread executes the guest. */
+static int wait_with_client(struct call *c, struct err *e)
 {
 	struct debugger *d = &c->s->d;
-	int ret = debug_start(d, &c->plan, RUN_LENT, e);
+	int ret = debug_start(d, &c->plan, RUN_RUNNER, e);
 
-	if (ret > 0)
-		ret = debug_wait(d, e);
+	if (ret <= 0)
+		return ret;
+	while (!(ret = debug_poll(d, e)))
+		if (machine_running(d->m))
+			c->client->ops->wait(c->client, machine_run_fd(d->m));
+	return ret < 0 ? ret : 0;
+}
+
+static int lend_thread(struct call *c, struct err *e)
+{
+	int ret = debug_start(&c->s->d, &c->plan, RUN_LENT, e);
+
+	return ret > 0 ? debug_wait(&c->s->d, e) : ret;
+}
+
+int go_here(struct call *c, struct err *e)
+{
+	const struct client_ops *ops = c->client->ops;
+	int ret = ops->wait && !plan_is_short(&c->plan) ? wait_with_client(c, e) : lend_thread(c, e);
+
+	if (!ret && ops->stopped)
+		ops->stopped(c->client);
 	return ret ? ret : c->finish(c, e);
 }
 

@@ -21,6 +21,11 @@ uint64_t machine_resets(const struct machine *m)
 	return m->resets;
 }
 
+uint64_t machine_runs(const struct machine *m)
+{
+	return m->runs;
+}
+
 static int slot_for(struct machine *m, uint32_t id, struct slot **out, struct err *e)
 {
 	*out = slot_by_id(&m->slots, id);
@@ -136,6 +141,7 @@ int machine_replay(struct machine *m, uint64_t target, bool stops, uint64_t *pas
 		rc = run_begin_here(&m->run, "going back", e);
 	if (rc)
 		return rc;
+	m->runs++;
 	m->board.console = NULL; /* it was said the first time */
 	rc = m->ops->replay(m, target, stops, passed, out, e);
 	run_end_here(&m->run);

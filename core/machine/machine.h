@@ -255,6 +255,7 @@ struct board *machine_board(struct machine *m);
 /* How often the debugger has changed what the guest runs on (memory, registers, slots, events), and reset it. */
 uint64_t machine_changes(const struct machine *m);
 uint64_t machine_resets(const struct machine *m);
+uint64_t machine_runs(const struct machine *m); /* how often the guest was let run, or run again */
 /* Pages into the slot's memory, the backend told once for each stretch. Ascending; bytes NULL: zeroes. -EROFS if the slot
  * maps a file. */
 struct machine_page {

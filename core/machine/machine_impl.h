@@ -126,6 +126,7 @@ struct machine {
 	size_t n_fault_filters;
 	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
+	uint64_t runs;	       /* begun */
 	uint32_t catches;      /* what machine_catch() was told last */
 	const char *only_look; /* machine_only_look() */
 	struct slot_news news[SLOT_NEWS_MAX];

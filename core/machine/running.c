@@ -41,6 +41,7 @@ int machine_start(struct machine *m, const struct run_job *job, enum run_where w
 		m->passed = job->passed;
 		return 0;
 	}
+	m->runs++;
 	return run_start(&m->run, job, where, e);
 }
 

@@ -102,8 +102,7 @@ static void row_tones(const struct grid *g, unsigned row, struct out *o)
 		o->len--;
 	if (o->len == from + 1)
 		o->len = from;
-	else
-		out_text(o, "\n");
+	out_text(o, o->len == from ? "" : "\n"); /* also ends the text where it now ends */
 }
 
 void grid_text_tones(const struct grid *g, struct out *o)

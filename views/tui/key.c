@@ -19,7 +19,7 @@ static const struct {
     {' ', "Space"},
 };
 
-const char *key_name(int key, char *buf, size_t size)
+const char *key_text(int key, char *buf, size_t size)
 {
 	char utf8[5] = "";
 

@@ -43,6 +43,6 @@ struct key_row {
 	const char *what; /* "the next pane", for `?` */
 };
 /* "F2", "C-x", "PgUp", "Space", "a": up to 12 bytes. */
-const char *key_name(int key, char *buf, size_t size);
+const char *key_text(int key, char *buf, size_t size);
 
 #endif

@@ -15,12 +15,6 @@
 
 struct pane;
 
-/* A place that a line is about. */
-struct place {
-	bool has_gva, has_gpa;
-	uint64_t gva, gpa;
-};
-
 /* What came of a key. */
 enum pane_did {
 	PANE_IGNORED = 0,
@@ -68,12 +62,12 @@ struct pane_ops {
 
 struct pane {
 	const struct pane_ops *ops;
-	void *own;		/* ops->size bytes */
-	unsigned rows, cols;	/* as last drawn, without title */
-	size_t top, cursor;	/* lines */
-	unsigned left;		/* columns scrolled out */
-	char pattern[64];	/* of the last search */
-	struct selection shown; /* the selection that the cursor has followed */
+	void *own;	     /* ops->size bytes */
+	unsigned rows, cols; /* as last drawn, without title */
+	size_t top, cursor;  /* lines */
+	unsigned left;	     /* columns scrolled out */
+	char pattern[64];    /* of the last search */
+	unsigned shown;	     /* the selection that the cursor has followed: scene.sel_generation */
 };
 
 struct pane *pane_create(const struct pane_ops *ops); /* NULL: memory */

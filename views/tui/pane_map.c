@@ -160,9 +160,9 @@ static bool go_to(struct map_pane *m, uint64_t gpa)
 static void follow_selection(struct pane *p, const struct scene *s)
 {
 	struct map_pane *m = p->own;
-	bool same = p->shown.has_gpa == s->sel.has_gpa && p->shown.gpa == s->sel.gpa;
+	bool same = p->shown == s->sel_generation;
 
-	p->shown = s->sel;
+	p->shown = s->sel_generation;
 	if (!same && s->sel.has_gpa && (m->gpa ^ s->sel.gpa) >> PAGE_SHIFT)
 		go_to(m, s->sel.gpa);
 }

@@ -11,6 +11,7 @@
 #define KVMSCOPE_VIEWS_TUI_SCENE_H
 
 #include "core/base/value.h"
+#include "core/debug/selection.h"
 
 /* X(id, command, about): the command whose value it is; about: which address of the selection follows its words. */
 #define SEEN_LIST(X)                                                                                                        \
@@ -20,7 +21,7 @@
 	X(STAGES, "fault list", NOTHING)                                                                                    \
 	X(VCPUS, "info vcpus", NOTHING)                                                                                     \
 	X(REGISTERS, "info registers", NOTHING)                                                                             \
-	X(DISPLAYS, "info display", NOTHING)                                                                                \
+	X(DISPLAYS, "display", NOTHING)                                                                                     \
 	X(STOP, NULL, NOTHING) /* the last stop, as running commands give it */                                             \
 	X(RMAP, "info rmap", GFN)                                                                                           \
 	X(WALK, "walk", GVA)                                                                                                \
@@ -49,12 +50,6 @@ struct seen {
 	unsigned generation; /* counts looks */
 };
 
-/* What is selected, for all panes: an address, as far as it is known on each side. */
-struct selection {
-	bool has_gva, has_gpa;
-	uint64_t gva, gpa;
-};
-
 /* Text that only grows: what commands showed, the log of stops, the guest's console (views/tui/scrollback.h). */
 enum text_id { TEXT_OUTPUT, TEXT_LOG, TEXT_CONSOLE, TEXT_COUNT };
 
@@ -67,7 +62,8 @@ struct scene {
 	struct pagemap *map;	    /* core/debug/pagemap.h; NULL before the first look */
 	struct table_trees *tables; /* core/debug/tables.h; NULL before the first look */
 	struct scrollback *text[TEXT_COUNT];
-	struct selection sel;
+	struct place sel;	 /* what is selected, for all panes */
+	unsigned sel_generation; /* another number: it was chosen anew */
 	bool has_vm, running, parked;
 	unsigned vcpu, vcpus;
 	bool ascii; /* no line drawing, no blocks: the locale or the terminal has none */

@@ -6,6 +6,9 @@
  *
  * Sptes are those of all shadow pages that are in use, so a page's count is the length of its reverse map; where TDP keeps
  * none it is the count all the same.
+ *
+ * What changes is seen by comparing with the look before. An access that leaves sptes as they are, such as a write to a page
+ * that is dirty already, is not seen: to see it a look would have to clear what it looks at.
  */
 #ifndef KVMSCOPE_CORE_DEBUG_PAGEMAP_H
 #define KVMSCOPE_CORE_DEBUG_PAGEMAP_H

@@ -148,13 +148,11 @@ static bool lay_out(struct map_pane *m, const struct scene *s, struct area a)
 	return true;
 }
 
-static bool go_to(struct map_pane *m, uint64_t gpa)
+static void go_to(struct map_pane *m, uint64_t gpa)
 {
 	m->gpa = gpa;
-	m->vis = SLOT_VIS_BOTH;
 	m->at = mapgeom_pos_of(&m->geom, pagemap_region_at(m->map, gpa), gpa);
 	m->vis = m->geom.r[m->at.region].vis;
-	return true;
 }
 
 static void follow_selection(struct pane *p, const struct scene *s)

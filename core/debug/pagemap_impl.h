@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Inside the map of guest physical memory.   pagemap_look.c: asks the machine   pagemap_region.c: regions, which one a gfn
- * is of   pagemap_log.c: dirty logs   pagemap.c: entries, what changed, sums
+ * Inside the map of guest physical space.
+ *
+ * pagemap_look.c: asks the machine		pagemap_region.c: regions, which one a gfn is of
+ * pagemap.c: entries, and what has changed	pagemap_log.c: dirty logs
+ * pagemap_sum.c: ranges
  */
 #ifndef KVMSCOPE_CORE_DEBUG_PAGEMAP_IMPL_H
 #define KVMSCOPE_CORE_DEBUG_PAGEMAP_IMPL_H
@@ -81,6 +84,8 @@ int map_logs_make(struct pagemap *map, const struct pagemap *old, const struct m
 /* How many pages of a log are set, of those in first..last counted in the slot. */
 uint64_t map_log_count(const struct map_log *l, uint64_t first, uint64_t last);
 
+/* The sums made beforehand, of all levels; -ENOMEM. */
+int map_sums_make(struct pagemap *map) MUST_USE;
 /* The first entry that reaches gfn or is behind it. */
 size_t map_level_find(const struct map_level *l, unsigned level, uint64_t gfn);
 

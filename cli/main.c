@@ -13,6 +13,7 @@
 #include "cli/prompt/signals.h"
 #include "cli/session/interrupt.h"
 #include "cli/tcl/exec.h"
+#include "cli/tui/tui.h"
 
 /* Descriptors 0 to 2 that are closed would become the VM's: give them to /dev/null. */
 static void hold_standard_descriptors(void)
@@ -87,16 +88,46 @@ static int start(struct console *c, const struct options *opt)
 	return c->client.quit ? 0 : ret;
 }
 
+static void open_screens(struct console *c)
+{
+	struct err e;
+
+	err_clear(&e);
+	if (tui_open(c, &e))
+		client_report(&c->client, &e);
+}
+
+/* The prompt and the screens, one after the other, until the user ends. */
+static int serve(struct console *c)
+{
+	while (!c->client.quit && !interrupt_end_asked()) {
+		if (c->tui) {
+			tui_run(c);
+			tui_close(c);
+			continue;
+		}
+		repl_run(c);
+		if (!c->screens_wanted)
+			break;
+		open_screens(c);
+	}
+	return c->client.exit_status;
+}
+
 static int run_client(struct console *c, const struct options *opt)
 {
 	int status = 0;
 
+	if (opt->tui)
+		open_screens(c);
 	if (start(c, opt) && opt->batch)
 		status = 1;
 	else if (c->client.quit || opt->batch)
 		status = c->client.exit_status;
 	else
-		status = repl_run(c);
+		status = serve(c);
+	if (c->tui)
+		tui_close(c);
 	return interrupt_end_asked() ? 128 + interrupt_end_asked() : status;
 }
 

@@ -403,6 +403,7 @@ const struct machine_ops kvm_backend = {
     .looks = &kvm_looks,
     .rmap_each = kvm_rmap_each,
     .share_reads = kvm_share_reads,
+    .armed = armed_ranges,
     .fault_catch = kvm_fault_catch,
     .fault_stages = kvm_fault_stages,
 };

@@ -5,6 +5,7 @@
  */
 #include "views/json.h"
 #include "views/draw.h"
+#include "views/utf8.h"
 
 #include <string.h>
 
@@ -32,22 +33,6 @@ static bool needs_escape(unsigned char c)
 	return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
 }
 
-/* Bytes of the valid UTF-8 sequence at s (RFC 3629), 0 if there is none. */
-static unsigned utf8_len(const unsigned char *s, size_t n)
-{
-	unsigned len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n < len)
-		return 0;
-	for (unsigned i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return len;
-}
-
 static void write_bytes(struct out *o, const unsigned char *s, size_t n)
 {
 	for (size_t i = 0; i < n;) {
@@ -60,7 +45,8 @@ static void write_bytes(struct out *o, const unsigned char *s, size_t n)
 		} else if (s[i] < 0x80) {
 			write_escape(o, s[i++]);
 		} else {
-			unsigned len = utf8_len(s + i, n - i);
+			uint32_t ch;
+			size_t len = utf8_decode((const char *)s + i, n - i, &ch);
 			out_bytes(o, len ? (const char *)s + i : "\xef\xbf\xbd", len ? len : 3);
 			i += len ? len : 1;
 		}

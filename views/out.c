@@ -4,6 +4,7 @@
  * somebody waits), and text that may come from a hostile guest made safe for a terminal.
  */
 #include "views/draw.h"
+#include "views/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -240,21 +241,13 @@ size_t text_width(const char *s, size_t n)
 	return width;
 }
 
-/* Length of the UTF-8 sequence at s, 0 if it is broken, overlong, a surrogate, or a C1 control. */
-static unsigned utf8_length(const unsigned char *s, size_t n)
+/* Bytes of the character at s that a terminal may be sent: 0 if it is broken, or a C1 control. */
+static size_t character_length(const unsigned char *s, size_t n)
 {
-	unsigned len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	uint32_t c = s[0] & (0xffu >> (len + 1));
+	uint32_t ch;
+	size_t len = utf8_decode((const char *)s, n, &ch);
 
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n < len)
-		return 0;
-	for (unsigned i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
-	return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
+	return len && ch >= 0xa0 ? len : 0;
 }
 
 static size_t plain_run(const unsigned char *s, size_t n)
@@ -273,7 +266,7 @@ void out_safe(struct out *o, const char *text, size_t n, bool multiline)
 	while (n) {
 		size_t run = plain_run(s, n);
 		if (!run && s[0] >= 0x80)
-			run = utf8_length(s, n);
+			run = character_length(s, n);
 		if (!run && multiline && (s[0] == '\n' || s[0] == '\t'))
 			run = 1;
 		if (run) {

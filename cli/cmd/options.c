@@ -157,6 +157,7 @@ static int set_command(struct target *t, const char *value, struct err *e)
 SWITCH(emulated_kernel, t->o->session.emulated_kernel = true)
 SWITCH(mmio_sptes, t->o->session.mmio_sptes = true)
 SWITCH(batch, t->o->batch = true)
+SWITCH(tui, t->o->tui = true)
 SWITCH(json, t->o->json = true)
 SWITCH(quiet, t->o->quiet = true)
 SWITCH(nx, t->o->no_init = true)
@@ -188,6 +189,7 @@ static const struct option_entry entries[] = {
     {{"--command", "-c", "COMMAND", NULL, false, "run a command line (may repeat)"}, false, set_command},
     {{"--eval-command", "-ex", "COMMAND", NULL, false, "the same, as gdb has it"}, false, set_command},
     {{"--batch", NULL, NULL, NULL, false, "end after -x and -c; exit status 1 at the first error"}, false, set_batch},
+    {{"--tui", NULL, NULL, NULL, false, "start in the screens"}, false, set_tui},
     {{"--json", "-j", NULL, NULL, false, "every command line prints its value as one line of JSON"}, false, set_json},
     {{"--quiet", "-q", NULL, NULL, false, "no greeting"}, false, set_quiet},
     {{"--nx", NULL, NULL, NULL, false, "no init file"}, false, set_nx},

@@ -11,7 +11,7 @@
 
 struct options {
 	struct session_options session;
-	bool batch, json, quiet, no_init;
+	bool batch, json, quiet, no_init, tui;
 	struct action {
 		bool is_file; /* -x, else -c */
 		const char *text;

@@ -8,7 +8,7 @@
 
 static const struct command *const tables[] = {
     commands_run,   commands_break,   commands_data,	commands_slots,	  commands_mmu,	   commands_memop,
-    commands_fault, commands_session, commands_support, commands_history, commands_report,
+    commands_fault, commands_session, commands_support, commands_history, commands_report, commands_screens,
 };
 
 static const struct command_group groups[] = {
@@ -18,6 +18,7 @@ static const struct command_group groups[] = {
     {"memory-map", "How memory is mapped"},
     {"slots", "Memory slots"},
     {"faults", "Inside a fault"},
+    {"screens", "Screens and pictures"},
     {"session", "The session"},
     {"support", "Help"},
 };

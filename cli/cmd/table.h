@@ -8,7 +8,7 @@
 #include "cli/session/command.h"
 
 extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
-    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[];
+    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[], commands_screens[];
 
 extern const struct command commands_report[];
 

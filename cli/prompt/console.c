@@ -227,6 +227,18 @@ static void each_line(struct client *c, void (*fn)(void *arg, int n, const char 
 	history_each(fn, arg);
 }
 
+static int go_to_screens(struct client *client, struct err *e)
+{
+	struct console *c = console_of(client);
+
+	if (!c->interactive || client->json)
+		return err_set(e, -ENOTSUP,
+			       "tui" WHY "standard input and output are no terminal" TRY
+			       "it at a prompt, or report FILE.html");
+	c->screens_wanted = true;
+	return 0;
+}
+
 static const struct client_ops ops = {
     .value = show_value,
     .event = show_event,
@@ -237,6 +249,7 @@ static const struct client_ops ops = {
     .flush = flush,
     .width = width,
     .lines = each_line,
+    .screens = go_to_screens,
 };
 
 static bool wants_color(void)
@@ -261,6 +274,9 @@ int console_open(struct console *c, struct session *s, bool json, bool batch, st
 
 void console_close(struct console *c)
 {
+	if (c->interactive)
+		history_close();
+	free(c->typed);
 	tcl_close(&c->client);
 	client_deinit(&c->client);
 }

@@ -7,6 +7,8 @@
 
 #include "cli/session/client.h"
 
+struct tui;
+
 struct console {
 	struct client client;
 	bool interactive; /* standard input and output are a terminal */
@@ -17,6 +19,9 @@ struct console {
 	size_t n_unfinished;
 	uint64_t unfinished_since; /* clock_now_ns() */
 	bool out_gone;		   /* standard output cannot be written any more */
+	bool screens_wanted;	   /* go to the screens (cli/tui) once the line is done */
+	char *typed;		   /* what was typed when it went there or came back, to go on with; NULL for nothing */
+	struct tui *tui;	   /* they are open; NULL: they are not */
 	uint64_t progress_began;   /* clock_now_ns(); 0: nothing that takes long is under way */
 	unsigned progress;	   /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
 };

@@ -14,6 +14,7 @@
 #define HISTORY_LINES 10000
 
 static char file[512]; /* "" if there is no place for it */
+static bool is_open;
 
 static void make_folders(char *path)
 {
@@ -24,20 +25,34 @@ static void make_folders(char *path)
 	}
 }
 
-void history_open(void)
+bool state_folder(char *path, size_t size)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 
-	file[0] = '\0';
 	if (state && state[0] == '/')
-		snprintf(file, sizeof(file), "%.400s/kvmscope/history", state);
+		snprintf(path, size, "%.400s/kvmscope/", state);
 	else if (home && home[0] == '/')
-		snprintf(file, sizeof(file), "%.400s/.local/state/kvmscope/history", home);
+		snprintf(path, size, "%.400s/.local/state/kvmscope/", home);
+	else
+		return false;
+	make_folders(path);
+	path[strlen(path) - 1] = '\0';
+	return true;
+}
+
+void history_open(void)
+{
+	char folder[500];
+
+	if (is_open)
+		return;
+	is_open = true;
+	file[0] = '\0';
 	using_history();
 	stifle_history(HISTORY_LINES);
-	if (!file[0])
+	if (!state_folder(folder, sizeof(folder)))
 		return;
-	make_folders(file);
+	snprintf(file, sizeof(file), "%.490s/history", folder);
 	if (read_history(file) == ENOENT)
 		write_history(file);
 }
@@ -55,6 +70,9 @@ void history_add(const char *line)
 
 void history_close(void)
 {
+	if (!is_open)
+		return;
+	is_open = false;
 	if (file[0])
 		history_truncate_file(file, HISTORY_LINES);
 	clear_history();

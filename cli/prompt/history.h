@@ -7,7 +7,10 @@
 
 #include "core/base/util.h"
 
-void history_open(void); /* reads the file, if there is one */
+/* The folder for what is kept from one session to the next, made if it is not there; false: there is no place for it. */
+bool state_folder(char *path, size_t size);
+
+void history_open(void); /* reads the file, if there is one; once */
 void history_add(const char *line);
 void history_close(void);
 /* Call fn for each line, oldest first; n counts from 1. */

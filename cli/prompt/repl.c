@@ -17,6 +17,7 @@
 
 #include "cli/prompt/complete.h"
 #include "cli/prompt/history.h"
+#include "cli/prompt/lines.h"
 #include "cli/session/go.h"
 #include "cli/session/interrupt.h"
 #include "cli/tcl/exec.h"
@@ -28,63 +29,12 @@
 
 struct repl {
 	struct console *c;
-	char *pending; /* lines of a command that is not complete */
-	bool done;
+	struct lines lines;
 };
 
-/* ---- lines */
-
-static bool blank(const char *line)
+static bool ended(const struct repl *r)
 {
-	return !line[strspn(line, " \t\r\n")];
-}
-
-/* Append a line to the command that is not complete yet; false if memory is out. */
-static bool append(struct repl *r, const char *line)
-{
-	size_t old = r->pending ? strlen(r->pending) + 1 : 0;
-	char *more = realloc(r->pending, old + strlen(line) + 1);
-
-	if (!more)
-		return false;
-	if (old)
-		more[old - 1] = '\n';
-	strcpy(more + old, line);
-	r->pending = more;
-	return true;
-}
-
-static void drop_pending(struct repl *r)
-{
-	free(r->pending);
-	r->pending = NULL;
-}
-
-static void run_line(struct repl *r, const char *text)
-{
-	struct client *c = &r->c->client;
-	_cleanup_free_ char *repeat = NULL;
-
-	if (blank(text)) {
-		if (!c->repeat)
-			return;
-		repeat = strdup(c->repeat);
-		text = repeat ? repeat : "";
-	}
-	exec_line(c, text);
-	if (c->quit)
-		r->done = true;
-}
-
-/* One line of input; a command that is complete is run. */
-static void take_line(struct repl *r, const char *line)
-{
-	if (!append(r, line) || !line_complete(r->pending))
-		return;
-	char *text = r->pending;
-	r->pending = NULL;
-	run_line(r, text);
-	free(text);
+	return r->c->client.quit || r->c->screens_wanted || interrupt_end_asked();
 }
 
 /* ---- terminal */
@@ -104,7 +54,7 @@ static void on_line(char *line)
 
 static const char *prompt(const struct repl *r)
 {
-	if (r->pending)
+	if (r->lines.pending)
 		return MORE;
 	return r->c->client.color ? "\001\033[1m\002" PROMPT "\001\033[0m\002" : PROMPT;
 }
@@ -117,7 +67,7 @@ static void abandon_line(struct repl *r)
 	rl_free_line_state();
 	rl_callback_sigcleanup();
 	rl_callback_handler_remove();
-	drop_pending(r);
+	lines_drop(&r->lines);
 }
 
 /* ---- waiting for standard input and for the guest */
@@ -164,16 +114,57 @@ static int wait_at_prompt(struct repl *r)
 	return n;
 }
 
+static bool screens_key; /* C-x a was pressed */
+
+static int on_screens_key(int count, int key)
+{
+	(void)count;
+	(void)key;
+	screens_key = true;
+	return 0;
+}
+
+/* What has been typed goes on there. */
+static void leave_for_screens(struct repl *r)
+{
+	struct err e = {0};
+
+	screens_key = false;
+	if (r->c->client.ops->screens(&r->c->client, &e)) {
+		client_report(&r->c->client, &e);
+		rl_on_new_line();
+		rl_redisplay();
+		return;
+	}
+	free(r->c->typed);
+	r->c->typed = strdup(rl_line_buffer);
+	rl_replace_line("", 0);
+	rl_clear_visible_line();
+}
+
+static void put_back_typed(struct repl *r)
+{
+	if (!r->c->typed)
+		return;
+	rl_insert_text(r->c->typed);
+	rl_redisplay();
+	free(r->c->typed);
+	r->c->typed = NULL;
+}
+
 /* True if a line was entered; false if a signal ended it. */
 static bool read_line(struct repl *r)
 {
 	interrupt_forget();
 	entered.ready = false;
 	rl_callback_handler_install(prompt(r), on_line);
-	while (!entered.ready && !r->c->client.quit) {
+	put_back_typed(r);
+	while (!entered.ready && !ended(r)) {
 		int n = wait_at_prompt(r);
 		if (n > 0) {
 			complete_for(r->c->client.s, rl_callback_read_char);
+			if (screens_key)
+				leave_for_screens(r);
 		} else if (!n) {
 			rl_resize_terminal();
 		} else if (interrupt_end_asked()) {
@@ -193,19 +184,20 @@ static bool read_line(struct repl *r)
 static void end_input(struct repl *r)
 {
 	printf("\n");
-	if (r->pending)
-		drop_pending(r);
+	if (r->lines.pending)
+		lines_drop(&r->lines);
 	else
-		r->done = true;
+		r->c->client.quit = true;
 }
 
 static void terminal_loop(struct repl *r)
 {
 	rl_readline_name = "kvmscope";
 	rl_catch_signals = 0;
+	rl_bind_keyseq("\\C-xa", on_screens_key);
 	complete_init();
 	history_open();
-	while (!r->done && !r->c->client.quit && !interrupt_end_asked()) {
+	while (!ended(r)) {
 		if (!read_line(r))
 			continue;
 		_cleanup_free_ char *line = entered.line;
@@ -214,16 +206,15 @@ static void terminal_loop(struct repl *r)
 			continue;
 		}
 		history_add(line);
-		take_line(r, line);
+		lines_take(&r->lines, line);
 	}
-	history_close();
 }
 
 /* ---- a pipe or a file: no prompt, no history */
 
 static void pipe_loop(struct repl *r)
 {
-	while (!r->done && !r->c->client.quit && !interrupt_end_asked()) {
+	while (!ended(r)) {
 		_cleanup_free_ char *line = NULL;
 		interrupt_forget();
 		if (!input_has_line()) {
@@ -234,20 +225,20 @@ static void pipe_loop(struct repl *r)
 		}
 		if (input_line(&line) || !line)
 			break;
-		take_line(r, line);
+		lines_take(&r->lines, line);
 	}
-	if (r->pending && !r->done && !interrupt_end_asked())
-		exec_line(&r->c->client, r->pending);
+	if (r->lines.pending && !ended(r))
+		exec_line(&r->c->client, r->lines.pending);
 }
 
 int repl_run(struct console *c)
 {
-	struct repl r = {.c = c, .done = c->client.quit};
+	struct repl r = {.c = c, .lines.c = &c->client};
 
 	if (c->interactive)
 		terminal_loop(&r);
 	else
 		pipe_loop(&r);
-	drop_pending(&r);
+	lines_drop(&r.lines);
 	return c->client.exit_status;
 }

@@ -75,6 +75,16 @@ static void on_signal(int number)
 	errno = saved;
 }
 
+static void (*volatile before_crash)(void);
+
+static void on_crash(int number)
+{
+	if (before_crash)
+		before_crash();
+	signal(number, SIG_DFL);
+	raise(number); /* when the handler has returned */
+}
+
 static void install(int number, void (*handler)(int))
 {
 	struct sigaction sa = {.sa_handler = handler};
@@ -104,4 +114,13 @@ void signals_init(void)
 	 */
 	install(SIGPIPE, on_error);
 	install(SIGXFSZ, on_error); /* ulimit -f: an error of the command, a slot's memfd or a dump, no end */
+}
+
+void signals_on_crash(void (*rescue)(void))
+{
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGQUIT};
+
+	before_crash = rescue;
+	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		install(crashes[i], rescue ? on_crash : SIG_DFL);
 }

@@ -8,5 +8,7 @@
 
 /* From now on; the calling thread is the one that takes them. */
 void signals_init(void);
+/* What a crash is to do first, in the handler: async-signal-safe. NULL: nothing, as at first. */
+void signals_on_crash(void (*rescue)(void));
 
 #endif

@@ -100,6 +100,9 @@ const struct command *command_find(const struct command_table *t, int argc, cons
 				   const char **format, struct err *e);
 /* Check flags against the session and run it. On failure e begins with the command's name, and is what `why` explains. */
 int command_run(struct call *c, struct err *e);
+/* The same for somebody who only looks, on his own account (a screen): the command must be one that changes nothing, and an
+ * error is not what `why` explains. */
+int command_look(struct call *c, struct err *e) MUST_USE;
 
 /* Goes through words separated by blanks (aliases, .words): .text is NULL after the last. */
 struct command_words {

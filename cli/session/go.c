@@ -63,15 +63,36 @@ static void progress_end(const struct call *c)
 	c->s->d.history.progress = NULL;
 }
 
-int go_here(struct call *c, struct err *e)
+/* A client that has something else to wait for does so while the runner's thread executes the guest. */
+static int wait_with_client(struct call *c, struct err *e)
 {
 	struct debugger *d = &c->s->d;
+	int ret = debug_start(d, &c->plan, RUN_RUNNER, e);
+
+	if (ret <= 0)
+		return ret;
+	while (!(ret = debug_poll(d, e)))
+		if (machine_running(d->m))
+			c->client->ops->wait(c->client, machine_run_fd(d->m));
+	return ret < 0 ? ret : 0;
+}
+
+static int lend_thread(struct call *c, struct err *e)
+{
+	int ret = debug_start(&c->s->d, &c->plan, RUN_LENT, e);
+
+	return ret > 0 ? debug_wait(&c->s->d, e) : ret;
+}
+
+int go_here(struct call *c, struct err *e)
+{
+	const struct client_ops *ops = c->client->ops;
 
 	progress_begin(c);
-	int ret = debug_start(d, &c->plan, RUN_LENT, e);
-	if (ret > 0)
-		ret = debug_wait(d, e);
+	int ret = ops->wait && !plan_is_short(&c->plan) ? wait_with_client(c, e) : lend_thread(c, e);
 	progress_end(c);
+	if (!ret && ops->stopped)
+		ops->stopped(c->client);
 	return ret ? ret : c->finish(c, e);
 }
 

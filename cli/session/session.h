@@ -10,6 +10,7 @@
 #include "cli/session/command.h"
 #include "core/debug/debugger.h"
 #include "core/debug/expr.h"
+#include "core/debug/selection.h"
 #include "core/debug/snap.h"
 #include "core/debug/stoplog.h"
 #include "core/load/image.h"
@@ -50,6 +51,8 @@ struct session {
 	struct display *displays;
 	size_t n_displays;
 	int next_display;
+	struct selection sel;  /* the address that all screens show */
+	bool sel_chosen;       /* by the user; else each stop chooses */
 	const char *looking;   /* "a display", "a condition": it is being worked out, which may run scripts; NULL for none */
 	char backend_why[720]; /* why this backend was chosen */
 };

@@ -55,6 +55,7 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 			 .argc = argc,
 			 .argv = argv,
 			 .pool = r->pool,
+			 .background = r->c->background,
 			 .shown = !r->c->json};
 	int ret = interrupt_asked() ? err_set(e, -EINTR, "%s" WHY "interrupted" TRY "the line again", cmd->name)
 				    : command_run(&c, e);

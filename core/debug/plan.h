@@ -64,6 +64,7 @@ struct plan {
 
 struct plan plan_continue(unsigned vcpu);
 struct plan plan_step(unsigned vcpu, uint64_t n);
+bool plan_is_short(const struct plan *p); /* a few steps: over before anybody could do something else */
 /* Steps over calls (and REP, INT): a temporary stop behind the instruction that only counts at the same or a higher stack.
  */
 struct plan plan_next(unsigned vcpu, uint64_t n);

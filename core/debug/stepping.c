@@ -78,11 +78,17 @@ static int next_of_step(struct debugger *d, struct plan *p, struct err *e)
 	return step_by(p, count);
 }
 
+static const struct plan_ops step_ops = {.next = next_of_step};
+
 struct plan plan_step(unsigned vcpu, uint64_t n)
 {
-	static const struct plan_ops ops = {.next = next_of_step};
+	return (struct plan){.ops = &step_ops, .vcpu = vcpu, .n = n};
+}
 
-	return (struct plan){.ops = &ops, .vcpu = vcpu, .n = n};
+#define SHORT_STEPS 100
+bool plan_is_short(const struct plan *p)
+{
+	return p->ops == &step_ops && p->n <= SHORT_STEPS;
 }
 
 static int next_of_stage(struct debugger *d, struct plan *p, struct err *e)

@@ -20,6 +20,11 @@ uint64_t machine_resets(const struct machine *m)
 	return m->resets;
 }
 
+uint64_t machine_runs(const struct machine *m)
+{
+	return m->runs;
+}
+
 static int slot_for(struct machine *m, uint32_t id, struct slot **out, struct err *e)
 {
 	*out = slot_by_id(&m->slots, id);

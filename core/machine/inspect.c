@@ -59,7 +59,7 @@ struct owned_array {
 
 struct list_shape {
 	size_t size; /* of an element */
-	struct owned_array owned[3];
+	struct owned_array owned[4];
 };
 
 #define OWNS(type, member, count)                                                                                           \

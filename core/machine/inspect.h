@@ -70,7 +70,11 @@ struct shadow_page {
 	uint64_t address;  /* of struct kvm_mmu_page; soft: of the model's */
 	uint64_t spt;	   /* address of the table */
 	uint64_t *entries; /* its 512 raw sptes if asked for (SHADOW_WITH_ENTRIES), else NULL */
-	uint32_t role;	   /* raw */
+	/* Its leaf and MMIO sptes, without gvas, by index, if asked for (SHADOW_WITH_LEAVES): under all pages that are not
+	 * invalid they are what maps guest memory, whether the host keeps reverse maps or not. */
+	struct spte_info *leaves;
+	size_t n_leaves;
+	uint32_t role; /* raw */
 	enum source source;
 	bool torn;
 };
@@ -79,7 +83,7 @@ struct shadow_page_list {
 	size_t n;
 	bool torn;
 };
-enum { SHADOW_WITH_ENTRIES = 1, SHADOW_WITH_PARENTS = 2 };
+enum { SHADOW_WITH_ENTRIES = 1, SHADOW_WITH_PARENTS = 2, SHADOW_WITH_LEAVES = 4 };
 
 /* A root that a vCPU may run on now. */
 struct root_info {
@@ -185,7 +189,8 @@ struct mmu_event_list {
 	X(mmu_event, mmu_event, )                                                                                           \
 	X(slot_info, slot_info, )                                                                                           \
 	X(spte, spte_info, )                                                                                                \
-	X(shadow_page, shadow_page, OWNS(shadow_page, parents, n_parents) OWNS_TABLE(shadow_page, entries))                 \
+	X(shadow_page, shadow_page,                                                                                         \
+	  OWNS(shadow_page, parents, n_parents) OWNS_TABLE(shadow_page, entries) OWNS(shadow_page, leaves, n_leaves))       \
 	X(root, root_info, )                                                                                                \
 	X(rmap, rmap_info, OWNS(rmap_info, desc, n_desc) OWNS(rmap_info, sptes, n_sptes))                                   \
 	X(rmap_histogram, rmap_histogram, )                                                                                 \

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SHADOW_FLAGS (unsigned)(SHADOW_WITH_ENTRIES | SHADOW_WITH_PARENTS | SHADOW_WITH_LEAVES)
+
 static int check_arguments(const struct machine *m, enum machine_call call, const struct look_args *a, struct err *e)
 {
 	const char *words = machine_call_row(call)->words;
@@ -15,8 +17,9 @@ static int check_arguments(const struct machine *m, enum machine_call call, cons
 
 	if (!rc && a->has_range)
 		rc = machine_check_range(a->first, a->last, words, e);
-	if (!rc && a->flags & ~(unsigned)(SHADOW_WITH_ENTRIES | SHADOW_WITH_PARENTS))
-		rc = err_set(e, -EINVAL, "%s" WHY "flags %#x" TRY "entries and parents are all there is", words, a->flags);
+	if (!rc && a->flags & ~SHADOW_FLAGS)
+		rc = err_set(e, -EINVAL, "%s" WHY "flags %#x" TRY "entries, parents and leaves are all there is", words,
+			     a->flags);
 	return rc;
 }
 

@@ -238,6 +238,11 @@ struct fault_filter {
 int machine_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e) MUST_USE;
 /* What is caught now, *n filters. */
 const struct fault_filter *machine_fault_caught(const struct machine *m, size_t *n);
+/* Guest memory that is kept from the guest to see who touches it: pages armed for watchpoints, with the tables by which they
+ * are reached, and gfns whose faults are caught. fn gets ranges of gpas, in no order, perhaps one twice; it calls nothing of
+ * the machine. */
+typedef void armed_fn(void *arg, uint64_t gpa, uint64_t len);
+void machine_armed(struct machine *m, armed_fn *fn, void *arg);
 /* Could a RUN_STAGE job be asked for now? */
 int machine_fault_check(struct machine *m, struct err *e) MUST_USE;
 int machine_fault_step(struct machine *m, struct stop *out, struct err *e) MUST_USE; /* one stage, or to the next fault */
@@ -250,6 +255,7 @@ struct board *machine_board(struct machine *m);
 /* How often the debugger has changed what the guest runs on (memory, registers, slots, events), and reset it. */
 uint64_t machine_changes(const struct machine *m);
 uint64_t machine_resets(const struct machine *m);
+uint64_t machine_runs(const struct machine *m); /* how often the guest was let run, or run again */
 /* Pages into the slot's memory, the backend told once for each stretch. Ascending; bytes NULL: zeroes. -EROFS if the slot
  * maps a file. */
 struct machine_page {

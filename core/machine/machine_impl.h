@@ -80,6 +80,8 @@ struct machine_ops {
 	/* O: else by rmap_all */
 	int (*rmap_each)(struct machine *m, rmap_fn *fn, void *arg, struct err *e);
 	void (*share_reads)(struct machine *m, bool on); /* O */
+	/* O: ranges that are armed for watchpoints */
+	void (*armed)(struct machine *m, armed_fn *fn, void *arg);
 
 	int (*fault_catch)(struct machine *m, const struct fault_filter *v, size_t n, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
@@ -123,6 +125,7 @@ struct machine {
 	size_t n_fault_filters;
 	uint64_t changes; /* by the debugger, of what the guest could see; see machine_changes() */
 	uint64_t resets;
+	uint64_t runs;	       /* begun */
 	uint32_t catches;      /* what machine_catch() was told last */
 	const char *only_look; /* machine_only_look() */
 	struct slot_news news[SLOT_NEWS_MAX];

@@ -42,6 +42,7 @@ int machine_start(struct machine *m, const struct run_job *job, enum run_where w
 		m->passed = job->passed;
 		return 0;
 	}
+	m->runs++;
 	return run_start(&m->run, job, where, e);
 }
 
@@ -175,6 +176,21 @@ const struct fault_filter *machine_fault_caught(const struct machine *m, size_t 
 {
 	*n = m->n_fault_filters;
 	return m->fault_filters;
+}
+
+/* What is caught by gvas has no pages before it happens. */
+void machine_armed(struct machine *m, armed_fn *fn, void *arg)
+{
+	const uint64_t most = UINT64_MAX >> PAGE_SHIFT;
+
+	for (size_t i = 0; i < m->n_fault_filters; i++) {
+		const struct fault_filter *f = &m->fault_filters[i];
+
+		if (!f->all && !f->gva && f->first <= most)
+			fn(arg, f->first << PAGE_SHIFT, (MIN(f->last, most) - f->first + 1) << PAGE_SHIFT);
+	}
+	if (m->ops->armed)
+		m->ops->armed(m, fn, arg);
 }
 
 int machine_fault_check(struct machine *m, struct err *e)

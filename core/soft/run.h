@@ -20,6 +20,8 @@ void soft_kick(void *ctx);
 int soft_set_catch(struct machine *m, uint32_t events, struct err *e);
 
 /* watch.c */
+/* Pages with a watched byte, as the vCPUs' tables are now. */
+void soft_armed(struct machine *m, armed_fn *fn, void *arg);
 int soft_plant(struct machine *m, struct plant *p, struct err *e);
 int soft_unplant(struct machine *m, int id, struct err *e);
 

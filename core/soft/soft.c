@@ -375,6 +375,7 @@ const struct machine_ops soft_backend = {
     .mmu_catch = soft_mmu_catch,
     .mmu_events = soft_mmu_events,
     .looks = &soft_looks,
+    .armed = soft_armed,
     .fault_catch = soft_fault_catch,
     .fault_stages = soft_fault_stages,
     .hidden = soft_hidden,

@@ -153,6 +153,37 @@ bool soft_watched_page(const struct soft_machine *m, uint64_t gva_page, uint64_t
 	return false;
 }
 
+#define ARMED_PAGES 4096u /* of a range of virtual addresses; more are not looked up */
+
+static void armed_gvas(struct soft_machine *m, unsigned vcpu, const struct plant *p, armed_fn *fn, void *arg)
+{
+	uint64_t page = p->addr & ~PAGE_OFFSET_MASK, last = (p->addr + (p->len - 1)) & ~PAGE_OFFSET_MASK;
+	struct xlate_env env;
+	struct walk w;
+
+	if (machine_env(&m->m, vcpu, &env, NULL))
+		return;
+	for (unsigned i = 0; i < ARMED_PAGES && page + i * PAGE_SIZE_4K <= last; i++) {
+		paging_walk(&env.pg, &env.mem, page + i * PAGE_SIZE_4K, ACCESS_READ, false, &w);
+		if (!w.fault.present)
+			fn(arg, w.gpa, PAGE_SIZE_4K);
+	}
+}
+
+void soft_armed(struct machine *base, armed_fn *fn, void *arg)
+{
+	struct soft_machine *m = soft_of(base);
+
+	for (const struct soft_plant *p = m->plants; p; p = p->next) {
+		if (!is_watch(&p->p))
+			continue;
+		if (p->p.phys)
+			fn(arg, p->p.addr, p->p.len);
+		for (unsigned i = 0; !p->p.phys && i < base->vcpus; i++)
+			armed_gvas(m, i, &p->p, fn, arg);
+	}
+}
+
 /* The bytes that are there, by the parts of the access. */
 static void read_parts(const struct soft_cpu *c, const struct xlate_iolist *io, uint8_t *out, unsigned max)
 {

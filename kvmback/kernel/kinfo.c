@@ -39,6 +39,8 @@ static int page_row(struct kview *k, unsigned flags, const struct kpages *p, con
 				    .source = SOURCE_KERNEL,
 				    .torn = p->torn || !page->entries};
 	count_entries(k, page, out);
+	if (flags & SHADOW_WITH_LEAVES && kwalk_leaves(k, p, page, out, e))
+		return -ENOMEM;
 	if (!(flags & SHADOW_WITH_ENTRIES) || !page->entries)
 		return 0;
 	out->entries = malloc(PAGE_SIZE_4K);

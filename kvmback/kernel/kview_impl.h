@@ -166,5 +166,9 @@ int kwalk_gva(struct kview *k, struct kpages *p, const struct kpage *page, unsig
 	      struct err *e) MUST_USE;
 /* gfn that a leaf of a page maps where the page alone says it; false for shadowed tables. */
 bool kwalk_leaf_gfn(const struct kpage *page, unsigned index, uint64_t *gfn);
+/* The leaf and MMIO sptes of a page whose entries have been read, by index, with their gfns; row->sptes and row->mmio_sptes
+ * say how many there may be. */
+int kwalk_leaves(struct kview *k, const struct kpages *p, const struct kpage *page, struct shadow_page *row,
+		 struct err *e) MUST_USE;
 
 #endif

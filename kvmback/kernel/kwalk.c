@@ -262,6 +262,36 @@ static bool leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, 
 	return !t->failed;
 }
 
+int kwalk_leaves(struct kview *k, const struct kpages *p, const struct kpage *page, struct shadow_page *row, struct err *e)
+{
+	size_t room = (size_t)row->sptes + row->mmio_sptes;
+	struct leaves leaves;
+
+	row->leaves = calloc(room + 1, sizeof(*row->leaves));
+	if (!row->leaves)
+		return err_nomem(e, "sptes");
+	leaves.read = leaves.failed = false;
+	for (unsigned i = 0; page->entries && row->n_leaves < room && i < 512; i++) {
+		enum kspte_class class = kspte_classify(&k->bits, page->entries[i], page->level);
+		struct spte_info *s = &row->leaves[row->n_leaves];
+
+		if (class != KSPTE_MMIO && (class != KSPTE_PRESENT || !kspte_leaf(page->entries[i], page->level)))
+			continue;
+		*s = (struct spte_info){.sptep = page->spt + i * 8u,
+					.page_gfn = page->gfn,
+					.index = i,
+					.source = SOURCE_KERNEL,
+					.torn = p->torn};
+		kspte_decode(&k->bits, page->entries[i], page->level, s);
+		if (class == KSPTE_PRESENT)
+			s->gfn_known = leaf_gfn(k, page, i, &leaves, &s->gfn);
+		else if (page->direct || page->tdp)
+			s->gfn_known = kwalk_leaf_gfn(page, i, &s->gfn);
+		row->n_leaves++;
+	}
+	return 0;
+}
+
 static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err *e);
 
 static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gva, struct translations *t, struct err *e)

@@ -437,6 +437,19 @@ bool armed_any(const struct armed *p)
 	return p->n_ranges && p->range_gen == p->uffd.gen;
 }
 
+void armed_ranges(struct machine *m, armed_fn *fn, void *arg)
+{
+	struct kvm_vm *vm = kvm_of(m);
+	LOCK_SCOPE(&vm->rs->plant_lock);
+	struct armed *p = vm->armed;
+
+	if (!p)
+		return;
+	LOCK_SCOPE(&p->lock);
+	for (size_t i = 0; armed_any(p) && i < p->n_parts; i++)
+		fn(arg, p->part[i].gpa, p->part[i].len);
+}
+
 /* ---- opened pages */
 
 static const uint8_t *alias_of(const struct kvm_vm *vm, uint64_t hva)

@@ -36,6 +36,8 @@ void armed_begin(struct kvcpu *v);
 bool armed_follows_tables(const struct kvm_vm *vm);
 const char *armed_want(struct kvcpu *v, const struct plant *w);
 bool armed_apply(struct kvm_vm *vm); /* false: some could not be armed */
+/* What is armed now, as ranges of gpas, tables too; see machine_armed(). */
+void armed_ranges(struct machine *m, armed_fn *fn, void *arg);
 /* A slot's memory goes. */
 void armed_forget(struct kvm_vm *vm);
 

@@ -23,6 +23,11 @@ static void drop_entries(struct machine *m, const struct look_args *a, void *lis
 			free(l->v[i].entries);
 			l->v[i].entries = NULL;
 		}
+		if (!(a->flags & SHADOW_WITH_LEAVES)) {
+			free(l->v[i].leaves);
+			l->v[i].leaves = NULL;
+			l->v[i].n_leaves = 0;
+		}
 	}
 }
 

@@ -183,6 +183,31 @@ static void tdp_trees_in_all_layouts(void **state)
 	}
 }
 
+/* What rmaps do not know under TDP the pages' leaves do, of all levels. */
+static void tdp_leaves_in_all_layouts(void **state)
+{
+	(void)state;
+	for (unsigned v = FK_5_10; v <= FK_7; v++) {
+		struct fk_world w;
+		struct shadow_page_list l;
+		unsigned found = 0;
+
+		fk_make_tdp(&w, v);
+		l = fk_pages(w.k, SHADOW_WITH_LEAVES);
+		for (size_t i = 0; i < l.n; i++)
+			for (size_t j = 0; j < l.v[i].n_leaves; j++) {
+				const struct spte_info *s = &l.v[i].leaves[j];
+
+				assert_true(s->gfn_known && s->level == l.v[i].level);
+				found |= s->mmio ? (s->gfn == 0x206) << 0 : (s->gfn == 0x204 && s->writable) << 1;
+				found |= (s->leaf && s->level == 2 && s->gfn == 0x1000) << 2;
+			}
+		assert_int_equal(found, 7);
+		shadow_page_list_free(&l);
+		fk_unmake(&w);
+	}
+}
+
 static void tdp_sptes_in_all_layouts(void **state)
 {
 	(void)state;
@@ -224,7 +249,7 @@ int main(void)
 	    cmocka_unit_test(the_cache_and_its_generation),   cmocka_unit_test(mmio_sptes_are_told_apart),
 	    cmocka_unit_test(without_caching_there_are_none), cmocka_unit_test(a_guarded_mmio_gfn_is_unknown),
 	    cmocka_unit_test(mmio_sptes_can_be_torn),	      cmocka_unit_test(tdp_trees_in_all_layouts),
-	    cmocka_unit_test(tdp_sptes_in_all_layouts),
+	    cmocka_unit_test(tdp_sptes_in_all_layouts),	      cmocka_unit_test(tdp_leaves_in_all_layouts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,34 @@ static void sptes_in_all_layouts(void **state)
 	}
 }
 
+static void leaves_in_all_layouts(void **state)
+{
+	(void)state;
+	for (unsigned v = FK_5_10; v <= FK_7; v++) {
+		struct fk_world w;
+		struct shadow_page_list l;
+
+		fk_make_shadow(&w, v);
+		l = fk_pages(w.k, SHADOW_WITH_LEAVES);
+		assert_int_equal(l.n, 4);
+		for (unsigned i = 0; i < 4; i++) {
+			assert_null(l.v[i].entries);
+			assert_int_equal(l.v[i].n_leaves, i == 3 ? 2 : 0);
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			const struct spte_info *s = &l.v[3].leaves[i];
+
+			assert_true(s->present && s->leaf && s->gfn_known && s->writable && s->dirty && !s->gva_known);
+			assert_int_equal(s->gfn, 0x40);
+			assert_int_equal(s->level, 1);
+			assert_int_equal(s->sptep & ~PAGE_OFFSET_MASK, w.sp[3].spt);
+			assert_int_equal(s->page_gfn, 0x13);
+		}
+		shadow_page_list_free(&l);
+		fk_unmake(&w);
+	}
+}
+
 static void ranges_are_inclusive(void **state)
 {
 	static const struct {
@@ -333,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(shadow_pages_in_all_layouts),
 	    cmocka_unit_test(sptes_in_all_layouts),
+	    cmocka_unit_test(leaves_in_all_layouts),
 	    cmocka_unit_test(ranges_are_inclusive),
 	    cmocka_unit_test(roots_of_all_kinds),
 	    cmocka_unit_test(a_lone_root_gives_the_direct_map),

@@ -76,6 +76,26 @@ static void ended(struct guest *g, unsigned cpl)
 	"\xc7\x04\x25\x00\x50\x00\x00\x01\x00\x00\x00\x8b\x04\x25\x04\x50\x00\x00\xff\x04\x25\x04\x50\x00\x00"              \
 	"\xc7\x04\x25\x08\x50\x00\x00\x02\x00\x00\x00"
 
+struct in_armed {
+	uint64_t gpa;
+	bool found;
+};
+
+static void look_for(void *arg, uint64_t gpa, uint64_t len)
+{
+	struct in_armed *a = arg;
+
+	a->found |= a->gpa - gpa < len;
+}
+
+static bool is_armed(struct guest *g, uint64_t gpa)
+{
+	struct in_armed a = {.gpa = gpa};
+
+	machine_armed(g->m, look_for, &a);
+	return a.found;
+}
+
 static void writes_reads_accesses(void **state)
 {
 	(void)state;
@@ -85,6 +105,7 @@ static void writes_reads_accesses(void **state)
 		CODE(&g, FOUR);
 		assert_string_equal(watch(&g, 1, PLANT_WRITE, 0x5004, 4, phys).how, "page");
 		hit(&g, 1, GUEST_CODE + 25, 0x5004, 4, true);
+		assert_true(is_armed(&g, 0x5004) && !is_armed(&g, 0x7004));
 		assert_int_equal(g.stop.by, GUEST_CODE + 18);
 		assert_memory_equal(g.stop.old_data, "\0\0\0\0", 4);
 		assert_memory_equal(g.stop.data, "\1\0\0\0", 4);

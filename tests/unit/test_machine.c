@@ -386,7 +386,7 @@ static void test_bad_arguments(void **state)
 	struct plant p = {.id = 1, .kind = PLANT_WRITE, .addr = 0x1000};
 
 	assert_int_equal(machine_sptes(m, 0, 2, 1, &sptes, &e), -EINVAL);
-	assert_int_equal(machine_shadow_pages(m, 4, &pages, &e), -EINVAL);
+	assert_int_equal(machine_shadow_pages(m, 8, &pages, &e), -EINVAL);
 	assert_int_equal(machine_fault_catch(m, &f, 1, &e), -EINVAL);
 	f.all = true;
 	assert_int_equal(machine_fault_catch(m, &f, 1, &e), 0);

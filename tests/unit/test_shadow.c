@@ -278,6 +278,33 @@ static void tables_written(void **state)
 	teardown(&t);
 }
 
+/* The leaves of all pages are the reverse maps the other way round. */
+static void leaves_are_what_is_mapped(void **state)
+{
+	struct shadow_page_list l;
+	unsigned n = 0, writable = 0;
+	struct env t;
+	(void)state;
+
+	setup(&t, NULL);
+	access_gva(&t, GVA + 0x40000, ACCESS_WRITE);
+	access_gva(&t, GVA + 0x50000, ACCESS_READ);
+	assert_int_equal(shadow_pages_list(t.s, SHADOW_WITH_LEAVES, &l, NULL), 0);
+	for (size_t i = 0; i < l.n; i++)
+		for (size_t j = 0; j < l.v[i].n_leaves; j++) {
+			const struct spte_info *s = &l.v[i].leaves[j];
+
+			assert_true(s->present && s->leaf && s->gfn_known && s->level == 1);
+			assert_int_equal(s->sptep & ~PAGE_OFFSET_MASK, l.v[i].spt);
+			n += s->gfn == 0x40;
+			writable += s->writable;
+		}
+	assert_int_equal(n, count_rmap(&t, 0x40));
+	assert_int_equal(writable, 1);
+	shadow_page_list_free(&l);
+	teardown(&t);
+}
+
 static bool page_is_unsync(struct env *t, uint64_t gfn)
 {
 	struct shadow_page_list l;
@@ -652,14 +679,23 @@ static void one_host_page_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(reads_and_writes),	    cmocka_unit_test(pages_made),
-	    cmocka_unit_test(mmio_and_its_cache),   cmocka_unit_test(mmio_sptes),
-	    cmocka_unit_test(tables_written),	    cmocka_unit_test(large_pages_and_no_paging),
-	    cmocka_unit_test(slots_come_and_go),    cmocka_unit_test(stages_in_order),
-	    cmocka_unit_test(random_steps),	    cmocka_unit_test(seed_rules),
-	    cmocka_unit_test(unsync_linked_again),  cmocka_unit_test(unsync_by_a_read),
-	    cmocka_unit_test(unsync_reserved_bits), cmocka_unit_test(unsync_becomes_a_directory),
-	    cmocka_unit_test(emulated_writes),	    cmocka_unit_test(one_host_page_twice),
+	    cmocka_unit_test(reads_and_writes),
+	    cmocka_unit_test(pages_made),
+	    cmocka_unit_test(mmio_and_its_cache),
+	    cmocka_unit_test(mmio_sptes),
+	    cmocka_unit_test(tables_written),
+	    cmocka_unit_test(large_pages_and_no_paging),
+	    cmocka_unit_test(slots_come_and_go),
+	    cmocka_unit_test(stages_in_order),
+	    cmocka_unit_test(random_steps),
+	    cmocka_unit_test(seed_rules),
+	    cmocka_unit_test(leaves_are_what_is_mapped),
+	    cmocka_unit_test(unsync_linked_again),
+	    cmocka_unit_test(unsync_by_a_read),
+	    cmocka_unit_test(unsync_reserved_bits),
+	    cmocka_unit_test(unsync_becomes_a_directory),
+	    cmocka_unit_test(emulated_writes),
+	    cmocka_unit_test(one_host_page_twice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,6 +100,17 @@ static int parents_push(void *arg, uint64_t *sptep)
 	return 0;
 }
 
+static int describe_leaves(const struct mmu_page *sp, struct shadow_page *out)
+{
+	out->leaves = sp->role.level == 1 ? calloc(out->sptes + out->mmio_sptes + 1, sizeof(*out->leaves)) : NULL;
+	if (sp->role.level == 1 && !out->leaves)
+		return -ENOMEM;
+	for (unsigned i = 0; out->leaves && i < SPT_ENTRIES; i++)
+		if (spte_present(sp->spt[i]) || mmio_spte_is(sp->spt[i]))
+			describe_spte(sp, i, &out->leaves[out->n_leaves++]);
+	return 0;
+}
+
 static int describe_page(const struct mmu_page *sp, unsigned flags, struct shadow_page *out)
 {
 	*out = (struct shadow_page){.gfn = sp->gfn,
@@ -129,7 +140,7 @@ static int describe_page(const struct mmu_page *sp, unsigned flags, struct shado
 			return -ENOMEM;
 		memcpy(out->entries, sp->spt, sizeof(sp->spt));
 	}
-	return 0;
+	return flags & SHADOW_WITH_LEAVES ? describe_leaves(sp, out) : 0;
 }
 
 int shadow_pages_list(struct shadow *s, unsigned flags, struct shadow_page_list *out, struct err *e)

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The presets, and how the user has changed them: kept in $XDG_STATE_HOME/kvmscope/layouts, a line "NAME LAYOUT" each.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/prompt/history.h"
+#include "cli/tui/tui_impl.h"
+#include "views/draw.h"
+
+const struct preset tui_presets[PRESETS] = {
+    {"map", "((map:3|selected:2):3/output:2)"},
+    {"tables", "((trees:3|selected:2):3/output:1)"},
+    {"fault", "((fault:3|(selected:2/registers:2):2):3/(output:1|log:1):1)"},
+    {"cpu", "(((registers:3/stack:2):1|(code:3/memory:2):1):4/(output:3|(displays:1/breakpoints:2):2):2)"},
+    {"all", "((map:2|trees:3|selected:2):2/(code:1|registers:1|(slots:2/breakpoints:2/mmio:2):1):2/(output:2|console:1):1)"},
+};
+
+static bool state_path(char *path, size_t size, const char *suffix)
+{
+	char folder[500];
+
+	return state_folder(folder, sizeof(folder)) && snprintf(path, size, "%s/layouts%s", folder, suffix) < (int)size;
+}
+
+static void take_line(struct tui *t, char *line)
+{
+	char *layout = line + strcspn(line, " ");
+	struct err e = {0};
+
+	if (!*layout)
+		return;
+	*layout++ = '\0';
+	layout[strcspn(layout, "\n")] = '\0';
+	for (int i = 0; i < PRESETS; i++)
+		if (!strcmp(tui_presets[i].name, line))
+			(void)!layout_parse(&t->preset[i], layout, pane_list, &e); /* one that is no layout is passed over */
+}
+
+static void read_saved(struct tui *t)
+{
+	char path[520], line[1024];
+	FILE *f = state_path(path, sizeof(path), "") ? fopen(path, "re") : NULL;
+
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f))
+		take_line(t, line);
+	fclose(f);
+}
+
+int state_presets(struct tui *t, struct err *e)
+{
+	for (int i = 0; i < PRESETS; i++) {
+		int ret = layout_parse(&t->preset[i], tui_presets[i].layout, pane_list, e);
+		if (ret)
+			return ret;
+	}
+	read_saved(t);
+	return 0;
+}
+
+static bool write_presets(const struct tui *t, FILE *f)
+{
+	struct out o;
+
+	out_init(&o, false, 0);
+	for (int i = 0; i < PRESETS; i++) {
+		out_textf(&o, "%s ", tui_presets[i].name);
+		layout_format(&t->preset[i], &o);
+		out_text(&o, "\n");
+	}
+	bool written = !o.failed && fwrite(o.text, 1, o.len, f) == o.len;
+	out_deinit(&o);
+	return !fclose(f) && written;
+}
+
+/* Beside it first: a full disk leaves the old one. */
+void state_save(const struct tui *t)
+{
+	char path[520], fresh[520];
+
+	if (!state_path(path, sizeof(path), "") || !state_path(fresh, sizeof(fresh), ".new"))
+		return;
+	FILE *f = fopen(fresh, "we");
+	if (f && (!write_presets(t, f) || rename(fresh, path)))
+		unlink(fresh);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * All that is known of the selected address: where it leads through the guest's tables, slot and host, and who else maps its
+ * page: the rmap chain.
+ */
+#include "views/draw.h"
+#include "views/tui/record_pane.h"
+
+static uint32_t needs(const struct pane *p)
+{
+	(void)p;
+	return SEES(WALK) | SEES(RMAP);
+}
+
+static void draw_address(struct out *o, const char *name, bool known, uint64_t x)
+{
+	out_styled(o, STYLE_HEAD, "%s ", name);
+	if (known)
+		out_styled(o, STYLE_ADDR, "0x%llx", (unsigned long long)x);
+	else
+		out_styled(o, STYLE_DIM, "none");
+	out_text(o, "  ");
+}
+
+static void draw_selection(struct out *o, const struct place *sel)
+{
+	if (!sel->has_gva && !sel->has_gpa) {
+		out_styled(o, STYLE_DIM, "Nothing is selected: Enter on a line or a cell, or `select ADDR`.");
+		out_text(o, "\n");
+		return;
+	}
+	draw_address(o, "gva", sel->has_gva, sel->gva);
+	draw_address(o, "gpa", sel->has_gpa, sel->gpa);
+	draw_address(o, "gfn", sel->has_gpa, sel->gpa >> PAGE_SHIFT);
+	out_text(o, "\n");
+}
+
+static void draw_part(struct out *o, const char *title, const char *view, const struct seen *seen)
+{
+	if (!seen->at)
+		return;
+	out_styled(o, STYLE_HEAD, "%s", title);
+	if (seen->torn || seen->live)
+		out_styled(o, STYLE_WARN, "  %s", seen->torn ? "torn" : "live");
+	out_text(o, "\n");
+	if (seen->error[0]) {
+		out_styled(o, STYLE_WARN, "%s", seen->error);
+		out_text(o, "\n");
+	}
+	if (seen->v.type != VALUE_NULL)
+		view_draw(o, view, &seen->v);
+}
+
+static void update(struct pane *p, const struct scene *s)
+{
+	const struct seen *walk = &s->seen[SEEN_WALK], *rmap = &s->seen[SEEN_RMAP];
+	struct out *o = record_pane_begin(p, s, walk->generation + rmap->generation + s->sel_generation);
+
+	if (!o)
+		return;
+	draw_selection(o, &s->sel);
+	if (s->sel.has_gpa)
+		draw_part(o, "who maps it", "rmap", rmap);
+	if (s->sel.has_gva)
+		draw_part(o, "how it is reached", "walk", walk);
+	record_pane_end(p);
+}
+
+const struct pane_ops pane_selected = {
+    .name = "selected",
+    .title = "Selected",
+    .about = "The selected address: gva, gpa, slot, hva, hpa, sptes, and the rmap chain of its page.",
+    .size = sizeof(struct record_pane),
+    .close = record_pane_close,
+    .needs = needs,
+    .update = update,
+    .count = record_pane_count,
+    .line = record_pane_line,
+    .place = record_pane_place,
+};

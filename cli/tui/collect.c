@@ -139,7 +139,7 @@ static int look_at_tables(struct collector *k, struct err *e)
 	struct session *s = k->client->s;
 	int ret = trees_look(&k->scene.tables, s->d.m, s->vcpu, e);
 
-	if (ret || k->tables_opened == k->scene.sel_generation)
+	if (ret || k->tables_opened == k->scene.sel_generation || (!sel->has_gva && !sel->has_gpa))
 		return ret;
 	k->tables_opened = k->scene.sel_generation;
 	if (!trees_open_path(k->scene.tables, !sel->has_gva, sel->has_gva ? sel->gva : sel->gpa))

@@ -2,7 +2,7 @@
  *
  * Medians, lines, and which groups of figures run.
  *
- *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists" picks groups, BENCH_QUICK=1 makes fewer
+ *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists tables" picks groups, BENCH_QUICK=1 makes fewer
  * runs
  */
 #include "tests/bench/bench.h"
@@ -167,6 +167,8 @@ int main(int argc, char **argv)
 		bench_faults();
 	if (bench_wanted("watch"))
 		bench_watch();
+	if (bench_wanted("tables"))
+		bench_tables();
 	bench_files_remove();
 	return 0;
 }

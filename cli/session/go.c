@@ -45,7 +45,9 @@ static int wait_with_client(struct call *c, struct err *e)
 	struct debugger *d = &c->s->d;
 	int ret = debug_start(d, &c->plan, RUN_RUNNER, e);
 
-	while (ret > 0 && !(ret = debug_poll(d, e)))
+	if (ret <= 0)
+		return ret;
+	while (!(ret = debug_poll(d, e)))
 		if (machine_running(d->m))
 			c->client->ops->wait(c->client, machine_run_fd(d->m));
 	return ret < 0 ? ret : 0;

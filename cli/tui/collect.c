@@ -182,7 +182,7 @@ static void look(struct collector *k, unsigned i)
 	seen->cost = seen->at - began;
 	seen->generation++;
 	seen->live = go_is_under_way(k->client->s);
-	snprintf(seen->error, sizeof(seen->error), "%s", ret ? e.why : "");
+	snprintf(seen->error, sizeof(seen->error), "%.159s", ret ? e.why : "");
 	k->made[i] = k->state;
 	if (ret == -EBUSY && seen->v.type != VALUE_NULL) { /* what was seen before stays, and the reason beside it */
 		pool_destroy(pool);

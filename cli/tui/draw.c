@@ -137,6 +137,8 @@ static unsigned draw_state(const struct tui *t, struct area a, unsigned col)
 		return area_textf(a, 0, col, TONE_ALARM, " %s ", t->progress);
 	if (stop->type != VALUE_DICT)
 		return area_text(a, 0, col, TONE_STATUS, "stopped");
+	if (!strcmp(get_str(stop, "reason"), "none"))
+		return area_text(a, 0, col, TONE_STATUS, "has not run yet");
 	col = area_textf(a, 0, col, s->parked ? TONE_ALARM : TONE_STATUS, "%s", get_str(stop, "reason"));
 	if (has_num(stop, "vector"))
 		col = area_textf(a, 0, col, TONE_STATUS, " %llu", (unsigned long long)get_num(stop, "vector"));

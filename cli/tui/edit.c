@@ -72,6 +72,9 @@ static void on_line(char *line)
 	has_entered = line != NULL;
 	at_end = line == NULL;
 	entered = line;
+	/* Here, not later: readline looks where the history ends when it begins the next line. */
+	if (line && *line && editing->edit_for == EDIT_COMMAND)
+		history_add(line);
 }
 
 static struct {
@@ -81,6 +84,18 @@ static struct {
 	FILE *out;
 	char bell[16];
 } prompts_own;
+
+/* It looks the terminal up by termcap's functions, which are ncurses's: before ncurses has it. */
+void edit_prepare(void)
+{
+	rl_readline_name = "kvmscope";
+	rl_catch_signals = rl_catch_sigwinch = 0;
+	rl_initialize();
+	if (!rl_outstream)
+		rl_outstream = stdout;
+	if (!rl_instream)
+		rl_instream = stdin;
+}
 
 void edit_open(struct tui *t)
 {
@@ -94,8 +109,6 @@ void edit_open(struct tui *t)
 	prompts_own.getc = rl_getc_function;
 	prompts_own.out = rl_outstream;
 	snprintf(prompts_own.bell, sizeof(prompts_own.bell), "%s", bell ? bell : "audible");
-	rl_readline_name = "kvmscope";
-	rl_catch_signals = rl_catch_sigwinch = 0;
 	rl_prep_term_function = no_terminal_modes;
 	rl_deprep_term_function = no_terminal_end;
 	rl_redisplay_function = redisplay;
@@ -179,8 +192,6 @@ static void take_entered(struct tui *t)
 		search_for(t, line, what == EDIT_SEARCH_BACK);
 		return;
 	}
-	if (*line)
-		history_add(line);
 	tui_run_line(t, line);
 	if (t->lines.pending)
 		t->editing = true;
@@ -223,6 +234,14 @@ void edit_key(struct tui *t, int key)
 	else if (at_end)
 		t->leave = true;
 	at_end = false;
+}
+
+void edit_leave(struct tui *t)
+{
+	if (RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH))
+		edit_key(t, KEY_CTRL('g'));
+	t->stay_editing = false;
+	stop_editing(t);
 }
 
 const char *edit_prompt(const struct tui *t)

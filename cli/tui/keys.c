@@ -285,7 +285,7 @@ static void prefixed_key(struct tui *t, int key)
 	if (key == 'a' || key == KEY_CTRL('a')) {
 		t->leave = true;
 	} else if (key == 'o') {
-		t->editing = t->stay_editing = false;
+		edit_leave(t);
 		layout_focus_next(layout_of(t), 1);
 	} else if (key == ':') {
 		t->stay_editing = true;
@@ -314,8 +314,7 @@ static void help_key(struct tui *t, int key)
 static void key_while_editing(struct tui *t, int key)
 {
 	if (key == TUI_KEY_ESCAPE) {
-		t->editing = t->stay_editing = false;
-		t->edit_for = EDIT_COMMAND;
+		edit_leave(t);
 	} else if (key == TUI_KEY_PAGE_UP || key == TUI_KEY_PAGE_DOWN) {
 		struct pane_reply r = {.line = ""};
 		struct pane *output = tui_pane_of(t, &pane_output);

@@ -19,12 +19,19 @@
 
 /* ---- lines and stops */
 
+static uint64_t place_of_vcpu(struct session *s)
+{
+	struct regs r;
+
+	return s->d.m && !machine_get_regs(s->d.m, s->vcpu, REGS_GPR, &r, NULL) ? r.rip : s->d.stop.rip;
+}
+
 /* Until the user has chosen an address, each stop chooses the one that it is about. */
 static void select_what_stopped(struct tui *t)
 {
 	struct session *s = t->client->s;
 	const struct stop *st = &s->d.stop;
-	struct place at = {.has_gva = true, .gva = st->rip};
+	struct place at = {.has_gva = true, .gva = place_of_vcpu(s)};
 
 	if (s->sel_chosen || !s->d.m || go_is_under_way(s))
 		return;
@@ -234,7 +241,9 @@ static int take_terminal(struct tui *t, struct err *e)
 
 int tui_open(struct console *c, struct err *e)
 {
-	struct tui *t = c->client.json ? NULL : create(c, e);
+	struct tui *t = create(c, e);
+
+	edit_prepare();
 	int ret = t ? take_terminal(t, e) : -ENOMEM;
 
 	c->screens_wanted = false;

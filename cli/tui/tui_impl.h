@@ -64,10 +64,12 @@ void tui_key(struct tui *t, int key, const struct mouse *m);
 extern const struct key_row tui_keys[];
 
 /* edit.c: the command line, by readline. */
+void edit_prepare(void); /* before the terminal is opened */
 void edit_open(struct tui *t);
 void edit_close(struct tui *t);
 void edit_begin(struct tui *t, enum edit_for what, const char *text); /* the keys go there now; text: to go on with */
 void edit_key(struct tui *t, int key);
+void edit_leave(struct tui *t);	  /* the keys go to the panes again; what was typed stays */
 void edit_abandon(struct tui *t); /* Ctrl-C */
 const char *edit_prompt(const struct tui *t);
 unsigned edit_column(const struct tui *t); /* of the cursor, behind the prompt */

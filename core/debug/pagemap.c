@@ -168,7 +168,7 @@ static bool follow(const struct map_entry *now, const struct map_entry *was, str
 
 static int follow_level(struct map_level *l, const struct map_level *was)
 {
-	struct map_entry *v = malloc((l->n + was->n + 1) * sizeof(*v));
+	struct map_entry *v = calloc(l->n + was->n + 1, sizeof(*v));
 	size_t n = 0, i = 0, j = 0;
 
 	if (!v)
@@ -258,19 +258,31 @@ static void count_cell(struct map_cell *c, const struct map_cell *more)
 	c->mmio += more->mmio;
 }
 
+static int make_step(struct map_level *l, unsigned level, unsigned step)
+{
+	const size_t each = 1u << MAP_BLOCK_BITS, n = l->n >> MAP_BLOCK_BITS * (step + 1);
+	struct map_cell *block = n ? calloc(n, sizeof(*block)) : NULL;
+
+	if (n && !block)
+		return -ENOMEM;
+	for (size_t i = 0; i < n * each; i++) {
+		if (step)
+			count_cell(&block[i / each], &l->block[step - 1][i]);
+		else
+			count_entry(&block[i / each], &l->v[i], map_level_pages(level));
+	}
+	l->block[step] = block;
+	return 0;
+}
+
 static int make_blocks(struct pagemap *map)
 {
-	for (unsigned i = 0; i < MAP_LAYERS * MAP_LEVELS; i++) {
-		struct map_level *l = &map->level[i / MAP_LEVELS][i % MAP_LEVELS];
-		size_t n = l->n / MAP_BLOCK;
+	int rc = 0;
 
-		l->block = calloc(n + 1, sizeof(*l->block));
-		if (!l->block)
-			return -ENOMEM;
-		for (size_t k = 0; k < n * MAP_BLOCK; k++)
-			count_entry(&l->block[k / MAP_BLOCK], &l->v[k], map_level_pages(i % MAP_LEVELS));
-	}
-	return 0;
+	for (unsigned i = 0; i < MAP_LAYERS * MAP_LEVELS; i++)
+		for (unsigned step = 0; step < MAP_BLOCK_STEPS && !rc; step++)
+			rc = make_step(&map->level[i / MAP_LEVELS][i % MAP_LEVELS], i % MAP_LEVELS, step);
+	return rc;
 }
 
 /* Pages of an entry that are in first..last. */
@@ -278,27 +290,43 @@ static uint64_t shared_pages(const struct map_entry *en, unsigned level, uint64_
 {
 	uint64_t end = en->gfn + (map_level_pages(level) - 1);
 
-	first = en->gfn > first ? en->gfn : first;
-	last = end < last ? end : last;
+	first = MAX(en->gfn, first);
+	last = MIN(end, last);
 	return last - first + 1;
+}
+
+/* Entries from..end - 1, all of their pages. */
+static void count_whole(const struct map_level *l, unsigned level, size_t from, size_t end, struct map_cell *c)
+{
+	while (from < end) {
+		unsigned step = 0, bits = 0;
+
+		while (step < MAP_BLOCK_STEPS && !(from >> bits & 15) && end - from >= 16ull << bits) {
+			bits += MAP_BLOCK_BITS;
+			step++;
+		}
+		if (step)
+			count_cell(c, &l->block[step - 1][from >> bits]);
+		else
+			count_entry(c, &l->v[from], map_level_pages(level));
+		from += (size_t)1 << bits;
+	}
 }
 
 static void count_level(const struct map_level *l, unsigned level, uint64_t first, uint64_t last, struct map_cell *c)
 {
-	uint64_t span = MAP_BLOCK - 1, reach = map_level_pages(level) - 1;
-	size_t i = map_level_find(l, level, first);
+	size_t from = map_level_find(l, level, first), end = map_level_find(l, 0, last + 1);
 
-	while (i < l->n && l->v[i].gfn <= last) {
-		bool whole = !(i % MAP_BLOCK) && i + span < l->n && l->v[i].gfn >= first;
-
-		if (whole && l->v[i + span].gfn + reach <= last) {
-			count_cell(c, &l->block[i / MAP_BLOCK]);
-			i += MAP_BLOCK;
-		} else {
-			count_entry(c, &l->v[i], shared_pages(&l->v[i], level, first, last));
-			i++;
-		}
+	/* At both ends a mapping may reach out of the range. */
+	if (from < end && l->v[from].gfn < first) {
+		count_entry(c, &l->v[from], shared_pages(&l->v[from], level, first, last));
+		from++;
 	}
+	if (from < end && l->v[end - 1].gfn + (map_level_pages(level) - 1) > last) {
+		end--;
+		count_entry(c, &l->v[end], shared_pages(&l->v[end], level, first, last));
+	}
+	count_whole(l, level, from, end, c);
 }
 
 static bool any_armed(const struct pagemap *map, uint64_t first, uint64_t last)
@@ -424,8 +452,11 @@ void pagemap_destroy(struct pagemap *map)
 	if (!map)
 		return;
 	for (unsigned i = 0; i < MAP_LAYERS * MAP_LEVELS; i++) {
-		free(map->level[i / MAP_LEVELS][i % MAP_LEVELS].v);
-		free(map->level[i / MAP_LEVELS][i % MAP_LEVELS].block);
+		struct map_level *l = &map->level[i / MAP_LEVELS][i % MAP_LEVELS];
+
+		for (unsigned step = 0; step < MAP_BLOCK_STEPS; step++)
+			free(l->block[step]);
+		free(l->v);
 	}
 	for (size_t i = 0; map->log && i < map->n_regions; i++)
 		free(map->log[i].v);

@@ -12,7 +12,6 @@
  */
 #define MAP_LAYERS 4
 #define MAP_LEVELS 3 /* of mappings: 4 KiB, 2 MiB, 1 GiB */
-#define MAP_BLOCK 64 /* entries that are summed up beforehand */
 
 struct map_entry {
 	uint64_t gfn; /* the first of its level's pages */
@@ -21,11 +20,15 @@ struct map_entry {
 	uint8_t heat;
 };
 
+/* Sums made beforehand: of each 16 entries, of each 256, … */
+#define MAP_BLOCK_BITS 4
+#define MAP_BLOCK_STEPS 6
+
 /* What is mapped by one level, ascending, each gfn once. */
 struct map_level {
 	struct map_entry *v;
 	size_t n, cap;
-	struct map_cell *block; /* n / MAP_BLOCK whole ones */
+	struct map_cell *block[MAP_BLOCK_STEPS]; /* whole ones; NULL behind the last step that has one */
 };
 
 /* Some pages of a dirty log, those that are all clean left out; `before` counts the pages logged in all chunks before. */

@@ -70,7 +70,7 @@ static int note_reach(struct pagemap *map, struct err *e)
 {
 	uint64_t reach = 0;
 
-	map->reach = malloc((map->n_regions + 1) * sizeof(*map->reach));
+	map->reach = calloc(map->n_regions + 1, sizeof(*map->reach));
 	if (!map->reach)
 		return err_nomem(e, "map of memory");
 	for (size_t i = 0; i < map->n_regions; i++) {

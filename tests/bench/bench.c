@@ -4,6 +4,8 @@
  *
  *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists tables" picks groups, BENCH_QUICK=1 makes fewer
  * runs
+ *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists map" picks groups, BENCH_QUICK=1 makes
+ * fewer runs
  */
 #include "tests/bench/bench.h"
 
@@ -169,6 +171,8 @@ int main(int argc, char **argv)
 		bench_watch();
 	if (bench_wanted("tables"))
 		bench_tables();
+	if (bench_wanted("map"))
+		bench_pagemap();
 	bench_files_remove();
 	return 0;
 }

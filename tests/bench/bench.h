@@ -70,6 +70,7 @@ void bench_soft(void);
 void bench_faults(void);
 void bench_watch(void);
 void bench_tables(void);
+void bench_pagemap(void);
 void bench_start(const char *self, const char *program);
 /* What the bench runs itself as: a program that starts, makes a VM and says so. */
 int bench_bare_start(void);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "core/debug/pagemap.h"
 #include "tests/support/fake.h"
 
 static long fail_at = -1; /* the allocation that fails, counted down; negative: none */
@@ -160,6 +161,54 @@ static int create(struct machine *m)
 	return rc;
 }
 
+static struct pagemap *map;
+
+static int look(struct machine *m)
+{
+	return pagemap_look(&map, m, &e);
+}
+
+/* Of mappings of all sizes, a guest table, a log. */
+static int map_of_some(struct machine *m)
+{
+	struct slot_info slot = {.size = 1 << 20, .flags = SLOT_LOG_DIRTY, .vis = SLOT_VIS_BOTH};
+	struct spte_info leaf[40] = {{.level = 2}, {.level = 3}};
+	struct shadow_page table = {.gfn = 3, .leaves = leaf, .n_leaves = ARRAY_LEN(leaf)};
+	struct map_range armed = {0x1000, 0x1000, NULL};
+	uint64_t bits[4] = {1};
+	struct map_log_seen log = {.bits = bits, .n_words = ARRAY_LEN(bits)};
+	const struct map_seen seen = {
+	    .slots = {&slot, 1}, .pages = {.v = &table, .n = 1}, .armed = &armed, .n_armed = 1, .log = &log, .n_log = 1};
+
+	(void)m;
+	for (size_t i = 0; i < ARRAY_LEN(leaf); i++) {
+		leaf[i].gfn = i;
+		leaf[i].gfn_known = leaf[i].present = leaf[i].leaf = true;
+	}
+	return pagemap_make(&map, &seen, &e);
+}
+
+static void old_map(struct machine *m)
+{
+	(void)m;
+	assert_true(!map || pagemap_about(map).looks == 1 || pagemap_about(map).looks == 2);
+	e.code = -ENOMEM;
+}
+
+static void test_maps(void **state)
+{
+	struct machine *m = fake_create(1);
+
+	(void)state;
+	fake_add_slot(m, 0, 0, 0x10000, SLOT_LOG_DIRTY);
+	assert_true(exhaust(m, look, old_map) >= 6);
+	assert_int_equal(pagemap_about(map).looks, 1);
+	assert_true(exhaust(m, map_of_some, old_map) >= 10);
+	assert_int_equal(pagemap_about(map).looks, 2);
+	pagemap_destroy(map);
+	machine_destroy(m);
+}
+
 static void test_out_of_memory(void **state)
 {
 	struct machine *m;
@@ -182,7 +231,7 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_out_of_memory)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_maps)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,17 +92,17 @@ static void draw_scrollbar(const struct pane *p, const struct scene *s, struct a
 {
 	size_t n = count_lines(p) - p->ops->header, rows = body_rows(p);
 
-	if (n <= rows || a.cols < 8)
-		return;
 	size_t length = MAX((size_t)1, rows * rows / n);
 	size_t from = (p->top - p->ops->header) * (rows - length) / (n - rows);
 	for (size_t i = 0; i < length; i++)
 		area_cell(a, p->ops->header + (unsigned)(from + i), a.cols - 1, s->ascii ? '|' : 0x2590, TONE_DIM, 0);
 }
 
-static void draw_lines(struct pane *p, const struct scene *s, struct area a, bool focus)
+static void draw_lines(struct pane *p, const struct scene *s, struct area whole, bool focus)
 {
 	size_t n = count_lines(p), header = MIN((size_t)p->ops->header, n);
+	bool scrolls = n - header > body_rows(p) && whole.cols >= 8;
+	struct area a = area_part(whole, 0, 0, whole.rows, whole.cols - scrolls);
 
 	follow_selection(p, s);
 	keep_cursor_visible(p);
@@ -114,8 +114,8 @@ static void draw_lines(struct pane *p, const struct scene *s, struct area a, boo
 		if (i == p->cursor && focus)
 			area_row_flags(a, row, CELL_REVERSE);
 	}
-	if (n > header)
-		draw_scrollbar(p, s, a);
+	if (scrolls)
+		draw_scrollbar(p, s, whole);
 }
 
 void pane_draw(struct pane *p, const struct scene *s, struct area a, bool focus)

@@ -49,7 +49,8 @@ static bool press(struct showing *w, int key)
 /* The table before the last closed and opened, and the cursor moved through it. */
 static double keys(void *arg)
 {
-	static const int key[] = {TUI_KEY_END, TUI_KEY_LEFT, TUI_KEY_UP, TUI_KEY_LEFT, ' ', ' ', TUI_KEY_DOWN, TUI_KEY_PAGE_DOWN};
+	static const int key[] = {TUI_KEY_END, TUI_KEY_LEFT, TUI_KEY_UP,   TUI_KEY_LEFT,
+				  ' ',	       ' ',	     TUI_KEY_DOWN, TUI_KEY_PAGE_DOWN};
 	struct showing *w = arg;
 	double t = bench_now();
 

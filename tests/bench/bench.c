@@ -2,10 +2,9 @@
  *
  * Medians, lines, and which groups of figures run.
  *
- *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists tables" picks groups, BENCH_QUICK=1 makes fewer
- * runs
- *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists map" picks groups, BENCH_QUICK=1 makes
- * fewer runs
+ *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists tables" picks groups, BENCH_QUICK=1 makes
+ * fewer runs build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists map" picks groups, BENCH_QUICK=1
+ * makes fewer runs
  */
 #include "tests/bench/bench.h"
 

@@ -84,12 +84,13 @@ const struct command commands_screens[] = {
      .group = "screens",
      .usage = "[A [-phys] | -back | -forward | -stops]",
      .summary = "the address that all screens show",
-     .help = "Choose a guest virtual address, or with -phys a guest physical one; the other side is found by the current "
-	     "vCPU's tables, or by the page's rmap. -back and -forward go through what was chosen before. Until something is "
-	     "chosen each stop chooses what it is about; -stops goes back to that. Gives gva, gpa, gfn, each null if it is not "
-	     "known.\n\n"
-	     "    select 0x240000\n"
-	     "    select 0x80000 -phys",
+     .help =
+	 "Choose a guest virtual address, or with -phys a guest physical one; the other side is found by the current "
+	 "vCPU's tables, or by the page's rmap. -back and -forward go through what was chosen before. Until something is "
+	 "chosen each stop chooses what it is about; -stops goes back to that. Gives gva, gpa, gfn, each null if it is not "
+	 "known.\n\n"
+	 "    select 0x240000\n"
+	 "    select 0x80000 -phys",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys -back -forward -stops",

@@ -224,8 +224,9 @@ static int go_to_screens(struct client *client, struct err *e)
 	struct console *c = console_of(client);
 
 	if (!c->interactive || client->json)
-		return err_set(e, -ENOTSUP, "tui" WHY "standard input and output are no terminal"
-			       TRY "it at a prompt, or report FILE.html");
+		return err_set(e, -ENOTSUP,
+			       "tui" WHY "standard input and output are no terminal" TRY
+			       "it at a prompt, or report FILE.html");
 	c->screens_wanted = true;
 	return 0;
 }

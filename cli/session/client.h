@@ -27,9 +27,9 @@ struct client_ops {
 	void (*flush)(struct client *c);				   /* before somebody else writes there */
 	unsigned (*width)(struct client *c);				   /* columns to stay within, 0: no limit */
 	void (*lines)(struct client *c, void (*fn)(void *arg, int n, const char *line), void *arg); /* its history */
-	int (*screens)(struct client *c, struct err *e);		   /* go to the screens once the line is done */
-	/* While a command waits for the guest: wait for fd (of go_fd()) as well as for whatever else is of interest. NULL: it
-	 * lends its thread. */
+	int (*screens)(struct client *c, struct err *e); /* go to the screens once the line is done */
+	/* While a command waits for the guest: wait for fd (of go_fd()) as well as for whatever else is of interest. NULL:
+	 * it lends its thread. */
 	void (*wait)(struct client *c, int fd);
 	void (*stopped)(struct client *c); /* the guest has run and stopped, perhaps in the middle of a script */
 };

@@ -9,8 +9,8 @@
 #include "core/base/err.h"
 
 struct divert {
-	int file;	 /* -1: not diverted */
-	int saved[2];	 /* what descriptors 1 and 2 were */
+	int file;	/* -1: not diverted */
+	int saved[2];	/* what descriptors 1 and 2 were */
 	uint64_t taken; /* bytes that have been read */
 };
 

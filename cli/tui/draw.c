@@ -111,7 +111,8 @@ static void draw_command_line(struct tui *t, struct area a)
 	unsigned col, cursor, skip = 0;
 
 	if (!t->editing) {
-		area_text(a, 0, 0, t->note[0] ? TONE_WARN : TONE_DIM, t->note[0] ? t->note : "press : for a command, ? for the keys");
+		area_text(a, 0, 0, t->note[0] ? TONE_WARN : TONE_DIM,
+			  t->note[0] ? t->note : "press : for a command, ? for the keys");
 		return;
 	}
 	col = area_text(a, 0, 0, TONE_BOLD, edit_prompt(t));
@@ -156,7 +157,8 @@ static void draw_status(struct tui *t, struct area a)
 
 	for (unsigned col = 0; col < a.cols; col++)
 		area_cell(a, 0, col, ' ', TONE_STATUS, 0);
-	unsigned col = area_textf(a, 0, 1, TONE_STATUS, "%s %s ", s->has_vm ? machine_backend(session->d.m) : "", session->image ? image_name(session->image) : "");
+	unsigned col = area_textf(a, 0, 1, TONE_STATUS, "%s %s ", s->has_vm ? machine_backend(session->d.m) : "",
+				  session->image ? image_name(session->image) : "");
 	if (s->vcpus > 1)
 		col = area_textf(a, 0, col, TONE_STATUS, "vCPU %u of %u ", s->vcpu, s->vcpus);
 	col = draw_state(t, a, col);
@@ -214,8 +216,9 @@ static void draw_help(struct tui *t, struct area a)
 
 static void draw_too_small(struct tui *t)
 {
-	area_textf(area_whole(&t->grid), t->grid.rows / 2, 0, TONE_WARN, "too small: %ux%u, %ux%u is the least; q leads to the prompt",
-		   t->term.cols, t->term.rows, TERMINAL_LEAST_COLS, TERMINAL_LEAST_ROWS);
+	area_textf(area_whole(&t->grid), t->grid.rows / 2, 0, TONE_WARN,
+		   "too small: %ux%u, %ux%u is the least; q leads to the prompt", t->term.cols, t->term.rows,
+		   TERMINAL_LEAST_COLS, TERMINAL_LEAST_ROWS);
 }
 
 void tui_draw(struct tui *t)

@@ -201,8 +201,8 @@ static const struct {
 	int key;
 	const char *bytes;
 } sequences[] = {
-    {TUI_KEY_UP, "\033[A"},	     {TUI_KEY_DOWN, "\033[B"},	  {TUI_KEY_RIGHT, "\033[C"},   {TUI_KEY_LEFT, "\033[D"},
-    {TUI_KEY_HOME, "\033[H"},	     {TUI_KEY_END, "\033[F"},	  {TUI_KEY_DELETE, "\033[3~"}, {TUI_KEY_INSERT, "\033[2~"},
+    {TUI_KEY_UP, "\033[A"},	 {TUI_KEY_DOWN, "\033[B"}, {TUI_KEY_RIGHT, "\033[C"},	{TUI_KEY_LEFT, "\033[D"},
+    {TUI_KEY_HOME, "\033[H"},	 {TUI_KEY_END, "\033[F"},  {TUI_KEY_DELETE, "\033[3~"}, {TUI_KEY_INSERT, "\033[2~"},
     {TUI_KEY_BACKSPACE, "\x7f"}, {TUI_KEY_ENTER, "\r"},
 };
 

@@ -61,6 +61,7 @@ static void echo(struct tui *t, const char *line)
 	char text[300];
 	int n = snprintf(text, sizeof(text), "\033[1m%s\033[0m%.250s\n", t->lines.pending ? "> " : "(kvmscope) ", line);
 
+	scrollback_mark(&t->text[TEXT_OUTPUT]);
 	if (n > 0 && !strchr(line, '\033'))
 		tui_add_output(t, text, MIN((size_t)n, sizeof(text) - 1), true);
 }

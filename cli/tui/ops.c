@@ -71,6 +71,7 @@ static void show_value(struct client *c, const char *view, const struct value *v
 static void show_event(struct client *c, const char *event, const char *view, const struct value *v)
 {
 	(void)event;
+	scrollback_mark(&tui_of(c)->text[TEXT_OUTPUT]);
 	show_value(c, view, v);
 }
 

@@ -30,20 +30,20 @@ struct tui {
 	struct lines lines;
 	struct pane *pane[LAYOUT_NODES]; /* one of each kind, by its number in pane_list */
 	struct layout preset[PRESETS];
-	int now; /* the preset on the screen */
+	int now;	   /* the preset on the screen */
 	bool editing;	   /* the keys go to the command line */
 	bool stay_editing; /* also after a line is entered */
 	enum edit_for edit_for;
-	bool prefix;	 /* C-x was pressed */
-	bool help;	 /* the keys are shown over the panes */
+	bool prefix; /* C-x was pressed */
+	bool help;   /* the keys are shown over the panes */
 	size_t help_top;
-	bool dirty;	 /* to be drawn */
+	bool dirty;	   /* to be drawn */
 	bool carrying_out; /* a line: what comes meanwhile is drawn by the way */
 	uint64_t drawn_at;
-	bool leave; /* back to the prompt */
+	bool leave;	       /* back to the prompt */
 	uint64_t console_seen; /* lines of the guest's console, when its pane was last on the screen */
-	char progress[64]; /* of what takes long; "" for nothing */
-	char note[120];	   /* one line for the user, until the next key */
+	char progress[64];     /* of what takes long; "" for nothing */
+	char note[120];	       /* one line for the user, until the next key */
 };
 
 /* ops.c: what a client is shown. */

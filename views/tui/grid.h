@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What the screens draw into: a grid of cells in memory. Tests compare it with golden text; views/tui/terminal.c alone puts it
- * to a terminal.
+ * What the screens draw into: a grid of cells in memory. Tests compare it with golden text; views/tui/terminal.c alone puts
+ * it to a terminal.
  */
 #ifndef KVMSCOPE_VIEWS_TUI_GRID_H
 #define KVMSCOPE_VIEWS_TUI_GRID_H

@@ -77,18 +77,30 @@ RECORD_PANE(breakpoints, BREAKPOINTS, "breakpoints", 1, "breakpoints", "Breakpoi
 	    "Breakpoints, watchpoints and catchpoints, with their hits.", .find = record_pane_find, .keys = breakpoint_keys,
 	    .key = breakpoint_key);
 
-/* ---- text that grows: the view stays at the end unless the cursor has been moved up */
+/* ---- text that grows: the pane goes along until the cursor has been moved */
 
 struct text_pane {
 	enum text_id id;
 	const struct scrollback *text;
 	uint64_t end;	  /* lines ever, when it was last drawn */
 	uint64_t dropped; /* of them */
+	size_t put;	  /* where the cursor was put then */
 };
 
 static uint64_t lines_ever(const struct scrollback *b)
 {
 	return b->dropped + b->n;
+}
+
+/* To the end; if what came last is longer than the pane, to its beginning. */
+static void go_along(struct pane *p, const struct scrollback *b)
+{
+	size_t mark = b->mark > b->dropped ? (size_t)(b->mark - b->dropped) : 0;
+
+	p->cursor = b->n ? b->n - 1 : 0;
+	if (mark >= b->n || b->n - mark <= p->rows)
+		return;
+	p->cursor = p->top = mark;
 }
 
 static void text_update(struct pane *p, const struct scene *s, enum text_id id)
@@ -99,11 +111,14 @@ static void text_update(struct pane *p, const struct scene *s, enum text_id id)
 	t->text = b;
 	if (!b || lines_ever(b) == t->end)
 		return;
-	bool at_end = t->dropped + p->cursor + 1 >= t->end;
 	uint64_t line = t->dropped + p->cursor;
-	p->cursor = at_end || line < b->dropped ? 0 : (size_t)(line - b->dropped);
-	if (at_end && b->n)
-		p->cursor = b->n - 1;
+	if (p->cursor == t->put || line + 1 >= t->end) {
+		go_along(p, b);
+		t->put = p->cursor;
+	} else {
+		p->cursor = line > b->dropped ? (size_t)(line - b->dropped) : 0;
+		t->put = SIZE_MAX; /* no line: the user reads */
+	}
 	t->end = lines_ever(b);
 	t->dropped = b->dropped;
 }

@@ -21,7 +21,7 @@
 	X(STAGES, "fault list", NOTHING)                                                                                    \
 	X(VCPUS, "info vcpus", NOTHING)                                                                                     \
 	X(REGISTERS, "info registers", NOTHING)                                                                             \
-	X(DISPLAYS, "display", NOTHING)                                                                                \
+	X(DISPLAYS, "display", NOTHING)                                                                                     \
 	X(STOP, NULL, NOTHING) /* the last stop, as running commands give it */                                             \
 	X(RMAP, "info rmap", GFN)                                                                                           \
 	X(WALK, "walk", GVA)                                                                                                \

@@ -133,6 +133,11 @@ void scrollback_add(struct scrollback *b, const char *text, size_t n, bool style
 	out_deinit(&safe);
 }
 
+void scrollback_mark(struct scrollback *b)
+{
+	b->mark = b->dropped + b->n;
+}
+
 const char *scrollback_line(const struct scrollback *b, size_t i)
 {
 	return i < b->n ? *line_at(b, i) : "";

@@ -12,6 +12,7 @@ struct scrollback {
 	char **line; /* a ring of max */
 	size_t max, first, n;
 	uint64_t dropped; /* lines forgotten so far: numbers the first */
+	uint64_t mark;	  /* the number of the line where what came last begins */
 	bool open;	  /* the last line has no newline yet */
 	bool full;	  /* memory ran out; what came then is lost */
 };
@@ -22,6 +23,8 @@ void scrollback_deinit(struct scrollback *b);
  * else control characters but newline and tab are made visible. */
 void scrollback_add(struct scrollback *b, const char *text, size_t n, bool styled);
 const char *scrollback_line(const struct scrollback *b, size_t i); /* i < n, the oldest is 0 */
+/* What comes next is one thing: if it is longer than a pane its beginning is shown, not its end. */
+void scrollback_mark(struct scrollback *b);
 void scrollback_clear(struct scrollback *b);
 
 #endif

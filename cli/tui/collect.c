@@ -79,7 +79,10 @@ static bool words_of(const struct collector *k, enum seen_about about, char word
 		snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)(sel->gpa >> PAGE_SHIFT));
 		return sel->has_gpa;
 	case ABOUT_GVA:
+	case ABOUT_WRITE:
 		snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)sel->gva);
+		if (about == ABOUT_WRITE)
+			strcpy(word[(*n)++], "w");
 		return sel->has_gva;
 	case ABOUT_CODE:
 		if (k->code_at_selection && sel->has_gva)

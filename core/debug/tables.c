@@ -200,7 +200,8 @@ static void host_sptes(struct tables_look *k, uint64_t base, uint64_t last, cons
 		uint64_t index = (l->v[at].gva - base) >> tier->shift;
 		if (l->v[at].level == tier->host && k->spte[index] == NO_SPTE)
 			k->spte[index] = (uint32_t)at;
-		at = first_spte(l, base + ((index + (l->v[at].level <= tier->host)) << tier->shift), tier->host);
+		size_t next = first_spte(l, base + ((index + (l->v[at].level <= tier->host)) << tier->shift), tier->host);
+		at = MAX(next, at + 1); /* an address that its level cannot have is passed over */
 	}
 }
 
@@ -590,8 +591,10 @@ static int look(struct tables_look *k, struct table_trees **t, unsigned vcpu, st
 	int rc = made ? 0 : err_nomem(e, "look at the tables");
 
 	k->t = made;
+	machine_share_reads(k->m, true);
 	if (!rc)
 		rc = look_anew(k, *t, vcpu, e);
+	machine_share_reads(k->m, false);
 	if (rc) {
 		trees_destroy(made);
 		return rc;

@@ -630,6 +630,27 @@ static void tables_that_lead_nowhere(void **state)
 	close_fake(m, t);
 }
 
+/* A list that changed while it was read: entries at addresses that their levels cannot have, and twice. */
+static void sptes_that_cannot_be(void **state)
+{
+	const uint64_t pte[] = {0x20000 | PTE_ALL, 0x21000 | PTE_ALL};
+	struct machine *m = tableguest_create(pte, 2);
+	struct table_trees *t;
+
+	(void)state;
+	tableguest_spte(m, 1, 0x10000, 0x20, H_ALL);
+	tableguest_spte(m, 1, 0x10000, 0x99, H_ALL);
+	tableguest_spte(m, 3, 0x12800, 0x98, H_ALL);
+	tableguest_spte(m, 4, 0x11000, 0x97, H_ALL);
+	tableguest_spte(m, 9, 0x11000, 0x96, H_ALL);
+	tableguest_spte(m, 1, 0x11000, 0x21, H_ALL);
+	tableguest_spte(m, 1, 0xffff123456789000, 0x95, H_ALL);
+	t = look_at(m);
+	assert_int_equal(row_at(t, 0x10000).spte->gfn, 0x20);
+	assert_int_equal(row_at(t, 0x11000).spte->gfn, 0x21);
+	close_fake(m, t);
+}
+
 /* A guest that maps its own tables: their entry is followed by hand alone, and ends where the levels end. */
 static void self_map(void **state)
 {
@@ -789,6 +810,7 @@ int main(void)
 	    cmocka_unit_test(two_trees),
 	    cmocka_unit_test(no_host),
 	    cmocka_unit_test(tables_that_lead_nowhere),
+	    cmocka_unit_test(sptes_that_cannot_be),
 	    cmocka_unit_test(self_map),
 	    cmocka_unit_test(many_rows),
 	    cmocka_unit_test(too_many_rows),

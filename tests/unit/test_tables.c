@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/debug/tables.h"
+#include "tests/support/softguest.h"
 #include "tests/support/tableguest.h"
 
 static void ok(int rc, const struct err *e)
@@ -199,6 +200,67 @@ static void way_to_the_instruction(void **state)
 	check_numbers(t);
 	trees_destroy(t);
 	machine_destroy(m);
+}
+
+/* ---- 32-bit tables on the soft machine, whose own have other levels */
+
+enum { TOP = 0x20000, LEAVES = 0x21000, SECOND = 0x22000 };
+
+/* Pages below 1 MiB where they are, a large page from 0x400000 on that maps gpa 0. */
+static void poke_tables(struct cpu *c, bool pae)
+{
+	unsigned size = pae ? 8 : 4;
+
+	for (uint64_t i = 0; i < MiB >> PAGE_SHIFT; i++)
+		cpu_poke(c, LEAVES + i * size, &(uint64_t){i << PAGE_SHIFT | 7}, size);
+	cpu_poke(c, TOP, &(uint64_t){pae ? SECOND | 1 : LEAVES | 7}, size);
+	cpu_poke(c, pae ? SECOND : TOP, &(uint64_t){LEAVES | 7}, size);
+	cpu_poke(c, pae ? SECOND + 16 : TOP + 4, &(uint64_t){0x87}, size);
+}
+
+/* It writes a page, reads a table of its own (its top one) and the second page of the large one. */
+static void run_paged(struct cpu *c, bool pae)
+{
+	cpu_open(c, PROT, 0);
+	poke_tables(c, pae);
+	c->r.cr3 = TOP;
+	c->r.cr0 |= CR0_PG;
+	c->r.cr4 |= pae ? CR4_PAE : CR4_PSE;
+	c->r.gpr[RBX] = 0x30000;
+	c->r.gpr[RSI] = 0x401000;
+	c->r.gpr[RDI] = pae ? SECOND : TOP;
+	cpu_set(c, REGS_GPR | REGS_SYS);
+	assert_int_equal(RUN(c, "\x89\x03\x8b\x0e\x8b\x17"), STOP_HLT);
+}
+
+static void soft_32bit(void **state)
+{
+	(void)state;
+	for (int pae = 0; pae < 2; pae++) {
+		struct table_trees *t;
+		struct trees_row r;
+		struct cpu c;
+
+		run_paged(&c, pae);
+		t = look_at(c.m);
+		assert_int_equal(trees_about(t)->mode, pae ? PAGING_PAE : PAGING_32BIT);
+		assert_true(trees_about(t)->has_root);
+		assert_int_equal(trees_about(t)->root_gfn, TOP >> PAGE_SHIFT);
+		trees_open_all(t, 0);
+		look_again(&t, c.m);
+		for (size_t i = 0; trees_row(t, i, &r); i++)
+			assert_false(r.marks & (TREES_STALE | TREES_WIDER | TREES_NARROWER | TREES_RESERVED));
+		r = row_at(t, 0x30000);
+		assert_true(r.spte && r.spte->gfn == 0x30 && !r.marks);
+		assert_int_equal(row_at(t, CODE).why, TREES_WHY_CLEAN);
+		r = row_at(t, pae ? SECOND : TOP);
+		assert_true((r.marks & TREES_NOT_WRITABLE) && r.why == TREES_WHY_TABLE);
+		r = row_at(t, 0x401000);
+		assert_true(r.spte && r.spte->gfn == 1 && r.guest_leaf && !r.has_guest);
+		check_numbers(t);
+		trees_destroy(t);
+		cpu_close(&c);
+	}
 }
 
 /* ---- one disagreement each, on the fake machine: gva = gpa below 2 MiB, and whatever sptes the test says */
@@ -798,6 +860,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(tour),
 	    cmocka_unit_test(way_to_the_instruction),
+	    cmocka_unit_test(soft_32bit),
 	    cmocka_unit_test(disagreements),
 	    cmocka_unit_test(write_protect_off),
 	    cmocka_unit_test(why_not_writable),

@@ -136,6 +136,7 @@ $(O)/bench: $(call obj,$(BENCH)) $(O)/libcli.a $(LIBS)
 bench: $(O)/bench $(O)/kvmscope
 	$(Q)$(O)/bench $(O)/kvmscope
 	$(Q)tests/bench/bochs.py $(O)/kvmscope
+	$(Q)tests/bench/screens.py $(O)/kvmscope
 bench-peers: $(O)/kvmscope
 	$(Q)tests/bench/peers.py $(O)/kvmscope
 
@@ -147,6 +148,8 @@ completions: $(O)/gen
 	$(Q)$(O)/gen bash >completions/kvmscope.bash
 	$(Q)$(O)/gen zsh >completions/_kvmscope
 	$(Q)$(O)/gen fish >completions/kvmscope.fish
+screens: $(O)/kvmscope
+	$(Q)KVMSCOPE=$(O)/kvmscope tests/pty/capture.py
 manual: $(O)/gen
 	$(Q)$(O)/gen manual docs/kvmscope.1.in >docs/kvmscope.1
 
@@ -220,6 +223,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: fuzz agree agree-qemu completions manual all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: fuzz agree agree-qemu completions manual screens all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

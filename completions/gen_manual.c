@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/tui/keytable.h"
+#include "views/tui/pane.h"
 #include "cli/cmd/table.h"
 #include "cli/cmd/options.h"
 
@@ -139,6 +141,44 @@ static void put_commands(FILE *to)
 	}
 }
 
+static void put_keys(FILE *to, const struct key_row *keys)
+{
+	char name[16];
+
+	for (; keys && keys->key; keys++) {
+		fputs(".TP\n.B \"", to);
+		roff_text(to, key_text(keys->key, name, sizeof(name)));
+		if (keys->other) {
+			fputs(", ", to);
+			roff_text(to, key_text(keys->other, name, sizeof(name)));
+		}
+		fputs("\"\n", to);
+		roff_text(to, keys->what);
+		fputs("\n", to);
+	}
+}
+
+static void put_screens(FILE *to)
+{
+	char name[16];
+
+	for (int i = 0; i < PRESETS; i++) {
+		fprintf(to, ".TP\n.B %s\n", key_text(TUI_KEY_F1 + 1 + i, name, sizeof(name)));
+		roff_text(to, tui_presets[i].title);
+		fputs(".\n", to);
+	}
+	fputs(".SS Keys\n", to);
+	put_keys(to, tui_keys);
+	fputs(".SS Keys of panes of lines\n", to);
+	put_keys(to, pane_line_keys);
+	for (const struct pane_ops *const *o = pane_list; *o; o++) {
+		fprintf(to, ".SS %s (%s)\n", (*o)->title, (*o)->name);
+		roff_text(to, (*o)->about);
+		fputs("\n", to);
+		put_keys(to, (*o)->keys);
+	}
+}
+
 int gen_manual(FILE *to, const char *template)
 {
 	FILE *f = fopen(template, "r");
@@ -155,6 +195,8 @@ int gen_manual(FILE *to, const char *template)
 			put_guests(to);
 		else if (!strcmp(line, "@COMMANDS@\n"))
 			put_commands(to);
+		else if (!strcmp(line, "@SCREENS@\n"))
+			put_screens(to);
 		else
 			fputs(line, to);
 	fclose(f);

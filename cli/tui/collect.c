@@ -79,7 +79,10 @@ static bool words_of(const struct collector *k, enum seen_about about, char word
 		snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)(sel->gpa >> PAGE_SHIFT));
 		return sel->has_gpa;
 	case ABOUT_GVA:
+	case ABOUT_WRITE:
 		snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)sel->gva);
+		if (about == ABOUT_WRITE)
+			strcpy(word[(*n)++], "w");
 		return sel->has_gva;
 	case ABOUT_CODE:
 		if (k->code_at_selection && sel->has_gva)
@@ -139,7 +142,7 @@ static int look_at_tables(struct collector *k, struct err *e)
 	struct session *s = k->client->s;
 	int ret = trees_look(&k->scene.tables, s->d.m, s->vcpu, e);
 
-	if (ret || k->tables_opened == k->scene.sel_generation)
+	if (ret || k->tables_opened == k->scene.sel_generation || (!sel->has_gva && !sel->has_gpa))
 		return ret;
 	k->tables_opened = k->scene.sel_generation;
 	if (!trees_open_path(k->scene.tables, !sel->has_gva, sel->has_gva ? sel->gva : sel->gpa))

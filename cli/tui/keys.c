@@ -8,40 +8,6 @@
 #include "cli/session/go.h"
 #include "cli/tui/tui_impl.h"
 
-const struct key_row tui_keys[] = {
-    {TUI_KEY_F1 + 1, 0, "the map"},
-    {TUI_KEY_F1 + 2, 0, "tables"},
-    {TUI_KEY_F1 + 3, 0, "the fault"},
-    {TUI_KEY_F1 + 4, 0, "the CPU"},
-    {TUI_KEY_F1 + 5, 0, "everything"},
-    {'\t', 0, "the next pane (C-x o: the same)"},
-    {TUI_KEY_BACK_TAB, 0, "the pane before"},
-    {':', 0, "a command; Esc leads back, C-x : stays in the command line"},
-    {'s', 0, "one instruction (stepi)"},
-    {'n', 0, "one instruction, calls as a whole (nexti)"},
-    {'c', 0, "let the guest go on"},
-    {' ', 0, "stop the guest, or let it go on"},
-    {'u', 0, "until the selected address"},
-    {'b', 0, "a breakpoint at the selected address"},
-    {'f', 0, "one stage of the fault (fault step)"},
-    {'<', TUI_KEY_BACKSPACE, "the address selected before"},
-    {'>', 0, "the one selected after it"},
-    {'g', 0, "go to an address"},
-    {'/', 0, "search in this pane"},
-    {'N', 0, "search on"},
-    {'P', 0, "search back"},
-    {'z', 0, "this pane alone, or all"},
-    {'x', 0, "hide this pane"},
-    {'X', 0, "show all panes"},
-    {'(', ')', "this pane narrower, wider"},
-    {'{', '}', "this pane lower, higher"},
-    {'?', 0, "these keys"},
-    {'q', 0, "back to the prompt (C-x a: the same)"},
-    {KEY_CTRL('c'), 0, "stop the guest"},
-    {KEY_CTRL('l'), 0, "draw the screen anew"},
-    {0, 0, NULL},
-};
-
 static struct layout *layout_of(struct tui *t)
 {
 	return &t->preset[t->now];

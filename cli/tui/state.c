@@ -10,14 +10,6 @@
 #include "cli/tui/tui_impl.h"
 #include "views/draw.h"
 
-const struct preset tui_presets[PRESETS] = {
-    {"map", "((map:3|selected:2):3/output:2)"},
-    {"tables", "((trees:3|selected:2):3/output:1)"},
-    {"fault", "((fault:3|(selected:2/registers:2):2):3/(output:1|log:1):1)"},
-    {"cpu", "(((registers:3/stack:2):1|(code:3/memory:2):1):4/(output:3|(displays:1/breakpoints:2):2):2)"},
-    {"all", "((map:2|trees:3|selected:2):2/(code:1|registers:1|(slots:2/breakpoints:2/mmio:2):1):2/(output:2|console:1):1)"},
-};
-
 static bool state_path(char *path, size_t size, const char *suffix)
 {
 	char folder[500];

@@ -8,12 +8,11 @@
 #include "cli/prompt/lines.h"
 #include "cli/tui/collect.h"
 #include "cli/tui/divert.h"
+#include "cli/tui/keytable.h"
 #include "cli/tui/tui.h"
 #include "views/tui/layout.h"
 #include "views/tui/scrollback.h"
 #include "views/tui/terminal.h"
-
-#define PRESETS 5
 
 /* What the typed line is for. */
 enum edit_for { EDIT_COMMAND, EDIT_SEARCH, EDIT_SEARCH_BACK };
@@ -60,8 +59,6 @@ struct pane *tui_focused(struct tui *t);
 
 /* keys.c: what keys do. */
 void tui_key(struct tui *t, int key, const struct mouse *m);
-/* All keys of the screens, then of the pane: for `?` and docs. */
-extern const struct key_row tui_keys[];
 
 /* edit.c: the command line, by readline. */
 void edit_prepare(void); /* before the terminal is opened */
@@ -83,8 +80,5 @@ void tui_stopped(struct client *c);		    /* client_ops.stopped */
 /* state.c: layouts are kept in the state folder. */
 int state_presets(struct tui *t, struct err *e) MUST_USE;
 void state_save(const struct tui *t);
-extern const struct preset {
-	const char *name, *layout;
-} tui_presets[PRESETS];
 
 #endif

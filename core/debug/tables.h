@@ -90,8 +90,9 @@ struct trees_about {
 
 /* Look at the vCPU's tables. *t NULL: make it, and open what there is if that is no more than TREES_SMALL rows, else the
  * path to the instruction; that goes on until somebody opens, closes or follows anything. What was open stays open, by
- * address. If something is wanted and nothing has run or changed since the last look, only that is read. *t is as it was on
- * failure: errors of machine_env(), -ENOMEM. The pointer stays the same until trees_destroy(); rows get new numbers. */
+ * address. If something is wanted and nothing has run or changed since the last look, only that is read. On failure *t is as
+ * it was, or some of what is wanted is open: errors of machine_env(), -ENOMEM. The pointer stays the same until
+ * trees_destroy(); rows get new numbers. */
 #define TREES_SMALL 60
 int trees_look(struct table_trees **t, struct machine *m, unsigned vcpu, struct err *e) MUST_USE;
 void trees_destroy(struct table_trees *t); /* NULL is fine */

@@ -109,6 +109,13 @@ static inline bool is_root(const struct table_node *n)
 	return !n->parent;
 }
 
+/* tables_read.c */
+/* By address, higher levels first: an entry before those of its table. Backends give them so but for what stands twice. */
+void sptes_sort(struct spte_list *l);
+unsigned node_room(const struct table_trees *t, const struct table_node *n); /* entries that its table has */
+/* Read the table below an entry of n, which is in the tree then. Its own rows are counted. */
+int entry_open(struct tables_look *k, struct table_node *n, struct table_entry *v, struct err *e) MUST_USE;
+
 /* tables_rows.c */
 void node_destroy(struct table_node *n);
 /* Rows of n, those below it being counted; then of all that it is in. */

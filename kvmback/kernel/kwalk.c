@@ -265,12 +265,12 @@ static bool leaf_gfn(struct kview *k, const struct kpage *page, unsigned index, 
 int kwalk_leaves(struct kview *k, const struct kpages *p, const struct kpage *page, struct shadow_page *row, struct err *e)
 {
 	size_t room = (size_t)row->sptes + row->mmio_sptes;
-	struct leaves leaves;
+	struct translations translations;
 
 	row->leaves = calloc(room + 1, sizeof(*row->leaves));
 	if (!row->leaves)
 		return err_nomem(e, "sptes");
-	leaves.read = leaves.failed = false;
+	translations.read = translations.failed = false;
 	for (unsigned i = 0; page->entries && row->n_leaves < room && i < 512; i++) {
 		enum kspte_class class = kspte_classify(&k->bits, page->entries[i], page->level);
 		struct spte_info *s = &row->leaves[row->n_leaves];
@@ -284,7 +284,7 @@ int kwalk_leaves(struct kview *k, const struct kpages *p, const struct kpage *pa
 					.torn = p->torn};
 		kspte_decode(&k->bits, page->entries[i], page->level, s);
 		if (class == KSPTE_PRESENT)
-			s->gfn_known = leaf_gfn(k, page, i, &leaves, &s->gfn);
+			s->gfn_known = leaf_gfn(k, page, i, &translations, &s->gfn);
 		else if (page->direct || page->tdp)
 			s->gfn_known = kwalk_leaf_gfn(page, i, &s->gfn);
 		row->n_leaves++;

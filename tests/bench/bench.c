@@ -2,8 +2,9 @@
  *
  * Medians, lines, and which groups of figures run.
  *
- *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists map" picks groups, BENCH_QUICK=1 makes
- * fewer runs
+ *   build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists tables" picks groups, BENCH_QUICK=1 makes
+ * fewer runs build/bench [PROGRAM]    BENCH_ONLY="start steps memory slots snapshot lists map" picks groups, BENCH_QUICK=1
+ * makes fewer runs
  */
 #include "tests/bench/bench.h"
 
@@ -167,6 +168,8 @@ int main(int argc, char **argv)
 		bench_faults();
 	if (bench_wanted("watch"))
 		bench_watch();
+	if (bench_wanted("tables"))
+		bench_tables();
 	if (bench_wanted("map"))
 		bench_pagemap();
 	bench_files_remove();

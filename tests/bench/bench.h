@@ -47,6 +47,8 @@ void bench_files_remove(void);
 #define BENCH_DATA 0x2000000ull
 #define BENCH_TABLES 0x1000000ull
 bool bench_map(struct session *s, size_t n, bool scattered);
+/* A VM of 1 GiB whose guest has written to n such pages at CPL 3. NULL: bench_why. */
+struct session *bench_touched(const char *backend, uint32_t n);
 
 /* ---- a bare VM: nothing but KVM's ioctls */
 struct bare {
@@ -67,6 +69,7 @@ void bench_kernel(void);
 void bench_soft(void);
 void bench_faults(void);
 void bench_watch(void);
+void bench_tables(void);
 void bench_pagemap(void);
 void bench_start(const char *self, const char *program);
 /* What the bench runs itself as: a program that starts, makes a VM and says so. */

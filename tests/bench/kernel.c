@@ -20,11 +20,6 @@
 #define SNAP_PAGES 50000
 #define LIST_PAGES 100000
 
-/* mov rbx, GVA; mov ecx, N; next: mov [rbx], rbx; add rbx, 0x1000; dec ecx; jnz next; ud2 */
-static const uint8_t touch[] = {0x48, 0xc7, 0xc3, 0,	0, 0,	 0x40, 0xb9, 0,	   0,	 0,    0,    0x48, 0x89,
-				0x1b, 0x48, 0x81, 0xc3, 0, 0x10, 0,    0,    0xff, 0xc9, 0x75, 0xf2, 0x0f, 0x0b};
-#define TOUCH_N 8
-
 struct looking {
 	struct session *s;
 	struct kmem *mem;
@@ -139,13 +134,8 @@ static void looking_close(struct looking *l)
 /* A VM whose guest has touched n pages. */
 static bool looking_open(struct looking *l, uint32_t n)
 {
-	uint8_t code[sizeof(touch)];
-
-	memcpy(code, touch, sizeof(touch));
-	memcpy(code + TOUCH_N, &n, sizeof(n));
-	const char *const argv[] = {"--mode", "user", "-m", "1G", bench_image(code, sizeof(code))};
-	l->s = bench_open(5, argv);
-	return l->s && bench_map(l->s, n, false) && bench_eval(l->s, "c");
+	l->s = bench_touched("kvm", n);
+	return l->s != NULL;
 }
 
 static void snapshots(void)

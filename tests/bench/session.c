@@ -180,3 +180,22 @@ bool bench_map(struct session *s, size_t n, bool scattered)
 	free(leaf);
 	return ok;
 }
+
+/* mov rbx, GVA; mov ecx, N; next: mov [rbx], rbx; add rbx, 0x1000; dec ecx; jnz next; ud2 */
+static const uint8_t touch[] = {0x48, 0xc7, 0xc3, 0,	0, 0,	 0x40, 0xb9, 0,	   0,	 0,    0,    0x48, 0x89,
+				0x1b, 0x48, 0x81, 0xc3, 0, 0x10, 0,    0,    0xff, 0xc9, 0x75, 0xf2, 0x0f, 0x0b};
+#define TOUCH_N 8
+
+struct session *bench_touched(const char *backend, uint32_t n)
+{
+	uint8_t code[sizeof(touch)];
+
+	memcpy(code, touch, sizeof(touch));
+	memcpy(code + TOUCH_N, &n, sizeof(n));
+	const char *const argv[] = {"-b", backend, "--mode", "user", "-m", "1G", bench_image(code, sizeof(code))};
+	struct session *s = bench_open(7, argv);
+	if (s && bench_map(s, n, false) && bench_eval(s, "c"))
+		return s;
+	bench_close(s);
+	return NULL;
+}

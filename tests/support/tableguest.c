@@ -18,7 +18,8 @@ struct spte_info *tableguest_spte(struct machine *m, unsigned level, uint64_t gv
 	struct spte_list *l = &fake_of(m)->sptes;
 	struct spte_info *s;
 
-	l->v = realloc(l->v, (l->n + 1) * sizeof(*l->v));
+	if (!(l->n & (l->n - 1))) /* full, at each power of two */
+		l->v = realloc(l->v, (l->n ? l->n * 2 : 1) * sizeof(*l->v));
 	assert_non_null(l->v);
 	s = &l->v[l->n++];
 	*s = (struct spte_info){.gva = gva,

@@ -13,8 +13,9 @@
 #include <cmocka.h>
 
 #include "core/debug/pagemap.h"
+#include "core/debug/tables.h"
 #include "core/machine/gpamap.h"
-#include "tests/support/fake.h"
+#include "tests/support/longguest.h"
 
 static long fail_at = -1; /* the allocation that fails, counted down; negative: none */
 
@@ -226,6 +227,42 @@ static void test_maps(void **state)
 	machine_destroy(m);
 }
 
+static struct table_trees *trees;
+
+static int look_at_tables(struct machine *m)
+{
+	return trees_look(&trees, m, 0, &e);
+}
+
+/* Some of what is wanted may be open; every row is there. */
+static void whole_rows(struct machine *m)
+{
+	struct trees_row r;
+
+	(void)m;
+	for (size_t i = 0; trees && i < trees_count(trees); i++)
+		assert_true(trees_row(trees, i, &r));
+	e.code = -ENOMEM;
+}
+
+static void test_tables(void **state)
+{
+	struct machine *m = longguest_create(1, 0);
+	size_t n;
+
+	(void)state;
+	assert_true(exhaust(m, look_at_tables, whole_rows) >= 10);
+	n = trees_count(trees);
+	trees_close_all(trees);
+	assert_true(trees_open_all(trees, 0));
+	assert_true(exhaust(m, look_at_tables, whole_rows) >= 4);
+	assert_int_equal(trees_count(trees), n);
+	assert_true(exhaust(m, look_at_tables, whole_rows) >= 10);
+	assert_int_equal(trees_count(trees), n);
+	trees_destroy(trees);
+	machine_destroy(m);
+}
+
 static void test_out_of_memory(void **state)
 {
 	struct machine *m;
@@ -249,7 +286,8 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_maps)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_maps),
+					   cmocka_unit_test(test_tables)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

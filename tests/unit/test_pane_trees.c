@@ -112,7 +112,7 @@ static unsigned press(struct screen *c, int key)
 
 static struct trees_row row_under_cursor(struct screen *c)
 {
-	struct trees_row r;
+	struct trees_row r = {0};
 
 	assert_true(c->p->cursor >= 1 && trees_row(c->s.tables, c->p->cursor - 1, &r));
 	return r;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/debug/tables.h"
+#include "tests/support/softguest.h"
 #include "tests/support/tableguest.h"
 
 static void ok(int rc, const struct err *e)
@@ -199,6 +200,67 @@ static void way_to_the_instruction(void **state)
 	check_numbers(t);
 	trees_destroy(t);
 	machine_destroy(m);
+}
+
+/* ---- 32-bit tables on the soft machine, whose own have other levels */
+
+enum { TOP = 0x20000, LEAVES = 0x21000, SECOND = 0x22000 };
+
+/* Pages below 1 MiB where they are, a large page from 0x400000 on that maps gpa 0. */
+static void poke_tables(struct cpu *c, bool pae)
+{
+	unsigned size = pae ? 8 : 4;
+
+	for (uint64_t i = 0; i < MiB >> PAGE_SHIFT; i++)
+		cpu_poke(c, LEAVES + i * size, &(uint64_t){i << PAGE_SHIFT | 7}, size);
+	cpu_poke(c, TOP, &(uint64_t){pae ? SECOND | 1 : LEAVES | 7}, size);
+	cpu_poke(c, pae ? SECOND : TOP, &(uint64_t){LEAVES | 7}, size);
+	cpu_poke(c, pae ? SECOND + 16 : TOP + 4, &(uint64_t){0x87}, size);
+}
+
+/* It writes a page, reads a table of its own (its top one) and the second page of the large one. */
+static void run_paged(struct cpu *c, bool pae)
+{
+	cpu_open(c, PROT, 0);
+	poke_tables(c, pae);
+	c->r.cr3 = TOP;
+	c->r.cr0 |= CR0_PG;
+	c->r.cr4 |= pae ? CR4_PAE : CR4_PSE;
+	c->r.gpr[RBX] = 0x30000;
+	c->r.gpr[RSI] = 0x401000;
+	c->r.gpr[RDI] = pae ? SECOND : TOP;
+	cpu_set(c, REGS_GPR | REGS_SYS);
+	assert_int_equal(RUN(c, "\x89\x03\x8b\x0e\x8b\x17"), STOP_HLT);
+}
+
+static void soft_32bit(void **state)
+{
+	(void)state;
+	for (int pae = 0; pae < 2; pae++) {
+		struct table_trees *t;
+		struct trees_row r;
+		struct cpu c;
+
+		run_paged(&c, pae);
+		t = look_at(c.m);
+		assert_int_equal(trees_about(t)->mode, pae ? PAGING_PAE : PAGING_32BIT);
+		assert_true(trees_about(t)->has_root);
+		assert_int_equal(trees_about(t)->root_gfn, TOP >> PAGE_SHIFT);
+		trees_open_all(t, 0);
+		look_again(&t, c.m);
+		for (size_t i = 0; trees_row(t, i, &r); i++)
+			assert_false(r.marks & (TREES_STALE | TREES_WIDER | TREES_NARROWER | TREES_RESERVED));
+		r = row_at(t, 0x30000);
+		assert_true(r.spte && r.spte->gfn == 0x30 && !r.marks);
+		assert_int_equal(row_at(t, CODE).why, TREES_WHY_CLEAN);
+		r = row_at(t, pae ? SECOND : TOP);
+		assert_true((r.marks & TREES_NOT_WRITABLE) && r.why == TREES_WHY_TABLE);
+		r = row_at(t, 0x401000);
+		assert_true(r.spte && r.spte->gfn == 1 && r.guest_leaf && !r.has_guest);
+		check_numbers(t);
+		trees_destroy(t);
+		cpu_close(&c);
+	}
 }
 
 /* ---- one disagreement each, on the fake machine: gva = gpa below 2 MiB, and whatever sptes the test says */
@@ -630,6 +692,27 @@ static void tables_that_lead_nowhere(void **state)
 	close_fake(m, t);
 }
 
+/* A list that changed while it was read: entries at addresses that their levels cannot have, and twice. */
+static void sptes_that_cannot_be(void **state)
+{
+	const uint64_t pte[] = {0x20000 | PTE_ALL, 0x21000 | PTE_ALL};
+	struct machine *m = tableguest_create(pte, 2);
+	struct table_trees *t;
+
+	(void)state;
+	tableguest_spte(m, 1, 0x10000, 0x20, H_ALL);
+	tableguest_spte(m, 1, 0x10000, 0x99, H_ALL);
+	tableguest_spte(m, 3, 0x12800, 0x98, H_ALL);
+	tableguest_spte(m, 4, 0x11000, 0x97, H_ALL);
+	tableguest_spte(m, 9, 0x11000, 0x96, H_ALL);
+	tableguest_spte(m, 1, 0x11000, 0x21, H_ALL);
+	tableguest_spte(m, 1, 0xffff123456789000, 0x95, H_ALL);
+	t = look_at(m);
+	assert_int_equal(row_at(t, 0x10000).spte->gfn, 0x20);
+	assert_int_equal(row_at(t, 0x11000).spte->gfn, 0x21);
+	close_fake(m, t);
+}
+
 /* A guest that maps its own tables: their entry is followed by hand alone, and ends where the levels end. */
 static void self_map(void **state)
 {
@@ -777,6 +860,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(tour),
 	    cmocka_unit_test(way_to_the_instruction),
+	    cmocka_unit_test(soft_32bit),
 	    cmocka_unit_test(disagreements),
 	    cmocka_unit_test(write_protect_off),
 	    cmocka_unit_test(why_not_writable),
@@ -789,6 +873,7 @@ int main(void)
 	    cmocka_unit_test(two_trees),
 	    cmocka_unit_test(no_host),
 	    cmocka_unit_test(tables_that_lead_nowhere),
+	    cmocka_unit_test(sptes_that_cannot_be),
 	    cmocka_unit_test(self_map),
 	    cmocka_unit_test(many_rows),
 	    cmocka_unit_test(too_many_rows),

@@ -3,13 +3,15 @@
  * All that is known of the selected address: where it leads through the guest's tables, slot and host, and who else maps its
  * page: the rmap chain.
  */
+#include <string.h>
+
 #include "views/draw.h"
 #include "views/tui/record_pane.h"
 
 static uint32_t needs(const struct pane *p)
 {
 	(void)p;
-	return SEES(WALK) | SEES(RMAP);
+	return SEES(WALK) | SEES(WRITE) | SEES(RMAP);
 }
 
 static void draw_address(struct out *o, const char *name, bool known, uint64_t x)
@@ -35,6 +37,28 @@ static void draw_selection(struct out *o, const struct place *sel)
 	out_text(o, "\n");
 }
 
+/* Every guest virtual address that leads to the page, by its rmap. */
+static void draw_aliases(struct out *o, const struct value *rmaps)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; rmaps->type == VALUE_LIST && i < rmaps->n; i++) {
+		const struct value *sptes = get_list(&rmaps->items[i], "sptes");
+		for (uint32_t j = 0; j < sptes->n; j++) {
+			if (!has_num(&sptes->items[j], "gva"))
+				continue;
+			if (!n++)
+				out_styled(o, STYLE_HEAD, "mapped at gva");
+			else if (o->width && out_column(o) + 18 > o->width)
+				out_text(o, "\n ");
+			out_text(o, " ");
+			out_styled_hex(o, STYLE_ADDR, get_num(&sptes->items[j], "gva"));
+		}
+	}
+	if (n)
+		out_text(o, "\n");
+}
+
 static void draw_part(struct out *o, const char *title, const char *view, const struct seen *seen)
 {
 	if (!seen->at)
@@ -51,6 +75,16 @@ static void draw_part(struct out *o, const char *title, const char *view, const 
 		view_draw(o, view, &seen->v);
 }
 
+/* The verdict alone: the way there is drawn for the read. */
+static void draw_write(struct out *o, const struct value *walk)
+{
+	const char *verdict = get_str(walk, "verdict");
+
+	out_styled(o, STYLE_HEAD, "a write: ");
+	out_styled(o, strcmp(verdict, "ok") ? STYLE_WARN : STYLE_GOOD, "%s: ", verdict);
+	out_wrapped(o, get_str(walk, "why"), 2);
+}
+
 static void update(struct pane *p, const struct scene *s)
 {
 	const struct seen *walk = &s->seen[SEEN_WALK], *rmap = &s->seen[SEEN_RMAP];
@@ -59,8 +93,12 @@ static void update(struct pane *p, const struct scene *s)
 	if (!o)
 		return;
 	draw_selection(o, &s->sel);
-	if (s->sel.has_gpa)
+	if (s->sel.has_gpa) {
+		draw_aliases(o, &rmap->v);
 		draw_part(o, "who maps it", "rmap", rmap);
+	}
+	if (s->sel.has_gva && s->seen[SEEN_WRITE].v.type == VALUE_DICT)
+		draw_write(o, &s->seen[SEEN_WRITE].v);
 	if (s->sel.has_gva)
 		draw_part(o, "how it is reached", "walk", walk);
 	record_pane_end(p);

@@ -25,11 +25,12 @@
 	X(STOP, NULL, NOTHING) /* the last stop, as running commands give it */                                             \
 	X(RMAP, "info rmap", GFN)                                                                                           \
 	X(WALK, "walk", GVA)                                                                                                \
-	X(CODE, "disas", CODE) /* around the place where the vCPU stands, or the selection */                               \
+	X(WRITE, "walk", WRITE) /* the same for a write */                                                                  \
+	X(CODE, "disas", CODE)	/* around the place where the vCPU stands, or the selection */                              \
 	X(STACK, "telescope", NOTHING)                                                                                      \
 	X(MEMORY, "mem read", MEMORY) /* a few KiB around the selection, by gva if it has one, else by gpa */
 
-enum seen_about { ABOUT_NOTHING, ABOUT_GFN, ABOUT_GVA, ABOUT_CODE, ABOUT_MEMORY };
+enum seen_about { ABOUT_NOTHING, ABOUT_GFN, ABOUT_GVA, ABOUT_WRITE, ABOUT_CODE, ABOUT_MEMORY };
 enum seen_id {
 #define SEEN_ID(id, command, about) SEEN_##id,
 	SEEN_LIST(SEEN_ID) SEEN_RECORDS,

@@ -184,12 +184,13 @@ int shadow_roots(struct shadow *s, const struct shadow_vcpu *const *v, unsigned 
 /* ---- sptes under a root */
 
 struct collect {
-	struct spte_list list;
+	struct spte_info *v; /* NULL: they are only counted */
+	size_t n;
 	uint64_t first, last;
 	unsigned levels;
 };
 
-static int collect_page(struct collect *c, const struct mmu_page *sp, uint64_t base)
+static void collect_page(struct collect *c, const struct mmu_page *sp, uint64_t base)
 {
 	unsigned shift = PAGE_SHIFT + 9 * (sp->role.level - 1u);
 
@@ -197,20 +198,15 @@ static int collect_page(struct collect *c, const struct mmu_page *sp, uint64_t b
 		uint64_t gva = sign_extend(base | (uint64_t)i << shift, c->levels), span = (1ull << shift) - 1;
 		if (sp->spt[i] == SPTE_EMPTY || gva > c->last || gva + span < c->first)
 			continue;
-		struct spte_info *v = room_for(c->list.v, c->list.n, sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		c->list.v = v;
-		describe_spte(sp, i, &v[c->list.n]);
-		v[c->list.n].gva = gva;
-		v[c->list.n++].gva_known = true;
-		if (spte_present(sp->spt[i]) && sp->role.level > 1) {
-			int rc = collect_page(c, mmu_page_child(sp->spt[i]), base | (uint64_t)i << shift);
-			if (rc)
-				return rc;
+		if (c->v) {
+			describe_spte(sp, i, &c->v[c->n]);
+			c->v[c->n].gva = gva;
+			c->v[c->n].gva_known = true;
 		}
+		c->n++;
+		if (spte_present(sp->spt[i]) && sp->role.level > 1)
+			collect_page(c, mmu_page_child(sp->spt[i]), base | (uint64_t)i << shift);
 	}
-	return 0;
 }
 
 int shadow_sptes_list(struct shadow *s, const struct shadow_vcpu *v, uint64_t first, uint64_t last, struct spte_list *out,
@@ -222,12 +218,14 @@ int shadow_sptes_list(struct shadow *s, const struct shadow_vcpu *v, uint64_t fi
 	(void)s;
 	if (root && !root->invalid) {
 		c.levels = root->role.level;
-		if (collect_page(&c, root, 0)) {
-			spte_list_free(&c.list);
+		collect_page(&c, root, 0);
+		c.v = malloc((c.n + 1) * sizeof(*c.v));
+		if (!c.v)
 			return err_nomem(e, "list of sptes");
-		}
+		c.n = 0;
+		collect_page(&c, root, 0);
 	}
-	*out = c.list;
+	*out = (struct spte_list){c.v, c.n};
 	return 0;
 }
 

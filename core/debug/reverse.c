@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The plans that go back: restore the last point before, replay, and leave a few more points close to where that ended,
- *since who goes one step back often goes another.
+ * since who goes one step back often goes another.
  *
  *	reverse-stepi:     TO the position
  *	reverse-continue:  SCAN what is behind the last point, behind the one before it, ... until one of them has met a stop

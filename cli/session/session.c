@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/session/changed.h"
 #include "cli/session/client.h"
 #include "cli/session/go.h"
 #include "cli/session/interrupt.h"
@@ -127,6 +128,7 @@ void session_deinit(struct session *s)
 	(void)!go_give_up(s, NULL);
 	s->d.m = NULL;
 	free_snaps_and_displays(s);
+	changed_free(s);
 	debugger_deinit(&s->d);
 	if (m)
 		machine_destroy(m);
@@ -200,6 +202,7 @@ static void forget_old_machine(struct session *s)
 	history_clear(&s->d.history);
 	memset(&s->d.stop, 0, sizeof(s->d.stop));
 	s->last_was_error = false;
+	changed_begin(s);
 	for (struct client *c = s->clients; c; c = c->next) {
 		c->x_next = 0;
 		if (c->script)

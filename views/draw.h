@@ -85,14 +85,16 @@ void out_source(struct out *o, const struct value *record);		       /* "source k
 void out_field(struct out *o, const struct value *record, const char *key);    /* its value inside a line; "-" without */
 /* Any value inside a line: lists and dicts too. */
 void out_inline(struct out *o, const struct value *v);
-/* "0102…" as rows of 16 bytes with their characters, beginning at address. */
-void out_hex_bytes(struct out *o, uint64_t address, const char *hex);
+/* "0102…" as rows of 16 bytes with their characters, beginning at address. fold: a row that is as the one before is a "*"
+ * with those that follow it, and the end's address stands below. */
+void out_hex_bytes(struct out *o, uint64_t address, const char *hex, bool fold);
 
 typedef void view_fn(struct out *o, const struct value *v);
 view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoints, view_slots, view_slot, view_shadow,
     view_shadow_tree, view_sptes, view_rmap, view_rmaps, view_mmio, view_walk, view_xlate, view_memop, view_tlb, view_mem,
     view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_backtrace,
     view_facts;
+view_fn view_context, view_telescope, view_hexdump, view_xinfo, view_vmmap;
 view_fn view_commands, view_help, view_help_command; /* view_support.c */
 
 #endif

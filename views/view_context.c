@@ -99,21 +99,14 @@ static void draw_word(struct out *o, const struct telescope_widths *w, const str
 	out_text(o, "\n");
 }
 
-static bool same_reason(const struct value *a, const struct value *b)
-{
-	const struct value *x = v_get(a, "value"), *y = v_get(b, "value");
-
-	return x && y && v_equal(x, y);
-}
-
-/* How many rows from i on cannot be read for the same reason, and have nothing else to say; 1 for any other row. */
+/* How many rows from i on cannot be read, and have nothing else to say; 1 for any other row. */
 static uint32_t unreadable_run(const struct value *v, uint32_t i)
 {
 	uint32_t n = 1;
 
 	if (has_num(&v->items[i], "value"))
 		return 1;
-	while (i + n < v->n && same_reason(&v->items[i], &v->items[i + n]) && !get_list(&v->items[i + n], "registers")->n)
+	while (i + n < v->n && !has_num(&v->items[i + n], "value") && !get_list(&v->items[i + n], "registers")->n)
 		n++;
 	return n;
 }
@@ -131,7 +124,7 @@ void view_telescope(struct out *o, const struct value *v)
 		uint32_t n = unreadable_run(v, i);
 		draw_word(o, &w, &v->items[i]);
 		if (n > 1)
-			out_textf(o, "%*s%u words more like that\n", (int)(w.address + 2), "", n - 1);
+			out_textf(o, "%*sand %u more words that cannot be read\n", (int)(w.address + 2), "", n - 1);
 		i += n;
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Which registers a run has changed: of every vCPU, the general registers, rip and rflags as they were at the last two
- * stops. Kept at every stop, since afterwards nobody can ask for them: 144 bytes and one call a vCPU, which costs a
- * hundredth of a step.
+ * stops. Kept at every stop, since afterwards nobody can ask for them: 144 bytes and one call a vCPU, some 50 ns
+ * on soft beside the 1.5 us of a step in a script's loop.
  */
 #ifndef KVMSCOPE_CLI_CHANGED_H
 #define KVMSCOPE_CLI_CHANGED_H

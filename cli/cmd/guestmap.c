@@ -305,11 +305,62 @@ static int map_unpaged(struct mappings *g)
 	return map_mapping(g, &all);
 }
 
-static int map_all(struct mappings *g, struct err *e)
+/* The page that a gva lies in. */
+static bool page_at(const struct mappings *g, uint64_t gva, struct guest_mapping *m)
+{
+	struct paging pg = xlate_debug_paging(g->env);
+	struct walk w;
+
+	paging_walk(&pg, &g->env->mem, gva, ACCESS_READ, false, &w);
+	if (w.fault.present)
+		return false;
+	*m = (struct guest_mapping){.gva = gva & ~(w.page_size - 1),
+				    .gpa = w.gpa & ~(w.page_size - 1),
+				    .page_size = w.page_size,
+				    .rights = w.rights & (ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER)};
+	return true;
+}
+
+static bool lies_before(const struct guest_mapping *a, const struct guest_mapping *b)
+{
+	return a->gpa + a->page_size == b->gpa && a->rights == b->rights;
+}
+
+/* The range of one address, page by page to both sides: pages that lie one behind the other in guest physical memory are no
+ * more than its tables have entries, whatever the tables are. */
+static int map_one(struct mappings *g)
+{
+	struct guest_mapping m, before;
+	int rc = 0;
+
+	if (!page_at(g, g->wanted, &m))
+		return 0;
+	while (!rc && m.gva && page_at(g, m.gva - 1, &before) && lies_before(&before, &m)) {
+		m = before;
+		rc = poll_interrupt(NULL);
+	}
+	while (!rc) {
+		rc = map_mapping(g, &m);
+		if (!rc)
+			rc = poll_interrupt(NULL);
+		if (!(m.gva + m.page_size) || !page_at(g, m.gva + m.page_size, &m))
+			break;
+	}
+	return rc;
+}
+
+static int map_all(struct mappings *g)
 {
 	const struct paging *pg = &g->env->pg;
-	int rc = pg->mode == PAGING_NONE ? map_unpaged(g)
-					 : paging_enumerate(pg, &g->env->mem, 0, UINT64_MAX, map_mapping, g, poll_interrupt);
+
+	if (pg->mode == PAGING_NONE)
+		return map_unpaged(g);
+	return g->one ? map_one(g) : paging_enumerate(pg, &g->env->mem, 0, UINT64_MAX, map_mapping, g, poll_interrupt);
+}
+
+static int vmmap(struct mappings *g, struct err *e)
+{
+	int rc = map_all(g);
 
 	if (!rc)
 		rc = end_map_range(g);
@@ -342,7 +393,7 @@ int mmu_vmmap(struct call *c, struct err *e)
 	if (!rc)
 		rc = machine_env(c->s->d.m, c->s->vcpu, &env, e);
 	if (!rc)
-		rc = map_all(&g, e);
+		rc = vmmap(&g, e);
 	if (!rc)
 		c->result = g.list;
 	return rc;

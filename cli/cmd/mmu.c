@@ -282,7 +282,8 @@ const struct command commands_mmu[] = {
      .summary = "the guest's memory as ranges: rights, where they lie, what they are",
      .help =
 	 "One row a range of neighbouring pages with the same rights that lie one behind the other in one slot: start, end "
-	 "(the first address behind it), size, rights (writable, user, exec), gpa, slot (null: none), slot_flags, device, "
+	 "(the first address behind it, 0 at the top), size, rights (writable, user, exec), gpa, slot (null: none), "
+	 "slot_flags, device, "
 	 "and "
 	 "what is known to lie there: what, a list of code, stack, gdt, idt, tables (the page of the vCPU's rip, rsp, "
 	 "descriptor and top page table) and symbols (the first few, and how many more). With A only the range that has "

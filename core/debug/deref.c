@@ -108,23 +108,9 @@ static size_t read_some(struct deref *d, uint64_t linear, void *buf, size_t n)
 	return where_code(d->m, d->vcpu, linear, buf, n);
 }
 
-/* seg: by which the address is one. */
-static bool is_code(const struct deref *d, enum seg_index seg, uint64_t linear, const struct walk *w)
+static bool is_text(char c)
 {
-	if (!(w->rights & ACCESS_FETCH) || seg == SEG_SS)
-		return false;
-	if (seg == SEG_CS)
-		return true;
-	return d->w.bits != 16 && (!(w->rights & ACCESS_WRITE) || same_page(linear, d->w.pc));
-}
-
-static void put_code(struct deref *d, uint64_t linear, struct deref_chain *c)
-{
-	uint8_t code[16];
-	size_t n = read_some(d, linear, code, sizeof(code));
-
-	disas_one(d->disas, d->w.bits, linear, code, n, &c->insn);
-	c->end = DEREF_CODE;
+	return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' || c == '\r';
 }
 
 static bool put_string(struct deref *d, uint64_t linear, struct deref_chain *c)
@@ -132,7 +118,7 @@ static bool put_string(struct deref *d, uint64_t linear, struct deref_chain *c)
 	char text[DEREF_STRING_MAX + 1];
 	size_t n = read_some(d, linear, text, sizeof(text)), len = 0;
 
-	while (len < n && text[len] >= 0x20 && text[len] < 0x7f)
+	while (len < n && is_text(text[len]))
 		len++;
 	if (len < STRING_LEAST || (len < n && text[len]))
 		return false;
@@ -142,6 +128,34 @@ static bool put_string(struct deref *d, uint64_t linear, struct deref_chain *c)
 	c->string[len] = '\0';
 	c->end = DEREF_STRING;
 	return true;
+}
+
+/* In a page that may be written too: beside the code that runs now, and neither text nor zeroes, as stand between data. */
+static bool looks_like_code(struct deref *d, uint64_t linear)
+{
+	struct deref_chain text;
+	uint8_t first = 0;
+
+	return same_page(linear, d->w.pc) && read_some(d, linear, &first, 1) && first && !put_string(d, linear, &text);
+}
+
+/* seg: by which the address is one. */
+static bool is_code(struct deref *d, enum seg_index seg, uint64_t linear, const struct walk *w)
+{
+	if (!(w->rights & ACCESS_FETCH) || seg == SEG_SS)
+		return false;
+	if (seg == SEG_CS)
+		return true;
+	return d->w.bits != 16 && (!(w->rights & ACCESS_WRITE) || looks_like_code(d, linear));
+}
+
+static void put_code(struct deref *d, uint64_t linear, struct deref_chain *c)
+{
+	uint8_t code[16];
+	size_t n = read_some(d, linear, code, sizeof(code));
+
+	disas_one(d->disas, d->w.bits, linear, code, n, &c->insn);
+	c->end = DEREF_CODE;
 }
 
 static bool was_there(const struct deref_chain *c, uint64_t value)

@@ -4,9 +4,9 @@
  * followed in the guest's memory. Whether a number is an address cannot be known; it is taken for one if memory can be read
  * there through the vCPU's tables, and if it is no small number (below 4096: flags, counts, errors). A device is not read.
  *
- * What an address points to is code where it may be executed and not written, or in the page of the next instruction (rip's
- * is always, the stack's never); else a pointer where the word there is an address again; else a string where four
- * characters or more stand; else a number.
+ * What an address points to is code where it may be executed and not written, or in the page of the next instruction and
+ * neither text nor zeroes (rip's is always, the stack's never); else a pointer where the word there is an address again;
+ * else a string where four characters or more stand; else a number.
  *
  * In 16-bit code an address is an offset, and nothing says of which segment: a register is followed through its own, a word
  * of memory only if it is the offset in CS of a symbol, or lies in or close behind one (a return address).
@@ -37,7 +37,7 @@ struct deref_chain {
 	uint64_t linear[DEREF_LINKS]; /* of each that is_address says: memory can be read there */
 	bool is_address[DEREF_LINKS];
 	enum deref_end end;
-	char string[DEREF_STRING_MAX + 1]; /* printable */
+	char string[DEREF_STRING_MAX + 1]; /* characters, and newlines and tabs */
 	bool string_cut;		   /* it goes on */
 	struct insn insn;
 };

@@ -245,6 +245,8 @@ static void test_vmmap_hostile_tables(void **state)
 		longguest_poke_word(m(), 0x1000 + 8 * i, 0x1000 | PTE_P | PTE_W | (i & 1 ? PTE_U : 0));
 	assert_int_equal(refused_line("vmmap"), -E2BIG);
 	HAS(run_line("vmmap 0x1000"), "\"gpa\":\"0x1000\"");
+	HAS(run_line("vmmap 0xffffffffffffffff"), "\"end\":\"0x0\"");
+	HAS(run_line("vmmap 0x7fffffffffff"), "\"gpa\":\"0x1000\"");
 }
 
 static void test_vmmap_without_paging(void **state)

@@ -96,11 +96,11 @@ static void test_strings(void **state)
 	char text[100];
 
 	(void)state;
-	longguest_poke(m, 0x30000, "hello", 6);
+	longguest_poke(m, 0x30000, "hello\n", 7);
 	longguest_poke_word(m, 0x20000, 0x30000);
 	follow(0x20000);
 	CHECK(DEREF_STRING, 0x20000, 0x30000);
-	assert_string_equal(chain.string, "hello");
+	assert_string_equal(chain.string, "hello\n");
 	assert_false(chain.string_cut);
 	longguest_poke(m, 0x31000, "abc", 4); /* too short to be told from a number */
 	follow(0x31000);
@@ -166,6 +166,12 @@ static void test_code(void **state)
 	follow(0x20000);
 	CHECK(DEREF_CODE, 0x20000, 0x10110);
 	assert_string_equal(chain.insn.mnemonic, "nop");
+	/* Data in the code's page. */
+	longguest_poke(m, 0x10140, "\x00text", 6);
+	follow(0x10140);
+	assert_int_equal(chain.end, DEREF_NUMBER);
+	follow(0x10141);
+	CHECK(DEREF_STRING, 0x10141);
 	/* Elsewhere writable pages are data, also where they may be executed. */
 	longguest_poke(m, 0x50000, "\xc3\x01", 2);
 	follow(0x50000);
@@ -186,6 +192,7 @@ static void test_registers(void **state)
 
 	(void)state;
 	longguest_poke(m, 0x10104, "\xf4", 1);
+	longguest_poke(m, 0x10100, "\x90", 1);
 	longguest_poke_word(m, 0x80000, 0x10100);
 	r->gpr[RAX] = 5;
 	begin();

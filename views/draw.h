@@ -21,6 +21,8 @@ void out_begin(struct out *o, enum style st);
 void out_end(struct out *o, enum style st);
 /* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay if multiline. */
 void out_safe(struct out *o, const char *s, size_t n, bool multiline);
+/* Such text, on one line, between two pieces of ours. */
+void out_between(struct out *o, const char *before, const char *text, const char *behind);
 size_t out_column(const struct out *o); /* columns of the last line so far, escape sequences not counted */
 /* A sentence from here to the end of the line, broken at blanks if o->width is reached; further lines begin at indent. */
 void out_wrapped(struct out *o, const char *text, unsigned indent);

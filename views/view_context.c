@@ -18,13 +18,6 @@ static void draw_arrow(struct out *o)
 	out_styled(o, STYLE_DIM, "%s", o->ascii ? " -> " : " → ");
 }
 
-static void draw_safe(struct out *o, const char *before, const char *s, const char *behind)
-{
-	out_text(o, before);
-	out_safe(o, s, strlen(s), false);
-	out_text(o, behind);
-}
-
 /* One link: its number, what it is called, what stands there. */
 static void draw_link(struct out *o, const struct value *link)
 {
@@ -34,11 +27,11 @@ static void draw_link(struct out *o, const struct value *link)
 	if (has_num(link, "value"))
 		out_styled_hex(o, symbol[0] || insn[0] || string ? STYLE_ADDR : STYLE_PLAIN, get_num(link, "value"));
 	if (symbol[0])
-		draw_safe(o, " <", symbol, ">");
+		out_between(o, " <", symbol, ">");
 	if (insn[0])
-		draw_safe(o, ": ", insn, "");
+		out_between(o, ": ", insn, "");
 	if (string)
-		draw_safe(o, ": \"", get_str(link, "string"), get_truth(link, "cut") ? "\"..." : "\"");
+		out_between(o, ": \"", get_str(link, "string"), get_truth(link, "cut") ? "\"..." : "\"");
 	if (get_truth(link, "loop"))
 		out_styled(o, STYLE_WARN, " (loop)");
 	if (get_truth(link, "more")) {

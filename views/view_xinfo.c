@@ -13,13 +13,6 @@ static void draw_title(struct out *o, const char *title)
 	out_styled(o, STYLE_BOLD, "%-7s", title);
 }
 
-static void draw_safe(struct out *o, const char *before, const char *s, const char *behind)
-{
-	out_text(o, before);
-	out_safe(o, s, strlen(s), false);
-	out_text(o, behind);
-}
-
 static void draw_rights(struct out *o, const struct value *flags)
 {
 	out_access(o, has_word(flags, "writable"), has_word(flags, "exec"), has_word(flags, "user"));
@@ -43,9 +36,9 @@ static void draw_first(struct out *o, const struct value *v)
 
 	out_styled_hex(o, STYLE_ADDR, get_num(v, "gva"));
 	if (symbol[0])
-		draw_safe(o, " <", symbol, ">");
+		out_between(o, " <", symbol, ">");
 	if (device[0])
-		draw_safe(o, "  device ", device, "");
+		out_between(o, "  device ", device, "");
 	if (get_list(v, "part_of")->n) {
 		out_text(o, "  in the page of: ");
 		out_words(o, get_list(v, "part_of"), "");

@@ -20,8 +20,6 @@
 
 /* The order of `info registers`. */
 static const uint8_t shown[] = {RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8, R9, R10, R11, R12, R13, R14, R15, DEREF_RIP};
-static const char *const names[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",
-				    "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
 
 static bool points_somewhere(const struct deref_chain *c)
 {
@@ -35,12 +33,12 @@ static void put_changed(struct call *c, struct value *d)
 	uint64_t mask;
 
 	if (session_changed_regs(c->s, c->s->vcpu, &mask, &why)) {
-		v_put(c->pool, d, "changed", v_na(c->pool, why.why));
+		v_put(c->pool, d, "changed", look_na(c, &why));
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
 		if (mask >> (shown[i] == DEREF_RIP ? REGS_OLD_RIP : REGS_OLD_GPR + shown[i]) & 1)
-			v_push(c->pool, &list, v_lit(names[i]));
+			v_push(c->pool, &list, v_lit(look_register_name(shown[i])));
 	if (mask >> REGS_OLD_RFLAGS & 1)
 		v_push(c->pool, &list, v_lit("rflags"));
 	v_put(c->pool, d, "changed", list);
@@ -60,11 +58,12 @@ static void put_registers(struct call *c, struct deref *k, struct value *d)
 	struct value regs = v_dict(c->pool, 26), chains = v_dict(c->pool, 16);
 
 	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+		const char *name = look_register_name(shown[i]);
 		struct deref_chain chain;
 		deref_register(k, shown[i], &chain);
-		v_put(c->pool, &regs, names[i], v_hex(chain.value[0]));
+		v_put(c->pool, &regs, name, v_hex(chain.value[0]));
 		if (points_somewhere(&chain))
-			v_put(c->pool, &chains, names[i], record_chain(c->pool, &chain, &c->s->d.syms));
+			v_put(c->pool, &chains, name, record_chain(c->pool, &chain, &c->s->d.syms));
 	}
 	v_put(c->pool, &regs, "rflags", v_hex(k->w.r.rflags));
 	put_segments(c, &regs, &k->w.r);
@@ -131,7 +130,7 @@ static void put_code(struct call *c, const struct where *w, struct value *d)
 		rc = n > 1 ? 0 : rc;
 	}
 	if (rc)
-		list = v_na(c->pool, why.why[0] ? why.why : why.what);
+		list = look_na(c, &why);
 	for (uint32_t i = 0; !rc && i < list.n; i++)
 		if (v_get(&list.items[i], "current"))
 			mark_branch(c, w, &list.items[i]);

@@ -19,12 +19,17 @@ int look_deref(struct call *c, struct deref *d, struct err *e)
 	return deref_init(d, c->s->d.m, c->s->vcpu, &c->s->d.syms, c->s->d.disas, e);
 }
 
-static const char *register_name(unsigned reg)
+const char *look_register_name(unsigned reg)
 {
 	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
 					    "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
 
 	return names[reg];
+}
+
+struct value look_na(struct call *c, const struct err *why)
+{
+	return v_na(c->pool, why->why[0] ? why->why : why->what);
 }
 
 /* Those that point into the word at addr. */
@@ -35,7 +40,7 @@ static struct value registers_at(struct call *c, const struct deref *d, uint64_t
 
 	for (unsigned reg = 0; reg <= DEREF_RIP; reg++)
 		if (deref_register_points(d, reg) && deref_register_address(d, reg, &linear) && linear - addr < d->w.word)
-			v_push(c->pool, &list, v_lit(register_name(reg)));
+			v_push(c->pool, &list, v_lit(look_register_name(reg)));
 	return list;
 }
 
@@ -48,7 +53,7 @@ static struct value word_row(struct call *c, struct deref *d, uint64_t addr, uin
 
 	v_put(c->pool, &row, "address", v_hex(addr));
 	v_put(c->pool, &row, "offset", v_hex(offset));
-	v_put(c->pool, &row, "value", rc ? v_na(c->pool, why.why[0] ? why.why : why.what) : v_hex(word));
+	v_put(c->pool, &row, "value", rc ? look_na(c, &why) : v_hex(word));
 	struct deref_chain chain;
 	if (!rc)
 		deref_word(d, word, &chain);

@@ -25,11 +25,6 @@ static void put(struct xinfo *x, const char *key, struct value v)
 	v_put(x->c->pool, x->d, key, v);
 }
 
-static struct value na_from(struct pool *p, const struct err *e)
-{
-	return v_na(p, e->why[0] ? e->why : e->what);
-}
-
 static void put_name(struct xinfo *x)
 {
 	char sym[128];
@@ -89,7 +84,7 @@ static void put_rmap(struct xinfo *x)
 	int64_t n = 0;
 
 	if (machine_rmap(x->m, x->gpa >> PAGE_SHIFT, &rmaps, &e)) {
-		put(x, "rmap", na_from(p, &e));
+		put(x, "rmap", look_na(x->c, &e));
 		return;
 	}
 	for (size_t i = 0; i < rmaps.n; i++)
@@ -114,7 +109,7 @@ static void put_dirty(struct xinfo *x)
 	if (!(x->slot->flags & SLOT_LOG_DIRTY))
 		return;
 	if (machine_slot_dirty(x->m, x->slot->id, false, &bits, &n, &e)) {
-		put(x, "dirty", na_from(x->c->pool, &e));
+		put(x, "dirty", look_na(x->c, &e));
 		return;
 	}
 	put(x, "dirty", v_bool(page / 64 < n && bits[page / 64] >> page % 64 & 1));

@@ -51,7 +51,7 @@ static int segment_of(const struct deref *d, unsigned reg)
 	}
 }
 
-uint64_t deref_register_value(const struct deref *d, unsigned reg)
+static uint64_t register_value(const struct deref *d, unsigned reg)
 {
 	return reg == DEREF_RIP ? d->w.r.rip : d->w.r.gpr[reg];
 }
@@ -67,7 +67,7 @@ bool deref_register_address(const struct deref *d, unsigned reg, uint64_t *linea
 
 	if (seg < 0)
 		return false;
-	*linear = reg == RSP ? d->w.sp : linear_of(d, (enum seg_index)seg, deref_register_value(d, reg));
+	*linear = reg == RSP ? d->w.sp : linear_of(d, (enum seg_index)seg, register_value(d, reg));
 	return true;
 }
 
@@ -233,12 +233,12 @@ void deref_word(struct deref *d, uint64_t value, struct deref_chain *out)
 
 bool deref_register_points(const struct deref *d, unsigned reg)
 {
-	return reg == DEREF_RIP || reg == RSP || deref_register_value(d, reg) >= (d->w.bits == 16 ? 1 : NOT_AN_ADDRESS);
+	return reg == DEREF_RIP || reg == RSP || register_value(d, reg) >= (d->w.bits == 16 ? 1 : NOT_AN_ADDRESS);
 }
 
 void deref_register(struct deref *d, unsigned reg, struct deref_chain *out)
 {
-	uint64_t value = deref_register_value(d, reg), linear;
+	uint64_t value = register_value(d, reg), linear;
 
 	begin(out, value);
 	if (!deref_register_address(d, reg, &linear))

@@ -65,6 +65,5 @@ void deref_register(struct deref *d, unsigned reg, struct deref_chain *out);
 bool deref_register_address(const struct deref *d, unsigned reg, uint64_t *linear);
 /* Is its value taken for an address at all? */
 bool deref_register_points(const struct deref *d, unsigned reg);
-uint64_t deref_register_value(const struct deref *d, unsigned reg);
 
 #endif

@@ -142,6 +142,8 @@ int cmd_hexdump(struct call *c, struct err *e)
 		rc = args_end(&a, e);
 	if (!rc)
 		rc = space_init(&sp, c, phys, e);
+	if (len > -addr && addr) /* to the end of the address space */
+		len = -addr;
 	if (!rc)
 		rc = dump_bytes(c, &sp, addr, len, e);
 	if (!rc)

@@ -120,6 +120,12 @@ static void test_hexdump(void **state)
 	const char *text = run_line("hexdump 0x20ffe 16");
 	HAS(text, "{\"address\":\"0x20ffe\",\"len\":2,\"data\":\"4142\",\"end\":\"0x21000\",\"why\":\"");
 	assert_int_equal(refused_line("hexdump 0x21000"), -EFAULT);
+	/* The last bytes of the address space. */
+	longguest_poke_word(m(), 0x1ff8, 0x2000 | PTE_P);
+	longguest_poke_word(m(), 0x2ff8, 0x3000 | PTE_P);
+	longguest_poke_word(m(), 0x3ff8, LONG_PT | PTE_P);
+	JSON("hexdump 0xfffffffffffffffe", "{\"address\":\"0xfffffffffffffffe\",\"len\":2,\"data\":\"0000\"}");
+	HAS(run_line("telescope 0xfffffffffffffffc 2"), "\"address\":\"0x4\"");
 	assert_int_equal(refused_line("hexdump"), -EINVAL);
 	assert_int_equal(refused_line("hexdump 0x20000 0"), -ERANGE);
 	HAS(run_line("hexdump 0x21000 4 -phys"), "\"data\":\"00000000\"");

@@ -153,6 +153,7 @@ static void test_xinfo(void **state)
 		  "\"0x60000\"]}");
 	regs(0)->rip = 0x30000;
 	HAS(run_line("xinfo 0x30001"), "\"part_of\":[\"code\"]");
+	rmap_list_free(&fake_of(m())->rmap);
 }
 
 /* Every layer may be missing. */

@@ -286,7 +286,7 @@ const struct command commands_mmu[] = {
 	 "slot_flags, device, "
 	 "and "
 	 "what is known to lie there: what, a list of code, stack, gdt, idt, tables (the page of the vCPU's rip, rsp, "
-	 "descriptor and top page table) and symbols (the first few, and how many more). With A only the range that has "
+	 "descriptor and top page table) and symbols (the first few; n_symbols of all). With A only the range that has "
 	 "it.\n\n    vmmap $rsp",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
@@ -296,7 +296,8 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "GVA [r|w|x] [-user]",
      .summary = "everything on one guest virtual address",
-     .help = "guest (the tables that the walk reads), gpa, slot, hva, hpa, sptes, mmio (hit, stale), verdict (ok, "
+     .help = "guest (the tables that the walk reads), gpa, rights (what all of them allow), slot, hva, hpa, sptes, mmio "
+	     "(hit, stale), verdict (ok, "
 	     "exception, mmio, "
 	     "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
 	     "    walk 0x250000 w -user",

@@ -62,7 +62,8 @@ const struct command commands_look[] = {
      .help =
 	 "All sections, or those named. Registers with what they point to; a star marks those that have changed since the "
 	 "stop "
-	 "before (at the first stop: since the entry), a tilde those that are as of the last stop. Code around the next "
+	 "before (the last one that was shown, or whose context was asked for; at first: since the entry), a tilde those "
+	 "that are as of the last stop. Code around the next "
 	 "instruction (what stands before it follows from the function's symbol), and whether a conditional jump there will "
 	 "be "
 	 "taken. The stack as telescope shows it.\n\nGives vcpu, mode, cpl; registers (a dict from name to value), changed "

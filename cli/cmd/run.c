@@ -56,7 +56,7 @@ static void show_stop(struct call *c)
 int cmd_stopped(struct call *c, struct err *e)
 {
 	(void)e;
-	changed_stopped(c->s);
+	changed_stopped(c->s, !c->script);
 	show_stop(c);
 	return 0;
 }

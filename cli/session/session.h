@@ -48,7 +48,7 @@ struct session {
 	struct display *displays;
 	size_t n_displays;
 	int next_display;
-	struct kept_vcpu *kept; /* registers of the last two stops (cli/session/changed.h) */
+	struct changed *changed; /* registers of the last two stops (cli/session/changed.h) */
 	const char *looking;   /* "a display", "a condition": it is being worked out, which may run scripts; NULL for none */
 	char backend_why[720]; /* why this backend was chosen */
 };

@@ -54,6 +54,10 @@ def what_has_changed(b):
         assert "rip" in differ and sorted(said["changed"]) == sorted(differ), (said["changed"], differ)
     assert v[6]["changed"] == v[4]["changed"], "wait shows the last stop again, which is no new one"
     assert "r9" in v[8]["changed"], v[8]
+    # a script's own stops count if it asks
+    v = ok("set l {}; for {set i 0} {$i < 3} {incr i} {si; lappend l [dict get [context regs] changed]}; set l",
+           "for {set i 0} {$i < 3} {incr i} {si}; dict get [context regs] changed", backend=b)
+    assert v == [[["rax", "rip"], ["rbx", "rip"], ["rip"]], ["rbx", "rcx", "rip"]], v
 
 
 def whether_a_jump_is_taken(b):

@@ -329,12 +329,12 @@ static void test_changed_registers(void **state)
 	changed_begin(&handlers_session);
 	regs(0)->gpr[RAX]++;
 	regs(0)->rip++;
-	changed_stopped(&handlers_session);
+	changed_stopped(&handlers_session, true);
 	HAS(run_line("context regs"), "\"changed\":[\"rax\",\"rip\"]");
 	assert_int_equal(session_changed_regs(&handlers_session, 1, &mask, NULL), 0);
 	assert_int_equal(mask, 0);
 	regs(0)->rflags ^= RFLAGS_CF;
-	changed_stopped(&handlers_session);
+	changed_stopped(&handlers_session, true);
 	HAS(run_line("context regs"), "\"changed\":[\"rflags\"]");
 	/* What the user has written since counts too; what cannot be known does not. */
 	regs(0)->gpr[R15]++;
@@ -342,6 +342,30 @@ static void test_changed_registers(void **state)
 	regs(0)->old = 1ull << REGS_OLD_RFLAGS;
 	HAS(run_line("context regs"), "\"changed\":[\"r15\"]");
 	HAS(run_line("context regs"), "\"of_last_stop\":[\"rflags\"]");
+}
+
+/* Stops that only a script got are passed over, unless it asks. */
+static void test_changed_in_a_script(void **state)
+{
+	struct session *s = &handlers_session;
+
+	(void)state;
+	begin_context();
+	changed_begin(s);
+	regs(0)->gpr[RAX]++;
+	changed_stopped(s, false);
+	regs(0)->gpr[RCX]++;
+	changed_stopped(s, false);
+	HAS(run_line("context regs"), "\"changed\":[\"rax\",\"rcx\"]");
+	HAS(run_line("context regs"), "\"changed\":[\"rax\",\"rcx\"]");
+	regs(0)->gpr[RDX]++;
+	changed_stopped(s, false);
+	HAS(run_line("context regs"), "\"changed\":[\"rdx\"]");
+	regs(0)->gpr[RSI]++;
+	changed_stopped(s, false);
+	regs(0)->gpr[RDI]++;
+	changed_stopped(s, true);
+	HAS(run_line("context regs"), "\"changed\":[\"rsi\",\"rdi\"]");
 }
 
 /* ---- settings */
@@ -390,11 +414,26 @@ static void test_without_vm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_telescope), T(test_telescope_unreadable),   T(test_telescope_word_size),  T(test_hexdump),
-	    T(test_xinfo),     T(test_xinfo_of_nothing),       T(test_xinfo_with_smap),	     T(test_xinfo_dirty),
-	    T(test_vmmap),     T(test_vmmap_large_page),       T(test_vmmap_hostile_tables), T(test_vmmap_without_paging),
-	    T(test_context),   T(test_context_lost),	       T(test_context_at_page_end),  T(test_changed_registers),
-	    T(test_settings),  T(test_looking_writes_nothing), T(test_without_vm),
+	    T(test_telescope),
+	    T(test_telescope_unreadable),
+	    T(test_telescope_word_size),
+	    T(test_hexdump),
+	    T(test_xinfo),
+	    T(test_xinfo_of_nothing),
+	    T(test_xinfo_with_smap),
+	    T(test_xinfo_dirty),
+	    T(test_vmmap),
+	    T(test_vmmap_large_page),
+	    T(test_vmmap_hostile_tables),
+	    T(test_vmmap_without_paging),
+	    T(test_context),
+	    T(test_context_lost),
+	    T(test_context_at_page_end),
+	    T(test_changed_registers),
+	    T(test_changed_in_a_script),
+	    T(test_settings),
+	    T(test_looking_writes_nothing),
+	    T(test_without_vm),
 	};
 	return cmocka_run_group_tests_name("cmd_look", tests, NULL, NULL);
 }

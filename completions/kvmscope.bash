@@ -46,11 +46,11 @@ _kvmscope()
 		return
 		;;
 	--command|-c)
-		COMPREPLY=($(compgen -W 'apropos awatch backtrace break catch checkpoint commands condition continue delete diff disable disas display draw dump enable fault find finish gpa2hpa gpa2hva gva2gpa hbreak help ignore info interrupt load mem memop nexti print quit record reg report restart restore reverse-continue reverse-stepi run rwatch select set shadow shell slot smi snap source stepi tbreak tui undisplay until vcpu version vm wait walk watch why x xlate xp' -- "$cur"))
+		COMPREPLY=($(compgen -W 'apropos awatch backtrace break catch checkpoint commands condition context continue delete diff disable disas display draw dump enable fault find finish gpa2hpa gpa2hva gva2gpa hbreak help hexdump ignore info interrupt load mem memop nexti print quit record reg report restart restore reverse-continue reverse-stepi run rwatch select set shadow shell show slot smi snap source stepi tbreak telescope tui undisplay until vcpu version vm vmmap wait walk watch why x xinfo xlate xp' -- "$cur"))
 		return
 		;;
 	--eval-command|-ex)
-		COMPREPLY=($(compgen -W 'apropos awatch backtrace break catch checkpoint commands condition continue delete diff disable disas display draw dump enable fault find finish gpa2hpa gpa2hva gva2gpa hbreak help ignore info interrupt load mem memop nexti print quit record reg report restart restore reverse-continue reverse-stepi run rwatch select set shadow shell slot smi snap source stepi tbreak tui undisplay until vcpu version vm wait walk watch why x xlate xp' -- "$cur"))
+		COMPREPLY=($(compgen -W 'apropos awatch backtrace break catch checkpoint commands condition context continue delete diff disable disas display draw dump enable fault find finish gpa2hpa gpa2hva gva2gpa hbreak help hexdump ignore info interrupt load mem memop nexti print quit record reg report restart restore reverse-continue reverse-stepi run rwatch select set shadow shell show slot smi snap source stepi tbreak telescope tui undisplay until vcpu version vm vmmap wait walk watch why x xinfo xlate xp' -- "$cur"))
 		return
 		;;
 	esac

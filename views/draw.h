@@ -21,6 +21,8 @@ void out_begin(struct out *o, enum style st);
 void out_end(struct out *o, enum style st);
 /* n bytes of s with control characters as \xNN and broken UTF-8 as '?'; newline and tab stay if multiline. */
 void out_safe(struct out *o, const char *s, size_t n, bool multiline);
+/* Such text, on one line, between two pieces of ours. */
+void out_between(struct out *o, const char *before, const char *text, const char *behind);
 size_t out_column(const struct out *o); /* columns of the last line so far, escape sequences not counted */
 /* A sentence from here to the end of the line, broken at blanks if o->width is reached; further lines begin at indent. */
 void out_wrapped(struct out *o, const char *text, unsigned indent);
@@ -85,8 +87,9 @@ void out_source(struct out *o, const struct value *record);		       /* "source k
 void out_field(struct out *o, const struct value *record, const char *key);    /* its value inside a line; "-" without */
 /* Any value inside a line: lists and dicts too. */
 void out_inline(struct out *o, const struct value *v);
-/* "0102…" as rows of 16 bytes with their characters, beginning at address. */
-void out_hex_bytes(struct out *o, uint64_t address, const char *hex);
+/* "0102…" as rows of 16 bytes with their characters, beginning at address. fold: a row that is as the one before is a "*"
+ * with those that follow it, and the end's address stands below. */
+void out_hex_bytes(struct out *o, uint64_t address, const char *hex, bool fold);
 
 typedef void view_fn(struct out *o, const struct value *v);
 view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoints, view_slots, view_slot, view_shadow,
@@ -94,6 +97,7 @@ view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoint
     view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_backtrace,
     view_facts;
 view_fn view_map;
+view_fn view_context, view_telescope, view_hexdump, view_xinfo, view_vmmap;
 view_fn view_commands, view_help, view_help_command; /* view_support.c */
 
 #endif

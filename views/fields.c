@@ -85,6 +85,13 @@ void out_words(struct out *o, const struct value *list, const char *none)
 	}
 }
 
+void out_between(struct out *o, const char *before, const char *text, const char *behind)
+{
+	out_text(o, before);
+	out_safe(o, text, strlen(text), false);
+	out_text(o, behind);
+}
+
 void out_plural(struct out *o, uint64_t n, const char *one, const char *many)
 {
 	char num[24];

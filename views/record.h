@@ -9,6 +9,7 @@
 #include "core/base/value.h"
 #include "core/board/board.h"
 #include "core/debug/backtrace.h"
+#include "core/debug/deref.h"
 #include "core/stop/point.h"
 #include "core/cpu/disas.h"
 #include "core/debug/snap.h"
@@ -46,9 +47,14 @@ struct mapping_flags {
 	struct value list[64];
 };
 struct value record_mapping(struct pool *p, const struct guest_mapping *m, struct mapping_flags *known);
+/* A list of writable, user, exec; rights as in struct walk. */
+struct value record_rights(struct pool *p, uint8_t rights);
 /* A range of neighbouring mappings: gva, end (inclusive), size, flags. rights as in struct walk. */
 struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights);
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol);
+/* A list of dicts, one a link: value, and where it has one symbol; the last may have insn or string (and cut), loop or more.
+ */
+struct value record_chain(struct pool *p, const struct deref_chain *c, const struct symbols *syms);
 struct value record_diff(struct pool *p, const struct diff_list *d);
 /* A stop as a log has it: reason, vcpu, rip, why, shadow_pages, sptes, rmaps, chains, longest, longest_gfn, changed,
  * changes.

@@ -75,6 +75,13 @@ struct value record_backtrace(struct pool *p, const struct backtrace *b, const s
 	return list;
 }
 
+static struct value record_insn_text(struct pool *p, const struct insn *i)
+{
+	if (!i->len)
+		return v_strf(p, ".byte 0x%02x", i->bytes[0]);
+	return v_strf(p, "%s%s%s", i->mnemonic, i->operands[0] ? " " : "", i->operands);
+}
+
 struct value record_insn(struct pool *p, const struct insn *i, const char *symbol)
 {
 	struct value d = v_dict(p, 8);
@@ -83,15 +90,51 @@ struct value record_insn(struct pool *p, const struct insn *i, const char *symbo
 	v_put(p, &d, "address", v_hex(i->addr));
 	v_put(p, &d, "len", v_int(len));
 	v_put(p, &d, "bytes", v_bytes(p, i->bytes, len));
-	if (!i->len)
-		v_put(p, &d, "insn", v_strf(p, ".byte 0x%02x", i->bytes[0]));
-	else
-		v_put(p, &d, "insn", v_strf(p, "%s%s%s", i->mnemonic, i->operands[0] ? " " : "", i->operands));
+	v_put(p, &d, "insn", record_insn_text(p, i));
 	if (i->target)
 		v_put(p, &d, "target", v_hex(i->target));
 	if (symbol && symbol[0])
 		v_put(p, &d, "symbol", v_str(p, symbol));
 	return d;
+}
+
+static void put_end(struct pool *p, struct value *d, const struct deref_chain *c)
+{
+	switch (c->end) {
+	case DEREF_CODE:
+		v_put(p, d, "insn", record_insn_text(p, &c->insn));
+		break;
+	case DEREF_STRING:
+		v_put(p, d, "string", v_str(p, c->string));
+		if (c->string_cut)
+			v_put(p, d, "cut", v_bool(true));
+		break;
+	case DEREF_LOOP:
+		v_put(p, d, "loop", v_bool(true));
+		break;
+	case DEREF_MORE:
+		v_put(p, d, "more", v_bool(true));
+		break;
+	case DEREF_NUMBER:
+		break;
+	}
+}
+
+struct value record_chain(struct pool *p, const struct deref_chain *c, const struct symbols *syms)
+{
+	struct value list = v_list(p, c->n);
+	char sym[128];
+
+	for (unsigned i = 0; i < c->n; i++) {
+		struct value d = v_dict(p, 4);
+		v_put(p, &d, "value", v_hex(c->value[i]));
+		if (c->is_address[i] && *symbols_format(syms, c->linear[i], sym, sizeof(sym)))
+			v_put(p, &d, "symbol", v_str(p, sym));
+		if (i + 1 == c->n)
+			put_end(p, &d, c);
+		v_push(p, &list, d);
+	}
+	return list;
 }
 
 static struct value diff_side(struct pool *p, const char *text)

@@ -205,6 +205,11 @@ struct value record_mapping(struct pool *p, const struct guest_mapping *m, struc
 	return v_dict_of(p, fields, ARRAY_LEN(fields));
 }
 
+struct value record_rights(struct pool *p, uint8_t rights)
+{
+	return mapping_flags(p, &(struct guest_mapping){.rights = rights});
+}
+
 struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights)
 {
 	struct value d = v_dict(p, 4);
@@ -212,6 +217,6 @@ struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t
 	v_put(p, &d, "gva", v_hex(first));
 	v_put(p, &d, "end", v_hex(last));
 	v_put(p, &d, "size", v_int((int64_t)(last - first + 1)));
-	v_put(p, &d, "flags", mapping_flags(p, &(struct guest_mapping){.rights = rights}));
+	v_put(p, &d, "flags", record_rights(p, rights));
 	return d;
 }

@@ -44,9 +44,13 @@ void out_styled(struct out *o, enum style st, const char *fmt, ...) PRINTF_LIKE(
  *   vcpus        list of id, mode, cpl, rip, smm, state, current (optional)
  *   backtrace    list of level, rip, symbol, frame; the last may have end
  *   facts        list of what, value, why
- *   display      dict: id, expr, format, value (a dump's dict for memory); displays: a list of them. A stop may have its own
- *   commands     list of command, what; help: dict of titles, each such a list
- *   help-command dict: command, usage, aliases, summary, help
+ *   context      dict: vcpu, mode, cpl, and what there is of registers (as record_regs), changed (names), chains
+ * (record_chain by register), code (as disas), stack (as telescope), stop (as stop). A stop may have its own telescope list
+ * of address, offset, value, chain (record_chain), registers (names) hexdump      as bytes; end, why: where and why it ends
+ * early xinfo        walk's record with symbol, part_of, device, rmap, aliases, dirty vmmap        list of start, end, size,
+ * rights, gpa, slot, slot_flags, device, what, symbols, n_symbols display      dict: id, expr, format, value (a dump's dict
+ * for memory); displays: a list of them. A stop may have its own commands     list of command, what; help: dict of titles,
+ * each such a list help-command dict: command, usage, aliases, summary, help
  */
 void view_draw(struct out *o, const char *view, const struct value *v);
 /* One plain value as people see it, without newline: "0x40", "12", "readonly log-dirty", "n/a (no BTF)". */

@@ -111,7 +111,9 @@ void view_stop(struct out *o, const struct value *v)
 	}
 	out_text(o, "\n");
 	draw_why(o, v);
-	if (v_get(v, "next") && v_get(v, "next")->type == VALUE_LIST)
+	if (v_get(v, "context") && v_get(v, "context")->type == VALUE_DICT)
+		view_context(o, v_get(v, "context"));
+	else if (v_get(v, "next") && v_get(v, "next")->type == VALUE_LIST)
 		view_disas(o, v_get(v, "next"));
 	if (v_get(v, "displays") && v_get(v, "displays")->type == VALUE_LIST)
 		view_displays(o, v_get(v, "displays"));

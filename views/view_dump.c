@@ -174,10 +174,83 @@ static void draw_lines(struct out *o, const struct value *v, const struct value 
 	}
 }
 
+/* ---- bytes and their characters */
+
+#define ROW_BYTES 16
+
+static unsigned nibble(char c)
+{
+	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10);
+}
+
+static void draw_hex_address(struct out *o, uint64_t address, unsigned width)
+{
+	out_fill(o, ' ', width > hex_width(address) ? width - hex_width(address) : 0);
+	out_styled_hex(o, STYLE_ADDR, address);
+}
+
+/* Up to 16 bytes behind their address. */
+static void draw_hex_row(struct out *o, const char *hex, size_t n)
+{
+	char text[ROW_BYTES + 1] = "";
+
+	out_text(o, " ");
+	for (size_t k = 0; k < ROW_BYTES; k++) {
+		out_text(o, k == ROW_BYTES / 2 ? "  " : " ");
+		if (k >= n) {
+			out_text(o, "  ");
+			continue;
+		}
+		unsigned c = nibble(hex[2 * k]) << 4 | nibble(hex[2 * k + 1]);
+		out_bytes(o, hex + 2 * k, 2);
+		text[k] = c >= 0x20 && c < 0x7f ? (char)c : '.';
+	}
+	out_textf(o, "  %s\n", text);
+}
+
+/* Is row i the same as the one before it, and whole? */
+static bool repeats(const char *hex, size_t i, size_t n)
+{
+	return i && i + ROW_BYTES <= n && !memcmp(hex + 2 * i, hex + 2 * (i - ROW_BYTES), 2 * ROW_BYTES);
+}
+
+void out_hex_bytes(struct out *o, uint64_t address, const char *hex, bool fold)
+{
+	size_t n = strlen(hex) / 2;
+	unsigned width = hex_width(address + n - 1);
+
+	for (size_t i = 0; i < n; i += ROW_BYTES) {
+		if (!fold || !repeats(hex, i, n)) {
+			draw_hex_address(o, address + i, width);
+			draw_hex_row(o, hex + 2 * i, n - i < ROW_BYTES ? n - i : ROW_BYTES);
+		} else if (!repeats(hex, i - ROW_BYTES, n)) {
+			out_text(o, "*\n");
+		}
+	}
+	/* Where nothing but a star stands last, its end would not be seen. */
+	if (fold && n >= ROW_BYTES && !(n % ROW_BYTES) && repeats(hex, n - ROW_BYTES, n)) {
+		draw_hex_address(o, address + n, width);
+		out_text(o, "\n");
+	}
+}
+
 /* Bytes as `mem read` gives them. */
 void view_bytes(struct out *o, const struct value *v)
 {
-	out_hex_bytes(o, get_num(v, "address"), get_str(v, "data"));
+	out_hex_bytes(o, get_num(v, "address"), get_str(v, "data"), false);
+}
+
+/* The same with rows that repeat folded, and why it ends early. */
+void view_hexdump(struct out *o, const struct value *v)
+{
+	const char *why = get_str(v, "why");
+
+	out_hex_bytes(o, get_num(v, "address"), get_str(v, "data"), true);
+	if (!why[0])
+		return;
+	out_styled_hex(o, STYLE_ADDR, get_num(v, "end"));
+	out_text(o, "  cannot be read: ");
+	out_wrapped(o, why, 2);
 }
 
 void view_dump(struct out *o, const struct value *v)
@@ -231,6 +304,9 @@ static void draw_insn(struct out *o, const struct value *i, size_t bytes_width, 
 		out_safe(o, to, strlen(to), false);
 		out_text(o, ">");
 	}
+	if (v_get(i, "taken"))
+		out_styled(o, get_truth(i, "taken") ? STYLE_GOOD : STYLE_DIM, "  (%s)",
+			   get_truth(i, "taken") ? "taken" : "not taken");
 	out_text(o, "\n");
 }
 

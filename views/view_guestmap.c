@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The guest's mappings: one a line (`info tlb`), and folded into ranges (`info mem`).
+ * The guest's mappings: one a line (`info tlb`), folded into ranges (`info mem`), and as a map (`vmmap`).
  */
 #include "views/draw.h"
 
@@ -62,6 +62,60 @@ void view_mem(struct out *o, const struct value *v)
 	    {.key = "end", .style = STYLE_ADDR},
 	    {.key = "size", .kind = COL_SIZE},
 	    {.key = "flags", .title = "rights", .kind = COL_CELL, .cell = cell_rights},
+	};
+
+	if (!v->n)
+		out_nothing(o, "no mappings there");
+	table_draw(o, columns, ARRAY_LEN(columns), v);
+}
+
+static void cell_map_rights(struct out *o, const struct value *row)
+{
+	const struct value *rights = get_list(row, "rights");
+
+	out_access(o, has_word(rights, "writable"), has_word(rights, "exec"), has_word(rights, "user"));
+}
+
+static void cell_map_slot(struct out *o, const struct value *row)
+{
+	const char *device = get_str(row, "device");
+
+	if (has_num(row, "slot"))
+		out_field(o, row, "slot");
+	else
+		out_text(o, device[0] ? "device " : "none");
+	if (device[0])
+		out_safe(o, device, strlen(device), false);
+	if (get_list(row, "slot_flags")->n) {
+		out_text(o, " ");
+		out_words(o, get_list(row, "slot_flags"), "");
+	}
+}
+
+/* "code stack; start fib spin and 4 more" */
+static void cell_map_what(struct out *o, const struct value *row)
+{
+	const struct value *what = get_list(row, "what"), *symbols = get_list(row, "symbols");
+	uint64_t n = get_num(row, "n_symbols");
+
+	out_words(o, what, "");
+	if (what->n && symbols->n)
+		out_text(o, "; ");
+	out_words(o, symbols, "");
+	if (symbols->n && n > symbols->n)
+		out_textf(o, " and %llu more", (unsigned long long)(n - symbols->n));
+}
+
+void view_vmmap(struct out *o, const struct value *v)
+{
+	static const struct column columns[] = {
+	    {.key = "start", .style = STYLE_ADDR},
+	    {.key = "end", .style = STYLE_ADDR},
+	    {.key = "rights", .kind = COL_CELL, .cell = cell_map_rights},
+	    {.key = "size", .kind = COL_SIZE},
+	    {.key = "gpa"},
+	    {.key = "slot", .kind = COL_CELL, .left = true, .cell = cell_map_slot},
+	    {.key = "what", .kind = COL_CELL, .cell = cell_map_what},
 	};
 
 	if (!v->n)

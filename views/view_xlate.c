@@ -86,33 +86,6 @@ void view_xlate(struct out *o, const struct value *v)
 	draw_io(o, get_list(v, "io"));
 }
 
-static unsigned nibble(char c)
-{
-	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10);
-}
-
-void out_hex_bytes(struct out *o, uint64_t address, const char *hex)
-{
-	size_t n = strlen(hex) / 2;
-
-	for (size_t i = 0; i < n; i += 16) {
-		char text[17] = "";
-		out_styled(o, STYLE_ADDR, "0x%llx", (unsigned long long)(address + i));
-		out_text(o, " ");
-		for (size_t k = 0; k < 16; k++) {
-			out_text(o, k == 8 ? "  " : " ");
-			if (i + k >= n) {
-				out_text(o, "  ");
-				continue;
-			}
-			unsigned c = nibble(hex[2 * (i + k)]) << 4 | nibble(hex[2 * (i + k) + 1]);
-			out_bytes(o, hex + 2 * (i + k), 2);
-			text[k] = c >= 0x20 && c < 0x7f ? (char)c : '.';
-		}
-		out_textf(o, "  %s\n", text);
-	}
-}
-
 void view_memop(struct out *o, const struct value *v)
 {
 	const struct value *data = v_get(v, "data");
@@ -123,7 +96,7 @@ void view_memop(struct out *o, const struct value *v)
 		out_plural(o, get_num(v, "len"), "byte", "bytes");
 		out_text(o, data && data->type == VALUE_STR ? "\n" : ", only checked\n");
 		if (data && data->type == VALUE_STR)
-			out_hex_bytes(o, get_num(v, "at"), data->str);
+			out_hex_bytes(o, get_num(v, "at"), data->str, false);
 		return;
 	}
 	out_styled(o, STYLE_BAD, "exception");

@@ -147,11 +147,15 @@ const struct command commands_data[] = {
     {.name = "set",
      .aliases = NULL,
      .group = "data",
-     .usage = "$REG = VALUE",
-     .summary = "write a register",
-     .help = "set $rax = 5. `set name value` is Tcl's.",
-     .flags = CMD_NEEDS_VM | CMD_CHANGES_GUEST | CMD_SHADOWS_TCL,
-     .complete = COMPLETE_REGISTER,
+     .usage = "$REG = VALUE | SETTING VALUE",
+     .summary = "write a register, or change a setting",
+     .help =
+	 "set $rax = 5 writes a register. set context on changes a setting: `show` lists them, with the values that each "
+	 "takes. Any other `set name value` is Tcl's, also that of a setting's name with a value that the setting does not "
+	 "take; in a script's procs every one is. A script's `set context on` outside of them, as in a file for -x or "
+	 "init.tcl, does both.",
+     .flags = CMD_CHANGES_GUEST | CMD_SHADOWS_TCL,
+     .complete = COMPLETE_SETTING,
      .run = cmd_set},
     {.name = "print",
      .aliases = "p inspect",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Commands about how addresses translate: the table of all of them, and those on the guest's side (walk, the single steps,
- * the pipeline, the guest's mappings). The host's side is in cli/cmd/shadow.c.
+ * Commands about how addresses translate: the table of all of them, and walk, the single steps, the pipeline. The guest's
+ * mappings are in cli/cmd/guestmap.c, the host's side in cli/cmd/shadow.c.
  */
 #include "cli/cmd/mmu.h"
 #include "cli/cmd/walk.h"
@@ -171,98 +171,6 @@ int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e)
 	return args_end(a, e);
 }
 
-/* What the enumeration of the guest's mappings collects. */
-struct mappings {
-	struct pool *p;
-	struct value list;
-	struct mapping_flags known;
-	/* `info mem`: the range that grows. */
-	bool open;
-	uint64_t first, last;
-	uint8_t rights;
-};
-
-static int poll_interrupt(void *arg)
-{
-	(void)arg;
-	return interrupt_asked() ? -EINTR : 0;
-}
-
-static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const struct guest_mapping *), struct err *e)
-{
-	struct xlate_env env;
-	uint64_t first, last;
-	struct args a;
-	_cleanup_hold_ struct machine_hold hold = {NULL};
-	int ret = args_init(&a, c, e);
-
-	if (ret || (ret = mmu_range(&a, &first, &last, e)) || (ret = machine_look_begin(c->s->d.m, &hold, e)) ||
-	    (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
-		return ret;
-	ret = paging_enumerate(&env.pg, &env.mem, first, last, fn, g, poll_interrupt);
-	if (ret == -EINTR)
-		return err_set(e, ret, "%s" WHY "interrupted after %u rows" TRY "a smaller range", c->cmd->name, g->list.n);
-	if (ret == -ENODATA)
-		return err_set(e, ret,
-			       "%s" WHY "a table of the guest cannot be read now, after %u rows" TRY
-			       "a smaller range, or walk GVA",
-			       c->cmd->name, g->list.n);
-	return ret ? err_nomem(e, c->cmd->name) : 0;
-}
-
-static int add_mapping(void *arg, const struct guest_mapping *m)
-{
-	struct mappings *g = arg;
-
-	v_push(g->p, &g->list, record_mapping(g->p, m, &g->known));
-	return pool_failed(g->p) ? -ENOMEM : 0;
-}
-
-static int info_tlb(struct call *c, struct err *e)
-{
-	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 64)};
-	int ret = enumerate(c, &g, add_mapping, e);
-
-	if (!ret)
-		c->result = g.list;
-	return ret;
-}
-
-static void end_range(struct mappings *g)
-{
-	if (g->open)
-		v_push(g->p, &g->list, record_range(g->p, g->first, g->last, g->rights));
-	g->open = false;
-}
-
-/* Neighbours with the same rights are one range. */
-static int fold_mapping(void *arg, const struct guest_mapping *m)
-{
-	const uint8_t mask = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER;
-	struct mappings *g = arg;
-
-	if (!g->open || m->gva != g->last + 1 || (m->rights & mask) != g->rights) {
-		end_range(g);
-		g->open = true;
-		g->first = m->gva;
-		g->rights = m->rights & mask;
-	}
-	g->last = m->gva + (m->page_size - 1);
-	return pool_failed(g->p) ? -ENOMEM : 0;
-}
-
-static int info_mem(struct call *c, struct err *e)
-{
-	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 16)};
-	int ret = enumerate(c, &g, fold_mapping, e);
-
-	if (ret)
-		return ret;
-	end_range(&g);
-	c->result = g.list;
-	return 0;
-}
-
 /* Sorted by name; every handler only looks. */
 const struct command commands_mmu[] = {
     {.name = "gpa2hpa",
@@ -298,7 +206,7 @@ const struct command commands_mmu[] = {
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "mem",
-     .run = info_mem},
+     .run = mmu_info_mem},
     {.name = "info mmio",
      .group = "memory-map",
      .summary = "each vCPU's MMIO cache",
@@ -359,7 +267,7 @@ const struct command commands_mmu[] = {
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "tlb",
-     .run = info_tlb},
+     .run = mmu_info_tlb},
     {.name = "shadow tree",
      .group = "memory-map",
      .usage = "[ROOT] [-dot]",
@@ -375,11 +283,28 @@ const struct command commands_mmu[] = {
      .words = "-dot",
      .view = "shadow-tree",
      .run = mmu_shadow_tree},
+    {.name = "vmmap",
+     .group = "memory-map",
+     .usage = "[A]",
+     .summary = "the guest's memory as ranges: rights, where they lie, what they are",
+     .help =
+	 "One row a range of neighbouring pages with the same rights that lie one behind the other in one slot: start, end "
+	 "(the first address behind it, 0 at the top), size, rights (writable, user, exec), gpa, slot (null: none), "
+	 "slot_flags, device, "
+	 "and "
+	 "what is known to lie there: what, a list of code, stack, gdt, idt, tables (the page of the vCPU's rip, rsp, "
+	 "descriptor and top page table) and symbols (the first few; n_symbols of all). With A only the range that has "
+	 "it.\n\n    vmmap $rsp",
+     .flags = CMD_NEEDS_VM,
+     .complete = COMPLETE_ADDRESS,
+     .view = "vmmap",
+     .run = mmu_vmmap},
     {.name = "walk",
      .group = "memory-map",
      .usage = "GVA [r|w|x] [-user]",
      .summary = "everything on one guest virtual address",
-     .help = "guest (the tables that the walk reads), gpa, slot, hva, hpa, sptes, mmio (hit, stale), verdict (ok, "
+     .help = "guest (the tables that the walk reads), gpa, rights (what all of them allow), slot, hva, hpa, sptes, mmio "
+	     "(hit, stale), verdict (ok, "
 	     "exception, mmio, "
 	     "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
 	     "    walk 0x250000 w -user",

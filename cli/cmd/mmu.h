@@ -21,5 +21,9 @@ int mmu_info_sptes(struct call *c, struct err *e);
 int mmu_info_rmap(struct call *c, struct err *e);
 int mmu_info_rmaps(struct call *c, struct err *e);
 int mmu_info_mmio(struct call *c, struct err *e);
+/* guestmap.c */
+int mmu_info_tlb(struct call *c, struct err *e);
+int mmu_info_mem(struct call *c, struct err *e);
+int mmu_vmmap(struct call *c, struct err *e);
 
 #endif

@@ -160,7 +160,17 @@ int cmd_reg(struct call *c, struct err *e)
 	return rc;
 }
 
-/* set $rax = V, as gdb has it. */
+static int set_setting(struct call *c, struct args *a, const struct setting *st, struct err *e)
+{
+	const char *value;
+	int rc = args_word(a, "VALUE", &value, e);
+
+	if (!rc)
+		rc = args_end(a, e);
+	return rc ? rc : setting_set(&c->client->settings, st, value, e);
+}
+
+/* set $rax = V, as gdb has it; set context on. */
 int cmd_set(struct call *c, struct err *e)
 {
 	const char *name, *equals, *text;
@@ -169,9 +179,11 @@ int cmd_set(struct call *c, struct err *e)
 	int rc = args_init(&a, c, e);
 
 	if (!rc)
-		rc = session_machine(c->s, &m, e);
-	if (!rc)
 		rc = args_word(&a, "$REG", &name, e);
+	if (!rc && setting_find(name))
+		return set_setting(c, &a, setting_find(name), e);
+	if (!rc)
+		rc = session_machine(c->s, &m, e);
 	if (!rc)
 		rc = args_word(&a, "=", &equals, e);
 	if (!rc && strcmp(equals, "=") != 0)

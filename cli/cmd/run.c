@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "cli/cmd/data.h"
+#include "cli/cmd/look.h"
 #include "cli/cmd/run.h"
 #include "cli/cmd/table.h"
+#include "cli/session/changed.h"
 #include "cli/session/client.h"
 #include "cli/session/go.h"
 #include "core/board/board.h"
@@ -30,16 +32,33 @@ static void add_place(struct call *c)
 		v_put(c->pool, &c->result, "next", insn);
 }
 
-int cmd_stopped(struct call *c, struct err *e)
+/* After `set context on`, for people: all of where it stands. */
+static void add_context(struct call *c)
 {
-	(void)e;
+	struct value v;
+
+	if (c->shown && c->client->settings.context && !context(c, CONTEXT_ALL & ~CONTEXT_STOP, &v, NULL))
+		v_put(c->pool, &c->result, "context", v);
+}
+
+/* The stop that there was last. */
+static void show_stop(struct call *c)
+{
 	c->s->vcpu = c->s->d.stop.vcpu;
 	session_result_stop(c);
 	snap_keep_stage(c->s);
 	report_note_stop(c->s);
 	add_place(c);
+	add_context(c);
 	if (c->s->n_displays)
 		v_put(c->pool, &c->result, "displays", display_list(c));
+}
+
+int cmd_stopped(struct call *c, struct err *e)
+{
+	(void)e;
+	changed_stopped(c->s, !c->script);
+	show_stop(c);
 	return 0;
 }
 
@@ -149,9 +168,9 @@ static int last_stop(struct call *c, struct err *e)
 {
 	if (c->s->d.stop.reason == STOP_NONE)
 		return err_set(e, -EINVAL, "wait" WHY "no run is in the background" TRY "c &, then wait");
-	int rc = cmd_stopped(c, e);
+	show_stop(c);
 	scripts_clear(&c->client->pending);
-	return rc;
+	return 0;
 }
 
 static int cmd_wait(struct call *c, struct err *e)

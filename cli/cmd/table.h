@@ -8,9 +8,8 @@
 #include "cli/session/command.h"
 
 extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
-    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[], commands_screens[];
-
-extern const struct command commands_report[];
+    commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[], commands_screens[],
+    commands_report[], commands_look[];
 
 /* All of them; made at the first call, the same ever after. Empty if memory is out. */
 const struct command_table *command_table(void);

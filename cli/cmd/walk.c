@@ -70,6 +70,7 @@ static void put_memory(struct walker *k, struct value *d)
 	k->slot = slot_lookup(k->env.slots, k->w.gpa, k->env.smm, &k->found);
 	v_put(p, d, "gpa", v_hex(k->w.gpa));
 	v_put(p, d, "page_size", v_int((int64_t)k->w.page_size));
+	v_put(p, d, "rights", record_rights(p, k->w.rights));
 	v_put(p, d, "slot", k->slot ? v_int(k->slot->id) : v_null());
 	if (!k->slot) {
 		struct value na = v_na(p, "no memory behind it");
@@ -310,7 +311,7 @@ static void put_verdict(struct walker *k, struct value *d)
 int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access, struct pool *p, struct value *out,
 		 struct err *e)
 {
-	struct walker k = {.m = m, .vcpu = vcpu, .access = access, .gva = gva, .p = p};
+	struct walker k = {.m = m, .vcpu = vcpu, .access = access & ~WALK_DEBUGGER, .gva = gva, .p = p};
 	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int ret = machine_look_begin(m, &hold, e);
 	struct value d;
@@ -319,8 +320,10 @@ int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access
 		ret = machine_env(m, vcpu, &k.env, e);
 	if (ret)
 		return ret;
+	if (access & WALK_DEBUGGER)
+		k.env.pg = xlate_debug_paging(&k.env);
 	d = v_dict(p, 18);
-	paging_walk(&k.env.pg, &k.env.mem, gva, access, false, &k.w);
+	paging_walk(&k.env.pg, &k.env.mem, gva, k.access, false, &k.w);
 	put_guest(&k, &d);
 	put_memory(&k, &d);
 	put_sptes(&k, &d);

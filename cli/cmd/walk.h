@@ -9,9 +9,13 @@
 #include "core/base/value.h"
 #include "core/machine/machine.h"
 
+/* In access: as the debugger reads, whom neither SMAP nor protection keys stop. */
+#define WALK_DEBUGGER (1u << 16)
+
 /* access: ACCESS_READ, WRITE or FETCH, and USER. The record's keys: gva, access, user, mode, cr3, guest, fault, gpa,
- * page_size, slot, slot_flags, hva, hpa, sptes, mmio, verdict (ok, exception, mmio, readonly), why, source. A layer that
- * cannot be seen is n/a with its reason and does not fail the rest. Changes nothing. */
+ * page_size, rights (what the guest's tables allow: writable, user, exec), slot, slot_flags, hva, hpa, sptes, mmio, verdict
+ * (ok, exception, mmio, readonly), why, source. A layer that cannot be seen is n/a with its reason and does not fail the
+ * rest. Changes nothing. */
 int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access, struct pool *p, struct value *out,
 		 struct err *e) MUST_USE;
 

@@ -10,6 +10,7 @@
 #include <readline/readline.h>
 
 #include "cli/session/command.h"
+#include "cli/session/settings.h"
 
 /* Where candidates go: those that begin with what was typed. */
 struct sink {
@@ -104,6 +105,17 @@ static void offer_vcpus(struct session *s, struct sink *k)
 	}
 }
 
+/* Names of settings, or the values of the one that stands before. */
+static void offer_settings(struct sink *k, const char *before)
+{
+	const struct setting *named = before ? setting_find(before) : NULL;
+
+	if (named)
+		offer_words(k, named->values);
+	for (const struct setting *st = settings_table; !before && st->name; st++)
+		offer(k, st->name);
+}
+
 static void offer_symbol(void *arg, const char *name)
 {
 	struct sink *k = arg;
@@ -143,7 +155,8 @@ static void offer_addresses(struct session *s, struct sink *k)
 		symbols_complete(&s->d.syms, inner.typed, offer_symbol, &inner);
 }
 
-static bool offer_kind(struct session *s, const struct command *c, struct sink *k)
+/* before: the first word behind the command's name; NULL if there is none yet. */
+static bool offer_kind(struct session *s, const struct command *c, const char *before, struct sink *k)
 {
 	switch (c->complete) {
 	case COMPLETE_FILE:
@@ -166,6 +179,9 @@ static bool offer_kind(struct session *s, const struct command *c, struct sink *
 		break;
 	case COMPLETE_VCPU:
 		offer_vcpus(s, k);
+		break;
+	case COMPLETE_SETTING:
+		offer_settings(k, before);
 		break;
 	case COMPLETE_ADDRESS:
 		offer_addresses(s, k);
@@ -228,7 +244,7 @@ static bool complete_word(struct session *s, const char *line, size_t start, voi
 	if (!c)
 		return n == 1;
 	offer_words(&k, c->words);
-	return offer_kind(s, c, &k);
+	return offer_kind(s, c, n == 2 ? word[1] : n > 2 ? "" : NULL, &k);
 }
 
 /* ---- readline */

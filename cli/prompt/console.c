@@ -66,12 +66,13 @@ static void begin_output(struct client *c)
 	make_room(console_of(c));
 }
 
-static void put(struct console *c, const char *text, size_t len)
+/* paged: through the pager if the screen is too small for it. */
+static void put(struct console *c, const char *text, size_t len, bool paged)
 {
 	if (c->out_gone || !len)
 		return;
 	begin_output(&c->client);
-	if (c->pages && pager_show(text, len))
+	if (paged && c->pages && pager_show(text, len))
 		return;
 	int rc = output_put(stdout, text, len);
 	if (!rc)
@@ -90,7 +91,7 @@ static void put_json(struct console *c, const struct value *v)
 	out_init(&o, false, 0);
 	json_write(&o, v);
 	out_text(&o, "\n");
-	put(c, o.text, o.len);
+	put(c, o.text, o.len, true);
 	out_deinit(&o);
 }
 
@@ -103,7 +104,7 @@ static void put_text(struct console *c, const char *view, const struct value *v)
 	view_draw(&o, view, v);
 	if (o.len && o.text[o.len - 1] != '\n')
 		out_text(&o, "\n");
-	put(c, o.text, o.len);
+	put(c, o.text, o.len, !view || strcmp(view, "stop")); /* nobody asked for a stop that comes at every step */
 	out_deinit(&o);
 }
 

@@ -12,6 +12,7 @@
 #define KVMSCOPE_CLI_CLIENT_H
 
 #include "cli/session/session.h"
+#include "cli/session/settings.h"
 #include "cli/session/xformat.h"
 
 struct tcl;
@@ -64,6 +65,7 @@ struct client {
 	bool background;		    /* commands on its lines that run the guest do not wait for it */
 	bool quit;			    /* it wants no more lines */
 	int exit_status;
+	struct settings settings;
 	char *repeat; /* what an empty line does again; NULL for nothing */
 	uint64_t x_next;
 	struct xsticky x_sticky; /* what x left out the last time it was said */

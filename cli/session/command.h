@@ -30,6 +30,8 @@ struct call {
 	struct value result;	 /* null at first */
 	const char *view;	 /* the command's; a handler may choose another */
 	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
+	const char *again;	 /* of a command that repeats: what an empty line does; NULL: the same */
+	bool script;		 /* a script runs it, and nobody else sees what it gives */
 	bool background;	 /* `&` stood behind the words: nobody waits */
 	/* Of a handler that answers CMD_WAIT. */
 	struct plan plan;
@@ -63,7 +65,8 @@ enum complete_kind {
 	COMPLETE_COMMAND,
 	COMPLETE_SNAP,
 	COMPLETE_VCPU,
-	COMPLETE_WORDS, /* one of .words */
+	COMPLETE_SETTING, /* a setting's name, then its values */
+	COMPLETE_WORDS,	  /* one of .words */
 };
 
 struct command {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/session/changed.h"
 #include "cli/session/client.h"
 #include "cli/session/go.h"
 #include "cli/session/interrupt.h"
@@ -130,6 +131,7 @@ void session_deinit(struct session *s)
 	(void)!go_give_up(s, NULL);
 	s->d.m = NULL;
 	free_snaps_and_displays(s);
+	changed_free(s);
 	debugger_deinit(&s->d);
 	if (m)
 		machine_destroy(m);
@@ -205,6 +207,7 @@ static void forget_old_machine(struct session *s)
 		stop_log_clear(s->stops);
 	memset(&s->d.stop, 0, sizeof(s->d.stop));
 	s->last_was_error = false;
+	changed_begin(s);
 	for (struct client *c = s->clients; c; c = c->next) {
 		c->x_next = 0;
 		if (c->script)

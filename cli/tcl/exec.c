@@ -25,14 +25,16 @@ struct line_run {
 /* ---- what line.c calls */
 
 /* "x/8gx 0x1000" goes on behind what it showed, so it is repeated without its address. */
-static void remember(struct client *c, const struct command *cmd, const char *format, int argc, const char *const *argv)
+static void remember(struct client *c, const struct call *call, int argc, const char *const *argv)
 {
+	const struct command *cmd = call->cmd;
+	const char *format = call->format;
 	bool goes_on = cmd->flags & CMD_FORMAT;
 	size_t size = strlen(cmd->name) + (format ? strlen(format) : 0) + 3;
 
 	free(c->repeat);
-	c->repeat = NULL;
-	if (!(cmd->flags & CMD_REPEATS))
+	c->repeat = call->again ? strdup(call->again) : NULL;
+	if (!(cmd->flags & CMD_REPEATS) || call->again)
 		return;
 	for (int i = 0; i < argc && !goes_on; i++)
 		size += strlen(argv[i]) + 1;
@@ -63,7 +65,7 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 	if (ret)
 		return ret;
 	r->value = c.result;
-	remember(r->c, cmd, format, argc, argv);
+	remember(r->c, &c, argc, argv);
 	if (!r->c->json && c.result.type != VALUE_NULL)
 		client_show(r->c, c.view, &c.result);
 	return 0;

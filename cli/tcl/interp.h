@@ -60,6 +60,8 @@ void tclcmd_forget_result(struct tcl *t);
 bool tclcmd_is_tcl(Tcl_Interp *interp, const char *name);
 /* tclreg.c: every register as a variable that reads and writes the current vCPU's. */
 int tclreg_init(struct tcl *t, struct err *e) MUST_USE;
+/* tclset.c: settings as global variables: one of its values written there changes the setting. */
+int tclset_init(struct tcl *t, struct err *e) MUST_USE;
 /* tclexpr.c: conditions are Tcl expressions over registers, variables and the guest's symbols, whose names in them stand for
  * their addresses: forgotten when symbols change. */
 int tclexpr_truth(struct client *c, const char *text, struct err *e);

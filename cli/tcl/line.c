@@ -16,6 +16,8 @@
 #include <string.h>
 #include <tcl.h>
 
+#include "cli/session/settings.h"
+
 #define WORDS_MAX 256
 
 /* A command under way: its words as strings, the objects that keep them alive, and its parse. */
@@ -360,13 +362,27 @@ static bool listed(const char *words, const char *text)
 	return false;
 }
 
+/* `set context on`: a setting's name and one of its values, and nothing else. */
+static bool changes_setting(const struct parsed *p, const char *second)
+{
+	const struct setting *st = p->n == 3 && bare(p, 1) && bare(p, 2) ? setting_find(second) : NULL;
+	char value[40];
+	int len;
+
+	if (!st)
+		return false;
+	const char *s = raw(p, 2, &len);
+	copy(value, sizeof(value), s, len);
+	return setting_takes(st, value);
+}
+
 /* Tcl has this name too: do the words after it make it Tcl's? */
 static bool words_say_tcl(const struct parsed *p, const struct command *cmd, const char *second)
 {
 	if (!strcmp(cmd->name, "catch"))
 		return p->n > 1 && (!bare(p, 1) || (!listed(cmd->words, second) && p->ops->is_tcl(p->ops->ctx, second)));
 	if (!strcmp(cmd->name, "set"))
-		return p->n < 2 || !register_word(p, 1);
+		return p->n < 2 || (!register_word(p, 1) && !changes_setting(p, second));
 	if (!strcmp(cmd->name, "info"))
 		return p->n > 1 && tcl_info(second);
 	return false;

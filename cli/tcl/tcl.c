@@ -79,6 +79,8 @@ int tcl_open(struct client *c, struct err *e)
 	ret = tclcmd_init(t, e);
 	if (!ret)
 		ret = tclreg_init(t, e);
+	if (!ret)
+		ret = tclset_init(t, e);
 	if (ret)
 		tcl_close(c);
 	return ret;

@@ -103,8 +103,14 @@ static int run_in_pool(struct tcl *t, struct call *c)
 static int run(struct tcl *t, const struct command *cmd, const char *format, int argc, const char *const *argv)
 {
 	struct pool *pool = take_pool(t);
-	struct call c = {
-	    .s = t->client->s, .client = t->client, .cmd = cmd, .format = format, .argc = argc, .argv = argv, .pool = pool};
+	struct call c = {.s = t->client->s,
+			 .client = t->client,
+			 .cmd = cmd,
+			 .format = format,
+			 .argc = argc,
+			 .argv = argv,
+			 .pool = pool,
+			 .script = true};
 	struct err e;
 
 	if (!pool)

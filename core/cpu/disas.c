@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/cpu/regs.h"
+
 struct width {
 	csh handle;
 	cs_insn *insn; /* NULL until opened */
@@ -193,6 +195,44 @@ enum insn_kind disas_kind(unsigned bits, const uint8_t *code, size_t n)
 	if (is_string(*code))
 		return rep ? INSN_REP : INSN_PLAIN;
 	return *code == 0x0f ? kind_0f(code, n) : kind_one_byte(bits != 64, code, n);
+}
+
+/* A condition by the number that opcodes have of it; its lowest bit turns it round (SDM vol. 1 appendix B). */
+static bool condition_holds(unsigned cc, uint64_t f)
+{
+	bool less = !(f & RFLAGS_SF) != !(f & RFLAGS_OF), zero = f & RFLAGS_ZF;
+	const bool holds[] = {f & RFLAGS_OF, f & RFLAGS_CF, zero, (f & RFLAGS_CF) || zero,
+			      f & RFLAGS_SF, f & RFLAGS_PF, less, less || zero};
+
+	return holds[cc >> 1 & 7] != (cc & 1);
+}
+
+/* loopne, loope, loop, jcxz: e0 to e3. */
+static bool count_holds(uint8_t opcode, unsigned width, uint64_t rflags, uint64_t rcx)
+{
+	uint64_t mask = width == 64 ? ~0ull : (1ull << width) - 1, left = (rcx - 1) & mask;
+
+	if (opcode == 0xe3)
+		return !(rcx & mask);
+	return left && (opcode == 0xe2 || !(rflags & RFLAGS_ZF) == (opcode == 0xe0));
+}
+
+int disas_taken(unsigned bits, const uint8_t *code, size_t n, uint64_t rflags, uint64_t rcx)
+{
+	unsigned width = bits;
+
+	for (; n && is_prefix(*code); code++, n--)
+		if (*code == 0x67)
+			width = bits == 32 ? 16 : 32;
+	if (n && bits == 64 && (*code & 0xf0) == 0x40) {
+		code++;
+		n--;
+	}
+	if (n > 1 && (*code & 0xf0) == 0x70)
+		return condition_holds(*code & 15, rflags);
+	if (n > 1 && *code == 0x0f && (code[1] & 0xf0) == 0x80)
+		return condition_holds(code[1] & 15, rflags);
+	return n > 1 && (*code & 0xfc) == 0xe0 ? count_holds(*code, width, rflags, rcx) : -1;
 }
 
 /* A direct target is an operand that is one number. In 16 bit, capstone folds it to 64 KiB, though addr is linear. */

@@ -44,4 +44,7 @@ bool disas_one(struct disas *d, unsigned bits, uint64_t addr, const uint8_t *cod
  * soon or are no instruction. */
 enum insn_kind disas_kind(unsigned bits, const uint8_t *code, size_t n);
 
+/* Will the conditional jump at code (n bytes of it) be taken with these registers? 1, 0; -1: it is no conditional jump. */
+int disas_taken(unsigned bits, const uint8_t *code, size_t n, uint64_t rflags, uint64_t rcx);
+
 #endif

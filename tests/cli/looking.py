@@ -17,6 +17,8 @@ LOOKS = [
     *(f"catch {{{c}}}" for a in GVAS for c in (f"x/8gx {a}", f"x/4i {a}", f"mem read {a} 64", f"gva2gpa {a}", f"disas {a} 4")),
     "xp/64gx 0x10000", "xp/8gx 0x80000", "mem read 0x80000 64 -phys", "gpa2hva 0x40000", "catch {gpa2hpa 0x40000}", "catch {gpa2hpa 0x85000}",
     "find 0x200000 0x1000 f4", "memop read 0x240000 8", "memop read 0x280000 8", "p $rip", "reg rax", "display $rip", "undisplay 1",
+    "context", "context regs", "telescope", "vmmap", "catch {vmmap $rip}", "show", "set context on", "set context off", "hexdump 0x200000 64",
+    *(c for a in GVAS for c in (f"xinfo {a}", f"telescope {a} 4", f"catch {{hexdump {a} 32}}")), "telescope 0xdead000000000000",
     "slot dirty 0", "slot dirty 0",
 ]
 TABLES = [f"mem read {0x10000 + 0x1000 * i:#x} 4096 -phys" for i in range(4)]
@@ -31,7 +33,7 @@ def at(b, lines, until):
     first = 1 + len(lines)
     before, after = v[first:first + 4], v[-8:-4]
     assert [t["data"] for t in before] == [t["data"] for t in after], "the guest's tables changed"
-    dirty = [looked["dirty"] for looked in v if isinstance(looked, dict) and "dirty" in looked]
+    dirty = [looked["dirty"] for looked in v if isinstance(looked, dict) and isinstance(looked.get("dirty"), list)]
     assert len(dirty) == 3 and dirty[0] == dirty[1] == dirty[2], dirty
     diff = v[-9]
     assert diff == [], diff[:5]

@@ -17,10 +17,12 @@ WORDS = {
     "info sptes": ["", "0x200000 0x2fffff"], "info tlb": ["", "0x240000"], "info mem": ["", "0x240000"], "info slots": ["", "-all", "-map"],
     "load": ["demo:tour", "demo:rmap"], "mem read": ["0x240000 8"], "mem write": ["0x240000 00"], "memop read": ["0x240000 8"],
     "memop write": ["0x240000 00"], "print": ["$rip", "1 + 2"], "quit": [], "reg": ["rax", "rax 5"], "restore": ["DIR/r 0x240000"],
-    "rwatch": ["0x240000"], "set": ["$rax = 5"], "shadow tree": ["", "-dot"], "shell": ["true"], "slot add": ["9 0x10000000 0x1000"],
+    "rwatch": ["0x240000"], "set": ["context on", "$rax = 5"], "shadow tree": ["", "-dot"], "shell": ["true"], "slot add": ["9 0x10000000 0x1000"],
     "slot del": ["1"], "slot dirty": ["0"], "slot flags": ["1 -readonly"], "slot move": ["1 0xa0000"], "smi": [""], "snap": ["a"],
     "source": ["DIR/s.tcl"], "tbreak": ["spin"], "undisplay": ["1"], "until": ["spin"], "vcpu": ["", "0"],
     "walk": ["0x240000 w -user", "0x300000"], "watch": ["0x240000"], "x": ["/2gx 0x240000"], "xlate": ["0x240000 4 r"],
+    "hexdump": ["0x240000"], "telescope": ["", "0x240000 2"], "xinfo": ["0x240000", "0x300000"], "vmmap": ["", "0x240000"],
+    "context": ["", "regs code"], "show": ["", "context"],
     "xp": ["/2gx 0x40000"], "report": ["DIR/r.html", "-trace", "DIR/t.html", "-notrace"], "restart": ["1"], "attach": ["1"], "info": [""],
 }
 # Not for a loop: they end the session, or need a terminal.

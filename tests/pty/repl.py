@@ -104,6 +104,31 @@ def completes_symbols():
     completes("x/x 8+write_al", "x/x 8+write_alias ")
 
 
+def completes_settings():
+    completes("set conte", "set context ")
+    completes("set context o", "set context o", )
+    completes("set context of", "set context off ")
+    completes("show con", "show context ")
+    completes("set $ri", "set $rip ")
+    completes("vmmap write_al", "vmmap write_alias ")
+    completes("context sta", "context stack ")
+
+
+def context_at_every_stop():
+    """Where it does not fit the screen it is not paged: nobody asked for it."""
+    with Session(rows=10, env={"PAGER": "sed 's/^/paged: /'"}) as t:
+        t.prompt()
+        assert t.line("set context on").strip() == ""
+        out = t.line("si")
+        assert "stack" in out and "registers" in out and "paged: " not in out, out
+        t.send("\n")
+        t.expect("\n")
+        assert "registers" in t.prompt(), "an empty line steps again"
+        assert "paged: " in t.line("context")
+        t.line("set context off")
+        assert "registers" not in t.line("si")
+
+
 def completes_files():
     with Session() as t:
         t.prompt()
@@ -438,7 +463,7 @@ def going_back_tells_how_far():
 
 
 TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
-         completes_commands, completes_registers, completes_ids, completes_symbols, completes_files, lists_candidates,
+         completes_commands, completes_registers, completes_ids, completes_symbols, completes_settings, context_at_every_stop, completes_files, lists_candidates,
          an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_ends_what_tcl_waits_for, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
          ctrl_c_ends_a_long_dump, empty_line_repeats,
          terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,

@@ -14,5 +14,8 @@ sample_fn sample_slots, sample_slot_flip, sample_slot_dirty, sample_shadow, samp
     sample_diff, sample_breakpoints, sample_disas, sample_dump, sample_dump_string, sample_regs, sample_regs_all,
     sample_regs_old, sample_regs_old_all, sample_stop_old, sample_vcpus_old, sample_vcpus, sample_facts, sample_walk,
     sample_walk_mmio, sample_map, sample_map_smm;
+/* samples_look.c */
+sample_fn sample_context, sample_context_old, sample_stop_context, sample_telescope, sample_hexdump, sample_hexdump_folded,
+    sample_xinfo, sample_xinfo_mmio, sample_vmmap;
 
 #endif

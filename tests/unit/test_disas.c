@@ -3,6 +3,7 @@
  * The disassembler in its three widths: text, lengths, kinds and targets of instructions whose encoding is known.
  */
 #include "core/cpu/disas.h"
+#include "core/cpu/regs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,12 +129,62 @@ static void test_kind_of_prefixes_only(void **state)
 	assert_int_equal(disas_kind(32, (const uint8_t *)"\x48", 1), INSN_PLAIN);
 }
 
+/* Conditional jumps by flags and by count, with prefixes, in every width. */
+static void test_taken(void **state)
+{
+	static const struct {
+		const char *code;
+		unsigned n, bits;
+		uint64_t rflags, rcx;
+		int taken;
+	} t[] = {
+	    {"\x74\x00", 2, 64, RFLAGS_ZF, 0, 1},
+	    {"\x74\x00", 2, 64, 0, 0, 0},
+	    {"\x75\x00", 2, 32, 0, 0, 1},
+	    {"\x0f\x82", 2, 64, RFLAGS_CF, 0, 1}, /* jb */
+	    {"\x76\x00", 2, 64, RFLAGS_ZF, 0, 1}, /* jbe */
+	    {"\x77\x00", 2, 64, RFLAGS_CF, 0, 0},
+	    {"\x70\x00", 2, 16, RFLAGS_OF, 0, 1},
+	    {"\x78\x00", 2, 16, RFLAGS_SF, 0, 1},
+	    {"\x7b\x00", 2, 16, RFLAGS_PF, 0, 0},
+	    {"\x7c\x00", 2, 64, RFLAGS_SF | RFLAGS_OF, 0, 0}, /* jl */
+	    {"\x7c\x00", 2, 64, RFLAGS_OF, 0, 1},
+	    {"\x7e\x00", 2, 64, RFLAGS_ZF, 0, 1},
+	    {"\x7f\x00", 2, 64, 0, 0, 1},
+	    {"\x2e\x74\x00", 3, 64, RFLAGS_ZF, 0, 1},
+	    {"\xf2\x48\x0f\x85", 4, 64, RFLAGS_ZF, 0, 0},
+	    {"\xe3\x00", 2, 64, 0, 0x100000000, 0}, /* jrcxz */
+	    {"\x67\xe3\x00", 3, 64, 0, 0x100000000, 1},
+	    {"\xe3\x00", 2, 32, 0, 0x100000000, 1},
+	    {"\xe3\x00", 2, 16, 0, 0x10000, 1},
+	    {"\x67\xe3\x00", 3, 16, 0, 0x10000, 0},
+	    {"\x67\xe3\x00", 3, 32, 0, 0x10000, 1},
+	    {"\xe2\x00", 2, 64, 0, 1, 0},
+	    {"\xe2\x00", 2, 64, 0, 0, 1},
+	    {"\xe1\x00", 2, 64, RFLAGS_ZF, 2, 1},
+	    {"\xe0\x00", 2, 64, RFLAGS_ZF, 2, 0},
+	    {"\xe0\x00", 2, 64, 0, 2, 1},
+	    {"\xeb\x00", 2, 64, 0, 0, -1},
+	    {"\x90\x90", 2, 64, 0, 0, -1},
+	    {"\x74", 1, 64, RFLAGS_ZF, 0, -1},
+	    {"\x0f", 1, 64, 0, 0, -1},
+	    {"\x48", 1, 64, 0, 0, -1},
+	    {"", 0, 64, 0, 0, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		if (disas_taken(t[i].bits, (const uint8_t *)t[i].code, t[i].n, t[i].rflags, t[i].rcx) != t[i].taken)
+			fail_msg("row %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_samples),
 	    cmocka_unit_test(test_no_bytes),
 	    cmocka_unit_test(test_kind_of_prefixes_only),
+	    cmocka_unit_test(test_taken),
 	};
 	return cmocka_run_group_tests_name("disas", tests, setup, teardown);
 }

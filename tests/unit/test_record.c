@@ -287,6 +287,36 @@ static void test_keys_of_reports(void **state)
 			    "changed:i changes:l");
 }
 
+/* What ends a chain is said at its last link, and only what is an address has a symbol. */
+static void test_chains(void **state)
+{
+	static const struct {
+		enum deref_end end;
+		const char *last;
+	} t[] = {{DEREF_NUMBER, "value:h"},
+		 {DEREF_CODE, "value:h insn:s"},
+		 {DEREF_STRING, "value:h string:s cut:b"},
+		 {DEREF_LOOP, "value:h loop:b"},
+		 {DEREF_MORE, "value:h more:b"}};
+	_cleanup_pool_ struct pool *p = pool_create();
+	struct symbols syms;
+
+	(void)state;
+	symbols_init(&syms);
+	assert_int_equal(symbols_add(&syms, "main", 0x1000, 0, NULL), 0);
+	assert_int_equal(symbols_sort(&syms, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct deref_chain c = {.n = 2, .value = {0x1004, 5}, .linear = {0x1004, 0x1004}, .is_address = {true}};
+		c.end = t[i].end;
+		c.string_cut = true;
+		struct value v = record_chain(p, &c, &syms);
+		assert_int_equal(v.n, 2);
+		assert_keys(&v.items[0], "value:h symbol:s");
+		assert_keys(&v.items[1], t[i].last);
+	}
+	symbols_deinit(&syms);
+}
+
 static void test_exact_dicts_still_grow(void **state)
 {
 	_cleanup_pool_ struct pool *p = pool_create();
@@ -318,6 +348,7 @@ int main(void)
 	    cmocka_unit_test(test_torn_and_generation),
 	    cmocka_unit_test(test_memop_data_only_where_bytes_moved),
 	    cmocka_unit_test(test_shared_flags_equal_own_ones),
+	    cmocka_unit_test(test_chains),
 	    cmocka_unit_test(test_exact_dicts_still_grow),
 	    cmocka_unit_test(test_keys_of_reports),
 	};

@@ -66,6 +66,17 @@ static const struct golden {
     {"shape-nested", NULL, sample_walk, 0, 0},
     {"shape-table", NULL, sample_tlb, 0, 0},
     {"shape-unknown-view", "no-such-view", sample_mem, 0, 0},
+    {"context", "context", sample_context, 0, 0},
+    {"context-color", "context", sample_context, 1, 0},
+    {"context-ascii", "context", sample_context, 0, 1},
+    {"context-old", "context", sample_context_old, 0, 0},
+    {"stop-context", "stop", sample_stop_context, 0, 0},
+    {"telescope", "telescope", sample_telescope, 0, 0},
+    {"hexdump", "hexdump", sample_hexdump, 0, 0},
+    {"hexdump-folded", "hexdump", sample_hexdump_folded, 0, 0},
+    {"xinfo", "xinfo", sample_xinfo, 0, 0},
+    {"xinfo-mmio", "xinfo", sample_xinfo_mmio, 0, 0},
+    {"vmmap", "vmmap", sample_vmmap, 0, 0},
 };
 
 static void test_golden(void **state)

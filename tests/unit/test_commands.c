@@ -19,7 +19,7 @@
 
 static void entries_are_complete(void **state)
 {
-	static const char groups[] = " running breakpoints data memory-map slots faults session support ";
+	static const char groups[] = " running breakpoints data memory-map slots faults screens session support ";
 	const struct command *const *all = command_table()->list;
 	size_t n = command_table()->n;
 	char group[40];

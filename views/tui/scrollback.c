@@ -30,7 +30,8 @@ void scrollback_clear(struct scrollback *b)
 	}
 	b->dropped += b->n;
 	b->n = 0;
-	b->open = false;
+	b->n_part = 0;
+	b->open = b->returned = false;
 }
 
 void scrollback_deinit(struct scrollback *b)
@@ -102,35 +103,68 @@ static void add_lines(struct scrollback *b, const char *text, size_t n)
 	}
 }
 
-/* "\r\n" is one newline; any other control character is made visible. */
-static void make_safe(struct out *o, const char *text, size_t n)
+/* "\r\n" is one newline, also if it comes in two pieces; any other control character is made visible. */
+static void make_safe(struct scrollback *b, struct out *o, const char *text, size_t n)
 {
 	while (n) {
 		const char *end = memchr(text, '\r', n);
-		size_t piece = end ? (size_t)(end - text) : n;
+		size_t piece = end ? (size_t)(end - text) : n, ends = end != NULL;
 
+		if (b->returned && *text == '\n') {
+			b->returned = false;
+			text++;
+			n--;
+			continue;
+		}
 		out_safe(o, text, piece, true);
-		if (end && !(piece + 1 < n && end[1] == '\n'))
-			out_text(o, "\n");
-		piece += end ? 1 : 0;
-		text += piece;
-		n -= piece;
+		out_text(o, end ? "\n" : "");
+		b->returned = end != NULL;
+		text += piece + ends;
+		n -= piece + ends;
 	}
+}
+
+/* How many bytes at the end begin a character that is not there as a whole. */
+static size_t cut_off(const char *text, size_t n)
+{
+	for (size_t back = 1; back <= MIN(n, (size_t)3); back++) {
+		unsigned char c = (unsigned char)text[n - back];
+		if (c >= 0xc0)
+			return back < (c < 0xe0 ? 2u : c < 0xf0 ? 3u : 4u) ? back : 0;
+		if (c < 0x80)
+			return 0;
+	}
+	return 0;
+}
+
+/* What was cut off last time stands before this; what is cut off now waits. */
+static void add_plain(struct scrollback *b, const char *text, size_t n, bool more)
+{
+	struct out whole, safe;
+
+	out_init(&whole, false, 0);
+	out_init(&safe, false, 0);
+	out_bytes(&whole, b->part, b->n_part);
+	out_bytes(&whole, text, n);
+	b->n_part = more ? (unsigned)cut_off(whole.text, whole.len) : 0;
+	memcpy(b->part, whole.text + whole.len - b->n_part, b->n_part);
+	make_safe(b, &safe, whole.text, whole.len - b->n_part);
+	b->full |= whole.failed || safe.failed;
+	add_lines(b, safe.text, safe.len);
+	out_deinit(&safe);
+	out_deinit(&whole);
 }
 
 void scrollback_add(struct scrollback *b, const char *text, size_t n, bool styled)
 {
-	struct out safe;
-
-	if (styled) {
-		add_lines(b, text, n);
+	if (!styled) {
+		add_plain(b, text, n, true);
 		return;
 	}
-	out_init(&safe, false, 0);
-	make_safe(&safe, text, n);
-	b->full |= safe.failed;
-	add_lines(b, safe.text, safe.len);
-	out_deinit(&safe);
+	if (b->n_part)
+		add_plain(b, "", 0, false);
+	b->returned = false;
+	add_lines(b, text, n);
 }
 
 void scrollback_mark(struct scrollback *b)

@@ -14,7 +14,10 @@ struct scrollback {
 	uint64_t dropped; /* lines forgotten so far: numbers the first */
 	uint64_t mark;	  /* the number of the line where what came last begins */
 	bool open;	  /* the last line has no newline yet */
-	bool full;	  /* memory ran out; what came then is lost */
+	bool returned;	  /* the last byte of plain text was "\r": a "\n" behind it is the same end */
+	char part[4];	  /* of a character of plain text whose other bytes have not come yet */
+	unsigned n_part;
+	bool full; /* memory ran out; what came then is lost */
 };
 
 int scrollback_init(struct scrollback *b, size_t max) MUST_USE; /* -ENOMEM */

@@ -13,7 +13,7 @@
 
 int scrollback_init(struct scrollback *b, size_t max)
 {
-	*b = (struct scrollback){.line = calloc(max, sizeof(*b->line)), .max = max};
+	*b = (struct scrollback){.line = calloc(max, sizeof(*b->line)), .max = max, .mark = UINT64_MAX};
 	return b->line ? 0 : -ENOMEM;
 }
 

@@ -12,7 +12,7 @@ struct scrollback {
 	char **line; /* a ring of max */
 	size_t max, first, n;
 	uint64_t dropped; /* lines forgotten so far: numbers the first */
-	uint64_t mark;	  /* the number of the line where what came last begins */
+	uint64_t mark;	  /* the number of the line where what came last begins; UINT64_MAX: nobody has said */
 	bool open;	  /* the last line has no newline yet */
 	bool returned;	  /* the last byte of plain text was "\r": a "\n" behind it is the same end */
 	char part[4];	  /* of a character of plain text whose other bytes have not come yet */

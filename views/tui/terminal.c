@@ -97,9 +97,8 @@ static void add_rescue(const char *capability)
 
 /* No capability names it, but that is what ncurses has sent. */
 #define MOUSE_OFF "\033[?1000l\033[?1002l\033[?1006l"
-static void prepare_rescue(int in)
+static void prepare_rescue(void)
 {
-	tcgetattr(in, &cur.before);
 	cur.rescue[0] = '\0';
 	if (tigetstr((NCURSES_CONST char *)(uintptr_t) "kmous") != NULL)
 		strcpy(cur.rescue, MOUSE_OFF);
@@ -189,6 +188,7 @@ int terminal_open(struct terminal *t, int in, int out, bool color, struct err *e
 		return ret;
 	}
 	setlocale(LC_CTYPE, "");
+	tcgetattr(in, &cur.before); /* newterm() changes modes */
 	cur.screen = newterm(NULL, cur.out, cur.in);
 	if (!cur.screen) {
 		close_streams();
@@ -197,8 +197,8 @@ int terminal_open(struct terminal *t, int in, int out, bool color, struct err *e
 			       name);
 	}
 	set_term(cur.screen);
-	cur.out_fd = out;
-	prepare_rescue(in);
+	cur.out_fd = fileno(cur.out); /* out is given to something else while the screens are open */
+	prepare_rescue();
 	set_modes(fileno(cur.in));
 	init_colors(t, color);
 	t->ascii = !out_locale_is_utf8() || is_plain_terminal(name);

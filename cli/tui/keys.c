@@ -273,7 +273,7 @@ static bool key_everywhere(struct tui *t, int key, const struct mouse *m)
 	} else if (key == KEY_CTRL('x')) {
 		t->prefix = true;
 	} else {
-		return key == TUI_KEY_RESIZE;
+		return false;
 	}
 	return true;
 }
@@ -327,6 +327,7 @@ static void key_while_editing(struct tui *t, int key)
 
 void tui_key(struct tui *t, int key, const struct mouse *m)
 {
+	tui_place(t); /* what the key before has changed may not have been drawn yet */
 	t->dirty = true;
 	t->note[0] = '\0';
 	if (t->prefix)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <term.h>
 #include <termios.h>
 
@@ -189,6 +190,9 @@ int terminal_open(struct terminal *t, int in, int out, bool color, struct err *e
 	}
 	setlocale(LC_CTYPE, "");
 	tcgetattr(in, &cur.before); /* newterm() changes modes */
+	/* The size is the terminal's, now: LINES and COLUMNS say what it was when readline set them. */
+	use_env(FALSE);
+	use_tioctl(TRUE);
 	cur.screen = newterm(NULL, cur.out, cur.in);
 	if (!cur.screen) {
 		close_streams();
@@ -239,6 +243,19 @@ void terminal_rescue(void)
 		return;
 	(void)!write(cur.out_fd, cur.rescue, strlen(cur.rescue));
 	tcsetattr(cur.out_fd, TCSANOW, &cur.before);
+}
+
+/* ncurses tells by a key, where keys are read, and not always: it is asked for. */
+void terminal_follow_size(struct terminal *t)
+{
+	struct winsize now;
+
+	if (ioctl(cur.out_fd, TIOCGWINSZ, &now) || !now.ws_row || !now.ws_col ||
+	    (now.ws_row == t->rows && now.ws_col == t->cols))
+		return;
+	resize_term(now.ws_row, now.ws_col);
+	clearok(curscr, TRUE);
+	take_size(t);
 }
 
 /* ---- putting */
@@ -345,26 +362,24 @@ static int mouse_key(struct mouse *m)
 }
 
 /* 0: a key that nobody knows. */
-static int translate(struct terminal *t, wint_t c, bool function, struct mouse *m)
+static int translate(wint_t c, bool function, struct mouse *m)
 {
 	if (!function)
 		return c == '\n' ? TUI_KEY_ENTER : c == '\b' ? TUI_KEY_BACKSPACE : (int)c;
 	if (c == KEY_MOUSE)
 		return mouse_key(m);
-	if (c != KEY_RESIZE)
-		return function_key((int)c);
-	take_size(t);
-	return TUI_KEY_RESIZE;
+	return function_key((int)c);
 }
 
 int terminal_key(struct terminal *t, struct mouse *m)
 {
+	(void)t;
 	for (;;) {
 		wint_t c;
 		int what = get_wch(&c);
 		if (what == ERR)
 			return TUI_KEY_NONE;
-		int key = translate(t, c, what == KEY_CODE_YES, m);
+		int key = translate(c, what == KEY_CODE_YES, m);
 		if (key)
 			return key;
 	}

@@ -147,9 +147,10 @@ class Screen:
 
     def status(self):
         """Wait for its end; the exit status, or minus the signal."""
-        poll(lambda: f"it does not end:\n{self.text()}", lambda: self.format("pane_dead") == "1")
-        sig = self.format("pane_dead_signal")
-        return -int(sig) if sig else int(self.format("pane_dead_status"))
+        def end():
+            return self.format("pane_dead_status"), self.format("pane_dead_signal")
+        status, sig = poll(lambda: f"it does not end:\n{self.text()}", lambda: any(end()) and end())
+        return -int(sig) if sig else int(status)
 
     def shell_is_usable(self):
         """Behind the program: the terminal is as it was."""

@@ -167,6 +167,27 @@ static void styled_text_keeps_its_styles(void **state)
 	has("\033[1mbold\033[0m|plain and \\x1b[1m");
 }
 
+/* What a script has drawn with colours comes as plain text. */
+static void styles_that_a_script_prints(void **state)
+{
+	static const char text[] = "\033[1mb\033[0m \033[36m0x40\033[0m \033[2J\033[33m\033";
+
+	(void)state;
+	add("\033[1mguest\n");
+	has("\\x1b[1mguest");
+	b.own_styles = true;
+	add(text);
+	add("\n");
+	assert_string_equal(scrollback_line(&b, 1), "\033[1mb\033[0m \033[36m0x40\033[0m \\x1b[2J\033[33m\\x1b");
+	for (const char *s = text; *s; s++)
+		scrollback_add(&b, s, 1, false);
+	add("[4Hx\n");
+	assert_string_equal(scrollback_line(&b, 2), "\033[1mb\033[0m \033[36m0x40\033[0m \\x1b[2J\033[33m\\x1b[4Hx");
+	add("\033[");
+	add_styled("y\n");
+	assert_string_equal(scrollback_line(&b, 3), "\\x1b[y");
+}
+
 /* One line of 1 MiB is cut into several; nothing of it is lost. */
 static void a_long_line(void **state)
 {
@@ -238,6 +259,7 @@ int main(void)
 	    TEST(plain_text_is_made_safe),
 	    TEST(a_character_in_two_pieces),
 	    TEST(styled_text_keeps_its_styles),
+	    TEST(styles_that_a_script_prints),
 	    TEST(a_long_line),
 	    TEST(a_long_line_in_pieces),
 	    TEST(the_mark_is_the_next_line),

@@ -103,36 +103,59 @@ static void add_lines(struct scrollback *b, const char *text, size_t n)
 	}
 }
 
-/* "\r\n" is one newline, also if it comes in two pieces; any other control character is made visible. */
-static void make_safe(struct scrollback *b, struct out *o, const char *text, size_t n)
+/* Bytes of an escape sequence that a view would have written; 0: none stands there. */
+static size_t own_style(const char *text, size_t n)
 {
-	while (n) {
-		const char *end = memchr(text, '\r', n);
-		size_t piece = end ? (size_t)(end - text) : n, ends = end != NULL;
-
-		if (b->returned && *text == '\n') {
-			b->returned = false;
-			text++;
-			n--;
-			continue;
-		}
-		out_safe(o, text, piece, true);
-		out_text(o, end ? "\n" : "");
-		b->returned = end != NULL;
-		text += piece + ends;
-		n -= piece + ends;
+	for (enum style st = STYLE_PLAIN; st < STYLE_COUNT; st++) {
+		const char *code = st == STYLE_PLAIN ? STYLE_CODE_END : style_code_of(st);
+		size_t len = strlen(code);
+		if (len <= n && !memcmp(text, code, len))
+			return len;
 	}
+	return 0;
 }
 
-/* How many bytes at the end begin a character that is not there as a whole. */
-static size_t cut_off(const char *text, size_t n)
+/* The next piece of plain text, made visible; how many bytes. "\r\n" is one newline, also if it comes in two pieces. */
+static size_t add_safe(struct scrollback *b, struct out *o, const char *text, size_t n)
 {
-	for (size_t back = 1; back <= MIN(n, (size_t)3); back++) {
+	size_t piece = 0, style = b->own_styles ? own_style(text, n) : 0;
+	bool behind_return = b->returned;
+
+	b->returned = *text == '\r';
+	if (style) {
+		out_bytes(o, text, style);
+		return style;
+	}
+	if (b->returned || (behind_return && *text == '\n')) {
+		out_text(o, b->returned ? "\n" : "");
+		return 1;
+	}
+	do
+		piece++;
+	while (piece < n && text[piece] != '\r' && text[piece] != '\033');
+	out_safe(o, text, piece, true);
+	return piece;
+}
+
+/* A sequence that may be one of the views' when the rest of it has come. */
+static bool is_begun_style(const char *text, size_t n)
+{
+	return n < STYLE_CODE_MAX && text[0] == '\033' && (n == 1 || text[1] == '[') &&
+	       strspn(text + 1, "[0123456789;") == n - 1;
+}
+
+/* How many bytes at the end begin a character, or a sequence, that is not there as a whole. */
+static size_t cut_off(const struct scrollback *b, const char *text, size_t n)
+{
+	bool character = true;
+
+	for (size_t back = 1; back <= MIN(n, sizeof(b->part)); back++) {
 		unsigned char c = (unsigned char)text[n - back];
 		if (c >= 0xc0)
-			return back < (c < 0xe0 ? 2u : c < 0xf0 ? 3u : 4u) ? back : 0;
-		if (c < 0x80)
-			return 0;
+			return character && back < (c < 0xe0 ? 2u : c < 0xf0 ? 3u : 4u) ? back : 0;
+		if (c == '\033')
+			return b->own_styles && is_begun_style(text + n - back, back) ? back : 0;
+		character &= c >= 0x80;
 	}
 	return 0;
 }
@@ -146,9 +169,10 @@ static void add_plain(struct scrollback *b, const char *text, size_t n, bool mor
 	out_init(&safe, false, 0);
 	out_bytes(&whole, b->part, b->n_part);
 	out_bytes(&whole, text, n);
-	b->n_part = more ? (unsigned)cut_off(whole.text, whole.len) : 0;
+	b->n_part = more ? (unsigned)cut_off(b, whole.text, whole.len) : 0;
 	memcpy(b->part, whole.text + whole.len - b->n_part, b->n_part);
-	make_safe(b, &safe, whole.text, whole.len - b->n_part);
+	for (size_t i = 0, end = whole.len - b->n_part; i < end;)
+		i += add_safe(b, &safe, whole.text + i, end - i);
 	b->full |= whole.failed || safe.failed;
 	add_lines(b, safe.text, safe.len);
 	out_deinit(&safe);

@@ -95,7 +95,7 @@ static void take_mouse(struct tui *t, const struct mouse *m)
 	}
 	if (m->button == MOUSE_PRESS || m->button == MOUSE_DOUBLE) {
 		l->focus = i;
-		t->editing = false;
+		edit_leave(t);
 	}
 	t->dirty = true;
 	struct pane *p = tui_pane_of(t, l->node[i].ops);
@@ -265,7 +265,8 @@ static bool key_everywhere(struct tui *t, int key, const struct mouse *m)
 {
 	if (key >= TUI_KEY_F1 + 1 && key <= TUI_KEY_F1 + PRESETS) {
 		t->now = key - TUI_KEY_F1 - 1;
-		t->help = t->editing = false;
+		t->help = false;
+		edit_leave(t);
 	} else if (key == TUI_KEY_MOUSE) {
 		take_mouse(t, m);
 	} else if (key == KEY_CTRL('l')) {

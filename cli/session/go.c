@@ -21,6 +21,7 @@ struct background {
 	struct join *join; /* a command that waits for it and takes the stop */
 	bool polling;
 	bool ended; /* there was nothing to do: told by the next poll, as any other */
+	bool stop;  /* somebody wants it to stop: a breakpoint's commands do not let it go on */
 	int rc;	    /* of the run */
 	struct err err;
 };
@@ -200,6 +201,8 @@ static void tell(struct background *b)
 	if (rc)
 		session_error(b->s, &b->err);
 	tell_clients(&c, rc ? &b->err : NULL, NULL);
+	if (b->stop)
+		scripts_clear(&client->pending);
 	client_run_pending(client);
 }
 
@@ -207,6 +210,7 @@ static void tell_end(struct background *b)
 {
 	struct client *outer = b->s->active;
 
+	b->stop |= b->client->background && interrupt_asked(); /* Ctrl-C, just now */
 	b->s->active = b->client;
 	interrupt_line_begin();
 	tell(b);
@@ -312,8 +316,10 @@ static bool always(void)
 void go_interrupt(struct session *s)
 {
 	/* The machine may have stopped already, for something that is passed over: then it is not to go on. */
-	if (s->background)
+	if (s->background) {
+		s->background->stop = true;
 		s->d.interrupted = always;
+	}
 	if (machine_running(s->d.m))
 		machine_interrupt(s->d.m);
 }

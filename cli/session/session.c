@@ -200,6 +200,7 @@ static void swap_loaded(struct session *s, struct loaded *l)
 
 static void forget_old_machine(struct session *s)
 {
+	s->loads++;
 	s->vcpu = 0;
 	s->d.has_run = false;
 	history_clear(&s->d.history);

@@ -39,6 +39,7 @@ struct session {
 	struct client *active;	       /* whose command is being carried out; NULL for none */
 	struct background *background; /* a run that nobody waits for (cli/session/go.h); NULL for none */
 	struct debugger d;	       /* d.m is NULL if there is no VM */
+	unsigned loads;		       /* counts machines that d.m has been: another number is another one */
 	struct image *image;
 	unsigned vcpu;	       /* the current one */
 	struct err last_error; /* for `why` */

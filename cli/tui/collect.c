@@ -203,9 +203,9 @@ static void follow_machine(struct collector *k)
 {
 	struct session *s = k->client->s;
 
-	if (k->machine != s->d.m)
+	if (k->loads != s->loads)
 		drop_all(k);
-	k->machine = s->d.m;
+	k->loads = s->loads;
 	k->scene.has_vm = s->d.m != NULL;
 	k->scene.running = go_is_under_way(s) || (s->d.m && machine_running(s->d.m));
 	k->scene.parked = s->d.m && machine_parked(s->d.m, NULL);

@@ -19,7 +19,7 @@ struct collector {
 	unsigned sel_seen;	       /* session.sel.generation, when it was last asked about */
 	unsigned tables_opened;	       /* session.sel.generation, whose tables have been opened */
 	bool code_at_selection;	       /* chosen since the last stop */
-	const struct machine *machine; /* the scene is of; another one after `load` */
+	unsigned loads;		       /* session.loads: which machine the scene is of */
 	uint64_t next_live;	       /* clock_now_ns(): not before that, while the guest runs */
 };
 

@@ -216,9 +216,11 @@ static void draw_help(struct tui *t, struct area a)
 
 static void draw_too_small(struct tui *t)
 {
-	area_textf(area_whole(&t->grid), t->grid.rows / 2, 0, TONE_WARN,
-		   "too small: %ux%u, %ux%u is the least; q leads to the prompt", t->term.cols, t->term.rows,
-		   TERMINAL_LEAST_COLS, TERMINAL_LEAST_ROWS);
+	unsigned row = t->grid.rows / 2;
+
+	area_textf(area_whole(&t->grid), row, 0, TONE_WARN, "too small: %ux%u, %ux%u is the least", t->term.cols,
+		   t->term.rows, TERMINAL_LEAST_COLS, TERMINAL_LEAST_ROWS);
+	area_text(area_whole(&t->grid), row + 1, 0, TONE_DIM, "q leads to the prompt");
 }
 
 void tui_draw(struct tui *t)
@@ -243,6 +245,7 @@ void tui_draw(struct tui *t)
 
 static bool follow_size(struct tui *t)
 {
+	terminal_follow_size(&t->term);
 	if (t->grid.rows == t->term.rows && t->grid.cols == t->term.cols)
 		return true;
 	t->dirty = true;
@@ -250,7 +253,7 @@ static bool follow_size(struct tui *t)
 }
 
 /* Panes are made before it is asked what they need. */
-static void place_panes(struct tui *t)
+void tui_place(struct tui *t)
 {
 	struct layout *l = layout_of(t);
 
@@ -267,7 +270,7 @@ void tui_refresh(struct tui *t)
 	if (!follow_size(t))
 		return;
 	client_flush(t->client);
-	place_panes(t);
+	tui_place(t);
 	if (collect(&t->looks, tui_needs(t)))
 		t->dirty = true;
 	if (!t->dirty)

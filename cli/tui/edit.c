@@ -128,6 +128,7 @@ void edit_open(struct tui *t)
 
 void edit_close(struct tui *t)
 {
+	edit_leave(t);
 	t->console->typed = rl_line_buffer && rl_line_buffer[0] ? strdup(rl_line_buffer) : NULL;
 	rl_callback_handler_remove();
 	rl_prep_term_function = prompts_own.prep;
@@ -144,22 +145,39 @@ void edit_close(struct tui *t)
 	editing = NULL;
 }
 
-void edit_begin(struct tui *t, enum edit_for what, const char *text)
+static char *command; /* that was being typed when a search began; NULL for nothing */
+
+static void replace_line(const char *text)
 {
-	if (what != t->edit_for)
-		rl_replace_line("", 1);
-	t->edit_for = what;
-	t->editing = true;
-	t->dirty = true;
-	if (text)
-		rl_insert_text(text);
+	rl_replace_line(text, 1);
+	rl_point = rl_end;
 }
 
 static void stop_editing(struct tui *t)
 {
 	t->editing = t->stay_editing && t->edit_for == EDIT_COMMAND;
+	if (t->edit_for != EDIT_COMMAND) {
+		replace_line(command ? command : "");
+		free(command);
+		command = NULL;
+	}
 	t->edit_for = EDIT_COMMAND;
 	t->dirty = true;
+}
+
+void edit_begin(struct tui *t, enum edit_for what, const char *text)
+{
+	if (t->edit_for != EDIT_COMMAND)
+		stop_editing(t);
+	if (what != EDIT_COMMAND) {
+		command = strdup(edit_text(t));
+		replace_line("");
+	}
+	t->edit_for = what;
+	t->editing = true;
+	t->dirty = true;
+	if (text)
+		rl_insert_text(text);
 }
 
 void edit_abandon(struct tui *t)

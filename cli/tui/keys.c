@@ -61,7 +61,7 @@ static void take_mouse(struct tui *t, const struct mouse *m)
 	}
 	if (m->button == MOUSE_PRESS || m->button == MOUSE_DOUBLE) {
 		l->focus = i;
-		t->editing = false;
+		edit_leave(t);
 	}
 	t->dirty = true;
 	struct pane *p = tui_pane_of(t, l->node[i].ops);
@@ -231,7 +231,8 @@ static bool key_everywhere(struct tui *t, int key, const struct mouse *m)
 {
 	if (key >= TUI_KEY_F1 + 1 && key <= TUI_KEY_F1 + PRESETS) {
 		t->now = key - TUI_KEY_F1 - 1;
-		t->help = t->editing = false;
+		t->help = false;
+		edit_leave(t);
 	} else if (key == TUI_KEY_MOUSE) {
 		take_mouse(t, m);
 	} else if (key == KEY_CTRL('l')) {
@@ -239,7 +240,7 @@ static bool key_everywhere(struct tui *t, int key, const struct mouse *m)
 	} else if (key == KEY_CTRL('x')) {
 		t->prefix = true;
 	} else {
-		return key == TUI_KEY_RESIZE;
+		return false;
 	}
 	return true;
 }
@@ -293,6 +294,7 @@ static void key_while_editing(struct tui *t, int key)
 
 void tui_key(struct tui *t, int key, const struct mouse *m)
 {
+	tui_place(t); /* what the key before has changed may not have been drawn yet */
 	t->dirty = true;
 	t->note[0] = '\0';
 	if (t->prefix)

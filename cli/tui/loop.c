@@ -192,6 +192,7 @@ static int open_texts(struct tui *t, struct err *e)
 			return err_nomem(e, "screens");
 		t->looks.scene.text[i] = &t->text[i];
 	}
+	t->text[TEXT_OUTPUT].own_styles = true;
 	return 0;
 }
 

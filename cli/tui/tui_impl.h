@@ -51,6 +51,7 @@ struct tui *tui_of(struct client *c);
 void tui_add_output(struct tui *t, const char *text, size_t n, bool styled);
 
 /* draw.c */
+void tui_place(struct tui *t); /* divide the screen among the panes of the preset */
 void tui_draw(struct tui *t);
 uint32_t tui_needs(const struct tui *t); /* of the panes on the screen */
 void tui_refresh(struct tui *t);	 /* look, draw, put: as far as there is something to do */

@@ -329,6 +329,35 @@ static void two_runs_in_the_background(void **state)
 	}
 }
 
+/* A breakpoint whose commands go on would never let anybody stop the guest. */
+static void stopped_in_spite_of_a_breakpoints_commands(void **state)
+{
+	struct listener l;
+	struct session s;
+	unsigned stops = 0;
+
+	(void)state;
+	open_session(&s, "demo:tour");
+	open_listener(&l, &s, true);
+	l.client.background = true;
+	ask(&l, "mem write 0x200000 ebfe");
+	ask(&l, "b *0x200000");
+	ask(&l, "commands 1 {incr hits; c}");
+	ask(&l, "run");
+	for (; go_is_under_way(&s) && stops < 1000; stops++) {
+		struct pollfd p = {.fd = go_fd(&s), .events = POLLIN};
+		if (stops == 20)
+			go_interrupt(&s);
+		if (!go_is_due(&s))
+			poll(&p, 1, -1);
+		go_poll(&s);
+	}
+	assert_false(go_is_under_way(&s));
+	assert_in_range(stops, 20, 30);
+	close_listener(&l);
+	session_deinit(&s);
+}
+
 static void two_sessions(void **state)
 {
 	struct listener a, b;
@@ -367,6 +396,7 @@ int main(void)
 	    cmocka_unit_test(a_run_in_the_background),
 	    cmocka_unit_test(the_end_of_one_in_the_background),
 	    cmocka_unit_test(two_runs_in_the_background),
+	    cmocka_unit_test(stopped_in_spite_of_a_breakpoints_commands),
 	    cmocka_unit_test(two_sessions),
 	};
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

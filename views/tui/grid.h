@@ -72,8 +72,8 @@ void grid_deinit(struct grid *g);
 void grid_clear(struct grid *g);
 /* Its text, trailing blanks left out, "\n" after each row. */
 void grid_text(const struct grid *g, struct out *o);
-/* The same with what each cell looks like: below each row that is not all plain a row of one letter a cell (tone_letter(),
- * upper case if reversed); for golden text. */
+/* The same with what each cell looks like: below each row that is not all plain a row of one letter a cell behind a '~', its
+ * tone_letter(), or where that is a blank '#' for a reversed cell and '*' for a bold one; for golden text. */
 void grid_text_tones(const struct grid *g, struct out *o);
 char tone_letter(enum tone t);
 

@@ -27,8 +27,7 @@ enum {
 	TUI_KEY_BACK_TAB,
 	TUI_KEY_F1,
 	TUI_KEY_F12 = TUI_KEY_F1 + 11,
-	TUI_KEY_MOUSE, /* struct mouse says where */
-	TUI_KEY_RESIZE
+	TUI_KEY_MOUSE /* struct mouse says where */
 };
 
 enum mouse_button { MOUSE_PRESS, MOUSE_DOUBLE, MOUSE_WHEEL_UP, MOUSE_WHEEL_DOWN };

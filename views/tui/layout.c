@@ -291,44 +291,63 @@ void layout_focus_next(struct layout *l, int by)
 	}
 }
 
-/* The nearest split of that direction around the pane in focus: the child of it that the pane is in. */
+static bool are_siblings(const struct layout *l, int i, int k)
+{
+	return i != k && l->node[i].parent == l->node[k].parent && has_panes(l, i);
+}
+
+static bool has_neighbour(const struct layout *l, int child)
+{
+	for (int i = 0; i < l->n; i++)
+		if (are_siblings(l, i, child))
+			return true;
+	return false;
+}
+
+/* The nearest split of that direction around the pane in focus that has something beside it: the child that it is in. */
 static int child_in_split(const struct layout *l, enum node_kind kind)
 {
 	for (int i = l->focus; l->node[i].parent >= 0; i = l->node[i].parent)
-		if (l->node[l->node[i].parent].kind == kind)
+		if (l->node[l->node[i].parent].kind == kind && has_neighbour(l, i))
 			return i;
 	return -1;
 }
 
+#define SPLIT 1000 /* what the weights of a split add up to once one of its panes has grown */
 bool layout_grow(struct layout *l, bool columns, int by)
 {
 	int child = child_in_split(l, columns ? NODE_COLUMNS : NODE_ROWS);
-	unsigned sum = 0;
+	unsigned others = 0;
 
 	if (child < 0)
 		return false;
 	for (int i = 0; i < l->n; i++)
-		if (l->node[i].parent == l->node[child].parent)
-			sum += l->node[i].weight;
-	/* In hundredths of the split, so that a step is the same whatever the weights were. */
+		if (are_siblings(l, i, child))
+			others += l->node[i].weight;
+	int share = (int)(l->node[child].weight * SPLIT / (l->node[child].weight + others)) + by * (SPLIT / 100);
+	share = MAX(10, MIN(share, SPLIT - 10));
+	/* Those that are hidden too: they come back as large as they were. */
 	for (int i = 0; i < l->n; i++)
-		if (l->node[i].parent == l->node[child].parent)
-			l->node[i].weight = MAX(1u, l->node[i].weight * 100 / sum);
-	int weight = (int)l->node[child].weight + by;
-	l->node[child].weight = (unsigned)MAX(1, MIN(weight, 1000));
+		if (i != child && l->node[i].parent == l->node[child].parent) {
+			uint64_t scaled = (uint64_t)l->node[i].weight * (unsigned)(SPLIT - share) / others;
+			l->node[i].weight = (unsigned)MAX(1u, MIN(scaled, (uint64_t)WEIGHT_MAX));
+		}
+	l->node[child].weight = (unsigned)share;
 	return true;
 }
 
 bool layout_hide(struct layout *l)
 {
 	l->node[l->focus].hidden = true;
-	if (has_panes(l, 0)) {
-		l->zoomed = false;
-		layout_focus_next(l, 1);
-		return true;
+	if (!has_panes(l, 0)) {
+		l->node[l->focus].hidden = false;
+		return false;
 	}
-	l->node[l->focus].hidden = false;
-	return false;
+	layout_focus_next(l, 1);
+	if (l->node[l->focus].hidden) /* nothing else has a place now */
+		l->focus = first_pane(l);
+	l->zoomed = false;
+	return true;
 }
 
 void layout_show_all(struct layout *l)

@@ -289,7 +289,8 @@ static bool search_lines(struct pane *p, const struct scene *s, const char *text
 
 bool pane_search(struct pane *p, const struct scene *s, const char *text, bool backwards)
 {
-	snprintf(p->pattern, sizeof(p->pattern), "%s", text);
+	if (text != p->pattern) /* else: search on */
+		snprintf(p->pattern, sizeof(p->pattern), "%s", text);
 	if (!p->pattern[0])
 		return false;
 	if (p->ops->search)

@@ -92,15 +92,18 @@ static uint64_t lines_ever(const struct scrollback *b)
 	return b->dropped + b->n;
 }
 
-/* To the end; if what came last is longer than the pane, to its beginning. */
+/* To the end; if what came last is longer than the pane, to its beginning, as far as that is still there. */
 static void go_along(struct pane *p, const struct scrollback *b)
 {
-	size_t mark = b->mark > b->dropped ? (size_t)(b->mark - b->dropped) : 0;
-
 	p->cursor = b->n ? b->n - 1 : 0;
-	if (mark >= b->n || b->n - mark <= p->rows)
+	if (b->mark < b->dropped || b->mark >= lines_ever(b) || lines_ever(b) - b->mark <= p->rows)
 		return;
-	p->cursor = p->top = mark;
+	p->cursor = p->top = (size_t)(b->mark - b->dropped);
+}
+
+static size_t index_of(const struct scrollback *b, uint64_t line)
+{
+	return line > b->dropped ? (size_t)(line - b->dropped) : 0;
 }
 
 static void text_update(struct pane *p, const struct scene *s, enum text_id id)
@@ -116,7 +119,8 @@ static void text_update(struct pane *p, const struct scene *s, enum text_id id)
 		go_along(p, b);
 		t->put = p->cursor;
 	} else {
-		p->cursor = line > b->dropped ? (size_t)(line - b->dropped) : 0;
+		p->top = index_of(b, t->dropped + p->top);
+		p->cursor = index_of(b, line);
 		t->put = SIZE_MAX; /* no line: the user reads */
 	}
 	t->end = lines_ever(b);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <term.h>
 #include <termios.h>
 
@@ -97,9 +98,8 @@ static void add_rescue(const char *capability)
 
 /* No capability names it, but that is what ncurses has sent. */
 #define MOUSE_OFF "\033[?1000l\033[?1002l\033[?1006l"
-static void prepare_rescue(int in)
+static void prepare_rescue(void)
 {
-	tcgetattr(in, &cur.before);
 	cur.rescue[0] = '\0';
 	if (tigetstr((NCURSES_CONST char *)(uintptr_t) "kmous") != NULL)
 		strcpy(cur.rescue, MOUSE_OFF);
@@ -189,6 +189,10 @@ int terminal_open(struct terminal *t, int in, int out, bool color, struct err *e
 		return ret;
 	}
 	setlocale(LC_CTYPE, "");
+	tcgetattr(in, &cur.before); /* newterm() changes modes */
+	/* The size is the terminal's, now: LINES and COLUMNS say what it was when readline set them. */
+	use_env(FALSE);
+	use_tioctl(TRUE);
 	cur.screen = newterm(NULL, cur.out, cur.in);
 	if (!cur.screen) {
 		close_streams();
@@ -197,8 +201,8 @@ int terminal_open(struct terminal *t, int in, int out, bool color, struct err *e
 			       name);
 	}
 	set_term(cur.screen);
-	cur.out_fd = out;
-	prepare_rescue(in);
+	cur.out_fd = fileno(cur.out); /* out is given to something else while the screens are open */
+	prepare_rescue();
 	set_modes(fileno(cur.in));
 	init_colors(t, color);
 	t->ascii = !out_locale_is_utf8() || is_plain_terminal(name);
@@ -239,6 +243,19 @@ void terminal_rescue(void)
 		return;
 	(void)!write(cur.out_fd, cur.rescue, strlen(cur.rescue));
 	tcsetattr(cur.out_fd, TCSANOW, &cur.before);
+}
+
+/* ncurses tells by a key, where keys are read, and not always: it is asked for. */
+void terminal_follow_size(struct terminal *t)
+{
+	struct winsize now;
+
+	if (ioctl(cur.out_fd, TIOCGWINSZ, &now) || !now.ws_row || !now.ws_col ||
+	    (now.ws_row == t->rows && now.ws_col == t->cols))
+		return;
+	resize_term(now.ws_row, now.ws_col);
+	clearok(curscr, TRUE);
+	take_size(t);
 }
 
 /* ---- putting */
@@ -345,26 +362,24 @@ static int mouse_key(struct mouse *m)
 }
 
 /* 0: a key that nobody knows. */
-static int translate(struct terminal *t, wint_t c, bool function, struct mouse *m)
+static int translate(wint_t c, bool function, struct mouse *m)
 {
 	if (!function)
 		return c == '\n' ? TUI_KEY_ENTER : c == '\b' ? TUI_KEY_BACKSPACE : (int)c;
 	if (c == KEY_MOUSE)
 		return mouse_key(m);
-	if (c != KEY_RESIZE)
-		return function_key((int)c);
-	take_size(t);
-	return TUI_KEY_RESIZE;
+	return function_key((int)c);
 }
 
 int terminal_key(struct terminal *t, struct mouse *m)
 {
+	(void)t;
 	for (;;) {
 		wint_t c;
 		int what = get_wch(&c);
 		if (what == ERR)
 			return TUI_KEY_NONE;
-		int key = translate(t, c, what == KEY_CODE_YES, m);
+		int key = translate(c, what == KEY_CODE_YES, m);
 		if (key)
 			return key;
 	}

@@ -24,7 +24,9 @@ int terminal_open(struct terminal *t, int in, int out, bool color, struct err *e
 void terminal_close(struct terminal *t);
 /* Show it, as far as it differs from what is shown; -ENOMEM is shown next time. */
 void terminal_put(struct terminal *t, const struct grid *g);
-/* The next key that has come, TUI_KEY_NONE if none has. TUI_KEY_RESIZE: t->rows and t->cols are others. */
+/* t->rows and t->cols as they are now. */
+void terminal_follow_size(struct terminal *t);
+/* The next key that has come, TUI_KEY_NONE if none has. */
 int terminal_key(struct terminal *t, struct mouse *m);
 /* Give the terminal back for a while (SIGTSTP, a shell), and take it again: everything is drawn anew. */
 void terminal_suspend(struct terminal *t);

@@ -43,8 +43,8 @@ int vcpu_enter(struct kvcpu *v)
 	/* What regs.c stored by ioctl since is newer than the run area. */
 	v->run->kvm_dirty_regs &= v->sync_fresh;
 	v->halted = false;
-	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
-		v->control->io = IO_NONE;
+	/* KVM completes an access first of all, with immediate_exit as well: a kick on the way in makes no difference. */
+	v->control->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	ops->enter(v);
 	/* userfaultfd hands the message of a fault in there to whoever reads it behind vcpu_entry(). */
@@ -67,6 +67,16 @@ int vcpu_load(struct kvcpu *v, struct err *e)
 	v->run->kvm_dirty_regs &= v->sync_fresh;
 	v->sync_fresh |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	return 0;
+}
+
+void vcpu_gprs(struct kvcpu *v, uint64_t gpr[16], uint64_t *rip)
+{
+	const struct kvm_regs *k = vcpu_regs(v);
+	const uint64_t in[16] = {k->rax, k->rcx, k->rdx, k->rbx, k->rsp, k->rbp, k->rsi, k->rdi,
+				 k->r8,	 k->r9,	 k->r10, k->r11, k->r12, k->r13, k->r14, k->r15};
+
+	memcpy(gpr, in, sizeof(in));
+	*rip = k->rip;
 }
 
 bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)

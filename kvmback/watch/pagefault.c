@@ -50,9 +50,12 @@ static bool in_guest(unsigned entry)
  */
 static void note_regs(struct kvcpu *v, unsigned entry)
 {
-	struct armed_access *a = &v->control->access;
+	struct vcpu_control *t = v->control;
+	struct armed_access *a = &t->access;
 
-	a->regs_known = !kvm_view_gprs(v->vm, v->index, a->gpr, &a->rip);
+	if (t->completing)
+		vcpu_gprs(v, a->gpr, &a->rip);
+	a->regs_known = t->completing || !kvm_view_gprs(v->vm, v->index, a->gpr, &a->rip);
 	a->entry = vcpu_entry_behind(entry);
 }
 

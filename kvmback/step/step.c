@@ -245,6 +245,9 @@ static bool finish(struct kvcpu *v, struct step *s)
 
 	insn_fix_pushf(v, s);
 	take_back(v, s, true);
+	/* In real mode the guest's IDT stays, and what goes through it pushes the flags that are being stepped with. */
+	if (s->how == STEP_GUESTDBG && !tf_guest(&v->control->own) && (s->kind == INSN_INT || trap_at_guard(v)))
+		trap_frame_without_tf(v, s->from);
 	if (vcpu_sregs(v)->cr0 & CR0_PE ? false : trap_at_guard(v) && vcpu_linear_rip(v) == 0)
 		return trap_no_handler(v);
 	if (s->kind == INSN_POPF && s->popped_tf) {

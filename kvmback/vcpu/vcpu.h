@@ -315,7 +315,7 @@ void vcpu_continued(struct kvm_vm *vm);
 int vcpu_enter(struct kvcpu *v);				   /* one KVM_RUN: 0, or a negative errno */
 int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		   /* registers and system registers into the run area */
 void vcpu_gprs(struct kvcpu *v, uint64_t gpr[16], uint64_t *rip);  /* RAX … R15 and rip as the run area has them */
-bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG if it differs */
+bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG, if it differs or steps */
 /* Fill t->stop and t->out; always false, so that callers can `return vcpu_stop(…)`. */
 bool vcpu_stop(struct kvcpu *v, enum stop_reason reason);
 bool vcpu_out(struct kvcpu *v, enum outcome out);

@@ -123,6 +123,10 @@ static bool may_enter(struct kvcpu *v)
 {
 	if (v->vm->armed)
 		atomic_store_explicit(&v->control->cpu, sched_getcpu(), memory_order_relaxed);
+	if (!v->control->completing && armed_gave_up(v->vm)) {
+		vcpu_kick(v, KICK_GIVE_UP);
+		return false;
+	}
 	return !armed_left_open(v);
 }
 

@@ -234,7 +234,7 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 		count -= atomic_load(&t->steps);
 		if (t->out == OUT_KICKED) {
 			tell_interrupted(v, out);
-			return 0;
+			return armed_error(v->vm, e);
 		}
 		if (t->out != OUT_SMI && t->out != OUT_RSM)
 			return finish_step(v, out);
@@ -346,7 +346,7 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 		if (v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 		vcpu = (vcpu + 1) % vm->m.vcpus;
-	} while (!run_asked(&vm->m.run));
+	} while (!run_asked(&vm->m.run) && !armed_gave_up(vm));
 	return NULL;
 }
 
@@ -371,7 +371,7 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 		unsigned seen = atomic_load(&vm->rs->done.value);
 
 		v = find_news(vm);
-		if (v || all_halted(vm) || run_asked(&vm->m.run))
+		if (v || all_halted(vm) || run_asked(&vm->m.run) || armed_gave_up(vm))
 			break;
 		gate_wait(&vm->rs->done, seen, 0);
 		vcpu_serve_client(vm);
@@ -453,6 +453,9 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct e
 	if (!v && !run_asked(&vm->m.run))
 		v = find_news(vm);
 	keep_pending(vm, v);
+	rc = v ? 0 : armed_error(vm, e);
+	if (rc)
+		return rc;
 	if (!v && run_asked(&vm->m.run)) {
 		tell_interrupted(&vm->vcpu[vcpu], out);
 		return 0;
@@ -564,6 +567,8 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
 			     "c, or vcpu N for the one in SMM",
 			     vcpu);
+	if (!rc)
+		rc = armed_recover(vm, e);
 	if (rc)
 		return rc;
 	kvm_faults_run_begin(vm);

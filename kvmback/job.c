@@ -55,9 +55,14 @@ static void free_run(struct kvcpu *v)
 
 	while (on) {
 		if (vcpu_touched(v)) {
-			on = vcpu_runs_here(v) ? step_touched(v) : vcpu_out(v, OUT_TOUCH);
+			on = vcpu_runs_here(v) ? step_touched(v) : io_finish(v) && vcpu_out(v, OUT_TOUCH);
 			if (on && v->vm->mmu)
 				on = mmu_look(v);
+			continue;
+		}
+		/* By itself: what it touches of armed pages is this instruction's. */
+		if (t->io == IO_DONE && plant_watching(v->vm->rs)) {
+			on = io_finish(v) && (!v->vm->mmu || mmu_look(v));
 			continue;
 		}
 		if (t->plan.stale) {
@@ -118,6 +123,10 @@ static bool may_enter(struct kvcpu *v)
 {
 	if (v->vm->armed)
 		atomic_store_explicit(&v->control->cpu, sched_getcpu(), memory_order_relaxed);
+	if (!v->control->completing && armed_gave_up(v->vm)) {
+		vcpu_kick(v, KICK_GIVE_UP);
+		return false;
+	}
 	return !armed_left_open(v);
 }
 

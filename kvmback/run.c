@@ -11,6 +11,7 @@
 #include "kvmback/trace/mmucatch.h"
 #include "kvmback/trace/rootwake.h"
 #include "kvmback/watch/armed.h"
+#include "kvmback/watch/watchpoint.h"
 
 #include "core/cpu/access.h"
 
@@ -139,13 +140,41 @@ static bool stops_in_smm(struct kvcpu *v, bool in, const struct run_plan *was)
 	return stop || !vcpu_look_at_mode(v, was);
 }
 
+/* Did KVM do the access to an armed page that this vCPU came out with? Then it is looked at, and true if that was a hit.
+ * With all vCPUs out, and no int3 of ours in the code that is decoded. What else the vCPU has to tell stays as it is. */
+static bool take_hit(struct kvcpu *v, struct stop *hit, bool *done)
+{
+	struct vcpu_control *t = v->control;
+	enum outcome out = t->out;
+	struct stop was = t->stop;
+	bool on = true;
+
+	t->stop = (struct stop){.slot = -1};
+	*done = vcpu_touched(v) && watch_done_by_kvm(v, &on);
+	if (*done)
+		vcpu_looked_at(v);
+	*hit = t->stop;
+	t->stop = was;
+	t->out = out;
+	return !on;
+}
+
 /* The vCPU came back for something that the debugger's thread does: an SMI, an RSM. 1: it went into or out of SMM and may
  * run on. 0: *out is the stop. */
 static int service(struct kvcpu *v, struct stop *out, struct err *e)
 {
 	struct vcpu_control *t = v->control;
+	struct stop hit;
+	bool done;
+
 	if (t->out == OUT_TOUCH)
 		return service_touch(v, out);
+	/* Of the access that raised the SMI, which is taken behind it. */
+	if (take_hit(v, &hit, &done)) {
+		*out = hit;
+		t->pending = true;
+		return 0;
+	}
 
 	bool in = t->out == OUT_SMI, native = v->vm->host->x86_smm;
 	struct run_plan was = {0};
@@ -205,7 +234,7 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 		count -= atomic_load(&t->steps);
 		if (t->out == OUT_KICKED) {
 			tell_interrupted(v, out);
-			return 0;
+			return armed_error(v->vm, e);
 		}
 		if (t->out != OUT_SMI && t->out != OUT_RSM)
 			return finish_step(v, out);
@@ -317,7 +346,7 @@ static struct kvcpu *take_turns(struct kvm_vm *vm, unsigned vcpu)
 		if (v->control->out != OUT_KICKED && v->control->out != OUT_HALT)
 			return v;
 		vcpu = (vcpu + 1) % vm->m.vcpus;
-	} while (!run_asked(&vm->m.run));
+	} while (!run_asked(&vm->m.run) && !armed_gave_up(vm));
 	return NULL;
 }
 
@@ -342,7 +371,7 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 		unsigned seen = atomic_load(&vm->rs->done.value);
 
 		v = find_news(vm);
-		if (v || all_halted(vm) || run_asked(&vm->m.run))
+		if (v || all_halted(vm) || run_asked(&vm->m.run) || armed_gave_up(vm))
 			break;
 		gate_wait(&vm->rs->done, seen, 0);
 		vcpu_serve_client(vm);
@@ -371,7 +400,39 @@ static void keep_pending(struct kvm_vm *vm, const struct kvcpu *stopped)
 	}
 }
 
-/* One round: plant, let go, wait, lift. 1: an SMI or RSM was dealt with, once more. */
+/* A hit is news of the vCPU's, first of all that it has. One whose access is shown is told when it is done, and so is
+ * what comes with an SMI: service(). */
+static bool settle(struct kvcpu *v)
+{
+	struct vcpu_control *t = v->control;
+	struct stop hit;
+	bool done, told;
+
+	if (io_caught(v) || t->out == OUT_SMI)
+		return false;
+	told = take_hit(v, &hit, &done);
+	if (told && t->out == OUT_STOP)
+		stop_put_first(&t->stop, &hit);
+	else if (told)
+		t->stop = hit;
+	if (told)
+		t->out = OUT_STOP;
+	else if (done && t->out == OUT_TOUCH)
+		t->out = OUT_KICKED;
+	return done;
+}
+
+static void settle_all(struct kvm_vm *vm)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		any |= settle(&vm->vcpu[i]);
+	if (any)
+		armed_rearm(&vm->vcpu[0]);
+}
+
+/* One round: plant, let go, wait, lift. 1: what came up was dealt with, once more. */
 static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct err *e)
 {
 	struct kvcpu *v;
@@ -388,7 +449,13 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct e
 		v = wait_news(vm);
 	}
 	plant_lift(vm);
+	settle_all(vm);
+	if (!v && !run_asked(&vm->m.run))
+		v = find_news(vm);
 	keep_pending(vm, v);
+	rc = v ? 0 : armed_error(vm, e);
+	if (rc)
+		return rc;
 	if (!v && run_asked(&vm->m.run)) {
 		tell_interrupted(&vm->vcpu[vcpu], out);
 		return 0;
@@ -397,6 +464,8 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct e
 		v = &vm->vcpu[vcpu];
 		vcpu_stop(v, STOP_HLT);
 	}
+	if (v->control->out == OUT_KICKED)
+		return 1;
 	if (v->control->out != OUT_STOP)
 		return service(v, out, e);
 	tell(v, &v->control->stop, out);
@@ -498,6 +567,8 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 			     "step vCPU %u" WHY "another vCPU is in (emulated) SMM, and memory is as SMM sees it" TRY
 			     "c, or vcpu N for the one in SMM",
 			     vcpu);
+	if (!rc)
+		rc = armed_recover(vm, e);
 	if (rc)
 		return rc;
 	kvm_faults_run_begin(vm);

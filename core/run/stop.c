@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Names of stop reasons, as scripts see them.
+ * Names of stop reasons, as scripts see them, and several reasons in one stop.
  */
 #include "core/run/stop.h"
+
+#include <string.h>
 
 const char *stop_reason_name(enum stop_reason r)
 {
@@ -36,6 +38,30 @@ void stop_add_cause(struct stop *s, enum stop_reason reason, int id)
 		s->cause[s->n_causes++] = (struct stop_cause){s->reason, s->breakpoint};
 	if (s->n_causes < STOP_CAUSES_MAX)
 		s->cause[s->n_causes++] = (struct stop_cause){reason, id};
+}
+
+void stop_put_first(struct stop *s, const struct stop *hit)
+{
+	const struct stop was = *s;
+
+	s->reason = hit->reason;
+	s->breakpoint = hit->breakpoint;
+	s->gva = hit->gva;
+	s->gpa = hit->gpa;
+	s->slot = hit->slot;
+	s->len = hit->len;
+	s->write = hit->write;
+	memcpy(s->data, hit->data, sizeof(s->data));
+	memcpy(s->old_data, hit->old_data, sizeof(s->old_data));
+	s->has_old = hit->has_old;
+	s->by = hit->by;
+	s->has_by = hit->has_by;
+	memcpy(s->cause, hit->cause, sizeof(s->cause));
+	s->n_causes = hit->n_causes;
+	if (!was.n_causes)
+		stop_add_cause(s, was.reason, was.breakpoint);
+	for (unsigned i = 0; i < was.n_causes; i++)
+		stop_add_cause(s, was.cause[i].reason, was.cause[i].id);
 }
 
 const char *mmu_kind_name(enum mmu_kind k)

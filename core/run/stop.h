@@ -31,6 +31,8 @@ enum stop_reason {
 struct stop;
 /* One reason more. What does not fit is left out. */
 void stop_add_cause(struct stop *s, enum stop_reason reason, int id);
+/* A watchpoint's hit, told before what the stop is for otherwise. */
+void stop_put_first(struct stop *s, const struct stop *hit);
 const char *stop_reason_name(enum stop_reason r); /* as records have it: "step", "fault-stage", … */
 
 /* What the MMU did to its own tables: on kvm a tracepoint's record, on soft told by the model itself. */

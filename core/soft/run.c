@@ -121,7 +121,7 @@ static bool on_yield(struct soft_cpu *c, struct stop *out)
 /* With another reason in *out already: both. An instruction that has not been carried out touches the bytes again. */
 static bool on_watch(struct soft_cpu *c, bool stop, bool done, struct stop *out)
 {
-	struct stop hit = c->m->watch_hit, first = *out;
+	struct stop hit = c->m->watch_hit;
 
 	c->stop_soon = false;
 	hit.by = c->by;
@@ -130,20 +130,7 @@ static bool on_watch(struct soft_cpu *c, bool stop, bool done, struct stop *out)
 		return stop;
 	if (!stop)
 		return stop_with(c, &hit, out);
-	out->reason = hit.reason;
-	out->breakpoint = hit.breakpoint;
-	out->gva = hit.gva;
-	out->gpa = hit.gpa;
-	out->len = hit.len;
-	out->write = hit.write;
-	memcpy(out->data, hit.data, sizeof(out->data));
-	memcpy(out->old_data, hit.old_data, sizeof(out->old_data));
-	out->has_old = hit.has_old;
-	out->by = hit.by;
-	out->has_by = hit.has_by;
-	memcpy(out->cause, hit.cause, sizeof(out->cause));
-	out->n_causes = hit.n_causes;
-	stop_add_cause(out, first.reason, first.breakpoint);
+	stop_put_first(out, &hit);
 	return true;
 }
 

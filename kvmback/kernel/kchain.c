@@ -2,7 +2,8 @@
  *
  * Chains of sptes: a head word that is 0, the address of the only spte, or a descriptor with bit 0 set. Many chains are
  * read together: round r brings the r-th descriptor of each that has one, in batches. What is wrong with a chain is noted in
- * it and ends it: wild pointers, impossible counts, empty descriptors, loops.
+ * it and ends it: wild pointers, impossible counts, empty descriptors, loops. KVM changes them meanwhile: what has moved
+ * while it was read is read again, and a chain is wrong only if it stays so.
  */
 #include "kvmback/kernel/kview_impl.h"
 
@@ -31,6 +32,7 @@ void kchain_free(struct kchain *c)
 {
 	free(c->sptes);
 	free(c->desc);
+	free(c->values);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -217,5 +219,155 @@ int kchain_read(struct kview *k, struct kchain *v, size_t n, struct err *e)
 	}
 	for (size_t i = 0; !rc && i < n; i++)
 		check_tail(k->l, &v[i]);
+	return rc;
+}
+
+/* ---- while they change */
+
+/* Words that are read together: by one call of the reader, in this order, if there are no more than KMEM_GATHER. */
+struct words {
+	uint64_t addr[KMEM_GATHER], got[KMEM_GATHER], *to[KMEM_GATHER];
+	bool ok[KMEM_GATHER];
+	size_t n;
+};
+
+static int gather(struct kview *k, struct words *w, struct err *e)
+{
+	int rc = w->n ? kmem_gather(k->mem, w->addr, w->n, 8, w->got, w->ok, e) : 0;
+
+	for (size_t i = 0; !rc && i < w->n; i++)
+		*w->to[i] = w->ok[i] ? w->got[i] : 0;
+	w->n = 0;
+	return rc;
+}
+
+static int add_word(struct kview *k, struct words *w, uint64_t addr, uint64_t *to, struct err *e)
+{
+	w->addr[w->n] = addr;
+	w->to[w->n++] = to;
+	return w->n == KMEM_GATHER ? gather(k, w, e) : 0;
+}
+
+static bool is_many(const struct kchain *c)
+{
+	return c->head & TAG_MANY;
+}
+
+static int add_values(struct kview *k, struct words *w, struct kchain *c, struct err *e)
+{
+	int rc = 0;
+
+	c->values = c->sptes ? calloc(c->n + 1, sizeof(*c->values)) : NULL;
+	if (c->sptes && !c->values)
+		return err_nomem(e, "reverse map");
+	for (size_t i = 0; !rc && i < c->n; i++)
+		rc = add_word(k, w, kchain_spte(c, i), c->values ? &c->values[i] : &c->value, e);
+	return rc;
+}
+
+/* The sptes of each chain. Right behind a lone one its head, which says whose it is; of others the heads behind all. */
+static int read_values(struct kview *k, const uint64_t *at, struct kchain *v, struct kchain *after, size_t n, bool values,
+		       struct err *e)
+{
+	struct words w = {.n = 0};
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < n; i++) {
+		if (values)
+			rc = add_values(k, &w, &v[i], e);
+		if (!rc && !is_many(&v[i]))
+			rc = add_word(k, &w, at[i], &after[i].head, e);
+	}
+	if (!rc)
+		rc = gather(k, &w, e);
+	for (size_t i = 0; !rc && i < n; i++)
+		if (is_many(&v[i]))
+			rc = add_word(k, &w, at[i], &after[i].head, e);
+	return rc ? rc : gather(k, &w, e);
+}
+
+/* Of those with descriptors once more: with them alone it cannot be seen that an spte was elsewhere in between. */
+static int read_values_again(struct kview *k, struct kchain *after, size_t n, struct err *e)
+{
+	struct words w = {.n = 0};
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < n; i++)
+		if (is_many(&after[i]) && !after[i].corrupt[0])
+			rc = add_values(k, &w, &after[i], e);
+	return rc ? rc : gather(k, &w, e);
+}
+
+static bool same_chain(const struct kchain *a, const struct kchain *b)
+{
+	if (a->head != b->head || a->n != b->n || a->n_desc != b->n_desc || strcmp(a->corrupt, b->corrupt) != 0)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (kchain_spte(a, i) != kchain_spte(b, i) || (b->values && kchain_value(a, i) != kchain_value(b, i)))
+			return false;
+	return true;
+}
+
+/* Chains that have been read: torn says of each whether it was another when it was looked at again. */
+static int look_again(struct kview *k, const uint64_t *at, struct kchain *v, size_t n, bool values, struct err *e)
+{
+	_cleanup_free_ struct kchain *after = calloc(n, sizeof(*after));
+	int rc = after ? read_values(k, at, v, after, n, values, e) : err_nomem(e, "reverse map");
+
+	if (!rc)
+		rc = kchain_read(k, after, n, e);
+	if (!rc && values)
+		rc = read_values_again(k, after, n, e);
+	for (size_t i = 0; after && i < n; i++) {
+		v[i].torn = !same_chain(&v[i], &after[i]) || v[i].head & TAG_LOCK;
+		kchain_free(&after[i]);
+	}
+	return rc;
+}
+
+/* KVM takes an spte out of its chain behind clearing it, so one that maps nothing may be on its way. */
+static bool maps_pages(const struct kview *k, const struct kchain *c, unsigned level)
+{
+	for (size_t i = 0; level && !c->corrupt[0] && i < c->n; i++)
+		if (kspte_classify(&k->bits, kchain_value(c, i), level) != KSPTE_PRESENT ||
+		    !kspte_leaf(kchain_value(c, i), level))
+			return false;
+	return true;
+}
+
+static int settle(struct kview *k, uint64_t at, struct kchain *c, unsigned level, struct err *e)
+{
+	bool moved = c->torn;
+	int rc = 0;
+
+	for (int try = 1; !rc && try < KVIEW_TRIES && (c->torn || !maps_pages(k, c, level)); try++) {
+		uint64_t head = c->head;
+
+		kchain_free(c);
+		rc = kmem_u64(k->mem, at, &c->head, e);
+		if (!rc)
+			rc = kchain_read(k, c, 1, e);
+		if (!rc)
+			rc = look_again(k, &at, c, 1, level, e);
+		moved |= c->torn || c->head != head;
+	}
+	c->torn |= moved && !maps_pages(k, c, level);
+	if (c->torn)
+		c->corrupt[0] = '\0'; /* moving, not broken */
+	return rc;
+}
+
+int kchain_settle(struct kview *k, const uint64_t *at, struct kchain *v, size_t n, unsigned level, struct err *e)
+{
+	int rc = kchain_read(k, v, n, e);
+
+	/* Few together, so that what is compared was read within some microseconds. */
+	for (size_t from = 0, to, words; !rc && from < n; from = to) {
+		for (to = from, words = 0; to < n && (to == from || words + v[to].n < KMEM_GATHER); to++)
+			words += v[to].n + !is_many(&v[to]);
+		rc = look_again(k, at + from, v + from, to - from, level, e);
+	}
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = settle(k, at[i], &v[i], level, e);
 	return rc;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The view's reverse maps: of one gfn, of all, and how long the chains are. Arrays of heads are read whole, a MiB at a time;
- * the sptes behind them come from the shadow pages' entries, which are read anyway, so that a chain of one costs no read of
- * its own.
+ * The view's reverse maps: of one gfn, of all, and how long the chains are. Arrays of heads are read whole, in large pieces;
+ * the chains and sptes behind them a batch at a time, each looked at twice (kchain_settle()).
  */
 #include "kvmback/kernel/kview_impl.h"
 
@@ -44,23 +43,22 @@ static void fill_spte(struct kview *k, const struct kpages *p, uint64_t sptep, u
 }
 
 /* Give the chain's pieces to a row; the chain is empty afterwards. */
-static int into_row(struct kview *k, const struct kpages *p, struct kchain *c, const uint64_t *values, struct rmap_info *row,
-		    struct err *e)
+static int into_row(struct kview *k, const struct kpages *p, struct kchain *c, struct rmap_info *row, struct err *e)
 {
 	row->head = c->head;
 	row->kind = !c->head ? RMAP_EMPTY : c->head & 1 ? RMAP_MANY : RMAP_ONE;
 	row->source = SOURCE_KERNEL;
-	row->torn |= p->torn;
+	row->torn |= p->torn || c->torn;
 	memcpy(row->corrupt, c->corrupt, strlen(c->corrupt) + 1);
 	row->sptes = c->n ? malloc(c->n * sizeof(*row->sptes)) : NULL;
 	if (c->n && !row->sptes)
 		return err_nomem(e, "reverse map");
 	row->n_sptes = c->n;
 	for (size_t i = 0; i < c->n; i++) {
-		fill_spte(k, p, kchain_spte(c, i), values[i], row->level, row->gfn, &row->sptes[i]);
-		if ((!row->sptes[i].present || !row->sptes[i].leaf) && !row->corrupt[0])
+		fill_spte(k, p, kchain_spte(c, i), kchain_value(c, i), row->level, row->gfn, &row->sptes[i]);
+		if ((!row->sptes[i].present || !row->sptes[i].leaf) && !row->corrupt[0] && !c->torn)
 			snprintf(row->corrupt, sizeof(row->corrupt), "the spte at %#llx is %#llx: it maps no page",
-				 (unsigned long long)row->sptes[i].sptep, (unsigned long long)values[i]);
+				 (unsigned long long)row->sptes[i].sptep, (unsigned long long)kchain_value(c, i));
 	}
 	row->desc = c->desc;
 	row->n_desc = c->n_desc;
@@ -91,69 +89,19 @@ static int add_gvas(struct kview *k, struct kpages *p, struct rmap_info *row, st
 	return 0;
 }
 
-static int read_values(struct kview *k, const struct kchain *c, uint64_t **out, struct err *e)
-{
-	uint64_t *values = calloc(c->n + 1, sizeof(*values));
-	_cleanup_free_ bool *ok = malloc(c->n + 1);
-	int rc = values && ok ? 0 : err_nomem(e, "reverse map");
-
-	if (!rc && c->n)
-		rc = kmem_gather(k->mem, c->sptes ? c->sptes : &c->one, c->n, 8, values, ok, e);
-	if (rc) {
-		free(values);
-		return rc;
-	}
-	*out = values;
-	return 0;
-}
-
-/* One head once. *same: it was the same before and after. */
-static int read_head(struct kview *k, const struct kpages *p, uint64_t at, struct rmap_info *row, bool *same, struct err *e)
-{
-	struct kchain c = {0};
-	_cleanup_free_ uint64_t *values = NULL;
-	uint64_t after;
-	int rc = kmem_u64(k->mem, at, &c.head, e);
-
-	if (!rc)
-		rc = kchain_read(k, &c, 1, e);
-	if (!rc)
-		rc = read_values(k, &c, &values, e);
-	if (!rc)
-		rc = kmem_u64(k->mem, at, &after, e);
-	if (!rc) {
-		*same = after == c.head && !(after & 2);
-		rc = into_row(k, p, &c, values, row, e);
-	}
-	kchain_free(&c);
-	return rc;
-}
-
-static void row_free(struct rmap_info *row)
-{
-	free(row->desc);
-	free(row->sptes);
-	row->desc = NULL;
-	row->sptes = NULL;
-	row->n_desc = row->n_sptes = 0;
-}
-
 static int read_row(struct kview *k, struct kpages *p, uint64_t at, struct rmap_info *row, struct err *e)
 {
-	bool same = true;
-	int rc = 0;
+	struct kchain c = {0};
+	int rc;
 
 	if (!at) /* no array yet: a TDP MMU that shadows nothing */
 		return row->source = SOURCE_KERNEL, 0;
-	for (int try = 0; try < KVIEW_TRIES; try++) {
-		row_free(row);
-		rc = read_head(k, p, at, row, &same, e);
-		if (rc || (same && (try || !row->corrupt[0]))) /* broken twice under one head is broken */
-			break;
-	}
-	row->torn |= !same;
-	if (!same)
-		row->corrupt[0] = '\0'; /* moving, not broken */
+	rc = kmem_u64(k->mem, at, &c.head, e);
+	if (!rc)
+		rc = kchain_settle(k, &at, &c, 1, row->level, e);
+	if (!rc)
+		rc = into_row(k, p, &c, row, e);
+	kchain_free(&c);
 	return rc ? rc : add_gvas(k, p, row, e);
 }
 
@@ -214,7 +162,7 @@ int kview_rmap(struct kview *k, uint64_t gfn, struct rmap_list *out, struct err 
 
 struct heads {
 	struct kchain chain[BATCH];
-	uint64_t index[BATCH]; /* in the array */
+	uint64_t index[BATCH], at[BATCH]; /* in the array, and where that is */
 	size_t n;
 	uint64_t word[HEADS_PER_READ];
 };
@@ -229,44 +177,17 @@ struct each {
 	/* A head that is the address of its only spte, not kept for a batch. NULL: like all others. */
 	int (*single)(const struct kslot *s, unsigned level, uint64_t index, uint64_t head, bool torn, void *arg);
 	void *arg;
+	bool values; /* of the sptes, too */
 	bool torn;
 };
 
-/* Chains that looked broken are read again with their heads: torn if those moved. */
-static int again(struct kview *k, uint64_t array, struct heads *h, bool *torn, struct err *e)
+static int flush(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, const struct each *each,
+		 struct err *e)
 {
-	int rc = 0;
-
-	for (size_t i = 0; !rc && i < h->n; i++) {
-		struct kchain c = {0};
-		uint64_t old = h->chain[i].head;
-
-		if (!h->chain[i].corrupt[0] && !(old & 2))
-			continue;
-		rc = kmem_u64(k->mem, array + h->index[i] * 8, &c.head, e);
-		if (!rc)
-			rc = kchain_read(k, &c, 1, e);
-		if (rc) {
-			kchain_free(&c);
-			break;
-		}
-		*torn |= c.head != old || (c.head & 2);
-		kchain_free(&h->chain[i]);
-		h->chain[i] = c;
-	}
-	return rc;
-}
-
-static int flush(struct kview *k, const struct kslot *s, uint64_t array, unsigned level, struct heads *h,
-		 const struct each *each, struct err *e)
-{
-	bool torn = each->torn;
-	int rc = kchain_read(k, h->chain, h->n, e);
+	int rc = kchain_settle(k, h->at, h->chain, h->n, each->values ? level : 0, e);
 
 	if (!rc)
-		rc = again(k, array, h, &torn, e);
-	if (!rc)
-		rc = each->batch(k, s, level, h, torn, each->arg, e);
+		rc = each->batch(k, s, level, h, each->torn, each->arg, e);
 	for (size_t i = 0; i < h->n; i++)
 		if (h->chain[i].sptes || h->chain[i].desc)
 			kchain_free(&h->chain[i]);
@@ -294,12 +215,13 @@ static int one_array(struct kview *k, const struct kslot *s, uint64_t array, uns
 				continue;
 			}
 			h->chain[h->n] = (struct kchain){.head = h->word[i]};
+			h->at[h->n] = array + (at + i) * 8;
 			h->index[h->n++] = at + i;
 			if (h->n == BATCH)
-				rc = flush(k, s, array, level, h, each, e);
+				rc = flush(k, s, level, h, each, e);
 		}
 	}
-	return rc || !h->n ? rc : flush(k, s, array, level, h, each, e);
+	return rc || !h->n ? rc : flush(k, s, level, h, each, e);
 }
 
 /* For each slot and level with pages: its heads, all chains followed. */
@@ -324,31 +246,12 @@ struct all {
 	struct rmap_list list;
 	size_t room;
 	struct kpages pages;
-	uint64_t *values; /* of one chain */
-	size_t cap;
 };
 
-/* The chain's sptes: from the entries, else one by one. */
-static int chain_values(struct kview *k, struct all *a, const struct kchain *c, struct err *e)
+/* Nothing maps it any more. */
+static bool is_gone(const struct kchain *c)
 {
-	if (c->n > a->cap) {
-		uint64_t *v = realloc(a->values, c->n * 2 * sizeof(*v));
-
-		if (!v)
-			return err_nomem(e, "reverse maps");
-		a->values = v;
-		a->cap = c->n * 2;
-	}
-	for (size_t i = 0; i < c->n; i++) {
-		uint64_t at = kchain_spte(c, i);
-		const struct kpage *page = kpages_by_spt(&a->pages, at & ~PAGE_OFFSET_MASK);
-
-		if (page && page->entries)
-			a->values[i] = page->entries[at >> 3 & 511];
-		else if (kmem_u64(k->mem, at, &a->values[i], NULL) < 0)
-			a->values[i] = 0;
-	}
-	return 0;
+	return !c->head && !c->torn;
 }
 
 static int add_rows(struct kview *k, const struct kslot *s, unsigned level, struct heads *h, bool torn, void *arg,
@@ -367,6 +270,8 @@ static int add_rows(struct kview *k, const struct kslot *s, unsigned level, stru
 		a->room = room;
 	}
 	for (size_t i = 0; !rc && i < h->n; i++) {
+		if (is_gone(&h->chain[i]))
+			continue;
 		struct rmap_info *row = &a->list.v[a->list.n++];
 
 		memset(row, 0, offsetof(struct rmap_info, corrupt) + 1);
@@ -375,9 +280,7 @@ static int add_rows(struct kview *k, const struct kslot *s, unsigned level, stru
 		row->as = s->as;
 		row->level = level;
 		row->torn = torn;
-		rc = chain_values(k, a, &h->chain[i], e);
-		if (!rc)
-			rc = into_row(k, &a->pages, &h->chain[i], a->values, row, e);
+		rc = into_row(k, &a->pages, &h->chain[i], row, e);
 	}
 	return rc;
 }
@@ -389,11 +292,10 @@ int kview_rmap_all(struct kview *k, struct rmap_list *out, struct err *e)
 	int rc = kslots_get(k, &s, e);
 
 	if (!rc)
-		rc = kpages_get(k, KPAGES_ENTRIES, &a.pages, e);
+		rc = kpages_get(k, 0, &a.pages, e);
 	if (!rc)
-		rc = each_array(k, s, &(struct each){.batch = add_rows, .arg = &a, .torn = s->torn}, e);
+		rc = each_array(k, s, &(struct each){.batch = add_rows, .arg = &a, .values = true, .torn = s->torn}, e);
 	kpages_free(&a.pages);
-	free(a.values);
 	if (rc) {
 		rmap_list_free(&a.list);
 		return rc;
@@ -454,9 +356,11 @@ static int visit_rows(struct kview *k, const struct kslot *s, unsigned level, st
 
 	(void)k;
 	for (size_t i = 0; !rc && i < h->n; i++) {
+		if (is_gone(&h->chain[i]))
+			continue;
 		rc = room_for(v, h->chain[i].n, e);
 		if (!rc)
-			rc = show_row(v, s, level, h->index[i], &h->chain[i], torn);
+			rc = show_row(v, s, level, h->index[i], &h->chain[i], torn || h->chain[i].torn);
 	}
 	return rc;
 }

@@ -76,7 +76,12 @@ struct kchain {
 	size_t n, cap;
 	struct rmap_desc *desc;
 	size_t n_desc, cap_desc;
-	char corrupt[128];
+	/* By kchain_settle(). What the sptes are, 0 for one that cannot be read; NULL and n 1: `value`. torn: they kept
+	 * changing. */
+	uint64_t *values;
+	uint64_t value;
+	bool torn;
+	char corrupt[128]; /* what is wrong with it; "" where it is torn */
 	/* while it is read */
 	uint64_t next, check;
 };
@@ -150,6 +155,14 @@ void ksegs_read(struct kview *k, unsigned vcpu, uint64_t avail, struct regs *r);
 /* kchain.c: read n chains at once. Errors only if the reader itself fails; what is wrong with a chain is in it. */
 int kchain_read(struct kview *k, struct kchain *v, size_t n, struct err *e) MUST_USE;
 void kchain_free(struct kchain *c);
+/* The same for chains that may change meanwhile, with what their sptes are: what differs when it is looked at again, or maps
+ * no page at this level, is read anew from its head on, KVIEW_TRIES times at most. at: where the heads stand; each v[i] has
+ * the head that was found there. level 0: the sptes are not read. */
+int kchain_settle(struct kview *k, const uint64_t *at, struct kchain *v, size_t n, unsigned level, struct err *e) MUST_USE;
+static inline uint64_t kchain_value(const struct kchain *c, size_t i)
+{
+	return c->values ? c->values[i] : c->value;
+}
 static inline uint64_t kchain_spte(const struct kchain *c, size_t i)
 {
 	return c->sptes ? c->sptes[i] : c->one;

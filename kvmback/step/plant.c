@@ -45,18 +45,10 @@ bool plant_watching(const struct run_state *rs)
 
 /* ---- int3 bytes in memory */
 
-static struct int3_byte *find_int3(struct run_state *rs, const uint8_t *at)
-{
-	for (size_t i = 0; i < rs->n_int3; i++)
-		if (rs->int3[i].at == at)
-			return &rs->int3[i];
-	return NULL;
-}
-
 static bool lay_int3(struct run_state *rs, uint8_t *at)
 {
 	lock_assert_held(&rs->plant_lock);
-	if (find_int3(rs, at))
+	if (gmem_int3(rs, at))
 		return true;
 	if (rs->n_int3 == rs->cap_int3) {
 		size_t cap = rs->cap_int3 ? rs->cap_int3 * 2 : 16;
@@ -93,7 +85,7 @@ bool plant_int3_at(struct kvcpu *v, uint64_t linear)
 		return false;
 	at = gmem_byte(v, gpa, true);
 	LOCK_SCOPE(&rs->plant_lock);
-	return at && find_int3(rs, at);
+	return at && gmem_int3(rs, at);
 }
 
 /* ---- a vCPU's plan */

@@ -245,6 +245,9 @@ static bool finish(struct kvcpu *v, struct step *s)
 
 	insn_fix_pushf(v, s);
 	take_back(v, s, true);
+	/* In real mode the guest's IDT stays, and what goes through it pushes the flags that are being stepped with. */
+	if (s->how == STEP_GUESTDBG && !tf_guest(&v->control->own) && (s->kind == INSN_INT || trap_at_guard(v)))
+		trap_frame_without_tf(v, s->from);
 	if (vcpu_sregs(v)->cr0 & CR0_PE ? false : trap_at_guard(v) && vcpu_linear_rip(v) == 0)
 		return trap_no_handler(v);
 	if (s->kind == INSN_POPF && s->popped_tf) {
@@ -316,15 +319,46 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	return false;
 }
 
+/* KVM has read memory for a device that is shown what comes to it, and moved rip on: what was touched is looked at when the
+ * device has had it. */
+static void note_read(struct kvcpu *v, const struct kvm_regs *before)
+{
+	struct armed_access *a = &v->control->access;
+	struct kvm_regs now = *vcpu_regs(v);
+
+	if (!io_caught(v) || now.rip == before->rip)
+		return;
+	*vcpu_regs(v) = *before;
+	vcpu_gprs(v, a->gpr, &a->rip);
+	*vcpu_regs(v) = now;
+	a->regs_known = true;
+	a->entry = vcpu_entry(v);
+	vcpu_touch(v);
+}
+
+static bool judge_done(struct kvcpu *v)
+{
+	bool on = true;
+
+	vcpu_looked_at(v);
+	(void)watch_done_by_kvm(v, &on);
+	return on;
+}
+
 bool step_one(struct kvcpu *v)
 {
-	bool watching = plant_watching(v->vm->rs), ok;
+	/* An access that was shown: the instruction began before. */
+	bool begun = io_caught(v) && vcpu_touched(v), watching = plant_watching(v->vm->rs) && !begun, ok;
+	struct kvm_regs before = *vcpu_regs(v);
 	enum insn_kind kind;
-	uint64_t from = vcpu_regs(v)->rip;
+	uint64_t from = before.rip;
 	struct watch_look l;
 
 	if (watching)
 		watch_look(v, &l);
+	/* What brought the vCPU out before this instruction is looked at with it. */
+	if (!begun)
+		vcpu_looked_at(v);
 	/* Pages may be armed still for a watch that is gone. */
 	atomic_store_explicit(&v->control->stepping, true, memory_order_relaxed);
 	ok = execute(v, &kind);
@@ -332,7 +366,9 @@ bool step_one(struct kvcpu *v)
 	/* Later rounds of a REP instruction are no new arrival at it. */
 	if (vcpu_regs(v)->rip != from || (ok && kind != INSN_REP))
 		v->control->passed = false;
-	ok = ok && (!watching || watch_judge(v, &l));
+	if (!ok && watching && l.id)
+		note_read(v, &before);
+	ok = ok && (!begun || judge_done(v)) && (!watching || watch_judge(v, &l));
 	armed_rearm(v);
 	return ok;
 }
@@ -435,15 +471,17 @@ bool step_touched(struct kvcpu *v)
 {
 	bool on;
 
+	if (!io_finish(v))
+		return false;
 	vcpu_looked_at(v);
 	/* A kick that comes meanwhile is seen by its note. */
 	vcpu_immediate_exit(v, false);
 	if (vcpu_kicked(v))
 		vcpu_immediate_exit(v, true);
-	if (!io_finish(v))
-		return false;
-	/* An access of a device that was done above has left rip behind its instruction, where nothing was asked. */
-	if (!watch_done_by_kvm(v, &on))
+	if (watch_done_by_kvm(v, &on))
+		armed_rearm(v);
+	else
+		/* An access of a device that was done above has left rip behind its instruction, where nothing was asked. */
 		on = exit_arrived(v) && step_one(v);
 	return on && exit_arrived(v);
 }

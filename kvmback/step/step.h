@@ -40,6 +40,8 @@ bool trap_software(struct kvcpu *v, unsigned vector); /* the same for INT n and 
 void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d);
 bool trap_at_guard(struct kvcpu *v);
 /* Real mode, at linear address 0: an exception whose vector is empty. Undo it and stop; always false. */
+/* Real mode: TF out of the flags of the frame on the stack, if that is of an exception or interrupt at `from`. */
+void trap_frame_without_tf(struct kvcpu *v, uint64_t from);
 bool trap_no_handler(struct kvcpu *v);
 /* The vCPU stands at the first instruction of a handler: was it an int3 of ours that brought it here? Undo the delivery,
  * then.

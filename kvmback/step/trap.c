@@ -309,6 +309,20 @@ bool trap_unwind(struct kvcpu *v, unsigned vector, int *id)
 	return *id != 0;
 }
 
+void trap_frame_without_tf(struct kvcpu *v, uint64_t from)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+	struct frame f;
+	uint64_t sp = vcpu_regs(v)->rsp & (s->ss.db ? 0xffffffff : 0xffff);
+	uint16_t flags;
+
+	/* An INT of two bytes, INT3, or a fault. */
+	if (!real_mode(v) || !read_frame(v, 3, &f) || f.ip - from > 2)
+		return;
+	flags = (uint16_t)(f.flags & ~RFLAGS_TF);
+	(void)gmem_write(v, (uint32_t)(s->ss.base + sp + 4), &flags, sizeof(flags));
+}
+
 bool trap_no_handler(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;

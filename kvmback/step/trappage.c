@@ -312,6 +312,9 @@ static bool take_frame(struct kvcpu *v, unsigned vector, uint64_t base, bool in_
 	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
 	r->rip = w[n];
 	r->rflags = w[n + 2];
+	/* Pushed in a single step of KVM's. */
+	if (v->control->dbg.control & KVM_GUESTDBG_SINGLESTEP && v->control->own.tf == TF_CLEAR)
+		r->rflags &= ~RFLAGS_TF;
 	s->gdt = was->gdt;
 	s->cs = segment_was(v, w[n + 1], &was->cs);
 	if (in_long || w[n + 1] & 3) {

@@ -51,13 +51,27 @@ static enum board_effect answer(struct kvcpu *v)
 	return effect;
 }
 
+/* One KVM_RUN for the rest of an instruction: what it has touched of armed pages so far stays its own. */
+static int complete(struct kvcpu *v)
+{
+	struct vcpu_control *t = v->control;
+	unsigned entry = vcpu_entry(v);
+
+	if (vcpu_touched(v) && t->access.entry == entry)
+		t->access.entry = vcpu_entry_behind(vcpu_entry_behind(entry));
+	t->completing = true;
+	vcpu_immediate_exit(v, true);
+	int rc = vcpu_enter(v);
+	vcpu_immediate_exit(v, false);
+	t->completing = false;
+	return rc;
+}
+
 bool io_finish(struct kvcpu *v)
 {
 	while (v->control->io == IO_DONE) {
-		vcpu_immediate_exit(v, true);
-		int rc = vcpu_enter(v);
-		vcpu_immediate_exit(v, false);
-		v->control->io = IO_NONE;
+		int rc = complete(v);
+
 		/* An access that crosses a page, or is wider than 8 bytes, comes in parts. */
 		if (!rc && (is_mmio(v) || v->run->exit_reason == KVM_EXIT_IO))
 			(void)answer(v);

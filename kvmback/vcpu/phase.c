@@ -25,7 +25,7 @@ static bool is_held(unsigned word)
 
 #define TO(p) (1u << (p))
 static const uint8_t allowed[VCPU_PHASES] = {
-    [VCPU_OUT] = TO(VCPU_IN_GUEST) | TO(VCPU_HELD_OUT),
+    [VCPU_OUT] = TO(VCPU_IN_GUEST) | TO(VCPU_HELD_OUT) | TO(VCPU_TOUCHED),
     [VCPU_IN_GUEST] = TO(VCPU_OUT) | TO(VCPU_HELD_IN),
     [VCPU_AT_PAGE] = TO(VCPU_TOUCHED) | TO(VCPU_HELD_IN),
     [VCPU_TOUCHED] = TO(VCPU_OUT) | TO(VCPU_AT_PAGE) | TO(VCPU_HELD_OUT),
@@ -97,6 +97,15 @@ void vcpu_looked_at(struct kvcpu *v)
 	do
 		word = settled(v);
 	while (phase_of(word) == VCPU_TOUCHED && !move(v, word, VCPU_OUT, 0));
+}
+
+void vcpu_touch(struct kvcpu *v)
+{
+	unsigned word;
+
+	do
+		word = settled(v);
+	while (phase_of(word) == VCPU_OUT && !move(v, word, VCPU_TOUCHED, 0));
 }
 
 bool vcpu_hold(struct kvcpu *v, unsigned entry, enum vcpu_phase *was)

@@ -146,8 +146,8 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 	}
 	t->pending = t->exc.shown = false;
 	t->own.rep = REP_NONE;
-	/* An access to an armed page that was not looked at yet began with other registers than these. */
-	t->access.regs_known = false;
+	/* An access to an armed page that is yet to be done began with other registers than these. */
+	vcpu_looked_at(v);
 }
 
 /* ---- kicks */

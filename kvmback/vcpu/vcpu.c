@@ -43,8 +43,8 @@ int vcpu_enter(struct kvcpu *v)
 	/* What regs.c stored by ioctl since is newer than the run area. */
 	v->run->kvm_dirty_regs &= v->sync_fresh;
 	v->halted = false;
-	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
-		v->control->io = IO_NONE;
+	/* KVM completes an access first of all, with immediate_exit as well: a kick on the way in makes no difference. */
+	v->control->io = IO_NONE;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	ops->enter(v);
 	/* userfaultfd hands the message of a fault in there to whoever reads it behind vcpu_entry(). */
@@ -69,14 +69,41 @@ int vcpu_load(struct kvcpu *v, struct err *e)
 	return 0;
 }
 
+void vcpu_gprs(struct kvcpu *v, uint64_t gpr[16], uint64_t *rip)
+{
+	const struct kvm_regs *k = vcpu_regs(v);
+	const uint64_t in[16] = {k->rax, k->rcx, k->rdx, k->rbx, k->rsp, k->rbp, k->rsi, k->rdi,
+				 k->r8,	 k->r9,	 k->r10, k->r11, k->r12, k->r13, k->r14, k->r15};
+
+	memcpy(gpr, in, sizeof(in));
+	*rip = k->rip;
+}
+
+/* What the run area has for the next KVM_RUN, now. */
+static int store_dirty(struct kvcpu *v)
+{
+	uint64_t dirty = v->run->kvm_dirty_regs & v->sync_fresh;
+
+	if ((dirty & KVM_SYNC_X86_REGS && ioctl(v->fd, KVM_SET_REGS, vcpu_regs(v)) < 0) ||
+	    (dirty & KVM_SYNC_X86_SREGS && ioctl(v->fd, KVM_SET_SREGS, vcpu_sregs(v)) < 0))
+		return -errno;
+	v->run->kvm_dirty_regs &= ~(uint64_t)(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+	return 0;
+}
+
 bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
 {
 	struct vcpu_control *t = v->control;
 	struct kvm_regs before = *vcpu_regs(v);
 	uint32_t fresh = v->sync_fresh;
+	bool steps = d->control & KVM_GUESTDBG_SINGLESTEP;
 
-	if (!memcmp(&t->dbg, d, sizeof(*d)))
+	/* KVM keeps TF set for the one rip that it had when it was asked for: anew for each step, with rip in place. */
+	if (!steps && !memcmp(&t->dbg, d, sizeof(*d)))
 		return true;
+	int rc = steps ? store_dirty(v) : 0;
+	if (rc)
+		return vcpu_error(v, "registers for a step: %s", strerror(-rc));
 	if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, d) < 0)
 		return vcpu_error(v, "KVM_SET_GUEST_DEBUG, control %#x: %s", d->control, strerror(errno));
 	t->dbg = *d;

@@ -45,6 +45,7 @@ enum outcome {
  *              go in, not yet looked at
  *
  *     OUT, TOUCHED <--- hold, release ---> HELD_OUT
+ *     OUT ---> TOUCHED: a step has read memory for a device that is shown what comes to it
  */
 enum vcpu_phase {
 	VCPU_OUT,      /* between two KVM_RUNs, or without a job */
@@ -124,7 +125,8 @@ struct exc_shown {
 };
 
 /* An access to an armed page (VCPU_AT_PAGE, VCPU_TOUCHED): the registers when it came, if they are known, and what
- * vcpu_entry() is behind the KVM_RUN in which it came. Written by whoever holds the vCPU. */
+ * vcpu_entry() is behind the KVM_RUN in which it came, or behind the last one that completed its instruction. Written by
+ * whoever holds the vCPU. */
 struct armed_access {
 	unsigned entry;
 	bool regs_known;
@@ -169,6 +171,7 @@ struct vcpu_control {
 	atomic_uint where;    /* phase and number of the entry: phase.c */
 	atomic_int cpu;	      /* where KVM_RUN was called last */
 	atomic_bool stepping; /* an instruction is being stepped, and looked at anyway. Changes while out of KVM_RUN only */
+	bool completing;      /* this KVM_RUN completes a device access and nothing else: the run area has its registers */
 	struct armed_access access;
 	/* what has been told of it */
 	bool pending; /* out and stop have not been told yet: another vCPU's stop came first */
@@ -295,6 +298,7 @@ void vcpu_go_in(struct kvcpu *v);
 void vcpu_go_out(struct kvcpu *v);
 bool vcpu_touched(const struct kvcpu *v); /* VCPU_TOUCHED */
 void vcpu_looked_at(struct kvcpu *v);	  /* TOUCHED to OUT */
+void vcpu_touch(struct kvcpu *v);	  /* OUT to TOUCHED, with v->control->access set: an access that is half done */
 /* Calls of KVM_RUN and returns from it, counted: odd while in it. Any thread may ask. Who holds a vCPU keeps it on its side
  * of that border for a moment. False if the count is another by now; *was: what it was before, for the release. */
 unsigned vcpu_entry(const struct kvcpu *v);
@@ -310,7 +314,8 @@ void vcpu_continued(struct kvm_vm *vm);
 /* vcpu.c: from the vCPU's own thread */
 int vcpu_enter(struct kvcpu *v);				   /* one KVM_RUN: 0, or a negative errno */
 int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		   /* registers and system registers into the run area */
-bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG if it differs */
+void vcpu_gprs(struct kvcpu *v, uint64_t gpr[16], uint64_t *rip);  /* RAX … R15 and rip as the run area has them */
+bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG, if it differs or steps */
 /* Fill t->stop and t->out; always false, so that callers can `return vcpu_stop(…)`. */
 bool vcpu_stop(struct kvcpu *v, enum stop_reason reason);
 bool vcpu_out(struct kvcpu *v, enum outcome out);
@@ -367,6 +372,8 @@ bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *ri
 struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa);
 /* The debugger's view of one byte; NULL if there is no memory, or if write and it is a file's. */
 uint8_t *gmem_byte(struct kvcpu *v, uint64_t gpa, bool write);
+/* With plant_lock held: the int3 of ours at this byte, NULL for none. */
+struct int3_byte *gmem_int3(struct run_state *rs, const uint8_t *at);
 size_t gmem_read(struct kvcpu *v, uint64_t linear, void *buf, size_t n); /* how many bytes could be read */
 bool gmem_write(struct kvcpu *v, uint64_t linear, const void *buf, size_t n);
 

@@ -17,6 +17,11 @@ struct armed;
 int armed_get(struct kvm_vm *vm, const char *what, struct armed **out, struct err *e) MUST_USE;
 void armed_destroy(struct kvm_vm *vm);
 struct uffd *armed_uffd(struct armed *p);
+/* The thread cannot wait for faults any more: the run is to end, with that error. The next one begins with another thread.
+ */
+bool armed_gave_up(const struct kvm_vm *vm);
+int armed_error(const struct kvm_vm *vm, struct err *e) MUST_USE; /* 0 if it can */
+int armed_recover(struct kvm_vm *vm, struct err *e) MUST_USE;
 /* Close the userfaultfd: nobody waits_for_page in it any more, what watchpoints armed is armed anew at the next run. */
 void armed_close(struct armed *p);
 /* The debugger's thread reads the faults itself (fault stepping), or the pages' thread does. */

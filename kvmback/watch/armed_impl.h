@@ -48,6 +48,7 @@ struct armed {
 	bool direct;
 	pthread_t thread;
 	bool has_thread, quit;
+	atomic_int error;   /* why the thread has ended by itself; 0: it has not */
 	bool polling, hold; /* the thread is in poll() on the userfaultfd; it is not to be */
 	pthread_cond_t out;
 	cpu_set_t allowed; /* CPUs the thread may run on, */

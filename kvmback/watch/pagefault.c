@@ -50,9 +50,12 @@ static bool in_guest(unsigned entry)
  */
 static void note_regs(struct kvcpu *v, unsigned entry)
 {
-	struct armed_access *a = &v->control->access;
+	struct vcpu_control *t = v->control;
+	struct armed_access *a = &t->access;
 
-	a->regs_known = !kvm_view_gprs(v->vm, v->index, a->gpr, &a->rip);
+	if (t->completing)
+		vcpu_gprs(v, a->gpr, &a->rip);
+	a->regs_known = t->completing || !kvm_view_gprs(v->vm, v->index, a->gpr, &a->rip);
 	a->entry = vcpu_entry_behind(entry);
 }
 
@@ -332,6 +335,22 @@ static void poll_end(struct armed *p)
 	pthread_cond_broadcast(&p->out);
 }
 
+/* Nobody answers any more: the run is to end. Whoever waits for a page is let go by the close, and executes nothing more. */
+static void give_up(struct armed *p, int why)
+{
+	struct run_state *rs = p->vm->rs;
+
+	atomic_store(&p->error, why);
+	vcpu_kick_busy(p->vm, KICK_GIVE_UP);
+	{
+		LOCK_SCOPE(&p->reader);
+		LOCK_SCOPE(&p->lock);
+		uffd_close(&p->uffd);
+		p->n_deferred = 0;
+	}
+	gate_post(&rs->done);
+}
+
 static void *armed_main(void *arg)
 {
 	struct armed *p = arg;
@@ -341,8 +360,12 @@ static void *armed_main(void *arg)
 		uint64_t n;
 
 		follow_vcpu(p);
-		(void)poll(pfd, 2, -1);
+		int why = poll(pfd, 2, -1) < 0 ? errno : 0;
 		poll_end(p);
+		if (why) {
+			give_up(p, why);
+			return NULL;
+		}
 		if (pfd[0].revents && read(p->wake, &n, sizeof(n)) < 0)
 			continue; /* somebody else has emptied it: an eventfd does not fail otherwise */
 		if (pfd[1].revents)
@@ -433,6 +456,33 @@ int armed_get(struct kvm_vm *vm, const char *what, struct armed **out, struct er
 	if (!rc)
 		*out = vm->armed;
 	return rc;
+}
+
+bool armed_gave_up(const struct kvm_vm *vm)
+{
+	return vm->armed && atomic_load(&vm->armed->error);
+}
+
+int armed_error(const struct kvm_vm *vm, struct err *e)
+{
+	int why = vm->armed ? atomic_load(&vm->armed->error) : 0;
+
+	return why ? err_errno(e, why,
+			       "run" WHY "poll, for accesses to watched pages; the guest was therefore stopped" TRY
+			       "c, to go on")
+		   : 0;
+}
+
+int armed_recover(struct kvm_vm *vm, struct err *e)
+{
+	struct armed *p = vm->armed;
+
+	if (!armed_gave_up(vm))
+		return 0;
+	pthread_join(p->thread, NULL);
+	p->has_thread = false;
+	atomic_store(&p->error, 0);
+	return armed_get(vm, "run", &p, e);
 }
 
 struct uffd *armed_uffd(struct armed *p)

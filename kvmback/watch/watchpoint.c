@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "core/base/lock.h"
 #include "core/cpu/access.h"
 #include "core/cpu/disas.h"
 #include "kvmback/watch/armed.h"
@@ -32,12 +33,25 @@ static void take_bases(struct kvcpu *v, struct access_regs *r)
 
 static void take_regs(struct kvcpu *v, struct access_regs *r)
 {
-	const struct kvm_regs *k = vcpu_regs(v);
-	const uint64_t gpr[16] = {k->rax, k->rcx, k->rdx, k->rbx, k->rsp, k->rbp, k->rsi, k->rdi,
-				  k->r8,  k->r9,  k->r10, k->r11, k->r12, k->r13, k->r14, k->r15};
+	vcpu_gprs(v, r->gpr, &r->rip);
+}
 
-	memcpy(r->gpr, gpr, sizeof(gpr));
-	r->rip = k->rip;
+/* Code as the guest has it: an int3 of ours may stand where an access began that was shown before it was done. */
+static void hide_int3(struct kvcpu *v, uint64_t linear, uint8_t *code, size_t n)
+{
+	struct run_state *rs = v->vm->rs;
+	uint64_t gpa;
+	uint8_t rights;
+
+	LOCK_SCOPE(&rs->plant_lock);
+	for (size_t i = 0; rs->n_int3 && i < n; i++) {
+		const struct int3_byte *b = NULL;
+
+		if (code[i] == INT3 && gmem_translate(v, linear + i, &gpa, &rights))
+			b = gmem_int3(rs, gmem_byte(v, gpa, true));
+		if (b)
+			code[i] = b->under;
+	}
 }
 
 static int decode(struct kvcpu *v, const struct access_regs *r, struct insn_access a[ACCESSES_MAX], bool *rep)
@@ -47,7 +61,9 @@ static int decode(struct kvcpu *v, const struct access_regs *r, struct insn_acce
 
 	if (!t->accesses && access_decoder_create(&t->accesses, NULL))
 		return -1;
-	size_t n = gmem_read(v, vcpu_linear(v, &vcpu_sregs(v)->cs, r->rip), code, sizeof(code));
+	uint64_t linear = vcpu_linear(v, &vcpu_sregs(v)->cs, r->rip);
+	size_t n = gmem_read(v, linear, code, sizeof(code));
+	hide_int3(v, linear, code, n);
 	*rep = disas_kind(r->bits, code, n) == INSN_REP;
 	return access_decode(t->accesses, r, code, n, a);
 }
@@ -284,10 +300,14 @@ static void old_of(struct kvcpu *v, struct watch_look *l)
 	} else if (first < l->len && !byte_before(v, page)) {
 		l->len = first;
 	}
+	/* Of a page that is armed again already nobody knows; what was read is there yet. */
+	if (!l->write)
+		(void)gmem_read(v, l->linear, l->old, l->len);
 	for (unsigned i = 0; i < l->len; i++) {
 		const uint8_t *before = byte_before(v, l->linear + i);
 
-		l->old[i] = before ? *before : 0;
+		if (before)
+			l->old[i] = *before;
 	}
 }
 
@@ -318,6 +338,8 @@ bool watch_done_by_kvm(struct kvcpu *v, bool *on)
 	if (!executed(v, &r))
 		return false;
 	*on = judge_executed(v, &r);
-	armed_rearm(v);
+	/* What has changed is told once, not again for the next that came to a page. */
+	if (!r.rip)
+		armed_rearm(v);
 	return true;
 }

@@ -20,7 +20,8 @@ struct watch_look {
 };
 void watch_look(struct kvcpu *v, struct watch_look *l);
 bool watch_judge(struct kvcpu *v, struct watch_look *l);
-/* An armed page was touched in a free run. Gives whether KVM has done the instruction; then *on is false if that was a hit.
+/* An armed page was touched in a free run. Gives whether KVM has done the instruction; then *on is false if that was a hit,
+ * which is the vCPU's stop. What was opened is to be armed again behind it.
  */
 bool watch_done_by_kvm(struct kvcpu *v, bool *on);
 

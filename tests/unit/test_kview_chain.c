@@ -419,6 +419,147 @@ static void a_locked_head_is_torn(void **state)
 	unmake(&w);
 }
 
+/* ---- all of them while the kernel goes on */
+
+#define MOVERS 24
+#define PFN_OF(gfn) (0x40000 + (gfn))
+
+/* Takes an spte from one gfn to another as KVM does, a part of it before a read: cleared, out of its chain, set, into the
+ * other chain. What an spte maps tells whose it is. */
+struct mover {
+	struct world *w;
+	uint64_t in[GFNS][MOVERS]; /* in: which sptes, by gfn */
+	size_t n[GFNS];
+	unsigned part, turn, changes;
+	unsigned most, every; /* how many changes there are, 0: no end; and how many reads lie between two */
+};
+
+static void lay(struct mover *m, unsigned g)
+{
+	set_head(m->w, 0x100 + g, fk_chain(&m->w->f, m->in[g], m->n[g]));
+}
+
+static void put_in(struct mover *m, unsigned g, uint64_t spte)
+{
+	m->in[g][m->n[g]++] = spte;
+	lay(m, g);
+}
+
+static void take_out(struct mover *m, unsigned g, uint64_t spte)
+{
+	size_t i = 0;
+
+	while (m->in[g][i] != spte)
+		i++;
+	m->in[g][i] = m->in[g][--m->n[g]];
+	lay(m, g);
+}
+
+static void set_spte(struct mover *m, uint64_t spte, unsigned g)
+{
+	uint64_t old = fk_get64(&m->w->f, m->w->spte[SPTES - 1]);
+
+	fk_put64(&m->w->f, spte, (old & ~KSPTE_PFN_MASK) | PFN_OF((uint64_t)g) << PAGE_SHIFT);
+}
+
+static void move_on(struct fake_kernel *f, uint64_t n, uint64_t addr)
+{
+	struct mover *m = f->arg;
+	unsigned i = m->turn % MOVERS, from = m->turn / MOVERS % 2 ? i + MOVERS : i, to = from == i ? i + MOVERS : i;
+	uint64_t spte = m->w->spte[i];
+
+	(void)addr;
+	if (n % m->every || (m->most && m->changes == m->most))
+		return;
+	m->changes++;
+	if (m->part == 0)
+		fk_put64(f, spte, 0);
+	else if (m->part == 1)
+		take_out(m, from, spte);
+	else if (m->part == 2)
+		set_spte(m, spte, to);
+	else
+		put_in(m, to, spte);
+	m->turn += m->part == 3;
+	m->part = (m->part + 1) % 4;
+}
+
+/* Each of the first gfns has an spte that moves, and all have some that stay. */
+static void ready_mover(struct world *w, struct mover *m, unsigned most, unsigned every)
+{
+	memset(m, 0, sizeof(*m));
+	m->w = w;
+	m->most = most;
+	m->every = every;
+	for (unsigned g = 0; g < GFNS; g++) {
+		for (unsigned i = 0; i < g % 5 + (g >= 2 * MOVERS); i++) {
+			uint64_t spte = w->spte[100 + g * 8 + i];
+
+			set_spte(m, spte, g);
+			m->in[g][m->n[g]++] = spte;
+		}
+		if (g < MOVERS) {
+			set_spte(m, w->spte[g], g);
+			m->in[g][m->n[g]++] = w->spte[g];
+		}
+		lay(m, g);
+	}
+	w->f.arg = m;
+	w->f.on_read = move_on;
+}
+
+static void check_moving_row(const struct rmap_info *r, unsigned *torn)
+{
+	assert_string_equal(r->corrupt, "");
+	*torn += r->torn;
+	for (size_t i = 0; !r->torn && i < r->n_sptes; i++) {
+		assert_true(r->sptes[i].present && r->sptes[i].leaf);
+		assert_int_equal(r->sptes[i].pfn, PFN_OF(r->gfn - 0x100));
+	}
+	assert_true(r->torn || r->n_sptes);
+}
+
+/* Gives how many rows were torn. */
+static unsigned all_while_moving(unsigned v, unsigned most, unsigned every, bool *ended)
+{
+	struct world w;
+	struct mover m;
+	struct rmap_list l;
+	struct err e = {0};
+	unsigned torn = 0;
+
+	make(&w, v);
+	ready_mover(&w, &m, most, every);
+	assert_int_equal(kview_rmap_all(w.k, &l, &e), 0);
+	w.f.on_read = NULL;
+	*ended = m.changes == most;
+	for (size_t i = 0; i < l.n; i++)
+		check_moving_row(&l.v[i], &torn);
+	for (size_t i = 1; i < l.n; i++)
+		assert_true(l.v[i].gfn > l.v[i - 1].gfn);
+	assert_true(l.n >= GFNS - 2 * MOVERS);
+	rmap_list_free(&l);
+	unmake(&w);
+	return torn;
+}
+
+/* Whatever moves, nothing is broken, and no row has another's sptes; what has come to rest is whole. */
+static void nothing_is_broken_that_moves(void **state)
+{
+	bool ended;
+
+	(void)state;
+	for (unsigned v = FK_5_10; v <= FK_7; v++)
+		for (unsigned every = 1; every <= 4; every++) {
+			assert_in_range(all_while_moving(v, 0, every, &ended), 0, 2 * MOVERS);
+			for (unsigned most = 4; most < 400; most += 4) {
+				unsigned torn = all_while_moving(v, most, every, &ended);
+
+				assert_true(!ended || torn <= 1);
+			}
+		}
+}
+
 /* Large pages: heads at level 2 are indexed by their own frame number. */
 static void large_pages_have_heads_of_their_own(void **state)
 {
@@ -473,6 +614,7 @@ int main(void)
 	    cmocka_unit_test(a_moving_head_is_torn),
 	    cmocka_unit_test(one_move_is_read_again),
 	    cmocka_unit_test(a_locked_head_is_torn),
+	    cmocka_unit_test(nothing_is_broken_that_moves),
 	    cmocka_unit_test(large_pages_have_heads_of_their_own),
 	};
 

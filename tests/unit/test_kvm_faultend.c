@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -112,9 +113,15 @@ int __wrap_poll(struct pollfd *p, nfds_t n, int timeout);
 
 static __thread unsigned polls_to_fail; /* of this thread, from now on */
 static __thread int failing_with;
+static atomic_bool pages_poll_fails; /* of any other thread */
+static pthread_t main_thread;
 
 int __wrap_poll(struct pollfd *p, nfds_t n, int timeout)
 {
+	if (atomic_load(&pages_poll_fails) && !pthread_equal(pthread_self(), main_thread)) {
+		errno = ENOMEM;
+		return -1;
+	}
 	if (!polls_to_fail)
 		return __real_poll(p, n, timeout);
 	polls_to_fail--;
@@ -203,6 +210,39 @@ static void step_out_of_a_fault(void **state)
 	guest_close(&g);
 }
 
+/* The thread that answers faults on armed pages cannot wait for them: it has answered one when that begins, and the guest
+ * waits for the next answer. */
+static void pages_that_cannot_be_waited_for(void **state)
+{
+	struct plant watched = {.id = 1, .kind = PLANT_WRITE, .addr = 0x5800, .len = 4, .phys = true};
+
+	(void)state;
+	for (unsigned vcpus = 1; vcpus <= 2; vcpus++) {
+		OPEN(g, vcpus);
+		struct stop stop = {.reason = STOP_SMI};
+
+		main_thread = pthread_self();
+		/* Every vCPU: inc dword [0x5000], in the armed page; jmp back. And: inc dword [0x5800] */
+		CODE(&g, "\xff\x04\x25\x00\x50\x00\x00\xeb\xf7");
+		guest_poke(&g, GUEST_CODE + 0x100, "\xff\x04\x25\x00\x58\x00\x00", 7);
+		assert_int_equal(machine_plant(g.m, &watched, &g.e), 0);
+		atomic_store(&pages_poll_fails, true);
+		assert_int_equal(machine_run(g.m, RUN_CONTINUE, 0, 1, &stop, &g.e), -ENOMEM);
+		assert_non_null(strstr(g.e.why, "watched pages"));
+		assert_int_equal(stop.reason, STOP_SMI);
+		err_clear(&g.e);
+		assert_int_equal(machine_run(g.m, RUN_CONTINUE, 0, 1, &stop, &g.e), -ENOMEM);
+		err_clear(&g.e);
+		atomic_store(&pages_poll_fails, false);
+		/* With another thread all is as ever. */
+		guest_set_rip(&g, 0, GUEST_CODE + 0x100);
+		assert_int_equal(guest_continue(&g), STOP_WATCHPOINT);
+		assert_int_equal(g.stop.vcpu, 0);
+		assert_int_equal(g.stop.rip, GUEST_CODE + 0x107);
+		guest_close(&g);
+	}
+}
+
 /* Giving a fault up needs nobody to wait for long. */
 static void out_of_a_fault(void **state)
 {
@@ -242,6 +282,7 @@ int main(void)
 	    cmocka_unit_test(destroyed_while_the_watchdog_looks),
 	    cmocka_unit_test(destroyed_behind_a_stuck_step),
 	    cmocka_unit_test(run_that_cannot_be_waited_for),
+	    cmocka_unit_test(pages_that_cannot_be_waited_for),
 	    cmocka_unit_test(step_out_of_a_fault),
 	    cmocka_unit_test(out_of_a_fault),
 	    cmocka_unit_test(interrupted_wait),

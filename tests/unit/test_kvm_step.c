@@ -264,6 +264,29 @@ static void halt(void **state)
 	}
 }
 
+/* Each step is one whatever came before it: what KVM's emulator has done, or registers that were written. */
+static void behind_what_writes_registers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(all_modes) / sizeof(all_modes[0]); i++) {
+		bool user = all_modes[i].cpl;
+		OPEN(g, all_modes[i].mode, all_modes[i].cpl, all_modes[i].idt);
+
+		/* nop; hlt or nop; nop; hlt or nop; out 0x80, al or two nops; nop; nop */
+		if (user)
+			CODE(&g, "\x90\x90\x90\x90\x90\x90\x90\x90");
+		else
+			CODE(&g, "\x90\xf4\x90\xf4\xe6\x80\x90\x90");
+		for (uint64_t at = 1; at <= 8; at += !user && at == 4 ? 2 : 1) {
+			assert_int_equal(guest_step(&g), !user && (at == 2 || at == 4) ? STOP_HLT : STOP_STEP);
+			assert_int_equal(g.stop.rip, GUEST_CODE + at);
+			if (at & 1)
+				guest_set(&g, 0, RBX, at);
+		}
+		guest_close(&g);
+	}
+}
+
 static void exception_without_idt(void **state)
 {
 	(void)state;
@@ -321,6 +344,11 @@ static void exception_with_idt(void **state)
 			assert_int_equal(frame[1], all_modes[i].cpl ? 0x23 : 8);
 			assert_int_equal(frame[2] & RFLAGS_TF, 0);
 			assert_int_equal(frame[3], all_modes[i].cpl ? GUEST_STACK : GUEST_KSTACK);
+		} else if (g.mode == GUEST_REAL) {
+			uint16_t frame[3] = {0};
+			guest_peek(&g, guest_reg(&g, 0, RSP), frame, sizeof(frame));
+			assert_int_equal(frame[0], GUEST_CODE + 1);
+			assert_int_equal(frame[2] & RFLAGS_TF, 0);
 		}
 		assert_int_equal(guest_step(&g), STOP_STEP);
 		assert_int_equal(g.stop.rip, GUEST_HANDLERS + 6 * 16 + 1);
@@ -581,6 +609,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(rep_conditional),
 	    cmocka_unit_test(rep_to_device),
 	    cmocka_unit_test(halt),
+	    cmocka_unit_test(behind_what_writes_registers),
 	    cmocka_unit_test(exception_without_idt),
 	    cmocka_unit_test(page_fault_without_idt),
 	    cmocka_unit_test(exception_with_idt),

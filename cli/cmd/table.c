@@ -7,9 +7,8 @@
 #include <string.h>
 
 static const struct command *const tables[] = {
-    commands_run,   commands_break,   commands_data,	commands_slots,	  commands_mmu,	   commands_memop,
-    commands_fault, commands_session, commands_support, commands_history, commands_report, commands_screens,
-    commands_look,
+    commands_run,     commands_break,	commands_data,	  commands_slots,  commands_mmu,     commands_memop, commands_fault,
+    commands_session, commands_support, commands_history, commands_report, commands_screens, commands_look,
 };
 
 static const struct command_group groups[] = {

@@ -52,8 +52,8 @@ struct session {
 	struct display *displays;
 	size_t n_displays;
 	int next_display;
-	struct selection sel;  /* the address that all screens show */
-	bool sel_chosen;       /* by the user; else each stop chooses */
+	struct selection sel;	 /* the address that all screens show */
+	bool sel_chosen;	 /* by the user; else each stop chooses */
 	struct changed *changed; /* registers of the last two stops (cli/session/changed.h) */
 	const char *looking;   /* "a display", "a condition": it is being worked out, which may run scripts; NULL for none */
 	char backend_why[720]; /* why this backend was chosen */

@@ -49,7 +49,7 @@ RECORD_PANE(registers, REGISTERS, "registers", 0, "registers", "Registers", "Reg
 RECORD_PANE(displays, DISPLAYS, "displays", 0, "displays", "Displays", "What `display` shows at every stop.", );
 RECORD_PANE(code, CODE, "disas", 0, "code", "Code", "Instructions where the vCPU stands, or at the selection.",
 	    .find = record_pane_find);
-RECORD_PANE(stack, STACK, NULL, 0, "stack", "Stack", "The stack, and what its words point to.", );
+RECORD_PANE(stack, STACK, "telescope", 0, "stack", "Stack", "The stack, and what its words point to.", );
 
 /* ---- breakpoints: one key turns one on and off */
 

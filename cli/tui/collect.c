@@ -65,6 +65,24 @@ void collect_changed(struct collector *k, bool stopped)
 
 /* ---- one look */
 
+/* Where the listing begins: at the vCPU's place, unless that stands in the upper part of what is listed already: then the
+ * lines stay and the mark moves. */
+static uint64_t code_from(const struct collector *k)
+{
+	const struct value *old = &k->scene.seen[SEEN_CODE].v;
+	uint64_t at = k->scene.sel.gva;
+	bool follows_vcpu = !k->code_at_selection || !k->scene.sel.has_gva;
+
+	if (follows_vcpu && client_eval(k->client, "$pc", &at, NULL))
+		return 0;
+	for (uint32_t i = 0; old->type == VALUE_LIST && i < old->n / 4; i++) {
+		const struct value *address = v_get(&old->items[i], "address");
+		if (address && address->type == VALUE_HEX && address->hex == at)
+			return v_get(&old->items[0], "address")->hex;
+	}
+	return at;
+}
+
 /* The words behind a command's name; false: there is nothing that it could be about. */
 static bool words_of(const struct collector *k, enum seen_about about, char word[3][24], int *n)
 {
@@ -85,10 +103,7 @@ static bool words_of(const struct collector *k, enum seen_about about, char word
 			strcpy(word[(*n)++], "w");
 		return sel->has_gva;
 	case ABOUT_CODE:
-		if (k->code_at_selection && sel->has_gva)
-			snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)sel->gva);
-		else
-			strcpy(word[(*n)++], "$pc");
+		snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)code_from(k));
 		strcpy(word[(*n)++], CODE_INSNS);
 		return true;
 	case ABOUT_MEMORY:
@@ -105,18 +120,19 @@ static bool words_of(const struct collector *k, enum seen_about about, char word
 static int run_look(struct collector *k, unsigned i, struct pool *pool, struct value *out, struct err *e)
 {
 	char name[2][24], word[3][24];
-	const char *argv[6] = {name[0], name[1]}, *format;
-	int used, n, names = sscanf(looks[i].command, "%23s %23s", name[0], name[1]);
+	const char *names[2] = {name[0], name[1]}, *argv[6], *format;
+	int used, n, n_names = sscanf(looks[i].command, "%23s %23s", name[0], name[1]);
 	struct call c = {.s = k->client->s, .client = k->client, .pool = pool};
 
 	if (!words_of(k, looks[i].about, word, &n))
 		return -ENOENT; /* nothing is selected: nothing to say */
-	c.cmd = command_find(c.s->commands, names, argv, true, &used, &format, e);
+	c.cmd = command_find(c.s->commands, n_names, names, true, &used, &format, e);
 	if (!c.cmd)
 		return -ENOENT;
+	for (int w = used; w < n_names; w++)
+		argv[c.argc++] = names[w];
 	for (int w = 0; w < n; w++)
-		argv[w] = word[w];
-	c.argc = n;
+		argv[c.argc++] = word[w];
 	c.argv = argv;
 	int ret = command_look(&c, e);
 	*out = c.result;

@@ -45,11 +45,58 @@ RECORD_PANE(mmio, MMIO, "mmio", 1, "mmio", "MMIO caches", "What each vCPU keeps 
 RECORD_PANE(fault, STAGES, "stages", 1, "fault", "Fault",
 	    "The stages of the faults caught so far: live ones stood still, recorded ones are told afterwards.", );
 RECORD_PANE(vcpus, VCPUS, "vcpus", 1, "vcpus", "vCPUs", "Every vCPU, where it is and in which mode.", );
-RECORD_PANE(registers, REGISTERS, "registers", 0, "registers", "Registers", "Registers of the current vCPU.", );
 RECORD_PANE(displays, DISPLAYS, "displays", 0, "displays", "Displays", "What `display` shows at every stop.", );
-RECORD_PANE(code, CODE, "disas", 0, "code", "Code", "Instructions where the vCPU stands, or at the selection.",
-	    .find = record_pane_find);
 RECORD_PANE(stack, STACK, "telescope", 0, "stack", "Stack", "The stack, and what its words point to.", );
+
+/* ---- code: the cursor goes along with the vCPU */
+
+struct code_pane {
+	struct record_pane record;
+	unsigned generation; /* that the cursor was put by */
+};
+
+static void code_update(struct pane *p, const struct scene *s)
+{
+	struct code_pane *c = p->own;
+	const struct record_pane *r = &c->record;
+
+	record_pane_update(p, s, SEEN_CODE, "disas");
+	if (c->generation == r->generation)
+		return;
+	c->generation = r->generation;
+	for (size_t i = 0; i < r->n; i++) {
+		const char *line = r->text.text + r->start[i];
+		if (memmem(line, strcspn(line, "\n"), "=> ", 3))
+			p->cursor = i;
+	}
+}
+
+static uint32_t code_needs(const struct pane *p)
+{
+	(void)p;
+	return SEES(CODE);
+}
+
+static void code_subtitle(const struct pane *p, const struct scene *s, struct out *o)
+{
+	(void)p;
+	record_pane_subtitle(s, SEEN_CODE, o);
+}
+
+const struct pane_ops pane_code = {
+    .name = "code",
+    .title = "Code",
+    .about = "Instructions where the vCPU stands, or at the selection.",
+    .size = sizeof(struct code_pane),
+    .close = record_pane_close,
+    .needs = code_needs,
+    .subtitle = code_subtitle,
+    .update = code_update,
+    .count = record_pane_count,
+    .line = record_pane_line,
+    .place = record_pane_place,
+    .find = record_pane_find,
+};
 
 /* ---- breakpoints: one key turns one on and off */
 

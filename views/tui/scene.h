@@ -20,6 +20,7 @@
 	X(BREAKPOINTS, "info breakpoints", NOTHING)                                                                         \
 	X(STAGES, "fault list", NOTHING)                                                                                    \
 	X(VCPUS, "info vcpus", NOTHING)                                                                                     \
+	X(CONTEXT, "context regs", NOTHING) /* general registers: what changed, what they point to */                       \
 	X(REGISTERS, "info registers", NOTHING)                                                                             \
 	X(DISPLAYS, "display", NOTHING)                                                                                     \
 	X(STOP, NULL, NOTHING) /* the last stop, as running commands give it */                                             \

@@ -50,7 +50,8 @@ all: $(O)/kvmscope
 # ---- packages: `make deps` installs what is missing when root, else says the one line that does
 DEBS := gcc make pkg-config nasm libreadline-dev libcapstone-dev libncurses-dev tcl-dev libbpf-dev libelf-dev \
 	libtraceevent-dev zlib1g-dev
-TEST_DEBS := libcmocka-dev libjansson-dev clang clang-format libclang-rt-14-dev valgrind python3 tmux man-db util-linux less
+TEST_DEBS := libcmocka-dev libjansson-dev clang clang-format libclang-rt-14-dev valgrind python3 tmux man-db util-linux less \
+	chromium-headless-shell
 # The second oracle of tests/qemu: where it cannot be had, that test skips and says so.
 OPTIONAL_DEBS := qemu-system-x86
 
@@ -149,7 +150,7 @@ completions: $(O)/gen
 	$(Q)$(O)/gen zsh >completions/_kvmscope
 	$(Q)$(O)/gen fish >completions/kvmscope.fish
 screens: $(O)/kvmscope
-	$(Q)KVMSCOPE=$(O)/kvmscope tests/pty/capture.py
+	$(Q)KVMSCOPE=$(O)/kvmscope tests/pty/capture.py --write
 manual: $(O)/gen
 	$(Q)$(O)/gen manual docs/kvmscope.1.in >docs/kvmscope.1
 

@@ -70,10 +70,11 @@ void collect_changed(struct collector *k, bool stopped)
 static uint64_t code_from(const struct collector *k)
 {
 	const struct value *old = &k->scene.seen[SEEN_CODE].v;
-	uint64_t at = k->scene.sel.gva;
-	bool follows_vcpu = !k->code_at_selection || !k->scene.sel.has_gva;
+	uint64_t at;
 
-	if (follows_vcpu && client_eval(k->client, "$pc", &at, NULL))
+	if (k->code_at_selection && k->scene.sel.has_gva)
+		return k->scene.sel.gva;
+	if (client_eval(k->client, "$pc", &at, NULL))
 		return 0;
 	for (uint32_t i = 0; old->type == VALUE_LIST && i < old->n / 4; i++) {
 		const struct value *address = v_get(&old->items[i], "address");
@@ -93,6 +94,8 @@ static bool words_of(const struct collector *k, enum seen_about about, char word
 	switch (about) {
 	case ABOUT_NOTHING:
 		return true;
+	case ABOUT_FAULT:
+		return k->scene.parked;
 	case ABOUT_GFN:
 		snprintf(word[(*n)++], 24, "0x%llx", (unsigned long long)(sel->gpa >> PAGE_SHIFT));
 		return sel->has_gpa;

@@ -235,6 +235,23 @@ def report_of_the_tour(b):
     assert "trace" not in p.ids
 
 
+def report_in_a_browser(b):
+    """As a browser takes it: its parts are there, and it has nothing to say on its console."""
+    browser = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    assert browser, "no chromium-headless-shell; make deps-check installs it"
+    with tempfile.TemporaryDirectory() as d:
+        ok("run", f"report {d}/r.html", backend=b)
+        p = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={d}/b",
+                            "--dump-dom", f"file://{d}/r.html"], capture_output=True, text=True, timeout=120,
+                           stdin=subprocess.DEVNULL, env={**os.environ, "HOME": d})
+        assert p.returncode == 0, p.stderr[-400:]
+        assert "CONSOLE" not in p.stderr, [l for l in p.stderr.split("\n") if "CONSOLE" in l][:3]
+        written = Page(open(f"{d}/r.html").read())
+    shown = p.stdout.strip() + "\n"
+    assert shown.count("<svg") == written.tags.count("svg") > 0 and shown.count("<section") == len(written.section) > 5
+    assert "0x300000" in shown and "page fault" in shown
+
+
 def report_at_any_moment(b):
     """Before the first run, in real mode, inside a fault, at a breakpoint, with many sptes on a chain."""
     assert "not run yet" in report(backend=b).section["stop"]
@@ -329,5 +346,5 @@ def report_while_it_runs():
 
 if __name__ == "__main__":
     sys.exit(main([map_is_whole, map_of_smram, map_as_text, map_of_many_slots, graph_of_tree, graph_of_rmap, report_of_the_tour,
-                   report_at_any_moment, report_of_a_large_vm, report_takes_hostile_names, report_is_written_whole_or_not_at_all,
-                   report_traces_a_run, report_of_another_image_begins_anew, report_while_it_runs]))
+                   report_in_a_browser, report_at_any_moment, report_of_a_large_vm, report_takes_hostile_names,
+                   report_is_written_whole_or_not_at_all, report_traces_a_run, report_of_another_image_begins_anew, report_while_it_runs]))

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """docs/SCREENS.md: every preset of the screens as it looks, captured in tmux.
 
-    tests/pty/capture.py [FILE]    writes it; `make screens`
-    tests/pty/capture.py --check   compares it with what the screens are now, but for host addresses and ages
+    tests/pty/capture.py           compares it with what the screens are now, but for host addresses and ages
+    tests/pty/capture.py --write   writes it; `make screens`
 
 Always on the soft backend, so that every machine has the same picture.
 """
-import os, re, subprocess, sys, tempfile, time
+import difflib, os, re, subprocess, sys, tempfile, time
 
 BIN = os.path.abspath(os.environ.get("KVMSCOPE", "build/kvmscope"))
 DOC = "docs/SCREENS.md"
@@ -74,15 +74,15 @@ def capture():
 
 def main():
     text = capture()
-    if sys.argv[1:] == ["--check"]:
-        if text == open(DOC).read():
-            print("capture: docs/SCREENS.md is what the screens show")
-            return 0
-        open("/tmp/SCREENS.md", "w").write(text) if os.environ.get("KEEP") else None
-        print(f"capture: {DOC} is out of date; run: make screens")
-        return 1
-    open(sys.argv[1] if sys.argv[1:] else DOC, "w").write(text)
-    return 0
+    if sys.argv[1:] == ["--write"]:
+        open(DOC, "w").write(text)
+        return 0
+    same = text == open(DOC).read()
+    if not same:
+        print(f"FAILED  {DOC} is not what the screens show; run: make screens, and look at it")
+        sys.stdout.writelines(difflib.unified_diff(open(DOC).read().splitlines(True), text.splitlines(True), DOC, "now", n=0))
+    print(f"{int(same)} passed, {int(not same)} failed, 0 skipped")
+    return 0 if same else 1
 
 
 sys.exit(main())

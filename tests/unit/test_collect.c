@@ -260,6 +260,12 @@ static void code_follows_the_vcpu_or_the_selection(void **state)
 	changed();
 	collect(&k, SEES(CODE));
 	assert_int_equal(get_num(&seen(SEEN_CODE)->v.items[0], "address"), 0x20000a);
+	line("si"); /* in the upper part of what is listed: the lines stay */
+	until_it_stops();
+	changed();
+	collect(&k, SEES(CODE));
+	assert_int_equal(get_num(&seen(SEEN_CODE)->v.items[0], "address"), 0x20000a);
+	assert_true(get_truth(&seen(SEEN_CODE)->v.items[1], "current"));
 }
 
 /* ---- another machine */

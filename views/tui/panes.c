@@ -42,8 +42,6 @@
 RECORD_PANE(slots, SLOTS, "slots", 1, "slots", "Slots", "Memory slots, as `info slots` has them.", .find = record_pane_find);
 RECORD_PANE(mmio, MMIO, "mmio", 1, "mmio", "MMIO caches", "What each vCPU keeps of its last MMIO access: valid, or stale.",
 	    .find = record_pane_find);
-RECORD_PANE(fault, STAGES, "stages", 1, "fault", "Fault",
-	    "The stages of the faults caught so far: live ones stood still, recorded ones are told afterwards.", );
 RECORD_PANE(vcpus, VCPUS, "vcpus", 1, "vcpus", "vCPUs", "Every vCPU, where it is and in which mode.", );
 RECORD_PANE(displays, DISPLAYS, "displays", 0, "displays", "Displays", "What `display` shows at every stop.", );
 RECORD_PANE(stack, STACK, "telescope", 0, "stack", "Stack", "The stack, and what its words point to.", );

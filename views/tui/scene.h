@@ -19,6 +19,7 @@
 	X(MMIO, "info mmio", NOTHING)                                                                                       \
 	X(BREAKPOINTS, "info breakpoints", NOTHING)                                                                         \
 	X(STAGES, "fault list", NOTHING)                                                                                    \
+	X(CHANGES, "diff", FAULT) /* what the last stage of a fault changed */                                              \
 	X(VCPUS, "info vcpus", NOTHING)                                                                                     \
 	X(CONTEXT, "context regs", NOTHING) /* general registers: what changed, what they point to */                       \
 	X(REGISTERS, "info registers", NOTHING)                                                                             \
@@ -31,7 +32,7 @@
 	X(STACK, "telescope", NOTHING)                                                                                      \
 	X(MEMORY, "mem read", MEMORY) /* a few KiB around the selection, by gva if it has one, else by gpa */
 
-enum seen_about { ABOUT_NOTHING, ABOUT_GFN, ABOUT_GVA, ABOUT_WRITE, ABOUT_CODE, ABOUT_MEMORY };
+enum seen_about { ABOUT_NOTHING, ABOUT_FAULT, ABOUT_GFN, ABOUT_GVA, ABOUT_WRITE, ABOUT_CODE, ABOUT_MEMORY };
 enum seen_id {
 #define SEEN_ID(id, command, about) SEEN_##id,
 	SEEN_LIST(SEEN_ID) SEEN_RECORDS,

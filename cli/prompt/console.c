@@ -232,7 +232,9 @@ static int go_to_screens(struct client *client, struct err *e)
 {
 	struct console *c = console_of(client);
 
-	if (!c->interactive || client->json)
+	if (client->json)
+		return err_set(e, -ENOTSUP, "tui" WHY "-j gives lines of JSON, no screens" TRY "it without -j");
+	if (!c->interactive)
 		return err_set(e, -ENOTSUP,
 			       "tui" WHY "standard input and output are no terminal" TRY
 			       "it at a prompt, or report FILE.html");

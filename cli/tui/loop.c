@@ -243,15 +243,16 @@ static int take_terminal(struct tui *t, struct err *e)
 
 int tui_open(struct console *c, struct err *e)
 {
-	struct tui *t = create(c, e);
-
-	edit_prepare();
-	int ret = t ? take_terminal(t, e) : -ENOMEM;
+	int ret = c->client.ops->screens(&c->client, e); /* the prompt knows why it may not be */
+	struct tui *t = ret ? NULL : create(c, e);
 
 	c->screens_wanted = false;
+	if (!t)
+		return ret ? ret : -ENOMEM;
+	edit_prepare();
+	ret = take_terminal(t, e);
 	if (ret) {
-		if (t)
-			destroy(t);
+		destroy(t);
 		return ret;
 	}
 	signals_on_crash(terminal_rescue);

@@ -333,6 +333,12 @@ static bool is_loose(const struct host *h, enum kind k)
 {
 	if (k == K_MMU || k == K_FAULT)
 		return true;
+	/* Emulated by KVM, two vCPUs: a message of userfaultfd that comes late may tell a write twice. */
+	if (!h->soft && h->vcpus > 1 && !h->cpl && is_watch(k))
+		return true;
+	/* Of an instruction that reads memory for a device KVM's emulator may have read before anybody looks. */
+	if (!h->soft && (k == K_RWATCH || k == K_AWATCH))
+		return true;
 	return !h->soft && k == K_MODE && h->cpl;
 }
 

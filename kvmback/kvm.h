@@ -54,6 +54,7 @@ struct strategy {
 	bool hw[RUN_MODES][2];		   /* execution breakpoints in debug registers hit */
 	bool watch[RUN_MODES][2];	   /* data watchpoints in debug registers hit */
 	bool shutdown_keeps_state, hlt_step_runs_on, tdp;
+	bool step_is_for_one_rip; /* KVM_GUESTDBG_SINGLESTEP is to be asked for anew wherever the vCPU stands then */
 };
 int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
 

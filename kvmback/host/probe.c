@@ -248,6 +248,18 @@ static bool probe_hlt(struct scratch *s)
 	       go(s) == KVM_EXIT_DEBUG;
 }
 
+/* Where the CPU steps by TF, KVM puts TF into flags that are written only at the rip that it had when the step was asked
+ * for: a second one behind a write runs on to the HLT. True too if it cannot be tried. */
+static bool probe_one_rip(struct scratch *s)
+{
+	struct kvm_regs g;
+
+	if (!begin(s, RUN_LONG, 0, "\x90\x90\x90\xf4", 4) || !debug_control(s, KVM_GUESTDBG_SINGLESTEP, 0, 0) ||
+	    go(s) != KVM_EXIT_DEBUG || ioctl(s->fd, KVM_GET_REGS, &g) < 0 || ioctl(s->fd, KVM_SET_REGS, &g) < 0)
+		return true;
+	return go(s) != KVM_EXIT_DEBUG || rip(s) != AT_CODE + 2;
+}
+
 static bool probe_tdp(void)
 {
 	static const char *const file[] = {"/sys/module/kvm_intel/parameters/ept", "/sys/module/kvm_amd/parameters/npt"};
@@ -282,6 +294,7 @@ static void probe_all(struct scratch *s)
 	st->int3_vector[RUN_REAL][1] = st->int3_vector[RUN_PROT][1];
 	st->hw[RUN_REAL][1] = st->hw[RUN_PROT][1];
 	st->hlt_step_runs_on = probe_hlt(s);
+	st->step_is_for_one_rip = probe_one_rip(s);
 	st->tdp = probe_tdp();
 }
 

@@ -96,12 +96,12 @@ bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
 	struct vcpu_control *t = v->control;
 	struct kvm_regs before = *vcpu_regs(v);
 	uint32_t fresh = v->sync_fresh;
-	bool steps = d->control & KVM_GUESTDBG_SINGLESTEP;
+	bool anew = d->control & KVM_GUESTDBG_SINGLESTEP && v->vm->rs->st->step_is_for_one_rip;
 
-	/* KVM keeps TF set for the one rip that it had when it was asked for: anew for each step, with rip in place. */
-	if (!steps && !memcmp(&t->dbg, d, sizeof(*d)))
+	/* With rip in place. */
+	if (!anew && !memcmp(&t->dbg, d, sizeof(*d)))
 		return true;
-	int rc = steps ? store_dirty(v) : 0;
+	int rc = anew ? store_dirty(v) : 0;
 	if (rc)
 		return vcpu_error(v, "registers for a step: %s", strerror(-rc));
 	if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, d) < 0)

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import terminal
 from terminal import Skip
 
-SECONDS = 10
+SECONDS = 30
 UNSET = object()
 number = 0
 
@@ -119,12 +119,16 @@ class Screen:
     def type(self, text):
         self.tmux_ok("send-keys", "-l", text)
 
-    def command(self, line):
-        """Into the command line, seen there, then entered."""
+    def enter(self, line):
+        """Into the command line, then Enter."""
         self.keys(":")
         self.until(r"^:")
         self.type(line)
         self.keys("Enter")
+
+    def command(self, line):
+        """The same; wait until the line has been taken."""
+        self.enter(line)
         self.until_gone("^:" + re.escape(line[:40]))
 
     def resize(self, cols, rows):
@@ -146,11 +150,11 @@ class Screen:
         return int(f[11]) + int(f[12])
 
     def status(self):
-        """Wait for its end; the exit status, or minus the signal."""
-        def end():
-            return self.format("pane_dead_status"), self.format("pane_dead_signal")
-        status, sig = poll(lambda: f"it does not end:\n{self.text()}", lambda: any(end()) and end())
-        return -int(sig) if sig else int(status)
+        """Under a shell: its exit status, once the shell is at its prompt again."""
+        self.until(r"^\$\n*\Z")
+        self.type("echo status=$?.")
+        self.keys("Enter")
+        return int(self.until(r"^status=(\d+)\.").group(1))
 
     def shell_is_usable(self):
         """Behind the program: the terminal is as it was."""

@@ -4,7 +4,7 @@ import os, pathlib, re, signal, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import terminal
-from screen import UNSET, Screen, poll
+from screen import UNSET, Screen, alive, poll
 from terminal import Skip, main
 
 ENDLESS = ("-c", "mem write 0x200000 ebfe")  # jmp $, where demo:tour begins
@@ -186,6 +186,39 @@ def breakpoints_by_keys():
         s.until("no virtual address is selected")
 
 
+def mouse(s, button, row, col):
+    """As the terminal sends it: a press, and for a button its release."""
+    at = chr(33 + col) + chr(33 + row)
+    s.type("\x1b[M" + chr(32 + button) + at + ("" if button >= 64 else "\x1b[M#" + at))
+
+
+def row_of(s, pattern):
+    return next(i for i, r in enumerate(s.rows()) if re.match(pattern, r))
+
+
+def by_mouse():
+    with tour() as s:
+        s.command("for {set i 0} {$i < 100} {incr i} {puts line-$i}")
+        s.until(r"^line-3\b")
+        row = row_of(s, r"line-3\b")
+        for _ in range(12):
+            mouse(s, 65, row, 5)  # the wheel, over the pane: no focus needed
+        s.until(r"^line-35\b")
+        for _ in range(12):
+            mouse(s, 64, row, 5)
+        s.until(r"^line-0\b")
+        s.command("puts {gva 0x240000}")
+        s.until("^gva 0x240000")
+        row = row_of(s, "gva 0x240000")
+        mouse(s, 0, row, 2)
+        mouse(s, 0, row, 2)  # twice: select
+        s.until("gva 0x240000 +gpa 0x40000")
+        mouse(s, 0, 38, 2)  # the command line
+        s.until("^:$")
+        mouse(s, 0, 5, 80)  # a pane
+        s.until("press : for a command")
+
+
 # ---- the command line
 
 
@@ -355,6 +388,21 @@ def the_command_line_stays():
         s.until("press : for a command")
 
 
+def the_end_of_input_leads_to_the_prompt():
+    with tour() as s:
+        s.keys(":")
+        s.until("^:$")
+        s.keys("C-d")
+        s.until(r"^\(kvmscope\)")
+        s.type("tui")
+        s.keys("Enter")
+        s.until("─ Memory map")
+        s.command("tui")
+        s.until("these are the screens")
+        s.command("expr 6 * 7")
+        s.until("^42$")
+
+
 def a_line_longer_than_the_screen():
     with tour() as s:
         s.keys(":")
@@ -365,11 +413,9 @@ def a_line_longer_than_the_screen():
 
 
 def quit_has_its_status():
-    with tour() as s:
-        s.command("quit 7")
-        assert s.status() == 7
     with tour(shell=True) as s:
-        s.command("quit")
+        s.enter("quit 7")
+        assert s.status() == 7
         s.shell_is_usable()
 
 
@@ -449,7 +495,7 @@ def the_console_has_its_pane():
 
 
 def runs_in_the_background_and_stops():
-    with endless() as s:
+    with endless(shell=True) as s:
         go(s)
         s.keys("F5")
         s.until("─ Registers")
@@ -465,7 +511,7 @@ def runs_in_the_background_and_stops():
         s.has("interrupted")
         s.command("c")
         s.until(RUNS)
-        s.command("quit 3")
+        s.enter("quit 3")
         assert s.status() == 3
 
 
@@ -550,6 +596,13 @@ def inside_a_fault():
         s.until("guest fault 2 on gva 0x250000")
 
 
+def quitting_inside_a_fault():
+    with Screen("-c", "catch fault 0x40", "-c", "run", shell=True) as s:
+        s.until("guest fault 1")
+        s.enter("quit 4")
+        assert s.status() == 4
+
+
 def loading_another_image():
     with tour() as s:
         s.keys("F5")
@@ -589,6 +642,19 @@ def resizing():
                 s.until_gone("too small")
                 poll(s.text, lambda: re.search(r"soft demo|kvm demo", s.rows()[-1]) and len(s.rows()) == rows)
                 s.has(RUNS)
+        s.keys("C-c")
+        s.until("interrupted")
+
+
+def resizing_under_a_script():
+    with endless() as s:
+        s.keys(":")
+        s.type("while 1 {si}")
+        s.keys("Enter")
+        s.until("step at 0x200000")
+        s.resize(90, 30)
+        poll(s.text, lambda: len(s.rows()) == 30 and "demo:tour" in s.rows()[-1])
+        s.until("─ Memory map")
         s.keys("C-c")
         s.until("interrupted")
 
@@ -648,8 +714,8 @@ def while_it_runs():
 
 
 def its_status_says_the_signal():
-    with tour() as s:
-        os.kill(s.pid, signal.SIGTERM)
+    with tour(shell=True) as s:
+        os.kill(s.find_pid(), signal.SIGTERM)
         assert s.status() == 128 + signal.SIGTERM
 
 
@@ -670,7 +736,7 @@ def control_z_and_fg():
             s.until("^42$")
             s.resize(120, 40)
             poll(s.text, lambda: "demo:tour" in s.rows()[-1])
-        s.command("quit")
+        s.enter("quit")
         s.shell_is_usable()
 
 
@@ -685,10 +751,21 @@ def the_prompt_is_usable_behind_the_screens():
 
 
 def its_terminal_goes_away():
-    with tour() as s:
+    its_terminal_goes(tour())
+    s = endless()
+    go(s)
+    its_terminal_goes(s)
+    s = endless()
+    s.enter("while 1 {si}")
+    s.until("step at 0x200000")
+    its_terminal_goes(s)
+
+
+def its_terminal_goes(s):
+    with s:
         pid = s.pid
         s.tmux("kill-server")
-        poll(lambda: "still running", lambda: not os.path.exists(f"/proc/{pid}/stat") or " Z " in open(f"/proc/{pid}/stat").read())
+        poll(lambda: "still running", lambda: not alive(pid))
 
 
 def idle_costs_nothing():
@@ -810,13 +887,14 @@ def many_vcpus():
 
 if __name__ == "__main__":
     sys.exit(main([presets, keys_in_quick_succession, hide_zoom_and_show, help_and_back, layouts_are_kept, a_spoilt_file_of_layouts,
-                   selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, completion, history_and_search_in_it,
+                   selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, by_mouse, completion, history_and_search_in_it,
                    history_is_shared_with_the_prompt, two_windows_of_one_history, a_command_of_several_lines, escape_keeps_what_was_typed,
                    to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, a_line_longer_than_the_screen,
-                   quit_has_its_status, batch_and_scripts, nothing_tears_the_screen, long_output_begins_at_its_beginning, an_error_is_shown,
-                   the_console_has_its_pane, runs_in_the_background_and_stops, a_running_guest_is_looked_at, control_c_while_typing,
-                   a_batch_of_stops, stops_that_go_on_by_themselves, inside_a_fault, loading_another_image, a_load_while_it_runs, resizing,
+                   the_end_of_input_leads_to_the_prompt, quit_has_its_status, batch_and_scripts, nothing_tears_the_screen,
+                   long_output_begins_at_its_beginning, an_error_is_shown, the_console_has_its_pane, runs_in_the_background_and_stops,
+                   a_running_guest_is_looked_at, control_c_while_typing, a_batch_of_stops, stops_that_go_on_by_themselves, inside_a_fault,
+                   quitting_inside_a_fault, loading_another_image, a_load_while_it_runs, resizing, resizing_under_a_script,
                    all_presets_in_all_sizes, keys_while_too_small, sigterm, sighup, a_crash, an_abort, while_it_runs,
                    its_status_says_the_signal, control_z_and_fg, the_prompt_is_usable_behind_the_screens, its_terminal_goes_away,
-                   idle_costs_nothing, terminals, terminals_that_only_print_lines, no_terminal_at_all, plain_locale, no_color,
-                   a_thousand_slots, many_vcpus]))
+                   idle_costs_nothing, terminals, terminals_that_only_print_lines, no_terminal_at_all, plain_locale, no_color, a_thousand_slots,
+                   many_vcpus]))

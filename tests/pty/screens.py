@@ -432,6 +432,14 @@ def batch_and_scripts():
         assert re.search(r"\x1b\[(?:\d+;)*3\d[^m]*m0x80000", s.styled()), "no colours"
 
 
+def batch_without_anybody():
+    """What a batch shows is not shown where nobody will look."""
+    with Screen("--batch", "-c", "expr 6 * 7", shell=True) as s:
+        s.until("^error: screens: with --batch they would close at once")
+        s.until("^42$")
+        assert s.status() == 0
+
+
 def nothing_tears_the_screen():
     with tour() as s:
         for line, shows in (("puts hello-from-tcl", "^hello-from-tcl$"),
@@ -530,6 +538,19 @@ def a_running_guest_is_looked_at():
         s.has(RUNS)
         s.keys("C-c")
         s.until("interrupted")
+
+
+def a_script_that_waits_for_the_guest():
+    with endless() as s:
+        s.enter("set r [c]; puts <$r>")
+        s.until(RUNS)
+        s.resize(100, 30)
+        poll(s.text, lambda: len(s.rows()) == 30 and "demo:tour" in s.rows()[-1])
+        s.until("─ Memory map")
+        s.keys("C-c")
+        s.until("interrupted at 0x200000")
+        s.command("expr 6 * 7")
+        s.until("^42$")
 
 
 def control_c_while_typing():
@@ -890,9 +911,9 @@ if __name__ == "__main__":
                    selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, by_mouse, completion, history_and_search_in_it,
                    history_is_shared_with_the_prompt, two_windows_of_one_history, a_command_of_several_lines, escape_keeps_what_was_typed,
                    to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, a_line_longer_than_the_screen,
-                   the_end_of_input_leads_to_the_prompt, quit_has_its_status, batch_and_scripts, nothing_tears_the_screen,
+                   the_end_of_input_leads_to_the_prompt, quit_has_its_status, batch_and_scripts, batch_without_anybody, nothing_tears_the_screen,
                    long_output_begins_at_its_beginning, an_error_is_shown, the_console_has_its_pane, runs_in_the_background_and_stops,
-                   a_running_guest_is_looked_at, control_c_while_typing, a_batch_of_stops, stops_that_go_on_by_themselves, inside_a_fault,
+                   a_running_guest_is_looked_at, a_script_that_waits_for_the_guest, control_c_while_typing, a_batch_of_stops, stops_that_go_on_by_themselves, inside_a_fault,
                    quitting_inside_a_fault, loading_another_image, a_load_while_it_runs, resizing, resizing_under_a_script,
                    all_presets_in_all_sizes, keys_while_too_small, sigterm, sighup, a_crash, an_abort, while_it_runs,
                    its_status_says_the_signal, control_z_and_fg, the_prompt_is_usable_behind_the_screens, its_terminal_goes_away,

@@ -91,7 +91,8 @@ def layouts_are_kept():
         s.until_gone("─ Selected")
         s.keys("q")
         s.until(r"^\(kvmscope\)")
-        assert "selected!" in open(s.home + "/state/kvmscope/layouts").read()
+        kept = open(s.home + "/state/kvmscope/layouts").read()
+        assert re.fullmatch(r"map .*selected!.*\n", kept), kept  # what has been changed, nothing else
         with tour(home=s.home) as again:
             again.has_not("─ Selected")
             again.has("─ Memory map")
@@ -261,6 +262,13 @@ def history_and_search_in_it():
         s.keys("Escape")
         s.until("press : for a command")
         s.has_not("reverse-i-search")
+        s.keys(":", "C-r")
+        s.until("reverse-i-search")
+        s.keys("C-c")
+        s.until("press : for a command")
+        s.keys(":")
+        s.until("^:$")
+        s.keys("Escape")
         s.command("info history")
         s.until(r"\d+ +expr 11 \* 31")
 
@@ -370,6 +378,11 @@ def escape_and_letter_are_alt():
         s.type("x")
         s.until("^:info xslots")
         s.keys("M-d")
+        s.until("^:info x$")
+        s.keys("Escape", "F5")  # at once, and yet no Alt
+        s.until("─ Registers")
+        s.until("press : for a command")
+        s.keys(":")
         s.until("^:info x$")
 
 
@@ -761,6 +774,17 @@ def control_z_and_fg():
         s.shell_is_usable()
 
 
+def stopped_from_outside():
+    with tour(shell=True) as s:
+        os.kill(s.find_pid(), signal.SIGTSTP)
+        s.shell_is_usable()
+        s.type("fg")
+        s.keys("Enter")
+        s.until(FAULT)
+        s.command("expr 6 * 7")
+        s.until("^42$")
+
+
 def the_prompt_is_usable_behind_the_screens():
     with tour(shell=True) as s:
         s.keys("q")
@@ -916,6 +940,6 @@ if __name__ == "__main__":
                    a_running_guest_is_looked_at, a_script_that_waits_for_the_guest, control_c_while_typing, a_batch_of_stops, stops_that_go_on_by_themselves, inside_a_fault,
                    quitting_inside_a_fault, loading_another_image, a_load_while_it_runs, resizing, resizing_under_a_script,
                    all_presets_in_all_sizes, keys_while_too_small, sigterm, sighup, a_crash, an_abort, while_it_runs,
-                   its_status_says_the_signal, control_z_and_fg, the_prompt_is_usable_behind_the_screens, its_terminal_goes_away,
+                   its_status_says_the_signal, control_z_and_fg, stopped_from_outside, the_prompt_is_usable_behind_the_screens, its_terminal_goes_away,
                    idle_costs_nothing, terminals, terminals_that_only_print_lines, no_terminal_at_all, plain_locale, no_color, a_thousand_slots,
                    many_vcpus]))

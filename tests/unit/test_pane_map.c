@@ -458,7 +458,8 @@ static void the_selection(void **state)
 	open_every_kind(&t, 24, 80);
 	for (int i = 0; i < 8; i++)
 		press(&t, '+');
-	t.s.sel = (struct selection){.has_gpa = true, .gpa = 0x41234};
+	t.s.sel = (struct place){.has_gpa = true, .gpa = 0x41234};
+	t.s.sel_generation++;
 	draw(&t);
 	assert_int_equal(own(&t)->gpa, 0x41234);
 	assert_int_equal(cursor_cell(&t)->ch, '4');
@@ -466,7 +467,8 @@ static void the_selection(void **state)
 	press(&t, TUI_KEY_RIGHT); /* followed once, not held there */
 	assert_int_equal(own(&t)->gpa, 0x42000);
 	assert_false(cursor_cell(&t)->flags & CELL_UNDERLINE);
-	t.s.sel = (struct selection){.has_gva = true, .gva = 0x1000};
+	t.s.sel = (struct place){.has_gva = true, .gva = 0x1000};
+	t.s.sel_generation++;
 	draw(&t);
 	assert_int_equal(own(&t)->gpa, 0x42000);
 	close_screen(&t);

@@ -14,6 +14,9 @@ import terminal
 from terminal import Skip
 
 SECONDS = 30
+ENDLESS = ("-c", "mem write 0x200000 ebfe")  # jmp $, where demo:tour begins
+FAULT = r"exception 14 cr2 0x300000"         # in the status line
+RUNS = r"^ (soft|kvm) .* running\b"          # the same
 UNSET = object()
 number = 0
 
@@ -178,3 +181,23 @@ def alive(pid):
         return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+# ---- what most tests begin with
+
+
+def tour(*args, **more):
+    s = Screen("-c", "run", *args, **more)
+    s.until(FAULT)
+    return s
+
+
+def endless(*args, **more):
+    s = Screen(*ENDLESS, *args, **more)
+    s.until("has not run yet")
+    return s
+
+
+def go(s):
+    s.keys("c")
+    s.until(RUNS)

@@ -88,12 +88,18 @@ static int start(struct console *c, const struct options *opt)
 	return c->client.quit ? 0 : ret;
 }
 
-static void open_screens(struct console *c)
+/* On failure everything stays where it is. batch: nobody would see them, and what is shown there would be seen nowhere. */
+static void open_screens(struct console *c, bool batch)
 {
 	struct err e;
+	int ret;
 
 	err_clear(&e);
-	if (tui_open(c, &e))
+	if (batch && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+		ret = err_set(&e, -EINVAL, "screens" WHY "with --batch they would close at once" TRY "without --batch");
+	else
+		ret = tui_open(c, &e);
+	if (ret)
 		client_report(&c->client, &e);
 }
 
@@ -109,7 +115,7 @@ static int serve(struct console *c)
 		repl_run(c);
 		if (!c->screens_wanted)
 			break;
-		open_screens(c);
+		open_screens(c, false);
 	}
 	return c->client.exit_status;
 }
@@ -119,7 +125,7 @@ static int run_client(struct console *c, const struct options *opt)
 	int status = 0;
 
 	if (opt->tui)
-		open_screens(c);
+		open_screens(c, opt->batch);
 	if (start(c, opt) && opt->batch)
 		status = 1;
 	else if (c->client.quit || opt->batch)

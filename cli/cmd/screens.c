@@ -5,6 +5,7 @@
 #include "cli/cmd/args.h"
 #include "cli/cmd/table.h"
 #include "cli/session/client.h"
+#include "cli/session/go.h"
 
 #include <errno.h>
 
@@ -73,6 +74,8 @@ static int run_select(struct call *c, struct err *e)
 		ret = step(c, &a, back ? -1 : 1, e);
 	} else if (args_more(&a)) {
 		ret = choose(c, &a, phys, e);
+	} else if (!go_is_under_way(c->s)) {
+		selection_refresh(&c->s->sel, c->s->d.m, c->s->vcpu); /* the guest may have run since */
 	}
 	if (!ret)
 		c->result = selection_record(c->pool, &c->s->sel.at);

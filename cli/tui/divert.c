@@ -70,7 +70,8 @@ void divert_take(struct divert *d, void (*fn)(void *arg, const char *text, size_
 		d->taken += (uint64_t)n;
 		fn(arg, buf, (size_t)n);
 	}
-	/* Writers append, so that what has been read can go. */
-	if (d->taken > KEEP_BYTES && !ftruncate(d->file, 0))
-		d->taken = 0;
+	/* What has been read can go; what is written meanwhile stays where it is. */
+	if (d->taken - d->gone > KEEP_BYTES &&
+	    !fallocate(d->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)d->gone, (off_t)(d->taken - d->gone)))
+		d->gone = d->taken;
 }

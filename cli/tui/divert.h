@@ -12,6 +12,7 @@ struct divert {
 	int file;	/* -1: not diverted */
 	int saved[2];	/* what descriptors 1 and 2 were */
 	uint64_t taken; /* bytes that have been read */
+	uint64_t gone;	/* of them, those whose memory has been given back */
 };
 
 int divert_begin(struct divert *d, struct err *e) MUST_USE;

@@ -80,8 +80,10 @@ static void draw_title(struct tui *t, const struct layout_node *n, const struct 
 	o.ascii = t->term.ascii;
 	n->ops->subtitle(p, &t->looks.scene, &o);
 	if (o.len) {
+		unsigned behind = col + 2 + (unsigned)out_column(&o);
 		area_cell(a, 0, col + 1, ' ', TONE_PLAIN, 0);
-		area_styled(area_part(a, 0, col + 1, 1, a.cols), 0, 0, o.text, o.len, 0);
+		area_styled(a, 0, col + 2, o.text, o.len, 0);
+		area_cell(a, 0, behind, ' ', TONE_PLAIN, 0);
 	}
 	out_deinit(&o);
 }

@@ -108,19 +108,21 @@ static void suspend(struct tui *t)
 	t->dirty = true;
 }
 
-/* Alt and a letter come as Escape and the letter. */
+/* Alt and a letter come as Escape and the letter, at once. */
 static void take_key(struct tui *t, int key, const struct mouse *m)
 {
-	struct mouse unused;
-	int next = key == TUI_KEY_ESCAPE && t->editing ? terminal_key(&t->term, &unused) : TUI_KEY_NONE;
+	struct mouse behind = {0};
+	int next = key == TUI_KEY_ESCAPE && t->editing ? terminal_key(&t->term, &behind) : TUI_KEY_NONE;
 
 	if (key == KEY_CTRL('z')) {
 		suspend(t);
-	} else if (next != TUI_KEY_NONE) {
+	} else if (next >= ' ' && next < TUI_KEY_UP) {
 		edit_key(t, TUI_KEY_ESCAPE);
 		edit_key(t, next);
 	} else {
 		tui_key(t, key, m);
+		if (next != TUI_KEY_NONE)
+			tui_key(t, next, &behind);
 	}
 }
 

@@ -54,18 +54,33 @@ int state_presets(struct tui *t, struct err *e)
 	return 0;
 }
 
-static bool write_presets(const struct tui *t, FILE *f)
+/* As the preset is without the user's changes. */
+static bool is_unchanged(int i, const char *text)
 {
+	struct layout l;
 	struct out o;
 
 	out_init(&o, false, 0);
-	for (int i = 0; i < PRESETS; i++) {
-		out_textf(&o, "%s ", tui_presets[i].name);
-		layout_format(&t->preset[i], &o);
-		out_text(&o, "\n");
-	}
-	bool written = !o.failed && fwrite(o.text, 1, o.len, f) == o.len;
+	if (!layout_parse(&l, tui_presets[i].layout, pane_list, NULL))
+		layout_format(&l, &o);
+	bool same = !strcmp(o.text, text);
 	out_deinit(&o);
+	return same;
+}
+
+/* Those that the user has changed: the others are what the program says, a later one too. */
+static bool write_presets(const struct tui *t, FILE *f)
+{
+	bool written = true;
+
+	for (int i = 0; i < PRESETS; i++) {
+		struct out o;
+		out_init(&o, false, 0);
+		layout_format(&t->preset[i], &o);
+		if (!is_unchanged(i, o.text))
+			written &= !o.failed && fprintf(f, "%s %s\n", tui_presets[i].name, o.text) > 0;
+		out_deinit(&o);
+	}
 	return !fclose(f) && written;
 }
 

@@ -13,9 +13,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import terminal
 from terminal import Skip
 
-SECONDS = 10
+SECONDS = 30
+ENDLESS = ("-c", "mem write 0x200000 ebfe")  # jmp $, where demo:tour begins
+FAULT = r"exception 14 cr2 0x300000"         # in the status line
+RUNS = r"^ (soft|kvm) .* running\b"          # the same
 UNSET = object()
-number = 0
 
 
 def poll(what, want, seconds=SECONDS):
@@ -35,13 +37,11 @@ class Screen:
     which stays when the program has gone. home: of another Screen, to go on with its history and layouts."""
 
     def __init__(self, *args, image="demo:tour", cols=120, rows=40, env=None, backend=None, shell=False, home=None, tui=True, redirect=""):
-        global number
         if not shutil.which("tmux"):
             raise Skip("no tmux")
-        number += 1
         self.folder = tempfile.TemporaryDirectory(prefix="kvmscope-screen-")
         self.home = home or self.folder.name
-        self.name = f"kvmscope-test-{os.getpid()}-{number}"
+        self.socket = self.folder.name + "/tmux"
         argv = [os.path.abspath(terminal.BIN), "-b", backend or terminal.current, "--nx", *(["--tui"] if tui else []), *args, *([image] if image else [])]
         self.line = shlex.join(argv) + " " + redirect
         environment = {"HOME": self.home, "XDG_STATE_HOME": self.home + "/state", "XDG_CONFIG_HOME": self.home + "/config",
@@ -51,9 +51,16 @@ class Screen:
             words += ["-u", k] if v is UNSET else []
         words += [f"{k}={v}" for k, v in environment.items() if v is not UNSET]
         run = f"PS1='$ ' exec {shlex.join(words)} sh -i" if shell else f"exec {shlex.join(words)} {self.line}"
+        self.pid = self.pane_pid = None
+        try:
+            self.start(run, cols, rows, shell)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def start(self, run, cols, rows, shell):
         self.tmux_ok("new-session", "-d", "-x", str(cols), "-y", str(rows), run)
         self.tmux_ok("set", "-g", "remain-on-exit", "on")
-        self.tmux_ok("set", "-g", "default-terminal", "tmux-256color")
         self.pane_pid = int(self.format("pane_pid"))
         self.pid = None if shell else self.pane_pid
         if shell:
@@ -68,14 +75,14 @@ class Screen:
         pid = self.pid or self.pane_pid
         self.tmux("kill-server")
         with contextlib.suppress(AssertionError):
-            poll(lambda: "still there", lambda: not alive(pid), 5)
+            poll(lambda: "still there", lambda: not pid or not alive(pid), 5)
         with contextlib.suppress(ProcessLookupError):
-            if alive(pid):
+            if pid and alive(pid):
                 os.kill(pid, signal.SIGKILL)
         self.folder.cleanup()
 
     def tmux(self, *args):
-        return subprocess.run(["tmux", "-f", "/dev/null", "-u", "-L", self.name, *args], capture_output=True, text=True, timeout=SECONDS)
+        return subprocess.run(["tmux", "-f", "/dev/null", "-u", "-S", self.socket, *args], capture_output=True, text=True, timeout=SECONDS)
 
     def tmux_ok(self, *args):
         p = self.tmux(*args)
@@ -119,12 +126,16 @@ class Screen:
     def type(self, text):
         self.tmux_ok("send-keys", "-l", text)
 
-    def command(self, line):
-        """Into the command line, seen there, then entered."""
+    def enter(self, line):
+        """Into the command line, then Enter."""
         self.keys(":")
         self.until(r"^:")
         self.type(line)
         self.keys("Enter")
+
+    def command(self, line):
+        """The same; wait until the line has been taken."""
+        self.enter(line)
         self.until_gone("^:" + re.escape(line[:40]))
 
     def resize(self, cols, rows):
@@ -146,11 +157,11 @@ class Screen:
         return int(f[11]) + int(f[12])
 
     def status(self):
-        """Wait for its end; the exit status, or minus the signal."""
-        def end():
-            return self.format("pane_dead_status"), self.format("pane_dead_signal")
-        status, sig = poll(lambda: f"it does not end:\n{self.text()}", lambda: any(end()) and end())
-        return -int(sig) if sig else int(status)
+        """Under a shell: its exit status, once the shell is at its prompt again."""
+        self.until(r"^\$\n*\Z")
+        self.type("echo status=$?.")
+        self.keys("Enter")
+        return int(self.until(r"^status=(\d+)\.").group(1))
 
     def shell_is_usable(self):
         """Behind the program: the terminal is as it was."""
@@ -174,3 +185,30 @@ def alive(pid):
         return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+# ---- what most tests begin with
+
+
+def opened(pattern, *args, **more):
+    """Once that is on the screen."""
+    s = Screen(*args, **more)
+    try:
+        s.until(pattern)
+    except BaseException:
+        s.__exit__()
+        raise
+    return s
+
+
+def tour(*args, **more):
+    return opened(FAULT, "-c", "run", *args, **more)
+
+
+def endless(*args, **more):
+    return opened("has not run yet", *ENDLESS, *args, **more)
+
+
+def go(s):
+    s.keys("c")
+    s.until(RUNS)

@@ -1,35 +1,10 @@
 #!/usr/bin/env python3
-"""The screens by real keys in tmux: presets, command line, output, the guest's console, running, sizes, signals, terminals."""
-import os, pathlib, re, signal, sys, tempfile
+"""The screens by real keys in tmux: presets, panes, mouse, the command line, what is shown, the guest's console."""
+import os, pathlib, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import terminal
-from screen import UNSET, Screen, poll
-from terminal import Skip, main
-
-ENDLESS = ("-c", "mem write 0x200000 ebfe")  # jmp $, where demo:tour begins
-FAULT = r"exception 14 cr2 0x300000"         # in the status line
-RUNS = r"^ (soft|kvm) .* running\b"          # the same
-
-
-def tour(*args, **more):
-    s = Screen("-c", "run", *args, **more)
-    s.until(FAULT)
-    return s
-
-
-def endless(*args, **more):
-    s = Screen(*ENDLESS, *args, **more)
-    s.until("has not run yet")
-    return s
-
-
-def go(s):
-    s.keys("c")
-    s.until(RUNS)
-
-
-# ---- panes and keys
+from screen import FAULT, Screen, poll, tour
+from terminal import main
 
 
 def presets():
@@ -91,7 +66,8 @@ def layouts_are_kept():
         s.until_gone("─ Selected")
         s.keys("q")
         s.until(r"^\(kvmscope\)")
-        assert "selected!" in open(s.home + "/state/kvmscope/layouts").read()
+        kept = open(s.home + "/state/kvmscope/layouts").read()
+        assert re.fullmatch(r"map .*selected!.*\n", kept), kept  # what has been changed, nothing else
         with tour(home=s.home) as again:
             again.has_not("─ Selected")
             again.has("─ Memory map")
@@ -186,6 +162,39 @@ def breakpoints_by_keys():
         s.until("no virtual address is selected")
 
 
+def mouse(s, button, row, col):
+    """As the terminal sends it: a press, and for a button its release."""
+    at = chr(33 + col) + chr(33 + row)
+    s.type("\x1b[M" + chr(32 + button) + at + ("" if button >= 64 else "\x1b[M#" + at))
+
+
+def row_of(s, pattern):
+    return next(i for i, r in enumerate(s.rows()) if re.match(pattern, r))
+
+
+def by_mouse():
+    with tour() as s:
+        s.command("for {set i 0} {$i < 100} {incr i} {puts line-$i}")
+        s.until(r"^line-3\b")
+        row = row_of(s, r"line-3\b")
+        for _ in range(12):
+            mouse(s, 65, row, 5)  # the wheel, over the pane: no focus needed
+        s.until(r"^line-35\b")
+        for _ in range(12):
+            mouse(s, 64, row, 5)
+        s.until(r"^line-0\b")
+        s.command("puts {gva 0x240000}")
+        s.until("^gva 0x240000")
+        row = row_of(s, "gva 0x240000")
+        mouse(s, 0, row, 2)
+        mouse(s, 0, row, 2)  # twice: select
+        s.until("gva 0x240000 +gpa 0x40000")
+        mouse(s, 0, 38, 2)  # the command line
+        s.until("^:$")
+        mouse(s, 0, 5, 80)  # a pane
+        s.until("press : for a command")
+
+
 # ---- the command line
 
 
@@ -228,6 +237,13 @@ def history_and_search_in_it():
         s.keys("Escape")
         s.until("press : for a command")
         s.has_not("reverse-i-search")
+        s.keys(":", "C-r")
+        s.until("reverse-i-search")
+        s.keys("C-c")
+        s.until("press : for a command")
+        s.keys(":")
+        s.until("^:$")
+        s.keys("Escape")
         s.command("info history")
         s.until(r"\d+ +expr 11 \* 31")
 
@@ -338,6 +354,11 @@ def escape_and_letter_are_alt():
         s.until("^:info xslots")
         s.keys("M-d")
         s.until("^:info x$")
+        s.keys("Escape", "F5")  # at once, and yet no Alt
+        s.until("─ Registers")
+        s.until("press : for a command")
+        s.keys(":")
+        s.until("^:info x$")
 
 
 def the_command_line_stays():
@@ -355,6 +376,21 @@ def the_command_line_stays():
         s.until("press : for a command")
 
 
+def the_end_of_input_leads_to_the_prompt():
+    with tour() as s:
+        s.keys(":")
+        s.until("^:$")
+        s.keys("C-d")
+        s.until(r"^\(kvmscope\)")
+        s.type("tui")
+        s.keys("Enter")
+        s.until("─ Memory map")
+        s.command("tui")
+        s.until("these are the screens")
+        s.command("expr 6 * 7")
+        s.until("^42$")
+
+
 def a_line_longer_than_the_screen():
     with tour() as s:
         s.keys(":")
@@ -365,11 +401,9 @@ def a_line_longer_than_the_screen():
 
 
 def quit_has_its_status():
-    with tour() as s:
-        s.command("quit 7")
-        assert s.status() == 7
     with tour(shell=True) as s:
-        s.command("quit")
+        s.enter("quit 7")
+        assert s.status() == 7
         s.shell_is_usable()
 
 
@@ -384,6 +418,14 @@ def batch_and_scripts():
         s.has(FAULT)
         s.has_not(r"\\x1b")
         assert re.search(r"\x1b\[(?:\d+;)*3\d[^m]*m0x80000", s.styled()), "no colours"
+
+
+def batch_without_anybody():
+    """What a batch shows is not shown where nobody will look."""
+    with Screen("--batch", "-c", "expr 6 * 7", shell=True) as s:
+        s.until("^error: screens: with --batch they would close at once")
+        s.until("^42$")
+        assert s.status() == 0
 
 
 def nothing_tears_the_screen():
@@ -445,378 +487,10 @@ def the_console_has_its_pane():
         s.until_gone("the guest prints")
 
 
-# ---- running
-
-
-def runs_in_the_background_and_stops():
-    with endless() as s:
-        go(s)
-        s.keys("F5")
-        s.until("─ Registers")
-        s.command("info slots")
-        s.until("readonly")
-        s.has(RUNS)
-        s.keys("C-c")
-        s.until("interrupted at 0x200000")
-        s.keys("Space")
-        s.until(RUNS)
-        s.keys("Space")
-        s.until_gone(RUNS)
-        s.has("interrupted")
-        s.command("c")
-        s.until(RUNS)
-        s.command("quit 3")
-        assert s.status() == 3
-
-
-def a_running_guest_is_looked_at():
-    """A counter in memory goes up on the screen."""
-    with Screen("-c", "mem write 0x200000 ff05faff0300ebf8") as s:  # inc dword [0x240000]; jmp back
-        s.until("has not run yet")
-        s.command("select 0x240000")
-        s.keys("F5")
-        go(s)
-        def words():
-            m = re.search(r"0x240000 +((?:[0-9a-f]{2} ?)+|[0-9a-f]+)", s.text())
-            return m and m.group(1)
-        first = poll(s.text, words)
-        poll(s.text, lambda: words() not in (None, first))
-        s.has(RUNS)
-        s.keys("C-c")
-        s.until("interrupted")
-
-
-def control_c_while_typing():
-    with endless() as s:
-        go(s)
-        s.keys(":")
-        s.type("expr 5")
-        s.keys("C-c")  # the guest first
-        s.until("interrupted")
-        s.has("^:expr 5")
-        s.keys("C-c")
-        s.until("press : for a command")
-
-
-def a_batch_of_stops():
-    """10,000 steps by a script: the screen goes on, C-c ends it."""
-    with endless() as s:
-        s.command("set n 0")
-        s.command("display {$n}")
-        s.keys("F5")
-        s.keys(":")
-        s.type("while 1 {incr n; si}")
-        s.keys("Enter")
-        s.until("step at 0x200000")
-        count = lambda: int(s.until(r"1: \$n = 0x([0-9a-f]+)").group(1), 16)
-        first = count()
-        poll(s.text, lambda: count() > first)
-        poll(s.text, lambda: count() >= 10000, 120)
-        s.keys("C-c")
-        s.until("interrupted")
-        s.command("puts n=$n.")
-        assert int(s.until(r"^n=(\d+)\.").group(1)) >= 10000
-        s.has("─ Registers")
-
-
-def stops_that_go_on_by_themselves():
-    """A breakpoint whose commands continue: 10,000 hits, then one C-c."""
-    with endless() as s:
-        s.command("b *0x200000")
-        s.command("commands 1 {incr hits; c}")
-        s.command("c")
-        shown = lambda: int(s.until(r"hit (\d+) times").group(1))
-        first = shown()
-        poll(s.text, lambda: shown() > first)  # the screen goes on meanwhile
-        poll(s.text, lambda: shown() >= 10000, 120)
-        s.keys("C-c")
-        s.until_gone(RUNS)
-        s.command("puts hits=$hits.")
-        first = int(s.until(r"^hits=(\d+)\.").group(1))
-        s.command("puts again=$hits.")
-        assert int(s.until(r"^again=(\d+)\.").group(1)) == first, "it goes on behind C-c"
-
-
-def inside_a_fault():
-    with Screen("-c", "catch fault 0x40", "-c", "run") as s:
-        s.until("fault.stage|fault-stage|stage")
-        s.keys("F4")
-        s.until("─ Fault")
-        rows = lambda: len(re.findall(r"live", s.text()))
-        before = poll(s.text, rows)
-        s.keys("f")
-        poll(s.text, lambda: rows() > before)
-        s.keys("c")
-        s.until("guest fault 2 on gva 0x250000")
-
-
-def loading_another_image():
-    with tour() as s:
-        s.keys("F5")
-        s.until("200047")
-        s.command("load demo:rmap")
-        s.until("demo:rmap has not run yet")
-        s.command("b mapped")
-        s.keys("c")
-        s.until("breakpoint at")
-        s.command("load /nowhere/at/all")
-        s.until("error: ")
-        s.has("demo:rmap breakpoint at")
-        s.keys("F2")
-        s.until("─ Memory map")
-        s.command("info rmap 0x40")
-        s.until("40 sptes")
-
-
-def a_load_while_it_runs():
-    with endless() as s:
-        go(s)
-        s.command("load demo:tour")
-        s.until("has not run yet|error: ")
-
-
-# ---- sizes
-
-
-def resizing():
-    with endless() as s:
-        go(s)
-        for cols, rows, wanted in ((40, 8, "too small"), (120, 40, "─ Memory map"), (60, 12, "─ "), (59, 12, "too small"), (60, 11, "too small"),
-                                   (400, 120, "─ Memory map"), (80, 24, "─ Memory map"), (1, 1, ""), (200, 60, "─ Memory map")):
-            s.resize(cols, rows)
-            s.until(wanted)
-            if "─" in wanted:
-                s.until_gone("too small")
-                poll(s.text, lambda: re.search(r"soft demo|kvm demo", s.rows()[-1]) and len(s.rows()) == rows)
-                s.has(RUNS)
-        s.keys("C-c")
-        s.until("interrupted")
-
-
-def all_presets_in_all_sizes():
-    with tour() as s:
-        for cols, rows in ((60, 12), (73, 17), (97, 31), (400, 120)):
-            s.resize(cols, rows)
-            for key in ("F2", "F3", "F4", "F5", "F6"):
-                s.keys(key)
-                poll(s.text, lambda: len(s.rows()) == rows and s.rows()[-1].strip().startswith(terminal.current))
-                assert all(len(r) <= cols for r in s.rows())
-
-
-def keys_while_too_small():
-    with Screen("-c", "run", cols=40, rows=8) as s:
-        s.until("too small: 40x8, 60x12 is the least")
-        s.keys("F5", "Tab", "j", "z", "q")
-        s.until(r"^\(kvmscope\)")
-
-
-# ---- signals
-
-
-def ended_by(number):
-    with tour(shell=True) as s:
-        s.find_pid()
-        assert s.format("alternate_on") == "1" and s.format("cursor_flag") == "0"
-        s.keys(":")
-        s.until("^:")
-        os.kill(s.pid, number)
-        s.shell_is_usable()
-
-
-def sigterm():
-    ended_by(signal.SIGTERM)
-
-
-def sighup():
-    ended_by(signal.SIGHUP)
-
-
-def a_crash():
-    ended_by(signal.SIGSEGV)
-
-
-def an_abort():
-    ended_by(signal.SIGABRT)
-
-
-def while_it_runs():
-    with endless(shell=True) as s:
-        s.find_pid()
-        go(s)
-        os.kill(s.pid, signal.SIGTERM)
-        s.shell_is_usable()
-
-
-def its_status_says_the_signal():
-    with tour() as s:
-        os.kill(s.pid, signal.SIGTERM)
-        assert s.status() == 128 + signal.SIGTERM
-
-
-def control_z_and_fg():
-    with tour(shell=True) as s:
-        s.find_pid()
-        for _ in range(2):
-            s.keys("C-z")
-            s.shell_is_usable()
-            s.resize(100, 30)
-            s.type("fg")
-            s.keys("Enter")
-            s.until("─ Memory map")
-            s.until(FAULT)
-            assert s.format("alternate_on") == "1"
-            poll(s.text, lambda: len(s.rows()) == 30 and "demo:tour" in s.rows()[-1])
-            s.command("expr 6 * 7")
-            s.until("^42$")
-            s.resize(120, 40)
-            poll(s.text, lambda: "demo:tour" in s.rows()[-1])
-        s.command("quit")
-        s.shell_is_usable()
-
-
-def the_prompt_is_usable_behind_the_screens():
-    with tour(shell=True) as s:
-        s.keys("q")
-        s.until(r"^\(kvmscope\)")
-        assert s.format("alternate_on") == "0" and s.format("cursor_flag") == "1"
-        s.type("quit")
-        s.keys("Enter")
-        s.shell_is_usable()
-
-
-def its_terminal_goes_away():
-    with tour() as s:
-        pid = s.pid
-        s.tmux("kill-server")
-        poll(lambda: "still running", lambda: not os.path.exists(f"/proc/{pid}/stat") or " Z " in open(f"/proc/{pid}/stat").read())
-
-
-def idle_costs_nothing():
-    with tour() as s:
-        for key in ("F2", "F3", "F4", "F5", "F6"):
-            s.keys(key)
-            s.until("─ Output")
-        s.until(FAULT)
-        a, at = s.ticks(), os.times().elapsed
-        poll(lambda: "", lambda: os.times().elapsed - at > 2)
-        assert s.ticks() - a <= 2, f"{s.ticks() - a} ticks in 2 s of nothing"
-
-
-# ---- terminals
-
-
-def terminals():
-    for term in ("vt100", "linux", "xterm", "xterm-256color", "tmux-256color", "screen"):
-        with Screen("-c", "run", env={"TERM": term}) as s:
-            s.until(FAULT)
-            s.has("readonly")
-            if term == "vt100":
-                assert s.text().isascii(), s.text()
-            s.keys(":")
-            s.type("expr 6 * 7")
-            s.keys("Enter")
-            s.until("^42$")
-            s.keys("q")
-            s.until(r"^\(kvmscope\)")
-
-
-def cannot(reason, **more):
-    with Screen("-c", "run", **more) as s:
-        s.until(reason)
-        s.until(r"^\(kvmscope\)")
-        assert len(re.findall("error: screens", s.text())) == 1, s.text()
-        s.type("expr 6 * 7")
-        s.keys("Enter")
-        s.until("^42$")
-
-
-def terminals_that_only_print_lines():
-    cannot("TERM is dumb", env={"TERM": "dumb"})
-    cannot("TERM is not set", env={"TERM": UNSET})
-    cannot("TERM is not set", env={"TERM": ""})
-    cannot("nobody-has-it is not known", env={"TERM": "nobody-has-it"})
-
-
-def no_terminal_at_all():
-    with Screen("-c", "run", "-c", "expr 6 * 7", shell=True, redirect="</dev/null") as s:
-        s.until("no terminal")
-        s.until("^42$")
-        s.shell_is_usable()
-    with Screen("-c", "run", "-c", "expr 6 * 7", "-c", "quit", shell=True, redirect="| cat") as s:
-        s.until("no terminal")
-        s.until("^42$")
-        s.shell_is_usable()
-    with Screen("--batch", "-c", "run", "-c", "expr 6 * 7", shell=True, redirect="</dev/null 2>&1 | cat") as s:
-        s.until("no terminal")
-        s.until("^42$")
-        s.shell_is_usable()
-
-
-def plain_locale():
-    with Screen("-c", "run", env={"LC_ALL": "C"}) as s:
-        s.until(FAULT)
-        for key in ("F2", "F3", "F4", "F5", "F6", "?"):
-            s.keys(key)
-            s.until("help|Keys|Output")
-            assert s.text().isascii(), [r for r in s.rows() if not r.isascii()]
-
-
-def no_color():
-    with Screen("-c", "run", env={"NO_COLOR": "1"}) as s:
-        s.until(FAULT)
-        for key in ("F2", "F3", "F4", "F5", "F6", "?"):
-            s.keys(key)
-            s.until("Keys|Output")
-            colored = re.search(r"\x1b\[(?:\d+;)*(3[0-8]|4[0-8]|9\d|10\d)(?:;\d+)*m", s.styled())
-            assert not colored, repr(colored)
-    with tour() as s:
-        assert re.search(r"\x1b\[(?:\d+;)*3[0-8]", s.styled()), "no colour where there could be"
-
-
-# ---- large
-
-
-def a_thousand_slots():
-    with Screen(env={}) as s:
-        s.until("has not run yet")
-        s.command("for {set i 0} {$i < 1000} {incr i} {slot add [expr 100+$i] [expr 0x10000000+$i*0x2000] 0x1000}; expr 1000+1")
-        s.until("^1001$|error:")
-        s.has_not("error:")
-        s.keys("F6")
-        s.until("─ Slots")
-        s.keys("F2")
-        s.keys("End")
-        s.keys("G")
-        s.until("─ Memory map")
-        s.command("expr 6 * 7")
-        s.until("^42$")
-
-
-def many_vcpus():
-    with tempfile.TemporaryDirectory() as d:
-        pathlib.Path(d, "endless.bin").write_bytes(b"\xeb\xfe")
-        with Screen("--vcpus", "64", "--mode", "long", image=d + "/endless.bin") as s:
-            s.until("vCPU 0 of 64 has not run yet")
-            s.command("vcpu 63")
-            s.until("vCPU 63 of 64")
-            s.keys("F5")
-            go(s)
-            s.until("─ Registers")
-            s.command("info vcpus")
-            s.until(r"^ +9 +long .* running")
-            s.keys("C-c")
-            s.until(r"vCPU \d+ of 64 interrupted")
-
-
 if __name__ == "__main__":
     sys.exit(main([presets, keys_in_quick_succession, hide_zoom_and_show, help_and_back, layouts_are_kept, a_spoilt_file_of_layouts,
-                   selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, completion, history_and_search_in_it,
+                   selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, by_mouse, completion, history_and_search_in_it,
                    history_is_shared_with_the_prompt, two_windows_of_one_history, a_command_of_several_lines, escape_keeps_what_was_typed,
-                   to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, a_line_longer_than_the_screen,
-                   quit_has_its_status, batch_and_scripts, nothing_tears_the_screen, long_output_begins_at_its_beginning, an_error_is_shown,
-                   the_console_has_its_pane, runs_in_the_background_and_stops, a_running_guest_is_looked_at, control_c_while_typing,
-                   a_batch_of_stops, stops_that_go_on_by_themselves, inside_a_fault, loading_another_image, a_load_while_it_runs, resizing,
-                   all_presets_in_all_sizes, keys_while_too_small, sigterm, sighup, a_crash, an_abort, while_it_runs,
-                   its_status_says_the_signal, control_z_and_fg, the_prompt_is_usable_behind_the_screens, its_terminal_goes_away,
-                   idle_costs_nothing, terminals, terminals_that_only_print_lines, no_terminal_at_all, plain_locale, no_color,
-                   a_thousand_slots, many_vcpus]))
+                   to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, the_end_of_input_leads_to_the_prompt,
+                   a_line_longer_than_the_screen, quit_has_its_status, batch_and_scripts, batch_without_anybody, nothing_tears_the_screen,
+                   long_output_begins_at_its_beginning, an_error_is_shown, the_console_has_its_pane]))

@@ -120,6 +120,9 @@ def main(tests):
     for f in tests:
         if only and f.__name__ not in only:
             continue
+        if "kvm" not in BACKENDS:
+            n["skipped"] += 1
+            print(f"skip: no /dev/kvm that can be opened ({f.__name__})", flush=True)
         for current in BACKENDS:
             try:
                 f()

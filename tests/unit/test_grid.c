@@ -321,6 +321,17 @@ static void broken_sequences_do_no_harm(void **state)
 	assert_string_equal(text(), "a?\nb?[\nc?[1;2\nd?]0;x?\n");
 }
 
+static void text_without_its_sequences(void **state)
+{
+	char s[] = "a\033[1;2mb\033[0m\033[2Jc\xc3\xa4\033[", none[] = "";
+
+	(void)state;
+	text_strip(s);
+	assert_string_equal(s, "abc\xc3\xa4\033[");
+	text_strip(none);
+	assert_string_equal(none, "");
+}
+
 /* Whatever comes in, every cell has one printable character, and nothing outside is touched. */
 static void hostile_bytes(void **state)
 {
@@ -397,6 +408,7 @@ int main(void)
 	    TEST(tabs_go_to_the_next_stop),
 	    TEST(other_sequences_are_dropped),
 	    TEST(broken_sequences_do_no_harm),
+	    TEST(text_without_its_sequences),
 	    TEST(hostile_bytes),
 	    TEST(trailing_blanks_are_left_out),
 	    TEST(tones_stand_below_their_row),

@@ -202,6 +202,20 @@ static size_t sequence_length(const char *s, size_t left)
 	return n < left ? n + 1 : 0;
 }
 
+void text_strip(char *text)
+{
+	char *to = text;
+
+	for (size_t left = strlen(text), n; left; text += n, left -= n) {
+		n = sequence_length(text, left);
+		if (n)
+			continue;
+		n = 1;
+		*to++ = *text;
+	}
+	*to = '\0';
+}
+
 #define TAB_STOP 8
 void area_styled(struct area a, unsigned row, unsigned col, const char *text, size_t left, unsigned skip)
 {

@@ -92,6 +92,8 @@ unsigned area_text(struct area a, unsigned row, unsigned col, enum tone t, const
 unsigned area_textf(struct area a, unsigned row, unsigned col, enum tone t, const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* n bytes as views draw them into a struct out with colour: escape sequences become tones. skip: columns left out first. */
 void area_styled(struct area a, unsigned row, unsigned col, const char *text, size_t n, unsigned skip);
+/* The same text without its escape sequences, in place. */
+void text_strip(char *text);
 /* To a whole row of it. */
 void area_row_flags(struct area a, unsigned row, unsigned flags);
 

@@ -266,6 +266,8 @@ static bool line_has(struct pane *p, const struct scene *s, size_t i, const char
 	out_init(&o, false, 0);
 	o.ascii = s->ascii;
 	p->ops->line(p, s, i, &o);
+	if (o.len)
+		text_strip(o.text);
 	bool found = (exact ? strstr(o.text, text) : strcasestr(o.text, text)) != NULL;
 	out_deinit(&o);
 	return found;

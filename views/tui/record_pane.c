@@ -5,6 +5,7 @@
 #include "views/tui/record_pane.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "views/draw.h"
@@ -14,7 +15,10 @@
 bool place_of_record(const struct value *row, struct place *out)
 {
 	*out = (struct place){.has_gva = has_num(row, "gva"), .gva = get_num(row, "gva")};
-	if (!out->has_gva && has_num(row, "address")) {
+	if (has_num(row, "address") && get_truth(row, "phys")) {
+		out->has_gpa = true;
+		out->gpa = get_num(row, "address");
+	} else if (!out->has_gva && has_num(row, "address")) {
 		out->has_gva = true;
 		out->gva = get_num(row, "address");
 	}
@@ -39,27 +43,13 @@ static bool word_before_is(const char *text, const char *p, const char *word)
 	       (p - n == text || !isalnum((unsigned char)p[-(ptrdiff_t)n - 1]));
 }
 
-static void without_escapes(const char *text, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	while (*text && n + 1 < size) {
-		if (*text == '\033') {
-			text += strcspn(text, "m");
-			text += *text != '\0';
-			continue;
-		}
-		buf[n++] = *text++;
-	}
-	buf[n] = '\0';
-}
-
 bool place_of_text(const char *styled, struct place *out)
 {
 	char text[512];
 	const char *hex;
 
-	without_escapes(styled, text, sizeof(text));
+	snprintf(text, sizeof(text), "%s", styled);
+	text_strip(text);
 	hex = strstr(text, "0x");
 	if (!hex)
 		return false;

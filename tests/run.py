@@ -243,7 +243,10 @@ def main():
     ap.add_argument("--jobs", type=int, default=2)
     ap.add_argument("names", nargs="*", help="only the jobs with one of these in their name")
     args = ap.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored, and so would its children
+    # A job in the background, or under nohup, begins with these ignored, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ignored in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_DFL)
     runner = Runner(args)
     for group in GROUPS:
         if group not in args.only.split(","):

@@ -97,22 +97,41 @@ static int run_quit(struct call *c, struct err *e)
 	return 0;
 }
 
+/* With -j standard output is for JSON; where the terminal is somebody's own a command has nobody to talk to. */
+static const char *shell_begins_with(const struct client *c, bool alone)
+{
+	if (c->json)
+		return "exec >&2; ";
+	return c->ops->lend_terminal && !alone ? "exec </dev/null; " : "";
+}
+
+/* lend: the user is to talk to it. */
+static int run_outside(struct client *c, const char *line, bool lend)
+{
+	if (lend && c->ops->lend_terminal)
+		c->ops->lend_terminal(c, true);
+	int status = system(line);
+	if (lend && c->ops->lend_terminal)
+		c->ops->lend_terminal(c, false);
+	return status;
+}
+
 static int run_shell(struct call *c, struct err *e)
 {
 	const char *text = "exec ${SHELL:-/bin/sh}";
 	struct args a;
 	int status, ret = args_init(&a, c, e);
 
-	if (!ret && args_more(&a))
+	bool alone = !ret && !args_more(&a);
+	if (!ret && !alone)
 		ret = args_rest(&a, "COMMAND", &text, e);
 	if (ret)
 		return ret;
 	client_flush(c->client);
-	/* With -j standard output is for JSON. */
 	_cleanup_free_ char *line = NULL;
-	if (asprintf(&line, "%s%s", c->client->json ? "exec >&2; " : "", text) < 0)
+	if (asprintf(&line, "%s%s", shell_begins_with(c->client, alone), text) < 0)
 		return err_nomem(e, "shell");
-	status = system(line);
+	status = run_outside(c->client, line, alone);
 	if (status == -1)
 		return err_errno(e, errno, "shell" WHY "no shell could be started" TRY "the command in another terminal");
 	if (!WIFEXITED(status) || WEXITSTATUS(status))

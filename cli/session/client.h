@@ -33,6 +33,9 @@ struct client_ops {
 	/* While a command waits for the guest: wait for fd (of go_fd()) as well as for whatever else is of interest. NULL:
 	 * it lends its thread. */
 	void (*wait)(struct client *c, int fd);
+	/* Its terminal is given away to a program that somebody talks to, or taken back. NULL: it has none to itself, the
+	 * program may use what there is. */
+	void (*lend_terminal)(struct client *c, bool away);
 	void (*stopped)(struct client *c); /* the guest has run and stopped, perhaps in the middle of a script */
 };
 

@@ -56,6 +56,22 @@ void divert_end(struct divert *d)
 	d->file = -1;
 }
 
+void divert_pause(struct divert *d)
+{
+	fflush(stdout);
+	fflush(stderr);
+	give_back(d);
+}
+
+int divert_go_on(struct divert *d)
+{
+	int ret = put_in_place(d);
+
+	if (ret)
+		give_back(d);
+	return ret;
+}
+
 #define KEEP_BYTES (1u << 20)
 void divert_take(struct divert *d, void (*fn)(void *arg, const char *text, size_t n), void *arg)
 {

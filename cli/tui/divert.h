@@ -17,6 +17,9 @@ struct divert {
 
 int divert_begin(struct divert *d, struct err *e) MUST_USE;
 void divert_end(struct divert *d);
+/* Both descriptors are for a while what they were before; and diverted again: -errno, then they stay so. */
+void divert_pause(struct divert *d);
+int divert_go_on(struct divert *d) MUST_USE;
 /* Hand over what has been written since. */
 void divert_take(struct divert *d, void (*fn)(void *arg, const char *text, size_t n), void *arg);
 

@@ -138,6 +138,21 @@ static int screens(struct client *c, struct err *e)
 	return 0;
 }
 
+static void lend_terminal(struct client *c, bool away)
+{
+	struct tui *t = tui_of(c);
+
+	if (away) {
+		divert_pause(&t->divert);
+		terminal_suspend(&t->term);
+		return;
+	}
+	terminal_resume(&t->term);
+	if (divert_go_on(&t->divert))
+		show_line(t, STYLE_BAD, "error: standard output cannot be set aside again; leave the screens by q");
+	t->dirty = true;
+}
+
 const struct client_ops tui_ops = {
     .value = show_value,
     .event = show_event,
@@ -150,5 +165,6 @@ const struct client_ops tui_ops = {
     .lines = each_line,
     .screens = screens,
     .wait = tui_wait,
+    .lend_terminal = lend_terminal,
     .stopped = tui_stopped,
 };

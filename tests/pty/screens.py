@@ -447,6 +447,26 @@ def nothing_tears_the_screen():
         s.has(FAULT)
 
 
+def a_shell_has_the_terminal():
+    with tour() as s:
+        s.command("shell cat")  # nobody to talk to: it ends at once
+        s.command("puts [expr 6 * 7]")
+        s.until("^42$")
+        s.enter("shell")
+        s.until_gone("─ Memory map")
+        s.type("read x; echo got-$x; tty")
+        s.keys("Enter")
+        s.type("typed")
+        s.keys("Enter")
+        s.until("^got-typed\n/dev/pts/")
+        s.type("exit")
+        s.keys("Enter")
+        s.until("─ Memory map")
+        s.command("puts [expr 6 * 8]")
+        s.until("^48$")
+        s.has(FAULT)
+
+
 def long_output_begins_at_its_beginning():
     with tour() as s:
         s.command("help")
@@ -492,5 +512,5 @@ if __name__ == "__main__":
                    selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, by_mouse, completion, history_and_search_in_it,
                    history_is_shared_with_the_prompt, two_windows_of_one_history, a_command_of_several_lines, escape_keeps_what_was_typed,
                    to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, the_end_of_input_leads_to_the_prompt,
-                   a_line_longer_than_the_screen, quit_has_its_status, batch_and_scripts, batch_without_anybody, nothing_tears_the_screen,
+                   a_line_longer_than_the_screen, quit_has_its_status, batch_and_scripts, batch_without_anybody, nothing_tears_the_screen, a_shell_has_the_terminal,
                    long_output_begins_at_its_beginning, an_error_is_shown, the_console_has_its_pane]))

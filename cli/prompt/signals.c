@@ -85,6 +85,22 @@ static void on_crash(int number)
 	raise(number); /* when the handler has returned */
 }
 
+static volatile sig_atomic_t went_on;
+
+static void on_continue(int number)
+{
+	(void)number;
+	went_on = 1;
+}
+
+bool signals_went_on(void)
+{
+	bool was = went_on;
+
+	went_on = 0;
+	return was;
+}
+
 static void install(int number, void (*handler)(int))
 {
 	struct sigaction sa = {.sa_handler = handler};
@@ -107,6 +123,7 @@ void signals_init(void)
 	main_thread = pthread_self();
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	install(SIGALRM, on_alarm);
+	install(SIGCONT, on_continue);
 	install_unless_ignored(SIGINT, on_signal);
 	install_unless_ignored(SIGHUP, on_signal);
 	install_unless_ignored(SIGTERM, on_signal);

@@ -6,8 +6,12 @@
 #ifndef KVMSCOPE_CLI_SIGNALS_H
 #define KVMSCOPE_CLI_SIGNALS_H
 
+#include "core/base/util.h"
+
 /* From now on; the calling thread is the one that takes them. */
 void signals_init(void);
+/* True once after the process was stopped and went on: whoever has the terminal draws anew. */
+bool signals_went_on(void);
 /* What a crash is to do first, in the handler: async-signal-safe. NULL: nothing, as at first. */
 void signals_on_crash(void (*rescue)(void));
 

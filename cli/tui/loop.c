@@ -100,12 +100,18 @@ static void take_interrupt(struct tui *t)
 	t->dirty = true;
 }
 
+/* Somebody else had it, or has written over it. */
+static void take_terminal_again(struct tui *t)
+{
+	terminal_resume(&t->term);
+	t->dirty = true;
+}
+
 static void suspend(struct tui *t)
 {
 	terminal_suspend(&t->term);
 	raise(SIGSTOP);
-	terminal_resume(&t->term);
-	t->dirty = true;
+	take_terminal_again(t);
 }
 
 /* Alt and a letter come as Escape and the letter, at once. */
@@ -164,6 +170,8 @@ void tui_run(struct console *c)
 	c->screens_wanted = false;
 	after_change(t);
 	while (!t->leave && !interrupt_end_asked()) {
+		if (signals_went_on())
+			take_terminal_again(t);
 		tui_refresh(t);
 		wait_for_news(t);
 	}

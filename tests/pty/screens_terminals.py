@@ -131,6 +131,21 @@ def stopped_from_outside():
         s.until("^42$")
 
 
+def stopped_without_being_asked():
+    """SIGSTOP, and somebody writes over the screens: they are drawn anew when they go on."""
+    with tour() as s:
+        os.kill(s.pid, signal.SIGSTOP)
+        with open(s.format("pane_tty"), "w") as tty:
+            tty.write("\033[H\033[2Jover-it")
+        s.until("over-it")
+        os.kill(s.pid, signal.SIGCONT)
+        s.until_gone("over-it")
+        s.until("^─ Memory map")
+        s.has(FAULT)
+        s.command("expr 6 * 7")
+        s.until("^42$")
+
+
 def the_prompt_is_usable_behind_the_screens():
     with tour(shell=True) as s:
         s.keys("q")
@@ -243,6 +258,6 @@ def no_color():
 
 if __name__ == "__main__":
     sys.exit(main([resizing, resizing_under_a_script, all_presets_in_all_sizes, keys_while_too_small, sigterm, sighup, a_crash, an_abort,
-                   while_it_runs, its_status_says_the_signal, control_z_and_fg, stopped_from_outside, the_prompt_is_usable_behind_the_screens,
-                   its_terminal_goes_away, idle_costs_nothing, terminals, terminals_that_only_print_lines, no_terminal_at_all, plain_locale,
+                   while_it_runs, its_status_says_the_signal, control_z_and_fg, stopped_from_outside, stopped_without_being_asked,
+                   the_prompt_is_usable_behind_the_screens, its_terminal_goes_away, idle_costs_nothing, terminals, terminals_that_only_print_lines, no_terminal_at_all, plain_locale,
                    no_color]))

@@ -244,6 +244,7 @@ def history_and_search_in_it():
         s.keys(":")
         s.until("^:$")
         s.keys("Escape")
+        s.until("press : for a command")  # Esc and the next key at once are Alt and that key
         s.command("info history")
         s.until(r"\d+ +expr 11 \* 31")
 

@@ -33,16 +33,14 @@ void mapworld_slot(struct mapworld *w, uint32_t id, uint64_t gpa, uint64_t size,
 
 void mapworld_device(struct mapworld *w, const char *name, uint64_t gpa, uint64_t size)
 {
-	struct map_range *d = push(&w->seen.device, &w->seen.n_device, sizeof(*d));
-
-	*d = (struct map_range){gpa, size, name};
+	w->board.window[w->board.n_windows++] = board_scratch_window(name, gpa, size);
 }
 
 void mapworld_armed(struct mapworld *w, uint64_t gpa, uint64_t size)
 {
 	struct map_range *a = push(&w->seen.armed, &w->seen.n_armed, sizeof(*a));
 
-	*a = (struct map_range){gpa, size, NULL};
+	*a = (struct map_range){gpa, size};
 }
 
 static struct shadow_page *add_page(struct mapworld *w)
@@ -107,6 +105,7 @@ void mapworld_unlog(struct mapworld *w)
 
 void mapworld_look(struct mapworld *w)
 {
+	w->seen.board = &w->board;
 	if (pagemap_make(&w->map, &w->seen, NULL))
 		abort();
 }
@@ -122,7 +121,6 @@ void mapworld_close(struct mapworld *w)
 	mapworld_forget(w);
 	slot_info_list_free(&w->seen.slots);
 	mmio_info_list_free(&w->seen.mmio);
-	free(w->seen.device);
 	free(w->seen.armed);
 	pagemap_destroy(w->map);
 	*w = (struct mapworld){0};

@@ -17,6 +17,7 @@
 
 struct mapworld {
 	struct map_seen seen;
+	struct board board; /* no windows but those of mapworld_device() */
 	struct pagemap *map;
 };
 

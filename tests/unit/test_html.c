@@ -197,8 +197,8 @@ static struct value many_regions(struct pool *p, unsigned n)
 	struct value l = v_list(p, n);
 
 	for (unsigned i = 0; i < n; i++) {
-		struct gpa_region r = {.gpa = 0x1000ull * i,
-				       .size = 0x1000,
+		struct gpa_region r = {.first = 0x1000ull * i,
+				       .last = 0x1000ull * i + 0xfff,
 				       .kind = i % 2 ? GPA_HOLE : GPA_RAM,
 				       .vis = SLOT_VIS_BOTH,
 				       .slot = i};

@@ -102,7 +102,7 @@ static const struct cell *cursor_cell(const struct screen *t)
 	for (unsigned i = 0; i < t->g.rows * t->g.cols; i++)
 		if (t->g.cells[i].flags & CELL_REVERSE) {
 			assert_true(!found || found + 1 == &t->g.cells[i] ||
-				    own(t)->geom.r[own(t)->at.region].kind == MAP_HOLE);
+				    own(t)->geom.r[own(t)->at.region].kind == GPA_HOLE);
 			found = found ? found : &t->g.cells[i];
 		}
 	assert_non_null(found);
@@ -553,7 +553,7 @@ static void slots_come_and_go(void **state)
 	t.w.seen.slots.n = 1; /* slot 0 alone */
 	mapworld_look(&t.w);
 	draw(&t);
-	assert_int_equal(own(&t)->geom.r[own(&t)->at.region].kind, MAP_HOLE);
+	assert_int_equal(own(&t)->geom.r[own(&t)->at.region].kind, GPA_HOLE);
 	cursor_cell(&t);
 	close_screen(&t);
 }

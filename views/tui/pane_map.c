@@ -14,12 +14,6 @@
 #define SHIFT_MAX 40
 #define WHEEL_LINES 3
 
-static uint32_t map_needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(MAP);
-}
-
 static void map_close(struct pane *p)
 {
 	mapgeom_deinit(&((struct map_pane *)p->own)->geom);
@@ -439,7 +433,7 @@ const struct pane_ops pane_map = {.name = "map",
 				  .size = sizeof(struct map_pane),
 				  .keys = map_keys,
 				  .close = map_close,
-				  .needs = map_needs,
+				  .needs = SEES(MAP),
 				  .subtitle = map_subtitle,
 				  .draw = map_pane_draw,
 				  .mouse = map_mouse,

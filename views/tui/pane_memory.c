@@ -10,12 +10,6 @@
 
 #define BYTES_A_LINE 16
 
-static uint32_t needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(MEMORY) | SEES(WALK);
-}
-
 /* "rwx user by the guest's tables, r by the sptes" of the page that was walked. */
 static void draw_rights(struct out *o, const struct value *walk)
 {
@@ -52,12 +46,6 @@ static void update(struct pane *p, const struct scene *s)
 	record_pane_end(p);
 }
 
-static void subtitle(const struct pane *p, const struct scene *s, struct out *o)
-{
-	(void)p;
-	record_pane_subtitle(s, SEEN_MEMORY, o);
-}
-
 /* The line's own address, which is physical if nothing but a gpa is selected. */
 static bool place(const struct pane *p, const struct scene *s, size_t i, struct place *out)
 {
@@ -90,12 +78,11 @@ const struct pane_ops pane_memory = {
     .title = "Memory",
     .about = "Bytes around the selection, in hex and as text, with the rights that its page has.",
     .size = sizeof(struct record_pane),
-    .close = record_pane_close,
-    .needs = needs,
-    .subtitle = subtitle,
+    RECORD_PANE_LINES,
+    .needs = SEES(MEMORY) | SEES(WALK),
+    .seen = SEEN_MEMORY,
+    .subtitle = record_pane_subtitle,
     .update = update,
-    .count = record_pane_count,
-    .line = record_pane_line,
     .place = place,
     .find = find,
     .header = 1,

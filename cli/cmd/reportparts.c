@@ -50,12 +50,6 @@ static int add_entries(void *arg, const struct guest_mapping *m)
 	return ++g->leaves >= LEAVES_MAX;
 }
 
-static int poll_interrupt(void *arg)
-{
-	(void)arg;
-	return interrupt_asked() ? -EINTR : 0;
-}
-
 struct value report_guest(struct call *c)
 {
 	struct entries g = {.p = c->pool, .rows = v_list(c->pool, 64)};
@@ -66,7 +60,7 @@ struct value report_guest(struct call *c)
 		return v_na(c->pool, err_reason(&e));
 	if (g.env.pg.mode == PAGING_NONE)
 		return v_na(c->pool, "paging is off: linear addresses are physical ones");
-	int ret = paging_enumerate(&g.env.pg, &g.env.mem, 0, UINT64_MAX, add_entries, &g, poll_interrupt);
+	int ret = paging_enumerate(&g.env.pg, &g.env.mem, 0, UINT64_MAX, add_entries, &g, interrupt_poll);
 	if (ret == -ENODATA)
 		return v_na(c->pool, "a table cannot be read now");
 	v_put(c->pool, &d, "rows", g.rows);

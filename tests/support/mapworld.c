@@ -4,12 +4,8 @@
  */
 #include "tests/support/mapworld.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/load/image.h"
-#include "core/soft/soft.h"
 
 /* A zeroed element at the end of an array, whose room is the next power of two. */
 static void *push(void *array, size_t *n, size_t size)
@@ -135,30 +131,4 @@ void mapworld_spread(struct mapworld *w, uint64_t size, size_t n)
 		mapworld_slot(w, i, i * (size / SPREAD_SLOTS), size / SPREAD_SLOTS, 0, SLOT_VIS_BOTH);
 	for (size_t i = 0; i < n; i++)
 		mapworld_leaf(w, (uint64_t)i * (pages / n), MAP_ACCESSED | (i % 3 ? MAP_WRITABLE : 0), 1);
-}
-
-static void ok(int rc, const struct err *e)
-{
-	if (!rc)
-		return;
-	fprintf(stderr, "%s: %s\n", e->what, e->why);
-	abort();
-}
-
-struct machine *mapworld_tour(void)
-{
-	const struct image_options opt = {.name = "demo:tour"};
-	const struct machine_config cfg = {.vcpus = 1};
-	struct image *img = NULL;
-	struct machine *m = NULL;
-	struct stop stop;
-	struct err e = {0};
-
-	ok(image_open(&opt, &img, &e), &e);
-	ok(machine_create(&soft_backend, &cfg, &m, &e), &e);
-	ok(image_make_slots(img, m, &e), &e);
-	ok(image_load(img, m, &e), &e);
-	ok(machine_run(m, RUN_CONTINUE, 0, 0, &stop, &e), &e);
-	image_close(img);
-	return m;
 }

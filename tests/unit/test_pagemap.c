@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/board/board.h"
+#include "tests/support/demo.h"
 #include "tests/support/fake.h"
 #include "tests/support/mapworld.h"
 #include "tests/support/softguest.h"
@@ -420,7 +421,7 @@ static void look(struct pagemap **map, struct machine *m)
 
 static void the_tour(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct rmap_list rmaps = {0};
 	struct pagemap *map = NULL;
 	size_t mapped = 0;
@@ -465,7 +466,7 @@ static void same_sptes(const struct shadow_page_list *a, const struct shadow_pag
 /* A look changes nothing: no spte, no log, and so nothing that the next one would see. */
 static void looks_leave_no_trace(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct shadow_page_list before, after;
 	struct pagemap *map = NULL;
 
@@ -614,7 +615,7 @@ static void torn_lists(void **state)
 /* Pages of watchpoints, by what the tables say of a virtual address: gva 0x240000 is gpa 0x40000. */
 static void watched_pages(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct plant gva = {.id = 1, .kind = PLANT_WRITE, .addr = 0x240ffc, .len = 8};
 	struct plant gpa = {.id = 2, .kind = PLANT_ACCESS, .addr = 0x60ff8, .len = 16, .phys = true};
 	struct pagemap *map = NULL;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/machine/machine.h"
+#include "tests/support/demo.h"
 #include "tests/support/golden.h"
 #include "tests/support/mapworld.h"
 #include "views/tui/map.h"
@@ -174,7 +175,7 @@ static void in_several_sizes(void **state)
 
 static void the_tour(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct screen t = {0};
 
 	(void)state;

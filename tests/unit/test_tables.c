@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/debug/tables.h"
+#include "tests/support/demo.h"
 #include "tests/support/softguest.h"
 #include "tests/support/tableguest.h"
 
@@ -149,7 +150,7 @@ static void run(struct machine *m)
 /* All of it is little: it is open without anybody's doing. */
 static void tour(void **state)
 {
-	struct machine *m = tableguest_demo("demo:tour");
+	struct machine *m = demo_open("demo:tour");
 	struct table_trees *t = look_at(m);
 
 	(void)state;
@@ -186,7 +187,7 @@ static void tour(void **state)
 /* Its tables are more than a screen: the way to the instruction is open, and nothing else. */
 static void way_to_the_instruction(void **state)
 {
-	struct machine *m = tableguest_demo("demo:rmap");
+	struct machine *m = demo_open("demo:rmap");
 	struct table_trees *t;
 	struct trees_row r;
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "views/axis.h"
 #include "views/draw.h"
 
 struct look {
@@ -142,21 +143,18 @@ static void draw_cells(const struct map_pane *m, const struct scene *s, struct a
 
 /* ---- headings */
 
-/* Exact for slots and devices, which have few digits; of holes, which may be anything, the first ones. */
+/* Exact for slots and devices, which have few digits. */
 static void out_extent(struct out *o, const struct gpa_region *r)
 {
-	static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	uint64_t kib = (r->last - r->first) / 1024 + 1;
-	double size = (double)kib;
-	unsigned i = 0;
+	uint64_t size = r->last - r->first + 1;
+	char about[32];
 
-	if (r->kind != GPA_HOLE && r->last - r->first < UINT64_MAX) {
-		out_size(o, r->last - r->first + 1);
+	if (r->kind != GPA_HOLE && size) {
+		out_size(o, size);
 		return;
 	}
-	for (; size >= 1024 && i + 1 < ARRAY_LEN(unit); i++)
-		size /= 1024;
-	out_textf(o, size < 10 && i ? "%.1f %s" : "%.0f %s", size, unit[i]);
+	format_about(about, sizeof(about), size ? size : UINT64_MAX);
+	out_text(o, about);
 }
 
 static void out_flags(struct out *o, const struct gpa_region *r)

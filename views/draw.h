@@ -28,6 +28,7 @@ size_t out_column(const struct out *o); /* columns of the last line so far, esca
 void out_wrapped(struct out *o, const char *text, unsigned indent);
 void out_hex(struct out *o, uint64_t x);
 void out_styled_hex(struct out *o, enum style st, uint64_t x);
+void out_hex_range(struct out *o, uint64_t first, uint64_t last); /* "0x40-0x47", "0x40" for one */
 /* "512 KiB", "1 MiB", "12345": exact, never rounded. */
 void out_size(struct out *o, uint64_t bytes);
 

@@ -13,7 +13,7 @@
 /* "rwx user by the guest's tables, r by the sptes" of the page that was walked. */
 static void draw_rights(struct out *o, const struct value *walk)
 {
-	const struct value *guest = get_list(walk, "guest"), *sptes = get_list(walk, "sptes");
+	const struct value *guest = get_list(walk, "guest"), *leaf = leaf_spte(walk);
 
 	out_styled(o, STYLE_HEAD, "guest's tables ");
 	if (guest->n) {
@@ -23,8 +23,8 @@ static void draw_rights(struct out *o, const struct value *walk)
 		out_text(o, "-");
 	}
 	out_styled(o, STYLE_HEAD, "  spte ");
-	if (sptes->n && get_num(&sptes->items[sptes->n - 1], "level") == 1)
-		out_words(o, get_list(&sptes->items[sptes->n - 1], "flags"), "not present");
+	if (leaf)
+		out_words(o, get_list(leaf, "flags"), "not present");
 	else
 		out_text(o, "none");
 	out_text(o, "\n");

@@ -171,7 +171,7 @@ void region_words(struct out *o, const struct axis *a, const struct value *row)
 
 void format_about(char *buf, size_t size, uint64_t bytes)
 {
-	static const char *const unit[] = {"", " KiB", " MiB", " GiB", " TiB", " PiB"};
+	static const char *const unit[] = {"", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"};
 	double x = (double)bytes;
 	unsigned u = 0;
 

@@ -159,16 +159,6 @@ static void edge_from(struct out *o, struct graph *g, const struct value *spte)
 	out_textf(o, "\tpage_%llx", (unsigned long long)table);
 }
 
-static void out_range(struct out *o, const char *what, uint64_t first, uint64_t last)
-{
-	out_text(o, what);
-	out_hex(o, first);
-	if (last == first)
-		return;
-	out_text(o, "-");
-	out_hex(o, last);
-}
-
 /* The node that a run of leaves ends in; the same pages, the same node. */
 static void leaf_node(struct out *o, const struct value *spte, uint64_t pages)
 {
@@ -182,7 +172,8 @@ static void leaf_node(struct out *o, const struct value *spte, uint64_t pages)
 	}
 	out_textf(o, "\t%s_%llx_%llx [label=\"%s", kind, (unsigned long long)gfn, (unsigned long long)last,
 		  get_truth(spte, "mmio") ? "mmio gfn" : "gfn");
-	out_range(o, " ", gfn, last);
+	out_text(o, " ");
+	out_hex_range(o, gfn, last);
 	out_textf(o, "\", shape=ellipse%s];\n", get_truth(spte, "mmio") ? ", fillcolor=thistle" : "");
 }
 
@@ -205,8 +196,10 @@ static void edge_label(struct out *o, const struct value *spte, uint32_t n, uint
 	if (n > 1)
 		out_textf(o, "-%u", (unsigned)index + n - 1);
 	out_text(o, "] ");
-	if (has_num(spte, "gva"))
-		out_range(o, "gva ", gva, gva + (bytes - 1));
+	if (has_num(spte, "gva")) {
+		out_text(o, "gva ");
+		out_hex_range(o, gva, gva + (bytes - 1));
+	}
 	out_text(o, "\\n");
 	if (get_truth(spte, "present"))
 		out_access(o, get_truth(spte, "writable"), get_truth(spte, "exec"), get_truth(spte, "user"));

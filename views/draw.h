@@ -28,6 +28,7 @@ size_t out_column(const struct out *o); /* columns of the last line so far, esca
 void out_wrapped(struct out *o, const char *text, unsigned indent);
 void out_hex(struct out *o, uint64_t x);
 void out_styled_hex(struct out *o, enum style st, uint64_t x);
+void out_hex_range(struct out *o, uint64_t first, uint64_t last); /* "0x40-0x47", "0x40" for one */
 /* "512 KiB", "1 MiB", "12345": exact, never rounded. */
 void out_size(struct out *o, uint64_t bytes);
 
@@ -78,6 +79,10 @@ const struct value *get_list(const struct value *dict, const char *key);
 bool has_num(const struct value *dict, const char *key);
 /* True if the list has this word. */
 bool has_word(const struct value *list, const char *word);
+/* The spte of a walk's record that maps the page, a large or an MMIO one too; NULL: none does. */
+const struct value *leaf_spte(const struct value *walk);
+/* A general register's number: rax to r15, rip. */
+bool is_general_register(const struct field *f);
 /* "rwx" from writable and exec; then " user". */
 void out_access(struct out *o, bool writable, bool exec, bool user);
 void out_words(struct out *o, const struct value *list, const char *none);

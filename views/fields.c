@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "core/cpu/regs.h"
+
 /* Keys are constants that the linker has mostly made one: look by address before by content. */
 static const struct value *find_field(const struct value *dict, const char *key)
 {
@@ -59,6 +61,21 @@ bool has_word(const struct value *list, const char *word)
 		if (list->items[i].type == VALUE_STR && !strcmp(list->items[i].str, word))
 			return true;
 	return false;
+}
+
+const struct value *leaf_spte(const struct value *walk)
+{
+	const struct value *sptes = get_list(walk, "sptes"), *last = sptes->n ? &sptes->items[sptes->n - 1] : NULL;
+	const struct value *flags = last ? get_list(last, "flags") : NULL;
+
+	return last && (get_num(last, "level") == 1 || has_word(flags, "large") || has_word(flags, "mmio")) ? last : NULL;
+}
+
+bool is_general_register(const struct field *f)
+{
+	const struct reg_name *reg = reg_find(f->key);
+
+	return reg && f->value.type == VALUE_HEX && !strcmp(reg->group, "general") && strcmp(reg->name, "rflags") != 0;
 }
 
 void out_access(struct out *o, bool writable, bool exec, bool user)

@@ -211,6 +211,15 @@ void out_styled_hex(struct out *o, enum style st, uint64_t x)
 	out_end(o, st);
 }
 
+void out_hex_range(struct out *o, uint64_t first, uint64_t last)
+{
+	out_hex(o, first);
+	if (last == first)
+		return;
+	out_text(o, "-");
+	out_hex(o, last);
+}
+
 size_t format_size(char *buf, uint64_t bytes)
 {
 	static const char unit[][5] = {"", " KiB", " MiB", " GiB", " TiB"};

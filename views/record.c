@@ -59,16 +59,15 @@ struct value record_slot_changed(struct pool *p, const struct slot_info *s, cons
 
 struct value record_region(struct pool *p, const struct gpa_region *r)
 {
-	bool slot = r->kind == GPA_RAM || r->kind == GPA_ROM;
 	struct value d = v_dict(p, 8);
 
-	v_put(p, &d, "gpa", v_hex(r->gpa));
-	v_put(p, &d, "size", v_int((int64_t)r->size));
+	v_put(p, &d, "gpa", v_hex(r->first));
+	v_put(p, &d, "size", v_int((int64_t)(r->last - r->first + 1)));
 	v_put(p, &d, "kind", v_lit(gpa_kind_name(r->kind)));
-	v_put(p, &d, "slot", slot ? v_int(r->slot) : v_null());
+	v_put(p, &d, "slot", gpa_is_slot(r) ? v_int(r->slot) : v_null());
 	v_put(p, &d, "flags", record_flags(p, r->flags));
 	v_put(p, &d, "visible", v_lit(slot_vis_name(r->vis)));
-	if (r->name)
+	if (r->name[0])
 		v_put(p, &d, "name", v_str(p, r->name));
 	if (r->own)
 		v_put(p, &d, "own", v_bool(true));

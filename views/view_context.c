@@ -169,20 +169,16 @@ static void draw_register(struct out *o, struct registers *r, const struct field
 	r->in_line++;
 }
 
-static bool is_general(const struct field *f, bool long_mode)
+static bool is_drawn(const struct field *f, bool long_mode)
 {
-	const struct reg_name *reg = reg_find(f->key);
-
-	if (!reg || f->value.type != VALUE_HEX || strcmp(reg->group, "general") || !strcmp(f->key, "rflags"))
-		return false;
-	return long_mode || f->key[1] > '9';
+	return is_general_register(f) && (long_mode || f->key[1] > '9');
 }
 
 static void layout_registers(const struct out *o, struct registers *r, bool long_mode)
 {
 	for (uint32_t i = 0; i < r->all->n; i++) {
 		const struct field *f = &r->all->fields[i];
-		if (is_general(f, long_mode) && !get_list(r->chains, f->key)->n)
+		if (is_drawn(f, long_mode) && !get_list(r->chains, f->key)->n)
 			widen(&r->width, hex_width(f->value.hex));
 	}
 	size_t most = o->width ? o->width : RULE_WIDTH, each = 5 + r->width + 2;
@@ -236,7 +232,7 @@ static void draw_registers(struct out *o, const struct value *v)
 	r.old = get_list(r.all, "of_last_stop");
 	layout_registers(o, &r, long_mode);
 	for (uint32_t i = 0; i < r.all->n; i++)
-		if (is_general(&r.all->fields[i], long_mode))
+		if (is_drawn(&r.all->fields[i], long_mode))
 			draw_register(o, &r, &r.all->fields[i]);
 	end_line(o, &r);
 	draw_flags(o, &r);

@@ -119,20 +119,13 @@ static void draw_flagged(struct out *o, const struct reg_name *reg, uint64_t x, 
 	out_text(o, "\n");
 }
 
-static bool is_general(const struct value *v, uint32_t i)
-{
-	const struct reg_name *reg = reg_find(v->fields[i].key);
-
-	return reg && !strcmp(reg->group, "general") && strcmp(reg->name, "rflags") && v->fields[i].value.type == VALUE_HEX;
-}
-
 /* Three to a line, or fewer if it is narrow. */
 static uint32_t draw_general(struct out *o, const struct value *v)
 {
 	enum { COLUMN = 25 }; /* "rax 0x0000000000000000   " */
 	uint32_t in_line = o->width ? MAX(1u, MIN(3u, (o->width + 3) / COLUMN)) : 3, i = 0;
 
-	for (; i < v->n && is_general(v, i); i++) {
+	for (; i < v->n && is_general_register(&v->fields[i]); i++) {
 		draw_name(o, v->fields[i].key, strlen(v->fields[i].key), 3, is_old(v, v->fields[i].key));
 		out_padded_hex(o, v->fields[i].value.hex, 16);
 		out_text(o, i % in_line == in_line - 1 ? "\n" : "   ");

@@ -105,13 +105,6 @@ static void draw_leaf(struct out *o, const struct value *s)
 	draw_marks(o, flags);
 }
 
-static bool is_leaf(const struct value *s)
-{
-	const struct value *flags = get_list(s, "flags");
-
-	return get_num(s, "level") == 1 || has_word(flags, "large") || has_word(flags, "mmio");
-}
-
 /* The lowest spte decides, if it maps a page. */
 static void draw_sptes(struct out *o, const struct value *v)
 {
@@ -119,7 +112,7 @@ static void draw_sptes(struct out *o, const struct value *v)
 
 	draw_title(o, "sptes");
 	last = sptes && sptes->type == VALUE_LIST && sptes->n ? &sptes->items[sptes->n - 1] : NULL;
-	if (last && is_leaf(last))
+	if (last && last == leaf_spte(v))
 		draw_leaf(o, last);
 	else if (last)
 		out_textf(o, "none below level %u", (unsigned)get_num(last, "level"));

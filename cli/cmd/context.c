@@ -33,7 +33,7 @@ static void put_changed(struct call *c, struct value *d)
 	uint64_t mask;
 
 	if (session_changed_regs(c->s, c->s->vcpu, &mask, &why)) {
-		v_put(c->pool, d, "changed", look_na(c, &why));
+		v_put(c->pool, d, "changed", v_na(c->pool, err_reason(&why)));
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
@@ -130,7 +130,7 @@ static void put_code(struct call *c, const struct where *w, struct value *d)
 		rc = n > 1 ? 0 : rc;
 	}
 	if (rc)
-		list = look_na(c, &why);
+		list = v_na(c->pool, err_reason(&why));
 	for (uint32_t i = 0; !rc && i < list.n; i++)
 		if (v_get(&list.items[i], "current"))
 			mark_branch(c, w, &list.items[i]);

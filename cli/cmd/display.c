@@ -49,7 +49,7 @@ static struct value show_display(struct call *c, const struct display *d, bool *
 	session_only_look(c->s, before);
 	*interrupted = rc == -EINTR;
 	if (rc)
-		shown = v_na(c->pool, why.why[0] ? why.why : why.what);
+		shown = v_na(c->pool, err_reason(&why));
 	v_put(c->pool, &v, "id", v_int(d->id));
 	v_put(c->pool, &v, "expr", v_str(c->pool, d->expr));
 	v_put(c->pool, &v, "format", v_str(c->pool, d->format));

@@ -37,12 +37,6 @@ struct mappings {
 	uint64_t wanted;
 };
 
-static int poll_interrupt(void *arg)
-{
-	(void)arg;
-	return interrupt_asked() ? -EINTR : 0;
-}
-
 /* How an enumeration ended, as a command's error. */
 static int enumerated(struct call *c, const struct mappings *g, int ret, struct err *e)
 {
@@ -71,7 +65,7 @@ static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const
 	if (ret || (ret = mmu_range(&a, &first, &last, e)) || (ret = machine_look_begin(c->s->d.m, &hold, e)) ||
 	    (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
 		return ret;
-	return enumerated(c, g, paging_enumerate(&env.pg, &env.mem, first, last, fn, g, poll_interrupt), e);
+	return enumerated(c, g, paging_enumerate(&env.pg, &env.mem, first, last, fn, g, interrupt_poll), e);
 }
 
 static int add_mapping(void *arg, const struct guest_mapping *m)
@@ -337,12 +331,12 @@ static int map_one(struct mappings *g)
 		return 0;
 	while (!rc && m.gva && page_at(g, m.gva - 1, &before) && lies_before(&before, &m)) {
 		m = before;
-		rc = poll_interrupt(NULL);
+		rc = interrupt_poll(NULL);
 	}
 	while (!rc) {
 		rc = map_mapping(g, &m);
 		if (!rc)
-			rc = poll_interrupt(NULL);
+			rc = interrupt_poll(NULL);
 		if (!(m.gva + m.page_size) || !page_at(g, m.gva + m.page_size, &m))
 			break;
 	}
@@ -355,7 +349,7 @@ static int map_all(struct mappings *g)
 
 	if (pg->mode == PAGING_NONE)
 		return map_unpaged(g);
-	return g->one ? map_one(g) : paging_enumerate(pg, &g->env->mem, 0, UINT64_MAX, map_mapping, g, poll_interrupt);
+	return g->one ? map_one(g) : paging_enumerate(pg, &g->env->mem, 0, UINT64_MAX, map_mapping, g, interrupt_poll);
 }
 
 static int vmmap(struct mappings *g, struct err *e)

@@ -13,8 +13,6 @@
 int look_deref(struct call *c, struct deref *d, struct err *e) MUST_USE;
 /* "rax" to "r15" by their number, "rip" (DEREF_RIP). */
 const char *look_register_name(unsigned reg);
-/* n/a for this reason. */
-struct value look_na(struct call *c, const struct err *why);
 /* n words of the guest's size from a linear address on: dicts of address, offset, value (n/a with the reason where nothing
  * can be read), chain (of record_chain, the value first), registers (the names of those that point there). */
 struct value telescope(struct call *c, struct deref *d, uint64_t addr, uint64_t n);

@@ -291,7 +291,7 @@ static struct value vcpu_record(struct call *c, struct machine *m, unsigned vcpu
 
 	v_put(c->pool, &d, "id", v_int(vcpu));
 	if (machine_get_regs(m, vcpu, REGS_GPR | REGS_SYS | REGS_EVENTS, &r, &why)) {
-		struct value na = v_na(c->pool, why.why[0] ? why.why : why.what);
+		struct value na = v_na(c->pool, err_reason(&why));
 		v_put(c->pool, &d, "mode", na);
 		v_put(c->pool, &d, "cpl", na);
 		v_put(c->pool, &d, "rip", na);

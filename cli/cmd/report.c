@@ -21,11 +21,6 @@
 
 /* ---- the parts */
 
-static struct value na_of(struct call *c, const struct err *e)
-{
-	return v_na(c->pool, e->why[0] ? e->why : e->what);
-}
-
 /* The value of a command without words, or why there is none. */
 static struct value ask(struct call *c, const char *first, const char *second)
 {
@@ -36,7 +31,7 @@ static struct value ask(struct call *c, const char *first, const char *second)
 	struct call sub = {.s = c->s, .client = c->client, .cmd = cmd, .argv = words + used, .pool = c->pool};
 
 	if (!cmd || cmd->run(&sub, &e))
-		return na_of(c, &e);
+		return v_na(c->pool, err_reason(&e));
 	return sub.result;
 }
 
@@ -54,7 +49,7 @@ static struct value regions_now(struct call *c)
 	struct value v;
 	struct err e = {0};
 
-	return map_regions(c, false, &v, &e) ? na_of(c, &e) : v;
+	return map_regions(c, false, &v, &e) ? v_na(c->pool, err_reason(&e)) : v;
 }
 
 static struct value date_now(struct call *c)

@@ -14,11 +14,6 @@
 #define PAGES_MAX 1000
 #define CHAINS_MAX 24
 
-static struct value na_of(struct call *c, const struct err *e)
-{
-	return v_na(c->pool, e->why[0] ? e->why : e->what);
-}
-
 static struct value bounded(struct call *c, struct value rows, size_t total)
 {
 	struct value d = v_dict(c->pool, 2);
@@ -55,12 +50,6 @@ static int add_entries(void *arg, const struct guest_mapping *m)
 	return ++g->leaves >= LEAVES_MAX;
 }
 
-static int poll_interrupt(void *arg)
-{
-	(void)arg;
-	return interrupt_asked() ? -EINTR : 0;
-}
-
 struct value report_guest(struct call *c)
 {
 	struct entries g = {.p = c->pool, .rows = v_list(c->pool, 64)};
@@ -68,10 +57,10 @@ struct value report_guest(struct call *c)
 	struct err e = {0};
 
 	if (machine_env(c->s->d.m, c->s->vcpu, &g.env, &e))
-		return na_of(c, &e);
+		return v_na(c->pool, err_reason(&e));
 	if (g.env.pg.mode == PAGING_NONE)
 		return v_na(c->pool, "paging is off: linear addresses are physical ones");
-	int ret = paging_enumerate(&g.env.pg, &g.env.mem, 0, UINT64_MAX, add_entries, &g, poll_interrupt);
+	int ret = paging_enumerate(&g.env.pg, &g.env.mem, 0, UINT64_MAX, add_entries, &g, interrupt_poll);
 	if (ret == -ENODATA)
 		return v_na(c->pool, "a table cannot be read now");
 	v_put(c->pool, &d, "rows", g.rows);
@@ -88,7 +77,7 @@ struct value report_sptes(struct call *c)
 	struct err e = {0};
 
 	if (machine_sptes(c->s->d.m, c->s->vcpu, 0, UINT64_MAX, &list, &e))
-		return na_of(c, &e);
+		return v_na(c->pool, err_reason(&e));
 	mmu_sort_tree(&list);
 	for (size_t i = 0; i < list.n && i < LEAVES_MAX; i++)
 		v_push(c->pool, &rows, record_spte(c->pool, &list.v[i]));
@@ -102,7 +91,7 @@ struct value report_pages(struct call *c)
 	struct err e = {0};
 
 	if (machine_shadow_pages(c->s->d.m, 0, &list, &e))
-		return na_of(c, &e);
+		return v_na(c->pool, err_reason(&e));
 	mmu_sort_pages(&list);
 	for (size_t i = 0; i < list.n && i < PAGES_MAX; i++)
 		v_push(c->pool, &rows, record_shadow_page(c->pool, &list.v[i]));
@@ -164,7 +153,7 @@ struct value report_chains(struct call *c)
 	struct err e = {0};
 
 	if (machine_rmap_each(c->s->d.m, note_chain, &l, &e))
-		return na_of(c, &e);
+		return v_na(c->pool, err_reason(&e));
 	for (size_t i = 0; i < l.n; i++)
 		push_chain(c, &rows, &l.v[i]);
 	return bounded(c, rows, l.total > rows.n ? l.total : rows.n);

@@ -10,11 +10,6 @@
 #include "core/cpu/smm.h"
 #include "views/record.h"
 
-static const char *reason(const struct err *e)
-{
-	return e->why[0] ? e->why : e->what;
-}
-
 /* Fields of the save area by name; n/a if no SMI has ever written one there. */
 static struct value save_area(struct call *c, struct machine *m, uint32_t smbase)
 {
@@ -25,7 +20,7 @@ static struct value save_area(struct call *c, struct machine *m, uint32_t smbase
 	struct value d = v_dict(c->pool, n);
 
 	if (machine_read(m, (uint64_t)smbase + SMM_SAVE_OFFSET, true, area, sizeof(area), &why))
-		return v_na(c->pool, reason(&why));
+		return v_na(c->pool, err_reason(&why));
 	for (size_t i = 0; i < n; i++) {
 		uint64_t v = 0;
 		memcpy(&v, area + f[i].offset, f[i].size < 8 ? f[i].size : 8);
@@ -67,7 +62,7 @@ static int smm_record(struct call *c, struct machine *m, unsigned vcpu, struct e
 	if (rc)
 		return rc;
 	bool known = !machine_smbase(m, vcpu, &smbase, &why);
-	struct value na = known ? v_null() : v_na(c->pool, reason(&why));
+	struct value na = known ? v_null() : v_na(c->pool, err_reason(&why));
 	c->result = v_dict(c->pool, 8);
 	v_put(c->pool, &c->result, "vcpu", v_int(vcpu));
 	v_put(c->pool, &c->result, "smm", v_bool(r.smm));

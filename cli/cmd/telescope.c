@@ -27,11 +27,6 @@ const char *look_register_name(unsigned reg)
 	return names[reg];
 }
 
-struct value look_na(struct call *c, const struct err *why)
-{
-	return v_na(c->pool, why->why[0] ? why->why : why->what);
-}
-
 /* Those that point into the word at addr. */
 static struct value registers_at(struct call *c, const struct deref *d, uint64_t addr)
 {
@@ -53,7 +48,7 @@ static struct value word_row(struct call *c, struct deref *d, uint64_t addr, uin
 
 	v_put(c->pool, &row, "address", v_hex(addr));
 	v_put(c->pool, &row, "offset", v_hex(offset));
-	v_put(c->pool, &row, "value", rc ? look_na(c, &why) : v_hex(word));
+	v_put(c->pool, &row, "value", rc ? v_na(c->pool, err_reason(&why)) : v_hex(word));
 	struct deref_chain chain;
 	if (!rc)
 		deref_word(d, word, &chain);
@@ -121,7 +116,7 @@ static int dump_bytes(struct call *c, const struct space *sp, uint64_t addr, uin
 	if (n == len || !space_read(sp, addr + n, bytes, 1, &why))
 		return 0;
 	v_put(c->pool, &c->result, "end", v_hex(addr + n));
-	v_put(c->pool, &c->result, "why", v_str(c->pool, why.why[0] ? why.why : why.what));
+	v_put(c->pool, &c->result, "why", v_str(c->pool, err_reason(&why)));
 	return 0;
 }
 

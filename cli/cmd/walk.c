@@ -26,11 +26,6 @@ struct walker {
 	bool hit;
 };
 
-static struct value na_from(struct pool *p, const struct err *e)
-{
-	return v_na(p, e->why[0] ? e->why : e->what);
-}
-
 static void put_guest(struct walker *k, struct value *d)
 {
 	struct pool *p = k->p;
@@ -48,7 +43,7 @@ static void put_guest(struct walker *k, struct value *d)
 
 static void put_address(struct walker *k, struct value *d, const char *key, int ret, uint64_t x, const struct err *e)
 {
-	v_put(k->p, d, key, ret ? na_from(k->p, e) : v_hex(x));
+	v_put(k->p, d, key, ret ? v_na(k->p, err_reason(e)) : v_hex(x));
 }
 
 /* gpa, slot, hva, hpa: n/a from where the address stops to mean anything. */
@@ -159,7 +154,7 @@ static void put_sptes(struct walker *k, struct value *d)
 	struct err e = {0};
 
 	if (machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, &sptes, &e)) {
-		v_put(k->p, d, "sptes", na_from(k->p, &e));
+		v_put(k->p, d, "sptes", v_na(k->p, err_reason(&e)));
 		return;
 	}
 	k->sptes_known = true;
@@ -190,7 +185,7 @@ static void put_mmio(struct walker *k, struct value *d)
 	struct err e = {0};
 
 	if (machine_mmio(k->m, &list, &e)) {
-		v_put(k->p, d, "mmio", na_from(k->p, &e));
+		v_put(k->p, d, "mmio", v_na(k->p, err_reason(&e)));
 		return;
 	}
 	for (size_t i = 0; i < list.n; i++) {

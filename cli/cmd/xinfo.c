@@ -84,7 +84,7 @@ static void put_rmap(struct xinfo *x)
 	int64_t n = 0;
 
 	if (machine_rmap(x->m, x->gpa >> PAGE_SHIFT, &rmaps, &e)) {
-		put(x, "rmap", look_na(x->c, &e));
+		put(x, "rmap", v_na(x->c->pool, err_reason(&e)));
 		return;
 	}
 	for (size_t i = 0; i < rmaps.n; i++)
@@ -109,7 +109,7 @@ static void put_dirty(struct xinfo *x)
 	if (!(x->slot->flags & SLOT_LOG_DIRTY))
 		return;
 	if (machine_slot_dirty(x->m, x->slot->id, false, &bits, &n, &e)) {
-		put(x, "dirty", look_na(x->c, &e));
+		put(x, "dirty", v_na(x->c->pool, err_reason(&e)));
 		return;
 	}
 	put(x, "dirty", v_bool(page / 64 < n && bits[page / 64] >> page % 64 & 1));

@@ -4,6 +4,7 @@
  */
 #include "cli/session/interrupt.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,6 +35,12 @@ void interrupt_raise(int end)
 bool interrupt_asked(void)
 {
 	return interrupted;
+}
+
+int interrupt_poll(void *unused)
+{
+	(void)unused;
+	return interrupted ? -EINTR : 0;
 }
 
 int interrupt_end_asked(void)

@@ -26,6 +26,8 @@ void interrupt_leave(struct interruptible *i);
 void interrupt_raise(int end);
 /* True if Ctrl-C was pressed since the line began; long loops ask it and end with -EINTR. */
 bool interrupt_asked(void);
+/* The same as a callback of core's long loops: -EINTR, or 0. */
+int interrupt_poll(void *unused);
 /* The terminal went away, or somebody asked the program to end: the number of the signal, else 0. */
 int interrupt_end_asked(void);
 /* Around each line: forgets a Ctrl-C from before. Nests. */

@@ -55,7 +55,7 @@ uint32_t tui_needs(const struct tui *t)
 		const struct layout_node *n = &l->node[i];
 		const struct pane *p = n->placed ? t->pane[number_of(n->ops)] : NULL;
 		if (p)
-			needs |= n->ops->needs(p);
+			needs |= n->ops->needs;
 	}
 	return too_small(t) ? 0 : needs;
 }

@@ -28,7 +28,7 @@ static bool act(struct tui *t, struct pane *p, unsigned did, const struct pane_r
 	if (did & PANE_SELECT)
 		select_place(t, &r->place);
 	if (did & PANE_LOOK)
-		collect_again(&t->looks, p->ops->needs(p));
+		collect_again(&t->looks, p->ops->needs);
 	if (did & PANE_EDIT)
 		edit_begin(t, EDIT_COMMAND, r->line);
 	if (did & PANE_COMMAND)

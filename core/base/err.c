@@ -101,6 +101,11 @@ void err_prefix(struct err *e, const char *fmt, ...)
 	snprintf(e->what, sizeof(e->what), "%.90s%.100s", text, old);
 }
 
+const char *err_reason(const struct err *e)
+{
+	return e->why[0] ? e->why : e->what;
+}
+
 void err_clear(struct err *e)
 {
 	if (!e)

@@ -37,6 +37,8 @@ int err_errno(struct err *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4)
 int err_nomem(struct err *e, const char *what);
 /* Put a prefix before what, for callers that know more: "load image x: " … */
 void err_prefix(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Why it failed, for a place that has room for that alone; what was tried where no reason was given. */
+const char *err_reason(const struct err *e);
 void err_clear(struct err *e);
 /* Write `error: WHAT: WHY; try WHAT NEXT` without a newline. Missing parts get general words; never empty. */
 void err_format(const struct err *e, char *buf, size_t size);

@@ -31,7 +31,7 @@ static int add_entry(struct pagemap *map, unsigned layer, unsigned level, const 
  * only, slots come and go with SMM. */
 static unsigned layer_of(const struct pagemap *map, uint64_t gfn, bool smm, bool memory)
 {
-	const struct map_region *r = map_slot_at(map, gfn, smm);
+	const struct gpa_region *r = map_slot_at(map, gfn, smm);
 
 	if (!r && memory)
 		r = map_slot_at(map, gfn, !smm);
@@ -311,11 +311,11 @@ void pagemap_destroy(struct pagemap *map)
 			free(l->block[step]);
 		free(l->v);
 	}
-	for (size_t i = 0; map->log && i < map->n_regions; i++)
+	for (size_t i = 0; map->log && i < map->regions.n; i++)
 		free(map->log[i].v);
 	free(map->log);
 	free(map->armed);
 	free(map->reach);
-	free(map->region);
+	gpa_map_free(&map->regions);
 	free(map);
 }

@@ -13,6 +13,7 @@
 #ifndef KVMSCOPE_CORE_DEBUG_PAGEMAP_H
 #define KVMSCOPE_CORE_DEBUG_PAGEMAP_H
 
+#include "core/machine/gpamap.h"
 #include "core/machine/machine.h"
 
 /* What is true of a page, or of one of the pages of a range. */
@@ -36,19 +37,8 @@ enum map_bit {
 /* What a look is made of; one that failed is not known, with the reason. */
 enum map_part { MAP_PART_SLOTS, MAP_PART_SPTES, MAP_PART_LOG, MAP_PART_MMIO, MAP_PARTS };
 
-enum map_region_kind { MAP_HOLE, MAP_SLOT, MAP_DEVICE };
 /* Of a slot's dirty log. OLD: as it was when the guest stood last, and what sptes say was written since. */
 enum map_log_state { MAP_LOG_NONE, MAP_LOG_KNOWN, MAP_LOG_OLD, MAP_LOG_UNKNOWN };
-struct map_region {
-	enum map_region_kind kind;
-	uint64_t first, last; /* gpas, last is the last byte's */
-	/* of a slot */
-	uint32_t slot, flags;
-	enum slot_vis vis; /* both for what is no slot */
-	bool own;	   /* the host's or the debugger's */
-	enum map_log_state log;
-	char name[24]; /* of a device */
-};
 
 /* A range of pages summed up. */
 struct map_cell {
@@ -76,19 +66,19 @@ int pagemap_look(struct pagemap **map, struct machine *m, struct err *e) MUST_US
 void pagemap_destroy(struct pagemap *map);
 struct map_about pagemap_about(const struct pagemap *map);
 
-/* All of guest physical space by gpa, holes too. Where slots of different visibility overlap each is a region of its own,
- * that outside SMM first. At least one. */
-const struct map_region *pagemap_regions(const struct pagemap *map, size_t *n);
+/* All of guest physical space as gpa_map_build() gives it, the debugger's own slots too. */
+const struct gpa_region *pagemap_regions(const struct pagemap *map, size_t *n);
+/* Of one of its regions; NONE where no dirty log is kept. */
+enum map_log_state pagemap_log_state(const struct pagemap *map, const struct gpa_region *r);
 /* The first region that has gpa; gpas behind the limit are in the last one. */
 size_t pagemap_region_at(const struct pagemap *map, uint64_t gpa);
 /* What is in first..last of a region of this map; cut off at the region's ends. */
-struct map_cell pagemap_cell(const struct pagemap *map, const struct map_region *r, uint64_t first, uint64_t last);
+struct map_cell pagemap_cell(const struct pagemap *map, const struct gpa_region *r, uint64_t first, uint64_t last);
 
 /* ---- what a look has seen; for tests, which make maps of machines that they do not have */
 
 struct map_range {
 	uint64_t gpa, size;
-	const char *name; /* of a device */
 };
 struct map_log_seen {
 	uint32_t slot;
@@ -101,8 +91,9 @@ struct map_seen {
 	struct mmio_info_list mmio;
 	struct map_log_seen *log;
 	size_t n_log;
-	struct map_range *device, *armed;
-	size_t n_device, n_armed;
+	const struct board *board; /* its windows; NULL: none */
+	struct map_range *armed;
+	size_t n_armed;
 	uint64_t limit; /* 0: 1 << 52 */
 	bool live;
 	char why[MAP_PARTS][160]; /* "": known */

@@ -2,7 +2,7 @@
  *
  * Inside the map of guest physical space.
  *
- * pagemap_look.c: asks the machine		pagemap_region.c: regions, which one a gfn is of
+ * pagemap_look.c: asks the machine		pagemap_region.c: which region a gfn is of
  * pagemap.c: entries, and what has changed	pagemap_log.c: dirty logs
  * pagemap_sum.c: ranges
  */
@@ -43,6 +43,7 @@ struct map_chunk {
 	uint64_t word[MAP_CHUNK_WORDS];
 };
 struct map_log {
+	enum map_log_state state;
 	uint32_t slot;
 	uint64_t gpa, size;
 	struct map_chunk *v;
@@ -54,8 +55,7 @@ struct map_run {
 };
 
 struct pagemap {
-	struct map_region *region;
-	size_t n_regions;
+	struct gpa_map regions;
 	uint64_t *reach; /* for each region: the last gpa of it or of one before */
 	struct map_level level[MAP_LAYERS][MAP_LEVELS];
 	struct map_log *log; /* one for each region, by its index; empty ones have no chunks */
@@ -70,14 +70,14 @@ static inline uint64_t map_level_pages(unsigned level)
 	return 1ull << 9 * level;
 }
 /* Of which layer a region's pages are. */
-static inline unsigned map_layer(const struct map_region *r)
+static inline unsigned map_layer(const struct gpa_region *r)
 {
-	return r->kind == MAP_SLOT ? r->vis : 0;
+	return gpa_is_slot(r) ? r->vis : 0;
 }
 
 int map_regions_make(struct pagemap *map, const struct map_seen *seen, struct err *e) MUST_USE;
 /* The slot region that has a gfn as seen from inside or outside SMM, NULL for none. */
-const struct map_region *map_slot_at(const struct pagemap *map, uint64_t gfn, bool smm);
+const struct gpa_region *map_slot_at(const struct pagemap *map, uint64_t gfn, bool smm);
 
 /* Logs as seen, or what is known of them from the map before. The map's regions and entries are there already. */
 int map_logs_make(struct pagemap *map, const struct pagemap *old, const struct map_seen *seen, struct err *e) MUST_USE;

@@ -99,14 +99,14 @@ static int carry(struct map_log *l, const struct map_log *was, const struct map_
 }
 
 /* The log that this slot had in the map before, if that was known. */
-static const struct map_log *log_before(const struct pagemap *old, const struct map_region *r)
+static const struct map_log *log_before(const struct pagemap *old, const struct gpa_region *r)
 {
-	for (size_t i = 0; old && i < old->n_regions; i++) {
-		const struct map_region *was = &old->region[i];
-		bool same = was->kind == MAP_SLOT && was->slot == r->slot && was->first == r->first &&
-			    was->last == r->last && was->vis == r->vis;
+	for (size_t i = 0; old && i < old->regions.n; i++) {
+		const struct gpa_region *was = &old->regions.v[i];
+		bool same = gpa_is_slot(was) && was->slot == r->slot && was->first == r->first && was->last == r->last &&
+			    was->vis == r->vis;
 
-		if (same && (was->log == MAP_LOG_KNOWN || was->log == MAP_LOG_OLD))
+		if (same && (old->log[i].state == MAP_LOG_KNOWN || old->log[i].state == MAP_LOG_OLD))
 			return &old->log[i];
 	}
 	return NULL;
@@ -122,12 +122,16 @@ static const struct map_log_seen *log_seen(const struct map_seen *seen, uint32_t
 
 static int make_log(struct pagemap *map, size_t i, const struct pagemap *old, const struct map_seen *seen)
 {
-	struct map_region *r = &map->region[i];
+	const struct gpa_region *r = &map->regions.v[i];
 	const struct map_log_seen *bits = log_seen(seen, r->slot);
 	const struct map_log *was = bits || !seen->live ? NULL : log_before(old, r);
 
-	map->log[i] = (struct map_log){.slot = r->slot, .gpa = r->first, .size = r->last - r->first + 1};
-	r->log = bits ? MAP_LOG_KNOWN : was ? MAP_LOG_OLD : MAP_LOG_UNKNOWN;
+	map->log[i] = (struct map_log){.state = bits  ? MAP_LOG_KNOWN
+						: was ? MAP_LOG_OLD
+						      : MAP_LOG_UNKNOWN,
+				       .slot = r->slot,
+				       .gpa = r->first,
+				       .size = r->last - r->first + 1};
 	if (bits)
 		return from_bits(&map->log[i], bits);
 	return was ? carry(&map->log[i], was, &map->level[map_layer(r)][0]) : 0;
@@ -137,13 +141,18 @@ int map_logs_make(struct pagemap *map, const struct pagemap *old, const struct m
 {
 	int rc = 0;
 
-	map->log = calloc(map->n_regions + 1, sizeof(*map->log));
+	map->log = calloc(map->regions.n + 1, sizeof(*map->log));
 	if (!map->log)
 		return err_nomem(e, "map of memory");
-	for (size_t i = 0; !rc && i < map->n_regions; i++)
-		if (map->region[i].kind == MAP_SLOT && map->region[i].flags & SLOT_LOG_DIRTY)
+	for (size_t i = 0; !rc && i < map->regions.n; i++)
+		if (gpa_is_slot(&map->regions.v[i]) && map->regions.v[i].flags & SLOT_LOG_DIRTY)
 			rc = make_log(map, i, old, seen);
 	return rc ? err_nomem(e, "map of memory") : 0;
+}
+
+enum map_log_state pagemap_log_state(const struct pagemap *map, const struct gpa_region *r)
+{
+	return map->log[r - map->regions.v].state;
 }
 
 /* ---- counting */

@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "core/board/board.h"
-
 /* Keep why a part is not known. Running out of memory is nobody's reason. */
 static int lacks(struct map_seen *s, enum map_part part, int rc, const struct err *why, struct err *e)
 {
@@ -63,18 +61,6 @@ static int see_logs(struct map_seen *s, struct machine *m, struct err *e)
 	return rc;
 }
 
-static int see_devices(struct map_seen *s, struct machine *m, struct err *e)
-{
-	const struct board *b = machine_board(m);
-
-	s->device = calloc(b->n_windows + 1, sizeof(*s->device));
-	if (!s->device)
-		return err_nomem(e, "map of memory");
-	for (unsigned i = 0; i < b->n_windows; i++)
-		s->device[s->n_device++] = (struct map_range){b->window[i].gpa, b->window[i].size, b->window[i].name};
-	return 0;
-}
-
 struct armed_seen {
 	struct map_range *v;
 	size_t n, cap;
@@ -95,7 +81,7 @@ static void add_armed(void *arg, uint64_t gpa, uint64_t len)
 		a->v = v;
 		a->cap = cap;
 	}
-	a->v[a->n++] = (struct map_range){gpa, len, NULL};
+	a->v[a->n++] = (struct map_range){gpa, len};
 }
 
 static int see_armed(struct map_seen *s, struct machine *m, struct err *e)
@@ -110,14 +96,15 @@ static int see_armed(struct map_seen *s, struct machine *m, struct err *e)
 
 static int see(struct map_seen *s, struct machine *m, struct err *e)
 {
-	int (*const part[])(struct map_seen *, struct machine *, struct err *) = {see_slots, see_pages,	  see_mmio,
-										  see_logs,  see_devices, see_armed};
+	int (*const part[])(struct map_seen *, struct machine *, struct err *) = {see_slots, see_pages, see_mmio, see_logs,
+										  see_armed};
 	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int rc = 0;
 
 	s->live = machine_running(m);
 	if (machine_look_begin(m, &hold, NULL)) /* then each of its looks says so itself */
 		hold.m = NULL;
+	s->board = machine_board(m);
 	s->limit = machine_slots(m)->limits.gpa_limit;
 	for (size_t i = 0; !rc && i < ARRAY_LEN(part); i++)
 		rc = part[i](s, m, e);
@@ -132,7 +119,6 @@ static void seen_free(struct map_seen *s)
 	for (size_t i = 0; i < s->n_log; i++)
 		free(s->log[i].bits);
 	free(s->log);
-	free(s->device);
 	free(s->armed);
 }
 

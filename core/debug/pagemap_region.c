@@ -1,81 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The regions of guest physical space: slots and device windows, sorted, and holes between them.
+ * The map's regions: which one a page is of.
  */
 #include "core/debug/pagemap_impl.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #define SPACE_LIMIT (1ull << 52)
-
-static struct map_region of_slot(const struct slot_info *s)
-{
-	return (struct map_region){.kind = MAP_SLOT,
-				   .first = s->gpa,
-				   .last = s->gpa + (s->size - 1),
-				   .slot = s->id,
-				   .flags = s->flags,
-				   .vis = s->vis & SLOT_VIS_BOTH ? s->vis & SLOT_VIS_BOTH : SLOT_VIS_BOTH,
-				   .own = s->own};
-}
-
-static struct map_region of_device(const struct map_range *d)
-{
-	struct map_region r = {.kind = MAP_DEVICE, .first = d->gpa, .last = d->gpa + (d->size - 1), .vis = SLOT_VIS_BOTH};
-
-	snprintf(r.name, sizeof(r.name), "%s", d->name ? d->name : "");
-	return r;
-}
-
-static int region_cmp(const void *x, const void *y)
-{
-	const struct map_region *a = x, *b = y;
-
-	if (a->first != b->first)
-		return a->first < b->first ? -1 : 1;
-	if (a->kind != b->kind)
-		return a->kind < b->kind ? -1 : 1;
-	if (a->vis != b->vis)
-		return a->vis < b->vis ? -1 : 1;
-	return a->slot < b->slot ? -1 : a->slot > b->slot;
-}
-
-/* What a machine gives of the kernel's memory may be anything. */
-static bool is_range(uint64_t gpa, uint64_t size)
-{
-	return size && !range_wraps(gpa, size);
-}
-
-static size_t add_taken(struct map_region *v, const struct map_seen *seen)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < seen->slots.n; i++)
-		if (is_range(seen->slots.v[i].gpa, seen->slots.v[i].size))
-			v[n++] = of_slot(&seen->slots.v[i]);
-	for (size_t i = 0; i < seen->n_device; i++)
-		if (is_range(seen->device[i].gpa, seen->device[i].size))
-			v[n++] = of_device(&seen->device[i]);
-	qsort(v, n, sizeof(*v), region_cmp);
-	return n;
-}
-
-static struct map_region hole(uint64_t first, uint64_t last)
-{
-	return (struct map_region){.kind = MAP_HOLE, .first = first, .last = last, .vis = SLOT_VIS_BOTH};
-}
 
 static int note_reach(struct pagemap *map, struct err *e)
 {
 	uint64_t reach = 0;
 
-	map->reach = calloc(map->n_regions + 1, sizeof(*map->reach));
+	map->reach = calloc(map->regions.n + 1, sizeof(*map->reach));
 	if (!map->reach)
 		return err_nomem(e, "map of memory");
-	for (size_t i = 0; i < map->n_regions; i++) {
-		if (map->region[i].last > reach)
-			reach = map->region[i].last;
+	for (size_t i = 0; i < map->regions.n; i++) {
+		if (map->regions.v[i].last > reach)
+			reach = map->regions.v[i].last;
 		map->reach[i] = reach;
 	}
 	return 0;
@@ -83,45 +23,28 @@ static int note_reach(struct pagemap *map, struct err *e)
 
 int map_regions_make(struct pagemap *map, const struct map_seen *seen, struct err *e)
 {
-	size_t room = seen->slots.n + seen->n_device + 1, taken;
-	_cleanup_free_ struct map_region *v = calloc(room, sizeof(*v));
-	struct map_region *out = calloc(2 * room, sizeof(*out));
-	uint64_t next = 0; /* the first gpa that nothing before reaches */
-	bool full = false; /* up to the last one there is */
+	int rc;
 
-	map->region = out;
-	if (!v || !out)
-		return err_nomem(e, "map of memory");
-	taken = add_taken(v, seen);
 	map->about.limit = seen->limit ? seen->limit : SPACE_LIMIT;
-	for (size_t i = 0; i < taken; i++) {
-		if (!full && v[i].first > next)
-			out[map->n_regions++] = hole(next, v[i].first - 1);
-		out[map->n_regions++] = v[i];
-		full |= v[i].last == UINT64_MAX;
-		if (v[i].last >= next)
-			next = v[i].last + 1;
-	}
-	if (!full && next < map->about.limit)
-		out[map->n_regions++] = hole(next, map->about.limit - 1);
-	return note_reach(map, e);
+	rc = gpa_map_build(&seen->slots, seen->board, map->about.limit, true, &map->regions, e);
+	return rc ? rc : note_reach(map, e);
 }
 
-const struct map_region *pagemap_regions(const struct pagemap *map, size_t *n)
+const struct gpa_region *pagemap_regions(const struct pagemap *map, size_t *n)
 {
-	*n = map->n_regions;
-	return map->region;
+	*n = map->regions.n;
+	return map->regions.v;
 }
 
 /* How many regions begin at gpa or before. */
 static size_t regions_to(const struct pagemap *map, uint64_t gpa)
 {
-	size_t lo = 0, hi = map->n_regions;
+	size_t lo = 0, hi = map->regions.n;
 
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
-		if (map->region[mid].first <= gpa)
+		if (map->regions.v[mid].first <= gpa)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -131,12 +54,12 @@ static size_t regions_to(const struct pagemap *map, uint64_t gpa)
 
 /* Of those that begin before, the nearest that reaches gpa: regions overlap only where visibilities differ or a slot lies
  * over a device. */
-static const struct map_region *back_to(const struct pagemap *map, uint64_t gpa, bool slot, unsigned vis)
+static const struct gpa_region *back_to(const struct pagemap *map, uint64_t gpa, bool slot, unsigned vis)
 {
 	for (size_t i = regions_to(map, gpa); i-- > 0 && map->reach[i] >= gpa;) {
-		const struct map_region *r = &map->region[i];
+		const struct gpa_region *r = &map->regions.v[i];
 
-		if (r->last >= gpa && r->vis & vis && (!slot || r->kind == MAP_SLOT))
+		if (r->last >= gpa && r->vis & vis && (!slot || gpa_is_slot(r)))
 			return r;
 	}
 	return NULL;
@@ -144,14 +67,14 @@ static const struct map_region *back_to(const struct pagemap *map, uint64_t gpa,
 
 size_t pagemap_region_at(const struct pagemap *map, uint64_t gpa)
 {
-	const struct map_region *r = back_to(map, gpa, false, SLOT_VIS_NONSMM);
+	const struct gpa_region *r = back_to(map, gpa, false, SLOT_VIS_NONSMM);
 
 	if (!r)
 		r = back_to(map, gpa, false, SLOT_VIS_BOTH);
-	return r ? (size_t)(r - map->region) : map->n_regions - 1;
+	return r ? (size_t)(r - map->regions.v) : map->regions.n - 1;
 }
 
-const struct map_region *map_slot_at(const struct pagemap *map, uint64_t gfn, bool smm)
+const struct gpa_region *map_slot_at(const struct pagemap *map, uint64_t gfn, bool smm)
 {
 	return back_to(map, gfn << PAGE_SHIFT, true, smm ? SLOT_VIS_SMM : SLOT_VIS_NONSMM);
 }

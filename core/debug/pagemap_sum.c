@@ -151,18 +151,16 @@ static void no_more_than_pages(struct map_cell *c)
 			*count[i] = c->pages;
 }
 
-static void count_log(const struct pagemap *map, const struct map_region *r, uint64_t first, uint64_t last,
+static void count_log(const struct pagemap *map, const struct gpa_region *r, uint64_t first, uint64_t last,
 		      struct map_cell *c)
 {
 	uint64_t base = r->first >> PAGE_SHIFT;
 
-	if (r->log != MAP_LOG_KNOWN && r->log != MAP_LOG_OLD)
-		return;
-	c->logged = map_log_count(&map->log[r - map->region], first - base, last - base);
+	c->logged = map_log_count(&map->log[r - map->regions.v], first - base, last - base);
 	c->bits |= c->logged ? MAP_LOGGED : 0;
 }
 
-struct map_cell pagemap_cell(const struct pagemap *map, const struct map_region *r, uint64_t first, uint64_t last)
+struct map_cell pagemap_cell(const struct pagemap *map, const struct gpa_region *r, uint64_t first, uint64_t last)
 {
 	struct map_cell c = {.bits = map->why[MAP_PART_SPTES][0] ? MAP_UNKNOWN : 0};
 

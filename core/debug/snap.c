@@ -51,7 +51,7 @@ static int lacks(struct snap *s, enum diff_part p, int rc, const struct err *why
 			*e = *why;
 		return rc;
 	}
-	snprintf(s->missing[p], sizeof(s->missing[p]), "%.199s", why->why[0] ? why->why : why->what);
+	snprintf(s->missing[p], sizeof(s->missing[p]), "%.199s", err_reason(why));
 	return 0;
 }
 

@@ -274,7 +274,7 @@ static int look_at_host(struct tables_look *k, unsigned vcpu, struct err *e)
 	}
 	t->about.sptes = t->sptes.n;
 	if (rc)
-		snprintf(t->about.why, sizeof(t->about.why), "%.159s", why.why[0] ? why.why : why.what);
+		snprintf(t->about.why, sizeof(t->about.why), "%.159s", err_reason(&why));
 	return 0;
 }
 

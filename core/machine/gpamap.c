@@ -4,6 +4,7 @@
  */
 #include "core/machine/gpamap.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct builder {
@@ -25,11 +26,6 @@ void gpa_map_free(struct gpa_map *map)
 	*map = (struct gpa_map){.v = NULL};
 }
 
-static uint64_t last_of(const struct gpa_region *r)
-{
-	return r->gpa + (r->size - 1);
-}
-
 static void add(struct builder *b, const struct gpa_region *r)
 {
 	if (b->map.n == b->cap) {
@@ -45,17 +41,18 @@ static void add(struct builder *b, const struct gpa_region *r)
 	b->map.v[b->map.n++] = *r;
 }
 
+/* What a machine gives of the kernel's memory may be anything: a slot may wrap, or be seen from nowhere. */
 static void add_slot(struct builder *b, const struct slot_info *s)
 {
-	struct gpa_region r = {.gpa = s->gpa,
-			       .size = range_wraps(s->gpa, s->size) ? -s->gpa : s->size,
+	struct gpa_region r = {.first = s->gpa,
+			       .last = range_wraps(s->gpa, s->size) ? UINT64_MAX : s->gpa + (s->size - 1),
 			       .kind = s->flags & SLOT_READONLY ? GPA_ROM : GPA_RAM,
-			       .vis = s->vis,
+			       .vis = s->vis & SLOT_VIS_BOTH ? s->vis & SLOT_VIS_BOTH : SLOT_VIS_BOTH,
 			       .slot = s->id,
 			       .flags = s->flags,
 			       .own = s->own};
 
-	if (r.size)
+	if (s->size)
 		add(b, &r);
 }
 
@@ -64,8 +61,8 @@ static int by_address(const void *a, const void *b)
 {
 	const struct gpa_region *x = a, *y = b;
 
-	if (x->gpa != y->gpa)
-		return x->gpa < y->gpa ? -1 : 1;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
 	if (x->kind != y->kind)
 		return (x->kind > y->kind) - (x->kind < y->kind);
 	return x->vis != y->vis ? (x->vis > y->vis) - (x->vis < y->vis) : (x->slot > y->slot) - (x->slot < y->slot);
@@ -74,22 +71,22 @@ static int by_address(const void *a, const void *b)
 /* What of a window is seen in one view: the pieces between the slots there, which are sorted. */
 static void add_window(struct builder *b, size_t n_slots, const struct board_window *w, enum slot_vis view)
 {
-	struct gpa_region piece = {.gpa = w->gpa, .kind = GPA_DEVICE, .vis = view, .name = w->name};
+	struct gpa_region piece = {.first = w->gpa, .kind = GPA_DEVICE, .vis = view};
 	uint64_t last = w->gpa + (w->size - 1);
 
+	snprintf(piece.name, sizeof(piece.name), "%s", w->name);
 	for (size_t i = 0; i < n_slots; i++) {
-		const struct gpa_region *s = &b->map.v[i];
-		if (!(s->vis & view) || last_of(s) < piece.gpa || s->gpa > last)
+		const struct gpa_region s = b->map.v[i];
+		if (!(s.vis & view) || s.last < piece.first || s.first > last)
 			continue;
-		piece.size = s->gpa > piece.gpa ? s->gpa - piece.gpa : 0;
-		uint64_t behind = last_of(s);
-		if (piece.size)
+		piece.last = s.first - 1;
+		if (s.first > piece.first)
 			add(b, &piece);
-		if (behind >= last)
+		if (s.last >= last)
 			return;
-		piece.gpa = behind + 1;
+		piece.first = s.last + 1;
 	}
-	piece.size = last - piece.gpa + 1;
+	piece.last = last;
 	add(b, &piece);
 }
 
@@ -100,8 +97,8 @@ static void join_views(struct gpa_map *map)
 
 	for (size_t i = 0; i < map->n; i++) {
 		struct gpa_region *r = &map->v[i], *before = to ? &map->v[to - 1] : NULL;
-		if (before && r->kind == before->kind && r->gpa == before->gpa && r->size == before->size &&
-		    r->slot == before->slot && r->name == before->name)
+		if (before && r->kind == before->kind && r->first == before->first && r->last == before->last &&
+		    r->slot == before->slot && !strcmp(r->name, before->name))
 			before->vis |= r->vis;
 		else
 			map->v[to++] = *r;
@@ -112,7 +109,7 @@ static void join_views(struct gpa_map *map)
 static void add_hole(struct builder *b, uint64_t first, uint64_t end)
 {
 	if (first < end)
-		add(b, &(struct gpa_region){.gpa = first, .size = end - first, .kind = GPA_HOLE, .vis = SLOT_VIS_BOTH});
+		add(b, &(struct gpa_region){.first = first, .last = end - 1, .kind = GPA_HOLE, .vis = SLOT_VIS_BOTH});
 }
 
 static void add_holes(struct builder *b, uint64_t limit)
@@ -122,8 +119,8 @@ static void add_holes(struct builder *b, uint64_t limit)
 	bool full = false;
 
 	for (size_t i = 0; i < n && !full; i++) {
-		uint64_t last = last_of(&b->map.v[i]);
-		add_hole(b, next, b->map.v[i].gpa);
+		uint64_t last = b->map.v[i].last;
+		add_hole(b, next, b->map.v[i].first);
 		full = last == UINT64_MAX;
 		if (last >= next && !full)
 			next = last + 1;

@@ -121,7 +121,7 @@ static bool lets_stop(struct judge *j, struct stop_point *p, struct stop *s, cha
 		s->bad_condition = true;
 		j->interrupted |= yes == -EINTR;
 		snprintf(note, sizeof(s->note), "the condition of breakpoint %d could not be evaluated: %.90s", p->id,
-			 why.why[0] ? why.why : why.what);
+			 err_reason(&why));
 	}
 	if (!yes || j->rehearsal)
 		return yes;

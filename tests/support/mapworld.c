@@ -4,12 +4,8 @@
  */
 #include "tests/support/mapworld.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/load/image.h"
-#include "core/soft/soft.h"
 
 /* A zeroed element at the end of an array, whose room is the next power of two. */
 static void *push(void *array, size_t *n, size_t size)
@@ -33,16 +29,14 @@ void mapworld_slot(struct mapworld *w, uint32_t id, uint64_t gpa, uint64_t size,
 
 void mapworld_device(struct mapworld *w, const char *name, uint64_t gpa, uint64_t size)
 {
-	struct map_range *d = push(&w->seen.device, &w->seen.n_device, sizeof(*d));
-
-	*d = (struct map_range){gpa, size, name};
+	w->board.window[w->board.n_windows++] = board_scratch_window(name, gpa, size);
 }
 
 void mapworld_armed(struct mapworld *w, uint64_t gpa, uint64_t size)
 {
 	struct map_range *a = push(&w->seen.armed, &w->seen.n_armed, sizeof(*a));
 
-	*a = (struct map_range){gpa, size, NULL};
+	*a = (struct map_range){gpa, size};
 }
 
 static struct shadow_page *add_page(struct mapworld *w)
@@ -107,6 +101,7 @@ void mapworld_unlog(struct mapworld *w)
 
 void mapworld_look(struct mapworld *w)
 {
+	w->seen.board = &w->board;
 	if (pagemap_make(&w->map, &w->seen, NULL))
 		abort();
 }
@@ -122,7 +117,6 @@ void mapworld_close(struct mapworld *w)
 	mapworld_forget(w);
 	slot_info_list_free(&w->seen.slots);
 	mmio_info_list_free(&w->seen.mmio);
-	free(w->seen.device);
 	free(w->seen.armed);
 	pagemap_destroy(w->map);
 	*w = (struct mapworld){0};
@@ -137,30 +131,4 @@ void mapworld_spread(struct mapworld *w, uint64_t size, size_t n)
 		mapworld_slot(w, i, i * (size / SPREAD_SLOTS), size / SPREAD_SLOTS, 0, SLOT_VIS_BOTH);
 	for (size_t i = 0; i < n; i++)
 		mapworld_leaf(w, (uint64_t)i * (pages / n), MAP_ACCESSED | (i % 3 ? MAP_WRITABLE : 0), 1);
-}
-
-static void ok(int rc, const struct err *e)
-{
-	if (!rc)
-		return;
-	fprintf(stderr, "%s: %s\n", e->what, e->why);
-	abort();
-}
-
-struct machine *mapworld_tour(void)
-{
-	const struct image_options opt = {.name = "demo:tour"};
-	const struct machine_config cfg = {.vcpus = 1};
-	struct image *img = NULL;
-	struct machine *m = NULL;
-	struct stop stop;
-	struct err e = {0};
-
-	ok(image_open(&opt, &img, &e), &e);
-	ok(machine_create(&soft_backend, &cfg, &m, &e), &e);
-	ok(image_make_slots(img, m, &e), &e);
-	ok(image_load(img, m, &e), &e);
-	ok(machine_run(m, RUN_CONTINUE, 0, 0, &stop, &e), &e);
-	image_close(img);
-	return m;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Maps of guest physical space for tests: what a look at a machine would have seen, put together piece by piece without one,
- * and the soft machine that demo:tour has run on.
+ * Maps of guest physical space for tests: what a look at a machine would have seen, put together piece by piece without one.
  *
  *     struct mapworld w = {0};
  *     mapworld_slot(&w, 1, 0x80000, 0x10000, SLOT_READONLY, SLOT_VIS_BOTH);
@@ -17,6 +16,7 @@
 
 struct mapworld {
 	struct map_seen seen;
+	struct board board; /* no windows but those of mapworld_device() */
 	struct pagemap *map;
 };
 
@@ -36,7 +36,5 @@ void mapworld_close(struct mapworld *w);
 
 /* n pages of 4 KiB mapped, spread evenly over slots of size bytes in all. */
 void mapworld_spread(struct mapworld *w, uint64_t size, size_t n);
-/* demo:tour on the soft backend, run to its end. */
-struct machine *mapworld_tour(void);
 
 #endif

@@ -17,5 +17,7 @@ sample_fn sample_slots, sample_slot_flip, sample_slot_dirty, sample_shadow, samp
 /* samples_look.c */
 sample_fn sample_context, sample_context_old, sample_stop_context, sample_telescope, sample_hexdump, sample_hexdump_folded,
     sample_xinfo, sample_xinfo_mmio, sample_vmmap;
+/* n leaf sptes of level 1, no two of which are a run. */
+struct value sample_leaves(struct pool *p, unsigned n);
 
 #endif

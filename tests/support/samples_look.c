@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Samples of what shows several things of one place: context, telescope, hexdump, xinfo, vmmap.
+ * Samples of what shows several things of one place: context, telescope, hexdump, xinfo, vmmap; and a list of any length.
  */
 #include "tests/support/samples.h"
 
@@ -218,5 +218,23 @@ struct value sample_vmmap(struct pool *p)
 	v_put(p, row, "what", v_list(p, 0));
 	v_put(p, row, "symbols", v_list(p, 0));
 	v_put(p, row, "n_symbols", v_int(0));
+	return l;
+}
+
+struct value sample_leaves(struct pool *p, unsigned n)
+{
+	struct value l = v_list(p, n);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct spte_info s = {.gva = 0x3000ull * i,
+				      .gva_known = true,
+				      .level = 1,
+				      .sptep = 0x1000 + 8 * i,
+				      .gfn = i,
+				      .gfn_known = true,
+				      .leaf = true,
+				      .present = true};
+		v_push(p, &l, record_spte(p, &s));
+	}
 	return l;
 }

@@ -10,9 +10,6 @@
 
 #include <cmocka.h>
 
-#include "core/load/image.h"
-#include "core/soft/soft.h"
-
 struct spte_info *tableguest_spte(struct machine *m, unsigned level, uint64_t gva, uint64_t gfn, unsigned bits)
 {
 	struct spte_list *l = &fake_of(m)->sptes;
@@ -83,27 +80,4 @@ void tableguest_destroy(struct machine *m)
 	spte_list_free(&fake_of(m)->sptes);
 	shadow_page_list_free(&fake_of(m)->shadow_pages);
 	machine_destroy(m);
-}
-
-static void ok(int rc, const struct err *e)
-{
-	if (rc)
-		fail_msg("%s: %s", e->what, e->why);
-}
-
-struct machine *tableguest_demo(const char *name)
-{
-	struct image_options opt = {.name = name};
-	struct machine_config cfg = {.vcpus = 1};
-	struct image *img = NULL;
-	struct machine *m = NULL;
-	struct err e = {0};
-
-	ok(image_open(&opt, &img, &e), &e);
-	cfg.vcpus = image_vcpus(img);
-	ok(machine_create(&soft_backend, &cfg, &m, &e), &e);
-	ok(image_make_slots(img, m, &e), &e);
-	ok(image_load(img, m, &e), &e);
-	image_close(img);
-	return m;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * A guest on the fake machine whose page tables and sptes a test writes one by one: 2 MiB of memory in slot 0, CR3 0x1000,
- * tables 0x2000, 0x3000, and one leaf table at 0x4000 for gvas below 2 MiB. And the demos on the soft machine.
+ * tables 0x2000, 0x3000, and one leaf table at 0x4000 for gvas below 2 MiB.
  */
 #ifndef KVMSCOPE_TESTS_SUPPORT_TABLEGUEST_H
 #define KVMSCOPE_TESTS_SUPPORT_TABLEGUEST_H
@@ -20,8 +20,5 @@ struct machine *tableguest_create(const uint64_t *pte, size_t n);
 #define TABLEGUEST_MANY 196u
 struct machine *tableguest_large(bool host);
 void tableguest_destroy(struct machine *m);
-
-/* A demo guest, loaded. */
-struct machine *tableguest_demo(const char *name);
 
 #endif

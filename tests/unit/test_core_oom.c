@@ -192,7 +192,7 @@ static int map_of_some(struct machine *m)
 	struct slot_info slot = {.size = 1 << 20, .flags = SLOT_LOG_DIRTY, .vis = SLOT_VIS_BOTH};
 	struct spte_info leaf[40] = {{.level = 2}, {.level = 3}};
 	struct shadow_page table = {.gfn = 3, .leaves = leaf, .n_leaves = ARRAY_LEN(leaf)};
-	struct map_range armed = {0x1000, 0x1000, NULL};
+	struct map_range armed = {0x1000, 0x1000};
 	uint64_t bits[4] = {1};
 	struct map_log_seen log = {.bits = bits, .n_words = ARRAY_LEN(bits)};
 	const struct map_seen seen = {

@@ -124,23 +124,12 @@ static void test_hostile_text(void **state)
 static void test_large(void **state)
 {
 	_cleanup_pool_ struct pool *p = pool_create();
-	struct value v = v_dict(p, 1), s = v_list(p, 5000);
+	struct value v = v_dict(p, 1);
 	size_t arrows = 0;
 	struct out o;
 
 	(void)state;
-	for (unsigned i = 0; i < 5000; i++) {
-		struct spte_info leaf = {.gva = 0x2000ull * i,
-					 .gva_known = true,
-					 .level = 1,
-					 .sptep = 0x1000 + 8 * i,
-					 .gfn = i,
-					 .gfn_known = true,
-					 .leaf = true,
-					 .present = true};
-		v_push(p, &s, record_spte(p, &leaf));
-	}
-	v_put(p, &v, "sptes", s);
+	v_put(p, &v, "sptes", sample_leaves(p, 5000));
 	draw(&o, dot_shadow_tree, &v);
 	for (const char *at = o.text; (at = strstr(at, " -> ")); at++)
 		arrows++;

@@ -41,9 +41,11 @@ static void test_missing_parts_get_words(void **state)
 	assert_int_equal(err_set(&e, -ENOENT, "open x" TRY "y"), -ENOENT);
 	assert_string_equal(e.why, "");
 	assert_string_equal(e.next, "y");
+	assert_string_equal(err_reason(&e), "open x");
 	assert_int_equal(err_set(&e, -EPERM, WHY "because"), -EPERM);
 	err_format(&e, text, sizeof(text));
 	assert_string_equal(text, "error: command: because; try help");
+	assert_string_equal(err_reason(&e), "because");
 }
 
 static void test_address(void **state)

@@ -30,9 +30,9 @@ static void assert_region(const struct gpa_map *map, size_t i, enum gpa_kind kin
 {
 	assert_true(i < map->n);
 	const struct gpa_region *r = &map->v[i];
-	if (r->kind != kind || r->gpa != gpa || r->size != size || r->vis != vis)
-		fail_msg("region %zu: %s 0x%llx+0x%llx %s", i, gpa_kind_name(r->kind), (unsigned long long)r->gpa,
-			 (unsigned long long)r->size, slot_vis_name(r->vis));
+	if (r->kind != kind || r->first != gpa || r->last - r->first + 1 != size || r->vis != vis)
+		fail_msg("region %zu: %s 0x%llx+0x%llx %s", i, gpa_kind_name(r->kind), (unsigned long long)r->first,
+			 (unsigned long long)(r->last - r->first + 1), slot_vis_name(r->vis));
 }
 
 static void test_empty(void **state)
@@ -92,7 +92,7 @@ static void test_views_of_a_window(void **state)
 	gpa_map_free(&map);
 }
 
-/* A kernel's list may have a slot once for each address space, and what is hostile may wrap. */
+/* A kernel's list may have a slot once for each address space; what is hostile may wrap, or be seen from nowhere. */
 static void test_twice_and_wrapping(void **state)
 {
 	const struct slot_info v[] = {
@@ -100,14 +100,17 @@ static void test_twice_and_wrapping(void **state)
 	    {.id = 1, .as = 1, .vis = SLOT_VIS_SMM, .gpa = 0x1000, .size = 0x1000},
 	    {.id = 2, .vis = SLOT_VIS_BOTH, .gpa = 0xfffffffffffff000, .size = 0x100000},
 	    {.id = 3, .vis = SLOT_VIS_BOTH, .gpa = 0x5000, .size = 0},
+	    {.id = 4, .gpa = 0x7000, .size = 0x1000},
 	};
-	struct gpa_map map = build(v, 4, NULL, false);
+	struct gpa_map map = build(v, 5, NULL, false);
 
 	(void)state;
-	assert_int_equal(map.n, 4);
+	assert_int_equal(map.n, 6);
 	assert_region(&map, 1, GPA_RAM, 0x1000, 0x1000, SLOT_VIS_BOTH);
-	assert_region(&map, 2, GPA_HOLE, 0x2000, 0xfffffffffffff000 - 0x2000, SLOT_VIS_BOTH);
-	assert_region(&map, 3, GPA_RAM, 0xfffffffffffff000, 0x1000, SLOT_VIS_BOTH);
+	assert_region(&map, 2, GPA_HOLE, 0x2000, 0x5000, SLOT_VIS_BOTH);
+	assert_region(&map, 3, GPA_RAM, 0x7000, 0x1000, SLOT_VIS_BOTH);
+	assert_region(&map, 4, GPA_HOLE, 0x8000, 0xfffffffffffff000 - 0x8000, SLOT_VIS_BOTH);
+	assert_region(&map, 5, GPA_RAM, 0xfffffffffffff000, 0x1000, SLOT_VIS_BOTH);
 	gpa_map_free(&map);
 }
 

@@ -197,30 +197,12 @@ static struct value many_regions(struct pool *p, unsigned n)
 	struct value l = v_list(p, n);
 
 	for (unsigned i = 0; i < n; i++) {
-		struct gpa_region r = {.gpa = 0x1000ull * i,
-				       .size = 0x1000,
+		struct gpa_region r = {.first = 0x1000ull * i,
+				       .last = 0x1000ull * i + 0xfff,
 				       .kind = i % 2 ? GPA_HOLE : GPA_RAM,
 				       .vis = SLOT_VIS_BOTH,
 				       .slot = i};
 		v_push(p, &l, record_region(p, &r));
-	}
-	return l;
-}
-
-static struct value many_sptes(struct pool *p, unsigned n)
-{
-	struct value l = v_list(p, n);
-
-	for (unsigned i = 0; i < n; i++) {
-		struct spte_info s = {.gva = 0x3000ull * i,
-				      .gva_known = true,
-				      .level = 1,
-				      .sptep = 0x1000 + 8 * i,
-				      .gfn = i,
-				      .gfn_known = true,
-				      .leaf = true,
-				      .present = true};
-		v_push(p, &l, record_spte(p, &s));
 	}
 	return l;
 }
@@ -233,7 +215,7 @@ static void test_bounded(void **state)
 
 	(void)state;
 	v_put(p, &page, "map", many_regions(p, 3000));
-	v_put(p, &page, "sptes", rows_of(p, many_sptes(p, 20000)));
+	v_put(p, &page, "sptes", rows_of(p, sample_leaves(p, 20000)));
 	v_put(p, &page, "slots", many_regions(p, 3000));
 	draw(&o, &page);
 	assert_true(o.len < 2000000);

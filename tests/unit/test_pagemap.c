@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/board/board.h"
+#include "tests/support/demo.h"
 #include "tests/support/fake.h"
 #include "tests/support/mapworld.h"
 #include "tests/support/softguest.h"
@@ -19,25 +20,30 @@
 #define GiB 0x40000000ull
 #define TiB 0x10000000000ull
 
-static const struct map_region *region(const struct pagemap *map, size_t i)
+static const struct gpa_region *region(const struct pagemap *map, size_t i)
 {
 	size_t n;
-	const struct map_region *r = pagemap_regions(map, &n);
+	const struct gpa_region *r = pagemap_regions(map, &n);
 
 	assert_true(i < n);
 	return &r[i];
 }
 
-static const struct map_region *slot_region(const struct pagemap *map, uint32_t id)
+static const struct gpa_region *slot_region(const struct pagemap *map, uint32_t id)
 {
 	size_t n;
-	const struct map_region *r = pagemap_regions(map, &n);
+	const struct gpa_region *r = pagemap_regions(map, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (r[i].kind == MAP_SLOT && r[i].slot == id)
+		if (gpa_is_slot(&r[i]) && r[i].slot == id)
 			return &r[i];
 	fail_msg("no slot %u", id);
 	return NULL;
+}
+
+static enum map_log_state log_state(const struct pagemap *map, uint32_t slot)
+{
+	return pagemap_log_state(map, slot_region(map, slot));
 }
 
 static struct map_cell page(const struct pagemap *map, uint32_t slot, uint64_t gfn)
@@ -52,9 +58,9 @@ static uint32_t state_of(const struct pagemap *map, uint32_t slot, uint64_t gfn)
 
 /* ---- regions */
 
-static void check_region(const struct pagemap *map, size_t i, enum map_region_kind kind, uint64_t first, uint64_t last)
+static void check_region(const struct pagemap *map, size_t i, enum gpa_kind kind, uint64_t first, uint64_t last)
 {
-	const struct map_region *r = region(map, i);
+	const struct gpa_region *r = region(map, i);
 
 	assert_int_equal(r->kind, kind);
 	assert_int_equal(r->first, first);
@@ -73,13 +79,13 @@ static void regions_and_holes(void **state)
 	mapworld_look(&w);
 	pagemap_regions(w.map, &n);
 	assert_int_equal(n, 7);
-	check_region(w.map, 0, MAP_HOLE, 0, 0xfff);
-	check_region(w.map, 1, MAP_SLOT, 0x1000, 0x1fff);
-	check_region(w.map, 2, MAP_HOLE, 0x2000, 0x7ffff);
-	check_region(w.map, 3, MAP_SLOT, 0x80000, 0x8ffff);
-	check_region(w.map, 4, MAP_HOLE, 0x90000, 0xcfffffff);
-	check_region(w.map, 5, MAP_DEVICE, 0xd0000000, 0xd0000fff);
-	check_region(w.map, 6, MAP_HOLE, 0xd0001000, (1ull << 52) - 1);
+	check_region(w.map, 0, GPA_HOLE, 0, 0xfff);
+	check_region(w.map, 1, GPA_RAM, 0x1000, 0x1fff);
+	check_region(w.map, 2, GPA_HOLE, 0x2000, 0x7ffff);
+	check_region(w.map, 3, GPA_ROM, 0x80000, 0x8ffff);
+	check_region(w.map, 4, GPA_HOLE, 0x90000, 0xcfffffff);
+	check_region(w.map, 5, GPA_DEVICE, 0xd0000000, 0xd0000fff);
+	check_region(w.map, 6, GPA_HOLE, 0xd0001000, (1ull << 52) - 1);
 	assert_string_equal(region(w.map, 5)->name, "scratch");
 	assert_int_equal(region(w.map, 3)->flags, SLOT_READONLY);
 	assert_int_equal(pagemap_region_at(w.map, 0), 0);
@@ -99,7 +105,7 @@ static void nothing_is_one_hole(void **state)
 	mapworld_look(&w);
 	pagemap_regions(w.map, &n);
 	assert_int_equal(n, 1);
-	check_region(w.map, 0, MAP_HOLE, 0, (1ull << 40) - 1);
+	check_region(w.map, 0, GPA_HOLE, 0, (1ull << 40) - 1);
 	mapworld_close(&w);
 }
 
@@ -116,10 +122,12 @@ static void odd_slots(void **state)
 	mapworld_leaf(&w, UINT64_MAX, MAP_WRITABLE, 1);
 	mapworld_look(&w);
 	pagemap_regions(w.map, &n);
-	assert_int_equal(n, 2);
-	check_region(w.map, 0, MAP_HOLE, 0, 0xffffffffffffefff);
-	check_region(w.map, 1, MAP_SLOT, 0xfffffffffffff000, UINT64_MAX);
-	assert_int_equal(pagemap_region_at(w.map, UINT64_MAX), 1);
+	assert_int_equal(n, 3);
+	check_region(w.map, 0, GPA_HOLE, 0, 0xffffffffffffefff);
+	check_region(w.map, 1, GPA_RAM, 0xfffffffffffff000, UINT64_MAX);
+	check_region(w.map, 2, GPA_RAM, 0xfffffffffffff000, UINT64_MAX);
+	assert_int_equal(region(w.map, 2)->slot, 1);
+	assert_true(gpa_is_slot(region(w.map, pagemap_region_at(w.map, UINT64_MAX))));
 	assert_true(pagemap_about(w.map).torn);
 	mapworld_close(&w);
 }
@@ -143,16 +151,16 @@ static void views_that_overlap(void **state)
 	mapworld_look(&w);
 	pagemap_regions(w.map, &n);
 	assert_int_equal(n, 6);
-	check_region(w.map, 0, MAP_SLOT, 0, 0x1ffff);
-	check_region(w.map, 1, MAP_SLOT, 0x10000, 0x13fff);
+	check_region(w.map, 0, GPA_RAM, 0, 0x1ffff);
+	check_region(w.map, 1, GPA_RAM, 0x10000, 0x13fff);
 	assert_int_equal(pagemap_region_at(w.map, 0x10000), 0);
-	assert_int_equal(region(w.map, pagemap_region_at(w.map, 0xa0000))->kind, MAP_DEVICE);
+	assert_int_equal(region(w.map, pagemap_region_at(w.map, 0xa0000))->kind, GPA_DEVICE);
 	assert_int_equal(state_of(w.map, 0, 0x10), MAP_MAPPED | MAP_ACCESSED);
 	assert_int_equal(state_of(w.map, 1, 0x10), MAP_MAPPED | MAP_WRITABLE | MAP_DIRTY);
 	assert_int_equal(state_of(w.map, 1, 0x11), MAP_TABLE);
 	assert_int_equal(state_of(w.map, 0, 0x11), 0);
 	assert_int_equal(state_of(w.map, 2, 0xa0), MAP_MAPPED | MAP_WRITABLE);
-	const struct map_region *vga = region(w.map, pagemap_region_at(w.map, 0xa0000));
+	const struct gpa_region *vga = region(w.map, pagemap_region_at(w.map, 0xa0000));
 	assert_int_equal(pagemap_cell(w.map, vga, 0xa0000, 0xa0fff).bits, MAP_MMIO);
 	mapworld_close(&w);
 }
@@ -280,7 +288,7 @@ static void one_tib_of_slots(void **state)
 	assert_int_equal(pagemap_about(w.map).entries, n);
 	for (uint32_t slot = 0; slot < 4; slot++)
 		for (uint64_t at = 0; at < 1200; at++) {
-			const struct map_region *r = slot_region(w.map, slot);
+			const struct gpa_region *r = slot_region(w.map, slot);
 			uint64_t span = (TiB / 4 / 1200) & ~PAGE_OFFSET_MASK, first = r->first + at * span;
 
 			mapped += pagemap_cell(w.map, r, first, at == 1199 ? r->last : first + span - 1).mapped;
@@ -352,8 +360,8 @@ static void dirty_logs(void **state)
 	mapworld_slot(&w, 4, 0x10000000, 0x1000, 0, SLOT_VIS_BOTH);
 	mapworld_log(&w, 3, 10000, set, ARRAY_LEN(set));
 	mapworld_look(&w);
-	assert_int_equal(slot_region(w.map, 3)->log, MAP_LOG_KNOWN);
-	assert_int_equal(slot_region(w.map, 4)->log, MAP_LOG_NONE);
+	assert_int_equal(log_state(w.map, 3), MAP_LOG_KNOWN);
+	assert_int_equal(log_state(w.map, 4), MAP_LOG_NONE);
 	for (size_t i = 0; i < ARRAY_LEN(set); i++) {
 		assert_int_equal(logged(w.map, set[i], set[i]), 1);
 		assert_int_equal(logged(w.map, 0, set[i]), i + 1);
@@ -375,11 +383,11 @@ static void logs_while_it_runs(void **state)
 	mapworld_slot(&w, 3, 0x100000, 2000 * 0x1000, SLOT_LOG_DIRTY, SLOT_VIS_BOTH);
 	w.seen.live = true;
 	mapworld_look(&w);
-	assert_int_equal(slot_region(w.map, 3)->log, MAP_LOG_UNKNOWN);
+	assert_int_equal(log_state(w.map, 3), MAP_LOG_UNKNOWN);
 	w.seen.live = false;
 	mapworld_log(&w, 3, 2000, set, ARRAY_LEN(set));
 	mapworld_look(&w);
-	assert_int_equal(slot_region(w.map, 3)->log, MAP_LOG_KNOWN);
+	assert_int_equal(log_state(w.map, 3), MAP_LOG_KNOWN);
 	mapworld_unlog(&w);
 	w.seen.live = true;
 	mapworld_leaf(&w, 0x102, MAP_WRITABLE | MAP_DIRTY, 1);
@@ -387,7 +395,7 @@ static void logs_while_it_runs(void **state)
 	mapworld_leaf(&w, 0x100 + 1999, MAP_WRITABLE | MAP_DIRTY, 1);
 	mapworld_leaf(&w, 0x100 + 2000, MAP_WRITABLE | MAP_DIRTY, 1);
 	mapworld_look(&w);
-	assert_int_equal(slot_region(w.map, 3)->log, MAP_LOG_OLD);
+	assert_int_equal(log_state(w.map, 3), MAP_LOG_OLD);
 	assert_int_equal(logged(w.map, 0, 1999), 4);
 	for (uint64_t i = 0; i < 4; i++)
 		assert_int_equal(logged(w.map, i, i), i == 1 || i == 2);
@@ -397,7 +405,7 @@ static void logs_while_it_runs(void **state)
 	assert_int_equal(logged(w.map, 0, 1999), 4);
 	w.seen.live = false;
 	mapworld_look(&w);
-	assert_int_equal(slot_region(w.map, 3)->log, MAP_LOG_UNKNOWN);
+	assert_int_equal(log_state(w.map, 3), MAP_LOG_UNKNOWN);
 	mapworld_close(&w);
 }
 
@@ -413,7 +421,7 @@ static void look(struct pagemap **map, struct machine *m)
 
 static void the_tour(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct rmap_list rmaps = {0};
 	struct pagemap *map = NULL;
 	size_t mapped = 0;
@@ -434,8 +442,8 @@ static void the_tour(void **state)
 	assert_false(page(map, 1, 0x80).bits & MAP_WRITABLE);
 	assert_true(page(map, 1, 0x81).bits & MAP_MAPPED);
 	assert_int_equal(page(map, 1, 0x82).bits, 0);
-	const struct map_region *dev = region(map, pagemap_region_at(map, 0xd0000000));
-	assert_int_equal(dev->kind, MAP_DEVICE);
+	const struct gpa_region *dev = region(map, pagemap_region_at(map, 0xd0000000));
+	assert_int_equal(dev->kind, GPA_DEVICE);
 	/* Sptes of all pages are the reverse maps of all gfns. */
 	assert_int_equal(machine_rmap_all(m, &rmaps, NULL), 0);
 	for (size_t i = 0; i < rmaps.n; i++)
@@ -458,7 +466,7 @@ static void same_sptes(const struct shadow_page_list *a, const struct shadow_pag
 /* A look changes nothing: no spte, no log, and so nothing that the next one would see. */
 static void looks_leave_no_trace(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct shadow_page_list before, after;
 	struct pagemap *map = NULL;
 
@@ -467,7 +475,7 @@ static void looks_leave_no_trace(void **state)
 	assert_int_equal(machine_shadow_pages(m, SHADOW_WITH_ENTRIES, &before, NULL), 0);
 	for (int i = 0; i < 3; i++) {
 		look(&map, m);
-		assert_int_equal(slot_region(map, 0)->log, MAP_LOG_KNOWN);
+		assert_int_equal(log_state(map, 0), MAP_LOG_KNOWN);
 		for (uint64_t gfn = 0; gfn < 0x80; gfn++)
 			assert_false(page(map, 0, gfn).bits & MAP_CHANGED);
 	}
@@ -525,12 +533,12 @@ static void while_the_guest_runs(void **state)
 		assert_true(pagemap_about(map).live && !pagemap_about(map).torn);
 		assert_null(pagemap_about(map).why[MAP_PART_SPTES]);
 	} while (!(page(map, 0, 0x3f).bits & MAP_DIRTY));
-	assert_int_equal(slot_region(map, 0)->log, MAP_LOG_OLD);
+	assert_int_equal(log_state(map, 0), MAP_LOG_OLD);
 	assert_int_equal(pagemap_cell(map, slot_region(map, 0), 0x20000, 0x3ffff).logged, 32);
 	machine_interrupt(c.m);
 	cpu_ok(machine_wait(c.m, &c.stop, &e), &e);
 	look(&map, c.m);
-	assert_int_equal(slot_region(map, 0)->log, MAP_LOG_KNOWN);
+	assert_int_equal(log_state(map, 0), MAP_LOG_KNOWN);
 	assert_int_equal(pagemap_cell(map, slot_region(map, 0), 0x20000, 0x3ffff).logged, 32);
 	pagemap_destroy(map);
 	cpu_close(&c);
@@ -554,7 +562,7 @@ static void parts_that_fail(void **state)
 		for (unsigned k = 0; k < MAP_PARTS; k++)
 			assert_int_equal(pagemap_about(map).why[k] != NULL, k == c[i].part);
 		assert_int_equal(page(map, 0, 4).bits, c[i].part == MAP_PART_SPTES ? MAP_UNKNOWN : 0);
-		assert_int_equal(slot_region(map, 0)->log, c[i].part == MAP_PART_LOG ? MAP_LOG_UNKNOWN : MAP_LOG_KNOWN);
+		assert_int_equal(log_state(map, 0), c[i].part == MAP_PART_LOG ? MAP_LOG_UNKNOWN : MAP_LOG_KNOWN);
 	}
 	fake_of(m)->fail_op = NULL;
 	fake_of(m)->no_cap[MACHINE_CAP_SHADOW] = true;
@@ -607,7 +615,7 @@ static void torn_lists(void **state)
 /* Pages of watchpoints, by what the tables say of a virtual address: gva 0x240000 is gpa 0x40000. */
 static void watched_pages(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct plant gva = {.id = 1, .kind = PLANT_WRITE, .addr = 0x240ffc, .len = 8};
 	struct plant gpa = {.id = 2, .kind = PLANT_ACCESS, .addr = 0x60ff8, .len = 16, .phys = true};
 	struct pagemap *map = NULL;
@@ -641,8 +649,8 @@ static void armed_and_cached(void **state)
 	look(&map, m);
 	for (uint64_t gfn = 0; gfn < 8; gfn++)
 		assert_int_equal(page(map, 0, gfn).bits, gfn == 4 || gfn == 5 ? MAP_ARMED : 0);
-	const struct map_region *dev = region(map, pagemap_region_at(map, 0xd0000000));
-	assert_int_equal(dev->kind, MAP_DEVICE);
+	const struct gpa_region *dev = region(map, pagemap_region_at(map, 0xd0000000));
+	assert_int_equal(dev->kind, GPA_DEVICE);
 	assert_string_equal(dev->name, "scratch");
 	assert_int_equal(pagemap_cell(map, dev, dev->first, dev->last).bits, MAP_MMIO);
 	cache.valid = false;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/machine/machine.h"
+#include "tests/support/demo.h"
 #include "tests/support/golden.h"
 #include "tests/support/mapworld.h"
 #include "views/tui/map.h"
@@ -102,7 +103,7 @@ static const struct cell *cursor_cell(const struct screen *t)
 	for (unsigned i = 0; i < t->g.rows * t->g.cols; i++)
 		if (t->g.cells[i].flags & CELL_REVERSE) {
 			assert_true(!found || found + 1 == &t->g.cells[i] ||
-				    own(t)->geom.r[own(t)->at.region].kind == MAP_HOLE);
+				    own(t)->geom.r[own(t)->at.region].kind == GPA_HOLE);
 			found = found ? found : &t->g.cells[i];
 		}
 	assert_non_null(found);
@@ -174,7 +175,7 @@ static void in_several_sizes(void **state)
 
 static void the_tour(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	struct screen t = {0};
 
 	(void)state;
@@ -553,7 +554,7 @@ static void slots_come_and_go(void **state)
 	t.w.seen.slots.n = 1; /* slot 0 alone */
 	mapworld_look(&t.w);
 	draw(&t);
-	assert_int_equal(own(&t)->geom.r[own(&t)->at.region].kind, MAP_HOLE);
+	assert_int_equal(own(&t)->geom.r[own(&t)->at.region].kind, GPA_HOLE);
 	cursor_cell(&t);
 	close_screen(&t);
 }

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "core/debug/tables.h"
+#include "tests/support/demo.h"
+#include "tests/support/golden.h"
 #include "tests/support/tableguest.h"
 #include "views/tui/pane.h"
 
@@ -63,40 +65,17 @@ static void draw(struct screen *c)
 	out_deinit(&o);
 }
 
-static void read_file(const char *path, struct out *o)
+static void compare(struct screen *c, const char *name)
 {
-	char buf[4096];
-	size_t n;
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		fail_msg("no %s; KVMSCOPE_GOLDEN=write makes it", path);
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		out_textf(o, "%.*s", (int)n, buf);
-	fclose(f);
-}
-
-static void compare_golden(struct screen *c, const char *name)
-{
-	const char *mode = getenv("KVMSCOPE_GOLDEN");
-	struct out want, got;
-	char path[128];
+	char file[64];
+	struct out o;
 
 	draw(c);
-	out_init(&got, false, 0);
-	out_init(&want, false, 0);
-	grid_text_tones(&c->g, &got);
-	snprintf(path, sizeof(path), "tests/golden/tui-trees-%s.txt", name);
-	if (mode && !strcmp(mode, "write")) {
-		FILE *f = fopen(path, "w");
-		assert_non_null(f);
-		fwrite(got.text, 1, got.len, f);
-		fclose(f);
-	}
-	read_file(path, &want);
-	assert_string_equal(got.text, want.text);
-	out_deinit(&got);
-	out_deinit(&want);
+	out_init(&o, false, 0);
+	grid_text_tones(&c->g, &o);
+	snprintf(file, sizeof(file), "tui-trees-%s", name);
+	compare_golden(file, &o);
+	out_deinit(&o);
 }
 
 /* A key as the loop does it: what is wanted is looked at, then all is drawn. */
@@ -130,20 +109,20 @@ static void run(struct machine *m)
 
 static void tour(void **state)
 {
-	struct machine *m = tableguest_demo("demo:tour");
+	struct machine *m = demo_open("demo:tour");
 	struct screen c;
 
 	(void)state;
 	open_screen(&c, m, 14, 72);
-	compare_golden(&c, "before");
+	compare(&c, "before");
 	run(m);
 	look(&c);
-	compare_golden(&c, "tour");
+	compare(&c, "tour");
 	assert_int_equal(grid_resize(&c.g, 14, 110), 0);
-	compare_golden(&c, "tour-wide");
+	compare(&c, "tour-wide");
 	c.s.running = c.s.seen[SEEN_TABLES].live = true;
 	assert_int_equal(grid_resize(&c.g, 9, 60), 0);
-	compare_golden(&c, "small-live");
+	compare(&c, "small-live");
 	close_screen(&c);
 	machine_destroy(m);
 }
@@ -202,13 +181,13 @@ static void marks(void **state)
 
 	(void)state;
 	open_screen(&c, m, 28, 126);
-	compare_golden(&c, "marks");
+	compare(&c, "marks");
 	c.s.ascii = true;
 	for (size_t i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].torn = true;
 	look(&c);
 	assert_int_equal(grid_resize(&c.g, 28, 94), 0);
-	compare_golden(&c, "ascii-torn");
+	compare(&c, "ascii-torn");
 	close_screen(&c);
 	tableguest_destroy(m);
 }
@@ -222,19 +201,19 @@ static void no_host(void **state)
 	(void)state;
 	fake_of(m)->no_cap[MACHINE_CAP_SHADOW] = true;
 	open_screen(&c, m, 8, 100);
-	compare_golden(&c, "no-host");
+	compare(&c, "no-host");
 	fake_of(m)->no_cap[MACHINE_CAP_SHADOW] = false;
 	tableguest_spte(m, 1, 0x20000, 0x20, H_ALL);
 	for (size_t i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].gva_known = false;
 	look(&c);
 	assert_int_equal(grid_resize(&c.g, 12, 124), 0);
-	compare_golden(&c, "tdp");
+	compare(&c, "tdp");
 	fake_of(m)->regs[0].cr0 &= ~CR0_PG;
 	spte_list_free(&fake_of(m)->sptes);
 	look(&c);
 	assert_int_equal(grid_resize(&c.g, 5, 80), 0);
-	compare_golden(&c, "no-paging");
+	compare(&c, "no-paging");
 	close_screen(&c);
 	tableguest_destroy(m);
 }
@@ -245,7 +224,7 @@ static void nothing(void **state)
 
 	(void)state;
 	open_screen(&c, NULL, 4, 40);
-	compare_golden(&c, "no-vm");
+	compare(&c, "no-vm");
 	press(&c, ' ');
 	press(&c, 'd');
 	press(&c, TUI_KEY_DOWN);

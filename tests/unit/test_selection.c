@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/debug/selection.h"
-#include "tests/support/mapworld.h"
+#include "tests/support/demo.h"
 #include "tests/support/softguest.h"
 
 static struct selection sel;
@@ -47,7 +47,7 @@ static void is(bool has_gva, uint64_t gva, bool has_gpa, uint64_t gpa)
 
 static void both_sides_on_the_tour(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 
 	(void)state;
 	choose_gva(m, 0x240123);
@@ -72,7 +72,7 @@ static void both_sides_on_the_tour(void **state)
 
 static void both_told_are_both_kept(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 
 	(void)state;
 	selection_choose(&sel, m, 0, &(struct place){.has_gva = true, .has_gpa = true, .gva = 0x240000, .gpa = 0x12345});
@@ -95,7 +95,7 @@ static void without_a_machine_nothing_is_found(void **state)
 
 static void a_vcpu_that_is_not_there(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 
 	(void)state;
 	selection_choose(&sel, m, 99, &(struct place){.has_gva = true, .gva = 0x240000});
@@ -156,7 +156,7 @@ static void a_gpa_whose_gva_changed(void **state)
 
 static void nothing_selected_stays_nothing(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 
 	(void)state;
 	selection_refresh(&sel, m, 0);
@@ -171,7 +171,7 @@ static void nothing_selected_stays_nothing(void **state)
 
 static void back_and_forward(void **state)
 {
-	struct machine *m = mapworld_tour();
+	struct machine *m = demo_run("demo:tour");
 	unsigned generation;
 
 	(void)state;

@@ -46,16 +46,6 @@ static void draw_slots(struct out *o, const struct value *v)
 	html_table(o, columns, ARRAY_LEN(columns), v, ROWS_MAX);
 }
 
-static void out_span(struct out *o, const char *what, uint64_t first, uint64_t last)
-{
-	out_text(o, what);
-	out_hex(o, first);
-	if (last == first)
-		return;
-	out_text(o, "-");
-	out_hex(o, last);
-}
-
 /* "<gva> L1 → gfn 0x40 …"; n entries as one. */
 static void begin_line(struct out *o, const struct value *row, uint32_t n)
 {
@@ -70,7 +60,8 @@ static void begin_line(struct out *o, const struct value *row, uint32_t n)
 	if (get_truth(row, "leaf") && has_num(row, "gfn")) {
 		uint64_t gfn = get_num(row, "gfn"), level = get_num(row, "level");
 		uint64_t pages = level && level < 6 ? 1ull << (9 * (level - 1)) : 1;
-		out_span(o, "→ gfn ", gfn, n > 1 ? gfn + n * pages - 1 : gfn);
+		out_text(o, "→ gfn ");
+		out_hex_range(o, gfn, n > 1 ? gfn + n * pages - 1 : gfn);
 		out_text(o, " ");
 	}
 }

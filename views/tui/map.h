@@ -30,13 +30,13 @@ struct map_pane {
 
 const char *map_mode_name(enum map_mode m);
 /* "slot 1 0x80000-0x8ffff 64 KiB readonly", plain text. */
-void map_heading(const struct map_region *r, struct out *o);
+void map_heading(const struct gpa_region *r, struct out *o);
 /* "4 KiB", of a cell of so many pages. */
 void map_cell_size(struct out *o, unsigned shift);
 /* The first line is of cells whose heading is above the screen: it is drawn in their place. */
 bool map_heading_stays(const struct map_pane *m);
 /* Columns that addresses take in front of cells, and how many rows the lines below the cells take. */
-unsigned map_margin(const struct map_region *r, size_t n);
+unsigned map_margin(const struct gpa_region *r, size_t n);
 unsigned map_footer_rows(const struct map_pane *m, struct area a);
 /* Everything; the pane has been laid out and its cursor is visible. */
 void map_draw(const struct map_pane *m, const struct scene *s, struct area a);

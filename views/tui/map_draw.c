@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "views/axis.h"
 #include "views/draw.h"
 
 struct look {
@@ -25,11 +26,11 @@ const char *map_mode_name(enum map_mode m)
 /* ---- cells */
 
 /* Of a region with nothing to tell. */
-static struct look nothing(const struct map_region *r, const struct map_cell *c, bool unknown)
+static struct look nothing(const struct gpa_region *r, const struct map_cell *c, bool unknown)
 {
 	if (unknown)
 		return (struct look){'?', TONE_WARN};
-	if (r->kind == MAP_DEVICE)
+	if (r->kind == GPA_DEVICE)
 		return (struct look){'.', TONE_DEVICE};
 	if (c->bits & MAP_MAPPED)
 		return (struct look){'r', TONE_READONLY};
@@ -42,7 +43,7 @@ static struct look count_look(uint32_t sptes, enum tone tone)
 }
 
 /* What is rarest comes first, so that it is seen in a cell of many pages. */
-static struct look mapping_look(const struct map_region *r, const struct map_cell *c)
+static struct look mapping_look(const struct gpa_region *r, const struct map_cell *c)
 {
 	static const struct {
 		uint32_t bit;
@@ -65,18 +66,19 @@ static struct look mapping_look(const struct map_region *r, const struct map_cel
 	return nothing(r, c, c->bits & MAP_UNKNOWN);
 }
 
-static struct look dirty_look(const struct map_region *r, const struct map_cell *c)
+static struct look dirty_look(const struct map_pane *m, const struct gpa_region *r, const struct map_cell *c)
 {
+	const enum map_log_state log = pagemap_log_state(m->map, r);
 	const struct map_cell none = {.bits = 0};
 
-	if (r->log == MAP_LOG_NONE)
+	if (log == MAP_LOG_NONE)
 		return (struct look){'-', TONE_DIM};
 	if (c->bits & MAP_LOGGED)
 		return (struct look){'d', TONE_DIRTY};
-	return nothing(r, &none, r->log == MAP_LOG_UNKNOWN);
+	return nothing(r, &none, log == MAP_LOG_UNKNOWN);
 }
 
-static struct look rmap_look(const struct map_region *r, const struct map_cell *c)
+static struct look rmap_look(const struct gpa_region *r, const struct map_cell *c)
 {
 	static const uint32_t above[] = {1, 2, 4, 9};
 	unsigned step = 0;
@@ -88,7 +90,7 @@ static struct look rmap_look(const struct map_region *r, const struct map_cell *
 	return count_look(c->sptes, (enum tone)(TONE_HEAT_1 + step));
 }
 
-static struct look heat_look(const struct map_region *r, const struct map_cell *c)
+static struct look heat_look(const struct gpa_region *r, const struct map_cell *c)
 {
 	const struct map_cell none = {.bits = 0};
 
@@ -97,15 +99,18 @@ static struct look heat_look(const struct map_region *r, const struct map_cell *
 	return (struct look){(char)('0' + c->heat), (enum tone)(TONE_HEAT_1 + MIN(c->heat, 5u) - 1)};
 }
 
-static struct look look_of(enum map_mode mode, const struct map_region *r, const struct map_cell *c)
+static struct look look_of(const struct map_pane *m, const struct gpa_region *r, const struct map_cell *c)
 {
-	static struct look (*const of[])(const struct map_region *,
-					 const struct map_cell *) = {[MAP_MODE_MAPPING] = mapping_look,
-								     [MAP_MODE_DIRTY] = dirty_look,
-								     [MAP_MODE_RMAP] = rmap_look,
-								     [MAP_MODE_HEAT] = heat_look};
-
-	return of[mode](r, c);
+	switch (m->mode) {
+	case MAP_MODE_DIRTY:
+		return dirty_look(m, r, c);
+	case MAP_MODE_RMAP:
+		return rmap_look(r, c);
+	case MAP_MODE_HEAT:
+		return heat_look(r, c);
+	default:
+		return mapping_look(r, c);
+	}
 }
 
 static bool is_cursor(const struct map_pane *m, struct mappos at)
@@ -120,14 +125,14 @@ static bool is_selected(const struct scene *s, uint64_t first, uint64_t last)
 
 static void draw_cells(const struct map_pane *m, const struct scene *s, struct area a, unsigned row, struct mappos at)
 {
-	const struct map_region *r = &m->geom.r[at.region];
+	const struct gpa_region *r = &m->geom.r[at.region];
 	uint64_t cells = mapgeom_cells(&m->geom, at.region);
 
 	area_textf(a, row, 0, TONE_ADDR, "0x%llx", (unsigned long long)mapgeom_first(&m->geom, at));
 	for (unsigned i = 0; i < m->geom.cells && at.cell < cells; i++, at.cell++) {
 		uint64_t first = mapgeom_first(&m->geom, at), last = mapgeom_last(&m->geom, at);
 		struct map_cell c = pagemap_cell(m->map, r, first, last);
-		struct look k = look_of(m->mode, r, &c);
+		struct look k = look_of(m, r, &c);
 		unsigned flags = c.bits & MAP_CHANGED ? CELL_BOLD : 0;
 
 		flags |= is_cursor(m, at) ? CELL_REVERSE : 0;
@@ -138,24 +143,21 @@ static void draw_cells(const struct map_pane *m, const struct scene *s, struct a
 
 /* ---- headings */
 
-/* Exact for slots and devices, which have few digits; of holes, which may be anything, the first ones. */
-static void out_extent(struct out *o, const struct map_region *r)
+/* Exact for slots and devices, which have few digits. */
+static void out_extent(struct out *o, const struct gpa_region *r)
 {
-	static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	uint64_t kib = (r->last - r->first) / 1024 + 1;
-	double size = (double)kib;
-	unsigned i = 0;
+	uint64_t size = r->last - r->first + 1;
+	char about[32];
 
-	if (r->kind != MAP_HOLE && r->last - r->first < UINT64_MAX) {
-		out_size(o, r->last - r->first + 1);
+	if (r->kind != GPA_HOLE && size) {
+		out_size(o, size);
 		return;
 	}
-	for (; size >= 1024 && i + 1 < ARRAY_LEN(unit); i++)
-		size /= 1024;
-	out_textf(o, size < 10 && i ? "%.1f %s" : "%.0f %s", size, unit[i]);
+	format_about(about, sizeof(about), size ? size : UINT64_MAX);
+	out_text(o, about);
 }
 
-static void out_flags(struct out *o, const struct map_region *r)
+static void out_flags(struct out *o, const struct gpa_region *r)
 {
 	if (r->flags & SLOT_READONLY)
 		out_text(o, " readonly");
@@ -169,19 +171,19 @@ static void out_flags(struct out *o, const struct map_region *r)
 		out_text(o, " own");
 }
 
-void map_heading(const struct map_region *r, struct out *o)
+void map_heading(const struct gpa_region *r, struct out *o)
 {
-	if (r->kind == MAP_SLOT)
+	if (gpa_is_slot(r))
 		out_textf(o, "slot %u", r->slot);
-	else if (r->kind == MAP_DEVICE)
+	else if (r->kind == GPA_DEVICE)
 		out_text(o, "device ");
 	else
 		out_text(o, "hole");
-	if (r->kind == MAP_DEVICE)
+	if (r->kind == GPA_DEVICE)
 		out_safe(o, r->name, strlen(r->name), false);
 	out_textf(o, " 0x%llx-0x%llx ", (unsigned long long)r->first, (unsigned long long)r->last);
 	out_extent(o, r);
-	if (r->kind == MAP_SLOT)
+	if (gpa_is_slot(r))
 		out_flags(o, r);
 }
 
@@ -193,10 +195,11 @@ static void out_count(struct out *o, uint64_t n, const char *what)
 
 static void draw_heading(const struct map_pane *m, struct area a, unsigned row, size_t region)
 {
-	static const enum tone tones[] = {TONE_HOLE, TONE_HEAD, TONE_DEVICE};
-	const struct map_region *r = &m->geom.r[region];
+	static const enum tone tones[] = {
+	    [GPA_RAM] = TONE_HEAD, [GPA_ROM] = TONE_HEAD, [GPA_DEVICE] = TONE_DEVICE, [GPA_HOLE] = TONE_HOLE};
+	const struct gpa_region *r = &m->geom.r[region];
 	const struct map_cell c = pagemap_cell(m->map, r, r->first, r->last);
-	bool cursor = r->kind == MAP_HOLE && m->at.region == region;
+	bool cursor = r->kind == GPA_HOLE && m->at.region == region;
 	struct out o;
 
 	out_init(&o, false, 0);
@@ -217,7 +220,7 @@ bool map_heading_stays(const struct map_pane *m)
 	bool heading;
 	struct mappos at = mapgeom_at(&m->geom, m->top, &heading);
 
-	return m->body > 2 && !heading && m->geom.r[at.region].kind != MAP_HOLE;
+	return m->body > 2 && !heading && m->geom.r[at.region].kind != GPA_HOLE;
 }
 
 /* ---- the cell under the cursor */
@@ -259,17 +262,17 @@ static void out_pages(struct out *o, const struct map_cell *c)
 
 static void draw_detail(const struct map_pane *m, struct area a, unsigned row)
 {
-	const struct map_region *r = &m->geom.r[m->at.region];
+	const struct gpa_region *r = &m->geom.r[m->at.region];
 	uint64_t first = mapgeom_first(&m->geom, m->at), last = mapgeom_last(&m->geom, m->at);
 	const struct map_cell c = pagemap_cell(m->map, r, first, last);
 	struct out o;
 
 	out_init(&o, false, 0);
-	if (r->kind == MAP_SLOT)
+	if (gpa_is_slot(r))
 		out_textf(&o, " slot %u", r->slot);
 	else
-		out_text(&o, r->kind == MAP_HOLE ? " hole" : " device");
-	if (r->kind == MAP_SLOT)
+		out_text(&o, r->kind == GPA_HOLE ? " hole" : " device");
+	if (gpa_is_slot(r))
 		(c.pages == 1 ? out_page : out_pages)(&o, &c);
 	out_state(&o, c.bits & MAP_UNSYNC, "unsync");
 	out_state(&o, c.bits & MAP_MMIO, "mmio");
@@ -353,7 +356,7 @@ static const char *reason(const struct map_pane *m, char *buf, size_t size)
 	bool old = false;
 
 	for (size_t i = 0; i < m->geom.n; i++)
-		old |= m->geom.r[i].log == MAP_LOG_OLD;
+		old |= pagemap_log_state(m->map, &m->geom.r[i]) == MAP_LOG_OLD;
 	for (unsigned i = 0; i < MAP_PARTS; i++) {
 		if (!about.why[i] || (i == MAP_PART_LOG && m->mode != MAP_MODE_DIRTY))
 			continue;
@@ -368,12 +371,12 @@ static const char *reason(const struct map_pane *m, char *buf, size_t size)
 
 /* ---- all of it */
 
-unsigned map_margin(const struct map_region *r, size_t n)
+unsigned map_margin(const struct gpa_region *r, size_t n)
 {
 	uint64_t last = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (r[i].kind != MAP_HOLE)
+		if (r[i].kind != GPA_HOLE)
 			last = MAX(last, r[i].last);
 	return hex_width(last) + 1;
 }
@@ -415,7 +418,7 @@ void map_draw(const struct map_pane *m, const struct scene *s, struct area a)
 		bool heading;
 		struct mappos at = mapgeom_at(&m->geom, m->top + row, &heading);
 
-		if (heading || m->geom.r[at.region].kind == MAP_HOLE || (!row && map_heading_stays(m)))
+		if (heading || m->geom.r[at.region].kind == GPA_HOLE || (!row && map_heading_stays(m)))
 			draw_heading(m, body, row, at.region);
 		else
 			draw_cells(m, s, body, row, at);

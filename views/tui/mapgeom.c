@@ -6,17 +6,17 @@
 
 #include <errno.h>
 
-static uint64_t cells_of(const struct map_region *r, unsigned shift)
+static uint64_t cells_of(const struct gpa_region *r, unsigned shift)
 {
-	return r->kind == MAP_HOLE ? 1 : (((r->last >> PAGE_SHIFT) - (r->first >> PAGE_SHIFT)) >> shift) + 1;
+	return r->kind == GPA_HOLE ? 1 : (((r->last >> PAGE_SHIFT) - (r->first >> PAGE_SHIFT)) >> shift) + 1;
 }
 
-static uint64_t lines_of(const struct map_region *r, unsigned cells, unsigned shift)
+static uint64_t lines_of(const struct gpa_region *r, unsigned cells, unsigned shift)
 {
-	return r->kind == MAP_HOLE ? 1 : 1 + (cells_of(r, shift) - 1) / cells + 1;
+	return r->kind == GPA_HOLE ? 1 : 1 + (cells_of(r, shift) - 1) / cells + 1;
 }
 
-uint64_t mapgeom_lines_with(const struct map_region *r, size_t n, unsigned cells, unsigned shift)
+uint64_t mapgeom_lines_with(const struct gpa_region *r, size_t n, unsigned cells, unsigned shift)
 {
 	uint64_t lines = 0;
 
@@ -25,7 +25,7 @@ uint64_t mapgeom_lines_with(const struct map_region *r, size_t n, unsigned cells
 	return lines;
 }
 
-int mapgeom_make(struct mapgeom *g, const struct map_region *r, size_t n, unsigned cells, unsigned shift)
+int mapgeom_make(struct mapgeom *g, const struct gpa_region *r, size_t n, unsigned cells, unsigned shift)
 {
 	if (g->cap < n + 1) {
 		uint64_t *line = realloc(g->line, (n + 1) * 2 * sizeof(*line));
@@ -69,20 +69,20 @@ struct mappos mapgeom_at(const struct mapgeom *g, uint64_t line, bool *heading)
 			hi = mid;
 	}
 	line -= g->line[lo];
-	*heading = !line && g->r[lo].kind != MAP_HOLE;
+	*heading = !line && g->r[lo].kind != GPA_HOLE;
 	return (struct mappos){lo, line ? (line - 1) * g->cells : 0};
 }
 
 uint64_t mapgeom_line_of(const struct mapgeom *g, struct mappos at)
 {
-	return g->line[at.region] + (g->r[at.region].kind == MAP_HOLE ? 0 : 1 + at.cell / g->cells);
+	return g->line[at.region] + (g->r[at.region].kind == GPA_HOLE ? 0 : 1 + at.cell / g->cells);
 }
 
 struct mappos mapgeom_pos_of(const struct mapgeom *g, size_t region, uint64_t gpa)
 {
-	const struct map_region *r = &g->r[region];
+	const struct gpa_region *r = &g->r[region];
 
-	if (r->kind == MAP_HOLE || gpa < r->first)
+	if (r->kind == GPA_HOLE || gpa < r->first)
 		return (struct mappos){region, 0};
 	gpa = MIN(gpa, r->last);
 	return (struct mappos){region, ((gpa >> PAGE_SHIFT) - (r->first >> PAGE_SHIFT)) >> g->shift};

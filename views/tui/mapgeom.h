@@ -9,7 +9,7 @@
 #include "core/debug/pagemap.h"
 
 struct mapgeom {
-	const struct map_region *r; /* the map's own */
+	const struct gpa_region *r; /* the map's own */
 	size_t n;
 	uint64_t *line; /* n + 1: the first line of each region, and how many lines there are */
 	size_t cap;
@@ -24,10 +24,10 @@ struct mappos {
 };
 
 /* Lay regions out anew. -ENOMEM: as it was. */
-int mapgeom_make(struct mapgeom *g, const struct map_region *r, size_t n, unsigned cells, unsigned shift) MUST_USE;
+int mapgeom_make(struct mapgeom *g, const struct gpa_region *r, size_t n, unsigned cells, unsigned shift) MUST_USE;
 void mapgeom_deinit(struct mapgeom *g);
 /* How many lines that would be. */
-uint64_t mapgeom_lines_with(const struct map_region *r, size_t n, unsigned cells, unsigned shift);
+uint64_t mapgeom_lines_with(const struct gpa_region *r, size_t n, unsigned cells, unsigned shift);
 static inline uint64_t mapgeom_lines(const struct mapgeom *g)
 {
 	return g->n ? g->line[g->n] : 0;

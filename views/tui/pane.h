@@ -38,7 +38,12 @@ struct pane_ops {
 	const struct key_row *keys;    /* its own, ends with key 0; NULL for none */
 	void (*close)(struct pane *p); /* frees what its own data owns; NULL: nothing */
 
-	uint32_t (*needs)(const struct pane *p); /* SEES(…) */
+	uint32_t needs; /* SEES(…) */
+	/* What a pane of record_pane.h is of, and the view that draws it; and one of a text that grows. */
+	enum seen_id seen;
+	const char *view;
+	enum text_id text;
+
 	/* What follows the title: "(kernel, 3 ms ago)", a mode; NULL: nothing. */
 	void (*subtitle)(const struct pane *p, const struct scene *s, struct out *o);
 

@@ -11,12 +11,6 @@ struct fault_pane {
 	unsigned generation; /* that the cursor was put by */
 };
 
-static uint32_t needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(STAGES) | SEES(CHANGES);
-}
-
 static void draw_changes(struct out *o, const struct seen *changes)
 {
 	if (!changes->error[0] && changes->v.type == VALUE_NULL)
@@ -71,11 +65,10 @@ static void update(struct pane *p, const struct scene *s)
 
 static void subtitle(const struct pane *p, const struct scene *s, struct out *o)
 {
-	(void)p;
 	if (s->parked)
 		out_styled(o, STYLE_WARN, "a vCPU stands in a fault: f goes one stage further");
 	else
-		record_pane_subtitle(s, SEEN_STAGES, o);
+		record_pane_subtitle(p, s, o);
 }
 
 static bool place(const struct pane *p, const struct scene *s, size_t i, struct place *out)
@@ -93,12 +86,11 @@ const struct pane_ops pane_fault = {
     .title = "Fault",
     .about = "The stages of the faults caught so far: live ones stood still, recorded ones are told afterwards.",
     .size = sizeof(struct fault_pane),
-    .close = record_pane_close,
-    .needs = needs,
+    RECORD_PANE_LINES,
+    .needs = SEES(STAGES) | SEES(CHANGES),
+    .seen = SEEN_STAGES,
     .subtitle = subtitle,
     .update = update,
-    .count = record_pane_count,
-    .line = record_pane_line,
     .place = place,
     .header = 1,
 };

@@ -14,12 +14,6 @@
 #define SHIFT_MAX 40
 #define WHEEL_LINES 3
 
-static uint32_t map_needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(MAP);
-}
-
 static void map_close(struct pane *p)
 {
 	mapgeom_deinit(&((struct map_pane *)p->own)->geom);
@@ -59,7 +53,7 @@ static void map_subtitle(const struct pane *p, const struct scene *s, struct out
 /* ---- laying out */
 
 /* The largest step at which the fewest lines are as many as fit: as much as can be seen at once. */
-static unsigned shift_that_fits(const struct map_region *r, size_t n, unsigned cells, unsigned body)
+static unsigned shift_that_fits(const struct gpa_region *r, size_t n, unsigned cells, unsigned body)
 {
 	unsigned best = 0;
 	uint64_t fewest = UINT64_MAX;
@@ -78,12 +72,12 @@ static unsigned shift_that_fits(const struct map_region *r, size_t n, unsigned c
 }
 
 /* From here on every slot is one cell. */
-static unsigned largest_shift(const struct map_region *r, size_t n)
+static unsigned largest_shift(const struct gpa_region *r, size_t n)
 {
 	unsigned shift = 0;
 
 	for (size_t i = 0; i < n; i++)
-		while (r[i].kind != MAP_HOLE && shift < SHIFT_MAX && (r[i].last - r[i].first) >> PAGE_SHIFT >> shift)
+		while (r[i].kind != GPA_HOLE && shift < SHIFT_MAX && (r[i].last - r[i].first) >> PAGE_SHIFT >> shift)
 			shift++;
 	return shift;
 }
@@ -130,7 +124,7 @@ static unsigned cells_in(unsigned cols, unsigned margin)
 static bool lay_out(struct map_pane *m, const struct scene *s, struct area a)
 {
 	size_t n;
-	const struct map_region *r = pagemap_regions(s->map, &n);
+	const struct gpa_region *r = pagemap_regions(s->map, &n);
 	unsigned cells, largest = largest_shift(r, n);
 
 	m->map = s->map;
@@ -189,7 +183,7 @@ static void map_pane_draw(struct pane *p, const struct scene *s, struct area a)
 static bool is_drawn(const struct map_pane *m, const struct scene *s)
 {
 	size_t n = 0;
-	const struct map_region *r = s->map ? pagemap_regions(s->map, &n) : NULL;
+	const struct gpa_region *r = s->map ? pagemap_regions(s->map, &n) : NULL;
 
 	return r && n == m->geom.n && r == m->geom.r && pagemap_about(s->map).looks == m->looks;
 }
@@ -394,14 +388,14 @@ static bool is_address(const char *text, uint64_t *gpa)
 	return !*end;
 }
 
-static bool heading_has(const struct map_region *r, const char *text)
+static bool heading_has(const struct gpa_region *r, const char *text)
 {
 	unsigned slot;
 	char rest;
 	struct out o;
 
 	if (sscanf(text, "slot %u%c", &slot, &rest) == 1)
-		return r->kind == MAP_SLOT && r->slot == slot;
+		return gpa_is_slot(r) && r->slot == slot;
 	out_init(&o, false, 0);
 	map_heading(r, &o);
 	bool has = strcasestr(o.text, text) != NULL;
@@ -439,7 +433,7 @@ const struct pane_ops pane_map = {.name = "map",
 				  .size = sizeof(struct map_pane),
 				  .keys = map_keys,
 				  .close = map_close,
-				  .needs = map_needs,
+				  .needs = SEES(MAP),
 				  .subtitle = map_subtitle,
 				  .draw = map_pane_draw,
 				  .mouse = map_mouse,

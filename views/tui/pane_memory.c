@@ -10,16 +10,10 @@
 
 #define BYTES_A_LINE 16
 
-static uint32_t needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(MEMORY) | SEES(WALK);
-}
-
 /* "rwx user by the guest's tables, r by the sptes" of the page that was walked. */
 static void draw_rights(struct out *o, const struct value *walk)
 {
-	const struct value *guest = get_list(walk, "guest"), *sptes = get_list(walk, "sptes");
+	const struct value *guest = get_list(walk, "guest"), *leaf = leaf_spte(walk);
 
 	out_styled(o, STYLE_HEAD, "guest's tables ");
 	if (guest->n) {
@@ -29,8 +23,8 @@ static void draw_rights(struct out *o, const struct value *walk)
 		out_text(o, "-");
 	}
 	out_styled(o, STYLE_HEAD, "  spte ");
-	if (sptes->n && get_num(&sptes->items[sptes->n - 1], "level") == 1)
-		out_words(o, get_list(&sptes->items[sptes->n - 1], "flags"), "not present");
+	if (leaf)
+		out_words(o, get_list(leaf, "flags"), "not present");
 	else
 		out_text(o, "none");
 	out_text(o, "\n");
@@ -50,12 +44,6 @@ static void update(struct pane *p, const struct scene *s)
 	if (memory->v.type != VALUE_NULL)
 		view_draw(o, "bytes", &memory->v);
 	record_pane_end(p);
-}
-
-static void subtitle(const struct pane *p, const struct scene *s, struct out *o)
-{
-	(void)p;
-	record_pane_subtitle(s, SEEN_MEMORY, o);
 }
 
 /* The line's own address, which is physical if nothing but a gpa is selected. */
@@ -90,12 +78,11 @@ const struct pane_ops pane_memory = {
     .title = "Memory",
     .about = "Bytes around the selection, in hex and as text, with the rights that its page has.",
     .size = sizeof(struct record_pane),
-    .close = record_pane_close,
-    .needs = needs,
-    .subtitle = subtitle,
+    RECORD_PANE_LINES,
+    .needs = SEES(MEMORY) | SEES(WALK),
+    .seen = SEEN_MEMORY,
+    .subtitle = record_pane_subtitle,
     .update = update,
-    .count = record_pane_count,
-    .line = record_pane_line,
     .place = place,
     .find = find,
     .header = 1,

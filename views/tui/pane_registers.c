@@ -9,12 +9,6 @@
 #include "views/draw.h"
 #include "views/tui/record_pane.h"
 
-static uint32_t needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(CONTEXT) | SEES(REGISTERS);
-}
-
 /* The view's text but for its heading, which the pane's title says. */
 static void draw_general(struct out *o, const struct value *context)
 {
@@ -62,22 +56,15 @@ static void update(struct pane *p, const struct scene *s)
 	record_pane_end(p);
 }
 
-static void subtitle(const struct pane *p, const struct scene *s, struct out *o)
-{
-	(void)p;
-	record_pane_subtitle(s, SEEN_CONTEXT, o);
-}
-
 const struct pane_ops pane_registers = {
     .name = "registers",
     .title = "Registers",
     .about = "Registers of the current vCPU: a star at those that changed since the last stop, and what they point to.",
     .size = sizeof(struct record_pane),
-    .close = record_pane_close,
-    .needs = needs,
-    .subtitle = subtitle,
+    RECORD_PANE_LINES,
+    .needs = SEES(CONTEXT) | SEES(REGISTERS),
+    .seen = SEEN_CONTEXT,
+    .subtitle = record_pane_subtitle,
     .update = update,
-    .count = record_pane_count,
-    .line = record_pane_line,
     .place = record_pane_place,
 };

@@ -8,12 +8,6 @@
 #include "views/draw.h"
 #include "views/tui/record_pane.h"
 
-static uint32_t needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(WALK) | SEES(WRITE) | SEES(RMAP);
-}
-
 static void draw_address(struct out *o, const char *name, bool known, uint64_t x)
 {
 	out_styled(o, STYLE_HEAD, "%s ", name);
@@ -109,10 +103,8 @@ const struct pane_ops pane_selected = {
     .title = "Selected",
     .about = "The selected address: gva, gpa, slot, hva, hpa, sptes, and the rmap chain of its page.",
     .size = sizeof(struct record_pane),
-    .close = record_pane_close,
-    .needs = needs,
+    RECORD_PANE_LINES,
+    .needs = SEES(WALK) | SEES(WRITE) | SEES(RMAP),
     .update = update,
-    .count = record_pane_count,
-    .line = record_pane_line,
     .place = record_pane_place,
 };

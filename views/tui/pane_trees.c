@@ -28,17 +28,10 @@ struct trees_pane {
 	uint64_t follow_address;
 };
 
-static uint32_t needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(TABLES);
-}
-
 static void subtitle(const struct pane *p, const struct scene *s, struct out *o)
 {
 	const struct trees_about *about;
 
-	(void)p;
 	if (s->tables) {
 		about = trees_about(s->tables);
 		out_textf(o, "vCPU %u, %s", about->vcpu,
@@ -53,7 +46,7 @@ static void subtitle(const struct pane *p, const struct scene *s, struct out *o)
 			out_styled(o, STYLE_WARN, "  torn");
 		out_text(o, "  ");
 	}
-	record_pane_subtitle(s, SEEN_TABLES, o);
+	record_pane_subtitle(p, s, o);
 }
 
 /* ---- the cursor and what is followed */
@@ -265,7 +258,8 @@ const struct pane_ops pane_trees = {
     .about = "The guest's own page tables and the host's side by side, by address; what they disagree about is at the end.",
     .size = sizeof(struct trees_pane),
     .keys = keys,
-    .needs = needs,
+    .needs = SEES(TABLES),
+    .seen = SEEN_TABLES,
     .subtitle = subtitle,
     .update = update,
     .count = count,

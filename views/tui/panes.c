@@ -9,42 +9,46 @@
 #include "views/tui/record_pane.h"
 #include "views/tui/scrollback.h"
 
-/* One pane of a record: NAME needs SEEN_ID, drawn by VIEW; HEADER lines stay at the top. */
-#define RECORD_PANE(ident, ID, VIEW, HEADER, NAME, TITLE, ABOUT, ...)                                                       \
-	static uint32_t ident##_needs(const struct pane *p)                                                                 \
-	{                                                                                                                   \
-		(void)p;                                                                                                    \
-		return SEES(ID);                                                                                            \
-	}                                                                                                                   \
-	static void ident##_update(struct pane *p, const struct scene *s)                                                   \
-	{                                                                                                                   \
-		record_pane_update(p, s, SEEN_##ID, VIEW);                                                                  \
-	}                                                                                                                   \
-	static void ident##_subtitle(const struct pane *p, const struct scene *s, struct out *o)                            \
-	{                                                                                                                   \
-		(void)p;                                                                                                    \
-		record_pane_subtitle(s, SEEN_##ID, o);                                                                      \
-	}                                                                                                                   \
-	const struct pane_ops pane_##ident = {.name = NAME,                                                                 \
-					      .title = TITLE,                                                               \
-					      .about = ABOUT,                                                               \
-					      .size = sizeof(struct record_pane),                                           \
-					      .close = record_pane_close,                                                   \
-					      .needs = ident##_needs,                                                       \
-					      .subtitle = ident##_subtitle,                                                 \
-					      .update = ident##_update,                                                     \
-					      .count = record_pane_count,                                                   \
-					      .line = record_pane_line,                                                     \
-					      .place = record_pane_place,                                                   \
-					      .header = HEADER,                                                             \
-					      __VA_ARGS__}
+/* A pane of one record and nothing more. */
+#define RECORD_PANE(ID, VIEW)                                                                                               \
+	RECORD_PANE_LINES, .size = sizeof(struct record_pane), .needs = SEES(ID), .seen = SEEN_##ID, .view = VIEW,          \
+			   .subtitle = record_pane_subtitle, .update = record_pane_update, .place = record_pane_place
 
-RECORD_PANE(slots, SLOTS, "slots", 1, "slots", "Slots", "Memory slots, as `info slots` has them.", .find = record_pane_find);
-RECORD_PANE(mmio, MMIO, "mmio", 1, "mmio", "MMIO caches", "What each vCPU keeps of its last MMIO access: valid, or stale.",
-	    .find = record_pane_find);
-RECORD_PANE(vcpus, VCPUS, "vcpus", 1, "vcpus", "vCPUs", "Every vCPU, where it is and in which mode.", );
-RECORD_PANE(displays, DISPLAYS, "displays", 0, "displays", "Displays", "What `display` shows at every stop.", );
-RECORD_PANE(stack, STACK, "telescope", 0, "stack", "Stack", "The stack, and what its words point to.", );
+const struct pane_ops pane_slots = {
+    RECORD_PANE(SLOTS, "slots"),
+    .name = "slots",
+    .title = "Slots",
+    .about = "Memory slots, as `info slots` has them.",
+    .header = 1,
+    .find = record_pane_find,
+};
+const struct pane_ops pane_mmio = {
+    RECORD_PANE(MMIO, "mmio"),
+    .name = "mmio",
+    .title = "MMIO caches",
+    .about = "What each vCPU keeps of its last MMIO access: valid, or stale.",
+    .header = 1,
+    .find = record_pane_find,
+};
+const struct pane_ops pane_vcpus = {
+    RECORD_PANE(VCPUS, "vcpus"),
+    .name = "vcpus",
+    .title = "vCPUs",
+    .about = "Every vCPU, where it is and in which mode.",
+    .header = 1,
+};
+const struct pane_ops pane_displays = {
+    RECORD_PANE(DISPLAYS, "displays"),
+    .name = "displays",
+    .title = "Displays",
+    .about = "What `display` shows at every stop.",
+};
+const struct pane_ops pane_stack = {
+    RECORD_PANE(STACK, "telescope"),
+    .name = "stack",
+    .title = "Stack",
+    .about = "The stack, and what its words point to.",
+};
 
 /* ---- code: the cursor goes along with the vCPU */
 
@@ -58,7 +62,7 @@ static void code_update(struct pane *p, const struct scene *s)
 	struct code_pane *c = p->own;
 	const struct record_pane *r = &c->record;
 
-	record_pane_update(p, s, SEEN_CODE, "disas");
+	record_pane_update(p, s);
 	if (c->generation == r->generation)
 		return;
 	c->generation = r->generation;
@@ -69,29 +73,17 @@ static void code_update(struct pane *p, const struct scene *s)
 	}
 }
 
-static uint32_t code_needs(const struct pane *p)
-{
-	(void)p;
-	return SEES(CODE);
-}
-
-static void code_subtitle(const struct pane *p, const struct scene *s, struct out *o)
-{
-	(void)p;
-	record_pane_subtitle(s, SEEN_CODE, o);
-}
-
 const struct pane_ops pane_code = {
+    RECORD_PANE_LINES,
     .name = "code",
     .title = "Code",
     .about = "Instructions where the vCPU stands, or at the selection.",
     .size = sizeof(struct code_pane),
-    .close = record_pane_close,
-    .needs = code_needs,
-    .subtitle = code_subtitle,
+    .needs = SEES(CODE),
+    .seen = SEEN_CODE,
+    .view = "disas",
+    .subtitle = record_pane_subtitle,
     .update = code_update,
-    .count = record_pane_count,
-    .line = record_pane_line,
     .place = record_pane_place,
     .find = record_pane_find,
 };
@@ -118,14 +110,20 @@ static const struct key_row breakpoint_keys[] = {
     {0, 0, NULL},
 };
 
-RECORD_PANE(breakpoints, BREAKPOINTS, "breakpoints", 1, "breakpoints", "Breakpoints",
-	    "Breakpoints, watchpoints and catchpoints, with their hits.", .find = record_pane_find, .keys = breakpoint_keys,
-	    .key = breakpoint_key);
+const struct pane_ops pane_breakpoints = {
+    RECORD_PANE(BREAKPOINTS, "breakpoints"),
+    .name = "breakpoints",
+    .title = "Breakpoints",
+    .about = "Breakpoints, watchpoints and catchpoints, with their hits.",
+    .keys = breakpoint_keys,
+    .find = record_pane_find,
+    .header = 1,
+    .key = breakpoint_key,
+};
 
 /* ---- text that grows: the pane goes along until the cursor has been moved */
 
 struct text_pane {
-	enum text_id id;
 	const struct scrollback *text;
 	uint64_t end;	  /* lines ever, when it was last drawn */
 	uint64_t dropped; /* of them */
@@ -151,10 +149,10 @@ static size_t index_of(const struct scrollback *b, uint64_t line)
 	return line > b->dropped ? (size_t)(line - b->dropped) : 0;
 }
 
-static void text_update(struct pane *p, const struct scene *s, enum text_id id)
+static void text_update(struct pane *p, const struct scene *s)
 {
 	struct text_pane *t = p->own;
-	const struct scrollback *b = s->text[id];
+	const struct scrollback *b = s->text[p->ops->text];
 
 	t->text = b;
 	if (!b || lines_ever(b) == t->end)
@@ -191,27 +189,25 @@ static bool text_place(const struct pane *p, const struct scene *s, size_t i, st
 	return place_of_text(scrollback_line(((const struct text_pane *)p->own)->text, i), out);
 }
 
-static uint32_t needs_nothing(const struct pane *p)
-{
-	(void)p;
-	return 0;
-}
+#define TEXT_PANE(ID)                                                                                                       \
+	.size = sizeof(struct text_pane), .text = TEXT_##ID, .update = text_update, .count = text_count, .line = text_line, \
+	.place = text_place
 
-#define TEXT_PANE(ident, ID, NAME, TITLE, ABOUT)                                                                            \
-	static void ident##_update(struct pane *p, const struct scene *s)                                                   \
-	{                                                                                                                   \
-		text_update(p, s, ID);                                                                                      \
-	}                                                                                                                   \
-	const struct pane_ops pane_##ident = {.name = NAME,                                                                 \
-					      .title = TITLE,                                                               \
-					      .about = ABOUT,                                                               \
-					      .size = sizeof(struct text_pane),                                             \
-					      .needs = needs_nothing,                                                       \
-					      .update = ident##_update,                                                     \
-					      .count = text_count,                                                          \
-					      .line = text_line,                                                            \
-					      .place = text_place}
-
-TEXT_PANE(output, TEXT_OUTPUT, "output", "Output", "What commands have shown, the oldest first.");
-TEXT_PANE(log, TEXT_LOG, "log", "Log", "Every stop, with why.");
-TEXT_PANE(console, TEXT_CONSOLE, "console", "Console", "What the guest prints.");
+const struct pane_ops pane_output = {
+    TEXT_PANE(OUTPUT),
+    .name = "output",
+    .title = "Output",
+    .about = "What commands have shown, the oldest first.",
+};
+const struct pane_ops pane_log = {
+    TEXT_PANE(LOG),
+    .name = "log",
+    .title = "Log",
+    .about = "Every stop, with why.",
+};
+const struct pane_ops pane_console = {
+    TEXT_PANE(CONSOLE),
+    .name = "console",
+    .title = "Console",
+    .about = "What the guest prints.",
+};

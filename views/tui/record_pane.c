@@ -104,25 +104,24 @@ void record_pane_end(struct pane *p)
 	find_lines(p->own);
 }
 
-void record_pane_update(struct pane *p, const struct scene *s, enum seen_id id, const char *view)
+void record_pane_update(struct pane *p, const struct scene *s)
 {
-	const struct seen *seen = &s->seen[id];
+	const struct seen *seen = &s->seen[p->ops->seen];
 	struct record_pane *r = p->own;
 	struct out *o = record_pane_begin(p, s, seen->generation);
 
 	if (!o)
 		return;
-	r->id = id;
 	r->table = p->ops->header && seen->v.type == VALUE_LIST;
 	if (seen->v.type != VALUE_NULL)
-		view_draw(o, view, &seen->v);
+		view_draw(o, p->ops->view, &seen->v);
 	record_pane_end(p);
 }
 
 const struct value *record_pane_row(const struct pane *p, const struct scene *s, size_t i)
 {
 	const struct record_pane *r = p->own;
-	const struct seen *seen = &s->seen[r->id];
+	const struct seen *seen = &s->seen[p->ops->seen];
 	size_t header = p->ops->header;
 
 	if (!r->table || r->generation != seen->generation || i < header || i - header >= seen->v.n)
@@ -196,9 +195,9 @@ bool record_pane_find(const struct pane *p, const struct scene *s, size_t *i)
 	return false;
 }
 
-void record_pane_subtitle(const struct scene *s, enum seen_id id, struct out *o)
+void record_pane_subtitle(const struct pane *p, const struct scene *s, struct out *o)
 {
-	const struct seen *seen = &s->seen[id];
+	const struct seen *seen = &s->seen[p->ops->seen];
 
 	if (seen->error[0])
 		out_styled(o, STYLE_WARN, "%s", seen->error);

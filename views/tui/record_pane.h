@@ -16,11 +16,13 @@ struct record_pane {
 	unsigned generation, cols; /* that it was drawn from */
 	bool drawn, ascii;
 	bool table; /* line i is about items[i - header] of the record */
-	enum seen_id id;
 };
 
-/* Draw it anew if the record is another one, or the width. */
-void record_pane_update(struct pane *p, const struct scene *s, enum seen_id id, const char *view);
+/* What all of them have in their struct pane_ops; .size is that of struct record_pane, or of what begins with one. */
+#define RECORD_PANE_LINES .close = record_pane_close, .count = record_pane_count, .line = record_pane_line
+
+/* Draw ops->seen by ops->view anew if the record is another one, or the width. */
+void record_pane_update(struct pane *p, const struct scene *s);
 /* The same for a text of several parts: where to draw them, or NULL if generation and width are those of last time; then
  * end. */
 struct out *record_pane_begin(struct pane *p, const struct scene *s, unsigned generation);
@@ -32,8 +34,8 @@ size_t record_pane_count(const struct pane *p);
 void record_pane_line(struct pane *p, const struct scene *s, size_t i, struct out *o);
 bool record_pane_place(const struct pane *p, const struct scene *s, size_t i, struct place *out);
 bool record_pane_find(const struct pane *p, const struct scene *s, size_t *i);
-/* Why it cannot be seen, "live", "torn". */
-void record_pane_subtitle(const struct scene *s, enum seen_id id, struct out *o);
+/* Why ops->seen cannot be seen, "live", "torn". */
+void record_pane_subtitle(const struct pane *p, const struct scene *s, struct out *o);
 
 /* The place that a record is about: its gva, gpa, gfn or address; false: it has none. */
 bool place_of_record(const struct value *row, struct place *out);

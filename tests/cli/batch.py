@@ -3,7 +3,7 @@
 state: no VM, a stopped guest, bad words."""
 import json, os, re, signal, subprocess, sys, tempfile, time
 
-BIN = os.environ.get("KVMSCOPE", "build/kvmscope")
+BIN = os.path.abspath(os.environ.get("KVMSCOPE", "build/kvmscope"))
 # Each test runs on every backend that this host has; what is tested here is the same on all.
 BACKENDS = (["kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else []) + ["soft"]
 backend = BACKENDS[0]
@@ -286,16 +286,21 @@ APART = {"quit", "shell", "finish"}
 
 def smoke(image, *before):
     """Each command without words and with nonsense, in one session: whatever it says, it says it in form and the session lives."""
-    names = [n for n in command_names() if n not in APART]
-    for n in names:
-        lines = [*before, n, f"{n} nosuchthing", f"{n} 0xffffffffffffffff 0xffffffffffffffff", f"{n} -nosuchoption", f"{n} {{}}", "expr 12345"]
-        status, out, err = run(commands=lines, image=image, batch=False, json_out=True)
-        assert status == 0, (n, status, err)
-        assert out.split("\n")[-2] == "12345", (n, out, err)
-        for line in errors(err):
-            assert ERROR.match(line), (n, line)
-        for line in out.split("\n")[:-1]:
-            json.loads(line)
+    with tempfile.TemporaryDirectory(prefix="kvmscope-smoke-") as folder:  # some write what they are named
+        for n in command_names():
+            if n not in APART:
+                smoke_of(n, image, before, folder)
+
+
+def smoke_of(n, image, before, folder):
+    lines = [*before, n, f"{n} nosuchthing", f"{n} 0xffffffffffffffff 0xffffffffffffffff", f"{n} -nosuchoption", f"{n} {{}}", "expr 12345"]
+    status, out, err = run(commands=lines, image=image, batch=False, json_out=True, cwd=folder)
+    assert status == 0, (n, status, err)
+    assert out.split("\n")[-2] == "12345", (n, out, err)
+    for line in errors(err):
+        assert ERROR.match(line), (n, line)
+    for line in out.split("\n")[:-1]:
+        json.loads(line)
 
 
 def every_command_without_a_vm():

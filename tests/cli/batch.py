@@ -70,6 +70,14 @@ def puts_goes_to_stderr_with_json():
     assert (status, out, err) == (0, "hello\n", "")
 
 
+def closed_channels_are_the_scripts_own():
+    """A script that closes its standard channels has closed nothing of the program's."""
+    for name in ("stdout", "stderr", "stdin"):
+        status, out, err = run(commands=[f"close {name}", "expr 111*111", "nosuchcommand", f"close {name}", "expr 222*222", "si"], batch=False, stdin="expr 333*333\n")
+        assert status == 0 and "12321" in out and "49284" in out and "110889" in out and "step  vcpu 0" in out, (name, status, out, err)
+        assert "nosuchcommand: no such command" in err, (name, err)
+
+
 def drawn_by_a_script_is_drawn_for_a_person():
     """`draw` gives all that the prompt shows, so where a stop stands and what comes next too."""
     drawn = run(commands=["tb spin", "puts [draw run]"])[1].split("\n", 1)[1]
@@ -333,7 +341,7 @@ def term_ends_a_batch():
                 p.stdout.close()
 
 
-TESTS = [one_line_of_json_each, stops_that_are_kept_stay, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
+TESTS = [one_line_of_json_each, closed_channels_are_the_scripts_own, stops_that_are_kept_stay, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
          bad_options, help_and_version, options_in_every_spelling, scripts_print_what_they_put, scripts_see_tcl, the_library_comes_when_it_is_needed,
          script_errors_name_the_line, exit_in_scripts, order_of_scripts_and_commands, init_file, lines_from_a_pipe,
          output_that_goes_away, registers_and_variables, conditions, breakpoint_commands, help_of_every_command,

@@ -109,14 +109,29 @@ int interp_error(struct tcl *t, const char *text, int len, struct err *e)
 
 /* ---- running scripts */
 
+/* `close stdout` takes them from the scripts, not from the program: its own output goes there, and the next file would get
+ * the free descriptor. */
+static void hold_channels(void)
+{
+	static const int std[] = {TCL_STDIN, TCL_STDOUT, TCL_STDERR};
+
+	for (size_t i = 0; i < ARRAY_LEN(std); i++) {
+		Tcl_Channel c = Tcl_GetStdChannel(std[i]);
+		if (c)
+			Tcl_RegisterChannel(NULL, c);
+	}
+}
+
 /* Tcl has one standard output for all interpreters. With -j it carries JSON only: what scripts put goes to standard error.
  */
 static void direct_puts(struct tcl *t)
 {
 	static Tcl_Channel out;
 
-	if (!out)
+	if (!out) {
+		hold_channels();
 		out = Tcl_GetStdChannel(TCL_STDOUT);
+	}
 	Tcl_Channel wanted = t->client->json ? Tcl_GetStdChannel(TCL_STDERR) : out;
 	if (wanted && Tcl_GetStdChannel(TCL_STDOUT) != wanted)
 		Tcl_SetStdChannel(wanted, TCL_STDOUT);

@@ -108,13 +108,18 @@ static void draw_pane(struct tui *t, int i, struct area a)
 
 /* ---- the last two lines */
 
+static const char *what_to_press(const struct tui *t)
+{
+	return t->help ? "Up, Down, PgUp and PgDn scroll; any other key leads back"
+		       : "press : for a command, ? for the keys, F2 to F6 for other panes";
+}
+
 static void draw_command_line(struct tui *t, struct area a)
 {
 	unsigned col, cursor, skip = 0;
 
 	if (!t->editing) {
-		area_text(a, 0, 0, t->note[0] ? TONE_WARN : TONE_DIM,
-			  t->note[0] ? t->note : "press : for a command, ? for the keys");
+		area_text(a, 0, 0, t->note[0] ? TONE_WARN : TONE_DIM, t->note[0] ? t->note : what_to_press(t));
 		return;
 	}
 	col = area_text(a, 0, 0, TONE_BOLD, edit_prompt(t));

@@ -34,20 +34,25 @@ void tui_add_output(struct tui *t, const char *text, size_t n, bool styled)
 	t->dirty = true;
 }
 
+/* For what a pane of text is to show: as wide as it is now, or as the terminal. */
+static unsigned width_in(const struct tui *t, const struct pane_ops *pane)
+{
+	const struct layout *l = &t->preset[t->now];
+	int node = layout_find(l, pane);
+
+	return pane_text_cols(node >= 0 && l->node[node].placed ? l->node[node].cols : t->term.cols);
+}
+
 static unsigned width(struct client *c)
 {
-	struct tui *t = tui_of(c);
-	const struct layout *l = &t->preset[t->now];
-	int node = layout_find(l, &pane_output);
-
-	return node >= 0 && l->node[node].placed ? l->node[node].cols : t->term.cols;
+	return width_in(tui_of(c), &pane_output);
 }
 
 static void show_in(struct tui *t, enum text_id id, const char *view, const struct value *v)
 {
 	struct out o;
 
-	out_init(&o, true, width(t->client));
+	out_init(&o, true, width_in(t, id == TEXT_LOG ? &pane_log : &pane_output));
 	o.ascii = t->term.ascii;
 	view_draw(&o, view, v);
 	if (o.len && o.text[o.len - 1] != '\n')

@@ -81,12 +81,20 @@ void checkpoint_drop(struct checkpoint *c)
 
 /* ---- taking */
 
-static const struct saved_slot *saved_slot(const struct checkpoint *c, uint64_t serial)
+static int compare_slot_id(const void *id, const void *slot)
 {
-	for (size_t i = 0; c && i < c->n_slots; i++)
-		if (c->slots[i].serial == serial)
-			return &c->slots[i];
-	return NULL;
+	uint32_t a = *(const uint32_t *)id, b = ((const struct saved_slot *)slot)->spec.id;
+
+	return (a > b) - (a < b);
+}
+
+/* The same slot, not another one that has come to its number; there may be 32,000. */
+static const struct saved_slot *saved_slot(const struct checkpoint *c, const struct slot *s)
+{
+	const uint32_t id = s->id;
+	const struct saved_slot *w = c ? bsearch(&id, c->slots, c->n_slots, sizeof(*c->slots), compare_slot_id) : NULL;
+
+	return w && w->serial == s->serial ? w : NULL;
 }
 
 static int take_dirty(struct saved_slot *to, const struct slot *s, struct err *e)
@@ -107,7 +115,7 @@ static int take_slot(struct checkpoint *c, const struct checkpoint *base, struct
 		     struct err *e)
 {
 	struct saved_slot *to = &c->slots[c->n_slots++];
-	const struct saved_slot *was = saved_slot(base, s->serial);
+	const struct saved_slot *was = saved_slot(base, s);
 	int rc = 0;
 
 	to->spec = (struct slot_spec){

@@ -3,7 +3,7 @@
 state: no VM, a stopped guest, bad words."""
 import json, os, re, signal, subprocess, sys, tempfile, time
 
-BIN = os.environ.get("KVMSCOPE", "build/kvmscope")
+BIN = os.path.abspath(os.environ.get("KVMSCOPE", "build/kvmscope"))
 # Each test runs on every backend that this host has; what is tested here is the same on all.
 BACKENDS = (["kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else []) + ["soft"]
 backend = BACKENDS[0]
@@ -68,6 +68,14 @@ def puts_goes_to_stderr_with_json():
     assert (status, out, err) == (0, "null\n", "hello\n")
     status, out, err = run(commands=["puts hello"])
     assert (status, out, err) == (0, "hello\n", "")
+
+
+def closed_channels_are_the_scripts_own():
+    """A script that closes its standard channels has closed nothing of the program's."""
+    for name in ("stdout", "stderr", "stdin"):
+        status, out, err = run(commands=[f"close {name}", "expr 111*111", "nosuchcommand", f"close {name}", "expr 222*222", "si"], batch=False, stdin="expr 333*333\n")
+        assert status == 0 and "12321" in out and "49284" in out and "110889" in out and "step  vcpu 0" in out, (name, status, out, err)
+        assert "nosuchcommand: no such command" in err, (name, err)
 
 
 def drawn_by_a_script_is_drawn_for_a_person():
@@ -286,16 +294,21 @@ APART = {"quit", "shell", "finish"}
 
 def smoke(image, *before):
     """Each command without words and with nonsense, in one session: whatever it says, it says it in form and the session lives."""
-    names = [n for n in command_names() if n not in APART]
-    for n in names:
-        lines = [*before, n, f"{n} nosuchthing", f"{n} 0xffffffffffffffff 0xffffffffffffffff", f"{n} -nosuchoption", f"{n} {{}}", "expr 12345"]
-        status, out, err = run(commands=lines, image=image, batch=False, json_out=True)
-        assert status == 0, (n, status, err)
-        assert out.split("\n")[-2] == "12345", (n, out, err)
-        for line in errors(err):
-            assert ERROR.match(line), (n, line)
-        for line in out.split("\n")[:-1]:
-            json.loads(line)
+    with tempfile.TemporaryDirectory(prefix="kvmscope-smoke-") as folder:  # some write what they are named
+        for n in command_names():
+            if n not in APART:
+                smoke_of(n, image, before, folder)
+
+
+def smoke_of(n, image, before, folder):
+    lines = [*before, n, f"{n} nosuchthing", f"{n} 0xffffffffffffffff 0xffffffffffffffff", f"{n} -nosuchoption", f"{n} {{}}", "expr 12345"]
+    status, out, err = run(commands=lines, image=image, batch=False, json_out=True, cwd=folder)
+    assert status == 0, (n, status, err)
+    assert out.split("\n")[-2] == "12345", (n, out, err)
+    for line in errors(err):
+        assert ERROR.match(line), (n, line)
+    for line in out.split("\n")[:-1]:
+        json.loads(line)
 
 
 def every_command_without_a_vm():
@@ -328,7 +341,7 @@ def term_ends_a_batch():
                 p.stdout.close()
 
 
-TESTS = [one_line_of_json_each, stops_that_are_kept_stay, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
+TESTS = [one_line_of_json_each, closed_channels_are_the_scripts_own, stops_that_are_kept_stay, drawn_by_a_script_is_drawn_for_a_person, soft_as_other_hosts_are, fractions_are_numbers, puts_goes_to_stderr_with_json, a_failing_line_prints_nothing, errors_have_one_form, missing_image,
          bad_options, help_and_version, options_in_every_spelling, scripts_print_what_they_put, scripts_see_tcl, the_library_comes_when_it_is_needed,
          script_errors_name_the_line, exit_in_scripts, order_of_scripts_and_commands, init_file, lines_from_a_pipe,
          output_that_goes_away, registers_and_variables, conditions, breakpoint_commands, help_of_every_command,

@@ -51,6 +51,7 @@ def help_and_back():
     with tour() as s:
         s.keys("?")
         s.until("Keys of this pane")
+        s.until("^Up, Down, PgUp and PgDn scroll; any other key leads back")
         for _ in range(10):
             s.keys("PPage")
         s.until("Memory map")
@@ -58,6 +59,7 @@ def help_and_back():
         s.until("draw the screen anew")
         s.keys("Escape")
         s.until("─ Selected")
+        s.until("^press : for a command, . for the keys, F2 to F6")
 
 
 def layouts_are_kept():

@@ -390,6 +390,34 @@ static void the_scrollbar_is_below_the_header(void **state)
 	assert_int_equal(bar_from(&length), -1);
 }
 
+/* Words are wrapped beside the scrollbar, not below it. */
+static void no_word_ends_below_the_scrollbar(void **state)
+{
+	struct pool *pool = pool_create();
+	struct value write = v_dict(pool, 2);
+
+	(void)state;
+	v_put(pool, &write, "verdict", v_lit("refused"));
+	v_put(pool, &write, "why",
+	      v_lit("aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk llll mmmm nnnn oooo pppp qqqq "
+		    "rrrr ssss tttt uuuu vvvv wwww xxxx yyyy zzzz aaaa bbbb cccc dddd eeee ffff"));
+	s.sel = (struct place){.has_gva = true, .gva = BASE};
+	s.seen[SEEN_WRITE].v = write;
+	p = pane_create(&pane_selected);
+	assert_non_null(p);
+	for (unsigned cols = 24; cols < 34; cols++) {
+		unsigned length;
+		assert_int_equal(grid_resize(&g, 5, cols), 0);
+		draw();
+		assert_int_not_equal(bar_from(&length), -1);
+		for (unsigned i = 1; i < 5; i++) {
+			size_t n = strlen(row(i));
+			assert_true(n >= 5 && row(i)[n - 1] == row(i)[n - 4] && row(i)[n - 5] == ' ');
+		}
+	}
+	pool_destroy(pool);
+}
+
 /* ---- search */
 
 static void search_goes_on_and_round(void **state)
@@ -715,6 +743,7 @@ int main(void)
 	    TEST(keys_of_its_own_come_first),
 	    TEST(the_scrollbar_says_where),
 	    TEST(the_scrollbar_is_below_the_header),
+	    TEST(no_word_ends_below_the_scrollbar),
 	    TEST(search_goes_on_and_round),
 	    TEST(the_header_is_not_found),
 	    TEST(case_matters_if_the_text_has_any),

@@ -87,6 +87,12 @@ static void draw_line(struct pane *p, const struct scene *s, size_t i, struct ar
 	out_deinit(&o);
 }
 
+#define SCROLLBAR_LEAST_COLS 8
+unsigned pane_text_cols(unsigned cols)
+{
+	return cols < SCROLLBAR_LEAST_COLS ? cols : cols - 1;
+}
+
 /* At the right border, where in the whole the rows stand. */
 static void draw_scrollbar(const struct pane *p, const struct scene *s, struct area a)
 {
@@ -101,8 +107,8 @@ static void draw_scrollbar(const struct pane *p, const struct scene *s, struct a
 static void draw_lines(struct pane *p, const struct scene *s, struct area whole, bool focus)
 {
 	size_t n = count_lines(p), header = MIN((size_t)p->ops->header, n);
-	bool scrolls = n - header > body_rows(p) && whole.cols >= 8;
-	struct area a = area_part(whole, 0, 0, whole.rows, whole.cols - scrolls);
+	bool scrolls = n - header > body_rows(p) && whole.cols >= SCROLLBAR_LEAST_COLS;
+	struct area a = area_part(whole, 0, 0, whole.rows, scrolls ? pane_text_cols(whole.cols) : whole.cols);
 
 	follow_selection(p, s);
 	keep_cursor_visible(p);

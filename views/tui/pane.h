@@ -77,6 +77,8 @@ struct pane {
 
 struct pane *pane_create(const struct pane_ops *ops); /* NULL: memory */
 void pane_destroy(struct pane *p);
+/* How many of a pane's columns lines can have: the last one is the scrollbar's, if the pane is not too narrow for one. */
+unsigned pane_text_cols(unsigned cols);
 /* Draw it into a (title row not included). focus: it gets the keys. */
 void pane_draw(struct pane *p, const struct scene *s, struct area a, bool focus);
 /* The keys of every pane of lines: arrows, page, home, end, Enter (select), y (yank), left and right. */

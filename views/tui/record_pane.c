@@ -90,7 +90,7 @@ struct out *record_pane_begin(struct pane *p, const struct scene *s, unsigned ge
 		return NULL;
 	if (r->drawn)
 		out_deinit(&r->text);
-	out_init(&r->text, true, p->cols);
+	out_init(&r->text, true, pane_text_cols(p->cols));
 	r->text.ascii = s->ascii;
 	r->drawn = true;
 	r->generation = generation;

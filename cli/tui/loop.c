@@ -66,10 +66,22 @@ static void echo(struct tui *t, const char *line)
 		tui_add_output(t, text, MIN((size_t)n, sizeof(text) - 1), true);
 }
 
+/* Whoever has scrolled back in the output wants to see what comes of a line. */
+static void show_end_of_output(struct tui *t)
+{
+	struct pane *output = tui_pane_of(t, &pane_output);
+	struct pane_reply unused = {.line = ""};
+
+	if (output)
+		pane_key(output, &t->looks.scene, TUI_KEY_END, &unused);
+}
+
 void tui_run_line(struct tui *t, const char *line)
 {
+	show_end_of_output(t);
 	echo(t, line);
 	t->carrying_out = true;
+	tui_refresh(t); /* it may take long: that it was taken is seen at once */
 	lines_take(&t->lines, line);
 	t->carrying_out = false;
 	t->leave |= t->client->quit;

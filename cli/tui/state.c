@@ -3,6 +3,7 @@
  * The presets, and how the user has changed them: kept in $XDG_STATE_HOME/kvmscope/layouts, a line "NAME LAYOUT" each.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +35,9 @@ static void take_line(struct tui *t, char *line)
 static void read_saved(struct tui *t)
 {
 	char path[520], line[1024];
-	FILE *f = state_path(path, sizeof(path), "") ? fopen(path, "re") : NULL;
+	/* Whatever lies there in place of a file is not waited for. */
+	int fd = state_path(path, sizeof(path), "") ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 
 	if (!f)
 		return;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The screens by real keys in tmux: presets, panes, mouse, the command line, what is shown, the guest's console."""
-import os, pathlib, re, sys
+import os, pathlib, re, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from screen import FAULT, Screen, poll, tour
@@ -483,6 +483,24 @@ def long_output_begins_at_its_beginning():
         s.until(r"^line-4999\b")
 
 
+def a_command_leads_to_the_end_of_the_output():
+    with tour() as s:
+        s.command("for {set i 0} {$i < 50} {incr i} {puts line-$i}")
+        s.until(r"^line-3\b")
+        s.keys("BTab", "Home")
+        s.until("^kvmscope ")
+        s.command("puts [expr 6 * 7]")
+        s.until("^42$")
+
+
+def no_file_of_layouts():
+    with tempfile.TemporaryDirectory() as home:
+        os.makedirs(home + "/state/kvmscope")
+        os.mkfifo(home + "/state/kvmscope/layouts")
+        with tour(home=home) as s:
+            s.has("─ Memory map")
+
+
 def an_error_is_shown():
     with tour() as s:
         s.command("frobnicate")
@@ -516,4 +534,5 @@ if __name__ == "__main__":
                    history_is_shared_with_the_prompt, two_windows_of_one_history, a_command_of_several_lines, escape_keeps_what_was_typed,
                    to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, the_end_of_input_leads_to_the_prompt,
                    a_line_longer_than_the_screen, quit_has_its_status, batch_and_scripts, batch_without_anybody, nothing_tears_the_screen, a_shell_has_the_terminal,
-                   long_output_begins_at_its_beginning, an_error_is_shown, the_console_has_its_pane]))
+                   long_output_begins_at_its_beginning, a_command_leads_to_the_end_of_the_output, no_file_of_layouts,
+                   an_error_is_shown, the_console_has_its_pane]))

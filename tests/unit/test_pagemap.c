@@ -142,6 +142,7 @@ static void views_that_overlap(void **state)
 	mapworld_slot(&w, 0, 0, 0x20000, 0, SLOT_VIS_NONSMM);
 	mapworld_slot(&w, 1, 0x10000, 0x4000, SLOT_SMRAM, SLOT_VIS_SMM);
 	mapworld_device(&w, "vga", 0xa0000, 0x1000);
+	mapworld_device(&w, "hidden", 0x12000, 0x1000); /* by a slot on each side */
 	mapworld_slot(&w, 2, 0xa0000, 0x1000, SLOT_SMRAM, SLOT_VIS_SMM);
 	mapworld_leaf(&w, 0x10, MAP_ACCESSED, 1);
 	mapworld_leaf(&w, 0xa0, MAP_MMIO, 1);

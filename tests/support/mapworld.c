@@ -4,8 +4,12 @@
  */
 #include "tests/support/mapworld.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* A zeroed element at the end of an array, whose room is the next power of two. */
 static void *push(void *array, size_t *n, size_t size)
@@ -131,4 +135,40 @@ void mapworld_spread(struct mapworld *w, uint64_t size, size_t n)
 		mapworld_slot(w, i, i * (size / SPREAD_SLOTS), size / SPREAD_SLOTS, 0, SLOT_VIS_BOTH);
 	for (size_t i = 0; i < n; i++)
 		mapworld_leaf(w, (uint64_t)i * (pages / n), MAP_ACCESSED | (i % 3 ? MAP_WRITABLE : 0), 1);
+}
+
+const struct gpa_region *mapworld_region(const struct pagemap *map, size_t i)
+{
+	size_t n;
+	const struct gpa_region *r = pagemap_regions(map, &n);
+
+	assert_true(i < n);
+	return &r[i];
+}
+
+const struct gpa_region *mapworld_region_of(const struct pagemap *map, uint32_t id)
+{
+	size_t n;
+	const struct gpa_region *r = pagemap_regions(map, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (gpa_is_slot(&r[i]) && r[i].slot == id)
+			return &r[i];
+	fail_msg("no slot %u", id);
+	return NULL;
+}
+
+enum map_log_state mapworld_log_state(const struct pagemap *map, uint32_t slot)
+{
+	return pagemap_log_state(map, mapworld_region_of(map, slot));
+}
+
+struct map_cell mapworld_page(const struct pagemap *map, uint32_t slot, uint64_t gfn)
+{
+	return pagemap_cell(map, mapworld_region_of(map, slot), gfn << PAGE_SHIFT, (gfn << PAGE_SHIFT) + PAGE_OFFSET_MASK);
+}
+
+uint32_t mapworld_state(const struct pagemap *map, uint32_t slot, uint64_t gfn)
+{
+	return mapworld_page(map, slot, gfn).bits & ~(uint32_t)MAP_CHANGED;
 }

@@ -37,4 +37,12 @@ void mapworld_close(struct mapworld *w);
 /* n pages of 4 KiB mapped, spread evenly over slots of size bytes in all. */
 void mapworld_spread(struct mapworld *w, uint64_t size, size_t n);
 
+/* The i-th region, that of a slot; they have to be there. */
+const struct gpa_region *mapworld_region(const struct pagemap *map, size_t i);
+const struct gpa_region *mapworld_region_of(const struct pagemap *map, uint32_t slot);
+enum map_log_state mapworld_log_state(const struct pagemap *map, uint32_t slot);
+/* One page of a slot; its bits but for MAP_CHANGED. */
+struct map_cell mapworld_page(const struct pagemap *map, uint32_t slot, uint64_t gfn);
+uint32_t mapworld_state(const struct pagemap *map, uint32_t slot, uint64_t gfn);
+
 #endif

@@ -47,7 +47,7 @@ static void map_subtitle(const struct pane *p, const struct scene *s, struct out
 	if (seen->at && s->now >= seen->at)
 		out_age(o, (s->now - seen->at) / 1000000);
 	if (about.live)
-		out_text(o, ", running");
+		out_text(o, ", live");
 }
 
 /* ---- laying out */

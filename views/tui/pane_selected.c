@@ -58,8 +58,8 @@ static void draw_part(struct out *o, const char *title, const char *view, const 
 	if (!seen->at)
 		return;
 	out_styled(o, STYLE_HEAD, "%s", title);
-	if (seen->torn || seen->live)
-		out_styled(o, STYLE_WARN, "  %s", seen->torn ? "torn" : "live");
+	if (seen_word(seen)[0])
+		out_styled(o, STYLE_WARN, "  %s", seen_word(seen));
 	out_text(o, "\n");
 	if (seen->error[0]) {
 		out_styled(o, STYLE_WARN, "%s", seen->error);

@@ -195,14 +195,16 @@ bool record_pane_find(const struct pane *p, const struct scene *s, size_t *i)
 	return false;
 }
 
+const char *seen_word(const struct seen *seen)
+{
+	return seen->torn ? "torn" : seen->live ? "live" : "";
+}
+
 void record_pane_subtitle(const struct pane *p, const struct scene *s, struct out *o)
 {
 	const struct seen *seen = &s->seen[p->ops->seen];
+	const char *text = seen->error[0] ? seen->error : seen_word(seen);
 
-	if (seen->error[0])
-		out_styled(o, STYLE_WARN, "%s", seen->error);
-	else if (seen->torn)
-		out_styled(o, STYLE_WARN, "torn");
-	else if (seen->live)
-		out_styled(o, STYLE_WARN, "live");
+	if (text[0])
+		out_styled(o, STYLE_WARN, "%s", text);
 }

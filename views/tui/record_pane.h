@@ -34,7 +34,9 @@ size_t record_pane_count(const struct pane *p);
 void record_pane_line(struct pane *p, const struct scene *s, size_t i, struct out *o);
 bool record_pane_place(const struct pane *p, const struct scene *s, size_t i, struct place *out);
 bool record_pane_find(const struct pane *p, const struct scene *s, size_t *i);
-/* Why ops->seen cannot be seen, "live", "torn". */
+/* "torn", "live", or "". */
+const char *seen_word(const struct seen *seen);
+/* Why ops->seen cannot be seen, or its word. */
 void record_pane_subtitle(const struct pane *p, const struct scene *s, struct out *o);
 
 /* The place that a record is about: its gva, gpa, gfn or address; false: it has none. */

@@ -490,7 +490,7 @@ def a_command_leads_to_the_end_of_the_output():
         s.keys("BTab", "Home")
         s.until("^kvmscope ")
         s.command("puts [expr 6 * 7]")
-        s.until("^42$")
+        s.until(r"^42\b")
 
 
 def no_file_of_layouts():

@@ -56,6 +56,8 @@ static void update(struct pane *p, const struct scene *s)
 		return;
 	if (stages->v.type != VALUE_NULL)
 		view_draw(o, "stages", &stages->v);
+	if (stages->v.type == VALUE_LIST && !stages->v.n)
+		out_nothing(o, "`catch fault`, or `catch fault GFN`, and c: the guest then stands still inside its faults");
 	f->stages = count_lines(o->text, o->len);
 	if (s->parked)
 		draw_changes(o, changes);

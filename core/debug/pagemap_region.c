@@ -47,6 +47,25 @@ static bool is_range(uint64_t gpa, uint64_t size)
 	return size && !range_wraps(gpa, size);
 }
 
+/* What is the same seen from outside SMM and inside it is one region. Sorted, the two stand behind each other: nothing but
+ * their views differs. */
+static size_t join_views(struct map_region *v, size_t n)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct map_region *before = to ? &v[to - 1] : NULL;
+
+		if (before && before->kind == MAP_SLOT && v[i].kind == MAP_SLOT && before->first == v[i].first &&
+		    before->last == v[i].last && before->slot == v[i].slot && before->flags == v[i].flags &&
+		    before->own == v[i].own)
+			before->vis |= v[i].vis;
+		else
+			v[to++] = v[i];
+	}
+	return to;
+}
+
 static size_t add_taken(struct map_region *v, const struct map_seen *seen)
 {
 	size_t n = 0;
@@ -58,7 +77,7 @@ static size_t add_taken(struct map_region *v, const struct map_seen *seen)
 		if (is_range(seen->device[i].gpa, seen->device[i].size))
 			v[n++] = of_device(&seen->device[i]);
 	qsort(v, n, sizeof(*v), region_cmp);
-	return n;
+	return join_views(v, n);
 }
 
 static struct map_region hole(uint64_t first, uint64_t last)

@@ -157,6 +157,32 @@ static void views_that_overlap(void **state)
 	mapworld_close(&w);
 }
 
+/* The kernel lists a slot of its own for each address space. */
+static void the_same_in_both_views(void **state)
+{
+	struct mapworld w = {0};
+	size_t n;
+
+	(void)state;
+	mapworld_slot(&w, 7, 0x1000, 0x2000, 0, SLOT_VIS_NONSMM);
+	mapworld_slot(&w, 9, 0xfef00000, 0x2000, 0, SLOT_VIS_BOTH);
+	mapworld_slot(&w, 9, 0xfef00000, 0x2000, 0, SLOT_VIS_BOTH);
+	mapworld_slot(&w, 7, 0x1000, 0x2000, 0, SLOT_VIS_SMM);
+	mapworld_slot(&w, 3, 0x8000, 0x1000, 0, SLOT_VIS_NONSMM);
+	mapworld_slot(&w, 4, 0x8000, 0x1000, 0, SLOT_VIS_SMM);
+	mapworld_leaf(&w, 0xfef01, MAP_WRITABLE, 1);
+	mapworld_look(&w);
+	pagemap_regions(w.map, &n);
+	assert_int_equal(n, 8);
+	check_region(w.map, 1, MAP_SLOT, 0x1000, 0x2fff);
+	assert_int_equal(region(w.map, 1)->vis, SLOT_VIS_BOTH);
+	check_region(w.map, 3, MAP_SLOT, 0x8000, 0x8fff);
+	check_region(w.map, 4, MAP_SLOT, 0x8000, 0x8fff);
+	check_region(w.map, 6, MAP_SLOT, 0xfef00000, 0xfef01fff);
+	assert_int_equal(pagemap_cell(w.map, region(w.map, 6), 0xfef00000, 0xfef01fff).mapped, 1);
+	mapworld_close(&w);
+}
+
 /* ---- pages */
 
 static void what_a_page_is(void **state)
@@ -660,6 +686,7 @@ int main(void)
 	    cmocka_unit_test(nothing_is_one_hole),
 	    cmocka_unit_test(odd_slots),
 	    cmocka_unit_test(views_that_overlap),
+	    cmocka_unit_test(the_same_in_both_views),
 	    cmocka_unit_test(what_a_page_is),
 	    cmocka_unit_test(what_is_left_out),
 	    cmocka_unit_test(sums_agree),

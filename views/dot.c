@@ -271,7 +271,8 @@ static void draw_head(struct out *o, uint32_t row, const struct value *r)
 
 	out_textf(o, "\thead_%u [fillcolor=lightblue, label=\"gfn ", row);
 	out_hex(o, get_num(r, "gfn"));
-	out_textf(o, "  slot %u  level %u\\nhead ", (unsigned)get_num(r, "slot"), (unsigned)get_num(r, "level"));
+	out_textf(o, "  slot %u%s  level %u\\nhead ", (unsigned)get_num(r, "slot"), space_words(r),
+		  (unsigned)get_num(r, "level"));
 	out_hex(o, get_num(r, "head"));
 	out_text(o, "\\n");
 	label_text(o, get_str(r, "kind"));

@@ -199,7 +199,8 @@ static void edge_to_leaf(struct out *o, const struct value *spte, uint64_t pages
 
 static void edge_label(struct out *o, const struct value *spte, uint32_t n, uint64_t bytes)
 {
-	uint64_t index = (get_num(spte, "sptep") & PAGE_OFFSET_MASK) / 8, gva = get_num(spte, "gva");
+	uint64_t index = (get_num(spte, "sptep") & PAGE_OFFSET_MASK) / 8, gva = get_num(spte, "gva"),
+		 gpa = get_num(spte, "gpa");
 
 	out_textf(o, " [label=\"[%u", (unsigned)index);
 	if (n > 1)
@@ -207,6 +208,8 @@ static void edge_label(struct out *o, const struct value *spte, uint32_t n, uint
 	out_text(o, "] ");
 	if (has_num(spte, "gva"))
 		out_range(o, "gva ", gva, gva + (bytes - 1));
+	else if (has_num(spte, "gpa"))
+		out_range(o, "gpa ", gpa, gpa + (bytes - 1));
 	out_text(o, "\\n");
 	if (get_truth(spte, "present"))
 		out_access(o, get_truth(spte, "writable"), get_truth(spte, "exec"), get_truth(spte, "user"));

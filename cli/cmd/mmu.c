@@ -254,7 +254,8 @@ const struct command commands_mmu[] = {
      .summary = "shadow page-table entries by guest virtual address",
      .help =
 	 "Every entry under the current vCPU's root that maps part of START to END (inclusive): gva, gfn, level, spte, pfn, "
-	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep.",
+	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep. TDP's tables are "
+	 "by gpa: then START and END are gpas, gva is null, and gpa is there.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "sptes",

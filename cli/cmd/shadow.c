@@ -50,13 +50,14 @@ int mmu_info_shadow(struct call *c, struct err *e)
 	return 0;
 }
 
-/* A table's entry before the entries of what it points to, and those by address; what has no gva (the hypervisor's own)
- * last. */
+/* A table's entry before the entries of what it points to, and those by address; what has no
+ * address (the hypervisor's own) last. */
 static int tree_order(const void *a, const void *b)
 {
 	const struct spte_info *x = a, *y = b;
 
-	uint64_t gx = x->gva_known ? x->gva : UINT64_MAX, gy = y->gva_known ? y->gva : UINT64_MAX;
+	uint64_t gx = x->gva_known || x->by_gpa ? x->gva : UINT64_MAX;
+	uint64_t gy = y->gva_known || y->by_gpa ? y->gva : UINT64_MAX;
 
 	if (gx != gy)
 		return compare(gx, gy);

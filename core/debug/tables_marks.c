@@ -142,7 +142,7 @@ static int mark_own(struct tables_look *k, const struct table_node *n, struct ta
 		    struct err *e)
 {
 	const struct spte_info *s = v->spte == NO_SPTE ? NULL : &k->t->sptes.v[v->spte];
-	bool host = g->kind == GUEST_NOTHING && s && s->present && s->gfn_known;
+	bool host = (g->kind == GUEST_NOTHING || g->identity) && s && s->present && s->gfn_known;
 	bool guest = g->kind != GUEST_NOTHING && v->present && has_own_entry(n) &&
 		     !slot_lookup(k->env.slots, g->gpa, k->env.smm, NULL);
 	int rc = k->has_slots || !(host || guest) ? 0 : read_slots(k, e);

@@ -81,8 +81,8 @@ static void fill_idt(struct trap_page *t, uint64_t base)
 {
 	for (unsigned v = 0; v < VECTORS; v++) {
 		uint64_t at = base + v * STUB_SIZE, prot = TRAP_GPA + v * STUB_SIZE;
-		uint64_t ist =
-		    (at & 0xffff) | (uint64_t)OWN_CODE << 16 | (uint64_t)OWN_IST << 32 | gate_access(v) << 40 | (at >> 16 & 0xffff) << 48;
+		uint64_t ist = (at & 0xffff) | (uint64_t)OWN_CODE << 16 | (uint64_t)OWN_IST << 32 | gate_access(v) << 40 |
+			       (at >> 16 & 0xffff) << 48;
 
 		put64(page(t, AT_IDT_LONG) + v * 16, ist);
 		put64(page(t, AT_IDT_LONG) + v * 16 + 8, at >> 32);

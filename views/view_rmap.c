@@ -64,6 +64,8 @@ static void draw_rmap(struct out *o, const struct value *r)
 		out_text(o, ": ");
 		out_plural(o, sptes->n, "spte", "sptes");
 	}
+	if (get_str(r, "why")[0])
+		out_textf(o, ": %s", get_str(r, "why"));
 	out_text(o, "\n");
 	draw_chain(o, get_list(r, "descriptors"), sptes);
 	if (corrupt[0])

@@ -188,6 +188,28 @@ static int compare_rmaps(const void *a, const void *b)
 	return x->as != y->as ? compare(x->as, y->as) : compare(x->slot, y->slot);
 }
 
+bool mmu_is_without_rmaps(struct machine *m, unsigned vcpu, uint64_t gfn)
+{
+	uint64_t gpa = gfn << PAGE_SHIFT;
+	struct spte_list sptes = {0};
+	bool by_gpa;
+
+	if (machine_sptes(m, vcpu, gpa, gpa | PAGE_OFFSET_MASK, &sptes, NULL))
+		return false;
+	by_gpa = sptes.n && sptes.v[0].by_gpa;
+	spte_list_free(&sptes);
+	return by_gpa;
+}
+
+static struct value rmap_row(struct call *c, const struct rmap_info *r)
+{
+	struct value d = record_rmap(c->pool, r);
+
+	if (r->kind == RMAP_EMPTY && mmu_is_without_rmaps(c->s->d.m, c->s->vcpu, r->gfn))
+		v_put(c->pool, &d, "why", v_lit("TDP keeps none"));
+	return d;
+}
+
 int mmu_info_rmap(struct call *c, struct err *e)
 {
 	struct rmap_list list = {0};
@@ -208,7 +230,7 @@ int mmu_info_rmap(struct call *c, struct err *e)
 	qsort(list.v, list.n, sizeof(*list.v), compare_rmaps);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
-		v_push(c->pool, &c->result, record_rmap(c->pool, &list.v[i]));
+		v_push(c->pool, &c->result, rmap_row(c, &list.v[i]));
 	rmap_list_free(&list);
 	return dot ? draw_dot(c, dot_rmap, &c->result, e) : 0;
 }

@@ -13,6 +13,7 @@
 #include "cli/cmd/table.h"
 #include "cli/session/client.h"
 #include "tests/support/fake.h"
+#include "views/draw.h"
 
 struct fixture {
 	struct session s;
@@ -416,6 +417,25 @@ static void test_info_tlb_and_mem(void **state)
 	refused(f, -EINVAL, "info tlb", "0x250000 0x240000");
 }
 
+static void test_rmap_under_tdp(void **state)
+{
+	struct fixture *f = *state;
+	struct spte_info s = {.by_gpa = true, .gva = 0x40000, .level = 1, .present = true, .leaf = true};
+	struct rmap_info r = {.gfn = 0x40, .level = 1, .kind = RMAP_EMPTY};
+	struct out o;
+
+	fake_of(f->m)->rmap = (struct rmap_list){&r, 1};
+	ok(f, "info rmap", "0x40");
+	assert_null(v_get(row(f, 0), "why"));
+	fake_of(f->m)->sptes = (struct spte_list){&s, 1};
+	ok(f, "info rmap", "0x40");
+	assert_string_equal(str(row(f, 0), "why"), "TDP keeps none");
+	out_init(&o, false, 0);
+	view_rmap(&o, &f->result);
+	assert_contains(o.text, "empty: TDP keeps none");
+	out_deinit(&o);
+}
+
 static void test_rmap(void **state)
 {
 	struct fixture *f = *state;
@@ -594,6 +614,7 @@ int main(void)
 	    TEST(test_shadow_tree_order),
 	    TEST(test_shadow_tree_by_gpa),
 	    TEST(test_walk_under_tdp),
+	    TEST(test_rmap_under_tdp),
 	    TEST(test_memop),
 	    TEST(test_memop_key),
 	    TEST(test_looking_changes_nothing),

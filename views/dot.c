@@ -190,7 +190,8 @@ static void edge_to_leaf(struct out *o, const struct value *spte, uint64_t pages
 
 static void edge_label(struct out *o, const struct value *spte, uint32_t n, uint64_t bytes)
 {
-	uint64_t index = (get_num(spte, "sptep") & PAGE_OFFSET_MASK) / 8, gva = get_num(spte, "gva");
+	uint64_t index = (get_num(spte, "sptep") & PAGE_OFFSET_MASK) / 8, gva = get_num(spte, "gva"),
+		 gpa = get_num(spte, "gpa");
 
 	out_textf(o, " [label=\"[%u", (unsigned)index);
 	if (n > 1)
@@ -199,6 +200,9 @@ static void edge_label(struct out *o, const struct value *spte, uint32_t n, uint
 	if (has_num(spte, "gva")) {
 		out_text(o, "gva ");
 		out_hex_range(o, gva, gva + (bytes - 1));
+	} else if (has_num(spte, "gpa")) {
+		out_text(o, "gpa ");
+		out_hex_range(o, gpa, gpa + (bytes - 1));
 	}
 	out_text(o, "\\n");
 	if (get_truth(spte, "present"))
@@ -264,7 +268,8 @@ static void draw_head(struct out *o, uint32_t row, const struct value *r)
 
 	out_textf(o, "\thead_%u [fillcolor=lightblue, label=\"gfn ", row);
 	out_hex(o, get_num(r, "gfn"));
-	out_textf(o, "  slot %u  level %u\\nhead ", (unsigned)get_num(r, "slot"), (unsigned)get_num(r, "level"));
+	out_textf(o, "  slot %u%s  level %u\\nhead ", (unsigned)get_num(r, "slot"), space_words(r),
+		  (unsigned)get_num(r, "level"));
 	out_hex(o, get_num(r, "head"));
 	out_text(o, "\\n");
 	label_text(o, get_str(r, "kind"));

@@ -76,6 +76,8 @@ uint64_t get_num(const struct value *dict, const char *key);
 bool get_truth(const struct value *dict, const char *key);
 const char *get_str(const struct value *dict, const char *key);
 const struct value *get_list(const struct value *dict, const char *key);
+/* " in SMM" for a record that is about KVM's second address space, else "". */
+const char *space_words(const struct value *dict);
 bool has_num(const struct value *dict, const char *key);
 /* True if the list has this word. */
 bool has_word(const struct value *list, const char *word);

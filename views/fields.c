@@ -19,6 +19,11 @@ static const struct value *find_field(const struct value *dict, const char *key)
 	return v_get(dict, key);
 }
 
+const char *space_words(const struct value *dict)
+{
+	return get_num(dict, "as") ? " in SMM" : "";
+}
+
 bool has_num(const struct value *dict, const char *key)
 {
 	const struct value *v = find_field(dict, key);

@@ -19,7 +19,8 @@ static struct value access_words(struct pool *p, uint8_t access)
 
 static struct value spte_gva(struct pool *p, const struct spte_info *s)
 {
-	return s->gva_known ? v_hex(s->gva) : v_na(p, "does not follow from the tables");
+	return s->gva_known ? v_hex(s->gva)
+			    : v_na(p, s->by_gpa ? "TDP's tables are by gpa" : "does not follow from the tables");
 }
 
 /* Null for an entry that points to a table. */
@@ -32,7 +33,7 @@ static struct value spte_gfn(struct pool *p, const struct spte_info *s)
 
 struct value record_spte(struct pool *p, const struct spte_info *s)
 {
-	struct field f[19] = {
+	struct field f[20] = {
 	    {"gva", spte_gva(p, s)},
 	    {"gfn", spte_gfn(p, s)},
 	    {"level", v_int(s->level)},
@@ -53,6 +54,8 @@ struct value record_spte(struct pool *p, const struct spte_info *s)
 	};
 	uint32_t n = 17;
 
+	if (s->by_gpa)
+		f[n++] = (struct field){"gpa", v_hex(s->gva)};
 	if (s->mmio)
 		f[n++] = (struct field){"generation", v_int((int64_t)s->mmio_gen)};
 	if (s->host_own)

@@ -56,13 +56,16 @@ static void draw_rmap(struct out *o, const struct value *r)
 	const char *corrupt = get_str(r, "corrupt");
 
 	out_styled(o, STYLE_BOLD, "gfn 0x%llx", (unsigned long long)get_num(r, "gfn"));
-	out_textf(o, "  slot %u  level %u  head ", (unsigned)get_num(r, "slot"), (unsigned)get_num(r, "level"));
+	out_textf(o, "  slot %u%s  level %u  head ", (unsigned)get_num(r, "slot"), space_words(r),
+		  (unsigned)get_num(r, "level"));
 	out_hex(o, get_num(r, "head"));
 	out_textf(o, "  %s", get_str(r, "kind"));
 	if (sptes->n) {
 		out_text(o, ": ");
 		out_plural(o, sptes->n, "spte", "sptes");
 	}
+	if (get_str(r, "why")[0])
+		out_textf(o, ": %s", get_str(r, "why"));
 	out_text(o, "\n");
 	draw_chain(o, get_list(r, "descriptors"), sptes);
 	if (corrupt[0])
@@ -106,7 +109,8 @@ static void draw_histogram(struct out *o, const struct value *h)
 	for (uint32_t i = 1; i < counts->n; i++)
 		if (counts->items[i].hex > most)
 			most = counts->items[i].hex;
-	out_styled(o, STYLE_BOLD, "slot %u level %u", (unsigned)get_num(h, "slot"), (unsigned)get_num(h, "level"));
+	out_styled(o, STYLE_BOLD, "slot %u%s level %u", (unsigned)get_num(h, "slot"), space_words(h),
+		   (unsigned)get_num(h, "level"));
 	if (get_num(h, "longest")) {
 		out_text(o, "  longest chain ");
 		out_plural(o, get_num(h, "longest"), "spte", "sptes");

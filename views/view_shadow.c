@@ -79,6 +79,7 @@ void view_sptes(struct out *o, const struct value *v)
 {
 	static const struct column columns[] = {
 	    {.key = "gva", .style = STYLE_ADDR},
+	    {.key = "gpa", .style = STYLE_ADDR, .optional = true},
 	    {.key = "level"},
 	    {.key = "gfn"},
 	    {.key = "pfn"},
@@ -110,11 +111,13 @@ static bool is_last(const struct value *rows, uint32_t i)
 
 static void tree_line(struct out *o, const struct value *s)
 {
-	const struct value *gva = v_get(s, "gva"), *gfn = v_get(s, "gfn");
+	const struct value *gfn = v_get(s, "gfn");
 	bool leaf = gfn && gfn->type == VALUE_HEX;
 
-	if (gva && gva->type == VALUE_HEX)
-		out_styled_hex(o, STYLE_ADDR, gva->hex);
+	if (has_num(s, "gva"))
+		out_styled_hex(o, STYLE_ADDR, get_num(s, "gva"));
+	else if (has_num(s, "gpa"))
+		out_styled(o, STYLE_ADDR, "gpa 0x%llx", (unsigned long long)get_num(s, "gpa"));
 	else
 		out_text(o, "gva n/a");
 	out_styled(o, STYLE_DIM, "  L%u  ", (unsigned)get_num(s, "level"));

@@ -222,7 +222,8 @@ const struct command commands_mmu[] = {
      .summary = "who maps a guest page: its rmap chain",
      .help = "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
 	     "page_gfn, "
-	     "index, gva if it follows from the tables).\n\n-dot: one text for Graphviz instead: the head word, its "
+	     "index, gva if it follows from the tables), why if an empty one says nothing.\n\n-dot: one text for Graphviz "
+	     "instead: the head word, its "
 	     "descriptors in order, each spte with its gva and the shadow page that it stands in.\n\n    info rmap 0x40\n"
 	     "    exec dot -Tsvg -o rmap.svg << [info rmap 0x40 -dot]",
      .flags = CMD_NEEDS_VM,
@@ -254,7 +255,8 @@ const struct command commands_mmu[] = {
      .summary = "shadow page-table entries by guest virtual address",
      .help =
 	 "Every entry under the current vCPU's root that maps part of START to END (inclusive): gva, gfn, level, spte, pfn, "
-	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep.",
+	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep. TDP's tables are "
+	 "by gpa: then START and END are gpas, gva is null, and gpa is there.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .view = "sptes",

@@ -14,6 +14,8 @@ int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e) MU
 /* A table's entry before the entries of what it points to; roots before the pages below them. */
 void mmu_sort_tree(struct spte_list *l);
 void mmu_sort_pages(struct shadow_page_list *l);
+/* An empty reverse map says nothing: TDP maps guest physical memory without any. */
+bool mmu_is_without_rmaps(struct machine *m, unsigned vcpu, uint64_t gfn);
 
 int mmu_info_shadow(struct call *c, struct err *e);
 int mmu_shadow_tree(struct call *c, struct err *e);

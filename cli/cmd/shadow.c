@@ -50,13 +50,14 @@ int mmu_info_shadow(struct call *c, struct err *e)
 	return 0;
 }
 
-/* A table's entry before the entries of what it points to, and those by address; what has no gva (the hypervisor's own)
- * last. */
+/* A table's entry before the entries of what it points to, and those by address; what has no
+ * address (the hypervisor's own) last. */
 static int tree_order(const void *a, const void *b)
 {
 	const struct spte_info *x = a, *y = b;
 
-	uint64_t gx = x->gva_known ? x->gva : UINT64_MAX, gy = y->gva_known ? y->gva : UINT64_MAX;
+	uint64_t gx = x->gva_known || x->by_gpa ? x->gva : UINT64_MAX;
+	uint64_t gy = y->gva_known || y->by_gpa ? y->gva : UINT64_MAX;
 
 	if (gx != gy)
 		return compare(gx, gy);
@@ -187,6 +188,28 @@ static int compare_rmaps(const void *a, const void *b)
 	return x->as != y->as ? compare(x->as, y->as) : compare(x->slot, y->slot);
 }
 
+bool mmu_is_without_rmaps(struct machine *m, unsigned vcpu, uint64_t gfn)
+{
+	uint64_t gpa = gfn << PAGE_SHIFT;
+	struct spte_list sptes = {0};
+	bool by_gpa;
+
+	if (machine_sptes(m, vcpu, gpa, gpa | PAGE_OFFSET_MASK, &sptes, NULL))
+		return false;
+	by_gpa = sptes.n && sptes.v[0].by_gpa;
+	spte_list_free(&sptes);
+	return by_gpa;
+}
+
+static struct value rmap_row(struct call *c, const struct rmap_info *r)
+{
+	struct value d = record_rmap(c->pool, r);
+
+	if (r->kind == RMAP_EMPTY && mmu_is_without_rmaps(c->s->d.m, c->s->vcpu, r->gfn))
+		v_put(c->pool, &d, "why", v_lit("TDP keeps none"));
+	return d;
+}
+
 int mmu_info_rmap(struct call *c, struct err *e)
 {
 	struct rmap_list list = {0};
@@ -207,7 +230,7 @@ int mmu_info_rmap(struct call *c, struct err *e)
 	qsort(list.v, list.n, sizeof(*list.v), compare_rmaps);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
-		v_push(c->pool, &c->result, record_rmap(c->pool, &list.v[i]));
+		v_push(c->pool, &c->result, rmap_row(c, &list.v[i]));
 	rmap_list_free(&list);
 	return dot ? draw_dot(c, dot_rmap, &c->result, e) : 0;
 }

@@ -146,14 +146,31 @@ static void push_by_rmap(struct walker *k, struct value *list)
 	rmap_list_free(&rmaps);
 }
 
-static void put_sptes(struct walker *k, struct value *d)
+/* Those of the way to the page: TDP's tables are by gpa, of which there is none where the guest's tables map nothing. */
+static int sptes_of_page(struct walker *k, struct spte_list *out, struct err *e)
 {
 	uint64_t page = k->gva & ~PAGE_OFFSET_MASK;
+	int ret = machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, out, e);
+
+	if (ret || (out->n && !out->v[0].by_gpa))
+		return ret;
+	spte_list_free(out);
+	if (k->w.fault.present)
+		return 0;
+	page = k->w.gpa & ~PAGE_OFFSET_MASK;
+	ret = machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, out, e);
+	if (!ret && out->n && !out->v[0].by_gpa)
+		spte_list_free(out);
+	return ret;
+}
+
+static void put_sptes(struct walker *k, struct value *d)
+{
 	struct spte_list sptes = {0};
 	struct value list = v_list(k->p, 4);
 	struct err e = {0};
 
-	if (machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, &sptes, &e)) {
+	if (sptes_of_page(k, &sptes, &e)) {
 		v_put(k->p, d, "sptes", v_na(k->p, err_reason(&e)));
 		return;
 	}

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "cli/cmd/look.h"
+#include "cli/cmd/mmu.h"
 #include "cli/cmd/walk.h"
 #include "core/board/board.h"
 #include "core/stop/where.h"
@@ -94,6 +95,10 @@ static void put_rmap(struct xinfo *x)
 				v_push(p, &aliases, v_hex(gva));
 		}
 	rmap_list_free(&rmaps);
+	if (!n && mmu_is_without_rmaps(x->m, x->c->s->vcpu, x->gpa >> PAGE_SHIFT)) {
+		put(x, "rmap", v_na(p, "TDP keeps none"));
+		return;
+	}
 	v_put(p, &rmap, "gfn", v_hex(x->gpa >> PAGE_SHIFT));
 	v_put(p, &rmap, "sptes", v_int(n));
 	put(x, "rmap", rmap);

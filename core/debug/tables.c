@@ -401,6 +401,7 @@ int trees_look(struct table_trees **t, struct machine *m, unsigned vcpu, struct 
 	k->t = *t;
 	rc = *t && (*t)->n_wants && same_moment(*t, m, vcpu) ? fulfil_wants(k, e) : look(k, t, vcpu, e);
 	free(k->shadowed);
+	slot_info_list_free(&k->slots);
 	return rc;
 }
 

@@ -30,7 +30,7 @@ enum trees_mark {
 	TREES_D_HOST = 1 << 8,
 	TREES_LEVEL = 1 << 9,	  /* one side maps in one piece what the other has a table for */
 	TREES_MMIO = 1 << 10,	  /* an MMIO spte */
-	TREES_HOST_OWN = 1 << 11, /* the hypervisor's own, nothing of the guest's */
+	TREES_HOST_OWN = 1 << 11, /* the hypervisor's own or the debugger's, nothing of the guest's */
 	TREES_RESERVED = 1 << 12, /* the guest's entry has reserved bits set: a walk ends in a page fault */
 	TREES_LOOP = 1 << 13,	  /* the guest's entry points to a table that leads here */
 };

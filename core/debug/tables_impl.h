@@ -87,6 +87,8 @@ struct tables_look {
 	uint64_t *shadowed; /* gfns of shadowed guest tables, sorted, from the first time that they are asked for */
 	size_t n_shadowed;
 	bool has_shadowed;
+	struct slot_info_list slots; /* what machine_slot_list() gives, from the first time that it is asked for */
+	bool has_slots;
 	/* How many more trees_open_all() may open. */
 	size_t rows_left, tables_left;
 	/* The table being read. */

@@ -118,6 +118,42 @@ static int find_why(struct tables_look *k, struct table_entry *v, uint64_t gpa, 
 	return rc;
 }
 
+/* ---- what is no memory of the guest's */
+
+static int read_slots(struct tables_look *k, struct err *e)
+{
+	int rc = machine_slot_list(k->m, &k->slots, e);
+
+	k->has_slots = true;
+	return rc == -ENOMEM ? rc : 0;
+}
+
+static bool is_own(const struct tables_look *k, uint64_t gpa)
+{
+	for (size_t i = 0; i < k->slots.n; i++)
+		if (k->slots.v[i].own && gpa - k->slots.v[i].gpa < k->slots.v[i].size)
+			return true;
+	return false;
+}
+
+/* A slot that the hypervisor or the debugger keeps for itself is in the shadow tables where the guest maps nothing, or the
+ * debugger has put it into the guest's tables while the guest runs. */
+static int mark_own(struct tables_look *k, const struct table_node *n, struct table_entry *v, const struct guest_at *g,
+		    struct err *e)
+{
+	const struct spte_info *s = v->spte == NO_SPTE ? NULL : &k->t->sptes.v[v->spte];
+	bool host = (g->kind == GUEST_NOTHING || g->identity) && s && s->present && s->gfn_known;
+	bool guest = g->kind != GUEST_NOTHING && v->present && has_own_entry(n) &&
+		     !slot_lookup(k->env.slots, g->gpa, k->env.smm, NULL);
+	int rc = k->has_slots || !(host || guest) ? 0 : read_slots(k, e);
+
+	if (rc || !((host && is_own(k, s->gfn << PAGE_SHIFT)) || (guest && is_own(k, g->gpa))))
+		return rc;
+	v->marks |= TREES_HOST_OWN;
+	v->marks &= (uint16_t)~TREES_STALE;
+	return 0;
+}
+
 /* ---- comparing */
 
 static uint64_t spte_gfn_at(const struct spte_info *s, uint64_t addr)
@@ -240,21 +276,30 @@ static bool is_loop(const struct table_node *n, const struct guest_at *g)
 	return false;
 }
 
-int entry_compare(struct tables_look *k, const struct table_node *n, struct table_entry *v, struct err *e)
+static int compare(struct tables_look *k, const struct table_node *n, struct table_entry *v, const struct guest_at *g,
+		   struct err *e)
 {
 	const struct spte_list *l = &k->t->sptes;
+
+	if (v->spte != NO_SPTE)
+		return compare_spte(k, n, v, g, &l->v[v->spte], e);
+	if (n->host_page != NO_SPTE && g->kind == GUEST_PAGE)
+		return compare_pages(k, n, v, g, &l->v[n->host_page], e);
+	if (n->host_page == NO_SPTE && (node_tier(k->t, n)->host || !l->n) && k->t->about.host_known &&
+	    g->kind != GUEST_NOTHING)
+		v->marks |= TREES_GUEST_ONLY;
+	return 0;
+}
+
+int entry_compare(struct tables_look *k, const struct table_node *n, struct table_entry *v, struct err *e)
+{
 	struct guest_at g = guest_of_entry(k->t, n, v);
+	int rc;
 
 	if (has_own_entry(n) && has_reserved_bits(k->t, n, v))
 		v->marks |= TREES_RESERVED;
 	if (is_loop(n, &g))
 		v->marks |= TREES_LOOP;
-	if (v->spte != NO_SPTE)
-		return compare_spte(k, n, v, &g, &l->v[v->spte], e);
-	if (n->host_page != NO_SPTE && g.kind == GUEST_PAGE)
-		return compare_pages(k, n, v, &g, &l->v[n->host_page], e);
-	if (n->host_page == NO_SPTE && (node_tier(k->t, n)->host || !l->n) && k->t->about.host_known &&
-	    g.kind != GUEST_NOTHING)
-		v->marks |= TREES_GUEST_ONLY;
-	return 0;
+	rc = compare(k, n, v, &g, e);
+	return rc ? rc : mark_own(k, n, v, &g, e);
 }

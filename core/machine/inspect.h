@@ -39,6 +39,7 @@ struct slot_info_list {
 struct spte_info {
 	uint64_t gva; /* first gva that it maps; gva_known says whether it follows from the tables */
 	bool gva_known;
+	bool by_gpa;  /* TDP's tables are by gpa: gva is the first gpa that it maps, and not known as a gva */
 	uint64_t gfn; /* of the guest page it maps; gfn_known */
 	bool gfn_known;
 	unsigned level;

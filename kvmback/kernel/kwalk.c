@@ -294,13 +294,20 @@ int kwalk_leaves(struct kview *k, const struct kpages *p, const struct kpage *pa
 
 static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err *e);
 
+/* A position in the tables as the address that they are for. */
+static uint64_t position(const struct down *d, uint64_t linear)
+{
+	return d->k->host.tdp ? linear : canonical(linear, d->root_level);
+}
+
 static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gva, struct translations *t, struct err *e)
 {
 	uint64_t spte = page->entries[i];
 	enum kspte_class class = kspte_classify(&d->k->bits, spte, page->level);
 	struct kpage *child = NULL;
-	struct spte_info s = {.gva = canonical(gva, d->root_level),
-			      .gva_known = !d->k->host.tdp, /* under TDP the position is a gpa */
+	struct spte_info s = {.gva = position(d, gva),
+			      .gva_known = !d->k->host.tdp,
+			      .by_gpa = d->k->host.tdp,
 			      .sptep = page->spt + i * 8u,
 			      .page_gfn = page->gfn,
 			      .index = i,
@@ -340,7 +347,7 @@ static int go_down(struct down *d, struct kpage *page, uint64_t base, struct err
 	}
 	translations.read = translations.failed = false;
 	for (unsigned i = 0; !rc && i < 512; i++) {
-		uint64_t gva = base + i * span, shown = canonical(gva, d->root_level);
+		uint64_t gva = base + i * span, shown = position(d, gva);
 
 		if (page->entries[i] && shown <= d->last && shown + (span - 1) >= d->first)
 			rc = one_entry(d, page, i, gva, &translations, e);

@@ -30,6 +30,9 @@ enum { AT_STUBS, AT_IDT_LONG, AT_IDT_PROT, AT_L3, AT_L2, AT_L1, AT_VCPUS };
 #define OWN_TSS 0xe10u
 #define GDT_LIMIT 0xe1fu
 #define TSS_OFFSET 0xf00u
+#define TSS_SIZE 0x68u
+/* Of the gates in long mode: the stack that a guest which loads an IDT of its own uses last. */
+#define OWN_IST 7u
 
 struct link {
 	uint64_t *at;
@@ -78,8 +81,8 @@ static void fill_idt(struct trap_page *t, uint64_t base)
 {
 	for (unsigned v = 0; v < VECTORS; v++) {
 		uint64_t at = base + v * STUB_SIZE, prot = TRAP_GPA + v * STUB_SIZE;
-		uint64_t ist =
-		    (at & 0xffff) | (uint64_t)OWN_CODE << 16 | 1ull << 32 | gate_access(v) << 40 | (at >> 16 & 0xffff) << 48;
+		uint64_t ist = (at & 0xffff) | (uint64_t)OWN_CODE << 16 | (uint64_t)OWN_IST << 32 | gate_access(v) << 40 |
+			       (at >> 16 & 0xffff) << 48;
 
 		put64(page(t, AT_IDT_LONG) + v * 16, ist);
 		put64(page(t, AT_IDT_LONG) + v * 16 + 8, at >> 32);
@@ -198,6 +201,20 @@ static void link_out(struct kvcpu *v)
 
 /* ---- for one KVM_RUN */
 
+/* A guest that loads an IDT of its own still has this TSS until it comes out: its handlers run on the stacks that its own
+ * TSS names, and ports are denied as that says. */
+static void make_tss(struct kvcpu *v, uint8_t *tss, uint64_t stack)
+{
+	const struct kvm_segment *own = &vcpu_sregs(v)->tr;
+
+	if (own->unusable || !own->present || own->limit < TSS_SIZE - 1 ||
+	    gmem_read(v, own->base, tss, TSS_SIZE) != TSS_SIZE) {
+		memset(tss, 0, TSS_SIZE);
+		put64(tss + 4, stack);
+	}
+	put64(tss + 0x1c + OWN_IST * 8, stack);
+}
+
 static void make_gdt(struct kvcpu *v, uint8_t *gdt, uint64_t linear, uint64_t stack, bool in_long)
 {
 	const struct kvm_dtable *own = &vcpu_sregs(v)->gdt;
@@ -215,8 +232,7 @@ static void make_gdt(struct kvcpu *v, uint8_t *gdt, uint64_t linear, uint64_t st
 		memcpy(gdt + TSS_OFFSET + 4, esp0, sizeof(esp0));
 		return;
 	}
-	put64(gdt + TSS_OFFSET + 4, stack);
-	put64(gdt + TSS_OFFSET + 0x24, stack); /* IST1 */
+	make_tss(v, gdt + TSS_OFFSET, stack);
 }
 
 static bool usable(struct kvcpu *v)

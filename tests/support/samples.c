@@ -215,9 +215,11 @@ struct value sample_long_rmap(struct pool *p)
 
 struct value sample_rmap_empty(struct pool *p)
 {
-	struct rmap_info r = {.gfn = 0x41};
+	struct rmap_info r = {.gfn = 0x41}, in_smm = {.gfn = 0x41, .as = 1, .level = 1};
+	struct value l = rmap_with(p, &r);
 
-	return rmap_with(p, &r);
+	v_push(p, &l, record_rmap(p, &in_smm));
+	return l;
 }
 
 struct value sample_rmaps(struct pool *p)
@@ -230,11 +232,13 @@ struct value sample_rmaps(struct pool *p)
 	     .longest_gfn = 0x40,
 	     .source = SOURCE_KERNEL},
 	    {.slot = 1, .level = 1, .counts = {16}, .source = SOURCE_KERNEL},
+	    {.slot = 1, .as = 1, .level = 1, .counts = {16}, .source = SOURCE_KERNEL},
 	};
-	struct value l = v_list(p, 2);
+	struct value l = v_list(p, 3);
 
 	v_push(p, &l, record_rmap_histogram(p, &h[0]));
 	v_push(p, &l, record_rmap_histogram(p, &h[1]));
+	v_push(p, &l, record_rmap_histogram(p, &h[2]));
 	return l;
 }
 

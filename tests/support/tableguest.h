@@ -21,4 +21,7 @@ struct machine *tableguest_create(const uint64_t *pte, size_t n);
 struct machine *tableguest_large(bool host);
 void tableguest_destroy(struct machine *m);
 
+/* For struct machine_ops: slot 0, and at 0xfef00000 one of the debugger's own, 32 KiB, that its table does not have. */
+int tableguest_slots_with_own(struct machine *m, struct slot_info_list *out, struct err *e);
+
 #endif

@@ -156,6 +156,19 @@ static void test_xinfo(void **state)
 	rmap_list_free(&fake_of(m())->rmap);
 }
 
+/* TDP's tables are by gpa, and there are no reverse maps: that nothing is in one says nothing. */
+static void test_xinfo_under_tdp(void **state)
+{
+	struct spte_info spte = {.by_gpa = true, .gva = 0x20000, .level = 1, .present = true, .leaf = true};
+	struct spte_list one = {.v = &spte, .n = 1};
+
+	(void)state;
+	HAS(run_line("xinfo 0x20008"), "\"sptes\":0}");
+	assert_int_equal(spte_list_copy(&one, &fake_of(m())->sptes, NULL), 0);
+	HAS(run_line("xinfo 0x20008"), "\"rmap\":\"n/a (TDP keeps none)\"");
+	spte_list_free(&fake_of(m())->sptes);
+}
+
 /* Every layer may be missing. */
 static void test_xinfo_of_nothing(void **state)
 {
@@ -419,6 +432,7 @@ int main(void)
 	    T(test_telescope_word_size),
 	    T(test_hexdump),
 	    T(test_xinfo),
+	    T(test_xinfo_under_tdp),
 	    T(test_xinfo_of_nothing),
 	    T(test_xinfo_with_smap),
 	    T(test_xinfo_dirty),

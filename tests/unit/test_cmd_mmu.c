@@ -13,6 +13,7 @@
 #include "cli/cmd/table.h"
 #include "cli/session/client.h"
 #include "tests/support/fake.h"
+#include "views/draw.h"
 
 struct fixture {
 	struct session s;
@@ -309,6 +310,35 @@ static void test_walk_says_every_layer(void **state)
 	assert_contains(str(&f->result, "why"), "write-protected for the dirty log");
 }
 
+/* TDP's tables are by gpa: the way to gpa 0x40123 is shown, not what is at the gpa of the same number as the gva. */
+static void test_walk_under_tdp(void **state)
+{
+	struct fixture *f = *state;
+	struct spte_info sptes[] = {
+	    {.by_gpa = true, .level = 4, .present = true, .writable = true, .user = true},
+	    {.by_gpa = true, .gva = 0x250000, .gfn = 0x250, .gfn_known = true, .level = 1, .present = true, .leaf = true},
+	    {.by_gpa = true,
+	     .gva = 0x40000,
+	     .gfn = 0x40,
+	     .gfn_known = true,
+	     .level = 1,
+	     .present = true,
+	     .leaf = true,
+	     .writable = true,
+	     .user = true,
+	     .page_gfn = 0}};
+
+	fake_of(f->m)->sptes = (struct spte_list){sptes, 3};
+	ok(f, "walk", "0x250123 w -user");
+	const struct value *list = v_get(&f->result, "sptes");
+	assert_int_equal(list->n, 2);
+	assert_int_equal(num(&list->items[0], "level"), 4);
+	assert_int_equal(num(&list->items[1], "level"), 1);
+	assert_contains(str(&f->result, "why"), "allows the access: no fault");
+	ok(f, "walk", "0x300000"); /* no gpa, so none of TDP's */
+	assert_int_equal(v_get(&f->result, "sptes")->n, 0);
+}
+
 static void test_walk_without_capabilities_says_why(void **state)
 {
 	struct fixture *f = *state;
@@ -387,6 +417,25 @@ static void test_info_tlb_and_mem(void **state)
 	refused(f, -EINVAL, "info tlb", "0x250000 0x240000");
 }
 
+static void test_rmap_under_tdp(void **state)
+{
+	struct fixture *f = *state;
+	struct spte_info s = {.by_gpa = true, .gva = 0x40000, .level = 1, .present = true, .leaf = true};
+	struct rmap_info r = {.gfn = 0x40, .level = 1, .kind = RMAP_EMPTY};
+	struct out o;
+
+	fake_of(f->m)->rmap = (struct rmap_list){&r, 1};
+	ok(f, "info rmap", "0x40");
+	assert_null(v_get(row(f, 0), "why"));
+	fake_of(f->m)->sptes = (struct spte_list){&s, 1};
+	ok(f, "info rmap", "0x40");
+	assert_string_equal(str(row(f, 0), "why"), "TDP keeps none");
+	out_init(&o, false, 0);
+	view_rmap(&o, &f->result);
+	assert_contains(o.text, "empty: TDP keeps none");
+	out_deinit(&o);
+}
+
 static void test_rmap(void **state)
 {
 	struct fixture *f = *state;
@@ -438,6 +487,27 @@ static void test_shadow_tree_order(void **state)
 	refused(f, -ENOENT, "shadow tree", "0x20000");
 	assert_contains(f->e.why, "no vCPU runs on it");
 	refused(f, -ENOENT, "shadow tree", "0x30000");
+}
+
+static void test_shadow_tree_by_gpa(void **state)
+{
+	struct fixture *f = *state;
+	struct spte_info s[] = {
+	    {.by_gpa = true, .gva = 0, .level = 4}, {.by_gpa = true, .gva = 0xc0000000, .level = 3},
+	    {.by_gpa = true, .gva = 0, .level = 3}, {.by_gpa = true, .gva = 0xd0000000, .level = 2},
+	    {.by_gpa = true, .gva = 0, .level = 2}, {.by_gpa = true, .gva = 0x1000, .level = 1, .leaf = true}};
+	struct root_info roots[] = {{.cr3 = 0x10000, .current = true, .level = 4}};
+	static const uint64_t gpas[] = {0, 0, 0, 0x1000, 0xc0000000, 0xd0000000};
+	static const uint64_t levels[] = {4, 3, 2, 1, 3, 2};
+
+	fake_of(f->m)->sptes = (struct spte_list){s, 6};
+	fake_of(f->m)->roots = (struct root_list){roots, 1};
+	ok(f, "shadow tree", "");
+	assert_int_equal(f->result.n, 6);
+	for (uint32_t i = 0; i < 6; i++) {
+		assert_int_equal(num(row(f, i), "level"), levels[i]);
+		assert_int_equal(num(row(f, i), "gpa"), gpas[i]);
+	}
 }
 
 static void test_memop(void **state)
@@ -542,6 +612,9 @@ int main(void)
 	    TEST(test_rmap),
 	    TEST(test_shadow_pages_are_sorted),
 	    TEST(test_shadow_tree_order),
+	    TEST(test_shadow_tree_by_gpa),
+	    TEST(test_walk_under_tdp),
+	    TEST(test_rmap_under_tdp),
 	    TEST(test_memop),
 	    TEST(test_memop_key),
 	    TEST(test_looking_changes_nothing),

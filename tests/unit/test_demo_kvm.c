@@ -197,6 +197,28 @@ static void rmap_count_is_a_variable(void **state)
 	stop(&g);
 }
 
+/* It comes with a TSS and no IDT, and loads one: the handler of an exception at CPL3 runs on the stack that its TSS names,
+ * also where an IDT and a TSS of the debugger's own were in until then. */
+static void handlers_have_the_guests_stack(void **state)
+{
+	struct guest g;
+	struct stop s;
+	struct regs r;
+	struct err e = {0};
+	uint64_t frame[5];
+
+	(void)state;
+	start(&g, "demo:rmap");
+	s = run(&g);
+	assert_int_equal(s.reason, STOP_HLT);
+	must(machine_get_regs(g.m, 0, REGS_GPR, &r, &e), &e);
+	assert_int_equal(r.gpr[RSP], 0xd000 - sizeof(frame));
+	must(machine_read(g.m, r.gpr[RSP], false, frame, sizeof(frame), &e), &e);
+	assert_int_equal(frame[0], symbol(&g, "unmap_all"));
+	assert_int_equal(frame[3], 0);
+	stop(&g);
+}
+
 /* The guest loads an IDT without a gate for #BP after the int3 was laid: it is a breakpoint all the same. */
 static void break_before_idt(void **state)
 {
@@ -375,6 +397,7 @@ int main(void)
 	    cmocka_unit_test(tour),
 	    cmocka_unit_test(rmap_grows_by_one),
 	    cmocka_unit_test(rmap_count_is_a_variable),
+	    cmocka_unit_test(handlers_have_the_guests_stack),
 	    cmocka_unit_test(break_before_idt),
 	    cmocka_unit_test(remap),
 	    cmocka_unit_test(remap_hits_stale),

@@ -11,6 +11,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/samples.h"
 #include "views/dot.h"
+#include "views/draw.h"
 #include "views/view.h"
 
 /* Two levels; the page of level 1 is unsync, that of level 2 a root. */
@@ -90,6 +91,33 @@ static void test_golden(void **state)
 	out_deinit(&o);
 }
 
+/* Where TDP's tables are by gpa, edges and lines of the tree say so. */
+static void test_by_gpa(void **state)
+{
+	_cleanup_pool_ struct pool *p = pool_create();
+	const struct spte_info table = {.by_gpa = true, .gva = 0x40000000, .level = 2, .present = true};
+	struct value d = v_dict(p, 3), s = v_list(p, 1);
+	struct out o;
+
+	(void)state;
+	v_push(p, &s, record_spte(p, &table));
+	v_put(p, &d, "vcpu", v_int(0));
+	v_put(p, &d, "pages", v_list(p, 0));
+	v_put(p, &d, "sptes", s);
+	draw(&o, dot_shadow_tree, &d);
+	assert_non_null(strstr(o.text, "gpa 0x40000000-0x401fffff"));
+	out_deinit(&o);
+	out_init(&o, false, 0);
+	view_shadow_tree(&o, &s);
+	assert_non_null(strstr(o.text, "gpa 0x40000000  L2"));
+	out_deinit(&o);
+	out_init(&o, false, 0);
+	view_sptes(&o, &s);
+	assert_non_null(strstr(o.text, "0x40000000"));
+	assert_non_null(strstr(o.text, "TDP's tables are by gpa"));
+	out_deinit(&o);
+}
+
 /* Each quote that opens is closed on its line, whatever a kernel's words are. */
 static void assert_quotes_close(const char *s)
 {
@@ -160,10 +188,8 @@ static void test_wrong_shapes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_golden),
-	    cmocka_unit_test(test_hostile_text),
-	    cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_wrong_shapes),
+	    cmocka_unit_test(test_golden), cmocka_unit_test(test_by_gpa),	cmocka_unit_test(test_hostile_text),
+	    cmocka_unit_test(test_large),  cmocka_unit_test(test_wrong_shapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

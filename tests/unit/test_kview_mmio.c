@@ -222,7 +222,7 @@ static void tdp_sptes_in_all_layouts(void **state)
 		assert_int_equal(l.n, 6);
 		assert_int_equal(l.v[3].gfn, 0x204);
 		assert_int_equal(l.v[3].gva, 0x204000);
-		assert_false(l.v[3].gva_known);
+		assert_true(l.v[3].by_gpa && !l.v[3].gva_known);
 		assert_int_equal(l.v[3].pfn, 0x5555);
 		assert_true(l.v[3].leaf && l.v[3].writable && l.v[3].exec && l.v[3].host_writable && l.v[3].mmu_writable);
 		assert_true(l.v[4].mmio && l.v[4].gfn_known);

@@ -125,6 +125,32 @@ static void views_that_overlap(void **state)
 	mapworld_close(&w);
 }
 
+/* The kernel lists a slot of its own for each address space. */
+static void the_same_in_both_views(void **state)
+{
+	struct mapworld w = {0};
+	size_t n;
+
+	(void)state;
+	mapworld_slot(&w, 7, 0x1000, 0x2000, 0, SLOT_VIS_NONSMM);
+	mapworld_slot(&w, 9, 0xfef00000, 0x2000, 0, SLOT_VIS_BOTH);
+	mapworld_slot(&w, 9, 0xfef00000, 0x2000, 0, SLOT_VIS_BOTH);
+	mapworld_slot(&w, 7, 0x1000, 0x2000, 0, SLOT_VIS_SMM);
+	mapworld_slot(&w, 3, 0x8000, 0x1000, 0, SLOT_VIS_NONSMM);
+	mapworld_slot(&w, 4, 0x8000, 0x1000, 0, SLOT_VIS_SMM);
+	mapworld_leaf(&w, 0xfef01, MAP_WRITABLE, 1);
+	mapworld_look(&w);
+	pagemap_regions(w.map, &n);
+	assert_int_equal(n, 8);
+	check_region(w.map, 1, GPA_RAM, 0x1000, 0x2fff);
+	assert_int_equal(mapworld_region(w.map, 1)->vis, SLOT_VIS_BOTH);
+	check_region(w.map, 3, GPA_RAM, 0x8000, 0x8fff);
+	check_region(w.map, 4, GPA_RAM, 0x8000, 0x8fff);
+	check_region(w.map, 6, GPA_RAM, 0xfef00000, 0xfef01fff);
+	assert_int_equal(pagemap_cell(w.map, mapworld_region(w.map, 6), 0xfef00000, 0xfef01fff).mapped, 1);
+	mapworld_close(&w);
+}
+
 /* ---- pages */
 
 static void what_a_page_is(void **state)
@@ -373,10 +399,18 @@ static void logs_while_it_runs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(regions_and_holes),  cmocka_unit_test(nothing_is_one_hole), cmocka_unit_test(odd_slots),
-	    cmocka_unit_test(views_that_overlap), cmocka_unit_test(what_a_page_is),	 cmocka_unit_test(what_is_left_out),
-	    cmocka_unit_test(sums_agree),	  cmocka_unit_test(one_tib_of_slots),	 cmocka_unit_test(changes_and_heat),
-	    cmocka_unit_test(dirty_logs),	  cmocka_unit_test(logs_while_it_runs),
+	    cmocka_unit_test(regions_and_holes),
+	    cmocka_unit_test(nothing_is_one_hole),
+	    cmocka_unit_test(odd_slots),
+	    cmocka_unit_test(views_that_overlap),
+	    cmocka_unit_test(the_same_in_both_views),
+	    cmocka_unit_test(what_a_page_is),
+	    cmocka_unit_test(what_is_left_out),
+	    cmocka_unit_test(sums_agree),
+	    cmocka_unit_test(one_tib_of_slots),
+	    cmocka_unit_test(changes_and_heat),
+	    cmocka_unit_test(dirty_logs),
+	    cmocka_unit_test(logs_while_it_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,7 @@ static void no_host(void **state)
 	compare(&c, "no-host");
 	fake_of(m)->no_cap[MACHINE_CAP_SHADOW] = false;
 	tableguest_spte(m, 1, 0x20000, 0x20, H_ALL);
+	longguest_poke_word(m, 0x1000 + 8 * 511, 0x5000 | PTE_P); /* its address is longer than any gpa */
 	for (size_t i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].gva_known = false;
 	look(&c);

@@ -15,6 +15,7 @@
 
 #include "tests/support/golden.h"
 #include "tests/support/samples.h"
+#include "views/record.h"
 #include "views/tui/record_pane.h"
 
 static sample_fn displays, bytes;
@@ -210,6 +211,26 @@ static void goldens(void **state)
 	}
 }
 
+/* The same address outside SMM and inside it is told once each. */
+static void mapped_in_smm(void **state)
+{
+	struct spte_info spte = {.gva = 0x1000, .gva_known = true};
+	struct value rmaps = v_list(pool, 2);
+
+	(void)state;
+	for (unsigned as = 0; as < 2; as++) {
+		struct rmap_info r = {
+		    .gfn = 1, .as = as, .level = 1, .kind = RMAP_ONE, .head = 8, .sptes = &spte, .n_sptes = 1};
+		v_push(pool, &rmaps, record_rmap(pool, &r));
+	}
+	see(SEEN_RMAP, rmaps, "");
+	select_place((struct place){.has_gpa = true, .gpa = 0x1000});
+	open_pane(&pane_selected, 20, 60);
+	draw();
+	grid_text(&g, &all);
+	assert_non_null(strstr(all.text, "\nmapped at gva 0x1000\nmapped in SMM at gva 0x1000\n"));
+}
+
 /* A vCPU stands still inside a fault: the last stage is live. */
 static void inside_a_fault(void **state)
 {
@@ -388,6 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(goldens),
 	    TEST(inside_a_fault),
+	    TEST(mapped_in_smm),
 	    TEST(rows_of_tables),
 	    TEST(a_physical_watchpoint),
 	    TEST(lines_of_text),

@@ -303,11 +303,17 @@ static void two_trees(void **state)
 {
 	const uint64_t pte[] = {0x20000 | PTE_ALL};
 	struct machine *m = tableguest_create(pte, 1);
+	struct machine_ops ops = *m->ops;
 	struct table_trees *t;
 	size_t i;
 
 	(void)state;
+	ops.slot_list = tableguest_slots_with_own;
+	m->ops = &ops;
 	tableguest_spte(m, 1, 0x20000, 0x20, H_ALL);
+	tableguest_spte(m, 3, 0xc0000000, 0xc0000, H_ALL);
+	tableguest_spte(m, 2, 0xfee00000, 0xfee00, H_ALL);
+	tableguest_spte(m, 1, 0xfef00000, 0xfef00, H_ALL);
 	for (i = 0; i < fake_of(m)->sptes.n; i++)
 		fake_of(m)->sptes.v[i].gva_known = false;
 	t = rows_look(m);
@@ -321,14 +327,18 @@ static void two_trees(void **state)
 		       "  -0 0/4 | 2wux\n"
 		       "    -0 0/3 | 3wux\n"
 		       "      -0 0/2 | 4wux\n"
-		       "         20000 0/1 | 20wux\n");
+		       "         20000 0/1 | 20wux\n"
+		       "    -c0000000 0/3 | c0000wux\n"
+		       "      -fee00000 0/2 | fee00wux\n"
+		       "         fef00000 0/1 | fef00wux host-own\n");
 	assert_true(trees_find(t, true, 0x20123, &i, NULL));
 	assert_int_equal(i, 9);
 	trees_close_all(t);
 	assert_int_equal(trees_count(t), 4);
 	assert_true(trees_open_path(t, true, 0x20000));
 	rows_look_again(&t, m);
-	assert_int_equal(trees_count(t), 7);
+	assert_int_equal(trees_count(t), 8);
+	m->ops = &fake_ops;
 	rows_close(m, t);
 }
 

@@ -188,6 +188,43 @@ static void levels_differ(void **state)
 	rows_close(m, t);
 }
 
+/* Sptes of memory of the debugger's own that the guest's tables have no longer, and an entry of the guest's that leads
+ * there. */
+static void memory_of_the_hosts_own(void **state)
+{
+	const uint64_t pte[] = {0x20000 | PTE_ALL, 0x21000 | PTE_ALL};
+	struct machine *m = tableguest_create(pte, 2);
+	struct machine_ops ops = *m->ops;
+	struct table_trees *t;
+
+	(void)state;
+	ops.slot_list = tableguest_slots_with_own;
+	m->ops = &ops;
+	tableguest_spte(m, 1, 0x10000, 0xfef00, H_ALL); /* the guest maps memory of its own there: that is stale */
+	tableguest_spte(m, 1, 0x11000, 0x21, H_ALL);
+	tableguest_spte(m, 1, 0x12000, 0x22, H_ALL);
+	tableguest_spte(m, 2, 0x400000, 0xfef05, H_RWX | H_A);
+	tableguest_spte(m, 1, 0x400000, 0xfef00, H_X | H_A);
+	tableguest_spte(m, 1, 0x401000, 0xfef08, H_X | H_A); /* behind the slot */
+	longguest_poke_word(m, 0x3000 + 24, 0xfef03000 | PTE_ALL);
+	longguest_poke_word(m, 0x3000 + 32, 0xfef08000 | PTE_ALL);
+	t = rows_look(m);
+	rows_expect(t, "-0 root 1000\n"
+		       "  -0 4/4 2000wux | 2wux\n"
+		       "    -0 3/3 3000wux | 3wux\n"
+		       "      -0 2/2 4000wux | 4wux\n"
+		       "         10000 1/1 20000wux | fef00wux stale\n"
+		       "         11000 1/1 21000wux | 21wux\n"
+		       "         12000 1/1 | 22wux stale\n"
+		       "      -400000 2/2 | fef05wux host-own\n"
+		       "         400000 1/1 | fef00x host-own\n"
+		       "         401000 1/1 | fef08x stale\n"
+		       "      -600000 2/2 fef03000wux guest-only host-own (no memory)\n"
+		       "      -800000 2/2 fef08000wux guest-only (no memory)\n");
+	m->ops = &fake_ops;
+	rows_close(m, t);
+}
+
 /* What is no disagreement of leaves: upper entries that point elsewhere than the shadow pages are of. */
 static void stale_tables(void **state)
 {
@@ -216,8 +253,10 @@ static void stale_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(disagreements),	cmocka_unit_test(next_that_disagrees), cmocka_unit_test(write_protect_off),
-	    cmocka_unit_test(why_not_writable), cmocka_unit_test(levels_differ),       cmocka_unit_test(stale_tables),
+	    cmocka_unit_test(disagreements),	       cmocka_unit_test(next_that_disagrees),
+	    cmocka_unit_test(write_protect_off),       cmocka_unit_test(why_not_writable),
+	    cmocka_unit_test(levels_differ),	       cmocka_unit_test(stale_tables),
+	    cmocka_unit_test(memory_of_the_hosts_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ static void draw_head(struct out *o, const struct value *r)
 	box(o, "box head", DESC_X, 4, WIDTH - 2 * DESC_X);
 	line_begin(o, "b", DESC_X, 17);
 	labelled_hex(o, "gfn ", get_num(r, "gfn"));
-	out_textf(o, " slot %u level %u: ", (unsigned)get_num(r, "slot"), (unsigned)get_num(r, "level"));
+	out_textf(o, " slot %u%s level %u: ", (unsigned)get_num(r, "slot"), space_words(r), (unsigned)get_num(r, "level"));
 	out_plural(o, get_list(r, "sptes")->n, "spte", "sptes");
 	out_text(o, "</text>");
 	line_begin(o, "dim", DESC_X, 30);

@@ -31,18 +31,20 @@ static void draw_selection(struct out *o, const struct place *sel)
 	out_text(o, "\n");
 }
 
-/* Every guest virtual address that leads to the page, by its rmap. */
-static void draw_aliases(struct out *o, const struct value *rmaps)
+/* Every guest virtual address that leads to the page, by its rmap; of code in SMM on a line of its own. */
+static void draw_aliases(struct out *o, const struct value *rmaps, uint64_t space)
 {
 	unsigned n = 0;
 
 	for (uint32_t i = 0; rmaps->type == VALUE_LIST && i < rmaps->n; i++) {
 		const struct value *sptes = get_list(&rmaps->items[i], "sptes");
+		if (get_num(&rmaps->items[i], "as") != space)
+			continue;
 		for (uint32_t j = 0; j < sptes->n; j++) {
 			if (!has_num(&sptes->items[j], "gva"))
 				continue;
 			if (!n++)
-				out_styled(o, STYLE_HEAD, "mapped at gva");
+				out_styled(o, STYLE_HEAD, "mapped%s at gva", space_words(&rmaps->items[i]));
 			else if (o->width && out_column(o) + 18 > o->width)
 				out_text(o, "\n ");
 			out_text(o, " ");
@@ -88,7 +90,8 @@ static void update(struct pane *p, const struct scene *s)
 		return;
 	draw_selection(o, &s->sel);
 	if (s->sel.has_gpa) {
-		draw_aliases(o, &rmap->v);
+		draw_aliases(o, &rmap->v, 0);
+		draw_aliases(o, &rmap->v, 1);
 		draw_part(o, "who maps it", "rmap", rmap);
 	}
 	if (s->sel.has_gva && s->seen[SEEN_WRITE].v.type == VALUE_DICT)

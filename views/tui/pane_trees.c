@@ -90,10 +90,23 @@ static void follow(struct pane *p, const struct scene *s)
 
 static unsigned address_width(const struct table_trees *trees)
 {
-	size_t n = trees_count(trees);
+	size_t n = trees_count(trees), lo = 0, hi = n;
+	unsigned width = 0;
 	struct trees_row r;
 
-	return n && trees_row(trees, n - 1, &r) ? hex_width(r.first) : 0;
+	while (lo < hi) { /* the first row of the host's own tree, behind the guest's */
+		size_t mid = (lo + hi) / 2;
+
+		if (trees_row(trees, mid, &r) && !r.by_gpa)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo && trees_row(trees, lo - 1, &r))
+		width = hex_width(r.first);
+	if (n > lo && trees_row(trees, n - 1, &r))
+		width = MAX(width, hex_width(r.first));
+	return width;
 }
 
 static void update(struct pane *p, const struct scene *s)

@@ -175,7 +175,7 @@ static const struct {
 } other_marks[] = {
     {TREES_RESERVED, STYLE_BAD, "reserved bits", "reserved"},
     {TREES_LOOP, STYLE_DIM, "maps tables above", "loop"},
-    {TREES_HOST_OWN, STYLE_DIM, "the hypervisor's own", "host's own"},
+    {TREES_HOST_OWN, STYLE_DIM, "the host's own", "host's own"},
     {TREES_GUEST_ONLY, STYLE_DIM, "not in host", "not in host"},
 };
 
@@ -186,7 +186,7 @@ static void out_marks(struct out *o, const struct trees_row *r, bool words)
 	mark_disagreements(&k, r);
 	if (r->table == TREES_EMPTY)
 		out_mark(&k, STYLE_DIM, "empty", "empty");
-	else if (r->table == TREES_NO_MEMORY)
+	else if (r->table == TREES_NO_MEMORY && !(r->marks & TREES_HOST_OWN))
 		out_mark(&k, STYLE_WARN, "no memory there", "no memory");
 	else if (r->table == TREES_UNREADABLE)
 		out_mark(&k, STYLE_WARN, "cannot be read now", "unreadable");

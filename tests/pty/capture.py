@@ -39,6 +39,7 @@ def tmux(*words):
 def mask(text):
     """What differs from run to run, without a change of width."""
     text = re.sub(r"0x7[ef][0-9a-f]{10}", lambda m: "0x7f" + "." * (len(m[0]) - 4), text)
+    text = re.sub(r", heat \d", " " * len(", heat 1"), text)  # of how many looks there were during the run
     return re.sub(r"\d+ m?s ago ?(─*)", lambda m: ("now " + "─" * len(m[0]))[:len(m[0])], text)
 
 

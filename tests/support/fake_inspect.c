@@ -33,7 +33,9 @@ static void drop_entries(struct machine *m, const struct look_args *a, void *lis
 
 static uint64_t spte_last(const struct spte_info *s)
 {
-	return s->gva + (1ull << (PAGE_SHIFT + 9 * ((s->level ? s->level : 1) - 1))) - 1;
+	unsigned shift = PAGE_SHIFT + 9 * ((s->level ? s->level : 1) - 1);
+
+	return shift < 64 ? s->gva + (1ull << shift) - 1 : UINT64_MAX; /* a level that cannot be */
 }
 
 static void sptes_in_range(struct machine *m, const struct look_args *a, void *list)

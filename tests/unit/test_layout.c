@@ -446,6 +446,22 @@ static void every_size_is_divided(void **state)
 	}
 }
 
+/* Three and more siblings: each its share of the whole, not of what is left. */
+static void shares_of_the_whole(void **state)
+{
+	struct layout l = parsed("(a | b | c | d-d)");
+
+	(void)state;
+	layout_place(&l, 20, 400);
+	for (int i = 1; i < l.n; i++)
+		assert_int_equal(l.node[i].col, (i - 1) * 100);
+	l = parsed("(a:1 / b:2 / c:3)");
+	layout_place(&l, 60, 40);
+	assert_int_equal(l.node[1].rows, 10);
+	assert_int_equal(l.node[2].rows, 20);
+	assert_int_equal(l.node[3].rows, 30);
+}
+
 /* Whatever weights there are. */
 static void any_weights(void **state)
 {
@@ -486,6 +502,7 @@ int main(void)
 	    cmocka_unit_test(a_hidden_pane_keeps_its_share),
 	    cmocka_unit_test(nothing_to_grow_into),
 	    cmocka_unit_test(every_size_is_divided),
+	    cmocka_unit_test(shares_of_the_whole),
 	    cmocka_unit_test(any_weights),
 	};
 

@@ -46,10 +46,10 @@ static inline unsigned block_slot(uint64_t rip, unsigned bits)
 	return (unsigned)((rip ^ rip >> 13 ^ bits) & (BLOCK_SLOTS - 1));
 }
 
-/* 32-bit and 16-bit code wraps. */
+/* 32-bit code wraps; 16-bit code runs into CS's limit at 64 KiB, where only jumps are cut to their operand size. */
 static inline uint64_t block_wrap_rip(const struct soft_cpu *c, uint64_t rip)
 {
-	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+	return c->code_bits == 64 ? rip : (uint32_t)rip;
 }
 
 /* ---- block_cache.c */

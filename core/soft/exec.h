@@ -172,7 +172,7 @@ static inline uint64_t exec_next_rip(const struct soft_cpu *c, const struct uop 
 {
 	uint64_t rip = uop_rip(c, u) + u->len;
 
-	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+	return c->code_bits == 64 ? rip : (uint32_t)rip;
 }
 
 /* Behind the instruction, and the block ends. */

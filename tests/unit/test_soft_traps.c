@@ -522,6 +522,48 @@ static void test_alignment_check(void **state)
 	cpu_close(&c);
 }
 
+/* ---- the end of 16-bit code */
+
+/* IP is not cut to 16 bits behind an instruction: what follows offset 0xffff lies beyond CS's limit. Jumps are cut. */
+static void test_ip_ends_with_its_segment(void **state)
+{
+	static const struct {
+		const char *what, *code;
+		unsigned len;
+		uint16_t at, pushed; /* IP in #GP's frame */
+		int vector;
+	} rows[] = {
+	    {"ends at 0xffff", "\x90", 1, 0xffff, 0, 13},
+	    {"two that end there", "\x90\x90", 2, 0xfffe, 0, 13},
+	    {"reaches over the limit", "\xb8\x01\x00", 3, 0xfffe, 0xfffe, 13},
+	    {"a jump to offset 0x100", "\xe9\x00\x01", 3, 0xfffd, 0, -1},
+	    {"a call to offset 0x100", "\xe8\x00\x01", 3, 0xfffd, 0, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct cpu c;
+
+		cpu_open(&c, REAL, 0);
+		c.r.seg[SEG_CS].selector = 0x1000;
+		c.r.seg[SEG_CS].base = 0x10000;
+		c.r.rip = rows[i].at;
+		cpu_set(&c, REGS_GPR | REGS_SYS);
+		cpu_poke(&c, 0x10000 + rows[i].at, rows[i].code, rows[i].len);
+		CODE_AT(&c, 0x10100, "\xf4");
+		uint64_t sp = c.r.gpr[RSP];
+		assert_int_equal(cpu_run(&c, RUN_CONTINUE, 1), STOP_HLT);
+		assert_int_equal(cpu_handler(&c), rows[i].vector);
+		if (rows[i].vector == 13) {
+			assert_int_equal(cpu_peek(&c, sp - 6, 2), rows[i].pushed);
+			assert_int_equal(cpu_peek(&c, sp - 4, 2), 0x1000);
+		} else {
+			assert_int_equal(c.r.rip, 0x101);
+		}
+		cpu_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +590,7 @@ int main(void)
 	    cmocka_unit_test(test_stac),
 	    cmocka_unit_test(test_smi_while_halted),
 	    cmocka_unit_test(test_alignment_check),
+	    cmocka_unit_test(test_ip_ends_with_its_segment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

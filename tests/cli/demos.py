@@ -51,6 +51,16 @@ def tour_tables(b):
     assert rows(v[11])[0]["valid"] is False, "another generation"
 
 
+def longest_chain(b):
+    """One spte more than a chain of 1000 and one: all are zapped and it begins again. How many neighbours KVM maps ahead then is its own."""
+    if not sees_tables(b):
+        raise Skip("the kernel's structures cannot be read here")
+    for count, least, most in ((1001, 1001, 1001), (1002, 1, 8), (1010, 9, 16)):
+        v = ok(f"mem write count {count.to_bytes(8, 'little').hex()}", "b mapped", "run", "info rmap 0x40", image="demo:rmap", backend=b)
+        n = len(rows(v[-1])[0]["sptes"])
+        assert least <= n <= most, (count, n)
+
+
 def tour_by_steps(b):
     """The same end, one instruction at a time, but for the loop."""
     v = ok("si 11", "p $rip", "b readonly", "c", "delete", "si 5", "p $rip", "si", backend=b)
@@ -166,5 +176,5 @@ def breakpoints_follow_the_image(b):
 
 
 if __name__ == "__main__":
-    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again, watch,
+    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, longest_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again, watch,
                    breakpoints_follow_the_image]))

@@ -306,6 +306,20 @@ static int step_down(struct mmu_access *a, struct mmu_page *sp, struct mmu_page 
 	return spte_link(a->s, sp, index, *down, e);
 }
 
+/* A frame that has been mapped more than RMAP_RECYCLE_THRESHOLD times already: KVM zaps the whole chain, the new spte with
+ * it, so that a chain that costs much to go over does not grow on; the guest faults once more and begins a new one. Here
+ * that second fault is part of the first. */
+static int recycle_chain(struct mmu_access *a, struct mmu_page *sp, const uint64_t *head, uint64_t spte, struct err *e)
+{
+	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT;
+
+	if (!head || rmap_count(*head) <= RMAP_RECYCLE_THRESHOLD + 1)
+		return 0;
+	rmap_zap(a->s, head);
+	shadow_flush(a->s, ~0ull);
+	return spte_set(a->s, sp, spt_index(a->gva, 1), spte, gfn, guest_rights(a), e);
+}
+
 static int set_leaf(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 {
 	uint64_t gfn = a->walk.gpa >> PAGE_SHIFT;
@@ -320,6 +334,8 @@ static int set_leaf(struct mmu_access *a, struct mmu_page *sp, struct err *e)
 	if (rc)
 		return rc;
 	rc = spte_set(a->s, sp, index, spte, gfn, acc, e);
+	if (!rc)
+		rc = recycle_chain(a, sp, head, spte, e);
 	if (rc)
 		return rc;
 	if ((spte & SPTE_W) && (a->slot->flags & SLOT_LOG_DIRTY))

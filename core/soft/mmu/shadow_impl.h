@@ -17,6 +17,7 @@
 #define SHADOW_HASH_BITS 12
 #define SHADOW_HASH_SIZE (1u << SHADOW_HASH_BITS)
 #define SHADOW_MAX_PAGES 16384
+#define RMAP_RECYCLE_THRESHOLD 1000 /* as KVM: sptes of one frame before one more makes it zap them all */
 #define ACC_EXEC 1u
 #define ACC_WRITE 2u
 #define ACC_USER 4u
@@ -99,6 +100,7 @@ int spte_link(struct shadow *s, struct mmu_page *sp, unsigned index, struct mmu_
 int spte_set(struct shadow *s, struct mmu_page *sp, unsigned index, uint64_t new_spte, uint64_t gfn, unsigned access,
 	     struct err *e) MUST_USE;
 void spte_drop(struct shadow *s, struct mmu_page *sp, unsigned index); /* leaf, link or MMIO */
+uint64_t rmap_zap(struct shadow *s, const uint64_t *head); /* every spte of the chain; how many. shadow_sync.c */
 uint64_t *rmap_head(struct shadow *s, uint64_t gfn, bool smm, uint64_t host_page, bool create);
 void shadow_flush(struct shadow *s, uint64_t gva_page);
 struct mmu_page *shadow_root(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, bool smm,

@@ -96,15 +96,21 @@ void shadow_write_protect_slot(struct shadow *s, struct slot *slot)
 		shadow_flush(s, ~0ull);
 }
 
+uint64_t rmap_zap(struct shadow *s, const uint64_t *head)
+{
+	uint64_t n = 0, *sptep = NULL;
+
+	for (; *head && rmap_each(*head, ~0ull, take_first, &sptep) == 1; n++)
+		spte_drop(s, mmu_page_of(sptep), (unsigned)(sptep - mmu_page_of(sptep)->spt));
+	return n;
+}
+
 uint64_t shadow_zap_gfn(struct shadow *s, struct slot *slot, uint64_t gfn)
 {
-	uint64_t host = (uintptr_t)slot->alias + ((gfn << PAGE_SHIFT) - slot->gpa), n = 0;
-	uint64_t *head = rmap_head(s, gfn, !(slot->vis & SLOT_VIS_NONSMM), host & SPTE_PFN_MASK, false), *sptep;
+	uint64_t host = (uintptr_t)slot->alias + ((gfn << PAGE_SHIFT) - slot->gpa);
+	uint64_t *head = rmap_head(s, gfn, !(slot->vis & SLOT_VIS_NONSMM), host & SPTE_PFN_MASK, false);
+	uint64_t n = head ? rmap_zap(s, head) : 0;
 
-	while (head && *head && rmap_each(*head, ~0ull, take_first, &sptep) == 1) {
-		spte_drop(s, mmu_page_of(sptep), (unsigned)(sptep - mmu_page_of(sptep)->spt));
-		n++;
-	}
 	for (struct mmu_page *sp = s->hash[mmu_page_hash(gfn)], *next; sp; sp = next) {
 		next = sp->hash_next;
 		if (sp->gfn == gfn && !sp->role.direct)

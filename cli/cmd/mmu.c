@@ -177,7 +177,8 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "GPA",
      .summary = "host physical address of a guest physical address",
-     .help = "A plain address. An error if no slot covers it, the host has no page there yet, or this user may not know.",
+     .help = "A plain address. An error if no slot covers it, the host has no page there yet, or this user may not know. "
+	     "The soft machine has none: its sptes hold host virtual addresses (gpa2hva).",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .run = gpa2hpa},

@@ -297,21 +297,18 @@ static int wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, 
 	return 0;
 }
 
-static int hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *out, struct err *e)
-{
-	(void)m;
-	(void)e;
-	*out = (uintptr_t)s->alias + (gpa - s->gpa);
-	return 0;
-}
-
 /* ---- what it can do */
 
 static const char *cap_why(const struct machine *m, enum machine_cap cap)
 {
 	(void)m;
-	(void)cap;
-	return NULL;
+	return cap == MACHINE_CAP_HPA ? "its sptes hold host virtual addresses" : NULL;
+}
+
+static const char *cap_next(const struct machine *m, enum machine_cap cap)
+{
+	(void)m;
+	return cap == MACHINE_CAP_HPA ? "gpa2hva, or -b kvm" : NULL;
 }
 
 static int facts(struct machine *base, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
@@ -351,13 +348,13 @@ const struct machine_ops soft_backend = {
     .create = create,
     .destroy = destroy,
     .cap_why = cap_why,
+    .cap_next = cap_next,
     .facts = facts,
     .slot_change = slot_change,
     .slot_release = slot_release,
     .slot_dirty = slot_dirty,
     .slot_source = SOURCE_SOFT,
     .wrote = wrote,
-    .hpa = hpa,
     .get_regs = get_regs,
     .set_regs = set_regs,
     .inject = inject,

@@ -246,6 +246,29 @@ static void test_dirty(void **state)
 	guest_close(g);
 }
 
+/* Of KVM's guests the frame numbers of /proc/self/pagemap, which not everybody may read; soft has none. */
+static void test_host_physical(void **state)
+{
+	struct guest *g = open_user(state, false);
+	uint64_t hpa = 0x77, hva = 0;
+	const char *why = NULL;
+
+	CODE(g, "\xc6\x04\x25\x00\x30\x02\x00\x01\x0f\x0b"); /* mov byte [0x23000], 1 */
+	assert_int_equal(guest_continue(g), STOP_EXCEPTION);
+	assert_int_equal(machine_hva(g->m, 0x23010, false, &hva, &g->e), 0);
+	int rc = machine_hpa(g->m, 0x23010, false, &hpa, &g->e);
+	assert_int_equal(machine_can(g->m, MACHINE_CAP_HPA, &why), backend != &soft_backend);
+	if (backend == &soft_backend) {
+		assert_int_equal(rc, -ENOTSUP);
+		assert_non_null(strstr(why, "host virtual"));
+	}
+	if (rc)
+		assert_int_equal(hpa, 0x77);
+	else
+		assert_true(hpa != hva && (hpa & 0xfff) == 0x10);
+	guest_close(g);
+}
+
 static int run_over(const struct machine_ops *b, const char *name)
 {
 #define TEST(F) cmocka_unit_test_setup(F, setup)
@@ -253,6 +276,7 @@ static int run_over(const struct machine_ops *b, const char *name)
 	    TEST(test_step),	   TEST(test_registers), TEST(test_exception),	TEST(test_handler),
 	    TEST(test_breakpoint), TEST(test_interrupt), TEST(test_catch_mmio), TEST(test_rep_behind_a_device),
 	    TEST(test_readonly),   TEST(test_memory),	 TEST(test_inject),	TEST(test_dirty),
+	    TEST(test_host_physical),
 	};
 
 	backend = b;

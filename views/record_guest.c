@@ -36,7 +36,7 @@ static void push_if(struct pool *p, struct value *list, bool cond, const char *w
 /* The bits of a guest entry in words; PAE's page-directory pointers have no rights of their own. */
 static struct value entry_flags(struct pool *p, uint64_t e, unsigned level, enum paging_mode mode)
 {
-	struct value v = v_list(p, 8);
+	struct value v = v_list(p, 9);
 	bool leaf = is_leaf(e, level, mode), rights = !(mode == PAGING_PAE && level == 3);
 
 	if (!(e & PTE_P))
@@ -69,7 +69,9 @@ struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging
 			v_put(p, &d, "entry", v_na(p, "no memory there; the walk reads all ones"));
 		else
 			v_put(p, &d, "entry", v_hex(s->entry));
-		v_put(p, &d, "flags", entry_flags(p, s->entry, s->level, mode));
+		struct value flags = entry_flags(p, s->entry, s->level, mode);
+		push_if(p, &flags, s->is_register, "register");
+		v_put(p, &d, "flags", flags);
 		v_push(p, &list, d);
 	}
 	return list;

@@ -270,6 +270,8 @@ int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct e
 		memcpy(at, &(uint64_t){(uint32_t)value}, 8);
 	else
 		memcpy(at, &value, store_size(p->store));
+	if (p->offset >= AT(cr0) && p->offset <= AT(efer) && p->offset != AT(cr2))
+		r->pdpte_valid = false;
 	return 0;
 }
 

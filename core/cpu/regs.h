@@ -85,6 +85,12 @@ struct regs {
 	struct seg seg[SEG_COUNT], tr, ldt;
 	struct desc_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	/* With REGS_SYS, in PAE paging: the four entries of the top table, which are registers. They are loaded with CR3 and
+	 * when CR0 or CR4 turn PAE paging on (SDM vol. 3A 4.4.1), so memory may say something else by now. Not valid where
+	 * the backend cannot tell them, and once reg_set() has changed what they are loaded with: a store then loads them
+	 * from memory, as the processor would. */
+	uint64_t pdpte[4];
+	bool pdpte_valid;
 	uint64_t dr[8]; /* 4 and 5 unused */
 	struct msr_regs msr;
 	struct fpu_regs fpu;

@@ -33,6 +33,8 @@ void paging_from_regs(struct paging *pg, const struct regs *r)
 		pg->mode = PAGING_PAE;
 	else
 		pg->mode = r->cr4 & CR4_LA57 ? PAGING_5LEVEL : PAGING_4LEVEL;
+	pg->pdpte_valid = pg->mode == PAGING_PAE && r->pdpte_valid;
+	memcpy(pg->pdpte, r->pdpte, sizeof(pg->pdpte));
 }
 
 const char *paging_mode_name(enum paging_mode m)
@@ -90,6 +92,7 @@ static int read_entry(const struct paging *pg, const struct paging_mem *mem, str
 
 	if (paging_is_pdpte(pg, s->level) && pg->pdpte_valid) {
 		s->entry = pg->pdpte[index];
+		s->is_register = true;
 		return 0;
 	}
 	rc = mem->read(mem->ctx, s->gpa, s->size, &entry);

@@ -52,7 +52,7 @@ struct paging {
 	bool gbpages; /* 1 GiB pages exist (CPUID); else PS in a PDPTE is reserved */
 };
 
-/* Fill from registers (REGS_GPR and REGS_SYS); maxphyaddr 52, gbpages true, pkru 0 until the caller knows better. */
+/* Fill from registers (REGS_GPR and REGS_SYS, the PDPTEs among them); maxphyaddr 52, gbpages true, pkru 0 until the caller knows better. */
 void paging_from_regs(struct paging *pg, const struct regs *r);
 const char *paging_mode_name(enum paging_mode m); /* "none", "32-bit", "PAE", "4-level", "5-level" */
 
@@ -82,6 +82,7 @@ struct walk_step {
 	uint64_t entry;
 	unsigned size;	   /* 4 or 8 bytes */
 	bool no_memory;	   /* nothing at gpa */
+	bool is_register;  /* PAE's top table: entry is what the processor has loaded, memory at gpa may differ by now */
 	bool set_a, set_d; /* this walk set them */
 };
 

@@ -70,6 +70,8 @@ static void take_sys(struct soft_cpu *c, const struct regs *in)
 	c->r.cr4 = in->cr4;
 	c->r.cr8 = in->cr8;
 	c->r.efer = in->efer;
+	c->r.pdpte_valid = in->pdpte_valid;
+	memcpy(c->r.pdpte, in->pdpte, sizeof(c->r.pdpte));
 	c->r.smm = in->smm;
 }
 

@@ -60,7 +60,8 @@ static bool paging_differs(const struct paging *a, const struct paging *b)
 	const uint64_t cr4 = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE;
 
 	return a->mode != b->mode || a->cr3 != b->cr3 || ((a->cr4 ^ b->cr4) & cr4) || ((a->cr0 ^ b->cr0) & CR0_WP) ||
-	       ((a->efer ^ b->efer) & EFER_NXE);
+	       ((a->efer ^ b->efer) & EFER_NXE) ||
+	       (b->pdpte_valid && memcmp(a->pdpte, b->pdpte, sizeof(a->pdpte)) != 0);
 }
 
 void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4])
@@ -73,6 +74,16 @@ void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4])
 			pdpte[i] = ~0ull;
 }
 
+/* PAE: the four registers, if they are not loaded yet. */
+static void load_pdptes(struct soft_cpu *c)
+{
+	if (c->pg.mode == PAGING_PAE && !c->pg.pdpte_valid) {
+		soft_read_pdptes(c, c->pg.pdpte);
+		memcpy(c->r.pdpte, c->pg.pdpte, sizeof(c->r.pdpte));
+	}
+	c->r.pdpte_valid = c->pg.pdpte_valid = c->pg.mode == PAGING_PAE;
+}
+
 void soft_mode_changed(struct soft_cpu *c, bool flush)
 {
 	struct paging old = c->pg;
@@ -82,15 +93,10 @@ void soft_mode_changed(struct soft_cpu *c, bool flush)
 	c->r.rflags = c->eflags;
 	paging_from_regs(&c->pg, &c->r);
 	c->pg.maxphyaddr = c->m->m.maxphyaddr ? c->m->m.maxphyaddr : 40;
-	memcpy(c->pg.pdpte, old.pdpte, sizeof(old.pdpte));
-	c->pg.pdpte_valid = old.pdpte_valid && old.mode == PAGING_PAE && c->pg.mode == PAGING_PAE && old.cr3 == c->pg.cr3;
+	load_pdptes(c);
 	if (!flush && !paging_differs(&old, &c->pg))
 		return;
 	soft_mem_init(c, &mem);
-	if (c->pg.mode == PAGING_PAE && !c->pg.pdpte_valid) {
-		soft_read_pdptes(c, c->pg.pdpte);
-		c->pg.pdpte_valid = true;
-	}
 	shadow_load_cr3(c->m->shadow, &c->shadow, &c->pg, &mem, c->r.smm);
 	soft_tlb_flush(c);
 }

@@ -120,7 +120,7 @@ const struct uop *op_mov_cr(struct soft_cpu *c, const struct uop *u)
 			c->r.cr0 = old0, c->r.cr3 = old3, c->r.cr4 = old4, c->r.efer = efer;
 			return exec_gp0(c);
 		}
-		c->pg.pdpte_valid = false;
+		c->r.pdpte_valid = false;
 		flush = true;
 	}
 	soft_mode_changed(c, flush);

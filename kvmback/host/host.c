@@ -74,6 +74,7 @@ static void read_caps(struct kvm_host *h)
 	h->guest_debug = cap(fd, KVM_CAP_SET_GUEST_DEBUG) > 0;
 	h->debugregs = cap(fd, KVM_CAP_DEBUGREGS) > 0;
 	h->vcpu_events = cap(fd, KVM_CAP_VCPU_EVENTS) > 0;
+	h->sregs2 = cap(fd, KVM_CAP_SREGS2) > 0;
 	h->xsave = cap(fd, KVM_CAP_XSAVE) > 0;
 	h->manual_dirty = (cap(fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0;
 }

@@ -44,6 +44,7 @@ static void read_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 	/* The trap page came last. */
 	trap_page_hide(&vm->vcpu[vcpu], &now);
 	step_hide(&vm->vcpu[vcpu], &now);
+	now.pdpte_valid &= now.cr3 == out->cr3 && now.cr4 == out->cr4 && now.cr0 == out->cr0;
 	*out = now;
 }
 

@@ -89,6 +89,9 @@ bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk
 	struct regs r = {.cr0 = s->cr0, .cr3 = cr3, .cr4 = s->cr4, .efer = s->efer};
 	struct paging pg;
 
+	r.pdpte_valid = v->pdpte_valid && cr3 == s->cr3;
+	memcpy(r.pdpte, v->pdpte, sizeof(r.pdpte));
+
 	if (!(s->cr0 & CR0_PG)) {
 		*out = (struct walk){.gpa = linear, .rights = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER};
 		return true;

@@ -5,8 +5,10 @@
  * structures sees them at once; the run area is updated or marked old with each.
  */
 #include "kvmback/vcpu/regs_impl.h"
+#include "kvmback/vcpu/vcpu.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -18,6 +20,9 @@ int kvm_vcpu_error(const struct kvcpu *v, const char *verb, const char *ioctl_na
 	return err_errno(e, errno, "%s of vCPU %u" WHY "%s" TRY "the same again with the vCPU stopped", verb, v->index,
 			 ioctl_name);
 }
+
+/* struct kvm_sregs2 begins with the same members. */
+_Static_assert(offsetof(struct kvm_sregs2, flags) == offsetof(struct kvm_sregs, interrupt_bitmap), "up to apic_base");
 
 /* ---- fetching */
 
@@ -261,6 +266,8 @@ static int get_sys(struct kvcpu *v, struct regs *r, struct err *e)
 		r->smm = ev.smi.smm;
 	}
 	sregs_out(r, &k);
+	r->pdpte_valid = v->pdpte_valid;
+	memcpy(r->pdpte, v->pdpte, sizeof(r->pdpte));
 	/* XSETBV needs CR4.OSXSAVE; without it XCR0 is what it was, and the ioctl is saved. */
 	if (k.cr4 & CR4_OSXSAVE)
 		(void)get_xcr0(v, &v->xcr0);
@@ -293,6 +300,19 @@ static int sregs_refused(const struct kvcpu *v, const struct kvm_sregs *k, int e
 			 (unsigned long long)k->efer);
 }
 
+/* KVM_SET_SREGS loads the PDPTEs from the guest's memory, KVM_SET_SREGS2 those it is given. */
+static int store_sregs(struct kvcpu *v, const struct kvm_sregs *k, const struct regs *r)
+{
+	struct kvm_sregs2 two = {.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID};
+	bool pae = k->cr0 & CR0_PG && k->cr4 & CR4_PAE && !(k->efer & EFER_LMA);
+
+	if (!pae || !r->pdpte_valid || !v->vm->host->sregs2)
+		return ioctl(v->fd, KVM_SET_SREGS, k);
+	memcpy(&two, k, offsetof(struct kvm_sregs2, flags));
+	memcpy(two.pdptrs, r->pdpte, sizeof(two.pdptrs));
+	return ioctl(v->fd, KVM_SET_SREGS2, &two);
+}
+
 static int set_sys(struct kvcpu *v, const struct regs *r, struct err *e)
 {
 	struct kvm_sregs k;
@@ -305,12 +325,13 @@ static int set_sys(struct kvcpu *v, const struct regs *r, struct err *e)
 		return rc;
 	sregs_in(&k, r);
 	v->sync_fresh &= ~(uint32_t)KVM_SYNC_X86_SREGS;
-	if (ioctl(v->fd, KVM_SET_SREGS, &k) < 0) {
+	if (store_sregs(v, &k, r) < 0) {
 		rc = sregs_refused(v, &k, errno, e);
 		if (v->in_smm != was_smm)
 			(void)!kvm_smm_switch(v->vm, v->index, was_smm, NULL);
 		return rc;
 	}
+	vcpu_fetch_pdptes(v, &k);
 	return set_xcr0(v, r->xcr0 ? r->xcr0 : v->xcr0, e);
 }
 

@@ -30,6 +30,16 @@ static bool take_shutdown(struct kvcpu *v)
 	return true;
 }
 
+void vcpu_fetch_pdptes(struct kvcpu *v, const struct kvm_sregs *s)
+{
+	struct kvm_sregs2 two;
+
+	v->pdpte_valid = v->vm->host->sregs2 && s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA) &&
+			 ioctl(v->fd, KVM_GET_SREGS2, &two) == 0 && two.flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	if (v->pdpte_valid)
+		memcpy(v->pdpte, two.pdptrs, sizeof(v->pdpte));
+}
+
 int vcpu_enter(struct kvcpu *v)
 {
 	const struct vcpu_ops *ops = v->vm->rs->ops;
@@ -52,6 +62,8 @@ int vcpu_enter(struct kvcpu *v)
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vcpu_go_out(v);
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
+	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
+		vcpu_fetch_pdptes(v, vcpu_sregs(v));
 	if (rc == -EINTR && take_shutdown(v))
 		rc = 0;
 	return ops->leave(v, rc);
@@ -63,6 +75,7 @@ int vcpu_load(struct kvcpu *v, struct err *e)
 		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_REGS" TRY "load", v->index);
 	if (!(v->sync_fresh & KVM_SYNC_X86_SREGS) && ioctl(v->fd, KVM_GET_SREGS, vcpu_sregs(v)) < 0)
 		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_SREGS" TRY "load", v->index);
+	vcpu_fetch_pdptes(v, vcpu_sregs(v));
 	/* Old dirty bits stand for a run area that a store by ioctl has made old. */
 	v->run->kvm_dirty_regs &= v->sync_fresh;
 	v->sync_fresh |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;

@@ -240,6 +240,56 @@ static void test_pae_registers(void **state)
 	machine_destroy(g.m);
 }
 
+static uint64_t walked_to(struct guest *g, uint64_t gva)
+{
+	struct xlate_env env;
+	struct err e = {0};
+	struct walk w;
+
+	ok(machine_env(g->m, 0, &env, &e), &e);
+	paging_walk(&env.pg, &env.mem, gva, ACCESS_READ, false, &w);
+	return w.fault.present ? ~0ull : w.gpa;
+}
+
+/* What the debugger walks is what the processor does, also behind a store of registers and one of CR3 by name. */
+static void test_pae_registers_are_walked(void **state)
+{
+	struct machine_config cfg = {.vcpus = 1};
+	struct err e = {0};
+	struct guest g;
+	struct regs before;
+
+	(void)state;
+	open_guest(&g, CR0_PG, CR4_PAE, &cfg);
+	tables_pae(&g, TOP);
+	poke(&g, TOP + 8, SECOND | 1, 8);
+	STEP(&g, "\x90");
+	assert_true(g.r.pdpte_valid);
+	assert_int_equal(g.r.pdpte[1], SECOND | 1);
+	before = g.r;
+	poke(&g, TOP + 8, 0, 8);
+	assert_int_equal(walked_to(&g, 0x40000000 + GVA), DATA);
+
+	/* A register that has nothing to do with it, and what a checkpoint does. */
+	g.r.seg[SEG_DS].selector = 0x10;
+	set(&g);
+	assert_int_equal(walked_to(&g, 0x40000000 + GVA), DATA);
+	ok(reg_set(&g.r, reg_find("cr3"), OTHER_TOP, &e), &e);
+	tables_pae(&g, OTHER_TOP);
+	set(&g);
+	assert_int_equal(walked_to(&g, 0x40000000 + GVA), ~0ull);
+	g.r = before;
+	set(&g);
+	assert_int_equal(walked_to(&g, 0x40000000 + GVA), DATA);
+	STEP(&g, "\x8b\x83\x00\x00\x00\x40"); /* mov eax, [ebx + 0x40000000] */
+	assert_int_equal(g.stop.reason, STOP_STEP);
+
+	ok(reg_set(&g.r, reg_find("cr3"), TOP, &e), &e);
+	set(&g);
+	assert_int_equal(walked_to(&g, 0x40000000 + GVA), ~0ull);
+	machine_destroy(g.m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +297,7 @@ int main(void)
 	    cmocka_unit_test(test_smap_without_wp),
 	    cmocka_unit_test(test_pae_load_refused),
 	    cmocka_unit_test(test_pae_registers),
+	    cmocka_unit_test(test_pae_registers_are_walked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,8 @@ struct paging {
 	bool gbpages; /* 1 GiB pages exist (CPUID); else PS in a PDPTE is reserved */
 };
 
-/* Fill from registers (REGS_GPR and REGS_SYS, the PDPTEs among them); maxphyaddr 52, gbpages true, pkru 0 until the caller knows better. */
+/* Fill from registers (REGS_GPR and REGS_SYS, the PDPTEs among them); maxphyaddr 52, gbpages true, pkru 0 until the caller
+ * knows better. */
 void paging_from_regs(struct paging *pg, const struct regs *r);
 const char *paging_mode_name(enum paging_mode m); /* "none", "32-bit", "PAE", "4-level", "5-level" */
 

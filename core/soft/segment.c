@@ -60,8 +60,7 @@ static bool paging_differs(const struct paging *a, const struct paging *b)
 	const uint64_t cr4 = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE;
 
 	return a->mode != b->mode || a->cr3 != b->cr3 || ((a->cr4 ^ b->cr4) & cr4) || ((a->cr0 ^ b->cr0) & CR0_WP) ||
-	       ((a->efer ^ b->efer) & EFER_NXE) ||
-	       (b->pdpte_valid && memcmp(a->pdpte, b->pdpte, sizeof(a->pdpte)) != 0);
+	       ((a->efer ^ b->efer) & EFER_NXE) || (b->pdpte_valid && memcmp(a->pdpte, b->pdpte, sizeof(a->pdpte)) != 0);
 }
 
 void soft_read_pdptes(struct soft_cpu *c, uint64_t pdpte[4])

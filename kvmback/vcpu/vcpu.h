@@ -312,10 +312,10 @@ void vcpu_release(struct kvcpu *v, enum vcpu_phase to);
 void vcpu_continued(struct kvm_vm *vm);
 
 /* vcpu.c: from the vCPU's own thread */
-int vcpu_enter(struct kvcpu *v);				  /* one KVM_RUN: 0, or a negative errno */
-int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		  /* registers and system registers into the run area */
+int vcpu_enter(struct kvcpu *v);				    /* one KVM_RUN: 0, or a negative errno */
+int vcpu_load(struct kvcpu *v, struct err *e) MUST_USE;		    /* registers and system registers into the run area */
 void vcpu_fetch_pdptes(struct kvcpu *v, const struct kvm_sregs *s); /* v->pdpte, s being what the vCPU has; also by regs.c */
-void vcpu_gprs(struct kvcpu *v, uint64_t gpr[16], uint64_t *rip); /* RAX … R15 and rip as the run area has them */
+void vcpu_gprs(struct kvcpu *v, uint64_t gpr[16], uint64_t *rip);   /* RAX … R15 and rip as the run area has them */
 bool vcpu_debug(
     struct kvcpu *v,
     const struct kvm_guest_debug *d); /* KVM_SET_GUEST_DEBUG, if it differs, or a step has to be asked for anew */

@@ -273,9 +273,9 @@ static int run_over(const struct machine_ops *b, const char *name)
 {
 #define TEST(F) cmocka_unit_test_setup(F, setup)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_step),	   TEST(test_registers), TEST(test_exception),	TEST(test_handler),
-	    TEST(test_breakpoint), TEST(test_interrupt), TEST(test_catch_mmio), TEST(test_rep_behind_a_device),
-	    TEST(test_readonly),   TEST(test_memory),	 TEST(test_inject),	TEST(test_dirty),
+	    TEST(test_step),	      TEST(test_registers), TEST(test_exception),  TEST(test_handler),
+	    TEST(test_breakpoint),    TEST(test_interrupt), TEST(test_catch_mmio), TEST(test_rep_behind_a_device),
+	    TEST(test_readonly),      TEST(test_memory),    TEST(test_inject),	   TEST(test_dirty),
 	    TEST(test_host_physical),
 	};
 

@@ -100,7 +100,7 @@ int spte_link(struct shadow *s, struct mmu_page *sp, unsigned index, struct mmu_
 int spte_set(struct shadow *s, struct mmu_page *sp, unsigned index, uint64_t new_spte, uint64_t gfn, unsigned access,
 	     struct err *e) MUST_USE;
 void spte_drop(struct shadow *s, struct mmu_page *sp, unsigned index); /* leaf, link or MMIO */
-uint64_t rmap_zap(struct shadow *s, const uint64_t *head); /* every spte of the chain; how many. shadow_sync.c */
+uint64_t rmap_zap(struct shadow *s, const uint64_t *head);	       /* every spte of the chain; how many. shadow_sync.c */
 uint64_t *rmap_head(struct shadow *s, uint64_t gfn, bool smm, uint64_t host_page, bool create);
 void shadow_flush(struct shadow *s, uint64_t gva_page);
 struct mmu_page *shadow_root(struct shadow *s, struct shadow_vcpu *v, const struct paging *pg, bool smm,

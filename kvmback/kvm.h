@@ -25,7 +25,8 @@ struct kvm_host {
 	int fd;
 	unsigned max_slots, address_spaces;
 	uint32_t sync_regs; /* KVM_CAP_SYNC_REGS bits, 0 for none */
-	bool immediate_exit, x86_smm, readonly_mem, guest_debug, debugregs, vcpu_events, xsave, sregs2;
+	bool immediate_exit, x86_smm, readonly_mem, guest_debug, debugregs, vcpu_events, xsave;
+	bool pdptes;	   /* PAE's top entries are registers, and KVM tells them (KVM_CAP_SREGS2) */
 	bool manual_dirty; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	unsigned maxphyaddr;
 	uint64_t gpa_limit; /* first address past what a slot may cover: shadow paging allows more than maxphyaddr */
@@ -75,7 +76,7 @@ struct kvcpu {
 	uint32_t smbase;
 	uint64_t xcr0;		      /* regs.c: as last fetched */
 	uint64_t pdpte[4];	      /* of PAE paging, as of the last time out of KVM_RUN or the last store */
-	bool pdpte_valid;	      /* the vCPU is in PAE paging and KVM has KVM_GET_SREGS2 */
+	bool pdpte_valid;	      /* the vCPU is in PAE paging, and host->pdptes */
 	struct vcpu_control *control; /* run.c's own */
 };
 

@@ -60,6 +60,16 @@ static int cap(int fd, int what)
 	return n < 0 ? 0 : n;
 }
 
+/* With nested paging on AMD's a guest's walk reads the four top entries of PAE from memory, as any other table (APM vol. 2,
+ * 15.25.10); KVM_GET_SREGS2 gives copies that nobody goes by. */
+static bool nested_paging_amd(void)
+{
+	_cleanup_close_ int fd = open("/sys/module/kvm_amd/parameters/npt", O_RDONLY | O_CLOEXEC);
+	char c = 0;
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && (c == 'Y' || c == '1');
+}
+
 static void read_caps(struct kvm_host *h)
 {
 	int fd = h->fd;
@@ -74,8 +84,8 @@ static void read_caps(struct kvm_host *h)
 	h->guest_debug = cap(fd, KVM_CAP_SET_GUEST_DEBUG) > 0;
 	h->debugregs = cap(fd, KVM_CAP_DEBUGREGS) > 0;
 	h->vcpu_events = cap(fd, KVM_CAP_VCPU_EVENTS) > 0;
-	h->sregs2 = cap(fd, KVM_CAP_SREGS2) > 0;
 	h->xsave = cap(fd, KVM_CAP_XSAVE) > 0;
+	h->pdptes = cap(fd, KVM_CAP_SREGS2) > 0 && !nested_paging_amd();
 	h->manual_dirty = (cap(fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0;
 }
 

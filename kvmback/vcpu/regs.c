@@ -306,7 +306,7 @@ static int store_sregs(struct kvcpu *v, const struct kvm_sregs *k, const struct 
 	struct kvm_sregs2 two = {.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID};
 	bool pae = k->cr0 & CR0_PG && k->cr4 & CR4_PAE && !(k->efer & EFER_LMA);
 
-	if (!pae || !r->pdpte_valid || !v->vm->host->sregs2)
+	if (!pae || !r->pdpte_valid || !v->vm->host->pdptes)
 		return ioctl(v->fd, KVM_SET_SREGS, k);
 	memcpy(&two, k, offsetof(struct kvm_sregs2, flags));
 	memcpy(two.pdptrs, r->pdpte, sizeof(two.pdptrs));

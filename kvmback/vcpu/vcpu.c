@@ -34,7 +34,7 @@ void vcpu_fetch_pdptes(struct kvcpu *v, const struct kvm_sregs *s)
 {
 	struct kvm_sregs2 two;
 
-	v->pdpte_valid = v->vm->host->sregs2 && s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA) &&
+	v->pdpte_valid = v->vm->host->pdptes && s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA) &&
 			 ioctl(v->fd, KVM_GET_SREGS2, &two) == 0 && two.flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	if (v->pdpte_valid)
 		memcpy(v->pdpte, two.pdptrs, sizeof(v->pdpte));

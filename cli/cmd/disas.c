@@ -23,7 +23,7 @@ int current_pc(struct session *s, uint64_t *pc, unsigned *bits, struct err *e)
 	if (rc)
 		return rc;
 	*bits = regs_code_bits(&r);
-	*pc = *bits == 64 ? r.rip : (uint32_t)(r.seg[SEG_CS].base + r.rip);
+	*pc = regs_pc(&r);
 	return 0;
 }
 

@@ -127,7 +127,7 @@ static int store_reg(struct call *c, struct machine *m, const struct reg_name *r
 			rc = reg_set(&r, reg, v, e);
 	}
 	if (!rc)
-		rc = machine_set_regs(m, c->s->vcpu, reg->part, &r, e);
+		rc = machine_set_regs(m, c->s->vcpu, reg_stored_in(reg), &r, e);
 	if (!rc)
 		c->result = reg_value(c->pool, &r, reg);
 	return rc;

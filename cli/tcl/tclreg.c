@@ -84,7 +84,7 @@ static int write_register(const struct register_variable *var, Tcl_Obj *o, struc
 		ret = machine_get_regs(m, s->vcpu, reg->part, &r, e);
 	if (!ret)
 		ret = reg_set(&r, reg, v, e);
-	return ret ? ret : machine_set_regs(m, s->vcpu, reg->part, &r, e);
+	return ret ? ret : machine_set_regs(m, s->vcpu, reg_stored_in(reg), &r, e);
 }
 
 static char *complain(struct tcl *t, const struct err *e)

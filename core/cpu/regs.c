@@ -11,12 +11,24 @@
 #include <strings.h>
 
 /* How the value is stored. */
-enum store { U8, U16, U32, U64, BYTES, SEGFLAGS, LOW32 /* of 64 bits; writing clears the rest */ };
+enum store {
+	U8,
+	U16,
+	U32,
+	U64,
+	BYTES,
+	SEGFLAGS,
+	LOW32, /* of 64 bits; writing clears the rest */
+	LINEAR /* of 64 bits: an offset in a segment, given as the address that it is there */
+};
 
 struct place {
 	uint16_t offset;
-	uint8_t store, len; /* len of BYTES */
+	uint8_t store, len; /* len of BYTES, segment of LINEAR */
 };
+
+/* What LINEAR follows from. */
+#define REGS_PLACE (REGS_GPR | REGS_SYS)
 
 #define AT(member) ((uint16_t)offsetof(struct regs, member))
 
@@ -95,9 +107,10 @@ struct place {
 	VIEW(X, R15, "r15d", "r15w", "r15b") \
 	X("eip", GPR, 32, "part", rip, LOW32, 0) \
 	X("ip", GPR, 16, "part", rip, U16, 0) \
-	X("pc", GPR, 64, "part", rip, U64, 0) \
-	X("sp", GPR, 64, "part", gpr[RSP], U64, 0) \
-	X("fp", GPR, 64, "part", gpr[RBP], U64, 0) \
+	X("sp16", GPR, 16, "part", gpr[RSP], U16, 0) \
+	X("pc", PLACE, 64, "part", rip, LINEAR, SEG_CS) \
+	X("sp", PLACE, 64, "part", gpr[RSP], LINEAR, SEG_SS) \
+	X("fp", PLACE, 64, "part", gpr[RBP], LINEAR, SEG_SS) \
 	X("eflags", GPR, 32, "part", rflags, LOW32, 0) \
 	X("flags", GPR, 16, "part", rflags, U16, 0) \
 	X("fs_base", SYS, 64, "part", seg[SEG_FS].base, U64, 0) \
@@ -152,9 +165,95 @@ static const struct place *place_of(const struct reg_name *reg)
 /* Bytes that a register of this kind takes in the struct; U8's len is the byte within a wider register. */
 static size_t store_size(enum store st)
 {
-	static const uint8_t size[] = {[U8] = 1, [U16] = 2, [U32] = 4, [U64] = 8, [BYTES] = 8, [LOW32] = 4};
+	static const uint8_t size[] = {[U8] = 1, [U16] = 2, [U32] = 4, [U64] = 8, [BYTES] = 8, [LOW32] = 4, [LINEAR] = 8};
 
 	return size[st];
+}
+
+/* ---- addresses */
+
+uint64_t regs_linear(const struct regs *r, unsigned seg, uint64_t offset)
+{
+	if (regs_code_bits(r) != 64)
+		return (uint32_t)(r->seg[seg].base + offset);
+	return seg == SEG_FS || seg == SEG_GS ? r->seg[seg].base + offset : offset;
+}
+
+/* How many bits of a register are an offset in CS or SS. */
+static unsigned offset_bits(const struct regs *r, unsigned seg)
+{
+	unsigned bits = regs_code_bits(r);
+
+	if (bits == 64 || seg == SEG_CS)
+		return bits == 64 ? 64 : 32;
+	return r->seg[seg].db ? 32 : 16;
+}
+
+static uint64_t offset_of(const struct regs *r, unsigned seg, uint64_t value)
+{
+	return value & ~0ull >> (64 - offset_bits(r, seg));
+}
+
+uint64_t regs_pc(const struct regs *r)
+{
+	return regs_linear(r, SEG_CS, offset_of(r, SEG_CS, r->rip));
+}
+
+uint64_t regs_sp(const struct regs *r)
+{
+	return regs_linear(r, SEG_SS, offset_of(r, SEG_SS, r->gpr[RSP]));
+}
+
+bool reg_is_linear(const struct reg_name *reg)
+{
+	return place_of(reg)->store == LINEAR;
+}
+
+enum regs_part reg_stored_in(const struct reg_name *reg)
+{
+	return reg_is_linear(reg) ? REGS_GPR : reg->part;
+}
+
+uint64_t reg_as_offset(const struct regs *r, const struct reg_name *reg)
+{
+	const struct place *p = place_of(reg);
+	uint64_t value;
+
+	if (p->store != LINEAR)
+		return reg_get(r, reg);
+	memcpy(&value, (const uint8_t *)r + p->offset, sizeof(value));
+	return offset_of(r, p->len, value);
+}
+
+/* The last offset that can be in use: code ends at its segment's limit. A stack's may grow the other way. */
+static uint64_t last_offset(const struct regs *r, unsigned seg)
+{
+	if (seg == SEG_CS)
+		return r->seg[SEG_CS].limit;
+	return offset_bits(r, seg) == 16 ? 0xffff : UINT32_MAX;
+}
+
+/* -ERANGE: not in the segment. Of a stack pointer of 16 bits the rest stays, as the processor leaves it. */
+static int linear_set(struct regs *r, const struct reg_name *reg, uint64_t linear, struct err *e)
+{
+	static const char *const seg_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
+	const struct place *p = place_of(reg);
+	unsigned long long base = r->seg[p->len].base, last = last_offset(r, p->len);
+	uint64_t *at = (uint64_t *)(void *)((uint8_t *)r + p->offset);
+
+	if (regs_code_bits(r) == 64) {
+		*at = linear;
+		return 0;
+	}
+	uint32_t offset = (uint32_t)(linear - base);
+	if (linear > UINT32_MAX || offset > last)
+		return err_set(e, -ERANGE,
+			       "set %s to %#llx" WHY "%s begins at %#llx and its last offset is %#llx" TRY
+			       "setting $%s and $%s.base first, or an address from %#llx on",
+			       reg->name, (unsigned long long)linear, seg_names[p->len], base, last, seg_names[p->len],
+			       seg_names[p->len], base);
+	*at = offset_bits(r, p->len) == 16 ? (*at & ~0xffffull) | offset : offset;
+	return 0;
 }
 
 uint64_t reg_get(const struct regs *r, const struct reg_name *reg)
@@ -165,6 +264,8 @@ uint64_t reg_get(const struct regs *r, const struct reg_name *reg)
 
 	if (p->store == SEGFLAGS)
 		return seg_flags_get((const void *)at);
+	if (p->store == LINEAR)
+		return regs_linear(r, p->len, reg_as_offset(r, reg));
 	memcpy(&value, at, store_size(p->store));
 	return value;
 }
@@ -214,7 +315,7 @@ static unsigned old_bit(const struct reg_name *reg)
 {
 	const struct place *p = place_of(reg);
 
-	switch (reg->part) {
+	switch (reg_stored_in(reg)) {
 	case REGS_GPR:
 		return p->offset == AT(rip)	 ? REGS_OLD_RIP
 		       : p->offset == AT(rflags) ? REGS_OLD_RFLAGS
@@ -232,6 +333,10 @@ static unsigned old_bit(const struct reg_name *reg)
 
 bool reg_is_old(const struct regs *r, const struct reg_name *reg)
 {
+	const struct place *p = place_of(reg);
+
+	if (p->store == LINEAR && r->old >> (REGS_OLD_SEG + 4 * (unsigned)p->len + OLD_BASE) & 1)
+		return true;
 	return r->old >> old_bit(reg) & 1;
 }
 
@@ -264,6 +369,8 @@ int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct e
 	if (!fits(value, reg->bits))
 		return err_set(e, -ERANGE, "set %s to %#llx" WHY "it has %u bits" TRY "at most %#llx", reg->name,
 			       (unsigned long long)value, reg->bits, (1ull << reg->bits) - 1);
+	if (p->store == LINEAR)
+		return linear_set(r, reg, value, e);
 	if (p->store == SEGFLAGS)
 		seg_set_flags((void *)at, value);
 	else if (p->store == LOW32)

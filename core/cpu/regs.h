@@ -170,11 +170,18 @@ unsigned regs_code_bits(const struct regs *r);
 /* "real", "vm86", "prot16", "prot32", "compat", "long". */
 const char *cpu_mode_name(enum cpu_mode m);
 
-/* A name a person may type after `$`: rax eax ax al ah … r15d, rip eip pc, rsp sp, rflags eflags, cs cs.base cs.limit
- * cs.flags …, gdt.base, cr0 …, dr0 …, efer, msr names, xmm0, st0, mxcsr … */
+/* An offset in a segment as the linear address that the processor makes of it: 64-bit code has bases in fs and gs alone,
+ * all else wraps at 32 bits. */
+uint64_t regs_linear(const struct regs *r, unsigned seg, uint64_t offset);
+/* Where the next instruction and the top of the stack are, linear. */
+uint64_t regs_pc(const struct regs *r);
+uint64_t regs_sp(const struct regs *r);
+
+/* A name a person may type after `$`: rax eax ax al ah … r15d, rip eip, rsp esp sp16, rflags eflags, cs cs.base cs.limit
+ * cs.flags …, gdt.base, cr0 …, dr0 …, efer, msr names, xmm0, st0, mxcsr …; pc, sp and fp are linear addresses */
 struct reg_name {
 	const char *name;
-	enum regs_part part;
+	enum regs_part part; /* what reg_get() needs; of pc, sp and fp two */
 	uint8_t bits; /* 8 to 64, 128 for xmm, 80 for st */
 	/* general, segment, table, control, debug, msr, fpu; "part": another name or a narrower view of one of those (eax,
 	 * al, pc, fs_base), after all others in the table and not shown by `info registers` */
@@ -183,8 +190,14 @@ struct reg_name {
 /* The whole table in the order in which `info registers` shows it; *n entries. cs.flags and the like are bits 0 to 16:
  * type, s 4, dpl 5-6, present 7, avl 12, l 13, db 14, g 15, unusable 16. */
 const struct reg_name *reg_names(size_t *n);
-/* NULL if there is no such register. Case does not matter; "pc" is rip, "sp" rsp, "fp" rbp. */
+/* NULL if there is no such register. Case does not matter. "pc", "sp" and "fp" are rip, rsp and rbp as linear addresses:
+ * CS or SS is added (regs_linear()), and what is not in use of rsp and rbp left out. */
 const struct reg_name *reg_find(const char *name);
+bool reg_is_linear(const struct reg_name *reg); /* pc, sp, fp */
+/* Its value as an offset in a segment: rip for pc. Of all others what reg_get() gives. */
+uint64_t reg_as_offset(const struct regs *r, const struct reg_name *reg);
+/* The part that reg_set() changes. */
+enum regs_part reg_stored_in(const struct reg_name *reg);
 /* The register's value, zero-extended; of xmm and st the low 64 bits (whole: reg_bytes). r must hold reg->part. */
 uint64_t reg_get(const struct regs *r, const struct reg_name *reg);
 /* Is what reg_get() gives as of the last stop? */
@@ -194,7 +207,8 @@ bool regs_mode_is_old(const struct regs *r);
 bool regs_cpl_is_old(const struct regs *r);
 /* Pointer to and length of the bytes of an xmm or st register; NULL for others. */
 const uint8_t *reg_bytes(const struct regs *r, const struct reg_name *reg, size_t *len);
-/* Store; -ERANGE if value does not fit the width, neither as it is nor as a sign-extended negative. Writing eax
+/* Store; -ERANGE if value does not fit the width, neither as it is nor as a sign-extended negative, or, for pc, sp and fp,
+ * if it is no address of the segment. Writing eax
  * zero-extends into rax, ax and al keep the rest; of xmm and st the low 64 bits are written. */
 int reg_set(struct regs *r, const struct reg_name *reg, uint64_t value, struct err *e) MUST_USE;
 /* What setting cs.flags does: everything of a segment but selector, base and limit. */

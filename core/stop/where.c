@@ -17,11 +17,8 @@ int where_get(struct machine *m, unsigned vcpu, struct where *out, struct err *e
 		return rc;
 	out->bits = regs_code_bits(&out->r);
 	out->word = out->bits / 8;
-	out->pc = where_linear(out, &out->r.seg[SEG_CS], out->r.rip);
-	uint64_t sp = out->r.gpr[RSP];
-	if (out->bits != 64 && !out->r.seg[SEG_SS].db)
-		sp &= 0xffff;
-	out->sp = where_linear(out, &out->r.seg[SEG_SS], sp);
+	out->pc = regs_pc(&out->r);
+	out->sp = regs_sp(&out->r);
 	return 0;
 }
 

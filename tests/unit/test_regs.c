@@ -48,7 +48,7 @@ static void test_table_is_sound(void **state)
 		if (parts)
 			assert_string_equal(all[i].group, "part"); /* these come last */
 		parts = !strcmp(all[i].group, "part");
-		assert_true(all[i].part && !(all[i].part & (all[i].part - 1)));
+		assert_true(all[i].part && !(reg_stored_in(&all[i]) & (reg_stored_in(&all[i]) - 1)));
 	}
 	assert_true(parts);
 }
@@ -77,7 +77,12 @@ static void test_each_has_its_own_place(void **state)
 
 static void test_narrow_views(void **state)
 {
-	struct regs r = {.gpr[RAX] = 0x1122334455667788, .gpr[R9] = ~0ull, .gpr[RSP] = 0x7fff0000fff0};
+	struct regs r = {.gpr[RAX] = 0x1122334455667788,
+			 .gpr[R9] = ~0ull,
+			 .gpr[RSP] = 0x7fff0000fff0,
+			 .cr0 = CR0_PE,
+			 .efer = EFER_LMA,
+			 .seg[SEG_CS].l = true};
 
 	(void)state;
 	assert_int_equal(get(&r, "eax"), 0x55667788);
@@ -100,9 +105,59 @@ static void test_narrow_views(void **state)
 	assert_int_equal(r.rip, 0x200000);
 	assert_int_equal(set(&r, "fp", 5), 0);
 	assert_int_equal(r.gpr[RBP], 5);
+	assert_int_equal(get(&r, "sp16"), 0xfff0);
 	assert_null(reg_find("raxx"));
 	assert_null(reg_find(""));
 	assert_null(reg_find("r16"));
+}
+
+static void test_linear_views(void **state)
+{
+	struct regs r = {.rip = 0x10,
+			 .gpr[RSP] = 0xabcd0100,
+			 .gpr[RBP] = 0xabcd0200,
+			 .seg[SEG_CS] = {.base = 0x7c00, .limit = 0xffff, .selector = 0x7c0},
+			 .seg[SEG_SS] = {.base = 0x20000, .limit = 0xffff, .selector = 0x2000}};
+
+	(void)state;
+	assert_int_equal(get(&r, "pc"), 0x7c10);
+	assert_int_equal(get(&r, "rip"), 0x10);
+	assert_int_equal(get(&r, "sp"), 0x20100); /* SP alone is in use */
+	assert_int_equal(get(&r, "fp"), 0x20200);
+	assert_int_equal(reg_as_offset(&r, reg_find("sp")), 0x100);
+	assert_int_equal(reg_as_offset(&r, reg_find("pc")), 0x10);
+	assert_int_equal(regs_pc(&r), 0x7c10);
+	assert_int_equal(set(&r, "pc", 0x7c20), 0);
+	assert_int_equal(r.rip, 0x20);
+	assert_int_equal(set(&r, "sp", 0x20ffe), 0);
+	assert_int_equal(r.gpr[RSP], 0xabcd0ffe); /* the rest of esp stays */
+	/* No offset in the segment leads there. */
+	assert_int_equal(set(&r, "pc", 0x7bff), -ERANGE);
+	assert_int_equal(set(&r, "pc", 0x17c00), -ERANGE);
+	assert_int_equal(set(&r, "pc", 0x100007c10), -ERANGE);
+	assert_int_equal(set(&r, "sp", 0x1ffff), -ERANGE);
+	assert_int_equal(r.rip, 0x20);
+	/* Protected mode: 32 bits, wrapping. */
+	r.cr0 = CR0_PE;
+	r.seg[SEG_CS] = (struct seg){.base = 0xfffff000, .limit = 0xffffffff, .db = true};
+	r.seg[SEG_SS].db = true;
+	r.rip = 0x2000;
+	assert_int_equal(get(&r, "pc"), 0x1000);
+	assert_int_equal(set(&r, "pc", 0x3000), 0);
+	assert_int_equal(r.rip, 0x4000);
+	assert_int_equal(get(&r, "sp"), 0xabcd0ffe + 0x20000);
+	/* Old as soon as one of its parts is. */
+	r.old = 1ull << (REGS_OLD_SEG + 4 * SEG_CS + OLD_BASE);
+	assert_true(reg_is_old(&r, reg_find("pc")));
+	assert_false(reg_is_old(&r, reg_find("rip")));
+	/* 64-bit code has no bases but of fs and gs. */
+	r = (struct regs){.rip = 0x200000, .cr0 = CR0_PE, .efer = EFER_LMA, .seg[SEG_CS] = {.base = 0x1000, .l = true}};
+	r.seg[SEG_FS].base = 0x5000;
+	assert_int_equal(get(&r, "pc"), 0x200000);
+	assert_int_equal(set(&r, "pc", 0xffffffff81000000), 0);
+	assert_int_equal(r.rip, 0xffffffff81000000);
+	assert_int_equal(regs_linear(&r, SEG_FS, 0x28), 0x5028);
+	assert_int_equal(regs_linear(&r, SEG_DS, 0x28), 0x28);
 }
 
 static void test_every_narrow_view_by_name(void **state)
@@ -282,12 +337,14 @@ static void test_old(void **state)
 		const char *names;
 	} t[] = {
 	    {REGS_OLD_GPR + RAX, "rax eax ax al ah"},
-	    {REGS_OLD_GPR + RSP, "rsp esp spl sp"},
+	    {REGS_OLD_GPR + RSP, "rsp esp spl sp16 sp"},
 	    {REGS_OLD_GPR + R15, "r15 r15d r15w r15b"},
 	    {REGS_OLD_RIP, "rip eip ip pc"},
 	    {REGS_OLD_RFLAGS, "rflags eflags flags"},
 	    {REGS_OLD_SEG, "es"},
 	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_SELECTOR, "cs"},
+	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_BASE, "cs.base pc"},
+	    {REGS_OLD_SEG + 4 * SEG_SS + OLD_BASE, "ss.base sp fp"},
 	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_LIMIT, "cs.limit"},
 	    {REGS_OLD_SEG + 4 * SEG_CS + OLD_FLAGS, "cs.flags"},
 	    {REGS_OLD_SEG + 4 * SEG_FS + OLD_BASE, "fs.base fs_base"},
@@ -319,7 +376,7 @@ static void test_old(void **state)
 	for (unsigned bit = 0; bit < REGS_OLD_BITS; bit++)
 		sum += old_names(1ull << bit, got, sizeof(got));
 	reg_names(&n);
-	assert_int_equal(sum, n);
+	assert_int_equal(sum, n + 3); /* pc, sp and fp have two */
 	assert_int_equal(old_names(REGS_OLD_ALL, got, sizeof(got)), n);
 	assert_int_equal(old_names(0, got, sizeof(got)), 0);
 }
@@ -348,7 +405,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_table_is_sound), cmocka_unit_test(test_each_has_its_own_place),
-	    cmocka_unit_test(test_narrow_views),   cmocka_unit_test(test_every_narrow_view_by_name),
+	    cmocka_unit_test(test_narrow_views), cmocka_unit_test(test_linear_views),   cmocka_unit_test(test_every_narrow_view_by_name),
 	    cmocka_unit_test(test_range),	   cmocka_unit_test(test_segments),
 	    cmocka_unit_test(test_wide),	   cmocka_unit_test(test_flags_text),
 	    cmocka_unit_test(test_modes),	   cmocka_unit_test(test_old),

@@ -144,7 +144,8 @@ static void offer_addresses(struct session *s, struct sink *k)
 {
 	size_t front = k->len;
 
-	while (front && !strchr("+-*/(%&|^~,", k->typed[front - 1]))
+	while (front && !strchr("+-*/(%&|^~,", k->typed[front - 1]) &&
+	       !(k->typed[front - 1] == ':' && k->typed[front] == '$'))
 		front--;
 	struct prefixed p = {.k = k, .front = k->typed, .front_len = front};
 	struct sink inner = {.typed = k->typed + front, .len = k->len - front, .fn = offer_prefixed, .arg = &p};
@@ -230,7 +231,7 @@ static bool complete_word(struct session *s, const char *line, size_t start, voi
 	const char *argv[2] = {word[0], word[1]}, *format;
 	int used, n = words_before(line + from, start - from, word);
 
-	if (k.typed[0] == '$') {
+	if (k.typed[0] == '$' && !strpbrk(k.typed, "+-*/(%&|^~,:")) {
 		offer_registers(&k, "$");
 		return true;
 	}

@@ -94,22 +94,41 @@ static bool symbol_has_address(const GElf_Sym *sym)
 	return sym->st_shndx != SHN_ABS || GELF_ST_BIND(sym->st_info) != STB_LOCAL;
 }
 
+/* Local symbols stand behind the STT_FILE of theirs (System V gABI, "Symbol Table"); a linker's own have one without a
+ * name. */
+static int read_symbol(struct image *img, const GElf_Sym *sym, const char *name, const char **file, uint32_t *number,
+		       struct err *e)
+{
+	bool local = GELF_ST_BIND(sym->st_info) == STB_LOCAL;
+	int rc = 0;
+
+	if (GELF_ST_TYPE(sym->st_info) == STT_FILE) {
+		*file = name[0] ? name : NULL;
+		*number = 0;
+		return 0;
+	}
+	if (!symbol_has_address(sym))
+		return 0;
+	if (local && *file && !*number)
+		rc = symbols_add_file(&img->syms, *file, number, e);
+	return rc ? rc : symbols_add_local(&img->syms, local ? *number : 0, name, sym->st_value, sym->st_size, e);
+}
+
 static int read_symtab(struct image *img, Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct err *e)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 	size_t n = data && sh->sh_entsize ? data->d_size / sh->sh_entsize : 0;
+	const char *file = NULL;
+	uint32_t number = 0;
 
 	for (size_t i = 0; i < n && img->syms.n < IMAGE_SYMBOLS_MAX; i++) {
 		const char *name;
 		GElf_Sym sym;
-		int rc;
 
-		if (!gelf_getsym(data, (int)i, &sym) || !symbol_has_address(&sym))
+		if (!gelf_getsym(data, (int)i, &sym))
 			continue;
 		name = elf_strptr(elf, sh->sh_link, sym.st_name);
-		if (!name)
-			continue;
-		rc = symbols_add(&img->syms, name, sym.st_value, sym.st_size, e);
+		int rc = name ? read_symbol(img, &sym, name, &file, &number, e) : 0;
 		if (rc)
 			return rc;
 	}

@@ -44,12 +44,5 @@ const char *image_name(const struct image *img)
 
 int image_symbols(const struct image *img, struct symbols *s, struct err *e)
 {
-	for (size_t i = 0; i < img->syms.n; i++) {
-		const struct symbol *sym = &img->syms.v[i];
-		int rc = symbols_add(s, sym->name, sym->addr, sym->size, e);
-
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return symbols_add_all(s, &img->syms, e);
 }

@@ -4,6 +4,7 @@
  */
 #include "core/load/symbols.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,9 @@ void symbols_deinit(struct symbols *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		free(s->v[i].name);
+	for (uint32_t i = 0; i < s->n_files; i++)
+		free(s->files[i]);
+	free(s->files);
 	free(s->v);
 	free(s->by_name);
 	symbols_init(s);
@@ -42,7 +46,23 @@ static bool grow_table(struct symbols *s)
 	return true;
 }
 
-int symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t size, struct err *e)
+int symbols_add_file(struct symbols *s, const char *name, uint32_t *file, struct err *e)
+{
+	char **files = realloc(s->files, (s->n_files + 1) * sizeof(*files));
+	char *copy = strdup(name);
+
+	if (files)
+		s->files = files;
+	if (!files || !copy) {
+		free(copy);
+		return err_nomem(e, "add a file of symbols");
+	}
+	s->files[s->n_files++] = copy;
+	*file = s->n_files;
+	return 0;
+}
+
+int symbols_add_local(struct symbols *s, uint32_t file, const char *name, uint64_t addr, uint64_t size, struct err *e)
 {
 	char *copy;
 
@@ -53,10 +73,29 @@ int symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t siz
 		free(copy);
 		return err_nomem(e, "add a symbol");
 	}
-	s->v[s->n++] = (struct symbol){copy, addr, size};
+	s->v[s->n++] = (struct symbol){.name = copy, .addr = addr, .size = size, .file = file};
 	free(s->by_name);
 	s->by_name = NULL;
 	return 0;
+}
+
+int symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t size, struct err *e)
+{
+	return symbols_add_local(s, 0, name, addr, size, e);
+}
+
+int symbols_add_all(struct symbols *s, const struct symbols *from, struct err *e)
+{
+	uint32_t before = s->n_files, file;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < from->n_files && !rc; i++)
+		rc = symbols_add_file(s, from->files[i], &file, e);
+	for (size_t i = 0; i < from->n && !rc; i++) {
+		const struct symbol *sym = &from->v[i];
+		rc = symbols_add_local(s, sym->file ? sym->file + before : 0, sym->name, sym->addr, sym->size, e);
+	}
+	return rc;
 }
 
 static int by_addr(const void *a, const void *b)
@@ -65,7 +104,9 @@ static int by_addr(const void *a, const void *b)
 
 	if (x->addr != y->addr)
 		return x->addr < y->addr ? -1 : 1;
-	return strcmp(x->name, y->name);
+	if (strcmp(x->name, y->name))
+		return strcmp(x->name, y->name);
+	return (x->file > y->file) - (x->file < y->file);
 }
 
 static int by_name(const void *a, const void *b, void *arg)
@@ -75,6 +116,20 @@ static int by_name(const void *a, const void *b, void *arg)
 	int c = strcmp(v[x].name, v[y].name);
 
 	return c ? c : (x > y) - (x < y);
+}
+
+/* In by_name those of one name are neighbours, in the order of addresses. */
+static void mark_shared(struct symbols *s)
+{
+	for (size_t from = 0, to; from < s->n; from = to) {
+		struct symbol *first = &s->v[s->by_name[from]];
+		bool shared = false;
+
+		for (to = from + 1; to < s->n && !strcmp(s->v[s->by_name[to]].name, first->name); to++)
+			shared |= s->v[s->by_name[to]].addr != first->addr;
+		for (size_t i = from; i < to; i++)
+			s->v[s->by_name[i]].shared = shared;
+	}
 }
 
 int symbols_sort(struct symbols *s, struct err *e)
@@ -91,6 +146,7 @@ int symbols_sort(struct symbols *s, struct err *e)
 		qsort_r(index, s->n, sizeof(*index), by_name, s->v);
 	free(s->by_name);
 	s->by_name = index;
+	mark_shared(s);
 	return 0;
 }
 
@@ -150,36 +206,4 @@ const struct symbol *symbols_by_addr(const struct symbols *s, uint64_t addr)
 			best = &s->v[lo];
 	}
 	return best;
-}
-
-const char *symbols_format(const struct symbols *s, uint64_t addr, char *buf, size_t size)
-{
-	const struct symbol *sym = symbols_by_addr(s, addr);
-
-	if (!size)
-		return buf;
-	if (!sym)
-		buf[0] = '\0';
-	else if (sym->addr == addr)
-		snprintf(buf, size, "%s", sym->name);
-	else
-		snprintf(buf, size, "%s+%#" PRIx64, sym->name, addr - sym->addr);
-	return buf;
-}
-
-void symbols_complete(const struct symbols *s, const char *prefix, void (*fn)(void *arg, const char *name), void *arg)
-{
-	size_t len = strlen(prefix);
-
-	if (!s->by_name)
-		return;
-	for (size_t i = lower_bound(s, prefix); i < s->n; i++) {
-		const char *name = s->v[s->by_name[i]].name;
-
-		if (strncmp(name, prefix, len) != 0)
-			break;
-		if (i && strcmp(s->v[s->by_name[i - 1]].name, name) == 0)
-			continue; /* one name at two addresses */
-		fn(arg, name);
-	}
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/debug/segment.h"
 #include "core/load/symbols.h"
 
 #define DEPTH_MAX 200
@@ -23,6 +24,7 @@ struct parser {
 };
 
 static int binary(struct parser *p, int min, uint64_t *out) MUST_USE;
+static int offset(struct parser *p, uint64_t *out) MUST_USE;
 
 static void skip_space(struct parser *p)
 {
@@ -97,6 +99,27 @@ static int number(struct parser *p, uint64_t *out)
 	return 0;
 }
 
+/* seg:off is one word: `a ? b : c` is not. */
+static bool offset_follows(const struct parser *p)
+{
+	unsigned char c = p->at[0] == ':' ? (unsigned char)p->at[1] : 0;
+
+	return isalnum(c) || (c && strchr("$(_.", c));
+}
+
+/* A selector that is behind, the offset after ':'. */
+static int selector_and_offset(struct parser *p, uint64_t *v)
+{
+	uint64_t selector = *v, off;
+	int rc;
+
+	p->at++;
+	rc = offset(p, &off);
+	if (!rc)
+		rc = segment_linear(p->env->m, p->env->vcpu, selector, off, v, p->e);
+	return rc;
+}
+
 /* Copy the name at the parser's place and go past it. */
 static int name(struct parser *p, char buf[NAME_MAX_LEN])
 {
@@ -113,11 +136,9 @@ static int name(struct parser *p, char buf[NAME_MAX_LEN])
 	return 0;
 }
 
-static int register_value(struct parser *p, uint64_t *out)
+static int register_name(struct parser *p, const struct reg_name **reg)
 {
 	char buf[NAME_MAX_LEN];
-	const struct reg_name *reg;
-	struct regs r;
 	int rc;
 
 	p->at++;
@@ -126,41 +147,114 @@ static int register_value(struct parser *p, uint64_t *out)
 		return rc;
 	if (!buf[0])
 		return unexpected(p, "a register's name");
-	reg = reg_find(buf);
-	if (!reg)
+	*reg = reg_find(buf);
+	if (!*reg)
 		return err_set(p->e, -EINVAL, "expression '%.80s'" WHY "there is no register $%s" TRY "info registers -a",
 			       p->text, buf);
 	if (!p->env->m)
 		return err_set(p->e, -EINVAL,
 			       "expression '%.80s'" WHY "there is no machine to read $%s from" TRY "load IMAGE", p->text,
 			       buf);
-	rc = machine_get_regs(p->env->m, p->env->vcpu, reg->part, &r, p->e);
+	return 0;
+}
+
+static int get_registers(struct parser *p, const struct reg_name *reg, struct regs *r)
+{
+	return machine_get_regs(p->env->m, p->env->vcpu, reg->part, r, p->e);
+}
+
+/* $cs:off is by what CS has loaded; any other register is a selector. */
+static int register_value(struct parser *p, uint64_t *out)
+{
+	const struct reg_name *reg;
+	struct regs r;
+	int seg, rc = register_name(p, &reg);
+
+	if (rc)
+		return rc;
+	seg = segment_by_name(reg->name);
+	if (seg >= 0 && offset_follows(p)) {
+		uint64_t off;
+		p->at++;
+		rc = offset(p, &off);
+		return rc ? rc : segment_reg_linear(p->env->m, p->env->vcpu, (unsigned)seg, off, out, p->e);
+	}
+	rc = get_registers(p, reg, &r);
 	if (rc)
 		return rc;
 	*out = reg_get(&r, reg);
 	return 0;
 }
 
-static int symbol_value(struct parser *p, uint64_t *out)
+/* Behind a segment $pc, $sp and $fp are the registers. */
+static int register_offset(struct parser *p, uint64_t *out)
 {
-	char buf[NAME_MAX_LEN];
-	const struct symbol *sym;
-	int rc = name(p, buf);
+	const struct reg_name *reg;
+	struct regs r;
+	int rc = register_name(p, &reg);
 
-	if (rc)
-		return rc;
-	sym = p->env->syms ? symbols_by_name(p->env->syms, buf) : NULL;
-	if (sym) {
-		*out = sym->addr;
-		return 0;
-	}
+	if (!rc)
+		rc = get_registers(p, reg, &r);
+	if (!rc)
+		*out = reg_as_offset(&r, reg);
+	return rc;
+}
+
+static int unknown_symbol(struct parser *p, const char *buf)
+{
 	if (reg_find(buf))
 		return err_set(p->e, -EINVAL, "expression '%.80s'" WHY "there is no symbol '%s'" TRY "$%s for the register",
 			       p->text, buf, buf);
+	if (p->at[0] == ':')
+		return err_set(p->e, -EINVAL,
+			       "expression '%.80s'" WHY "'%s' is no file that has symbols, and no number before ':'" TRY
+			       "0x7c0:0x10 for a segment and an offset",
+			       p->text, buf);
 	return err_set(p->e, -EINVAL,
 		       "expression '%.80s'" WHY "there is no symbol '%s'" TRY
 		       "0x before a hexadecimal number, $ before a register",
 		       p->text, buf);
+}
+
+static void keep_first(void *arg, const struct symbol *sym, const char *text)
+{
+	char *first = arg;
+
+	(void)sym;
+	if (!first[0])
+		snprintf(first, NAME_MAX_LEN, "%s", text);
+}
+
+static int several_symbols(struct parser *p, const char *buf)
+{
+	char list[360], first[NAME_MAX_LEN] = "";
+
+	symbols_choices(p->env->syms, buf, keep_first, first);
+	return err_set(p->e, -ENOTUNIQ, "expression '%.80s'" WHY "'%.80s' is several symbols: %s" TRY
+					"one of them, as in %s",
+		       p->text, buf, symbols_choices_text(p->env->syms, buf, list, sizeof(list)), first);
+}
+
+/* "helper", "file.c:helper", "helper@2" */
+static int symbol_value(struct parser *p, uint64_t *out)
+{
+	const struct symbols *syms = p->env->syms;
+	char buf[2 * NAME_MAX_LEN];
+	const struct symbol *sym = NULL;
+	size_t file = syms ? symbols_file_len(syms, p->at) : 0;
+	int rc;
+
+	if (file >= NAME_MAX_LEN)
+		file = 0;
+	memcpy(buf, p->at, file);
+	p->at += file;
+	rc = name(p, buf + file);
+	if (rc)
+		return rc;
+	rc = syms ? symbols_lookup(syms, buf, &sym) : -ENOENT;
+	if (!rc)
+		*out = sym->addr;
+	return rc == -ENOTUNIQ ? several_symbols(p, buf) : rc ? unknown_symbol(p, buf) : 0;
 }
 
 static int parenthesis(struct parser *p, uint64_t *out)
@@ -178,21 +272,42 @@ static int parenthesis(struct parser *p, uint64_t *out)
 	return 0;
 }
 
+static bool begins_symbol(const struct parser *p)
+{
+	unsigned char c = (unsigned char)*p->at;
+
+	return isalpha(c) || (c && strchr("_.?", c)) ||
+	       (p->env->syms && (c == '/' || isdigit(c)) && symbols_file_len(p->env->syms, p->at));
+}
+
 static int primary(struct parser *p, uint64_t *out)
 {
 	unsigned char c;
+	int rc;
 
 	skip_space(p);
 	c = (unsigned char)*p->at;
-	if (isdigit(c))
-		return number(p, out);
-	if (c == '$')
-		return register_value(p, out);
+	if (begins_symbol(p))
+		return symbol_value(p, out);
 	if (c == '(')
 		return parenthesis(p, out);
-	if (isalpha(c) || c == '_' || c == '.' || c == '?')
-		return symbol_value(p, out);
-	return unexpected(p, "a number, $register, symbol or (");
+	if (isdigit(c))
+		rc = number(p, out);
+	else if (c == '$')
+		rc = register_value(p, out);
+	else
+		return unexpected(p, "a number, $register, symbol or (");
+	return !rc && offset_follows(p) ? selector_and_offset(p, out) : rc;
+}
+
+/* What may stand behind a segment's ':'. */
+static int offset(struct parser *p, uint64_t *out)
+{
+	if (*p->at == '$')
+		return register_offset(p, out);
+	if (*p->at == '(')
+		return parenthesis(p, out);
+	return isdigit((unsigned char)*p->at) ? number(p, out) : symbol_value(p, out);
 }
 
 static int unary(struct parser *p, uint64_t *out)

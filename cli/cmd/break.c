@@ -32,10 +32,12 @@ void break_text(const struct args *a, int from, int to, char *buf, size_t size)
 {
 	size_t len = 0;
 
+	const char *const *words = a->call->typed ? a->call->typed : a->call->argv;
+
 	buf[0] = 0;
 	for (int i = from; i < to; i++)
 		if (a->word[i] && len < size)
-			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "", a->word[i]);
+			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "", words[i]);
 }
 
 static void pc_text(struct call *c, uint64_t pc, char *buf, size_t size)

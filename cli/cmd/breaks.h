@@ -10,7 +10,7 @@
 /* Cut the words at "if": what is behind it becomes *condition (NULL for none). It is as typed (CMD_RAW_IF), so
  * that its registers are those of each hit. */
 int break_split_if(struct args *a, const char **condition, struct err *e) MUST_USE;
-/* Words from..to as the user said them. */
+/* Words from..to as the user typed them, where that is known. */
 void break_text(const struct args *a, int from, int to, char *buf, size_t size);
 
 int cmd_break(struct call *c, struct err *e);

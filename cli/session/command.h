@@ -26,6 +26,7 @@ struct call {
 	const char *format; /* what stood after '/' in x/8gx: "8gx"; NULL for none */
 	int argc;
 	const char *const *argv; /* words after the command's name */
+	const char *const *typed; /* the same before variables and [commands] were put in; NULL: nobody typed them */
 	struct pool *pool;	 /* the result lives here */
 	struct value result;	 /* null at first */
 	const char *view;	 /* the command's; a handler may choose another */

@@ -4,6 +4,7 @@
  */
 #include "cli/session/reload.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Where a breakpoint was before a load, so that a load that fails changes nothing. */
@@ -13,10 +14,11 @@ struct point_state {
 };
 
 /* Breakpoints at symbols go where the new image has those; one whose symbol it has not is disabled, because its old address
- * may now be the middle of an instruction. Addresses that are numbers stay. */
+ * may now be the middle of an instruction. Addresses that are numbers stay, and what registers and variables made of it. */
 static void resolve_breakpoints(struct session *s)
 {
-	struct expr_env numbers = {.m = NULL, .syms = NULL}, now = {.m = NULL, .syms = &s->d.syms};
+	struct expr_env numbers = {.m = NULL, .syms = NULL}, now = {.m = s->d.m, .syms = &s->d.syms};
+	struct err why;
 
 	for (size_t i = 0; i < s->d.points.n; i++) {
 		struct stop_point *b = s->d.points.v[i];
@@ -27,13 +29,15 @@ static void resolve_breakpoints(struct session *s)
 			b->enabled = false;
 			session_notice(s, "catch %d disabled: the new image has no memory there (%s)", b->id, b->at);
 		}
-		if (b->kind == POINT_CATCH || strchr(text, '$') || !expr_eval(&numbers, text, &addr, NULL))
+		if (b->kind == POINT_CATCH || strpbrk(text, "$[") || !expr_eval(&numbers, text, &addr, NULL))
 			continue;
-		if (!expr_eval(&now, text, &addr, NULL)) {
+		err_clear(&why);
+		if (!expr_eval(&now, text, &addr, &why)) {
 			b->addr = addr;
 		} else if (b->enabled) {
 			b->enabled = false;
-			session_notice(s, "%s %d disabled: the new image has no %s", point_kind_name(b->kind), b->id, text);
+			session_notice(s, "%s %d disabled: the new image has %s %s", point_kind_name(b->kind), b->id,
+				       why.code == -ENOTUNIQ ? "several" : "no", text);
 		}
 	}
 }

@@ -47,7 +47,7 @@ static void remember(struct client *c, const struct call *call, int argc, const 
 }
 
 static int line_command(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
-			struct err *e)
+			const char *const *typed, struct err *e)
 {
 	struct line_run *r = ctx;
 	struct call c = {.s = r->c->s,
@@ -56,6 +56,7 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 			 .format = format,
 			 .argc = argc,
 			 .argv = argv,
+			 .typed = typed,
 			 .pool = r->pool,
 			 .background = r->c->background,
 			 .shown = !r->c->json};

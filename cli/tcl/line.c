@@ -26,16 +26,19 @@ struct parsed {
 	Tcl_Parse parse;
 	const Tcl_Token *word[WORDS_MAX];
 	int n;
-	const char *argv[WORDS_MAX + 3];
-	Tcl_Obj *obj[WORDS_MAX + 3];
+	const char *argv[WORDS_MAX + 3], *typed[WORDS_MAX + 3];
+	Tcl_Obj *obj[WORDS_MAX + 3], *typed_obj[WORDS_MAX + 3];
 	int argc;
 	bool background; /* `&` stood right behind the command's name */
 };
 
 static void release(struct parsed *p)
 {
-	for (int i = 0; i < p->argc; i++)
+	for (int i = 0; i < p->argc; i++) {
 		Tcl_DecrRefCount(p->obj[i]);
+		if (p->typed_obj[i])
+			Tcl_DecrRefCount(p->typed_obj[i]);
+	}
 	p->argc = 0;
 	p->background = false;
 	Tcl_FreeParse(&p->parse);
@@ -60,8 +63,21 @@ static int add(struct parsed *p, Tcl_Obj *o, struct err *e)
 	}
 	Tcl_IncrRefCount(o);
 	p->obj[p->argc] = o;
+	p->typed_obj[p->argc] = NULL;
+	p->typed[p->argc] = Tcl_GetString(o);
 	p->argv[p->argc++] = Tcl_GetString(o);
 	return 0;
+}
+
+/* What the word that was added last looked like before it was substituted: without its braces or quotes. */
+static void set_typed(struct parsed *p, const Tcl_Token *t)
+{
+	bool closed = t->size >= 2 && (t->start[0] == '"' || t->start[0] == '{');
+	Tcl_Obj *o = Tcl_NewStringObj(t->start + closed, t->size - 2 * closed);
+
+	Tcl_IncrRefCount(o);
+	p->typed_obj[p->argc - 1] = o;
+	p->typed[p->argc - 1] = Tcl_GetString(o);
 }
 
 /* The word at index i as typed, and whether it is bare: no quotes, braces or substitutions. */
@@ -164,6 +180,32 @@ static bool plain_register(const struct parsed *p, const Tcl_Token *t)
 	return p->ops->is_register(p->ops->ctx, name);
 }
 
+/* `$cs:$ip`: which segment it is decides what the offset means, and $sp is another number behind a segment. So registers on
+ * both sides of a ':' stay, for the expression. */
+static bool is_segment_of(const struct parsed *p, const Tcl_Token *t, const Tcl_Token *next)
+{
+	static const char names[] = " cs ds es fs gs ss ";
+	char name[32];
+
+	if (t->numComponents != 1 || t[1].size != 2 || !next || next->type != TCL_TOKEN_TEXT || next->start[0] != ':' ||
+	    !plain_register(p, t))
+		return false;
+	snprintf(name, sizeof(name), " %.2s ", t[1].start);
+	return strcasestr(names, name) != NULL;
+}
+
+static bool is_offset(const struct parsed *p, const Tcl_Token *t, Tcl_Obj *before)
+{
+	int n;
+	const char *text = Tcl_GetStringFromObj(before, &n);
+
+	if (n < 2 || text[n - 1] != ':' || !plain_register(p, t))
+		return false;
+	for (n--; n && (isalnum((unsigned char)text[n - 1]) || text[n - 1] == '$');)
+		n--;
+	return text[n] == '$' || isdigit((unsigned char)text[n]);
+}
+
 /* One variable token and what follows it onto out. *skip is how many bytes of the next text it took. */
 static bool append_variable(struct parsed *p, const Tcl_Token *t, const Tcl_Token *next, Tcl_Obj *out, int *skip)
 {
@@ -172,6 +214,10 @@ static bool append_variable(struct parsed *p, const Tcl_Token *t, const Tcl_Toke
 	if (dotted) {
 		Tcl_AppendToObj(out, t->start, dotted + 1);
 		*skip = dotted + 1 - t->size;
+		return true;
+	}
+	if (is_segment_of(p, t, next) || is_offset(p, t, out)) {
+		Tcl_AppendToObj(out, t->start, t->size);
 		return true;
 	}
 	Tcl_Obj *v = eval_tokens(p->ops, t, t->numComponents + 1);
@@ -241,7 +287,10 @@ static int add_substituted(struct parsed *p, int i, struct err *e)
 
 	if (!o)
 		return p->ops->script_error(p->ops->ctx, t->start, t->size, e);
-	ret = t->type == TCL_TOKEN_EXPAND_WORD ? add_expanded(p, o, e) : add(p, o, e);
+	bool list = t->type == TCL_TOKEN_EXPAND_WORD;
+	ret = list ? add_expanded(p, o, e) : add(p, o, e);
+	if (!ret && !list && t->type != TCL_TOKEN_SIMPLE_WORD)
+		set_typed(p, t);
 	Tcl_DecrRefCount(o);
 	return ret;
 }
@@ -270,7 +319,7 @@ static int run_command(struct parsed *p, const struct command *cmd, const char *
 	}
 	if (!ret && p->background)
 		ret = add(p, Tcl_NewStringObj("&", 1), e);
-	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, e);
+	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, p->typed, e);
 }
 
 static int run_script(struct parsed *p, struct err *e)

@@ -19,9 +19,10 @@ struct line_ops {
 	/* Around substitutions of Tcl's in its words. */
 	void (*begin)(void *ctx);
 	void (*end)(void *ctx);
-	/* One debugger's command; argv are its words, substituted. */
+	/* One debugger's command; argv are its words, substituted, typed the same as they were typed (of a word in braces
+	 * what is in them). */
 	int (*command)(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
-		       struct err *e);
+		       const char *const *typed, struct err *e);
 	/* One Tcl command as typed. */
 	int (*script)(void *ctx, const char *text, int len, struct err *e);
 	/* Turns the interpreter's error about this text into e; returns its code. */

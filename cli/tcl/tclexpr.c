@@ -43,15 +43,55 @@ static bool word_of_tcl(const char *s, size_t n)
 	return strstr(words, word) != NULL;
 }
 
-static const struct symbol *symbol_at(const struct session *s, const char *text, size_t n)
+/* Length of the symbol that stands here ("helper", "file.c:helper", "helper@2"), 0 for none. code: 0, or -ENOTUNIQ. */
+static size_t symbol_len(const struct session *s, const char *text, const struct symbol **sym, char name[256], int *code)
 {
-	char name[256];
+	size_t n = symbols_file_len(&s->d.syms, text);
 
-	if (n >= sizeof(name) || isdigit((unsigned char)text[0]) || text[n] == '(' || word_of_tcl(text, n))
-		return NULL;
+	if (!n && isdigit((unsigned char)text[0]))
+		return 0;
+	n += name_len(text + n);
+	if (text[n] == '@' && isdigit((unsigned char)text[n + 1]))
+		n += 1 + name_len(text + n + 1);
+	if (n >= 256 || text[n] == '(' || word_of_tcl(text, n))
+		return 0;
 	memcpy(name, text, n);
 	name[n] = '\0';
-	return symbols_by_name(&s->d.syms, name);
+	*code = symbols_lookup(&s->d.syms, name, sym);
+	return *code == -ENOENT ? 0 : n;
+}
+
+/* Its address; of a name that several have, an error that Tcl raises when it gets there. */
+static size_t append_symbol(const struct session *s, const char *text, Tcl_Obj *out)
+{
+	const struct symbol *sym;
+	char name[256], list[360];
+	int code = 0;
+	size_t n = symbol_len(s, text, &sym, name, &code);
+
+	if (n && !code)
+		Tcl_AppendPrintfToObj(out, "0x%llx", (unsigned long long)sym->addr);
+	else if (n)
+		Tcl_AppendPrintfToObj(out, "[error {'%s' is several symbols: %s}]", name,
+				      symbols_choices_text(&s->d.syms, name, list, sizeof(list)));
+	return n;
+}
+
+static size_t operand_len(const char *s)
+{
+	return *s == '$' ? 1 + name_len(s + 1) : name_len(s);
+}
+
+/* Length of the seg:off that stands here, 0 for none: a number or register on each side of a ':', without blanks. Behind a
+ * '?' the ':' is Tcl's. */
+static size_t segmented_len(const char *from, const char *s)
+{
+	size_t n = operand_len(s), more;
+
+	if (!n || s[n] != ':' || (*s != '$' && !isdigit((unsigned char)*s)) || memchr(from, '?', (size_t)(s - from)))
+		return 0;
+	more = operand_len(s + n + 1);
+	return more > (s[n + 1] == '$') ? n + 1 + more : 0;
 }
 
 /* Where a quoted, braced or bracketed part that begins here ends; Tcl reads it itself. */
@@ -71,31 +111,67 @@ static size_t nested_len(const char *s)
 	return n;
 }
 
-/* text for Tcl: dotted registers in braces and, with symbols, their addresses for their names. */
-static Tcl_Obj *prepare(const struct session *s, const char *text, bool with_symbols)
+/* Length of the register's name here, 0 for none. */
+static size_t register_len(const char *s)
+{
+	char name[32];
+	size_t n = name_len(s);
+
+	if (n >= sizeof(name))
+		return 0;
+	memcpy(name, s, n);
+	name[n] = '\0';
+	return n && reg_find(name) ? n : 0;
+}
+
+/* How much of the text at s Tcl reads as one piece. */
+static size_t piece_len(const char *s)
+{
+	if (*s == '$')
+		return s[1] == '{' ? 1 + nested_len(s + 1) : 1 + name_len(s + 1);
+	if (strchr("\"{[", *s))
+		return nested_len(s);
+	return name_len(s) ? name_len(s) : 1;
+}
+
+/* A condition for Tcl: dotted registers in braces, addresses for the names of symbols, and seg:off as what prints it. */
+static Tcl_Obj *prepare_condition(const struct session *s, const char *text)
+{
+	Tcl_Obj *out = Tcl_NewObj();
+	size_t n;
+
+	for (const char *at = text; *at; at += n) {
+		if ((n = segmented_len(text, at))) {
+			Tcl_AppendPrintfToObj(out, "[dbg::print {%.*s}]", (int)n, at);
+			continue;
+		}
+		n = *at == '$' ? dotted_register(at + 1) : 0;
+		if (n) {
+			Tcl_AppendPrintfToObj(out, "${%.*s}", (int)n, at + 1);
+			n++;
+			continue;
+		}
+		n = name_len(at) ? append_symbol(s, at, out) : 0;
+		if (n)
+			continue;
+		n = piece_len(at);
+		Tcl_AppendToObj(out, at, (int)n);
+	}
+	return out;
+}
+
+/* An address for Tcl, which puts variables and [commands] in: registers stay, the evaluator knows what they mean where they
+ * stand. */
+static Tcl_Obj *prepare_address(const char *text)
 {
 	Tcl_Obj *out = Tcl_NewObj();
 
 	while (*text) {
-		size_t n = 1, dotted = *text == '$' ? dotted_register(text + 1) : 0;
-		const struct symbol *sym;
+		size_t n = piece_len(text);
 
-		if (dotted) {
-			Tcl_AppendPrintfToObj(out, "${%.*s}", (int)dotted, text + 1);
-			text += 1 + dotted;
-			continue;
-		}
-		if (*text == '$')
-			n = text[1] == '{' ? 1 + nested_len(text + 1) : 1 + name_len(text + 1);
-		else if (strchr("\"{[", *text))
-			n = nested_len(text);
-		else if (name_len(text))
-			n = name_len(text);
-		sym = with_symbols && name_len(text) ? symbol_at(s, text, n) : NULL;
-		if (sym)
-			Tcl_AppendPrintfToObj(out, "0x%llx", (unsigned long long)sym->addr);
-		else
-			Tcl_AppendToObj(out, text, (int)n);
+		if (*text == '$' && register_len(text + 1))
+			Tcl_AppendToObj(out, "\\", 1);
+		Tcl_AppendToObj(out, text, (int)n);
 		text += n;
 	}
 	return out;
@@ -122,7 +198,7 @@ static Tcl_Obj *condition_object(struct client *c, const char *text)
 		return known->v[i].obj;
 	i = known->next++ % CONDITIONS;
 	forget(known, i);
-	known->v[i].obj = prepare(c->s, text, true);
+	known->v[i].obj = prepare_condition(c->s, text);
 	Tcl_IncrRefCount(known->v[i].obj);
 	known->v[i].text = strdup(text);
 	return known->v[i].obj;
@@ -166,7 +242,7 @@ int tclexpr_eval(struct client *c, const char *text, uint64_t *out, struct err *
 {
 	Tcl_Interp *interp = c->tcl->interp;
 	Tcl_InterpState saved = Tcl_SaveInterpState(interp, TCL_OK);
-	Tcl_Obj *prepared = prepare(c->s, text, false);
+	Tcl_Obj *prepared = prepare_address(text);
 	int ret = e && e->code ? e->code : -EINVAL;
 
 	Tcl_IncrRefCount(prepared);

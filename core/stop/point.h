@@ -20,7 +20,7 @@ struct stop_point {
 	const struct point_ops *ops; /* by kind and event; filled by point_add() */
 	uint64_t addr, len;
 	bool phys;
-	char at[96];		      /* as the user said it: "*0x200033", "main+4", "mmio" */
+	char at[256];		      /* as the user said it: "*0x200033", "main+4", "$cs:$ip+3", "mmio" */
 	uint32_t event;		      /* POINT_CATCH: one enum catch_event bit, or 0 for fault */
 	uint64_t arg_first, arg_last; /* POINT_CATCH: a filter (port, gpa, vector range); has_arg */
 	bool has_arg;

@@ -60,6 +60,7 @@ static const struct command_table table = {.list = list, .n = ARRAY_LEN(entries)
 
 static Tcl_Interp *interp;
 static char log_text[4096];
+static bool show_typed; /* of each word: as it was typed, too */
 
 static void note(const char *text)
 {
@@ -69,7 +70,7 @@ static void note(const char *text)
 }
 
 static int note_command(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
-			struct err *e)
+			const char *const *typed, struct err *e)
 {
 	(void)ctx, (void)e;
 	note(log_text[0] ? " ; " : "");
@@ -79,6 +80,10 @@ static int note_command(void *ctx, const struct command *cmd, const char *format
 	for (int i = 0; i < argc; i++) {
 		note("|");
 		note(argv[i]);
+		if (show_typed) {
+			note("<");
+			note(typed[i]);
+		}
 	}
 	if (argc && !strcmp(argv[0], "fail"))
 		return err_set(e, -EIO, "%s" WHY "asked to", cmd->name);
@@ -304,6 +309,41 @@ static void words_are_substituted(void **state)
 	check_cases(cases);
 }
 
+/* Registers around a ':' are left to the expression: which segment it is matters, and $sp is another number there. */
+static void segments_stay(void **state)
+{
+	static const struct line_case cases[] = {
+	    {"x/2i $cs:$rip", "x/2i|$cs:$rip"},	      {"x/2i *$cs:$rip+$v", "x/2i|*$cs:$rip+7"},
+	    {"x/2i $cs:0x10", "x/2i|$cs:0x10"},	      {"x/2i $cs:$v", "x/2i|$cs:7"},
+	    {"x/2i 0x7c0:$rsp", "x/2i|0x7c0:$rsp"},   {"x/2i $rsp:$rip", "x/2i|0x1000:$rip"},
+	    {"walk a:$rip", "walk|a:0x200028"},	      {"walk $cs", "walk|0x33"},
+	    {"walk {$cs:$rip} r", "walk|$cs:$rip|r"}, {NULL, NULL},
+	};
+
+	(void)state;
+	check_cases(cases);
+}
+
+/* What stands behind '<' is the word before anything was put in. */
+static void words_are_known_as_typed(void **state)
+{
+	static const struct line_case cases[] = {
+	    {"b $cs.base+0x10+3", "b|$cs.base+0x10+3<$cs.base+0x10+3"},
+	    {"b *$rip+$v", "b|*0x200028+7<*$rip+$v"},
+	    {"b {$rip + 1}", "b|$rip + 1<$rip + 1"},
+	    {"b \"$rip + $v\"", "b|0x200028 + 7<$rip + $v"},
+	    {"b [helper]", "b|9<[helper]"},
+	    {"walk {*}$words", "walk|1<1|2<2|3<3"},
+	    {"b main if $rax == 5", "b|main<main|if<if|$rax<$rax|==<==|5<5"},
+	    {NULL, NULL},
+	};
+
+	(void)state;
+	show_typed = true;
+	check_cases(cases);
+	show_typed = false;
+}
+
 static void registers_at_the_front(void **state)
 {
 	static const struct line_case cases[] = {
@@ -412,6 +452,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(whose_command_it_is),    cmocka_unit_test(names_that_tcl_has_too),
 	    cmocka_unit_test(exact_names_win),	      cmocka_unit_test(words_are_substituted),
+	    cmocka_unit_test(segments_stay),
+	    cmocka_unit_test(words_are_known_as_typed),
 	    cmocka_unit_test(registers_at_the_front), cmocka_unit_test(kept_expressions_stay_as_typed),
 	    cmocka_unit_test(several_commands),	      cmocka_unit_test(errors),
 	    cmocka_unit_test(too_many_words),	      cmocka_unit_test(completeness),

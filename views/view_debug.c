@@ -5,6 +5,7 @@
 #include "views/draw.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void draw_safe(struct out *o, const char *s)
@@ -94,7 +95,22 @@ static void draw_points(struct out *o, const struct value *v)
 		out_textf(o, "%s%u", i ? ", " : " ", (unsigned)ids->items[i].num);
 }
 
-/* "step  rip 0x20000a", then the sentence. */
+/* "rip 0x20000a"; where CS has a say in it "cs:rip 0x7c0:0x10, pc 0x7c10". */
+static void draw_stop_place(struct out *o, const struct value *v)
+{
+	const char *old = v_get(v, "of_last_stop") ? "*" : " ";
+
+	if (!has_num(v, "cs")) {
+		out_textf(o, "rip%s", old);
+		out_styled_hex(o, STYLE_ADDR, get_num(v, "rip"));
+		return;
+	}
+	out_textf(o, "cs:rip%s0x%llx:0x%llx, pc ", old, (unsigned long long)get_num(v, "cs"),
+		  (unsigned long long)get_num(v, "rip"));
+	out_styled_hex(o, STYLE_ADDR, get_num(v, "pc"));
+}
+
+/* "step  vcpu 0  rip 0x20000a", then the sentence. */
 void view_stop(struct out *o, const struct value *v)
 {
 	const char *reason = get_str(v, "reason");
@@ -102,8 +118,8 @@ void view_stop(struct out *o, const struct value *v)
 	out_styled(o, reason_style(reason), "%s", reason);
 	draw_more_reasons(o, v_get(v, "reasons"));
 	draw_points(o, v);
-	out_textf(o, "  vcpu %u  rip%s", (unsigned)get_num(v, "vcpu"), v_get(v, "of_last_stop") ? "*" : " ");
-	out_styled_hex(o, STYLE_ADDR, get_num(v, "rip"));
+	out_textf(o, "  vcpu %u  ", (unsigned)get_num(v, "vcpu"));
+	draw_stop_place(o, v);
 	if (get_str(v, "symbol")[0]) {
 		out_text(o, " <");
 		draw_safe(o, get_str(v, "symbol"));
@@ -235,6 +251,16 @@ void view_breakpoints(struct out *o, const struct value *v)
 	}
 }
 
+/* Is it said as the number that the address is? */
+static bool says_address(const char *at, uint64_t address)
+{
+	char *end;
+
+	at += strspn(at, "* ");
+	uint64_t v = strtoull(at, &end, 0);
+	return end != at && v == address && (!*end || *end == ' ');
+}
+
 /* "breakpoint 1 at fib (0x20003a), by int3", as an answer to setting one. */
 void view_breakpoint(struct out *o, const struct value *v)
 {
@@ -242,7 +268,7 @@ void view_breakpoint(struct out *o, const struct value *v)
 
 	out_textf(o, "%s %u %s ", get_str(v, "kind"), (unsigned)get_num(v, "id"), has_num(v, "address") ? "at" : "on");
 	cell_place(o, v);
-	if (has_num(v, "address") && strspn(get_str(v, "at"), "*0x") < 2) {
+	if (has_num(v, "address") && !says_address(get_str(v, "at"), get_num(v, "address"))) {
 		out_text(o, " (");
 		out_styled_hex(o, STYLE_ADDR, get_num(v, "address"));
 		out_text(o, ")");

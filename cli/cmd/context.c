@@ -8,6 +8,7 @@
 
 #include "cli/cmd/data.h"
 #include "cli/cmd/look.h"
+#include "cli/cmd/run.h"
 #include "cli/session/changed.h"
 #include "views/record.h"
 
@@ -145,7 +146,10 @@ static void put_stop(struct call *c, struct value *d)
 	char why[2048];
 
 	debug_why(&c->s->d, st, why, sizeof(why));
-	v_put(c->pool, d, "stop", record_stop(c->pool, st, why));
+	struct value stop = record_stop(c->pool, st, why);
+	if (st->reason != STOP_NONE && st->vcpu == c->s->vcpu)
+		stop_put_segment(c, &stop);
+	v_put(c->pool, d, "stop", stop);
 }
 
 int context(struct call *c, unsigned parts, struct value *out, struct err *e)

@@ -15,6 +15,19 @@
 #include "cli/session/go.h"
 #include "core/board/board.h"
 
+/* Real and virtual-8086 mode, and wherever else CS has a base. */
+void stop_put_segment(struct call *c, struct value *stop)
+{
+	struct regs r;
+
+	if (machine_get_regs(c->s->d.m, c->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL) || r.rip != c->s->d.stop.rip)
+		return;
+	if (regs_mode(&r) != CPU_REAL && regs_mode(&r) != CPU_VM86 && regs_pc(&r) == r.rip)
+		return;
+	v_put(c->pool, stop, "cs", v_hex(r.seg[SEG_CS].selector));
+	v_put(c->pool, stop, "pc", v_hex(regs_pc(&r)));
+}
+
 /* For people: what is about to be executed, and its symbol. Programs ask for that themselves, and step by the million. */
 static void add_place(struct call *c)
 {
@@ -26,6 +39,7 @@ static void add_place(struct call *c)
 
 	if (!c->shown || c->s->d.stop.rip_old || current_pc(c->s, &pc, &bits, NULL) || space_init(&sp, c, false, NULL))
 		return;
+	stop_put_segment(c, &c->result);
 	if (*symbols_format(&c->s->d.syms, pc, sym, sizeof(sym)))
 		v_put(c->pool, &c->result, "symbol", v_str(c->pool, sym));
 	if (!disassemble(c, &sp, bits, pc, 1, &insn, &next, NULL))
@@ -233,7 +247,8 @@ const struct command commands_run[] = {
      .usage = "[N] [&]",
      .summary = "let the guest go on",
      .help =
-	 "Gives the next stop: reason, vcpu, rip, why, and by reason breakpoint; vector, error_code, cr2; gpa, len, write, "
+	 "Gives the next stop: reason, vcpu, rip (the register; $pc is linear), why, and by reason breakpoint; vector, "
+	 "error_code, cr2; gpa, len, write, "
 	 "data, slot; port; stage. With N the breakpoint of the last stop is passed N - 1 times more. Inside a fault it "
 	 "finishes the fault and goes on, as `fault continue`.\n\n"
 	 "With & behind it this, as run, stepi, nexti, until, finish, reverse-stepi, reverse-continue, fault step and fault "
@@ -336,7 +351,7 @@ const struct command commands_run[] = {
      .group = "running",
      .usage = "[/FMT] [EXPR]",
      .summary = "show an expression, or memory, at every stop",
-     .help = "display/i $rip, display/4gx $rsp, display $rax+1. With a count, a unit, i or s the expression is an address. "
+     .help = "display/i $pc, display/4gx $sp, display $rax+1. With a count, a unit, i or s the expression is an address. "
 	     "It is "
 	     "worked out anew at each stop. Without words: all of them now (id, expr, format, value).",
      .flags = CMD_FORMAT | CMD_RAW,

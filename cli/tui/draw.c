@@ -152,7 +152,8 @@ static unsigned draw_state(const struct tui *t, struct area a, unsigned col)
 		col = area_textf(a, 0, col, TONE_STATUS, " %llu", (unsigned long long)get_num(stop, "vector"));
 	if (has_num(stop, "cr2"))
 		col = area_textf(a, 0, col, TONE_STATUS, " cr2 0x%llx", (unsigned long long)get_num(stop, "cr2"));
-	return area_textf(a, 0, col, TONE_STATUS, " at 0x%llx", (unsigned long long)get_num(stop, "rip"));
+	return area_textf(a, 0, col, TONE_STATUS, " at 0x%llx",
+			  (unsigned long long)get_num(stop, has_num(stop, "pc") ? "pc" : "rip"));
 }
 
 static void draw_status(struct tui *t, struct area a)

@@ -70,10 +70,13 @@ static uint64_t linear_rip(struct why *w, uint64_t rip)
 void why_rip(struct why *w, uint64_t rip)
 {
 	char sym[96];
+	uint64_t linear = linear_rip(w, rip);
 
-	symbols_format(w->env->syms, linear_rip(w, rip), sym, sizeof(sym));
+	symbols_format(w->env->syms, linear, sym, sizeof(sym));
 	add_hex(w, rip);
-	if (*sym)
+	if (linear != rip)
+		why_add(w, " (linear 0x%llx%s%s)", (unsigned long long)linear, *sym ? ", " : "", sym);
+	else if (*sym)
 		why_add(w, " (%s)", sym);
 }
 

@@ -21,7 +21,7 @@ struct why {
 void why_point(struct why *w, const struct stop_point *p);
 /* Append; what does not fit is cut. */
 void why_add(struct why *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* "0x200000 (main+0x4)": an offset in CS, as rip is */
+/* "0x200000 (main+0x4)": an offset in CS, as rip is; "0x10 (linear 0x7c10, main)" where that is another number */
 void why_rip(struct why *w, uint64_t rip);
 /* ", `mov eax, 1` (bytes b8 01 …)" of n bytes, or (n 0) of what stands at rip. Returns the instruction's length, 0 where
  * there is none. */

@@ -372,6 +372,17 @@ struct value sample_stop_mmio(struct pool *p)
 	return record_stop(p, &s, "a write of 4 bytes to gpa 0xd0000000, device scratch");
 }
 
+/* As the prompt has it where CS has a base. */
+struct value sample_stop_real(struct pool *p)
+{
+	const struct stop s = {.reason = STOP_STEP, .rip = 0x10};
+	struct value v = record_stop(p, &s, "vCPU 0 was stepped and stands at 0x10 (linear 0x7c10).");
+
+	v_put(p, &v, "cs", v_hex(0x7c0));
+	v_put(p, &v, "pc", v_hex(0x7c10));
+	return v;
+}
+
 struct value sample_stop_note(struct pool *p)
 {
 	const struct stop s = {

@@ -45,6 +45,7 @@ static const struct golden {
     {"stop-exception", "stop", sample_stop_exception, 0, 0},
     {"stop-mmio", "stop", sample_stop_mmio, 0, 0},
     {"stop-note", "stop", sample_stop_note, 0, 0},
+    {"stop-real", "stop", sample_stop_real, 0, 0},
     {"stages", "stages", sample_stages, 0, 0},
     {"diff", "diff", sample_diff, 0, 0},
     {"diff-color", "diff", sample_diff, 1, 0},

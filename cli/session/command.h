@@ -25,15 +25,15 @@ struct call {
 	const struct command *cmd;
 	const char *format; /* what stood after '/' in x/8gx: "8gx"; NULL for none */
 	int argc;
-	const char *const *argv; /* words after the command's name */
+	const char *const *argv;  /* words after the command's name */
 	const char *const *typed; /* the same before variables and [commands] were put in; NULL: nobody typed them */
-	struct pool *pool;	 /* the result lives here */
-	struct value result;	 /* null at first */
-	const char *view;	 /* the command's; a handler may choose another */
-	bool shown;		 /* the value will be drawn for a person; else it goes to a script, or to -j */
-	const char *again;	 /* of a command that repeats: what an empty line does; NULL: the same */
-	bool script;		 /* a script runs it, and nobody else sees what it gives */
-	bool background;	 /* `&` stood behind the words: nobody waits */
+	struct pool *pool;	  /* the result lives here */
+	struct value result;	  /* null at first */
+	const char *view;	  /* the command's; a handler may choose another */
+	bool shown;		  /* the value will be drawn for a person; else it goes to a script, or to -j */
+	const char *again;	  /* of a command that repeats: what an empty line does; NULL: the same */
+	bool script;		  /* a script runs it, and nobody else sees what it gives */
+	bool background;	  /* `&` stood behind the words: nobody waits */
 	/* Of a handler that answers CMD_WAIT. */
 	struct plan plan;
 	int (*finish)(struct call *c, struct err *e);

@@ -182,7 +182,7 @@ uint64_t regs_sp(const struct regs *r);
 struct reg_name {
 	const char *name;
 	enum regs_part part; /* what reg_get() needs; of pc, sp and fp two */
-	uint8_t bits; /* 8 to 64, 128 for xmm, 80 for st */
+	uint8_t bits;	     /* 8 to 64, 128 for xmm, 80 for st */
 	/* general, segment, table, control, debug, msr, fpu; "part": another name or a narrower view of one of those (eax,
 	 * al, pc, fs_base), after all others in the table and not shown by `info registers` */
 	const char *group;

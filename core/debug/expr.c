@@ -230,9 +230,9 @@ static int several_symbols(struct parser *p, const char *buf)
 	char list[360], first[NAME_MAX_LEN] = "";
 
 	symbols_choices(p->env->syms, buf, keep_first, first);
-	return err_set(p->e, -ENOTUNIQ, "expression '%.80s'" WHY "'%.80s' is several symbols: %s" TRY
-					"one of them, as in %s",
-		       p->text, buf, symbols_choices_text(p->env->syms, buf, list, sizeof(list)), first);
+	return err_set(p->e, -ENOTUNIQ,
+		       "expression '%.80s'" WHY "'%.80s' is several symbols: %s" TRY "one of them, as in %s", p->text, buf,
+		       symbols_choices_text(p->env->syms, buf, list, sizeof(list)), first);
 }
 
 /* "helper", "file.c:helper", "helper@2" */

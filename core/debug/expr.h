@@ -3,10 +3,10 @@
  * Address expressions: numbers (decimal, 0x, 0o, 0b), $registers, symbols, seg:off, + - * / % << >> & | ^ ~ and parentheses,
  * with C's precedence on unsigned 64 bits; a leading * as in gdb is accepted and ignored.
  *
- * seg:off binds tighter than any operator and has no blanks: 0x7c0:0x10, $cs:$ip, 8:(start+4). seg is a number or a register;
- * a segment register stands for what it has loaded, anything else is a selector (core/debug/segment.h). $pc, $sp and $fp are
- * linear addresses, behind a ':' the registers. A symbol of a name that there is several times is said as file.c:name or
- * name@N (core/load/symbols.h).
+ * seg:off binds tighter than any operator and has no blanks: 0x7c0:0x10, $cs:$ip, 8:(start+4). seg is a number or a
+ * register; a segment register stands for what it has loaded, anything else is a selector (core/debug/segment.h). $pc, $sp
+ * and $fp are linear addresses, behind a ':' the registers. A symbol of a name that there is several times is said as
+ * file.c:name or name@N (core/load/symbols.h).
  */
 #ifndef KVMSCOPE_CORE_DEBUG_EXPR_H
 #define KVMSCOPE_CORE_DEBUG_EXPR_H

@@ -24,8 +24,9 @@ static int check_offset(const struct regs *r, uint64_t offset, struct err *e)
 {
 	if (regs_mode(r) == CPU_LONG64 || offset <= UINT32_MAX)
 		return 0;
-	return err_set(e, -ERANGE, "offset 0x%llx" WHY "outside 64-bit code an offset has 32 bits" TRY
-				   "a linear address, without a segment",
+	return err_set(e, -ERANGE,
+		       "offset 0x%llx" WHY "outside 64-bit code an offset has 32 bits" TRY
+		       "a linear address, without a segment",
 		       (unsigned long long)offset);
 }
 
@@ -59,16 +60,17 @@ static int read_descriptor(struct machine *m, unsigned vcpu, const struct regs *
 		err_prefix(e, "descriptor of selector 0x%x in the %s: ", sel, table);
 		return rc;
 	}
-	*out = (struct descriptor){.base = word[0] >> 16 | (word[1] & 0xff) << 16 | (word[1] & 0xff000000),
-				   .flags = word[1]};
+	*out =
+	    (struct descriptor){.base = word[0] >> 16 | (word[1] & 0xff) << 16 | (word[1] & 0xff000000), .flags = word[1]};
 	return 0;
 }
 
 static int check_descriptor(uint16_t sel, const struct descriptor *d, struct err *e)
 {
 	if (!(d->flags >> 12 & 1))
-		return BAD(e, sel, "its descriptor is of the system type %u (a gate, TSS or LDT), no code or data" TRY
-				   "a selector of code or data",
+		return BAD(e, sel,
+			   "its descriptor is of the system type %u (a gate, TSS or LDT), no code or data" TRY
+			   "a selector of code or data",
 			   d->flags >> 8 & 15);
 	if (!(d->flags >> 15 & 1))
 		return BAD(e, sel, "its descriptor is marked as not present" TRY "a selector that is");

@@ -452,8 +452,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(whose_command_it_is),    cmocka_unit_test(names_that_tcl_has_too),
 	    cmocka_unit_test(exact_names_win),	      cmocka_unit_test(words_are_substituted),
-	    cmocka_unit_test(segments_stay),
-	    cmocka_unit_test(words_are_known_as_typed),
+	    cmocka_unit_test(segments_stay),	      cmocka_unit_test(words_are_known_as_typed),
 	    cmocka_unit_test(registers_at_the_front), cmocka_unit_test(kept_expressions_stay_as_typed),
 	    cmocka_unit_test(several_commands),	      cmocka_unit_test(errors),
 	    cmocka_unit_test(too_many_words),	      cmocka_unit_test(completeness),

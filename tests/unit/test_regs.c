@@ -404,11 +404,17 @@ static void test_old_mode(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_table_is_sound), cmocka_unit_test(test_each_has_its_own_place),
-	    cmocka_unit_test(test_narrow_views), cmocka_unit_test(test_linear_views),   cmocka_unit_test(test_every_narrow_view_by_name),
-	    cmocka_unit_test(test_range),	   cmocka_unit_test(test_segments),
-	    cmocka_unit_test(test_wide),	   cmocka_unit_test(test_flags_text),
-	    cmocka_unit_test(test_modes),	   cmocka_unit_test(test_old),
+	    cmocka_unit_test(test_table_is_sound),
+	    cmocka_unit_test(test_each_has_its_own_place),
+	    cmocka_unit_test(test_narrow_views),
+	    cmocka_unit_test(test_linear_views),
+	    cmocka_unit_test(test_every_narrow_view_by_name),
+	    cmocka_unit_test(test_range),
+	    cmocka_unit_test(test_segments),
+	    cmocka_unit_test(test_wide),
+	    cmocka_unit_test(test_flags_text),
+	    cmocka_unit_test(test_modes),
+	    cmocka_unit_test(test_old),
 	    cmocka_unit_test(test_old_mode),
 	};
 

@@ -217,7 +217,8 @@ int main(void)
 	    cmocka_unit_test(by_addr_takes_the_nearest_that_covers),
 	    cmocka_unit_test(format),
 	    cmocka_unit_test(complete),
-	    cmocka_unit_test(shared_names), cmocka_unit_test(many),
+	    cmocka_unit_test(shared_names),
+	    cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,10 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "[A] [if COND]",
      .summary = "stop before the instruction at an address is executed",
-     .help = "A is a linear address: *0x7c00, a symbol, an expression; without it the current one. There is no limit to how "
-	     "many. COND is a Tcl expression, evaluated at each hit: b main if {$rax == 5}. " KEYS,
+     .help = "A is a linear address: *0x7c00, a symbol, an expression, 0x7c0:0x10; without it the current one. Of two "
+	     "symbols of "
+	     "one name say which: file.c:helper or helper@2. There is no limit to how many. COND is a Tcl expression, "
+	     "evaluated at each hit: b main if {$rax == 5}. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
      .complete = COMPLETE_ADDRESS,
      .view = "breakpoint",
@@ -162,7 +164,7 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "[N] {SCRIPT}",
      .summary = "run a script at each stop at a breakpoint",
-     .help = "SCRIPT is lines as at the prompt: commands 1 {x/i $rip; c}. {} takes it away. Without N: the newest "
+     .help = "SCRIPT is lines as at the prompt: commands 1 {x/i $pc; c}. {} takes it away. Without N: the newest "
 	     "breakpoint. Gives "
 	     "the breakpoint.",
      .flags = 0,

@@ -18,7 +18,7 @@ const struct command commands_data[] = {
      .summary = "memory through the guest's tables, in gdb's formats",
      .help = FMT
      "Without A it goes on behind what it showed last. Gives address, values (numbers of the unit asked for; strings "
-     "for s, instructions for i), unit, format, symbol. Example: x/8gx $rsp.",
+     "for s, instructions for i), unit, format, symbol. Example: x/8gx $sp, x/i $cs:$ip.",
      .flags = CMD_NEEDS_VM | CMD_FORMAT | CMD_REPEATS,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys",
@@ -162,8 +162,8 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "[/F] EXPR",
      .summary = "the value of an expression",
-     .help =
-	 "Numbers, $registers, symbols and C's operators on 64 bits. F: x a (hex), d u (decimal), o, t, c. A plain number.",
+     .help = "Numbers, $registers, symbols, seg:off and C's operators on 64 bits: help expressions. F: x a (hex), d u "
+	     "(decimal), o, t, c. A plain number.",
      .flags = CMD_FORMAT,
      .complete = COMPLETE_ADDRESS,
      .run = cmd_print},

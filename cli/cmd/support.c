@@ -86,6 +86,18 @@ static const char expressions_help[] =
     "Where an address or a number is wanted: numbers (decimal, 0x, 0o, 0b), $registers, symbols, C's + - * / % << >> & | ^ "
     "~\n"
     "and parentheses, on unsigned 64 bits: `x/8gx $rsp+0x10`, `b *main+4`. A leading * as in gdb changes nothing.\n"
+    "$pc, $sp and $fp are linear addresses in every mode: CS's or SS's base is in them, and what the mode leaves out of "
+    "rsp\n"
+    "and rbp is not. $rip, $rsp and $rbp ($eip $esp, $ip $sp16 $bp) are the registers. `set $pc = A` sets rip so that A is "
+    "next.\n"
+    "seg:off, without blanks, is an address too: `b 0x7c0:0x10`, `x/i $cs:$ip`, `x/4hx $ss:$sp`, 8:(start+4). A segment "
+    "register\n"
+    "stands for the base that it has loaded. Any other number is a selector: in real and vm86 mode seg*16+off, elsewhere by "
+    "the\n"
+    "descriptor in the guest's GDT or LDT. Behind a : $pc, $sp and $fp are the registers. Tcl puts their values in before "
+    "it\n"
+    "gives the words of a script's proc to a command; braces keep them: x/4hx {$ss:$sp}.\n"
+    "Of symbols of one name (static functions of two files) say which: file.c:helper, or helper@2, the second by address.\n"
     "No space stands inside one where another word may follow: `x $rsp + 8` is one, `walk $rsp r` two words.\n"
     "Conditions (b A if COND) are Tcl's expressions instead, with == && || and $variables too: help tcl.";
 

@@ -183,6 +183,12 @@ uint64_t fuzz_expr(uint64_t seed)
 					   "!",
 					   "\xff",
 					   "start+0x1",
+					   ":",
+					   "$cs:",
+					   "0x7c0:",
+					   "$sp",
+					   "a.c:",
+					   "@2",
 					   "$"};
 	static struct symbols syms;
 	static struct machine *m;

@@ -43,7 +43,7 @@ int divert_begin(struct divert *d, struct err *e)
 	if (!ret)
 		return 0;
 	divert_end(d);
-	return err_set(e, ret, "screens" WHY "standard output cannot be set aside: %s" TRY "ulimit -n", strerror(-ret));
+	return err_errno(e, -ret, "screens" WHY "standard output cannot be set aside" TRY "the prompt");
 }
 
 void divert_end(struct divert *d)

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void copy_part(char *dst, size_t size, const char *src, size_t len)
 {
@@ -67,6 +68,21 @@ int err_set_at(struct err *e, int code, enum err_space space, uint64_t addr, con
 	return code;
 }
 
+/* Whoever tried something thinks of what usually stands in its way. Descriptors that have run out are never that. */
+static void advise_descriptors(struct err *e, int errnum)
+{
+	struct rlimit most;
+
+	if (errnum == ENFILE)
+		snprintf(e->next, sizeof(e->next), "fewer open files on this host, or a higher fs.file-max");
+	if (errnum != EMFILE)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &most))
+		most.rlim_cur = 0;
+	snprintf(e->next, sizeof(e->next), "a higher ulimit -n: %llu descriptors are allowed now, and in use",
+		 (unsigned long long)most.rlim_cur);
+}
+
 int err_errno(struct err *e, int errnum, const char *fmt, ...)
 {
 	va_list ap;
@@ -79,6 +95,7 @@ int err_errno(struct err *e, int errnum, const char *fmt, ...)
 		return -errnum;
 	len = strlen(e->why);
 	snprintf(e->why + len, sizeof(e->why) - len, "%s%s", len ? ": " : "", strerror(errnum));
+	advise_descriptors(e, errnum);
 	return -errnum;
 }
 

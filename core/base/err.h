@@ -31,7 +31,8 @@ struct err {
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The same, naming the address that it is about. */
 int err_set_at(struct err *e, int code, enum err_space space, uint64_t addr, const char *fmt, ...) PRINTF_LIKE(5, 6);
-/* As err_set(), for an errno that a system call left: appends its text to the why part. errnum is positive. */
+/* As err_set(), for an errno that a system call left: appends its text to the why part. errnum is positive. Where
+ * descriptors have run out (EMFILE, ENFILE) that is what the next part says, whatever fmt does. */
 int err_errno(struct err *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Out of memory while doing what. Always -ENOMEM. */
 int err_nomem(struct err *e, const char *what);

@@ -65,9 +65,7 @@ static int cannot_open(const struct slot_spec *spec, int errnum, struct err *e)
 {
 	const char *next = "another file";
 
-	if (errnum == EMFILE || errnum == ENFILE)
-		next = "a higher ulimit -n, or fewer slots with -file";
-	else if (errnum == ENOENT)
+	if (errnum == ENOENT)
 		next = "the path of a file that is there";
 	else if (errnum == EACCES || errnum == EPERM)
 		next = "a file that you may read";

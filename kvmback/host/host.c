@@ -30,9 +30,6 @@ static int open_error(const char *path, int errnum, struct err *e)
 			       "open %s" WHY "no permission for user %u" TRY
 			       "usermod -aG kvm USER and a new login, or -b soft",
 			       path, (unsigned)geteuid());
-	case EMFILE:
-	case ENFILE:
-		return err_errno(e, errnum, "open %s" WHY "no file descriptor left" TRY "a higher ulimit -n", path);
 	default:
 		return err_errno(e, errnum, "open %s" WHY "the kernel refused" TRY "-b soft", path);
 	}
@@ -147,8 +144,7 @@ static int read_vm_facts(struct kvm_host *h, struct err *e)
 		vm = ioctl(h->fd, KVM_CREATE_VM, 0);
 	while (vm < 0 && errno == EINTR);
 	if (vm < 0)
-		return err_errno(e, errno, "create a VM to ask what it can do" WHY "KVM_CREATE_VM" TRY "%s",
-				 errno == EMFILE || errno == ENFILE ? "a higher ulimit -n" : "-b soft");
+		return err_errno(e, errno, "create a VM to ask what it can do" WHY "KVM_CREATE_VM" TRY "-b soft");
 	h->gpa_limit = probe_gpa_limit(vm, h->maxphyaddr);
 	size = h->xsave ? cap(vm, KVM_CAP_XSAVE2) : 0;
 	h->xsave_size = size > (int)sizeof(struct kvm_xsave) ? (size_t)size : sizeof(struct kvm_xsave);

@@ -48,6 +48,21 @@ static void test_missing_parts_get_words(void **state)
 	assert_string_equal(err_reason(&e), "because");
 }
 
+/* Whoever fails for want of a descriptor has not thought of that. */
+static void test_no_descriptor_is_left(void **state)
+{
+	struct err e;
+
+	(void)state;
+	assert_int_equal(err_errno(&e, EMFILE, "open x" WHY "no permission" TRY "usermod"), -EMFILE);
+	assert_non_null(strstr(e.next, "ulimit -n"));
+	assert_null(strstr(e.next, "usermod"));
+	assert_int_equal(err_errno(&e, ENFILE, "open x" TRY "usermod"), -ENFILE);
+	assert_non_null(strstr(e.next, "file-max"));
+	assert_int_equal(err_errno(&e, EACCES, "open x" TRY "usermod"), -EACCES);
+	assert_string_equal(e.next, "usermod");
+}
+
 static void test_address(void **state)
 {
 	struct err e;
@@ -130,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_three_parts),
 	    cmocka_unit_test(test_missing_parts_get_words),
+	    cmocka_unit_test(test_no_descriptor_is_left),
 	    cmocka_unit_test(test_address),
 	    cmocka_unit_test(test_null_receiver),
 	    cmocka_unit_test(test_errno_text),

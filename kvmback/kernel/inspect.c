@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/lock.h"
+#include "kvmback/kernel/kmem.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/kvm.h"
 
@@ -17,7 +18,7 @@ int kvm_kview(struct kvm_vm *vm, struct kview **out, struct err *e)
 	struct err why = {0};
 	int rc;
 
-	if (!vm->kview && !vm->kview_err.code) {
+	if (!vm->kview && (!vm->kview_err.code || kmem_passing(vm->kview_err.code))) {
 		for (unsigned i = 0; i < vm->m.vcpus; i++)
 			fds[i] = vm->vcpu[i].fd;
 		rc = kview_open(vm->fd, fds, vm->m.vcpus, &vm->kview, &why);

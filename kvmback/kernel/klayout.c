@@ -5,6 +5,8 @@
  */
 #include "kvmback/kernel/klayout.h"
 
+#include "kvmback/kernel/kmem.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -248,7 +250,7 @@ int klayout_get(const struct klayout **out, struct err *e)
 	static struct err error;
 	static int state; /* 0 not tried, 1 there, negative: the error */
 
-	if (!state) {
+	if (!state || kmem_passing(state)) {
 		err_clear(&error);
 		state = find_layout(&layout, &error);
 		if (!state)

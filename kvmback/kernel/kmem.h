@@ -7,6 +7,8 @@
 #ifndef KVMSCOPE_KVMBACK_KERNEL_KMEM_H
 #define KVMSCOPE_KVMBACK_KERNEL_KMEM_H
 
+#include <errno.h>
+
 #include "core/base/err.h"
 
 #define KMEM_CHUNK (1u << 20)	 /* most bytes that one call brings */
@@ -23,7 +25,7 @@ struct kmem_list {
 };
 
 struct kmem_ops {
-	/* len is 1 to KMEM_CHUNK. 0 or -EFAULT. */
+	/* len is 1 to KMEM_CHUNK. 0; -EFAULT: nothing is mapped there; anything else, here and below: the reader failed. */
 	int (*read)(struct kmem *m, uint64_t addr, void *buf, size_t len);
 	/* n (1 to KMEM_GATHER) items of len bytes, n * len at most KMEM_CHUNK. ok[i] says whether item i could be read.
 	 * NULL: read() is called for each. */
@@ -45,7 +47,17 @@ struct kmem {
  * -ENOSYS, -ENOTSUP say which. Costs about 4 ms, most of it the verifier, and 2 MiB. */
 enum kmem_bpf_type { KMEM_BPF_ANY, KMEM_BPF_SYSCALL, KMEM_BPF_RAW_TRACEPOINT }; /* ANY: the first of the two that loads */
 int kmem_bpf_open(enum kmem_bpf_type type, struct kmem **out, struct err *e) MUST_USE;
+/* Open some readers ahead: kmem_bpf_open(KMEM_BPF_ANY) hands them out, and they come back when they are closed. */
+void kmem_bpf_prepare(void);
+/* False if one that was prepared cannot be run. */
+bool kmem_bpf_runs(void);
 void kmem_close(struct kmem *m);
+
+/* Is a failure about this moment (descriptors, memory, a signal), so that it is to be tried again? */
+static inline bool kmem_passing(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -EAGAIN || rc == -EINTR;
+}
 
 /* A pointer that can be followed: in the kernel's half with 4- or 5-level paging, aligned to 8. */
 static inline bool kmem_pointer(uint64_t addr)
@@ -53,7 +65,8 @@ static inline bool kmem_pointer(uint64_t addr)
 	return addr >= 0xff00000000000000ull && addr < 0xfffffffffffff000ull && !(addr & 7);
 }
 
-/* All fail with -EFAULT and the address in *e where addr is not a kernel address or cannot be read. Any len. */
+/* All fail with -EFAULT and the address in *e where addr is not a kernel address or nothing is mapped there, and with what
+ * BPF_PROG_RUN gave where that failed. Any len. */
 int kmem_read(struct kmem *m, uint64_t addr, void *buf, size_t len, struct err *e) MUST_USE;
 int kmem_u64(struct kmem *m, uint64_t addr, uint64_t *out, struct err *e) MUST_USE;
 /* n items of len bytes (at most KMEM_ITEM_MAX) into buf at i * len; those that cannot be read are zero and ok[i] is false.

@@ -6,6 +6,8 @@
  */
 #include "kvmback/kernel/kview_impl.h"
 
+#include "kvmback/kvmback.h"
+
 #include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,11 +16,14 @@
 
 /* ---- the host */
 
-static int param(const char *path)
+/* -1: there is none. *passing: nobody could look, which is no answer. */
+static int param(const char *path, int *passing)
 {
 	FILE *f = fopen(path, "re");
 	int c;
 
+	if (!f && kmem_passing(-errno))
+		*passing = -errno;
 	if (!f)
 		return -1;
 	c = fgetc(f);
@@ -36,15 +41,17 @@ static enum kvendor host_vendor(bool tdp)
 	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 2) ? KVENDOR_SVM : KVENDOR_VMX;
 }
 
-void khost_get(struct khost *h)
+int khost_get(struct khost *h)
 {
 	unsigned a, b, c, d;
+	int passing = 0;
 
-	h->ept = param("/sys/module/kvm_intel/parameters/ept") == 1;
-	h->tdp = h->ept || param("/sys/module/kvm_amd/parameters/npt") == 1;
-	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching");
+	h->ept = param("/sys/module/kvm_intel/parameters/ept", &passing) == 1;
+	h->tdp = param("/sys/module/kvm_amd/parameters/npt", &passing) == 1 || h->ept;
+	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching", &passing);
 	h->vendor = host_vendor(h->tdp);
 	h->maxphyaddr = __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 46;
+	return passing;
 }
 
 /* ---- opening */
@@ -169,12 +176,26 @@ int kview_open(int vm_fd, const int *vcpu_fds, unsigned n_vcpus, struct kview **
 	struct kmem *mem;
 	int rc = klayout_get(&l, e);
 
+	if (!rc && (rc = khost_get(&host)))
+		rc = err_errno(e, -rc, "open the kernel's view" WHY "parameters of KVM's modules" TRY "again");
 	if (!rc)
 		rc = kmem_bpf_open(KMEM_BPF_ANY, &mem, e);
 	if (rc)
 		return rc;
-	khost_get(&host);
 	return kview_open_on(mem, l, &host, vm_fd, vcpu_fds, n_vcpus, out, e);
+}
+
+void kvmback_prepare(void)
+{
+	const struct klayout *l;
+
+	if (!klayout_get(&l, NULL))
+		kmem_bpf_prepare();
+}
+
+bool kvmback_still_reads(void)
+{
+	return kmem_bpf_runs();
 }
 
 void kview_close(struct kview *k)

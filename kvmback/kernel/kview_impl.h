@@ -29,7 +29,7 @@ struct khost {
 	int mmio_caching; /* 1 on, 0 off, -1 not known */
 	unsigned maxphyaddr;
 };
-void khost_get(struct khost *h);
+int khost_get(struct khost *h); /* 0, or a negative errno that passes */
 
 /* One memslot of the kernel's. */
 struct kslot {

@@ -4,6 +4,7 @@
  */
 #include "cli/cmd/args.h"
 #include "cli/cmd/map.h"
+#include "cli/session/interrupt.h"
 #include "cli/session/session.h"
 #include "cli/cmd/table.h"
 #include "views/record.h"
@@ -133,6 +134,8 @@ static int slot_add_args(struct args *a, struct slot_spec *spec, struct err *e)
 	if (args_flag(a, "-smram"))
 		spec->flags |= SLOT_SMRAM;
 	spec->huge = args_flag(a, "-huge");
+	spec->overcommit = args_flag(a, "-overcommit");
+	spec->poll = interrupt_poll;
 	if ((ret = arg_visible(a, &spec->vis, e)))
 		return ret;
 	if ((ret = args_option(a, "-file", &spec->file, e)) < 0)
@@ -286,18 +289,22 @@ const struct command commands_slots[] = {
      .run = info_slots},
     {.name = "slot add",
      .group = "slots",
-     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F] [-huge]",
+     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F] [-huge] [-overcommit]",
      .summary = "add a memory slot",
      .help =
 	 "SIZE in bytes or with K, M, G. -log turns dirty logging on, -smram is -visible smm, -file backs it with a "
 	 "file (only ever read: what the guest writes to it ends in an error stop), -huge with 2 MiB pages, gpa and hva "
-	 "congruent, so that KVM can map it by sptes of level 2.\n\n"
+	 "congruent, so that KVM can map it by sptes of level 2. -huge takes all of its memory at once, and KVM's tables "
+	 "take "
+	 "some for every page: what the host does not have is refused before anything is made, unless -overcommit says not "
+	 "to "
+	 "look. Ctrl-C gives a slot up that is being made.\n\n"
 	 "Gives the slot and the steps that ran. A refused slot changes nothing; the error says which rule refused it.\n\n"
 	 "    slot add 5 0x10000000 64K -readonly",
      .flags = CHANGES,
      .needs = NEEDS(SLOTS),
      .complete = COMPLETE_FILE,
-     .words = "-readonly -log -smram -visible -file -huge",
+     .words = "-readonly -log -smram -visible -file -huge -overcommit",
      .view = "slot",
      .run = slot_add},
     {.name = "slot del",

@@ -14,6 +14,7 @@
 #include "cli/session/go.h"
 #include "cli/session/interrupt.h"
 #include "cli/session/reload.h"
+#include "core/base/memory.h"
 #include "views/record.h"
 
 /* ---- what it tells its clients */
@@ -216,6 +217,19 @@ static void forget_old_machine(struct session *s)
 	}
 }
 
+/* RAM is taken from the host as the guest touches it, so more than there is may be asked for; a guest that uses all of it
+ * then takes it from everybody. */
+static void tell_memory(struct session *s, const struct image_options *opt)
+{
+	uint64_t have = memory_available();
+
+	if (opt->memory > have)
+		session_notice(
+		    s,
+		    "%llu MiB of guest RAM, %llu MiB is available on this host: pages are taken as the guest touches them",
+		    (unsigned long long)opt->memory >> 20, (unsigned long long)have >> 20);
+}
+
 int session_load(struct session *s, const struct image_options *opt, struct err *e)
 {
 	struct loaded l = {.m = NULL};
@@ -235,6 +249,7 @@ int session_load(struct session *s, const struct image_options *opt, struct err 
 		s->opt.image = *opt;
 		s->opt.image.name = image_name(s->image);
 		forget_old_machine(s);
+		tell_memory(s, opt);
 	}
 	loaded_deinit(&l);
 	return ret;

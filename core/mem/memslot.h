@@ -95,8 +95,10 @@ struct slot_spec {
 	uint32_t flags;
 	const char *file; /* back it with this file, NULL for fresh memory */
 	bool huge;
+	bool overcommit; /* free memory of the host is not looked at */
 	bool own;
-	uint64_t hva; /* checked for alignment and range if non-zero; normally 0: the backend picks */
+	int (*poll)(void *unused); /* asked while memory is made, negative to give up; NULL: nobody interrupts */
+	uint64_t hva;		   /* checked for alignment and range if non-zero; normally 0: the backend picks */
 };
 
 /* A slot as asked for, without memory (fd -1, no alias, no bitmaps); NULL if there is no memory. free() undoes it before it

@@ -3,6 +3,7 @@
  * The soft machine: creation, registers, slots. Running is in run.c, what can be looked at in looks.c.
  */
 #include "core/soft/soft.h"
+#include "core/base/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -157,12 +158,34 @@ static int anonymous(const struct slot *s, void **at, struct err *e)
 			 s->id, (unsigned long long)s->size);
 }
 
+#define READ_AT_ONCE (16ull << 20)
+
+/* A file's bytes are copied, and a sparse one may be larger than any memory. */
+static int check_copy(const struct slot *s, const struct slot_spec *spec, struct err *e)
+{
+	uint64_t have = spec->overcommit ? UINT64_MAX : memory_available();
+
+	if (s->size <= have)
+		return 0;
+	return err_set(e, -ENOMEM,
+		       "slot %u" WHY "this backend copies its file, %llu MiB, and %llu MiB is available on this host" TRY
+		       "a smaller slot, -b kvm, which maps it, or -overcommit",
+		       s->id, (unsigned long long)s->size >> 20, (unsigned long long)have >> 20);
+}
+
 /* A read gives at most 2 GiB at a time, and less at a signal. The file's end may come within the last page, or, of one that
  * has been cut short since, earlier: zeroes from there. */
-static int read_whole(int fd, const struct slot *s, uint8_t *at, struct err *e)
+static int read_whole(int fd, const struct slot *s, const struct slot_spec *spec, uint8_t *at, struct err *e)
 {
 	for (uint64_t done = 0; done < s->size;) {
-		ssize_t got = pread(fd, at + done, s->size - done, (off_t)done);
+		uint64_t left = s->size - done;
+
+		if (spec->poll && spec->poll(NULL))
+			return err_set(e, -EINTR,
+				       "slot %u" WHY "interrupted at offset %#llx of its file; the slot is not there" TRY
+				       "a smaller slot",
+				       s->id, (unsigned long long)done);
+		ssize_t got = pread(fd, at + done, left < READ_AT_ONCE ? left : READ_AT_ONCE, (off_t)done);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -185,10 +208,12 @@ static int file_memory(struct slot *s, const struct slot_spec *spec, struct err 
 	int rc = slot_file_open(spec, &fd, e);
 
 	if (!rc)
+		rc = check_copy(s, spec, e);
+	if (!rc)
 		rc = anonymous(s, &at, e);
 	if (rc)
 		return rc;
-	rc = read_whole(fd, s, at, e);
+	rc = read_whole(fd, s, spec, at, e);
 	if (rc) {
 		munmap(at, s->size);
 		return rc;

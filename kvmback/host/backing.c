@@ -7,6 +7,8 @@
  */
 #include "kvmback/host/backing.h"
 
+#include "core/base/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,36 +26,38 @@ struct backing {
 	size_t len[2];
 };
 
-static uint64_t mem_available(void)
-{
-	unsigned long long kb = 0;
-	char line[128];
-	FILE *f = fopen("/proc/meminfo", "re");
-
-	if (!f)
-		return UINT64_MAX;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu", &kb) == 1)
-			break;
-	fclose(f);
-	return kb ? kb << 10 : UINT64_MAX;
-}
-
 static int check_kernel_cost(const struct slot_spec *spec, struct err *e)
 {
 	uint64_t cost = (spec->size >> PAGE_SHIFT) * KVM_BYTES_A_PAGE, have;
 
-	if (cost < KVM_TABLES_SMALL)
+	if (cost < KVM_TABLES_SMALL || spec->overcommit)
 		return 0;
-	have = mem_available();
+	have = memory_available();
 	if (cost <= have / 2)
 		return 0;
 	return err_set(e, -ENOMEM,
 		       "slot %u" WHY
 		       "KVM's tables for %llu MiB of guest take about %llu MiB of kernel memory, %llu MiB is available" TRY
-		       "a slot of %llu MiB",
+		       "a slot of %llu MiB, or slot add with -overcommit",
 		       spec->id, (unsigned long long)spec->size >> 20, (unsigned long long)cost >> 20,
 		       (unsigned long long)have >> 20, (unsigned long long)(have / 4 / KVM_BYTES_A_PAGE) >> 8);
+}
+
+/* 2 MiB pages are made at once, so that what is missing would be taken from others, or end in somebody's being killed. */
+static int check_huge_cost(const struct slot_spec *spec, struct err *e)
+{
+	uint64_t have;
+
+	if (!spec->huge || spec->file || spec->overcommit)
+		return 0;
+	have = memory_available();
+	if (spec->size <= have - have / 8)
+		return 0;
+	return err_set(e, -ENOMEM,
+		       "slot %u" WHY "-huge takes its %llu MiB at once, %llu MiB is available on this host" TRY
+		       "at most %llu MiB, a slot without -huge, or -overcommit",
+		       spec->id, (unsigned long long)spec->size >> 20, (unsigned long long)have >> 20,
+		       (unsigned long long)(have - have / 8) >> 21 << 1);
 }
 
 static int map_error(const struct slot_spec *spec, int errnum, struct err *e)
@@ -80,9 +84,8 @@ static int memfd_open(const struct slot_spec *spec, uint64_t bytes, int *out, st
 	snprintf(name, sizeof(name), "kvmscope-slot%u", spec->id);
 	fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
-		return err_errno(e, errno, "slot %u" WHY "no memfd for its %#llx bytes" TRY "%s", spec->id,
-				 (unsigned long long)bytes,
-				 errno == EMFILE || errno == ENFILE ? "a higher ulimit -n" : "a smaller slot");
+		return err_errno(e, errno, "slot %u" WHY "no memfd for its %#llx bytes" TRY "a smaller slot", spec->id,
+				 (unsigned long long)bytes);
 	if (ftruncate(fd, (off_t)bytes) < 0)
 		return err_errno(e, errno, "slot %u" WHY "its memfd cannot have %#llx bytes" TRY "%s", spec->id,
 				 (unsigned long long)bytes, errno == EFBIG ? "a higher ulimit -f" : "a smaller slot");
@@ -138,7 +141,8 @@ static int map_both(const struct slot_spec *spec, int fd, uint64_t offset, struc
 
 /* Make every whole 2 MiB block one page now; say how many became one. Congruence is what lets KVM use them. The kernel
  * collapses no block that is empty altogether, and fallocate() fails where a touch would be a SIGBUS. */
-static void collapse(const struct slot *s, int fd, uint64_t offset, struct slot_steps *steps)
+static int collapse(const struct slot *s, const struct slot_spec *spec, int fd, uint64_t offset, struct slot_steps *steps,
+		    struct err *e)
 {
 	uint64_t first = (s->hva + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1), end = (s->hva + s->size) & ~(HUGE_SIZE - 1);
 	unsigned long long got = 0, want = end > first ? (end - first) / HUGE_SIZE : 0;
@@ -147,6 +151,12 @@ static void collapse(const struct slot *s, int fd, uint64_t offset, struct slot_
 	if (want)
 		(void)madvise((void *)(uintptr_t)first, end - first, MADV_HUGEPAGE);
 	for (uint64_t at = first; at < end; at += HUGE_SIZE) {
+		if (spec->poll && spec->poll(NULL))
+			return err_set(e, -EINTR,
+				       "slot %u" WHY
+				       "interrupted after %llu of %llu blocks of 2 MiB; the slot is not there" TRY
+				       "a smaller slot, or one without -huge",
+				       s->id, (unsigned long long)(at - first) / HUGE_SIZE, want);
 		if (!fallocate(fd, 0, (off_t)(offset + (at - s->hva)), PAGE_SIZE_4K) &&
 		    !madvise((void *)(uintptr_t)at, HUGE_SIZE, MADV_COLLAPSE))
 			got++;
@@ -159,6 +169,7 @@ static void collapse(const struct slot *s, int fd, uint64_t offset, struct slot_
 		slot_step_add(steps, "2 MiB pages: all %llu blocks", want);
 	else
 		slot_step_add(steps, "2 MiB pages: %llu of %llu blocks, the others 4 KiB (%s)", got, want, strerror(failed));
+	return 0;
 }
 
 static void unmap(struct backing *b)
@@ -177,9 +188,13 @@ int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps
 	int fd = -1, rc = b ? check_kernel_cost(spec, e) : err_nomem(e, "slot");
 
 	if (!rc)
+		rc = check_huge_cost(spec, e);
+	if (!rc)
 		rc = spec->file ? slot_file_open(spec, &fd, e) : memfd_open(spec, offset + spec->size, &fd, e);
 	if (!rc)
 		rc = map_both(spec, fd, offset, b, &made, e);
+	if (!rc && spec->huge && !spec->file)
+		rc = collapse(&made, spec, fd, offset, steps, e);
 	if (rc) {
 		if (b)
 			unmap(b);
@@ -190,8 +205,6 @@ int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps
 	made.file_backed = spec->file != NULL;
 	made.fd = made.file_backed ? fd : -1;
 	made.fd_offset = 0;
-	if (spec->huge && !spec->file)
-		collapse(&made, fd, offset, steps);
 	if (!spec->file)
 		close(fd); /* the mappings keep the memfd: thousands of slots need no descriptor each */
 	*s = made;

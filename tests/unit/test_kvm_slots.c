@@ -415,6 +415,31 @@ static void test_huge_spte(void **state)
 	rmap_list_free(&rmaps);
 }
 
+static int blocks_before_the_interrupt;
+
+static int third_block(void *unused)
+{
+	(void)unused;
+	return ++blocks_before_the_interrupt > 2 ? -EINTR : 0;
+}
+
+/* Given up between two blocks: nothing of it stays, in the table, in KVM or in this process. */
+static void test_huge_interrupted(void **state)
+{
+	struct slot_spec spec = {.id = 6, .gpa = 0x400000, .size = 0x1000000, .huge = true, .poll = third_block};
+	struct err e = {0};
+
+	NEED_KVM();
+	size_t slots = machine_slots(m)->n;
+	blocks_before_the_interrupt = 0;
+	assert_int_equal(machine_slot_add(m, &spec, NULL, &e), -EINTR);
+	assert_non_null(strstr(e.why, "interrupted after 2 of 8 blocks"));
+	assert_int_equal(machine_slots(m)->n, slots);
+	assert_null(slot_by_id(machine_slots(m), 6));
+	spec.poll = NULL;
+	assert_int_equal(machine_slot_add(m, &spec, NULL, &e), 0);
+}
+
 static void test_huge_without_whole_block(void **state)
 {
 	struct slot_spec spec = {.id = 6, .gpa = 0x501000, .size = 0x200000, .huge = true};
@@ -713,6 +738,7 @@ int main(void)
 	    T(test_file_refused),
 	    T(test_huge),
 	    T(test_huge_spte),
+	    T(test_huge_interrupted),
 	    T(test_huge_without_whole_block),
 	    T(test_visibility),
 	    T(test_visibility_change),

@@ -181,5 +181,12 @@ void kvm_share_reads(struct machine *m, bool on);
 
 /* hpa.c */
 int kvm_hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa, struct err *e);
+/* NULL if frame numbers are shown to this process; else why not, and kvm_hpa_next() what to do. */
+const char *kvm_hpa_why(void);
+const char *kvm_hpa_next(void);
+
+/* cando.c: rows of `info kvm` about what depends on who runs the program, each by asking what the command itself asks. */
+int kvm_privilege_facts(struct kvm_vm *vm, int (*fn)(void *arg, const char *what, const char *value, const char *why),
+			void *arg);
 
 #endif

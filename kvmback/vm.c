@@ -9,6 +9,7 @@
 #include "kvmback/step/live.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/fault/fault.h"
+#include "kvmback/host/uffd.h"
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
 #include "kvmback/trace/mmucatch.h"
@@ -28,10 +29,7 @@
 
 static int fd_error(const char *what, int errnum, struct err *e)
 {
-	bool full = errnum == EMFILE || errnum == ENFILE;
-
-	return err_errno(e, errnum, "%s" WHY "%s" TRY "%s", what, full ? "no file descriptor left" : "the kernel refused",
-			 full ? "a higher ulimit -n, or fewer vCPUs" : "fewer vCPUs, or -b soft");
+	return err_errno(e, errnum, "%s" WHY "the kernel refused" TRY "fewer vCPUs, or -b soft", what);
 }
 
 static bool real_mode_needs_tss(void)
@@ -241,13 +239,14 @@ static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 			   : "this host's KVM has no SMM (KVM_CAP_X86_SMM is 0): kvmscope enters and leaves it by hand";
 	case MACHINE_CAP_FAULT_STEP:
 		return kvm_faults_why();
+	case MACHINE_CAP_HPA:
+		return kvm_hpa_why();
 	case MACHINE_CAP_REVERSE:
 		return "KVM keeps no record of what ran";
 	case MACHINE_CAP_RUN:
 	case MACHINE_CAP_WRITE:
 	case MACHINE_CAP_SLOTS:
 	case MACHINE_CAP_CONTROL:
-	case MACHINE_CAP_HPA:
 	case MACHINE_CAP_WATCH:
 	case MACHINE_CAP_COUNT:
 		break;
@@ -257,9 +256,18 @@ static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 
 static const char *vm_cap_next(const struct machine *m, enum machine_cap cap)
 {
-	bool of_the_view = cap == MACHINE_CAP_SHADOW || cap == MACHINE_CAP_RMAP || cap == MACHINE_CAP_MMIO_CACHE;
-
-	return of_the_view ? kvm_of(m)->kview_err.next : NULL;
+	switch (cap) {
+	case MACHINE_CAP_SHADOW:
+	case MACHINE_CAP_RMAP:
+	case MACHINE_CAP_MMIO_CACHE:
+		return kvm_of(m)->kview_err.next;
+	case MACHINE_CAP_FAULT_STEP:
+		return uffd_next_step();
+	case MACHINE_CAP_HPA:
+		return kvm_hpa_next();
+	default:
+		return NULL;
+	}
 }
 
 /* What brings a vCPU out at an event. */
@@ -329,6 +337,8 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 
 	if (!rc)
 		rc = kvm_run_facts(m, fn, arg, e);
+	if (!rc)
+		rc = kvm_privilege_facts(vm, fn, arg);
 	if (rc)
 		return rc;
 	LOCK_SCOPE(&vm->kview_lock);
@@ -336,7 +346,7 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 		char text[sizeof(why.why) + sizeof(why.next) + 8];
 
 		snprintf(text, sizeof(text), "%s%s%s", why.why, why.next[0] ? "; try " : "", why.next);
-		return fn(arg, "kernel introspection", "no", text);
+		return fn(arg, "kernel reader", "no", text);
 	}
 	return kview_facts(k, fn, arg, e);
 }
@@ -406,4 +416,5 @@ const struct machine_ops kvm_backend = {
     .armed = armed_ranges,
     .fault_catch = kvm_fault_catch,
     .fault_stages = kvm_fault_stages,
+    .fault_limit = kvm_fault_limit,
 };

@@ -20,6 +20,8 @@ int cmd_watch(struct call *c, struct err *e);
 int cmd_rwatch(struct call *c, struct err *e);
 int cmd_awatch(struct call *c, struct err *e);
 int cmd_catch(struct call *c, struct err *e);
+/* fault.c: a note to the clients if this host does not let each fault be caught. */
+void fault_tell_limit(struct call *c);
 int cmd_delete(struct call *c, struct err *e);
 int cmd_enable(struct call *c, struct err *e);
 int cmd_disable(struct call *c, struct err *e);

@@ -86,7 +86,8 @@ const struct command commands_break[] = {
      .usage = "fault|mmio|pio|exception|smi|mode|slot|mmu [ARG [LAST]] [if COND]",
      .summary = "stop at an event",
      .help =
-	 "catch fault [GFN | FIRST LAST]: inside guest faults, of one gfn or of a range of gvas (end inclusive). catch mmio "
+	 "catch fault [GFN | FIRST LAST]: inside guest faults, of one gfn or of a range of gvas (end inclusive); where this "
+	 "host lets only the first of a page be caught, a note says why and what to do. catch mmio "
 	 "[GPA [LAST]], pio [PORT [LAST]]: before the device sees the access. catch exception [VECTOR|PF|GP...]: delivered "
 	 "or "
 	 "not. catch smi: at the handler's first instruction and after RSM. catch mode [real|prot32|long...]: paging, width "

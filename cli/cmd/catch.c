@@ -210,5 +210,7 @@ int cmd_catch(struct call *c, struct err *e)
 	if (rc)
 		return rc;
 	c->result = record_stop_point(c->pool, b);
+	if (!spec.event)
+		fault_tell_limit(c);
 	return 0;
 }

@@ -23,6 +23,8 @@ int space_args(struct args *a, struct call *c, bool *phys, uint64_t *addr, struc
 int space_args_end(struct space *sp, struct args *a, bool phys, struct err *e) MUST_USE;
 int space_read(const struct space *sp, uint64_t addr, void *buf, size_t len, struct err *e) MUST_USE;
 int space_write(const struct space *sp, uint64_t addr, const void *buf, size_t len, struct err *e) MUST_USE;
+/* Could len bytes be written at addr? The errors of space_write(), and nothing changes. */
+int space_writable(const struct space *sp, uint64_t addr, uint64_t len, struct err *e) MUST_USE;
 /* Up to n bytes at addr, fewer if the page after them cannot be read; 0 for none. */
 size_t space_read_some(const struct space *sp, uint64_t addr, void *buf, size_t n);
 

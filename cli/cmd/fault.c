@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "cli/cmd/args.h"
+#include "cli/cmd/breaks.h"
 #include "cli/cmd/run.h"
 #include "cli/cmd/table.h"
 #include "cli/session/go.h"
@@ -57,11 +58,24 @@ static int list_stages(struct call *c, uint64_t n, struct err *e)
 	return 0;
 }
 
+void fault_tell_limit(struct call *c)
+{
+	struct err why;
+
+	if (!c->look && c->s->d.m && machine_fault_limit(c->s->d.m, &why))
+		session_notice(c->s, "not each fault is caught here, but a page once after it was armed: %s; try %s",
+			       why.why, why.next[0] ? why.next : "info kvm");
+}
+
 static int run_list(struct call *c, struct err *e)
 {
 	int rc = args_none(c, e);
 
-	return rc ? rc : list_stages(c, 0, e);
+	if (!rc)
+		rc = list_stages(c, 0, e);
+	if (!rc)
+		fault_tell_limit(c);
+	return rc;
 }
 
 /* The number of the last fault that a stage was seen of; 0 for none. */
@@ -121,9 +135,11 @@ const struct command commands_fault[] = {
      .group = "faults",
      .usage = "",
      .summary = "the stages of the faults caught so far",
-     .help = "Gives a list of stages, in order: n, fault, stage, gfn, level, detail, live (true: the vCPU stood still "
-	     "there; false: "
-	     "recorded), vcpu.",
+     .help =
+	 "Gives a list of stages, in order: n, fault, stage, gfn, level, detail, live (true: the vCPU stood still "
+	 "there; false: "
+	 "recorded), vcpu. Where the host does not let each fault be caught (no tracepoints, or two-dimensional paging) a "
+	 "note says so, and what to do; `info kvm` has it in its row catch fault.",
      .flags = CMD_NEEDS_VM,
      .view = "stages",
      .run = run_list},

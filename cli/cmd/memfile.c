@@ -11,9 +11,11 @@
 
 #include "cli/cmd/data.h"
 #include "cli/cmd/sink.h"
+#include "cli/session/client.h"
 #include "cli/session/interrupt.h"
 
 #define CHUNK (1u << 20)
+#define LOOK (64u << 20) /* of a range whose place is looked at in one go */
 
 static int interrupted(struct err *e, const char *what, uint64_t at)
 {
@@ -177,59 +179,132 @@ int cmd_dump(struct call *c, struct err *e)
 
 /* ---- restore */
 
-static int read_all(int fd, const char *path, uint8_t *buf, size_t size, struct err *e)
+struct input_file {
+	const char *path;
+	int fd;
+	uint64_t size;
+};
+
+/* Nobody waits for a pipe's other end. */
+static int input_open(struct input_file *f, const char *path, struct err *e)
 {
-	for (size_t at = 0; at < size;) {
-		ssize_t n = read(fd, buf + at, size - at);
+	struct stat st;
+
+	*f = (struct input_file){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+	if (f->fd < 0 || fstat(f->fd, &st))
+		return err_errno(e, errno, "restore %.100s" WHY "cannot be opened" TRY "another file", path);
+	f->size = (uint64_t)st.st_size;
+	if (S_ISREG(st.st_mode) && f->size)
+		return 0;
+	return err_set(e, -EINVAL, "restore %.100s" WHY "%s" TRY "a file that dump wrote", path,
+		       S_ISREG(st.st_mode) ? "the file is empty" : "it is no regular file");
+}
+
+/* Whether all of it has a place, before any of it is read. In parts: a sparse file is larger than any memory. */
+static int check_place(const struct space *sp, uint64_t addr, const struct input_file *f, struct err *e)
+{
+	int rc =
+	    !range_wraps(addr, f->size)
+		? 0
+		: err_set(e, -EFAULT, "restore" WHY "0x%llx and the file's size wrap past the last address" TRY "a lower A",
+			  (unsigned long long)addr);
+
+	for (uint64_t at = 0, n; !rc && at < f->size; at += n) {
+		n = f->size - at < LOOK ? f->size - at : LOOK;
+		rc = interrupt_asked() ? err_set(e, -EINTR, "restore" WHY "interrupted" TRY "it again")
+				       : space_writable(sp, addr + at, n, e);
+	}
+	if (rc)
+		err_prefix(e, "restore %.40s, 0x%llx bytes, nothing written: ", f->path, (unsigned long long)f->size);
+	return rc;
+}
+
+static int read_chunk(const struct input_file *f, uint64_t at, uint8_t *buf, size_t size, struct err *e)
+{
+	while (size) {
+		ssize_t n = pread(f->fd, buf, size, (off_t)at);
 		if (n < 0 && errno == EINTR && !interrupt_asked())
 			continue;
-		if (n <= 0)
-			return err_errno(e, n ? errno : EIO, "restore %.100s" WHY "cannot be read" TRY "another file", path);
-		at += (size_t)n;
+		if (n < 0)
+			return err_errno(e, errno, "restore %.60s" WHY "cannot be read at offset 0x%llx" TRY "another file",
+					 f->path, (unsigned long long)at);
+		if (!n)
+			return err_set(e, -EIO,
+				       "restore %.60s" WHY "the file ends at offset 0x%llx now: it was cut short" TRY
+				       "the whole file",
+				       f->path, (unsigned long long)at);
+		buf += n;
+		at += (uint64_t)n;
+		size -= (size_t)n;
 	}
 	return 0;
 }
 
-static int load_file(const char *path, uint8_t **out, size_t *size, struct err *e)
+static int copy_in(struct call *c, const struct space *sp, const struct input_file *f, uint64_t addr, uint64_t *done,
+		   struct err *e)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
+	_cleanup_free_ uint8_t *buf = malloc(f->size < CHUNK ? (size_t)f->size : CHUNK);
+	int rc = buf ? 0 : err_nomem(e, "restore");
 
-	if (fd < 0 || fstat(fd, &st))
-		return err_errno(e, errno, "restore %.100s" WHY "cannot be opened" TRY "another file", path);
-	if (!S_ISREG(st.st_mode) || !st.st_size)
-		return err_set(e, -EINVAL, "restore %.100s" WHY "%s" TRY "a file that dump wrote", path,
-			       S_ISREG(st.st_mode) ? "the file is empty" : "it is no regular file");
-	_cleanup_free_ uint8_t *buf = malloc((size_t)st.st_size);
-	if (!buf)
-		return err_nomem(e, "restore");
-	int rc = read_all(fd, path, buf, (size_t)st.st_size, e);
-	if (rc)
+	while (!rc && *done < f->size) {
+		uint64_t left = f->size - *done;
+		size_t n = left < CHUNK ? (size_t)left : CHUNK;
+
+		if (interrupt_asked())
+			return err_set(e, -EINTR, "restore %.60s" WHY "interrupted" TRY "it again, from the beginning",
+				       f->path);
+		rc = read_chunk(f, *done, buf, n, e);
+		if (!rc)
+			rc = space_write(sp, addr + *done, buf, n, e);
+		if (!rc)
+			*done += n;
+		if (!rc && c->client && c->client->ops->progress)
+			c->client->ops->progress(c->client, *done, f->size);
+	}
+	return rc;
+}
+
+/* What stands in memory now is part of the answer. */
+static int say_written(int rc, const struct input_file *f, uint64_t addr, uint64_t done, struct err *e)
+{
+	size_t len = e ? strlen(e->why) : 0;
+
+	if (!e)
 		return rc;
-	*size = (size_t)st.st_size;
-	*out = buf;
-	buf = NULL;
-	return 0;
+	if (!done)
+		snprintf(e->why + len, sizeof(e->why) - len, "; nothing was written");
+	else
+		snprintf(e->why + len, sizeof(e->why) - len, "; 0x%llx of 0x%llx bytes are written, 0x%llx to 0x%llx",
+			 (unsigned long long)done, (unsigned long long)f->size, (unsigned long long)addr,
+			 (unsigned long long)(addr + done - 1));
+	return rc;
 }
 
 int cmd_restore(struct call *c, struct err *e)
 {
-	_cleanup_free_ uint8_t *bytes = NULL;
+	struct input_file f = {.fd = -1};
 	const char *path;
 	struct space sp;
 	struct args a;
-	uint64_t addr;
-	size_t len = 0;
+	uint64_t addr, done = 0;
 	bool phys;
 	int rc = file_args(&a, c, &phys, &path, &addr, e);
 
 	if (!rc)
 		rc = space_args_end(&sp, &a, phys, e);
 	if (!rc)
-		rc = load_file(path, &bytes, &len, e);
+		rc = input_open(&f, path, e);
 	if (!rc)
-		rc = space_write(&sp, addr, bytes, len, e);
+		rc = check_place(&sp, addr, &f, e);
+	if (!rc) {
+		rc = copy_in(c, &sp, &f, addr, &done, e);
+		if (c->client && c->client->ops->progress)
+			c->client->ops->progress(c->client, 0, 0);
+		if (rc)
+			rc = say_written(rc, &f, addr, done, e);
+	}
+	util_closep(&f.fd);
 	if (!rc)
-		file_result(c, path, addr, len);
+		file_result(c, path, addr, f.size);
 	return rc;
 }

@@ -50,6 +50,12 @@ int space_write(const struct space *sp, uint64_t addr, const void *buf, size_t l
 			: machine_write_gva(sp->m, sp->vcpu, addr, buf, len, e);
 }
 
+int space_writable(const struct space *sp, uint64_t addr, uint64_t len, struct err *e)
+{
+	return sp->phys ? machine_writable(sp->m, addr, sp->smm, len, e)
+			: machine_writable_gva(sp->m, sp->vcpu, addr, len, e);
+}
+
 size_t space_read_some(const struct space *sp, uint64_t addr, void *buf, size_t n)
 {
 	while (n) {

@@ -33,6 +33,7 @@ struct call {
 	bool shown;		  /* the value will be drawn for a person; else it goes to a script, or to -j */
 	const char *again;	  /* of a command that repeats: what an empty line does; NULL: the same */
 	bool script;		  /* a script runs it, and nobody else sees what it gives */
+	bool look;		  /* by command_look(): what it says beside its value is heard by nobody */
 	bool background;	  /* `&` stood behind the words: nobody waits */
 	/* Of a handler that answers CMD_WAIT. */
 	struct plan plan;

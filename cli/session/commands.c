@@ -357,6 +357,7 @@ int command_run(struct call *c, struct err *e)
 
 int command_look(struct call *c, struct err *e)
 {
+	c->look = true;
 	int ret = may_change_guest(c->cmd) || c->cmd->flags & (CMD_RUNS | CMD_ENDS_RUN)
 		      ? err_set(e, -EINVAL, "%s" WHY "it does more than look" TRY "it as a command", c->cmd->name)
 		      : check_state(c->s, c->cmd, e);

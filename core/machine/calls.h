@@ -43,6 +43,8 @@ enum machine_ask {
 	X(write_pages, "restore memory", NEEDS(WRITE), wrote, ASK_IDLE)                                                     \
 	X(read_gva, "read memory", 0, get_regs, ASK_LIVE_VCPU)                                                              \
 	X(write_gva, "write memory", NEEDS(WRITE), wrote, ASK_IDLE)                                                         \
+	X(writable, "write memory", NEEDS(WRITE), wrote, ASK_IDLE)                                                          \
+	X(writable_gva, "write memory", NEEDS(WRITE), wrote, ASK_IDLE)                                                      \
 	X(env, "read registers", 0, get_regs, ASK_LIVE_VCPU)                                                                \
 	X(memop, "memop", 0, get_regs, ASK_LIVE_VCPU)                                                                       \
 	X(memop_write, "memop", NEEDS(WRITE), wrote, ASK_IDLE)                                                              \

@@ -49,11 +49,18 @@ bool machine_can(const struct machine *m, enum machine_cap cap, const char **why
 	return !reason;
 }
 
+const char *machine_cap_next(const struct machine *m, enum machine_cap cap)
+{
+	const char *next = m->ops->cap_next ? m->ops->cap_next(m, cap) : NULL;
+
+	return next ? next : NULL;
+}
+
 /* ---- capabilities */
 
 static int no_capability(const struct machine *m, enum machine_cap cap, const char *what, const char *why, struct err *e)
 {
-	const char *next = m->ops->cap_next ? m->ops->cap_next(m, cap) : NULL;
+	const char *next = machine_cap_next(m, cap);
 
 	return err_set(e, -ENOTSUP, "%s" WHY "%s: not supported by this backend (%s), because %s" TRY "%s", what,
 		       machine_cap_name(cap), m->ops->name, why,

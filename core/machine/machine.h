@@ -61,6 +61,8 @@ unsigned machine_vcpus(const struct machine *m);
 const char *machine_cap_name(enum machine_cap cap); /* its words */
 /* True if the machine can; else *why (may be NULL) is the reason in words. */
 bool machine_can(const struct machine *m, enum machine_cap cap, const char **why);
+/* After machine_can() has said no: what would give it to the machine; NULL: nothing in particular. */
+const char *machine_cap_next(const struct machine *m, enum machine_cap cap);
 /* What a client asks before it begins with something that will take several calls, in the words of the calls themselves.
  * needs: bits of enum machine_cap; -ENOTSUP. idle: the guest stands, and no vCPU inside a fault; -EBUSY. */
 int machine_check_caps(const struct machine *m, uint32_t needs, const char *what, struct err *e) MUST_USE;
@@ -118,6 +120,9 @@ const uint8_t *machine_peek(struct machine *m, uint64_t gpa, bool smm, size_t *l
  * translate, naming the first such address; then nothing was written. */
 int machine_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *buf, size_t len, struct err *e) MUST_USE;
 int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *buf, size_t len, struct err *e) MUST_USE;
+/* Whether they could: their errors, for every byte of the range, and nothing is changed. */
+int machine_writable(struct machine *m, uint64_t gpa, bool smm, size_t len, struct err *e) MUST_USE;
+int machine_writable_gva(struct machine *m, unsigned vcpu, uint64_t gva, size_t len, struct err *e) MUST_USE;
 /* The pipeline's environment for this vCPU as it stands, without side effects. */
 int machine_env(struct machine *m, unsigned vcpu, struct xlate_env *out, struct err *e) MUST_USE;
 /* Under the walk lock: what changes nothing (a read, a check, without INJECT) may come from another thread while the machine
@@ -236,6 +241,8 @@ struct fault_filter {
 /* Faults that any of the filters lets through, which are copied. n 0: none any more. */
 #define FAULT_FILTERS_MAX 16
 int machine_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, struct err *e) MUST_USE;
+/* True if this host does not catch each fault, but the first of a page after it was armed: *why says why, and what to do. */
+bool machine_fault_limit(struct machine *m, struct err *why);
 /* What is caught now, *n filters. */
 const struct fault_filter *machine_fault_caught(const struct machine *m, size_t *n);
 /* Guest memory that is kept from the guest to see who touches it: pages armed for watchpoints, with the tables by which they

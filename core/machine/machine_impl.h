@@ -85,6 +85,7 @@ struct machine_ops {
 
 	int (*fault_catch)(struct machine *m, const struct fault_filter *v, size_t n, struct err *e);
 	int (*fault_stages)(struct machine *m, struct fault_stage_list *out, struct err *e);
+	bool (*fault_limit)(struct machine *m, struct err *why); /* O: each fault is caught */
 
 	/* O. State that registers, slots and board do not hold, as ranges of host memory whose bytes can be copied away and
 	 * back. maps: those made from guest memory (shadow tables), of use only with the slots of then. drop: before ranges

@@ -159,6 +159,25 @@ int machine_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void
 	return rc;
 }
 
+int machine_writable(struct machine *m, uint64_t gpa, bool smm, size_t len, struct err *e)
+{
+	int rc = machine_check(m, CALL_writable, NULL, e);
+
+	return rc ? rc : slots_probe(&m->slots, gpa, smm, len, true, e);
+}
+
+int machine_writable_gva(struct machine *m, unsigned vcpu, uint64_t gva, size_t len, struct err *e)
+{
+	struct xlate_runs runs = {0};
+	struct xlate_env env;
+	int rc = machine_check(m, CALL_writable_gva, NULL, e);
+
+	if (!rc)
+		rc = gva_runs(m, vcpu, gva, len, true, &env, &runs, e);
+	xlate_runs_free(&runs);
+	return rc;
+}
+
 /* ---- memop */
 
 struct memop_ctx {

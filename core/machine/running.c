@@ -172,6 +172,12 @@ int machine_fault_catch(struct machine *m, const struct fault_filter *v, size_t 
 	return 0;
 }
 
+bool machine_fault_limit(struct machine *m, struct err *why)
+{
+	err_clear(why);
+	return m->ops->fault_limit && m->ops->fault_limit(m, why);
+}
+
 const struct fault_filter *machine_fault_caught(const struct machine *m, size_t *n)
 {
 	*n = m->n_fault_filters;

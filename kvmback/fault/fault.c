@@ -485,9 +485,6 @@ static int faults_create(struct kvm_vm *vm, struct err *e)
 		free(f);
 		return rc;
 	}
-	/* Without tracepoints there are live stages only; `info kvm` says why. */
-	if (trace_open(&f->trace, NULL))
-		f->trace = NULL;
 	vm->faults = f;
 	return 0;
 }
@@ -549,6 +546,8 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, s
 	disarm(vm->faults);
 	if (!n)
 		return 0;
+	if (!vm->faults->trace) /* what was in the way may be gone */
+		faults_open_stages(vm->faults);
 	vm->faults->n_filters = n;
 	memcpy(vm->faults->filter, v, n * sizeof(*v));
 	rc = armed_get(vm, "catch fault", &(struct armed *){NULL}, e);

@@ -12,6 +12,8 @@ int kvm_fault_catch(struct machine *m, const struct fault_filter *v, size_t n, s
 int kvm_fault_stages(struct machine *m, struct fault_stage_list *out, struct err *e);
 /* NULL if userfaultfd can do it here; else why not. */
 const char *kvm_faults_why(void);
+/* True if not each fault is caught here, but a page once after it was armed: *why has the reason, and what to do. */
+bool kvm_fault_limit(struct machine *m, struct err *why);
 
 /* struct run_ops' (core/run/run.h); ctx is the struct machine. */
 bool kvm_may_park(void *ctx, const struct run_job *job);

@@ -31,7 +31,8 @@ struct kvm_faults {
 	uint64_t gva; /* of the fault at hand, as its walk began */
 	bool emulating;
 	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
-	struct trace *trace;
+	struct trace *trace;  /* NULL: trace_err says why */
+	struct err trace_err;
 	struct fault_walk *walk; /* NULL if faults are not told by their walks here */
 	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
 	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
@@ -42,5 +43,7 @@ struct kvm_faults {
 
 /* faultarm.c: what the filters are about. */
 int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;
+/* Open the tracepoints, or note in trace_err why not: then there are live stages only, one an arming of a page. */
+void faults_open_stages(struct kvm_faults *f);
 
 #endif

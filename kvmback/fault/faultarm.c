@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * What `catch fault` arms: the pages of a range of gfns, or those that a range of virtual addresses comes to, and the tables
- * that lead there. The debugger's own slots and memory of a file are left out.
+ * that lead there. The debugger's own slots and memory of a file are left out. And whether each fault can be caught at all.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -115,4 +115,51 @@ int faults_arm(struct kvm_faults *f, struct err *e)
 	for (size_t i = 0; !rc && i < f->n_filters; i++)
 		rc = f->filter[i].gva ? arm_gvas(f, &f->filter[i], e) : arm_gfns(f, &f->filter[i], e);
 	return rc || !f->walk ? rc : fault_walk_roots(f->walk, live_remembered(f->vm, 0), e);
+}
+
+/* ---- the tracepoints, by which each fault is told */
+
+static int fault_trace_open(struct trace **out, struct err *e)
+{
+	struct trace *t;
+	int rc = trace_open(&t, e);
+
+	if (rc)
+		return rc;
+	rc = trace_may_record(t, e);
+	if (rc)
+		trace_close(t);
+	else
+		*out = t;
+	return rc;
+}
+
+void faults_open_stages(struct kvm_faults *f)
+{
+	if (fault_trace_open(&f->trace, &f->trace_err))
+		f->trace = NULL;
+}
+
+bool kvm_fault_limit(struct machine *m, struct err *why)
+{
+	struct kvm_vm *vm = kvm_of(m);
+	struct kvm_faults *f = vm->faults;
+	struct trace *t = f ? f->trace : NULL;
+	bool own = !f && !fault_trace_open(&t, why);
+
+	if (f)
+		*why = f->trace_err;
+	const char *limit = fault_walk_why(vm, t);
+	if (own)
+		trace_close(t);
+	/* A vCPU that runs is not asked: its mode is of the last stop. */
+	struct regs r = {0};
+	if (!limit && !machine_running(m) && !machine_get_regs(m, 0, REGS_SYS, &r, NULL))
+		limit = fault_walk_mode_why(&r);
+	if (!limit)
+		return false;
+	if (!t)
+		return (void)err_prefix(why, "tracepoints of faults: "), true;
+	(void)err_set(why, -ENOTSUP, "faults" WHY "%s" TRY "-b soft, where each fault is caught", limit);
+	return true;
 }

@@ -46,8 +46,7 @@ struct fault_walk {
 const char *fault_walk_why(struct kvm_vm *vm, const struct trace *t)
 {
 	if (!t)
-		return "the tracepoints that tell the address of a fault cannot be read (they take root, or CAP_SYS_ADMIN "
-		       "and CAP_PERFMON)";
+		return "the tracepoints that tell the address of a fault cannot be read (info kvm says why)";
 	if (kvm_view_tdp(vm, false))
 		return "with two-dimensional paging the processor walks the guest's tables, and KVM does not see for which "
 		       "address";

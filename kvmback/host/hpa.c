@@ -26,6 +26,44 @@ static int entry_of(int fd, uint64_t hva, uint64_t *entry, struct err *e)
 	return 0;
 }
 
+/* What this process may read of its own page map, asked of a page that is there: the frame number is zeroes for who may not
+ * see it. */
+static int may_read(struct err *e)
+{
+	_cleanup_close_ int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	volatile uint64_t here = 1;
+	uint64_t entry = 0;
+
+	if (fd < 0)
+		return err_errno(e, errno, "host physical address" WHY "open /proc/self/pagemap" TRY "sudo");
+	int rc = entry_of(fd, (uintptr_t)&here, &entry, e);
+	if (rc || entry & ENTRY_PFN)
+		return rc;
+	return err_set(e, -EPERM,
+		       "host physical address" WHY
+		       "the kernel hides page frame numbers from processes without CAP_SYS_ADMIN" TRY "sudo");
+}
+
+static struct err hpa_err;
+
+/* Asked for each address of a look: what was found is kept, unless it is about this moment. */
+const char *kvm_hpa_why(void)
+{
+	static bool known;
+
+	if (!known) {
+		err_clear(&hpa_err);
+		int rc = may_read(&hpa_err);
+		known = rc != -EMFILE && rc != -ENFILE && rc != -ENOMEM;
+	}
+	return hpa_err.code ? hpa_err.why : NULL;
+}
+
+const char *kvm_hpa_next(void)
+{
+	return hpa_err.next;
+}
+
 static int not_present(uint64_t gpa, uint64_t hva, uint64_t entry, struct err *e)
 {
 	if (entry & ENTRY_SWAPPED)
@@ -48,7 +86,7 @@ int kvm_hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa
 
 	(void)m;
 	if (fd < 0)
-		return err_errno(e, errno, "host physical address" WHY "open /proc/self/pagemap");
+		return err_errno(e, errno, "host physical address" WHY "open /proc/self/pagemap" TRY "sudo");
 	rc = entry_of(fd, s->hva + off, &entry, e);
 	/* The guest's mapping may have lost its entry (fault stepping drops them) while the page is still in the file. */
 	if (!rc && !(entry & ENTRY_PRESENT) && s->alias)
@@ -59,11 +97,6 @@ int kvm_hpa(struct machine *m, const struct slot *s, uint64_t gpa, uint64_t *hpa
 		entry = alias;
 	if (!(entry & ENTRY_PRESENT))
 		return not_present(gpa, s->hva + off, entry, e);
-	if (!(entry & ENTRY_PFN))
-		return err_set_at(e, -EPERM, ERR_SPACE_GPA, gpa,
-				  "host physical address of gpa %#llx" WHY
-				  "the kernel hides page frame numbers from processes without CAP_SYS_ADMIN" TRY "sudo",
-				  (unsigned long long)gpa);
 	*hpa = (entry & ENTRY_PFN) << PAGE_SHIFT | (gpa & PAGE_OFFSET_MASK);
 	return 0;
 }

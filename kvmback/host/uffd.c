@@ -18,6 +18,9 @@
 #ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
 #define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
 #endif
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
 #define FEATURES                                                                                                            \
 	(UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_PAGEFAULT_FLAG_WP |                               \
 	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
@@ -27,13 +30,28 @@ void uffd_init(struct uffd *u)
 	*u = (struct uffd){.fd = -1};
 }
 
+/* Faults that KVM takes on the guest's behalf are the kernel's: UFFD_USER_MODE_ONLY, which anybody may have, does not see
+ * them. The device (Linux 6.1) gives them to whom its permissions let. */
+static int open_kernel_mode(void)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), why = errno;
+
+	if (fd >= 0 || why != EPERM)
+		return fd >= 0 ? fd : -why;
+	_cleanup_close_ int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	if (device < 0)
+		return errno == EMFILE || errno == ENFILE ? -errno : -why;
+	fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 ? fd : -errno;
+}
+
 static int try_open(int *out)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	int fd = open_kernel_mode();
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (ioctl(fd, UFFDIO_API, &api)) {
 		close(fd);
 		return -EINVAL;
@@ -42,44 +60,51 @@ static int try_open(int *out)
 	return 0;
 }
 
-static void why_text(int rc, char *buf, size_t size)
+static int refused(int rc, const char *what, struct err *e)
 {
 	if (rc == -EINVAL)
-		snprintf(buf, size,
-			 "this kernel's userfaultfd has no minor faults or no write protection on shared memory (Linux 5.19 "
-			 "has both)");
-	else
-		snprintf(buf, size, "userfaultfd: %s (it takes root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1)",
-			 strerror(-rc));
+		return err_set(e, rc,
+			       "%s" WHY "this kernel's userfaultfd has no minor faults or no write protection on shared "
+			       "memory" TRY "Linux 5.19, which has both",
+			       what);
+	if (rc == -EPERM)
+		return err_errno(
+		    e, EPERM,
+		    "%s" WHY "userfaultfd for faults in the kernel, where KVM takes the guest's" TRY
+		    "sudo (CAP_SYS_PTRACE), vm.unprivileged_userfaultfd=1, or /dev/userfaultfd made yours to open",
+		    what);
+	return err_errno(e, -rc, "%s" WHY "userfaultfd" TRY "a kernel with CONFIG_USERFAULTFD", what);
 }
 
-/* Tried once: a capability is not lost while the program runs. Out of descriptors is no verdict on the host. */
+static struct err why;
+
+/* Tried once: a capability is not lost while the program runs. Out of descriptors or memory is no verdict on the host. */
 const char *uffd_why(void)
 {
-	static char why[160];
-	static bool tried, works;
+	static bool tried;
 	int fd = -1, rc;
 
-	if (tried)
-		return works ? NULL : why;
-	rc = try_open(&fd);
-	works = !rc;
-	tried = rc != -EMFILE && rc != -ENFILE;
-	if (rc)
-		why_text(rc, why, sizeof(why));
-	util_closep(&fd);
-	return works ? NULL : why;
+	if (!tried) {
+		rc = try_open(&fd);
+		tried = rc != -EMFILE && rc != -ENFILE && rc != -ENOMEM;
+		err_clear(&why);
+		if (rc)
+			(void)refused(rc, "userfaultfd", &why);
+		util_closep(&fd);
+	}
+	return why.code ? why.why : NULL;
+}
+
+const char *uffd_next_step(void)
+{
+	return why.next;
 }
 
 int uffd_open(struct uffd *u, const char *what, struct err *e)
 {
-	char why[160];
 	int rc = u->fd >= 0 ? 0 : try_open(&u->fd);
 
-	if (!rc)
-		return 0;
-	why_text(rc, why, sizeof(why));
-	return err_set(e, rc, "%s" WHY "%s" TRY "info kvm", what, why);
+	return rc ? refused(rc, what, e) : 0;
 }
 
 void uffd_close(struct uffd *u)

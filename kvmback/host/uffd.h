@@ -17,8 +17,9 @@ struct uffd {
 	unsigned gen; /* raised by each close: what was armed before is armed no more */
 };
 
-/* NULL if userfaultfd can do it here; else why not. */
+/* NULL if userfaultfd can do it here; else why not, and uffd_next_step() says what to do. */
 const char *uffd_why(void);
+const char *uffd_next_step(void);
 
 void uffd_init(struct uffd *u);
 /* Open it if it is not. what: for the error. -EPERM, -EINVAL (no minor faults or no write protection of shmem) … */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/machine/check.h"
 #include "core/machine/mmu_events.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/vcpu/vcpu.h"
@@ -269,16 +270,15 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 		if (kinds & told_stages[i].kind)
 			k->stages[k->n_stages++] = told_stages[i].stage;
 	int rc = trace_open_some(&k->trace, k->stages, k->n_stages, all ? NULL : filter, true, e);
-	if (rc) {
+	if (rc)
 		k->trace = NULL;
+	else
+		rc = trace_may_record(k->trace, e);
+	if (rc)
 		err_prefix(e, "catch mmu: ");
+	if (rc || trace_ring(k->trace, gettid(), &why))
 		return rc;
-	}
-	if (trace_ring(k->trace, gettid(), &why))
-		return 0;
-	return err_errno(e, why,
-			 "catch mmu" WHY "perf_event_open of KVM's tracepoints" TRY
-			 "root, CAP_PERFMON, or kernel.perf_event_paranoid -1");
+	return err_errno(e, why, "catch mmu" WHY "the ring of KVM's tracepoints" TRY "a larger kernel.perf_event_mlock_kb");
 }
 
 /* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced. */
@@ -294,6 +294,21 @@ static int check_tdp(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, st
 			    "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
 			    "catch mmu spte, or -b soft");
 	return 0;
+}
+
+int kvm_mmu_catch_check(struct kvm_vm *vm, struct err *e)
+{
+	const enum stage stages[] = {STAGE_SPTE};
+	struct trace *t = NULL;
+	int rc = machine_check_caps(&vm->m, machine_call_row(CALL_mmu_catch)->needs, "catch mmu", e);
+
+	if (!rc)
+		rc = trace_open_some(&t, stages, 1, NULL, true, e);
+	if (!rc) {
+		rc = trace_may_record(t, e);
+		trace_close(t);
+	}
+	return rc;
 }
 
 int kvm_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e)

@@ -22,7 +22,13 @@ static int wake_open(struct rootwake *r, struct err *e)
 
 	memset(r->tid, 0, sizeof(r->tid));
 	/* Of the role the low bits are the level: 4 and 5 are roots, and few others. */
-	return trace_open_some(&r->trace, stage, ARRAY_LEN(stage), "role & 4", true, e);
+	int rc = trace_open_some(&r->trace, stage, ARRAY_LEN(stage), "role & 4", true, e);
+	if (rc)
+		return rc;
+	rc = trace_may_record(r->trace, e);
+	if (rc)
+		trace_close(r->trace);
+	return rc;
 }
 
 static void wake_close(struct rootwake *r)

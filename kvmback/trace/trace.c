@@ -95,7 +95,10 @@ static int tracefs_open(struct err *e)
 		close(dir);
 		dir = -1;
 	}
-	return dir >= 0 ? dir : err_errno(e, saved, "tracepoints" WHY "tracefs" TRY "root, or CAP_SYS_ADMIN");
+	return dir >= 0 ? dir
+			: err_errno(e, saved,
+				    "tracepoints" WHY "tracefs" TRY
+				    "sudo (CAP_SYS_ADMIN), or a mounted tracefs that you may read");
 }
 
 static ssize_t read_format(int dir, const struct meaning *m, char *buf)
@@ -124,22 +127,36 @@ static bool asked_for(const struct trace *t, const struct meaning *m)
 	return false;
 }
 
-static unsigned parse_formats(struct trace *t, int dir)
+/* How many events there are; *error: why one could not be read, a positive errno. */
+static unsigned parse_formats(struct trace *t, int dir, int *error)
 {
 	_cleanup_free_ char *buf = malloc(FORMAT_MAX);
 	unsigned known = 0;
+
+	*error = buf ? 0 : ENOMEM;
 
 	for (unsigned i = 0; buf && i < ARRAY_LEN(meanings); i++) {
 		if (!asked_for(t, &meanings[i]))
 			continue;
 		ssize_t n = read_format(dir, &meanings[i], buf);
 		/* What libtraceevent cannot print it can still take apart: only the fields are used. */
+		if (n < 0 && n != -ENOENT)
+			*error = (int)-n;
 		if (n > 0)
 			(void)tep_parse_event(t->tep, buf, (unsigned long)n, meanings[i].system);
 		t->event[i] = tep_find_event_by_name(t->tep, meanings[i].system, meanings[i].name);
 		known += t->event[i] != NULL;
 	}
 	return known;
+}
+
+static int no_events(int error, struct err *e)
+{
+	if (error)
+		return err_errno(e, error,
+				 "tracepoints" WHY "tracefs is there, its events/kvmmmu cannot be read" TRY
+				 "sudo, or a tracefs mounted so that you may read it");
+	return err_set(e, -ENOENT, "tracepoints" WHY "this kernel has none of KVM's" TRY "a kernel with CONFIG_TRACEPOINTS");
 }
 
 int trace_open(struct trace **out, struct err *e)
@@ -151,6 +168,7 @@ int trace_open_some(struct trace **out, const enum stage *stages, size_t n, cons
 {
 	_cleanup_close_ int dir = tracefs_open(e);
 	struct trace *t;
+	int error;
 
 	if (dir < 0)
 		return dir;
@@ -170,10 +188,9 @@ int trace_open_some(struct trace **out, const enum stage *stages, size_t n, cons
 	t->wake = wake;
 	tep_set_loglevel(TEP_LOG_NONE);
 	lock_init(&t->lock, LOCK_TRACE);
-	if (!parse_formats(t, dir)) {
+	if (!parse_formats(t, dir, &error)) {
 		trace_close(t);
-		return err_set(e, -ENOENT,
-			       "tracepoints" WHY "this kernel has none of KVM's" TRY "a kernel with CONFIG_TRACEPOINTS");
+		return no_events(error, e);
 	}
 	*out = t;
 	return 0;
@@ -243,6 +260,21 @@ static bool recorded_open(const struct trace *t, struct recorded *r, pid_t tid)
 		r->ring = ring == MAP_FAILED ? NULL : ring;
 	}
 	return r->ring;
+}
+
+int trace_may_record(const struct trace *t, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+
+	for (unsigned i = 0; fd < 0 && i < ARRAY_LEN(meanings); i++)
+		if (t->event[i]) {
+			fd = event_open(t->event[i], gettid());
+			if (fd < 0)
+				return err_errno(e, errno,
+						 "tracepoints" WHY "perf_event_open of KVM's" TRY
+						 "sudo, or CAP_PERFMON and kernel.perf_event_paranoid at most 2");
+		}
+	return 0;
 }
 
 struct recorded *trace_ring(struct trace *t, pid_t tid, int *error)

@@ -23,6 +23,8 @@ int trace_open(struct trace **out, struct err *e) MUST_USE;
  * guest again. -EINVAL: the filter, or none of the stages is traced here. */
 int trace_open_some(struct trace **out, const enum stage *stages, size_t n, const char *filter, bool wake,
 		    struct err *e) MUST_USE;
+/* Formats may be there to read where recording is not allowed: -EACCES, -EPERM, -EMFILE. */
+int trace_may_record(const struct trace *t, struct err *e) MUST_USE;
 void trace_close(struct trace *t); /* NULL is fine */
 /* Record this thread from now on; one that is recorded already stays so. From any thread. */
 void trace_thread(struct trace *t, pid_t tid);

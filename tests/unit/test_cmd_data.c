@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "cli/cmd/data.h"
+#include "cli/session/client.h"
+#include "cli/session/interrupt.h"
 #include "tests/support/handlers.h"
 
 static struct machine *m(void)
@@ -169,6 +171,72 @@ static void test_dump_and_restore(void **state)
 	JSON("mem read 0x50000 6", "{\"address\":\"0x50000\",\"len\":6,\"data\":\"68656c6c6f00\"}");
 	unlink(path);
 	assert_int_equal(refused_line(line), -ENOENT);
+}
+
+/* ---- what comes in the way of a restore, at its first MiB */
+
+static void restore_meets(void (*progress)(struct client *c, uint64_t done, uint64_t total), const char *why)
+{
+	const struct client_ops *was = handlers_client.ops;
+	struct client_ops ops = was ? *was : (struct client_ops){0};
+	char line[200];
+	struct err e;
+	FILE *f;
+
+	temp_name();
+	f = fopen(path, "w");
+	for (int i = 0; i < 0x180000; i++)
+		fputc(0x5a, f);
+	fclose(f);
+	ops.progress = progress;
+	handlers_client.ops = &ops;
+	snprintf(line, sizeof(line), "restore %s 0x2000000 -phys", path);
+	interrupt_line_begin();
+	int rc = refused_line(line);
+	e = handlers_err;
+	interrupt_line_end();
+	interrupt_forget();
+	handlers_client.ops = was;
+	assert_true(rc < 0);
+	assert_non_null(strstr(e.why, why));
+	assert_non_null(strstr(e.why, "0x100000 of 0x180000 bytes are written, 0x2000000 to 0x20fffff"));
+	unlink(path);
+	JSON("mem read 0x20fffff 2 -phys", "{\"address\":\"0x20fffff\",\"len\":2,\"data\":\"5a00\"}");
+}
+
+static void interrupts(struct client *c, uint64_t done, uint64_t total)
+{
+	(void)c;
+	if (done && total)
+		interrupt_raise(0);
+}
+
+static void cuts_short(struct client *c, uint64_t done, uint64_t total)
+{
+	(void)c;
+	if (done && total)
+		assert_int_equal(truncate(path, 0x110000), 0);
+}
+
+static void big_slot(void)
+{
+	struct slot_spec spec = {.id = 7, .gpa = 0x2000000, .size = 0x200000};
+
+	assert_int_equal(machine_slot_add(m(), &spec, NULL, NULL), 0);
+}
+
+static void test_restore_interrupted(void **state)
+{
+	(void)state;
+	big_slot();
+	restore_meets(interrupts, "interrupted");
+}
+
+static void test_restore_of_what_is_cut_short(void **state)
+{
+	(void)state;
+	big_slot();
+	restore_meets(cuts_short, "cut short");
 }
 
 /* What was in the file stays where the range cannot be read to its end. */
@@ -420,6 +488,8 @@ int main(void)
 	    T(test_find_across_chunks),
 	    T(test_dump_and_restore),
 	    T(test_failed_dump_keeps_file),
+	    T(test_restore_interrupted),
+	    T(test_restore_of_what_is_cut_short),
 	    T(test_disas),
 	    T(test_disas_bits),
 	    T(test_disas_at_page_end),

@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cmd/options.h"
 #include "cli/cmd/table.h"
 #include "cli/prompt/repl.h"
 #include "cli/prompt/signals.h"
 #include "cli/session/interrupt.h"
+#include "cli/session/privilege.h"
 #include "cli/tcl/exec.h"
 #include "cli/tui/tui.h"
 
@@ -35,6 +37,7 @@ static void print_error(const struct err *e)
 static int run_init_file(struct client *c)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	struct stat st;
 	char path[600];
 
 	if (config && config[0] == '/')
@@ -43,7 +46,16 @@ static int run_init_file(struct client *c)
 		snprintf(path, sizeof(path), "%.500s/.config/kvmscope/init.tcl", home);
 	else
 		return 0;
-	return access(path, F_OK) ? 0 : exec_file(c, path);
+	if (stat(path, &st))
+		return 0;
+	if (privilege_elevated()) {
+		fprintf(stderr, "%s is not read: the program's file has capabilities (-x FILE reads one)\n", path);
+		return 0;
+	}
+	if (S_ISREG(st.st_mode))
+		return exec_file(c, path);
+	fprintf(stderr, "%s is not read: it is no regular file\n", path);
+	return 0;
 }
 
 static void greet(const struct console *c)
@@ -175,6 +187,10 @@ int main(int argc, char **argv)
 
 	hold_standard_descriptors();
 	err_clear(&e);
+	if (privilege_give_up(&e)) {
+		print_error(&e);
+		return 1;
+	}
 	if (options_parse(&opt, argc, argv, &end, &e)) {
 		print_error(&e);
 		return 1;

@@ -73,7 +73,8 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "FILE A LEN [-phys]",
      .summary = "write guest memory to a file",
-     .help = "The file appears whole or not at all. Gives file, address, len.",
+     .help = "The file appears whole or not at all; one that is there keeps its permissions, and a symbolic link stays one. "
+	     "Gives file, address, len.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_FILE,
      .words = "-phys",
@@ -83,7 +84,9 @@ const struct command commands_data[] = {
      .group = "data",
      .usage = "FILE A [-phys]",
      .summary = "fill guest memory from a file",
-     .help = "Writes the whole file at A, or nothing. Gives file, address, len.",
+     .help = "Looks first whether all of the file has a place at A, and writes nothing else. It is then written a MiB at a "
+	     "time: "
+	     "where Ctrl-C or an error ends that, the error says how many bytes are written. Gives file, address, len.",
      .flags = CMD_NEEDS_VM,
      .needs = NEEDS(WRITE),
      .complete = COMPLETE_FILE,
@@ -210,7 +213,9 @@ const struct command commands_data[] = {
 	     "all: between the stage before and this one, or after the fault from its last stage. A list of: part (slot, "
 	     "shadow-page, "
 	     "spte, rmap, mmio, "
-	     "register, memory), kind (added, removed, changed), what, before, after; empty if nothing changed.",
+	     "register, memory), kind (added, removed, changed), what, before, after; empty if nothing changed. Parts that "
+	     "could "
+	     "not be read on a side are not compared, and what the kernel changed under a read is torn: notes say which.",
      .flags = 0,
      .complete = COMPLETE_SNAP,
      .view = "diff",

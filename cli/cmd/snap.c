@@ -184,6 +184,33 @@ static int diff_names(struct call *c, struct snap **a, struct snap **b, struct e
 	return rc ? rc : args_end(&args, e);
 }
 
+/* What a diff leaves out is no "nothing changed". */
+static void tell_gaps(struct call *c, const struct snap *a, const struct snap *b)
+{
+	const enum diff_part parts[] = {DIFF_SHADOW, DIFF_RMAP, DIFF_MMIO, DIFF_REG, DIFF_MEMORY};
+
+	if (c->look)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		const char *before = snap_missing(a, parts[i]), *after = snap_missing(b, parts[i]);
+
+		/* Memory is in a snapshot by request; in one of two it is what somebody forgot. */
+		if ((!before && !after) || (parts[i] == DIFF_MEMORY && before && after && !strcmp(before, after)))
+			continue;
+		session_notice(c->s, "diff: %s not compared, %s: %s",
+			       parts[i] == DIFF_SHADOW ? "shadow pages and sptes" : diff_part_name(parts[i]),
+			       before && after ? "neither side has them"
+			       : before	       ? "the earlier side lacks them"
+					       : "the later side lacks them",
+			       before ? before : after);
+	}
+	if (snap_torn(a) || snap_torn(b))
+		session_notice(c->s, "diff: the kernel changed something while %s read (torn): rows may be of that",
+			       snap_torn(a) && snap_torn(b) ? "both sides were"
+			       : snap_torn(a)		    ? "the earlier side was"
+							    : "the later side was");
+}
+
 /* diff: the newest snapshot against now; diff A: A against now; diff A B. */
 int cmd_diff(struct call *c, struct err *e)
 {
@@ -199,8 +226,10 @@ int cmd_diff(struct call *c, struct err *e)
 	}
 	if (!rc)
 		rc = snap_diff(a, b ? b : now, &rows, e);
-	if (!rc)
+	if (!rc) {
 		c->result = record_diff(c->pool, &rows);
+		tell_gaps(c, a, b ? b : now);
+	}
 	diff_list_free(&rows);
 	snap_destroy(now);
 	return rc;

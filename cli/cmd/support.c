@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/cmd/args.h"
+#include "cli/session/privilege.h"
 #include "cli/session/session.h"
 #include "cli/cmd/table.h"
 
@@ -195,6 +196,14 @@ static int put_fact(void *arg, const char *what, const char *value, const char *
 	return 0;
 }
 
+/* Why not, and what would give it. */
+static const char *cap_words(struct call *c, enum machine_cap cap, const char *why)
+{
+	const char *next = machine_cap_next(c->s->d.m, cap);
+
+	return next ? v_strf(c->pool, "%s; try %s", why, next).str : why;
+}
+
 static int run_info_kvm(struct call *c, struct err *e)
 {
 	int ret = args_none(c, e);
@@ -202,11 +211,15 @@ static int run_info_kvm(struct call *c, struct err *e)
 	if (ret)
 		return ret;
 	c->result = v_list(c->pool, 32);
+	if (privilege_elevated())
+		put_fact(c, "file capabilities", "given up",
+			 "the kernel reader was opened before; what else takes capabilities takes sudo");
 	put_fact(c, "backend", machine_backend(c->s->d.m), c->s->backend_why);
 	for (int cap = 0; cap < MACHINE_CAP_COUNT; cap++) {
 		const char *why = "";
 		bool can = machine_can(c->s->d.m, (enum machine_cap)cap, &why);
-		put_fact(c, machine_cap_name((enum machine_cap)cap), can ? "yes" : "no", can ? "" : why);
+		put_fact(c, machine_cap_name((enum machine_cap)cap), can ? "yes" : "no",
+			 can ? "" : cap_words(c, (enum machine_cap)cap, why));
 	}
 	return machine_facts(c->s->d.m, put_fact, c, e);
 }
@@ -261,9 +274,11 @@ const struct command commands_support[] = {
 	.group = "support",
 	.usage = "",
 	.summary = "what this host can do, and which mechanism was chosen for what",
-	.help =
-	    "A list of `what`, `value` and `why`. What the host's debug facilities can do is found out once, the first time "
-	    "that it matters.",
+	.help = "A list of `what`, `value` and `why`: what can be done here, as it is now and for who runs the program, and "
+		"else why "
+		"not and what to do. A row says what the command then does. What the host's debug facilities can do is "
+		"found out "
+		"once, the first time that it matters.",
 	.flags = CMD_NEEDS_VM,
 	.view = "facts",
 	.run = run_info_kvm,

@@ -8,10 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <readline/history.h>
 
+#include "cli/session/privilege.h"
+
 #define HISTORY_LINES 10000
+#define HISTORY_BYTES (64ll << 20)
 
 static char file[512]; /* "" if there is no place for it */
 static bool is_open;
@@ -27,7 +31,7 @@ static void make_folders(char *path)
 
 bool state_folder(char *path, size_t size)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const char *state = privilege_getenv("XDG_STATE_HOME"), *home = privilege_home();
 
 	if (state && state[0] == '/')
 		snprintf(path, size, "%.400s/kvmscope/", state);
@@ -38,6 +42,22 @@ bool state_folder(char *path, size_t size)
 	make_folders(path);
 	path[strlen(path) - 1] = '\0';
 	return true;
+}
+
+/* readline waits for a pipe's other end, writes to a device, and reads a file whole. A null device is how somebody says that
+ * he wants no history. */
+static bool is_ours(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return errno == ENOENT;
+	if (S_ISREG(st.st_mode) && st.st_size <= HISTORY_BYTES)
+		return true;
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		fprintf(stderr, "%s is not used: %s\n", path,
+			S_ISREG(st.st_mode) ? "a history of more than 64 MiB is none" : "it is no regular file");
+	return false;
 }
 
 void history_open(void)
@@ -53,6 +73,10 @@ void history_open(void)
 	if (!state_folder(folder, sizeof(folder)))
 		return;
 	snprintf(file, sizeof(file), "%.490s/history", folder);
+	if (!is_ours(file)) {
+		file[0] = '\0';
+		return;
+	}
 	if (read_history(file) == ENOENT)
 		write_history(file);
 }

@@ -25,6 +25,16 @@ static const struct backend {
     {BACKEND_SOFT, &soft_backend, soft_available},
 };
 
+void backends_prepare(void)
+{
+	kvmback_prepare();
+}
+
+bool backends_still_read(void)
+{
+	return kvmback_still_reads();
+}
+
 static const struct backend *named_backend(enum backend_choice choice)
 {
 	for (size_t i = 0; i < ARRAY_LEN(backends); i++)

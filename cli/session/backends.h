@@ -15,4 +15,8 @@ enum backend_choice { BACKEND_AUTO, BACKEND_KVM, BACKEND_SOFT };
  * filled if it cannot be used; if none can, the first one's reason is the one to act on. */
 const struct machine_ops *backend_choose(enum backend_choice choice, char *why, size_t size, struct err *e);
 
+/* Open what takes capabilities, before they are given up; can it still be used as they are now? */
+void backends_prepare(void);
+bool backends_still_read(void);
+
 #endif

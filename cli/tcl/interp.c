@@ -6,9 +6,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/tcl/tcl.h"
 
@@ -200,14 +203,96 @@ int interp_eval(struct tcl *t, const char *text, int len, struct err *e)
 	return ret;
 }
 
+/* ---- files */
+
+#define SCRIPT_MAX (64u << 20)
+
+static int no_script(const char *path, const char *why, struct err *e)
+{
+	return err_set(e, -EINVAL, "%.100s" WHY "%s" TRY "a file or a pipe with a script of at most %u MiB", path, why,
+		       SCRIPT_MAX >> 20);
+}
+
+/* What is there, without waiting for a pipe's other end: *fd, and whether it is a file like any other. */
+static int script_open(const char *path, int *fd, bool *plain, struct err *e)
+{
+	struct stat st;
+	int got = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	const char *why = NULL;
+
+	if (got < 0 || fstat(got, &st)) {
+		int errnum = errno;
+		util_closep(&got);
+		return err_errno(e, errnum, "%s" WHY "the script cannot be read" TRY "a file that exists", path);
+	}
+	*plain = S_ISREG(st.st_mode);
+	if (S_ISDIR(st.st_mode))
+		why = "it is a folder";
+	else if (*plain && st.st_size > SCRIPT_MAX)
+		why = "it is too large for a script";
+	else if (!*plain && !S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		why = "it is neither a file nor a pipe";
+	if (!why) {
+		*fd = got;
+		return 0;
+	}
+	close(got);
+	return no_script(path, why, e);
+}
+
+/* To its end, waiting as long as it takes; Ctrl-C ends that. */
+static int read_pipe(const char *path, int fd, Tcl_DString *text, struct err *e)
+{
+	char buf[4096];
+
+	for (;;) {
+		/* Not before the first writer is there: reading would find an end. */
+		if (!interrupt_wait_readable(fd) && interrupt_asked())
+			return err_set(e, -EINTR, "%.100s" WHY "interrupted before its end" TRY "it again", path);
+		ssize_t n = read(fd, buf, sizeof(buf));
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return err_errno(e, errno, "%.100s" WHY "the script cannot be read" TRY "another file", path);
+		if (!n)
+			return 0;
+		if ((unsigned)Tcl_DStringLength(text) + (unsigned)n > SCRIPT_MAX)
+			return no_script(path, "it is too large for a script", e);
+		Tcl_DStringAppend(text, buf, (int)n);
+	}
+}
+
+/* As Tcl_EvalFile() does it, for what can be read only once. */
+static int eval_pipe(struct tcl *t, Tcl_DString *text)
+{
+	Tcl_DString utf;
+
+	Tcl_ExternalToUtfDString(NULL, Tcl_DStringValue(text), Tcl_DStringLength(text), &utf);
+	int code = Tcl_EvalEx(t->interp, Tcl_DStringValue(&utf), Tcl_DStringLength(&utf), 0);
+	Tcl_DStringFree(&utf);
+	return code == TCL_RETURN ? TCL_OK : code;
+}
+
 int interp_file(struct tcl *t, const char *path, struct err *e)
 {
+	_cleanup_close_ int fd = -1;
 	int line, code, ret;
+	Tcl_DString text;
+	bool plain = true;
 
-	if (access(path, R_OK))
-		return err_errno(e, errno, "%s" WHY "the script cannot be read" TRY "a file that exists", path);
+	ret = script_open(path, &fd, &plain, e);
+	if (ret)
+		return ret;
+	Tcl_DStringInit(&text);
+	if (!plain)
+		ret = read_pipe(path, fd, &text, e);
+	if (ret) {
+		Tcl_DStringFree(&text);
+		return ret;
+	}
 	interp_begin(t);
-	code = Tcl_EvalFile(t->interp, path);
+	code = plain ? Tcl_EvalFile(t->interp, path) : eval_pipe(t, &text);
+	Tcl_DStringFree(&text);
 	line = code == TCL_ERROR ? Tcl_GetErrorLine(t->interp) : 0;
 	ret = finish(t, code, path, (int)strlen(path), e);
 	if (ret && line && ret != -EINTR)

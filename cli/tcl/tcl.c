@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cli/session/privilege.h"
 #include "cli/tcl/exec.h"
 #include "cli/tcl/interp.h"
 #include "cli/tcl/tclvalue.h"
@@ -61,6 +62,38 @@ static void begin_tcl(void)
 	Tcl_FindExecutable(self);
 }
 
+/* ---- with more than the user has: no code of his choosing in this process */
+
+static int refuse_load(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
+{
+	(void)data, (void)objc;
+	Tcl_SetObjResult(interp,
+			 Tcl_ObjPrintf("%s: the program's file has capabilities, and what it has opened by them is not "
+				       "for a library of yours; try a copy of the program without them, or sudo",
+				       Tcl_GetString(objv[0])));
+	return TCL_ERROR;
+}
+
+/* A new interpreter would have a `load` of its own. What there is otherwise of `interp` is needed by Tcl's library. */
+static int guard_interp(ClientData data, Tcl_Interp *interp, int objc, Tcl_Obj *const objv[])
+{
+	const Tcl_CmdInfo *own = data;
+	const char *word = objc > 1 ? Tcl_GetString(objv[1]) : "";
+
+	if (word[0] == 'c' && word[1] == 'r' && !strncmp("create", word, strlen(word)))
+		return refuse_load(NULL, interp, objc, objv);
+	return own->objProc(own->objClientData, interp, objc, objv);
+}
+
+static void keep_libraries_out(Tcl_Interp *interp)
+{
+	static Tcl_CmdInfo own; /* the same in all of them */
+
+	Tcl_CreateObjCommand(interp, "::load", refuse_load, NULL, NULL);
+	if (Tcl_GetCommandInfo(interp, "::interp", &own))
+		Tcl_CreateObjCommand(interp, "::interp", guard_interp, &own, NULL);
+}
+
 int tcl_open(struct client *c, struct err *e)
 {
 	struct tcl *t = calloc(1, sizeof(*t));
@@ -72,6 +105,8 @@ int tcl_open(struct client *c, struct err *e)
 	t->client = c;
 	t->scripts.interrupt = interrupt_scripts;
 	t->interp = Tcl_CreateInterp();
+	if (privilege_elevated())
+		keep_libraries_out(t->interp);
 	t->mark = Tcl_AsyncCreate(on_mark, t);
 	c->tcl = t;
 	c->script = &script;

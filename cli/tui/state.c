@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/prompt/history.h"
 #include "cli/tui/tui_impl.h"
@@ -37,8 +39,12 @@ static void read_saved(struct tui *t)
 	char path[520], line[1024];
 	/* Whatever lies there in place of a file is not waited for. */
 	int fd = state_path(path, sizeof(path), "") ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	struct stat st;
+	bool plain = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
+	FILE *f = plain ? fdopen(fd, "r") : NULL;
 
+	if (!f && fd >= 0)
+		close(fd);
 	if (!f)
 		return;
 	while (fgets(line, sizeof(line), f))
@@ -94,7 +100,13 @@ void state_save(const struct tui *t)
 
 	if (!state_path(path, sizeof(path), "") || !state_path(fresh, sizeof(fresh), ".new"))
 		return;
-	FILE *f = fopen(fresh, "we");
+	/* What lies there from before, be it a pipe, is not opened; what is no file in the place of the old one stays. */
+	struct stat st;
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return;
+	unlink(fresh);
+	int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (f && (!write_presets(t, f) || rename(fresh, path)))
 		unlink(fresh);
 }

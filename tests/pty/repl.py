@@ -462,7 +462,33 @@ def going_back_tells_how_far():
         assert "the VM is where it was" in said, said
 
 
-TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_survives_a_kill,
+def history_that_is_no_file():
+    """A pipe is not waited for, a device is not written to, and the prompt comes all the same."""
+    import tempfile
+    for kind in ("pipe", "folder", "null", "zero", "sparse"):
+        with tempfile.TemporaryDirectory(prefix="kvmscope-history-") as d:
+            os.makedirs(d + "/kvmscope")
+            path = d + "/kvmscope/history"
+            if kind == "pipe":
+                os.mkfifo(path)
+            elif kind == "folder":
+                os.mkdir(path)
+            elif kind == "sparse":
+                with open(path, "wb") as f:
+                    f.truncate(1 << 40)
+            else:
+                os.symlink("/dev/" + kind, path)
+            with Session(env={"XDG_STATE_HOME": d}) as t:
+                said = t.prompt()
+                assert ("is not used" in said) == (kind != "null"), (kind, said)
+                assert t.line("expr 41 + 1").strip() == "42"
+                assert "expr 41 + 1" in t.line("info history"), kind
+                t.send("\x04")
+                assert t.wait_exit() == 0
+            assert kind != "null" or os.path.islink(path)
+
+
+TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_session, history_is_kept, history_that_is_no_file, history_survives_a_kill,
          completes_commands, completes_registers, completes_ids, completes_symbols, completes_settings, context_at_every_stop, completes_files, lists_candidates,
          an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_ends_what_tcl_waits_for, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
          ctrl_c_ends_a_long_dump, empty_line_repeats,

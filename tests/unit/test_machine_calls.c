@@ -145,6 +145,16 @@ static int do_write_gva(struct machine *m, struct err *e)
 	return machine_write_gva(m, 0, GPA, "x", 1, e);
 }
 
+static int do_writable(struct machine *m, struct err *e)
+{
+	return machine_writable(m, GPA, false, 1, e);
+}
+
+static int do_writable_gva(struct machine *m, struct err *e)
+{
+	return machine_writable_gva(m, 0, GPA, 1, e);
+}
+
 static int do_env(struct machine *m, struct err *e)
 {
 	struct xlate_env env;
@@ -411,6 +421,8 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
     [CALL_write_pages] = {CHANGES, do_write_pages, false},
     [CALL_read_gva] = {LOOKS, do_read_gva, false},
     [CALL_write_gva] = {CHANGES, do_write_gva, false},
+    [CALL_writable] = {CHANGES, do_writable, false},
+    [CALL_writable_gva] = {CHANGES, do_writable_gva, false},
     [CALL_env] = {LOOKS, do_env, false},
     [CALL_memop] = {LOOKS, do_memop, false},
     [CALL_memop_write] = {CHANGES, do_memop_write, false},

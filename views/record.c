@@ -97,8 +97,25 @@ static void put_access(struct pool *p, struct value *d, const struct stop *s)
 	bool asked = !s->write && s->reason != STOP_WATCHPOINT;
 
 	v_put(p, d, "len", v_int(s->len));
+	if (s->reason == STOP_WATCHPOINT)
+		v_put(p, d, "read", v_bool(s->read));
 	v_put(p, d, "write", v_bool(s->write));
 	v_put(p, d, "data", asked ? v_na(p, "a read that the device has not answered yet") : data_bytes(p, s->data, s->len));
+}
+
+static void put_then(struct pool *p, struct value *d, const struct stop_touch *t)
+{
+	struct value then = v_dict(p, 7);
+
+	if (t->gva)
+		v_put(p, &then, "gva", v_hex(t->gva));
+	v_put(p, &then, "gpa", v_hex(t->gpa));
+	v_put(p, &then, "len", v_int(t->len));
+	v_put(p, &then, "read", v_bool(t->read));
+	v_put(p, &then, "write", v_bool(t->write));
+	v_put(p, &then, "data", data_bytes(p, t->data, t->len));
+	v_put(p, &then, "old_data", data_bytes(p, t->old_data, t->len));
+	v_put(p, d, "then", then);
 }
 
 static void put_watchpoint(struct pool *p, struct value *d, const struct stop *s)
@@ -111,6 +128,8 @@ static void put_watchpoint(struct pool *p, struct value *d, const struct stop *s
 	put_access(p, d, s);
 	if (s->has_old)
 		v_put(p, d, "old_data", data_bytes(p, s->old_data, s->len));
+	if (s->then.len)
+		put_then(p, d, &s->then);
 }
 
 static void put_error(struct pool *p, struct value *d, const struct stop *s)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Memory accesses of one instruction, by capstone's detail mode. What capstone gets wrong or leaves out is put right here:
- * operands that are addresses only (LEA, NOP, prefetch), the stack of PUSH, CALL, RET and their like, directions and sizes.
+ * the stack of PUSH, CALL, RET and their like, bits that are counted from the operand on; directions and sizes are
+ * access_kind.c's.
  */
-#include "core/cpu/access.h"
+#include "core/cpu/access_impl.h"
 
-#include <capstone/capstone.h>
 #include <errno.h>
 #include <string.h>
 
@@ -78,6 +78,8 @@ static uint64_t reg_value(const struct access_regs *r, x86_reg reg, uint64_t nex
 		return r->gpr[8 + reg - X86_REG_R8];
 	if (reg >= X86_REG_R8D && reg <= X86_REG_R15D)
 		return (uint32_t)r->gpr[8 + reg - X86_REG_R8D];
+	if (reg >= X86_REG_R8W && reg <= X86_REG_R15W)
+		return (uint16_t)r->gpr[8 + reg - X86_REG_R8W];
 	for (unsigned w = 0; w < 3; w++)
 		for (unsigned i = 0; i < 8; i++)
 			if (names[w][i] == reg)
@@ -104,207 +106,43 @@ static uint64_t address_mask(unsigned bytes)
 	return bytes == 2 ? 0xffff : bytes == 4 ? 0xffffffff : ~0ull;
 }
 
-static bool string_insn(unsigned id)
-{
-	switch (id) {
-	case X86_INS_MOVSB:
-	case X86_INS_MOVSW:
-	case X86_INS_MOVSQ:
-	case X86_INS_STOSB:
-	case X86_INS_STOSW:
-	case X86_INS_STOSD:
-	case X86_INS_STOSQ:
-	case X86_INS_SCASB:
-	case X86_INS_SCASW:
-	case X86_INS_SCASD:
-	case X86_INS_SCASQ:
-	case X86_INS_CMPSB:
-	case X86_INS_CMPSW:
-	case X86_INS_CMPSQ:
-	case X86_INS_INSB:
-	case X86_INS_INSW:
-	case X86_INS_INSD:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static uint64_t linear(const struct access_regs *r, enum seg_index seg, uint64_t offset)
 {
 	return r->bits == 64 ? r->base[seg] + offset : (uint32_t)(r->base[seg] + offset);
 }
 
-static uint64_t operand_linear(const struct access_regs *r, const cs_insn *in, const x86_op_mem *m)
+/* BT and its like with a register count bits from the operand on, with a sign, as far as the register says: the bytes are
+ * the operand-sized ones which have the bit. */
+static uint64_t bit_string_offset(const struct access_regs *r, const cs_insn *in, unsigned size)
 {
 	const cs_x86 *x = &in->detail->x86;
-	uint64_t next = r->rip + in->size, off = (uint64_t)m->disp;
+	bool bt = in->id == X86_INS_BT || in->id == X86_INS_BTS || in->id == X86_INS_BTR || in->id == X86_INS_BTC;
+	uint64_t bit;
+
+	if (!bt || x->op_count != 2 || x->operands[1].type != X86_OP_REG)
+		return 0;
+	bit = reg_value(r, x->operands[1].reg, 0);
+	int64_t from = size == 2 ? (int16_t)bit : size == 4 ? (int32_t)bit : (int64_t)bit, bits = 8 * (int64_t)size;
+	int64_t words = from / bits - (from % bits < 0);
+
+	return (uint64_t)words * size;
+}
+
+static uint64_t operand_linear(const struct access_regs *r, const cs_insn *in, const cs_x86_op *op)
+{
+	const cs_x86 *x = &in->detail->x86;
+	const x86_op_mem *m = &op->mem;
+	uint64_t next = r->rip + in->size, off = (uint64_t)m->disp + bit_string_offset(r, in, op->size);
 	bool di = m->base == X86_REG_DI || m->base == X86_REG_EDI || m->base == X86_REG_RDI;
 
 	if (m->base != X86_REG_INVALID)
 		off += reg_value(r, m->base, next);
 	if (m->index != X86_REG_INVALID)
 		off += reg_value(r, m->index, next) * (uint64_t)m->scale;
-	return linear(r, segment_of(m, di && string_insn(in->id)), off & address_mask(x->addr_size));
-}
-
-/* ---- directions and sizes */
-
-/* The operand is an address and nothing more. */
-static bool touches_nothing(unsigned id)
-{
-	switch (id) {
-	case X86_INS_LEA:
-	case X86_INS_NOP:
-	case X86_INS_PREFETCH:
-	case X86_INS_PREFETCHW:
-	case X86_INS_PREFETCHNTA:
-	case X86_INS_PREFETCHT0:
-	case X86_INS_PREFETCHT1:
-	case X86_INS_PREFETCHT2:
-	case X86_INS_CLFLUSH:
-	case X86_INS_CLFLUSHOPT:
-	case X86_INS_CLWB:
-	case X86_INS_INVLPG:
-	case X86_INS_MONITOR:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* Capstone's own word on the direction of a first operand is wrong for dozens of instructions (stores of FPU and SSE state,
- * SETcc, rotations, CMPXCHG, TEST): by name, then. */
-static bool modifies(unsigned id)
-{
-	switch (id) {
-	case X86_INS_RCL:
-	case X86_INS_RCR:
-	case X86_INS_ROL:
-	case X86_INS_ROR:
-	case X86_INS_SAL:
-	case X86_INS_SAR:
-	case X86_INS_SHL:
-	case X86_INS_SHR:
-	case X86_INS_SHLD:
-	case X86_INS_SHRD:
-		return true;
-	default:
-		return insn_lockable(id);
-	}
-}
-
-static bool only_reads(unsigned id)
-{
-	switch (id) {
-	case X86_INS_CMP:
-	case X86_INS_TEST:
-	case X86_INS_BT:
-	case X86_INS_PUSH:
-	case X86_INS_CALL:
-	case X86_INS_JMP:
-	case X86_INS_LCALL:
-	case X86_INS_LJMP:
-	case X86_INS_MUL:
-	case X86_INS_IMUL:
-	case X86_INS_DIV:
-	case X86_INS_IDIV:
-	case X86_INS_CMPSB:
-	case X86_INS_CMPSW:
-	case X86_INS_CMPSD:
-	case X86_INS_CMPSQ:
-	case X86_INS_FADD:
-	case X86_INS_FSUB:
-	case X86_INS_FSUBR:
-	case X86_INS_FMUL:
-	case X86_INS_FDIV:
-	case X86_INS_FDIVR:
-	case X86_INS_FCOM:
-	case X86_INS_FCOMP:
-	case X86_INS_FIADD:
-	case X86_INS_FISUB:
-	case X86_INS_FISUBR:
-	case X86_INS_FIMUL:
-	case X86_INS_FIDIV:
-	case X86_INS_FIDIVR:
-	case X86_INS_FICOM:
-	case X86_INS_FICOMP:
-	case X86_INS_FLD:
-	case X86_INS_FILD:
-	case X86_INS_FBLD:
-	case X86_INS_FLDCW:
-	case X86_INS_FLDENV:
-	case X86_INS_FRSTOR:
-	case X86_INS_FXRSTOR:
-	case X86_INS_FXRSTOR64:
-	case X86_INS_LDMXCSR:
-	case X86_INS_LGDT:
-	case X86_INS_LIDT:
-	case X86_INS_LLDT:
-	case X86_INS_LMSW:
-	case X86_INS_LTR:
-	case X86_INS_VERR:
-	case X86_INS_VERW:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* A memory operand that is not the first is read; one that is, is a store unless it is known for another. */
-static void direction(const cs_insn *in, unsigned index, struct insn_access *a)
-{
-	bool rmw = index == 0 && modifies(in->id), reads = index || only_reads(in->id) || rmw;
-
-	/* XADD and XCHG with the memory operand second are written the other way round. */
-	if (in->id == X86_INS_XCHG || in->id == X86_INS_XADD)
-		rmw = reads = true;
-	a->read = reads;
-	a->write = rmw || !reads;
-}
-
-/* Bytes of the operand; 0: nobody knows. */
-static unsigned operand_size(const cs_insn *in, const cs_x86_op *op)
-{
-	switch (in->id) {
-	case X86_INS_FXSAVE:
-	case X86_INS_FXSAVE64:
-	case X86_INS_FXRSTOR:
-	case X86_INS_FXRSTOR64:
-		return 512;
-	case X86_INS_FNSAVE:
-	case X86_INS_FRSTOR:
-		return 108;
-	case X86_INS_FNSTSW:
-		return 2;
-	case X86_INS_XSAVE:
-	case X86_INS_XSAVE64:
-	case X86_INS_XSAVEC:
-	case X86_INS_XSAVEC64:
-	case X86_INS_XSAVEOPT:
-	case X86_INS_XSAVEOPT64:
-	case X86_INS_XSAVES:
-	case X86_INS_XSAVES64:
-	case X86_INS_XRSTOR:
-	case X86_INS_XRSTOR64:
-	case X86_INS_XRSTORS:
-	case X86_INS_XRSTORS64:
-		return 0;
-	default:
-		return op->size;
-	}
+	return linear(r, segment_of(m, di && access_is_string(in)), off & address_mask(x->addr_size));
 }
 
 /* ---- the stack */
-
-/* BT and its like with a register count bits from the operand on, as far as the register says. */
-static bool bit_string(const cs_insn *in)
-{
-	const cs_x86 *x = &in->detail->x86;
-	bool bt = in->id == X86_INS_BT || in->id == X86_INS_BTS || in->id == X86_INS_BTR || in->id == X86_INS_BTC;
-
-	return bt && x->op_count == 2 && x->operands[1].type == X86_OP_REG;
-}
 
 static unsigned stack_width(const struct access_regs *r, const cs_insn *in)
 {
@@ -315,81 +153,122 @@ static unsigned stack_width(const struct access_regs *r, const cs_insn *in)
 	return (r->bits == 32) != small ? 4 : 2;
 }
 
-/* Bytes pushed (negative) or popped by the instruction, and whether from BP. 0: none. */
-static int stack_bytes(const struct access_regs *r, const cs_insn *in, bool *from_bp)
+/* Words pushed (negative) or popped by the instruction, and their size. 0: none. */
+static int stack_words(const cs_insn *in, unsigned *w)
 {
-	int w = (int)stack_width(r, in);
-
 	switch (in->id) {
 	case X86_INS_PUSH:
 	case X86_INS_CALL:
 	case X86_INS_PUSHF:
 	case X86_INS_PUSHFD:
 	case X86_INS_PUSHFQ:
-		return -w;
+		return -1;
 	case X86_INS_LCALL:
-		return -2 * w;
+		return -2;
 	case X86_INS_PUSHAW:
 	case X86_INS_PUSHAL:
-		return -8 * w;
+		return -8;
 	case X86_INS_POP:
 	case X86_INS_RET:
 	case X86_INS_POPF:
 	case X86_INS_POPFD:
 	case X86_INS_POPFQ:
-		return w;
 	case X86_INS_LEAVE:
-		*from_bp = true;
-		return w;
+		return 1;
 	case X86_INS_RETF:
 	case X86_INS_RETFQ:
-		return 2 * w;
+		return 2;
 	case X86_INS_POPAW:
 	case X86_INS_POPAL:
-		return 8 * w;
+		return 8;
 	case X86_INS_IRET:
-		return 3 * 2;
+		*w = 2;
+		return 3;
 	case X86_INS_IRETD:
-		return 3 * 4;
+		*w = 4;
+		return 3;
 	case X86_INS_IRETQ:
-		return 5 * 8;
+		*w = 8;
+		return 5;
 	default:
 		return 0;
 	}
 }
 
-static int stack_access(const struct access_regs *r, const cs_insn *in, struct insn_access *a)
+static uint64_t stack_mask(const struct access_regs *r)
 {
-	uint64_t mask = r->bits == 64 ? ~0ull : r->stack32 ? 0xffffffff : 0xffff;
-	bool from_bp = false;
-	int bytes = stack_bytes(r, in, &from_bp);
-	uint64_t at = r->gpr[from_bp ? RBP : RSP] & mask;
+	return r->bits == 64 ? ~0ull : r->stack32 ? 0xffffffff : 0xffff;
+}
 
-	if (!bytes)
-		return 0;
-	*a = (struct insn_access){.len = (unsigned)(bytes < 0 ? -bytes : bytes), .read = bytes > 0, .write = bytes < 0};
-	a->linear = linear(r, SEG_SS, bytes < 0 ? (at + (uint64_t)(int64_t)bytes) & mask : at);
-	return 1;
+static struct insn_access stack_word(const struct access_regs *r, uint64_t at, unsigned w, bool write)
+{
+	return (struct insn_access){
+	    .linear = linear(r, SEG_SS, at & stack_mask(r)), .len = w, .read = !write, .write = write};
+}
+
+static unsigned far_width(const struct access_regs *r, const cs_insn *in)
+{
+	return in->detail->x86.rex & 8 ? 8 : access_width(r, in);
+}
+
+static unsigned stack_accesses(const struct access_regs *r, const cs_insn *in, struct insn_access *a)
+{
+	bool far = in->id == X86_INS_LCALL || in->id == X86_INS_RETF || in->id == X86_INS_RETFQ;
+	unsigned w = far ? far_width(r, in) : stack_width(r, in), n;
+	int words = stack_words(in, &w);
+	uint64_t at = r->gpr[in->id == X86_INS_LEAVE ? RBP : RSP];
+
+	for (n = 0; n < (unsigned)(words < 0 ? -words : words); n++)
+		a[n] = words < 0 ? stack_word(r, at - (n + 1) * w, w, true) : stack_word(r, at + n * w, w, false);
+	return n;
+}
+
+/* ENTER pushes BP, copies the frame pointers of the levels above out of the frame that BP has, and pushes its own. */
+static unsigned enter_accesses(const struct access_regs *r, const cs_insn *in, struct insn_access *a)
+{
+	unsigned w = stack_width(r, in), level = (unsigned)in->detail->x86.operands[1].imm & 31, n = 0;
+	uint64_t sp = r->gpr[RSP] - w, bp = r->gpr[RBP];
+
+	a[n++] = stack_word(r, sp, w, true);
+	for (unsigned i = 1; i < level; i++) {
+		bp -= w;
+		sp -= w;
+		a[n++] = stack_word(r, bp, w, false);
+		a[n++] = stack_word(r, sp, w, true);
+	}
+	if (level)
+		a[n++] = stack_word(r, sp - w, w, true);
+	return n;
 }
 
 /* ---- all of it */
 
-/* Instructions whose accesses are no operands: frames, descriptors, what the displays of ENTER hold. */
-static bool hides_accesses(unsigned id)
+/* Instructions whose accesses are no operands: frames, descriptors; and those of which a mask leaves some out. */
+static bool hides_accesses(const cs_insn *in)
 {
-	switch (id) {
+	const cs_x86 *x = &in->detail->x86;
+
+	switch (in->id) {
 	case X86_INS_INT:
 	case X86_INS_INT1:
 	case X86_INS_INT3:
 	case X86_INS_INTO:
-	case X86_INS_ENTER:
 	case X86_INS_MASKMOVQ:
 	case X86_INS_MASKMOVDQU:
 	case X86_INS_VMASKMOVDQU:
+	case X86_INS_VMASKMOVPD:
+	case X86_INS_VMASKMOVPS:
+	case X86_INS_VPMASKMOVD:
+	case X86_INS_VPMASKMOVQ:
 		return true;
 	default:
-		return false;
+		break;
 	}
+	for (unsigned i = 0; i < x->op_count; i++)
+		if (x->op_count > 2 && x->operands[i].type == X86_OP_REG && x->operands[i].reg >= X86_REG_K0 &&
+		    x->operands[i].reg <= X86_REG_K7)
+			return true;
+	return false;
 }
 
 static x86_reg segment_prefix(uint8_t prefix)
@@ -418,16 +297,53 @@ static struct insn_access table_byte(const struct access_regs *r, const cs_insn 
 	return (struct insn_access){.linear = linear(r, segment_of(&m, false), at), .len = 1, .read = true};
 }
 
-/* In the order in which a processor makes them. */
-static void writes_last(struct insn_access *a, int n)
+/* POP to memory computes the address with SP as it is after the pop. */
+static struct access_regs regs_for_operand(const struct access_regs *r, const cs_insn *in)
 {
-	for (int i = 0; i + 1 < n; i++)
-		if (!a[i].read && a[i + 1].read) {
-			struct insn_access first = a[i];
+	struct access_regs after = *r;
 
-			a[i] = a[i + 1];
-			a[i + 1] = first;
-		}
+	if (in->id == X86_INS_POP)
+		after.gpr[RSP] += stack_width(r, in);
+	return after;
+}
+
+/* One operand's accesses; -1: not known. */
+static int operand_accesses(const struct access_regs *before, const cs_insn *in, unsigned index, struct insn_access *out)
+{
+	const struct access_regs r = regs_for_operand(before, in);
+	const cs_x86_op *op = &in->detail->x86.operands[index];
+	uint8_t part[ACCESS_PARTS_MAX];
+	unsigned n = access_parts(&r, in, op->size, part);
+	uint64_t at = operand_linear(&r, in, op);
+
+	/* A vector of addresses, or a state whose size the operand does not have. */
+	if (!n || (op->mem.index >= X86_REG_XMM0 && op->mem.index <= X86_REG_ZMM31))
+		return -1;
+	for (unsigned i = 0; i < n; at += part[i++]) {
+		out[i] = (struct insn_access){.linear = r.bits == 64 ? at : (uint32_t)at, .len = part[i]};
+		access_direction(in, index, &out[i]);
+	}
+	return (int)n;
+}
+
+/* In the order in which they are made: of two the one that reads first; of SGDT and SIDT the base. */
+static void order(const cs_insn *in, struct insn_access *a, int n)
+{
+	bool base_first = in->id == X86_INS_SGDT || in->id == X86_INS_SIDT;
+
+	if (n == 2 && ((!a[0].read && a[1].read) || base_first)) {
+		struct insn_access first = a[0];
+
+		a[0] = a[1];
+		a[1] = first;
+	}
+}
+
+static uint8_t rep_prefix(const cs_insn *in)
+{
+	uint8_t p = access_is_string(in) ? in->detail->x86.prefix[0] : 0;
+
+	return p == 0xf2 || p == 0xf3 ? p : 0;
 }
 
 static int collect(const struct access_regs *r, const cs_insn *in, struct insn_access out[ACCESSES_MAX])
@@ -435,36 +351,143 @@ static int collect(const struct access_regs *r, const cs_insn *in, struct insn_a
 	const cs_x86 *x = &in->detail->x86;
 	int n = 0;
 
-	if (hides_accesses(in->id))
+	if (hides_accesses(in))
 		return -1;
+	if (in->id == X86_INS_ENTER)
+		return (int)enter_accesses(r, in, out);
+	if (rep_prefix(in) && !(r->gpr[RCX] & address_mask(x->addr_size)))
+		return 0;
 	if (in->id == X86_INS_XLATB)
 		out[n++] = table_byte(r, in);
 
-	for (unsigned i = 0; i < x->op_count && n < ACCESSES_MAX - 1 && !touches_nothing(in->id); i++) {
-		const cs_x86_op *op = &x->operands[i];
+	for (unsigned i = 0; i < x->op_count && !access_touches_nothing(in->id); i++) {
+		int more = x->operands[i].type == X86_OP_MEM && n + ACCESS_PARTS_MAX < ACCESSES_MAX
+			       ? operand_accesses(r, in, i, &out[n])
+			       : 0;
 
-		if (op->type != X86_OP_MEM)
-			continue;
-		/* A vector of addresses, or a state whose size the operand does not have. */
-		unsigned size = operand_size(in, op);
-		if (!size || (op->mem.index >= X86_REG_XMM0 && op->mem.index <= X86_REG_ZMM31) || bit_string(in))
+		if (more < 0)
 			return -1;
-		out[n] = (struct insn_access){.linear = operand_linear(r, in, &op->mem), .len = size};
-		direction(in, i, &out[n++]);
+		n += more;
 	}
-	n += stack_access(r, in, &out[n]);
-	writes_last(out, n);
+	n += (int)stack_accesses(r, in, &out[n]);
+	order(in, out, n);
 	return n;
+}
+
+static const cs_insn *decode(struct access_decoder *d, unsigned bits, uint64_t rip, const uint8_t *code, size_t n)
+{
+	struct width *w = &d->width[bits == 64 ? 2 : bits == 32 ? 1 : 0];
+	size_t left = n < 15 ? n : 15;
+
+	return n && cs_disasm_iter(w->handle, &code, &left, &rip, w->insn) ? w->insn : NULL;
 }
 
 int access_decode(struct access_decoder *d, const struct access_regs *r, const uint8_t *code, size_t n,
 		  struct insn_access out[ACCESSES_MAX])
 {
-	struct width *w = &d->width[r->bits == 64 ? 2 : r->bits == 32 ? 1 : 0];
-	uint64_t at = r->rip;
-	size_t left = n < 15 ? n : 15;
+	const cs_insn *in = decode(d, r->bits, r->rip, code, n);
 
-	if (!n || !cs_disasm_iter(w->handle, &code, &left, &at, w->insn))
-		return -1;
-	return collect(r, w->insn, out);
+	return in ? collect(r, in, out) : -1;
+}
+
+bool access_modifies(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n)
+{
+	const cs_insn *in = decode(d, bits, 0, code, n);
+	struct insn_access a = {0};
+
+	for (unsigned i = 0; in && i < in->detail->x86.op_count; i++)
+		if (in->detail->x86.operands[i].type == X86_OP_MEM) {
+			access_direction(in, i, &a);
+			return a.read && a.write && !access_touches_nothing(in->id);
+		}
+	return false;
+}
+
+/* ---- REP */
+
+bool access_rep_decode(struct access_decoder *d, const struct access_regs *r, const uint8_t *code, size_t n,
+		       struct access_rep *out)
+{
+	const cs_insn *in = decode(d, r->bits, r->rip, code, n);
+	const cs_x86 *x;
+
+	if (!in || !rep_prefix(in))
+		return false;
+	x = &in->detail->x86;
+	uint8_t op = x->opcode[0] & 0xfe;
+	const x86_op_mem m = {.segment = x->prefix[1] ? segment_prefix(x->prefix[1]) : 0};
+
+	*out = (struct access_rep){
+	    .source = op == 0xa4 || op == 0xa6 || op == 0xac || op == 0x6e,
+	    .dest = op != 0xac && op != 0x6e,
+	    .dest_write = op == 0xa4 || op == 0xaa || op == 0x6c,
+	    .mask = address_mask(x->addr_size),
+	    .seg = segment_of(&m, false),
+	};
+	for (unsigned i = 0; i < x->op_count; i++)
+		if (x->operands[i].type == X86_OP_MEM)
+			out->size = x->operands[i].size;
+	return out->size;
+}
+
+uint64_t access_rep_count(const struct access_rep *s, const struct access_regs *before, const struct access_regs *after)
+{
+	return (before->gpr[RCX] - after->gpr[RCX]) & s->mask;
+}
+
+int access_rep_at(const struct access_rep *s, const struct access_regs *before, const struct access_regs *after, uint64_t i,
+		  struct insn_access out[2])
+{
+	unsigned reg = s->dest ? RDI : RSI;
+	uint64_t went = (after->gpr[reg] - before->gpr[reg]) & s->mask;
+	bool up = went == (access_rep_count(s, before, after) * s->size & s->mask);
+	uint64_t by = up ? i * s->size : 0 - i * s->size;
+	int n = 0;
+
+	if (s->source)
+		out[n++] = (struct insn_access){
+		    .linear = linear(before, s->seg, (before->gpr[RSI] + by) & s->mask), .len = s->size, .read = true};
+	if (s->dest)
+		out[n++] = (struct insn_access){.linear = linear(before, SEG_ES, (before->gpr[RDI] + by) & s->mask),
+						.len = s->size,
+						.read = !s->dest_write,
+						.write = s->dest_write};
+	return n;
+}
+
+/* ---- backwards */
+
+#define LONGEST 15u
+
+/* Instructions from a start on: the length of the one that ends at the end; 0: none does, or they are no code. */
+static unsigned last_length(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n)
+{
+	while (n) {
+		const cs_insn *in = decode(d, bits, 0, code, n);
+
+		/* Zeroes are filler: what is decoded out of them begins anywhere. */
+		if (!in || (in->size == 2 && !code[0] && !code[1]))
+			return 0;
+		if (in->size == n)
+			return (unsigned)n;
+		code += in->size;
+		n -= in->size;
+	}
+	return 0;
+}
+
+unsigned access_length_before(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n)
+{
+	unsigned found = 0;
+	/* Those that begin far enough up have fallen into step; where there is not that much, all count. */
+	size_t starts = n > 2 * LONGEST ? n - 2 * LONGEST : n;
+
+	for (size_t at = 0; at < starts; at++) {
+		unsigned len = last_length(d, bits, code + at, n - at);
+
+		if (len && found && len != found)
+			return 0;
+		found = len ? len : found;
+	}
+	return found;
 }

@@ -51,6 +51,8 @@ void stop_put_first(struct stop *s, const struct stop *hit)
 	s->slot = hit->slot;
 	s->len = hit->len;
 	s->write = hit->write;
+	s->read = hit->read;
+	s->then = hit->then;
 	memcpy(s->data, hit->data, sizeof(s->data));
 	memcpy(s->old_data, hit->old_data, sizeof(s->old_data));
 	s->has_old = hit->has_old;

@@ -61,6 +61,15 @@ struct stop_cause {
 };
 #define STOP_CAUSES_MAX 16
 
+/* Bytes that an instruction touched. read and write: it changed them (XADD, also a CMPXCHG that puts back what is there), and
+ * old_data is what it read. Neither: nobody knows. What is only read has the same in both. */
+struct stop_touch {
+	uint64_t gva, gpa;
+	uint32_t len; /* 0: none */
+	bool read, write;
+	uint8_t data[8], old_data[8];
+};
+
 struct stop {
 	enum stop_reason reason; /* the first, if there are several */
 	unsigned vcpu;
@@ -78,8 +87,10 @@ struct stop {
 	uint64_t gpa, gva;
 	uint32_t len;
 	bool write;
+	bool read; /* WATCHPOINT: with write as in struct stop_touch */
 	uint8_t data[8], old_data[8];
 	bool has_old;
+	struct stop_touch then; /* WATCHPOINT: the instruction's next access to bytes that are watched */
 	uint64_t by; /* WATCHPOINT: rip of the instruction that did it; it has been executed, so .rip is the next one's */
 	bool has_by;
 	int slot; /* of gpa; -1 for none */

@@ -119,12 +119,14 @@ static bool on_yield(struct soft_cpu *c, struct stop *out)
 }
 
 /* With another reason in *out already: both. An instruction that has not been carried out touches the bytes again. */
-static bool on_watch(struct soft_cpu *c, bool stop, bool done, struct stop *out)
+static bool on_watch(struct soft_cpu *c, bool stop, bool done, bool own, struct stop *out)
 {
 	struct stop hit = c->m->watch_hit;
 
 	c->stop_soon = false;
 	hit.by = c->by;
+	if (own)
+		soft_watch_done(c, &hit);
 	memset(&c->m->watch_hit, 0, sizeof(c->m->watch_hit));
 	if (!hit.reason || !done)
 		return stop;
@@ -149,6 +151,12 @@ static bool trap_of_frame(struct soft_cpu *c, struct stop *out)
 static bool after(struct soft_cpu *c, struct stop *out)
 {
 	bool stop = false, done = c->event != EVENT_STOP;
+	bool fault = c->event == EVENT_EXCEPTION && !c->trap_behind && !c->soft_int_len, own;
+
+	/* An instruction that faults has done nothing: it touches the bytes when it comes again. */
+	if (fault)
+		c->m->watch_hit.reason = STOP_NONE;
+	own = c->m->watch_hit.reason != STOP_NONE;
 
 	switch ((enum soft_event)c->event) {
 	case EVENT_EXCEPTION:
@@ -172,7 +180,7 @@ static bool after(struct soft_cpu *c, struct stop *out)
 	c->event = EVENT_NONE;
 	if (c->inhibit && c->inhibit_rip != c->rip)
 		c->inhibit = false;
-	return c->stop_soon ? on_watch(c, stop, done, out) : stop;
+	return c->stop_soon ? on_watch(c, stop, done, own, out) : stop;
 }
 
 static void deliver_injected(struct soft_cpu *c)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "core/cpu/access.h"
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
 #include "core/soft/looks.h"
@@ -44,6 +45,7 @@ static void destroy(struct machine *base)
 	for (unsigned i = 0; i < ARRAY_LEN(m->cpu); i++)
 		free(m->cpu[i]);
 	block_cache_destroy(m->blocks);
+	access_decoder_destroy(m->accesses);
 	decoder_destroy(m->decoder);
 	soft_log_free(m);
 	walk_lock_deinit(&m->walk);

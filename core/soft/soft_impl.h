@@ -61,6 +61,7 @@ struct soft_machine {
 	struct soft_mmu *mmu;	    /* mmucatch.c; NULL until something is caught */
 	struct soft_faults *faults; /* fault.c; NULL until something is caught */
 	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
+	struct access_decoder *accesses; /* NULL until one is needed */
 };
 
 static inline struct soft_machine *soft_of(const struct machine *m)
@@ -90,8 +91,10 @@ void soft_memory_written(struct soft_machine *m, const struct slot *s, uint64_t 
 /* watch.c: m->plants is another list now. */
 void soft_plants_changed(struct soft_machine *m);
 
-/* watch.c: does an access touch a watched range? Fills m->watch_hit once; the bytes before a write are read by it. */
+/* watch.c: does an access touch a watched range? Fills m->watch_hit; the bytes before a write are read by it. */
 void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io, bool write, const void *data);
+/* The instruction at hit->by has been executed, and made it: was its write one of what it had read? */
+void soft_watch_done(struct soft_cpu *c, struct stop *hit);
 void soft_watch_port(struct soft_cpu *c, uint16_t port, unsigned size); /* for the guest's debug registers */
 /* Is any byte of this page watched? Then its TLB entries allow nothing directly. */
 bool soft_watched_page(const struct soft_machine *m, uint64_t gva_page, uint64_t gpa_page);

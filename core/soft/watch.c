@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/cpu/access.h"
 #include "core/soft/exec.h"
 #include "core/soft/run.h"
 #include "core/soft/segment.h"
@@ -184,17 +185,63 @@ void soft_armed(struct machine *base, armed_fn *fn, void *arg)
 	}
 }
 
-/* The bytes that are there, by the parts of the access. */
-static void read_parts(const struct soft_cpu *c, const struct xlate_iolist *io, uint8_t *out, unsigned max)
-{
-	for (unsigned i = 0; i < io->n && max; i++) {
-		unsigned n = io->io[i].len < max ? io->io[i].len : max;
+/* An access to memory, whole. */
+struct soft_access {
+	uint64_t lin;
+	const struct xlate_iolist *io;
+	bool write;
+	const uint8_t *data; /* of a write */
+};
 
-		if (io->io[i].slot)
-			(void)!slots_read(&c->m->m.slots, io->io[i].gpa, c->r.smm, out, n, NULL);
-		out += n;
-		max -= n;
+static unsigned access_len(const struct soft_access *a)
+{
+	return a->io->io[0].len + (a->io->n > 1 ? a->io->io[1].len : 0);
+}
+
+/* The n bytes at an offset of it that are there now, by its parts. */
+static void read_parts(const struct soft_cpu *c, const struct soft_access *a, unsigned off, uint8_t *out, unsigned n)
+{
+	unsigned begin = 0;
+
+	for (unsigned i = 0; i < a->io->n && n; begin += a->io->io[i++].len) {
+		const struct xlate_io *io = &a->io->io[i];
+		unsigned skip = off > begin ? off - begin : 0, part = io->len > skip ? io->len - skip : 0;
+
+		part = part < n ? part : n;
+		if (part && io->slot)
+			(void)!slots_read(&c->m->m.slots, io->gpa + skip, c->r.smm, out, part, NULL);
+		out += part;
+		off += part;
+		n -= part;
 	}
+}
+
+static uint64_t gpa_of(const struct soft_access *a, unsigned off)
+{
+	unsigned first = a->io->io[0].len;
+
+	return off < first ? a->io->io[0].gpa + off : a->io->io[1].gpa + (off - first);
+}
+
+/* What is told of it: all of an access that can be shown; of a wider one the part that is watched, from its first byte on,
+ * 8 bytes at the most. */
+static struct stop_touch touch_of(const struct soft_cpu *c, const struct plant *p, const struct soft_access *a)
+{
+	unsigned len = access_len(a), off = 0, end = len;
+
+	if (len > 8) {
+		while (off < len && (p->phys ? gpa_of(a, off) : a->lin + off) - p->addr >= p->len)
+			off++;
+		for (end = off; end < len && end < off + 8; end++)
+			if ((p->phys ? gpa_of(a, end) : a->lin + end) - p->addr >= p->len)
+				break;
+	}
+	struct stop_touch t = {
+	    .gva = a->lin + off, .gpa = gpa_of(a, off), .len = end - off, .read = !a->write, .write = a->write};
+
+	read_parts(c, a, off, t.old_data, t.len);
+	memcpy(t.data, a->write ? a->data + off : t.old_data, t.len);
+	return t;
 }
 
 static void add_hit(struct stop *s, int id)
@@ -207,33 +254,47 @@ static void add_hit(struct stop *s, int id)
 		stop_add_cause(s, STOP_WATCHPOINT, id);
 }
 
-static void report(struct soft_cpu *c, const struct plant *p, uint64_t lin, const struct xlate_iolist *io, bool write,
-		   const void *data)
+static void report(struct soft_cpu *c, const struct plant *p, const struct soft_access *a)
 {
 	struct stop *s = &c->m->watch_hit;
-	unsigned len = io->io[0].len + (io->n > 1 ? io->io[1].len : 0);
-	const struct slot *slot = slot_lookup(&c->m->m.slots, io->io[0].gpa, c->r.smm, NULL);
+	const struct stop_touch t = touch_of(c, p, a);
+	const struct slot *slot = slot_lookup(&c->m->m.slots, t.gpa, c->r.smm, NULL);
 
-	/* The first of an instruction's says what happened; of the others it is known that they were hit. */
+	/* The first of an instruction's says what happened, and the next to other bytes; of more it is known that they were hit.
+	 */
 	if (s->reason) {
 		add_hit(s, p->id);
+		if (!s->then.len && t.gva != s->gva)
+			s->then = t;
 		return;
 	}
 	*s = (struct stop){.reason = STOP_WATCHPOINT,
 			   .vcpu = c->index,
 			   .breakpoint = p->id,
-			   .gva = lin,
-			   .gpa = io->io[0].gpa,
-			   .len = len,
-			   .write = write,
+			   .gva = t.gva,
+			   .gpa = t.gpa,
+			   .len = t.len,
+			   .read = t.read,
+			   .write = t.write,
 			   .has_old = true,
 			   .has_by = true,
 			   .slot = slot ? (int)slot->id : -1};
-	read_parts(c, io, s->old_data, sizeof(s->old_data));
-	memcpy(s->data, write ? data : s->old_data, len < 8 ? len : 8);
+	memcpy(s->old_data, t.old_data, sizeof(s->old_data));
+	memcpy(s->data, t.data, sizeof(s->data));
 	c->by = c->rip; /* of an exception's frame; an instruction's is known when its block has ended */
 	c->stop_soon = true;
 	block_cache_flush(c->blocks); /* the block under way ends behind this instruction */
+}
+
+/* The same instruction writes what it has been seen to read. */
+static void note_written(const struct soft_access *a, uint64_t gva, unsigned len, bool *write, uint8_t data[8])
+{
+	uint64_t off = gva - a->lin;
+
+	if (!a->write || !len || off >= access_len(a) || len > access_len(a) - off)
+		return;
+	*write = true;
+	memcpy(data, a->data + off, len);
 }
 
 static bool dr_meets(const struct soft_cpu *c, unsigned n, uint64_t at, unsigned len)
@@ -278,11 +339,50 @@ static bool hits_part(const struct plant *p, uint64_t at, const struct xlate_iol
 
 void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io, bool write, const void *data)
 {
+	const struct soft_access a = {.lin = lin, .io = io, .write = write, .data = data};
+	struct stop *s = &c->m->watch_hit;
 	uint64_t at = lin;
 
 	for (unsigned i = 0; i < io->n; at += io->io[i++].len)
 		watch_drs(c, at, io->io[i].len, write);
+	if (s->reason && in_memory(&io->io[0], write)) {
+		note_written(&a, s->gva, s->len, &s->write, s->data);
+		note_written(&a, s->then.gva, s->then.len, &s->then.write, s->then.data);
+	}
 	for (const struct soft_plant *p = c->m->plants; p; p = p->next)
 		if (hits_part(&p->p, lin, io, write))
-			report(c, &p->p, lin, io, write, data);
+			report(c, &p->p, &a);
+}
+
+/* ---- an instruction that reads, changes and writes */
+
+/* Its bytes, without a trace in the shadow MMU. */
+static unsigned code_at(struct soft_cpu *c, uint64_t rip, uint8_t code[15])
+{
+	struct paging_mem mem;
+	unsigned n = 0;
+
+	soft_mem_init(c, &mem);
+	while (n < 15) {
+		uint64_t lin = c->code_bits == 64 ? rip + n : (uint32_t)(c->seg_base[SEG_CS] + rip + n);
+		unsigned room = (unsigned)(PAGE_SIZE_4K - (lin & PAGE_OFFSET_MASK)), part = room < 15 - n ? room : 15 - n;
+		struct walk w;
+
+		paging_walk(&c->pg, &mem, lin, ACCESS_READ | ACCESS_IMPLICIT, false, &w);
+		if (w.fault.present || slots_read(&c->m->m.slots, w.gpa, c->r.smm, code + n, part, NULL))
+			break;
+		n += part;
+	}
+	return n;
+}
+
+void soft_watch_done(struct soft_cpu *c, struct stop *hit)
+{
+	struct soft_machine *m = c->m;
+	uint8_t code[15];
+
+	if (!hit->write || hit->read || (!m->accesses && access_decoder_create(&m->accesses, NULL)))
+		return;
+	hit->read = access_modifies(m->accesses, c->code_bits, code, code_at(c, hit->by, code));
+	hit->then.read |= hit->read && hit->then.len;
 }

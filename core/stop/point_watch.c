@@ -19,7 +19,7 @@ static int arm(struct point_table *t, struct machine *m, struct stop_point *p, s
 static struct match match(const struct stop_point *p, const struct scene *sc)
 {
 	const struct stop *s = sc->s;
-	bool asked = p->kind == POINT_AWATCH || (p->kind == POINT_WATCH) == s->write;
+	bool asked = p->kind == POINT_AWATCH || (p->kind == POINT_WATCH ? s->write : s->read);
 	bool hit =
 	    scene_names(sc, STOP_WATCHPOINT, p->id) || (s->reason == STOP_WATCHPOINT && s->len && asked &&
 							ranges_overlap(p->addr, p->len, p->phys ? s->gpa : s->gva, s->len));

@@ -173,26 +173,36 @@ static void why_breakpoint(struct why *w)
 	why_add(w, ".");
 }
 
-static const char *accessed(const struct stop *s)
+static void add_touch(struct why *w, const struct stop_touch *t, bool has_old)
 {
-	return s->write ? "wrote" : "read";
+	const struct stop_point *b = point_find(w->env->points, w->id);
+	const char *what = t->read && t->write ? "read and wrote" : t->write ? "wrote" : t->read ? "read" : "accessed";
+
+	why_add(w, "%s %u byte%s at ", what, t->len, t->len == 1 ? "" : "s");
+	if (t->gva || !(b && b->phys)) /* steps see that physical memory changed, not by which address */
+		why_add(w, "gva 0x%llx, ", (unsigned long long)t->gva);
+	why_add(w, "gpa 0x%llx in ", (unsigned long long)t->gpa);
+	add_slot(w, t->gpa);
+	if (has_old && t->write)
+		why_add(w, ", 0x%llx before and 0x%llx now", data_of(t->old_data, t->len), data_of(t->data, t->len));
+	else
+		why_add(w, ", value 0x%llx", data_of(t->data, t->len));
 }
 
 static void why_watchpoint(struct why *w)
 {
 	const struct stop *s = w->s;
-	const struct stop_point *b = point_find(w->env->points, w->id);
+	struct stop_touch t = {.gva = s->gva, .gpa = s->gpa, .len = s->len, .read = s->read, .write = s->write};
 
+	memcpy(t.data, s->data, sizeof(t.data));
+	memcpy(t.old_data, s->old_data, sizeof(t.old_data));
 	add_point(w, "Watchpoint");
-	why_add(w, ": vCPU %u %s %u byte%s at ", s->vcpu, accessed(s), s->len, s->len == 1 ? "" : "s");
-	if (s->gva || !(b && b->phys)) /* steps see that physical memory changed, not by which address */
-		why_add(w, "gva 0x%llx, ", (unsigned long long)s->gva);
-	why_add(w, "gpa 0x%llx in ", (unsigned long long)s->gpa);
-	add_slot(w, s->gpa);
-	if (s->has_old && s->write)
-		why_add(w, ", 0x%llx before and 0x%llx now", data_of(s->old_data, s->len), data_of(s->data, s->len));
-	else
-		why_add(w, ", value 0x%llx", data_of(s->data, s->len));
+	why_add(w, ": vCPU %u ", s->vcpu);
+	add_touch(w, &t, s->has_old);
+	if (s->then.len) {
+		why_add(w, ", and ");
+		add_touch(w, &s->then, true);
+	}
 	if (s->has_by) {
 		why_add(w, ", by the instruction at ");
 		why_rip(w, s->by);

@@ -61,8 +61,8 @@ struct stop_cause {
 };
 #define STOP_CAUSES_MAX 16
 
-/* Bytes that an instruction touched. read and write: it changed them (XADD, also a CMPXCHG that puts back what is there), and
- * old_data is what it read. Neither: nobody knows. What is only read has the same in both. */
+/* Bytes that an instruction touched. read and write: it changed them (XADD, also a CMPXCHG that puts back what is there),
+ * and old_data is what it read. Neither: nobody knows. What is only read has the same in both. */
 struct stop_touch {
 	uint64_t gva, gpa;
 	uint32_t len; /* 0: none */

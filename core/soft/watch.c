@@ -260,7 +260,8 @@ static void report(struct soft_cpu *c, const struct plant *p, const struct soft_
 	const struct stop_touch t = touch_of(c, p, a);
 	const struct slot *slot = slot_lookup(&c->m->m.slots, t.gpa, c->r.smm, NULL);
 
-	/* The first of an instruction's says what happened, and the next to other bytes; of more it is known that they were hit.
+	/* The first of an instruction's says what happened, and the next to other bytes; of more it is known that they were
+	 * hit.
 	 */
 	if (s->reason) {
 		add_hit(s, p->id);

@@ -5,6 +5,7 @@
  * debug registers, and everything that ends a run.
  */
 #include "kvmback/step/step.h"
+#include "kvmback/watch/watchpoint.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -157,25 +158,35 @@ static bool at_handler(struct kvcpu *v, unsigned vector)
 	return id ? stop_at_point(v, id) : step_one(v);
 }
 
-/* The instruction is done, and its own address not known: rip stands behind it. */
+/* The instruction is done, and rip stands behind it. Where it cannot be found, a value that is another is a write's. */
 static void watch_hit(struct kvcpu *v, unsigned dr)
 {
 	struct stop *s = &v->control->stop;
 	const struct run_plan *p = &v->control->plan;
+	struct watch_touch t = {.linear = p->dbg.arch.debugreg[dr], .len = p->dr_old_len[dr]};
 	const struct slot *slot;
-	uint8_t rights;
+	uint8_t rights, now[8] = {0};
 
+	if (!gmem_translate(v, t.linear, &t.gpa, &rights))
+		t.gpa = t.linear;
+	memcpy(t.old, p->dr_old[dr], sizeof(t.old));
+	(void)gmem_read(v, t.linear, now, t.len);
+	watch_refine(v, &t, &s->by);
+	if (!t.read && !t.write)
+		t.write = (p->dbg.arch.debugreg[7] >> (16 + 4 * dr) & 3) == 1 || memcmp(now, t.old, t.len) != 0;
+	slot = gmem_slot(v, t.gpa);
 	s->breakpoint = p->dr_id[dr];
-	s->gva = p->dbg.arch.debugreg[dr];
-	if (!gmem_translate(v, s->gva, &s->gpa, &rights))
-		s->gpa = s->gva;
-	slot = gmem_slot(v, s->gpa);
+	s->gva = t.linear;
+	s->gpa = t.gpa;
 	s->slot = slot ? (int)slot->id : -1;
-	s->len = p->dr_old_len[dr];
-	s->has_old = s->len;
-	memcpy(s->old_data, p->dr_old[dr], sizeof(s->old_data));
-	(void)gmem_read(v, s->gva, s->data, s->len);
-	s->write = (p->dbg.arch.debugreg[7] >> (16 + 4 * dr) & 3) == 1 || memcmp(s->data, s->old_data, s->len) != 0;
+	s->len = t.len;
+	s->read = t.read;
+	s->write = t.write;
+	s->has_by = s->by;
+	s->has_old = t.len;
+	(void)gmem_read(v, t.linear, s->data, t.len);
+	/* What is only read was there before. */
+	memcpy(s->old_data, t.write ? t.old : s->data, sizeof(s->old_data));
 	vcpu_stop(v, STOP_WATCHPOINT);
 }
 

@@ -7,16 +7,22 @@
 
 #include "kvmback/vcpu/vcpu.h"
 
-/* watchpoint.c. look: what the instruction at rip will touch of what is watched. judge: it has been executed; false if
- * that was a hit. */
+/* look: what the instruction at rip will touch of what is watched. judge: it has been executed; false if that was a hit. */
+struct watch_touch {
+	uint64_t linear, gpa;
+	unsigned len; /* 0: none */
+	bool read, write;
+	uint8_t old[8];
+};
 struct watch_look {
 	int id;	     /* 0: nothing that is watched */
 	int also[8]; /* other plants that it will touch */
 	unsigned n_also;
-	bool known, rep, write;
-	uint64_t rip, linear, gpa;
-	unsigned len;
-	uint8_t old[8];
+	bool known;
+	struct watch_touch first, then; /* of its accesses to watched bytes, in their order */
+	uint64_t rip, rsp, rcx;		/* before it */
+	bool cs_known;
+	uint16_t cs;
 };
 void watch_look(struct kvcpu *v, struct watch_look *l);
 bool watch_judge(struct kvcpu *v, struct watch_look *l);
@@ -24,5 +30,14 @@ bool watch_judge(struct kvcpu *v, struct watch_look *l);
  * which is the vCPU's stop. What was opened is to be armed again behind it.
  */
 bool watch_done_by_kvm(struct kvcpu *v, bool *on);
+/* Registers of now, and code as the guest has it: how many bytes of it there are. */
+struct access_regs;
+void watch_regs(struct kvcpu *v, struct access_regs *r);
+size_t watch_code(struct kvcpu *v, uint64_t rip, uint8_t *code, size_t n);
+struct access_decoder *watch_decoder(struct kvcpu *v); /* NULL: no memory */
+/* drhit.c. A debug register has hit behind an instruction: what of its len bytes at linear was touched and how, by the
+ * instruction that ends at rip, as far as that is beyond doubt. t: all of them, with old and the register's own word on read
+ * and write; *by: 0 if unknown. */
+void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by);
 
 #endif

@@ -206,15 +206,10 @@ static struct insn_access stack_word(const struct access_regs *r, uint64_t at, u
 	    .linear = linear(r, SEG_SS, at & stack_mask(r)), .len = w, .read = !write, .write = write};
 }
 
-static unsigned far_width(const struct access_regs *r, const cs_insn *in)
-{
-	return in->detail->x86.rex & 8 ? 8 : access_width(r, in);
-}
-
 static unsigned stack_accesses(const struct access_regs *r, const cs_insn *in, struct insn_access *a)
 {
 	bool far = in->id == X86_INS_LCALL || in->id == X86_INS_RETF || in->id == X86_INS_RETFQ;
-	unsigned w = far ? far_width(r, in) : stack_width(r, in), n;
+	unsigned w = far ? access_far_width(r, in) : stack_width(r, in), n;
 	int words = stack_words(in, &w);
 	uint64_t at = r->gpr[in->id == X86_INS_LEAVE ? RBP : RSP];
 

@@ -15,6 +15,8 @@ bool access_touches_nothing(unsigned id); /* its operand is an address and nothi
 void access_direction(const cs_insn *in, unsigned index, struct insn_access *a);
 unsigned access_width(const struct access_regs *r, const cs_insn *in); /* 2 or 4, by the mode and the prefix */
 
+unsigned access_far_width(const struct access_regs *r, const cs_insn *in); /* of the offset in a far pointer; 8 by REX.W */
+
 /* The parts in which an operand of size bytes is touched, ascending: how many, 0 if nobody knows. */
 #define ACCESS_PARTS_MAX 32
 unsigned access_parts(const struct access_regs *r, const cs_insn *in, unsigned size, uint8_t part[ACCESS_PARTS_MAX]);

@@ -128,13 +128,6 @@ void access_direction(const cs_insn *in, unsigned index, struct insn_access *a)
 	a->write = rmw || !reads;
 }
 
-static unsigned far_parts(unsigned size, uint8_t part[ACCESS_PARTS_MAX])
-{
-	part[0] = (uint8_t)(size - 2);
-	part[1] = 2;
-	return 2;
-}
-
 static unsigned same_parts(unsigned n, uint8_t size, uint8_t part[ACCESS_PARTS_MAX])
 {
 	for (unsigned i = 0; i < n; i++)
@@ -146,6 +139,11 @@ static unsigned same_parts(unsigned n, uint8_t size, uint8_t part[ACCESS_PARTS_M
 unsigned access_width(const struct access_regs *r, const cs_insn *in)
 {
 	return (r->bits == 16) != (in->detail->x86.prefix[2] == 0x66) ? 2 : 4;
+}
+
+unsigned access_far_width(const struct access_regs *r, const cs_insn *in)
+{
+	return in->detail->x86.rex & 8 ? 8 : access_width(r, in);
 }
 
 unsigned access_parts(const struct access_regs *r, const cs_insn *in, unsigned size, uint8_t part[ACCESS_PARTS_MAX])
@@ -178,7 +176,9 @@ unsigned access_parts(const struct access_regs *r, const cs_insn *in, unsigned s
 	case X86_INS_LFS:
 	case X86_INS_LGS:
 	case X86_INS_LSS:
-		return size > 2 ? far_parts(size, part) : 0;
+		part[0] = (uint8_t)access_far_width(r, in);
+		part[1] = 2;
+		return 2;
 	case X86_INS_BOUND:
 		return same_parts(2, (uint8_t)access_width(r, in), part);
 	case X86_INS_FNSTSW:

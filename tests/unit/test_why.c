@@ -122,7 +122,27 @@ static void test_watchpoint(void **state)
 	expect(&s,
 	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 wrote 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "
 	       "0x1fffff), 0x1 before and 0x12345678 now, by the instruction at 0x10000 (main); rip is 0x10004 (main+0x4).");
-	s.write = s.has_old = s.has_by = false;
+	s.read = true;
+	expect(
+	    &s,
+	    "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 read and wrote 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa "
+	    "0x0 "
+	    "to 0x1fffff), 0x1 before and 0x12345678 now, by the instruction at 0x10000 (main); rip is 0x10004 (main+0x4).");
+	s.write = false;
+	s.then = (struct stop_touch){.gva = 0x240010, .gpa = 0x40010, .len = 1, .write = true, .data = {7}};
+	expect(&s,
+	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 read 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "
+	       "0x1fffff), value 0x12345678, and wrote 1 byte at gva 0x240010, gpa 0x40010 in slot 0 (gpa 0x0 to 0x1fffff), "
+	       "0x0 "
+	       "before and 0x7 now, by the instruction at 0x10000 (main); rip is 0x10004 (main+0x4).");
+	s.then.len = 0;
+	s.read = false;
+	expect(
+	    &s,
+	    "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 accessed 4 bytes at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "
+	    "0x1fffff), value 0x12345678, by the instruction at 0x10000 (main); rip is 0x10004 (main+0x4).");
+	s.read = true;
+	s.has_old = s.has_by = false;
 	s.len = 1;
 	expect(&s,
 	       "Watchpoint 1 (0x40000), hit 1 time: vCPU 0 read 1 byte at gva 0x240000, gpa 0x40000 in slot 0 (gpa 0x0 to "

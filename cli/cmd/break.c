@@ -113,13 +113,25 @@ static int check_watched(struct call *c, const struct stop_point *b, struct err 
 	return c->s->d.m ? machine_check_watch(c->s->d.m, c->s->vcpu, &p, e) : 0;
 }
 
+/* The bytes of the symbol that was named; else of a word of the code that runs. */
+static uint64_t watched_length(struct call *c, const char *at)
+{
+	const struct symbol *sym = symbols_by_name(&c->s->d.syms, at + (*at == '*'));
+	unsigned bits = 64;
+	uint64_t pc;
+
+	if (sym && sym->size)
+		return sym->size;
+	if (current_pc(c->s, &pc, &bits, NULL))
+		bits = 64;
+	return bits / 8;
+}
+
 static int set_watch(struct call *c, enum point_kind kind, struct err *e)
 {
 	struct stop_point spec = {.kind = kind};
 	const char *condition;
 	struct args a;
-	uint64_t pc;
-	unsigned bits = 64;
 	int rc = args_init(&a, c, e);
 
 	if (rc)
@@ -131,9 +143,7 @@ static int set_watch(struct call *c, enum point_kind kind, struct err *e)
 	if (rc)
 		return rc;
 	break_text(&a, 0, a.next, spec.at, sizeof(spec.at));
-	if (current_pc(c->s, &pc, &bits, NULL))
-		bits = 64;
-	spec.len = bits / 8;
+	spec.len = watched_length(c, spec.at);
 	if (args_more(&a))
 		rc = args_number(&a, "LEN", 1, 1u << 30, &spec.len, e);
 	if (!rc)

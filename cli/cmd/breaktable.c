@@ -47,9 +47,18 @@ const struct command commands_break[] = {
      .usage = "A [LEN] [-phys] [if COND]",
      .summary = "stop when memory is written",
      .help =
-	 "LEN is 8 in 64-bit code, else 4 or 2; there is no limit to how many or how long. A is linear, mapped or not yet, "
-	 "and goes where the tables of CR3 take it; with -phys guest physical, whatever address the guest used. Every "
-	 "write stops, also one that leaves the value as it was; the stop tells instruction, gva, gpa, data and old_data. "
+	 "LEN is the size of A if that is a symbol with one, else 8 in 64-bit code, 4 or 2; there is no limit to how many "
+	 "or "
+	 "how long. A is linear, mapped or not yet, and goes where the tables of CR3 take it; with -phys guest physical, "
+	 "whatever address the guest used. Every write stops, also one that leaves the value as it was (a CMPXCHG that "
+	 "fails "
+	 "puts back what is there). The stop tells instruction, gva, gpa, len, read, write (both: it changed what was "
+	 "there, "
+	 "whichever is watched), data and old_data: all of an access of up to 8 bytes, the watched part of a wider one; "
+	 "then "
+	 "has the instruction's next access to watched bytes. What KVM does in one go (a REP instruction at CPL 0 on some "
+	 "hosts) is one hit, told by the first bytes touched; an instruction that faults is none. Of a debug register's hit "
+	 "the watched bytes are told, and read, write and instruction only where they are beyond doubt. "
 	 "A write to READONLY memory and a device's answer are MMIO: catch mmio. The debugger's own writes are no hits. "
 	 "how: hw a debug register, page an armed page (full speed everywhere else), step single steps, then why says "
 	 "what keeps it from more. " KEYS,

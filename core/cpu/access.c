@@ -419,9 +419,10 @@ bool access_rep_decode(struct access_decoder *d, const struct access_regs *r, co
 	    .mask = address_mask(x->addr_size),
 	    .seg = segment_of(&m, false),
 	};
-	for (unsigned i = 0; i < x->op_count; i++)
-		if (x->operands[i].type == X86_OP_MEM)
-			out->size = x->operands[i].size;
+	uint8_t part[ACCESS_PARTS_MAX];
+
+	access_parts(r, in, 0, part);
+	out->size = part[0];
 	return out->size;
 }
 

@@ -146,6 +146,22 @@ unsigned access_far_width(const struct access_regs *r, const cs_insn *in)
 	return in->detail->x86.rex & 8 ? 8 : access_width(r, in);
 }
 
+/* Capstone forgets an operand-size prefix that stands before REP. */
+static unsigned element_size(const struct access_regs *r, const cs_insn *in)
+{
+	const cs_x86 *x = &in->detail->x86;
+	bool small = false;
+	unsigned i = 0;
+
+	for (; i < in->size && in->bytes[i] != x->opcode[0]; i++)
+		small |= in->bytes[i] == 0x66;
+	if (!(x->opcode[0] & 1))
+		return 1;
+	if (r->bits == 64 && i && (in->bytes[i - 1] & 0xf8) == 0x48)
+		return (x->opcode[0] & 0xfe) == 0x6e || (x->opcode[0] & 0xfe) == 0x6c ? 4 : 8;
+	return (r->bits == 16) != small ? 2 : 4;
+}
+
 unsigned access_parts(const struct access_regs *r, const cs_insn *in, unsigned size, uint8_t part[ACCESS_PARTS_MAX])
 {
 	switch (in->id) {
@@ -198,6 +214,8 @@ unsigned access_parts(const struct access_regs *r, const cs_insn *in, unsigned s
 	case X86_INS_XRSTORS64:
 		return 0;
 	default:
+		if (access_is_string(in))
+			size = element_size(r, in);
 		break;
 	}
 	part[0] = (uint8_t)size;

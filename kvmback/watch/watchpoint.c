@@ -146,11 +146,26 @@ static struct watch_touch touch_of(struct kvcpu *v, const struct plant *p, const
 	return t;
 }
 
+/* The same instruction writes what it has been seen to read. */
+static void note_written(struct kvcpu *v, const struct insn_access *a, struct watch_touch *t)
+{
+	uint64_t off = t->linear - a->linear;
+	const struct slot *s;
+
+	if (!a->write || !t->len || off >= a->len || t->len > a->len - off)
+		return;
+	s = gmem_slot(v, t->gpa);
+	t->write |= s && !(s->flags & SLOT_READONLY);
+}
+
 /* The first plant that an access touches says what is shown, and the next that touches other bytes; of all others it is
  * known that they are touched. */
 static void watched(struct kvcpu *v, const struct insn_access *a, struct watch_look *l)
 {
 	const struct run_state *rs = v->vm->rs;
+
+	note_written(v, a, &l->first);
+	note_written(v, a, &l->then);
 
 	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
 		const struct plant *p = &rs->plant[i].p;

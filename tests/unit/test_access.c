@@ -118,6 +118,8 @@ static const struct expected in_long_mode[] = {
     {INSN("\x8b\x05\x10\x00\x00\x00"), 1, {{0x1016, 4, true, false}}},		 /* mov eax, [rip+0x10] */
     {INSN("\x64\x8b\x04\x25\x10\x00\x00\x00"), 1, {{0x20010, 4, true, false}}},	 /* mov eax, fs:[0x10] */
     {INSN("\x0f\x11\x03"), 1, {{0x5000, 16, false, true}}},			 /* movups [rbx], xmm0 */
+    {INSN("\x66\xf3\xab"), 1, {{0x9000, 2, false, true}}},			 /* rep stosw, 66 first */
+    {INSN("\xf3\x48\xab"), 1, {{0x9000, 8, false, true}}},			 /* rep stosq */
     {INSN("\x0f\x1f\x00"), 0, {{0}}},						 /* nop [rax] */
     {INSN("\x0f\xa3\x03"), 1, {{0x5008, 4, true, false}}},			 /* bt [rbx], eax */
     {INSN("\x90"), 0, {{0}}},

@@ -487,3 +487,28 @@ unsigned access_length_before(struct access_decoder *d, unsigned bits, const uin
 	}
 	return found;
 }
+
+static bool goes_elsewhere(const cs_insn *in)
+{
+	for (unsigned i = 0; i < in->detail->groups_count; i++)
+		if (in->detail->groups[i] == CS_GRP_JUMP || in->detail->groups[i] == CS_GRP_CALL ||
+		    in->detail->groups[i] == CS_GRP_RET || in->detail->groups[i] == CS_GRP_IRET ||
+		    in->detail->groups[i] == CS_GRP_INT)
+			return true;
+	return in->id == X86_INS_LOOP || in->id == X86_INS_LOOPE || in->id == X86_INS_LOOPNE;
+}
+
+unsigned access_length_from(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n)
+{
+	while (n) {
+		const cs_insn *in = decode(d, bits, 0, code, n);
+
+		if (!in || (in->size < n && goes_elsewhere(in)))
+			return 0;
+		if (in->size == n)
+			return (unsigned)n;
+		code += in->size;
+		n -= in->size;
+	}
+	return 0;
+}

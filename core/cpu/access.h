@@ -57,5 +57,8 @@ int access_rep_at(const struct access_rep *s, const struct access_regs *before, 
 /* The instruction that ends where n bytes of code end, by where instructions begin that lead there from further up: its
  * length, 0 if that is not beyond doubt. */
 unsigned access_length_before(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n);
+/* The same where an instruction is known to begin at the first byte, and what leads to the end to have been executed: 0 if
+ * something on the way jumps. */
+unsigned access_length_from(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n);
 
 #endif

@@ -55,6 +55,7 @@ int vcpu_enter(struct kvcpu *v)
 	v->halted = false;
 	/* KVM completes an access first of all, with immediate_exit as well: a kick on the way in makes no difference. */
 	v->control->io = IO_NONE;
+	v->control->entered = vcpu_regs(v)->rip;
 	atomic_store_explicit(&v->vm->ran, true, memory_order_relaxed);
 	ops->enter(v);
 	/* userfaultfd hands the message of a fault in there to whoever reads it behind vcpu_entry(). */

@@ -171,6 +171,7 @@ struct vcpu_control {
 	atomic_uint where;    /* phase and number of the entry: phase.c */
 	atomic_int cpu;	      /* where KVM_RUN was called last */
 	atomic_bool stepping; /* an instruction is being stepped, and looked at anyway. Changes while out of KVM_RUN only */
+	uint64_t entered;     /* rip with which KVM_RUN was called last */
 	bool completing;      /* this KVM_RUN completes a device access and nothing else: the run area has its registers */
 	struct armed_access access;
 	/* what has been told of it */

@@ -101,11 +101,38 @@ static bool leads_to(struct kvcpu *v, const struct access_regs *now, const uint8
 	return found;
 }
 
+/* The instruction has certainly been executed, but its address is gone with what it loaded over it: its kind at least. */
+static void kind_of(struct kvcpu *v, const struct access_regs *r, const uint8_t *code, size_t n, struct watch_touch *t)
+{
+	struct insn_access a[ACCESSES_MAX];
+	int n_a = access_decode(watch_decoder(v), r, code, n, a);
+	bool same = n_a > 0;
+
+	for (int i = 1; i < n_a; i++)
+		same &= a[i].read == a[0].read && a[i].write == a[0].write;
+	t->read = same && a[0].read;
+	t->write = same && a[0].write;
+}
+
+/* The instruction that ends at rip, with its code; *sure: that is the one which was executed last. 0: nobody knows. */
+static unsigned find_before(struct kvcpu *v, const struct access_regs *now, uint8_t code[BEFORE], size_t *n, bool *sure)
+{
+	uint64_t ran = now->rip - v->control->entered;
+
+	*n = code_before(v, now->rip, code);
+	*sure = ran && ran <= *n;
+	unsigned len = *sure ? access_length_from(watch_decoder(v), now->bits, code + *n - ran, ran) : 0;
+	*sure = len;
+	return len ? len : access_length_before(watch_decoder(v), now->bits, code, *n);
+}
+
 void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by)
 {
 	struct access_regs now = {0};
 	uint8_t code[BEFORE], here[15];
 	uint64_t rip;
+	bool sure;
+	size_t n;
 
 	*by = 0;
 	if (!watch_decoder(v))
@@ -113,14 +140,19 @@ void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by)
 	watch_regs(v, &now);
 	rip = now.rip;
 	/* A round of REP that is not the last leaves rip where it is. */
-	size_t n = watch_code(v, rip, here, sizeof(here));
+	n = watch_code(v, rip, here, sizeof(here));
 	if (n && disas_kind(now.bits, here, n) == INSN_REP && leads_to(v, &now, here, n, t)) {
 		*by = rip;
 		return;
 	}
-	n = code_before(v, rip, code);
-	unsigned len = n ? access_length_before(watch_decoder(v), now.bits, code, n) : 0;
+	unsigned len = find_before(v, &now, code, &n, &sure);
 	now.rip = rip - len;
-	if (len && leads_to(v, &now, code + n - len, len, t))
+	if (!len)
+		return;
+	if (leads_to(v, &now, code + n - len, len, t)) {
 		*by = now.rip;
+	} else if (sure) {
+		*by = now.rip;
+		kind_of(v, &now, code + n - len, len, t);
+	}
 }

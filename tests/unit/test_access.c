@@ -256,6 +256,14 @@ static void backwards(void **state)
 	assert_int_equal(access_length_before(decoder, 64, (const uint8_t *)"\x90\x90\xc3", 3), 1);
 	assert_int_equal(access_length_before(decoder, 64, code, 0), 0);
 
+	/* Who knows a beginning knows the rest, unless something jumps on the way. */
+	assert_int_equal(access_length_from(decoder, 64, code, 13), 3);
+	assert_int_equal(access_length_from(decoder, 64, code + 10, 3), 3);
+	assert_int_equal(access_length_from(decoder, 64, code, 12), 0);
+	assert_int_equal(access_length_from(decoder, 64, (const uint8_t *)"\x90\x74\x00\x90", 4), 0);
+	assert_int_equal(access_length_from(decoder, 64, (const uint8_t *)"\x90\xe8\x00\x00\x00\x00", 6), 5);
+	assert_int_equal(access_length_from(decoder, 64, (const uint8_t *)"\xe2\x00\x90", 3), 0);
+
 	/* Enough of it above: all fall into step. */
 	uint8_t far[64];
 	for (unsigned i = 0; i + 3 <= sizeof(far); i += 3)

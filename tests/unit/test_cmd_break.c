@@ -79,6 +79,21 @@ static void test_watch(void **state)
 	run_line("rwatch 0x40000 1 -phys");
 	assert_int_equal(fake_plant(m(), 3)->kind, PLANT_READ);
 	assert_true(fake_plant(m(), 3)->phys);
+	/* As long as the symbol, unless LEN says so; an expression with one in it is no symbol. */
+	assert_int_equal(symbols_add(&handlers_session.d.syms, "word", 0x20000, 4, NULL), 0);
+	assert_int_equal(symbols_add(&handlers_session.d.syms, "label", 0x20010, 0, NULL), 0);
+	assert_int_equal(symbols_sort(&handlers_session.d.syms, NULL), 0);
+	run_line("watch word");
+	run_line("awatch *word");
+	run_line("rwatch word 2");
+	run_line("watch word+1");
+	run_line("watch label");
+	assert_int_equal(bp(4)->addr, 0x20000);
+	assert_int_equal(bp(4)->len, 4);
+	assert_int_equal(bp(5)->len, 4);
+	assert_int_equal(bp(6)->len, 2);
+	assert_int_equal(bp(7)->len, 8);
+	assert_int_equal(bp(8)->len, 8);
 	assert_int_equal(refused_line("watch 0xffffffffffffffff 2"), -EINVAL);
 	assert_int_equal(refused_line("watch 0x10 0"), -ERANGE);
 	assert_int_equal(refused_line("watch"), -EINVAL);

@@ -137,7 +137,7 @@ static void test_stops_by_reason(void **state)
 	    {{.reason = STOP_STEP, .no_progress = true}, "reason:s vcpu:i rip:h no_progress:b why:s"},
 	    {{.reason = STOP_BREAKPOINT, .breakpoint = 3}, "reason:s vcpu:i rip:h breakpoint:i why:s"},
 	    {{.reason = STOP_WATCHPOINT, .breakpoint = 1, .gva = 1, .len = 8, .write = true, .has_old = true},
-	     "reason:s vcpu:i rip:h breakpoint:i gva:h gpa:h len:i write:b data:s old_data:s why:s"},
+	     "reason:s vcpu:i rip:h breakpoint:i gva:h gpa:h len:i read:b write:b data:s old_data:s why:s"},
 	    {{.reason = STOP_EXCEPTION, .vector = 6}, "reason:s vcpu:i rip:h vector:i error_code:0 why:s"},
 	    {{.reason = STOP_EXCEPTION, .vector = 14, .has_error = true},
 	     "reason:s vcpu:i rip:h vector:i error_code:h cr2:h why:s"},

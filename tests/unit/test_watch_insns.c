@@ -147,6 +147,18 @@ static const struct row long_rows[] = {
     {"repne scasb ends early", C("\xf2\xae"), 'r', DATA + 5, 8, NO_HIT, .set = {{RCX, 64}, {RAX, 0x14}, {RDI, DATA}}},
     {"rep movsb, its fault", C("\xf3\xa4"), 'w', DATA, 8, NO_HIT, .set = {{RCX, 4}, {RSI, 0x180000}, {RDI, DATA}},
      .end = STOP_EXCEPTION},
+    {"rep outsb", C("\xf3\x6e"), 'r', DATA + 2, 2, READ(DATA + 2, 1, 0x12), .set = {{RCX, 8}, {RDX, 0x90}}, .ring = KERNEL},
+    {"rep insb", C("\xf3\x6c"), 'w', DATA + 0x22, 2, WROTE(DATA + 0x22, 1, 0x32, 0xff), .set = {{RCX, 8}, {RDX, 0x90}},
+     .ring = KERNEL},
+    {"rep insb short of it", C("\xf3\x6c"), 'w', DATA + 0x22, 2, NO_HIT, .set = {{RCX, 2}, {RDX, 0x90}}, .ring = KERNEL},
+    {"rep movsb out of a device", C("\xf3\xa4"), 'w', DATA + 0x22, 1, WROTE(DATA + 0x22, 1, 0x32, 0),
+     .set = {{RCX, 8}, {RSI, GUEST_DEVICE}}},
+    {"rep movsb into a device", C("\xf3\xa4"), 'a', DATA + 2, 1, READ(DATA + 2, 1, 0x12),
+     .set = {{RCX, 8}, {RDI, GUEST_DEVICE}}},
+    /* wide ones */
+    {"fxsave", C("\x0f\xae\x03"), 'w', DATA + 0x18, 4, WROTE(DATA + 0x18, 4, 0x2b2a2928, 0x1f80)},
+    {"fxsave, two parts", C("\x0f\xae\x03"), 'a', DATA + 0x1c, 8, WROTE(DATA + 0x1c, 4, 0x2f2e2d2c, 0xffff),
+     .then = {.gva = DATA + 0x20, .len = 4, W, .old_data = {0x30, 0x31, 0x32, 0x33}}},
     /* descriptor tables */
     {"sgdt, the base", C("\x0f\x01\x03"), 'w', DATA + 2, 8, WROTE(DATA + 2, 8, 0x1918171615141312, GUEST_GDT), .any = true},
     {"sgdt, the limit", C("\x0f\x01\x03"), 'a', DATA, 2, WROTE(DATA, 2, 0x1110, 0x47), .any = true},

@@ -453,6 +453,45 @@ int access_rep_at(const struct access_rep *s, const struct access_regs *before, 
 
 /* ---- backwards */
 
+static void undo_string(struct access_regs *r, const cs_insn *in, bool down)
+{
+	uint64_t mask = address_mask(in->detail->x86.addr_size);
+	uint8_t part[ACCESS_PARTS_MAX], op = in->detail->x86.opcode[0] & 0xfe;
+	bool source = op == 0xa4 || op == 0xa6 || op == 0xac || op == 0x6e, dest = op != 0xac && op != 0x6e;
+
+	access_parts(r, in, 0, part);
+	uint64_t by = down ? part[0] : 0 - (uint64_t)part[0];
+	if (source)
+		r->gpr[RSI] = (r->gpr[RSI] & ~mask) | ((r->gpr[RSI] + by) & mask);
+	if (dest)
+		r->gpr[RDI] = (r->gpr[RDI] & ~mask) | ((r->gpr[RDI] + by) & mask);
+	if (rep_prefix(in))
+		r->gpr[RCX] = (r->gpr[RCX] & ~mask) | ((r->gpr[RCX] + 1) & mask);
+}
+
+void access_undo(struct access_decoder *d, const struct access_regs *behind, bool down, const uint8_t *code, size_t n,
+		 struct access_regs *before)
+{
+	const cs_insn *in = decode(d, behind->bits, behind->rip, code, n);
+	unsigned w;
+
+	*before = *behind;
+	if (!in)
+		return;
+	w = stack_width(behind, in);
+	if (access_is_string(in)) {
+		undo_string(before, in, down);
+	} else if (in->id == X86_INS_ENTER) {
+		before->gpr[RSP] = before->gpr[RBP] + w;
+	} else if (in->id == X86_INS_LEAVE) {
+		before->gpr[RBP] = before->gpr[RSP] - w;
+	} else {
+		int words = stack_words(in, &w);
+
+		before->gpr[RSP] -= (uint64_t)words * w;
+	}
+}
+
 #define LONGEST 15u
 
 /* Instructions from a start on: the length of the one that ends at the end; 0: none does, or they are no code. */

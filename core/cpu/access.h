@@ -54,6 +54,11 @@ uint64_t access_rep_count(const struct access_rep *s, const struct access_regs *
 int access_rep_at(const struct access_rep *s, const struct access_regs *before, const struct access_regs *after, uint64_t i,
 		  struct insn_access out[2]);
 
+/* Registers before an instruction out of those behind it, as far as it moves them by what it is: RSI and RDI by an element,
+ * RCX by one under REP, RSP by words. down: DF is set. What it loads stays as it is. */
+void access_undo(struct access_decoder *d, const struct access_regs *behind, bool down, const uint8_t *code, size_t n,
+		 struct access_regs *before);
+
 /* The instruction that ends where n bytes of code end, by where instructions begin that lead there from further up: its
  * length, 0 if that is not beyond doubt. */
 unsigned access_length_before(struct access_decoder *d, unsigned bits, const uint8_t *code, size_t n);

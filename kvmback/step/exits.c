@@ -163,7 +163,7 @@ static void watch_hit(struct kvcpu *v, unsigned dr)
 {
 	struct stop *s = &v->control->stop;
 	const struct run_plan *p = &v->control->plan;
-	struct watch_touch t = {.linear = p->dbg.arch.debugreg[dr], .len = p->dr_old_len[dr]};
+	struct watch_touch t = {.linear = p->dbg.arch.debugreg[dr], .len = p->dr_old_len[dr]}, then = {0};
 	const struct slot *slot;
 	uint8_t rights, now[8] = {0};
 
@@ -171,7 +171,7 @@ static void watch_hit(struct kvcpu *v, unsigned dr)
 		t.gpa = t.linear;
 	memcpy(t.old, p->dr_old[dr], sizeof(t.old));
 	(void)gmem_read(v, t.linear, now, t.len);
-	watch_refine(v, &t, &s->by);
+	watch_refine(v, &t, &then, &s->by);
 	if (!t.read && !t.write)
 		t.write = (p->dbg.arch.debugreg[7] >> (16 + 4 * dr) & 3) == 1 || memcmp(now, t.old, t.len) != 0;
 	slot = gmem_slot(v, t.gpa);
@@ -184,6 +184,7 @@ static void watch_hit(struct kvcpu *v, unsigned dr)
 	s->write = t.write;
 	s->has_by = s->by;
 	s->has_old = t.len;
+	watch_tell_then(v, &then);
 	(void)gmem_read(v, t.linear, s->data, t.len);
 	/* What is only read was there before. */
 	memcpy(s->old_data, t.write ? t.old : s->data, sizeof(s->old_data));

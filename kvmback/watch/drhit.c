@@ -2,8 +2,9 @@
  *
  * What a debug register's hit was. The processor says that one of its bytes was touched by the instruction that has just
  * ended, and nothing more; and its R/W of 3 does not tell a read from a write. The instruction is looked for in the bytes
- * before rip. It is told only if its accesses lead to the bytes by the registers as they are now, less what a string or a
- * stack instruction has moved them by; a jump may have come from anywhere.
+ * before rip: from where KVM_RUN began if nothing has jumped since; else it is told only if its accesses lead to the bytes
+ * by the registers as they are now, less what a string or a stack instruction has moved them by. A jump may have come from
+ * anywhere.
  */
 #include "kvmback/watch/watchpoint.h"
 
@@ -27,77 +28,44 @@ static size_t code_before(struct kvcpu *v, uint64_t rip, uint8_t code[BEFORE])
 	return watch_code(v, rip - n, code, n) == n ? n : 0;
 }
 
-/* The part of t that one of the accesses touches; several of them: both kinds. */
-static bool touches(const struct insn_access *a, int n, const struct watch_touch *t, struct watch_touch *out)
+/* The part of all that an access touches. */
+static struct watch_touch part_of(const struct insn_access *a, const struct watch_touch *all)
 {
-	uint64_t first = UINT64_MAX, end = 0;
+	uint64_t off = a->linear > all->linear ? a->linear - all->linear : 0, end = a->linear + a->len - all->linear;
+	struct watch_touch t = {.linear = all->linear + off, .gpa = all->gpa + off, .read = a->read, .write = a->write};
 
-	out->read = out->write = false;
-	for (int i = 0; i < n; i++) {
-		if (!ranges_overlap(t->linear, t->len, a[i].linear, a[i].len))
-			continue;
-		uint64_t from = a[i].linear > t->linear ? a[i].linear - t->linear : 0,
-			 to = a[i].linear + a[i].len - t->linear;
-
-		first = from < first ? from : first;
-		to = to < t->len ? to : t->len;
-		end = to > end ? to : end;
-		out->read |= a[i].read;
-		out->write |= a[i].write;
-	}
-	if (first >= end)
-		return false;
-	out->linear = t->linear + first;
-	out->gpa = t->gpa + first;
-	out->len = (unsigned)(end - first);
-	memcpy(out->old, t->old + first, out->len);
-	return true;
+	t.len = (unsigned)((end < all->len ? end : all->len) - off);
+	memcpy(t.old, all->old + off, t.len);
+	return t;
 }
 
-/* By how much the instruction may have moved its registers: nothing, an element, words on the stack. */
-static const struct {
-	int8_t element, words; /* back by */
-} moved[] = {{0, 0}, {1, 0}, {-1, 0}, {0, 1}, {0, -1}, {0, 2}, {0, -2}, {0, 3}, {0, 8}, {0, -8}};
-
-static bool leads_to(struct kvcpu *v, const struct access_regs *now, const uint8_t *code, size_t n, struct watch_touch *t)
+/* By the registers before the instruction, as far as they can be had: which bytes its first access to some of them touches,
+ * and which its next. */
+static bool leads_to(struct kvcpu *v, const struct access_regs *now, const uint8_t *code, size_t n, struct watch_touch *t,
+		     struct watch_touch *then)
 {
-	static const uint8_t sizes[] = {8, 4, 2, 1};
+	const struct watch_touch all = *t;
 	struct insn_access a[ACCESSES_MAX];
+	struct access_regs r;
 	bool found = false;
-	struct watch_touch one, all = {0};
 
-	for (size_t k = 0; k < ARRAY_LEN(moved); k++)
-		for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
-			struct access_regs r = *now;
-			uint64_t by = (uint64_t)(int64_t)moved[k].element * sizes[s];
+	access_undo(watch_decoder(v), now, vcpu_regs(v)->rflags & RFLAGS_DF, code, n, &r);
+	int n_a = access_decode(watch_decoder(v), &r, code, n, a);
+	for (int i = 0; i < n_a; i++) {
+		if (!ranges_overlap(all.linear, all.len, a[i].linear, a[i].len))
+			continue;
+		struct watch_touch part = part_of(&a[i], &all);
 
-			r.gpr[RSI] -= by;
-			r.gpr[RDI] -= by;
-			r.gpr[RCX] += moved[k].element != 0;
-			r.gpr[RSP] -= (uint64_t)(int64_t)moved[k].words * sizes[s];
-			int n_a = access_decode(watch_decoder(v), &r, code, n, a);
-
-			if (n_a <= 0 || !touches(a, n_a, t, &one))
-				continue;
-			if (!found)
-				all = one;
-			found = true;
-			if (k == 0) {
-				*t = all;
-				return true;
-			}
-			/* Ways that differ: as much as they agree on. */
-			if (one.linear != all.linear || one.len != all.len) {
-				all.linear = t->linear;
-				all.gpa = t->gpa;
-				all.len = t->len;
-				memcpy(all.old, t->old, sizeof(all.old));
-			}
-			all.read &= one.read;
-			all.write &= one.write;
+		if (found && part.linear == t->linear) {
+			t->read |= part.read;
+			t->write |= part.write;
+		} else if (found && !then->len) {
+			*then = part;
+		} else if (!found) {
+			*t = part;
 		}
-	if (found)
-		*t = all;
+		found = true;
+	}
 	return found;
 }
 
@@ -105,7 +73,10 @@ static bool leads_to(struct kvcpu *v, const struct access_regs *now, const uint8
 static void kind_of(struct kvcpu *v, const struct access_regs *r, const uint8_t *code, size_t n, struct watch_touch *t)
 {
 	struct insn_access a[ACCESSES_MAX];
-	int n_a = access_decode(watch_decoder(v), r, code, n, a);
+	struct access_regs before;
+
+	access_undo(watch_decoder(v), r, false, code, n, &before);
+	int n_a = access_decode(watch_decoder(v), &before, code, n, a);
 	bool same = n_a > 0;
 
 	for (int i = 1; i < n_a; i++)
@@ -126,7 +97,7 @@ static unsigned find_before(struct kvcpu *v, const struct access_regs *now, uint
 	return len ? len : access_length_before(watch_decoder(v), now->bits, code, *n);
 }
 
-void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by)
+void watch_refine(struct kvcpu *v, struct watch_touch *t, struct watch_touch *then, uint64_t *by)
 {
 	struct access_regs now = {0};
 	uint8_t code[BEFORE], here[15];
@@ -141,7 +112,7 @@ void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by)
 	rip = now.rip;
 	/* A round of REP that is not the last leaves rip where it is. */
 	n = watch_code(v, rip, here, sizeof(here));
-	if (n && disas_kind(now.bits, here, n) == INSN_REP && leads_to(v, &now, here, n, t)) {
+	if (n && disas_kind(now.bits, here, n) == INSN_REP && leads_to(v, &now, here, n, t, then)) {
 		*by = rip;
 		return;
 	}
@@ -149,7 +120,7 @@ void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by)
 	now.rip = rip - len;
 	if (!len)
 		return;
-	if (leads_to(v, &now, code + n - len, len, t)) {
+	if (leads_to(v, &now, code + n - len, len, t, then)) {
 		*by = now.rip;
 	} else if (sure) {
 		*by = now.rip;

@@ -269,6 +269,15 @@ static void value_now(struct kvcpu *v, const struct watch_touch *t, uint8_t now[
 	}
 }
 
+void watch_tell_then(struct kvcpu *v, const struct watch_touch *t)
+{
+	struct stop *s = &v->control->stop;
+
+	s->then = (struct stop_touch){.gva = t->linear, .gpa = t->gpa, .len = t->len, .read = t->read, .write = t->write};
+	memcpy(s->then.old_data, t->old, sizeof(s->then.old_data));
+	value_now(v, t, s->then.data);
+}
+
 static bool tell(struct kvcpu *v, const struct watch_look *l)
 {
 	struct stop *s = &v->control->stop;
@@ -286,10 +295,7 @@ static bool tell(struct kvcpu *v, const struct watch_look *l)
 	s->has_by = l->rip;
 	memcpy(s->old_data, l->first.old, sizeof(s->old_data));
 	value_now(v, &l->first, s->data);
-	s->then = (struct stop_touch){
-	    .gva = l->then.linear, .gpa = l->then.gpa, .len = l->then.len, .read = l->then.read, .write = l->then.write};
-	memcpy(s->then.old_data, l->then.old, sizeof(s->then.old_data));
-	value_now(v, &l->then, s->then.data);
+	watch_tell_then(v, &l->then);
 	vcpu_stop(v, STOP_WATCHPOINT);
 	for (unsigned i = 0; i < l->n_also; i++)
 		stop_add_cause(s, STOP_WATCHPOINT, l->also[i]);

@@ -25,6 +25,7 @@ struct watch_look {
 	uint16_t cs;
 };
 void watch_look(struct kvcpu *v, struct watch_look *l);
+void watch_tell_then(struct kvcpu *v, const struct watch_touch *t); /* into the stop */
 bool watch_judge(struct kvcpu *v, struct watch_look *l);
 /* An armed page was touched in a free run. Gives whether KVM has done the instruction; then *on is false if that was a hit,
  * which is the vCPU's stop. What was opened is to be armed again behind it.
@@ -37,7 +38,7 @@ size_t watch_code(struct kvcpu *v, uint64_t rip, uint8_t *code, size_t n);
 struct access_decoder *watch_decoder(struct kvcpu *v); /* NULL: no memory */
 /* drhit.c. A debug register has hit behind an instruction: what of its len bytes at linear was touched and how, by the
  * instruction that ends at rip, as far as that is beyond doubt. t: all of them, with old and the register's own word on read
- * and write; *by: 0 if unknown. */
-void watch_refine(struct kvcpu *v, struct watch_touch *t, uint64_t *by);
+ * and write; then: its next access to some of them. *by: 0 if unknown. */
+void watch_refine(struct kvcpu *v, struct watch_touch *t, struct watch_touch *then, uint64_t *by);
 
 #endif

@@ -243,6 +243,32 @@ static void rep_ranges(void **state)
 	assert_true(s.seg == SEG_ES && s.source && !s.dest);
 }
 
+/* What an instruction has moved by what it is. */
+static void undone(void **state)
+{
+	struct access_regs behind = {.bits = 64}, r;
+
+	(void)state;
+	behind.gpr[RSI] = 0x5008;
+	behind.gpr[RDI] = 0x6000;
+	behind.gpr[RSP] = 0x7000;
+	behind.gpr[RBP] = 0x7100;
+	access_undo(decoder, &behind, false, (const uint8_t *)"\x48\xa5", 2, &r); /* movsq */
+	assert_true(r.gpr[RSI] == 0x5000 && r.gpr[RDI] == 0x5ff8 && r.gpr[RCX] == 0);
+	access_undo(decoder, &behind, true, (const uint8_t *)"\xf3\xad", 2, &r); /* rep lodsd */
+	assert_true(r.gpr[RSI] == 0x500c && r.gpr[RDI] == 0x6000 && r.gpr[RCX] == 1);
+	access_undo(decoder, &behind, false, (const uint8_t *)"\x50", 1, &r); /* push rax */
+	assert_int_equal(r.gpr[RSP], 0x7008);
+	access_undo(decoder, &behind, false, (const uint8_t *)"\x8f\x04\x24", 3, &r); /* pop qword [rsp] */
+	assert_int_equal(r.gpr[RSP], 0x6ff8);
+	access_undo(decoder, &behind, false, (const uint8_t *)"\xc9", 1, &r); /* leave */
+	assert_int_equal(r.gpr[RBP], 0x6ff8);
+	access_undo(decoder, &behind, false, (const uint8_t *)"\xc8\x10\x00\x00", 4, &r); /* enter 16, 0 */
+	assert_int_equal(r.gpr[RSP], 0x7108);
+	access_undo(decoder, &behind, false, (const uint8_t *)"\x89\x03", 2, &r);
+	assert_memory_equal(&r, &behind, sizeof(r));
+}
+
 static void backwards(void **state)
 {
 	/* mov [rbx], rax behind others: the stream that begins in the middle of one ends in another place, or in step */
@@ -275,7 +301,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(long_mode),	 cmocka_unit_test(real_mode),
 					   cmocka_unit_test(wide_state), cmocka_unit_test(modifies),
-					   cmocka_unit_test(rep_ranges), cmocka_unit_test(backwards)};
+					   cmocka_unit_test(rep_ranges), cmocka_unit_test(backwards),
+					   cmocka_unit_test(undone)};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -34,7 +34,8 @@ struct row {
 	} set[3]; /* no reg and no value: no more */
 	enum ring ring;
 	const char *poke;     /* 10 bytes at DATA */
-	bool any;	      /* what is written is not ours to say: the trap page has a GDT of its own */
+	bool any;	      /* what is written is not ours to say: FCW; the trap page has a GDT of its own */
+	bool no_dr;	      /* what KVM does itself no debug register sees, nor QEMU 10 a REP downwards */
 	enum stop_reason end; /* where not hit; NONE: the end of the code */
 };
 
@@ -136,7 +137,7 @@ static const struct row long_rows[] = {
      .set = {{RCX, 16}, {RAX, 0x3f}}},
     {"rep stosb short of it", C("\xf3\xaa"), 'w', DATA + 0x30, 8, NO_HIT, .set = {{RCX, 16}}},
     {"rep stosw downwards", C("\xfd\x66\xf3\xab"), 'w', DATA + 8, 4, WROTE(DATA + 10, 2, 0x1b1a, 3),
-     .set = {{RCX, 16}, {RDI, DATA + 0x10}}},
+     .set = {{RCX, 16}, {RDI, DATA + 0x10}}, .no_dr = true},
     {"rep movsd, the source", C("\xf3\xa5"), 'r', DATA + 8, 8, READ(DATA + 8, 4, 0x1b1a1918), .set = {{RCX, 4}}},
     {"rep movsd, what is written", C("\xf3\xa5"), 'w', DATA + 0x28, 2, WROTE(DATA + 0x28, 4, 0x3b3a3938, 0x1b1a1918),
      .set = {{RCX, 4}}},
@@ -149,16 +150,15 @@ static const struct row long_rows[] = {
      .end = STOP_EXCEPTION},
     {"rep outsb", C("\xf3\x6e"), 'r', DATA + 2, 2, READ(DATA + 2, 1, 0x12), .set = {{RCX, 8}, {RDX, 0x90}}, .ring = KERNEL},
     {"rep insb", C("\xf3\x6c"), 'w', DATA + 0x22, 2, WROTE(DATA + 0x22, 1, 0x32, 0xff), .set = {{RCX, 8}, {RDX, 0x90}},
-     .ring = KERNEL},
+     .ring = KERNEL, .no_dr = true},
     {"rep insb short of it", C("\xf3\x6c"), 'w', DATA + 0x22, 2, NO_HIT, .set = {{RCX, 2}, {RDX, 0x90}}, .ring = KERNEL},
     {"rep movsb out of a device", C("\xf3\xa4"), 'w', DATA + 0x22, 1, WROTE(DATA + 0x22, 1, 0x32, 0),
-     .set = {{RCX, 8}, {RSI, GUEST_DEVICE}}},
+     .set = {{RCX, 8}, {RSI, GUEST_DEVICE}}, .no_dr = true},
     {"rep movsb into a device", C("\xf3\xa4"), 'a', DATA + 2, 1, READ(DATA + 2, 1, 0x12),
-     .set = {{RCX, 8}, {RDI, GUEST_DEVICE}}},
-    /* wide ones */
-    {"fxsave", C("\x0f\xae\x03"), 'w', DATA + 0x18, 4, WROTE(DATA + 0x18, 4, 0x2b2a2928, 0x1f80)},
-    {"fxsave, two parts", C("\x0f\xae\x03"), 'a', DATA + 0x1c, 8, WROTE(DATA + 0x1c, 4, 0x2f2e2d2c, 0xffff),
-     .then = {.gva = DATA + 0x20, .len = 4, W, .old_data = {0x30, 0x31, 0x32, 0x33}}},
+     .set = {{RCX, 8}, {RDI, GUEST_DEVICE}}, .no_dr = true},
+    {"fxsave", C("\x0f\xae\x03"), 'w', DATA, 2, WROTE(DATA, 2, 0x1110, 0), .any = true},
+    {"fxsave, two parts", C("\x0f\xae\x03"), 'a', DATA + 0xc, 8, WROTE(DATA + 0xc, 4, 0x1f1e1d1c, 0),
+     .then = {.gva = DATA + 0x10, .len = 4, W, .old_data = {0x20, 0x21, 0x22, 0x23}}},
     /* descriptor tables */
     {"sgdt, the base", C("\x0f\x01\x03"), 'w', DATA + 2, 8, WROTE(DATA + 2, 8, 0x1918171615141312, GUEST_GDT), .any = true},
     {"sgdt, the limit", C("\x0f\x01\x03"), 'a', DATA, 2, WROTE(DATA, 2, 0x1110, 0x47), .any = true},
@@ -277,11 +277,19 @@ static bool then_told(const struct row *r, const struct stop *s)
 static unsigned try_row(struct guest *g, const struct row *r, unsigned cpl)
 {
 	enum plant_kind kind = r->kind == 'r' ? PLANT_READ : r->kind == 'w' ? PLANT_WRITE : PLANT_ACCESS;
-	struct plant p = {.id = 1, .kind = kind, .addr = r->addr, .len = r->len};
+	struct plant p = {.id = 1, .kind = kind, .addr = r->addr, .len = r->len, .phys = forced};
 	uint64_t by = prepare(g, r);
+	struct root_list roots;
 	bool ok;
 
+	/* Where a kernel is not expected to be emulated nobody looks into KVM for where the emulator began. */
+	if (forced && machine_roots(g->m, &roots, &g->e))
+		fail_msg("%s: %s", g->e.what, g->e.why);
+	if (forced)
+		root_list_free(&roots);
 	assert_int_equal(machine_plant(g->m, &p, &g->e), 0);
+	if (r->no_dr && p.how && !strcmp(p.how, "hw"))
+		return 0;
 	enum stop_reason reason = guest_continue(g);
 	if (!r->told.len)
 		ok = reason == (r->end || cpl ? STOP_EXCEPTION : STOP_HLT);
@@ -369,6 +377,15 @@ static void frame_of_a_fault(void **state)
 	(void)state;
 	if (!possible())
 		skip();
+	guest_open(&g, GUEST_LONG, 3, true, 1);
+	guest_code(&g, "\xa4", 1);
+	guest_set(&g, 0, RSI, 0x180000);
+	if (machine_run(g.m, RUN_STEP, 0, 1, &g.stop, &g.e) || g.stop.rip != GUEST_HANDLERS + 14 * 16) {
+		printf("skip: this host cannot be stepped into a handler\n");
+		guest_close(&g);
+		skip();
+	}
+	guest_close(&g);
 	guest_open(&g, GUEST_LONG, 3, true, 1);
 	guest_code(&g, "\xa4", 1);
 	guest_set(&g, 0, RSI, DATA);

@@ -58,9 +58,9 @@ struct soft_machine {
 	struct soft_habits habits;
 	struct soft_schedule sched;
 	struct soft_log log;
-	struct soft_mmu *mmu;	    /* mmucatch.c; NULL until something is caught */
-	struct soft_faults *faults; /* fault.c; NULL until something is caught */
-	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
+	struct soft_mmu *mmu;		 /* mmucatch.c; NULL until something is caught */
+	struct soft_faults *faults;	 /* fault.c; NULL until something is caught */
+	struct stop watch_hit;		 /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
 	struct access_decoder *accesses; /* NULL until one is needed */
 };
 

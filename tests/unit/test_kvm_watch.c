@@ -116,7 +116,10 @@ static void writes_reads_accesses(void **state)
 		guest_set_rip(&g, 0, GUEST_CODE);
 		hit(&g, 2, GUEST_CODE + 18, 0x5004, 4, false);
 		assert_memory_equal(g.stop.data, "\1\0\0\0", 4);
-		hit(&g, 2, GUEST_CODE + 25, 0x5004, 4, false);
+		hit(&g, 2, GUEST_CODE + 25, 0x5004, 4, true); /* it reads what it increments */
+		assert_true(g.stop.read);
+		assert_memory_equal(g.stop.old_data, "\1\0\0\0", 4);
+		assert_memory_equal(g.stop.data, "\2\0\0\0", 4);
 		ended(&g, cpl);
 
 		assert_int_equal(machine_unplant(g.m, 2, &g.e), 0);

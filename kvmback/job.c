@@ -45,13 +45,23 @@ static bool look_at_mode(struct kvcpu *v, const struct run_plan *before)
 	return io_finish(v) && vcpu_stop(v, STOP_MODE);
 }
 
+/* An access that was shown. A step that it came in made one round of a REP, and is ended as such. */
+static bool end_access(struct kvcpu *v)
+{
+	struct run_plan was = {0};
+
+	if (!io_caught(v))
+		return true;
+	return v->control->own.rep == REP_NONE ? io_resume(v) : step_checked(v, &was);
+}
+
 static void free_run(struct kvcpu *v)
 {
 	struct vcpu_control *t = v->control;
 	struct run_plan was = {0};
 
 	armed_rearm(v);
-	bool on = steps_off(v) ? step_off(v) : !io_caught(v) || io_resume(v);
+	bool on = steps_off(v) ? step_off(v) : end_access(v);
 
 	while (on) {
 		if (vcpu_touched(v)) {
@@ -60,8 +70,8 @@ static void free_run(struct kvcpu *v)
 				on = mmu_look(v);
 			continue;
 		}
-		/* By itself: what it touches of armed pages is this instruction's. */
-		if (t->io == IO_DONE && plant_watching(v->vm->rs)) {
+		/* By itself: what it touches of armed pages is this instruction's, and so are its next accesses. */
+		if (t->io == IO_DONE && (plant_watching(v->vm->rs) || v->vm->rs->catch & (CATCH_MMIO | CATCH_PIO))) {
 			on = io_finish(v) && (!v->vm->mmu || mmu_look(v));
 			continue;
 		}

@@ -54,6 +54,7 @@ struct strategy {
 	uint8_t int3_vector[RUN_MODES][2]; /* of the exception that it raises; not always 3 (emulation without INT3: 6) */
 	bool hw[RUN_MODES][2];		   /* execution breakpoints in debug registers hit */
 	bool watch[RUN_MODES][2];	   /* data watchpoints in debug registers hit */
+	bool out_moves_on[RUN_MODES][2];   /* at the exit of an OUT rip is behind it already */
 	bool shutdown_keeps_state, hlt_step_runs_on, tdp;
 	bool step_is_for_one_rip; /* KVM_GUESTDBG_SINGLESTEP is to be asked for anew wherever the vCPU stands then */
 };

@@ -14,6 +14,7 @@
 #include "kvmback/watch/watchpoint.h"
 
 #include "core/cpu/access.h"
+#include "core/cpu/disas.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -209,12 +210,11 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 	return 0;
 }
 
-static int finish_step(struct kvcpu *v, struct stop *out)
+static void finish_step(struct kvcpu *v, struct stop *out)
 {
 	if (v->control->out == OUT_HALT)
 		vcpu_stop(v, STOP_HLT);
 	tell(v, &v->control->stop, out);
-	return 0;
 }
 
 static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct err *e)
@@ -224,10 +224,12 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 	if (t->out == OUT_TOUCH)
 		t->pending = false;
 	while (count) {
+		bool waited = t->pending;
+
 		atomic_store(&t->steps, 0);
-		if (!t->pending)
+		if (!waited)
 			vcpu_give(v, JOB_STEP, count);
-		if (!t->pending && !wait_step(v)) {
+		if (!waited && !wait_step(v)) {
 			step_stuck(v, out);
 			return 0;
 		}
@@ -236,8 +238,11 @@ static int run_step(struct kvcpu *v, uint64_t count, struct stop *out, struct er
 			tell_interrupted(v, out);
 			return armed_error(v->vm, e);
 		}
-		if (t->out != OUT_SMI && t->out != OUT_RSM)
-			return finish_step(v, out);
+		if (t->out != OUT_SMI && t->out != OUT_RSM) {
+			finish_step(v, out);
+			out->before = waited;
+			return 0;
+		}
 		count -= t->out == OUT_RSM;
 		int rc = service(v, out, e);
 		if (rc <= 0)
@@ -258,11 +263,12 @@ static bool tell_arrived(struct kvcpu *v, struct stop *out)
 {
 	struct vcpu_control *t = v->control;
 
-	if (t->passed || t->pending || io_caught(v) || !vcpu_may_run(v) || !at_breakpoint(v))
+	if (t->pending || io_caught(v) || !vcpu_may_run(v) || !at_breakpoint(v) || exit_returned(v))
 		return false;
 	t->stop = (struct stop){.slot = -1};
 	exit_arrived(v);
 	tell(v, &t->stop, out);
+	out->before = true;
 	return true;
 }
 
@@ -468,6 +474,9 @@ static int round_of(struct kvm_vm *vm, unsigned vcpu, struct stop *out, struct e
 		return 1;
 	if (v->control->out != OUT_STOP)
 		return service(v, out, e);
+	/* Back behind a fault, on a breakpoint that was told before it: once more, off it. */
+	if (v->control->stop.reason == STOP_BREAKPOINT && exit_returned(v))
+		return 1;
 	tell(v, &v->control->stop, out);
 	return 0;
 }
@@ -532,12 +541,12 @@ static void set_passed(struct kvm_vm *vm, uint64_t passed)
 			vm->vcpu[i].control->passed = passed >> i & 1;
 }
 
-static uint64_t get_passed(const struct kvm_vm *vm)
+static uint64_t get_passed(struct kvm_vm *vm)
 {
 	uint64_t passed = 0;
 
 	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		passed |= (uint64_t)vm->vcpu[i].control->passed << i;
+		passed |= (uint64_t)exit_returned(&vm->vcpu[i]) << i;
 	return passed;
 }
 
@@ -635,6 +644,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 		if (v->control)
 			vcpu_join(v);
 		access_decoder_destroy(v->control ? v->control->accesses : NULL);
+		disas_destroy(v->control ? v->control->disas : NULL);
 		free(v->control);
 		v->control = NULL;
 	}

@@ -118,10 +118,18 @@ static void put_then(struct pool *p, struct value *d, const struct stop_touch *t
 	v_put(p, d, "then", then);
 }
 
+/* Linear, as addresses are. */
+static void put_instruction(struct pool *p, struct value *d, const struct stop *s)
+{
+	bool flat = !s->code_bits || s->code_bits == 64;
+
+	if (s->has_by)
+		v_put(p, d, "instruction", v_hex(flat ? s->by : (uint32_t)(s->code_base + s->by)));
+}
+
 static void put_watchpoint(struct pool *p, struct value *d, const struct stop *s)
 {
-	if (s->has_by)
-		v_put(p, d, "instruction", v_hex(s->by));
+	put_instruction(p, d, s);
 	if (s->gva)
 		v_put(p, d, "gva", v_hex(s->gva));
 	v_put(p, d, "gpa", v_hex(s->gpa));
@@ -187,11 +195,13 @@ static void put_by_reason(struct pool *p, struct value *d, const struct stop *s)
 		put_exception(p, d, s);
 		return;
 	case STOP_MMIO:
+		put_instruction(p, d, s);
 		v_put(p, d, "gpa", v_hex(s->gpa));
 		put_access(p, d, s);
 		put_slot(p, d, s->slot);
 		return;
 	case STOP_PIO:
+		put_instruction(p, d, s);
 		v_put(p, d, "port", v_hex(s->port));
 		put_access(p, d, s);
 		v_put(p, d, "count", v_int(s->count));

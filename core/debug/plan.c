@@ -60,10 +60,13 @@ static int start_job(struct debugger *d, struct plan *p, struct err *e)
 /* ---- a stop of the move under way */
 
 /* Nobody wants this stop: has the instruction run all the same, so that the step is over? Else it is still to come (a device
- * access before the device sees it, an exception before its delivery, a fault's stage, a slot changed before it ran). */
-static bool step_is_over(enum stop_reason r)
+ * access before the device sees it, an exception before its delivery, a fault's stage; what was there before the step: a
+ * breakpoint where it begins, a slot that the debugger has changed, what another vCPU's stop came before). */
+static bool step_is_over(const struct stop *s)
 {
-	return r != STOP_MMIO && r != STOP_PIO && r != STOP_EXCEPTION && r != STOP_FAULT_STAGE && r != STOP_SLOT;
+	enum stop_reason r = s->reason;
+
+	return !s->before && r != STOP_MMIO && r != STOP_PIO && r != STOP_EXCEPTION && r != STOP_FAULT_STAGE;
 }
 
 static bool stepped_to_temp(struct debugger *d, const struct plan *p)
@@ -80,7 +83,7 @@ static bool ended_in_step(const struct debugger *d)
 
 static bool step_ended(struct debugger *d, struct plan *p, struct stop *s, bool told)
 {
-	if (!told && !step_is_over(s->reason))
+	if (!told && !step_is_over(s))
 		return false;
 	if (!told) {
 		s->reason = STOP_STEP;

@@ -27,8 +27,11 @@ static bool stops_for_slot(struct machine *m, unsigned vcpu, struct stop *out)
 {
 	struct regs r;
 
-	return m->n_news && !machine_parked(m, NULL) && !m->ops->get_regs(m, vcpu, REGS_GPR, &r, NULL) &&
-	       machine_slot_stop(m, vcpu, r.rip, out);
+	if (!m->n_news || machine_parked(m, NULL) || m->ops->get_regs(m, vcpu, REGS_GPR, &r, NULL) ||
+	    !machine_slot_stop(m, vcpu, r.rip, out))
+		return false;
+	out->before = true;
+	return true;
 }
 
 int machine_start(struct machine *m, const struct run_job *job, enum run_where where, struct err *e)

@@ -74,6 +74,7 @@ struct stop {
 	enum stop_reason reason; /* the first, if there are several */
 	unsigned vcpu;
 	uint64_t rip;
+	bool before;	    /* of a RUN_STEP: what was there before it, whose instruction is still to come */
 	uint8_t code_bits;  /* 16, 32, 64: of code at rip; 0: not told, ask the registers */
 	uint64_t code_base; /* with code_bits: CS's, 0 in 64-bit code */
 	bool rip_old;	    /* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
@@ -91,7 +92,10 @@ struct stop {
 	uint8_t data[8], old_data[8];
 	bool has_old;
 	struct stop_touch then; /* WATCHPOINT: the instruction's next access to bytes that are watched */
-	uint64_t by; /* WATCHPOINT: rip of the instruction that did it; it has been executed, so .rip is the next one's */
+	/* WATCHPOINT, MMIO, PIO: rip of the instruction that does it, by code_base as .rip is. That of a watchpoint has been
+	 * executed, so .rip is the next one's; with MMIO and PIO .rip is where the machine is by then, as KVM has moved it
+	 * on already when most writes come. */
+	uint64_t by;
 	bool has_by;
 	int slot; /* of gpa; -1 for none */
 	uint16_t port;

@@ -16,7 +16,8 @@ void soft_cpu_reset(struct soft_cpu *c)
 	c->lazy.op = FLAGS_READY;
 	c->smbase = SMM_DEFAULT_SMBASE;
 	c->smi_pending = c->nmi_blocked = false;
-	c->halted = c->inhibit = c->mmio_seen = false;
+	c->halted = c->inhibit = false;
+	soft_devices_forget(c);
 	c->event = EVENT_NONE;
 	c->icount = 0;
 	memset(&c->pg, 0xff, sizeof(c->pg.mode)); /* differs from anything: everything is loaded anew */
@@ -86,7 +87,8 @@ void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in)
 		memcpy(c->gpr, in->gpr, sizeof(c->gpr));
 		c->rip = in->rip;
 		c->eflags = in->rflags | RFLAGS_FIXED;
-		c->inhibit = c->mmio_seen = c->rep_emulated = false;
+		c->inhibit = c->rep_emulated = false;
+		soft_devices_forget(c);
 	}
 	if (parts & REGS_DEBUG)
 		memcpy(c->r.dr, in->dr, sizeof(c->r.dr));

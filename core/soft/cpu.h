@@ -4,14 +4,13 @@
  *
  *   decode*.c      bytes to struct uop (uop.h); knows neither CPUs nor memory
  *   event.c        what an instruction raises    block_cache.c  which blocks of decoded code there are    tlb.c
- *   watch.c        breakpoints, watchpoints, the guest's debug registers
- *   mem.c          a TLB miss: the shadow MMU (mmu/), then the pipeline for what is no plain memory
- *   segment.c      descriptors, and the state that follows from CS, SS and control registers    cpu.c  registers in and out
- *   exec_stack.c   push and pop    interrupt.c  exceptions through the guest's IDT    smi.c  into SMM and back    port.c
- *   exec*.c, system.c, far.c, fpu.c, cpuid.c   what instructions do; exec_table.c which function does it
- *   block_build.c  a block out of guest memory   block.c  the loop that runs blocks
- *   run.c          the machine: vCPUs take turns on one host thread, so every run of a guest is the same run
- *   soft.c         the machine ops
+ *   watch.c        breakpoints, watchpoints, the guest's debug registers    device.c  ports and MMIO, one access after
+ * another mem.c          a TLB miss: the shadow MMU (mmu/), then the pipeline for what is no plain memory segment.c
+ * descriptors, and the state that follows from CS, SS and control registers    cpu.c  registers in and out exec_stack.c push
+ * and pop    interrupt.c  exceptions through the guest's IDT    smi.c  into SMM and back    port.c exec*.c, system.c, far.c,
+ * fpu.c, cpuid.c   what instructions do; exec_table.c which function does it block_build.c  a block out of guest memory
+ * block.c  the loop that runs blocks run.c          the machine: vCPUs take turns on one host thread, so every run of a
+ * guest is the same run soft.c         the machine ops
  *
  * An instruction handler either completes, or leaves the architectural state as it was and raises an event; so every
  * exception is precise and every instruction can be started again. Handlers compute first, write memory next, write
@@ -22,6 +21,7 @@
 
 #include "core/board/board.h"
 #include "core/soft/mmu/shadow.h"
+#include "core/run/begun.h"
 #include "core/run/stop.h"
 #include "core/soft/uop.h"
 
@@ -45,6 +45,29 @@ enum soft_event {
 	EVENT_YIELD,	 /* the instruction is done, rip set: look at pending SMIs, other vCPUs, HLT */
 	EVENT_RESTART,	 /* start the instruction again (tables changed under it) */
 	EVENT_SHUTDOWN,	 /* triple fault */
+};
+
+/* One access to a port (at: its number) or to MMIO (at: gpa), of at most 8 bytes. */
+struct soft_access {
+	uint64_t at;
+	unsigned len;
+	bool port, write;
+	void *data;
+};
+/* One that its device has had. */
+struct soft_seen {
+	uint64_t at;
+	uint8_t data[8], len;
+	bool port, write;
+};
+/* As many as FXSAVE makes, and the frame of an exception. */
+#define SOFT_ACCESSES_MAX 96
+/* The accesses of the instruction under way. device.c. */
+struct soft_devices {
+	bool alone;	 /* it was begun by itself, or is to be */
+	bool shown;	 /* the access behind those that are remembered was reported: now it goes through */
+	uint8_t n, next; /* remembered, and how many of those it has come to again since it began */
+	struct soft_seen v[SOFT_ACCESSES_MAX];
 };
 
 #define SOFT_TLB_SIZE 1024
@@ -104,7 +127,6 @@ struct soft_cpu {
 	struct decoder *decoder; /* the machine's */
 	uint64_t icount;	 /* instructions completed */
 	bool halted;
-	bool mmio_seen;	  /* this instruction's MMIO or port access was reported: now it goes through */
 	bool stop_soon;	  /* a watchpoint was hit: the run loop ends behind this instruction */
 	uint32_t flushes; /* of the TLB: what was looked up before the last one may not hold any more */
 	uint32_t flushes_of_all;
@@ -122,8 +144,10 @@ struct soft_cpu {
 	bool checks_alignment;		 /* CPL 3 with CR0.AM and EFLAGS.AC: its TLB lets no data access pass unseen */
 	uint64_t db_pending;		 /* bits of DR6 for a #DB behind this instruction */
 	struct guest_fault injected;
+	struct soft_devices devices;
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
 	bool passed;	 /* plants at rip have been asked already: struct run_job's bit */
+	struct begun begun;
 };
 
 /* Between a load of SS and the next instruction. */
@@ -200,6 +224,12 @@ int soft_seg_linear(struct soft_cpu *c, enum seg_index seg, uint64_t offset, uns
 int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool write);
 bool soft_pio_allowed(struct soft_cpu *c, uint16_t port, unsigned size); /* the check alone; false: raised */
 
+/* ---- device.c */
+/* A device's answer is in *a->data, or it has what is there. -1 with an event raised: the device has not seen it; a stop
+ * that somebody asked for (catch mmio, catch pio), or the instruction begins again. */
+int soft_device_access(struct soft_cpu *c, const struct soft_access *a);
+void soft_devices_forget(struct soft_cpu *c); /* the instruction is over, or is another one now */
+
 /* ---- event.c. The first two give NULL so that a handler can `return soft_raise(…)`. */
 const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector);
 const struct uop *soft_raise_error(struct soft_cpu *c, uint8_t vector, uint32_t error_code);
@@ -238,6 +268,9 @@ void soft_debug_changed(struct soft_cpu *c);
 bool soft_planted(const struct soft_cpu *c, uint64_t lin);
 /* Called there: true with EVENT_STOP (or #DB of a debug register) raised if this vCPU is to stop before c->rip. */
 bool soft_stop_at_plant(struct soft_cpu *c);
+/* A fault is to be delivered / the vCPU has come to rip: core/run/begun.h; true if it stands on plants that were asked. */
+void soft_begun(struct soft_cpu *c);
+bool soft_returned(struct soft_cpu *c);
 
 /* ---- block_cache.c */
 struct block_cache *block_cache_create(void);

@@ -308,10 +308,13 @@ void soft_deliver(struct soft_cpu *c)
 		if (!deliver_once(c, &d))
 			return;
 		if (c->event != EVENT_EXCEPTION) {
-			/* A stop, or a fault given up at a stage: then a fault's instruction raises it again, a trap is
-			 * injected once more. */
-			if (c->event == EVENT_RESTART && d.vector == VEC_DB && d.rip == c->rip)
+			/* A stop, or once more from the start: a fault's instruction raises it again, a trap is
+			 * injected. */
+			if (d.vector == VEC_DB && d.rip == c->rip) {
 				c->injected = (struct guest_fault){.present = true, .vector = VEC_DB};
+				c->trap_caught = c->trap_behind;
+				c->caught = c->m->catches & CATCH_EXCEPTION;
+			}
 			return;
 		}
 		uint8_t second = c->vector;

@@ -213,31 +213,25 @@ static int translate(struct soft_cpu *c, struct mem_access *a)
 
 /* ---- the access itself */
 
-/* catch mmio: stop before the device sees it, once an instruction. */
-static bool stop_at_mmio(struct soft_cpu *c, uint64_t gpa, unsigned len, const void *data, bool write)
-{
-	struct slot *s = slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL);
-
-	if (!(c->m->catches & CATCH_MMIO) || c->mmio_seen)
-		return false;
-	c->event = EVENT_STOP;
-	c->stop = (struct stop){
-	    .reason = STOP_MMIO, .vcpu = c->index, .gpa = gpa, .len = len, .write = write, .slot = s ? (int)s->id : -1};
-	if (write)
-		memcpy(c->stop.data, data, len);
-	c->mmio_seen = true; /* when the instruction starts again, it goes through */
-	return true;
-}
-
 static int mmio_exit(void *ctx, uint64_t gpa, unsigned len, void *data, bool write)
 {
-	struct soft_cpu *c = ctx;
+	const struct soft_access a = {.at = gpa, .len = len, .write = write, .data = data};
 
-	if (stop_at_mmio(c, gpa, len, data, write))
-		return -EAGAIN;
-	if (slot_lookup(&c->m->m.slots, gpa, c->r.smm, NULL))
-		return 0; /* a write to READONLY memory: dropped */
-	soft_board_effect(c, board_mmio(&c->m->m.board, gpa, len, data, write));
+	return soft_device_access(ctx, &a) ? -EAGAIN : 0;
+}
+
+/* What crosses from memory into a device comes to the device first: where that stops, nothing is half written. */
+static int run_parts(const struct xlate_env *env, const struct xlate_iolist *io, uint8_t *data, struct err *e)
+{
+	if (!io->write || io->n != 2 || io->io[0].kind != IO_RAM || io->io[1].kind == IO_RAM)
+		return run_iolist(env, io, data, e);
+	for (unsigned i = 2; i-- > 0;) {
+		struct xlate_iolist part = {.write = true, .n = 1, .io = {io->io[i]}};
+		int rc = run_iolist(env, &part, data + (i ? io->io[0].len : 0), e);
+
+		if (rc)
+			return rc;
+	}
 	return 0;
 }
 
@@ -257,7 +251,7 @@ static int access_memory(struct soft_cpu *c, struct mem_access *a, void *data, b
 	if (!rc && data_is_watched(c))
 		soft_watch(c, a->lin, &io, write, data);
 	if (!rc)
-		rc = run_iolist(&env, &io, data, &e);
+		rc = run_parts(&env, &io, data, &e);
 	if (rc)
 		return c->event ? -1 : raise_host(c, rc, &e);
 	uint32_t flushes = c->flushes_of_all;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * One access to a port: the check of IOPL and of the TSS's permission map, the stop that somebody asked for, the board.
+ * One access to a port: the check of IOPL and of the TSS's permission map, then the device (device.c).
  */
 #include "core/soft/segment.h"
 #include "core/soft/soft_impl.h"
@@ -22,19 +22,6 @@ static int io_allowed(struct soft_cpu *c, uint16_t port, unsigned size)
 	return !(bits >> (port & 7) & ((1u << size) - 1));
 }
 
-static bool stop_at_port(struct soft_cpu *c, uint16_t port, unsigned size, const uint64_t *v, bool write)
-{
-	if (!(c->m->catches & CATCH_PIO) || c->mmio_seen)
-		return false;
-	c->mmio_seen = true;
-	c->event = EVENT_STOP;
-	c->stop = (struct stop){
-	    .reason = STOP_PIO, .vcpu = c->index, .port = port, .len = size, .write = write, .count = 1, .slot = -1};
-	if (write)
-		memcpy(c->stop.data, v, size);
-	return true;
-}
-
 bool soft_pio_allowed(struct soft_cpu *c, uint16_t port, unsigned size)
 {
 	int ok = io_allowed(c, port, size);
@@ -53,9 +40,9 @@ int soft_pio(struct soft_cpu *c, uint16_t port, unsigned size, uint64_t *v, bool
 			exec_gp0(c);
 		return -1;
 	}
-	if (stop_at_port(c, port, size, v, write))
+	const struct soft_access a = {.at = port, .len = size, .port = true, .write = write, .data = v};
+	if (soft_device_access(c, &a))
 		return -1;
-	soft_board_effect(c, board_pio(&c->m->m.board, port, size, v, write));
 	soft_watch_port(c, port, size);
 	return 0;
 }

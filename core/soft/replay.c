@@ -51,7 +51,7 @@ static void silence(struct soft_machine *m, bool stops, struct silenced *was)
 	m->plants = NULL;
 	m->catches = 0;
 	for (unsigned i = 0; i < m->m.vcpus; i++)
-		m->cpu[i]->mmio_seen = m->cpu[i]->caught = false;
+		m->cpu[i]->devices.shown = m->cpu[i]->caught = false;
 	soft_plants_changed(m);
 }
 

@@ -37,6 +37,8 @@ static bool stop_with(struct soft_cpu *c, const struct stop *s, struct stop *out
 	out->rip = c->rip;
 	out->code_bits = c->code_bits;
 	out->code_base = c->code_bits == 64 ? 0 : c->seg_base[SEG_CS];
+	if (s->reason == STOP_MMIO || s->reason == STOP_PIO)
+		out->by = c->rip;
 	return true;
 }
 
@@ -76,11 +78,16 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 		}
 		c->caught = false;
 	}
+	if (!c->trap_behind && !c->soft_int_len)
+		soft_begun(c);
 	soft_deliver(c);
 	if (c->event == EVENT_SHUTDOWN)
 		return stop_because(c, STOP_SHUTDOWN, out);
-	if (c->event == EVENT_STOP)
-		return stop_with(c, &c->stop, out);
+	if (c->event == EVENT_STOP || c->event == EVENT_RESTART) {
+		c->db_pending = 0;
+		return c->event == EVENT_STOP && stop_with(c, &c->stop, out);
+	}
+	soft_devices_forget(c);
 	if (!c->trap_behind)
 		c->m->sched.position++;
 	return false;
@@ -139,7 +146,7 @@ static bool on_watch(struct soft_cpu *c, bool stop, bool done, bool own, struct 
 /* A frame that was pushed onto what the guest's debug registers watch is a trap before the handler's first instruction. */
 static bool trap_of_frame(struct soft_cpu *c, struct stop *out)
 {
-	if (!c->db_pending)
+	if (!c->db_pending || c->event == EVENT_RESTART)
 		return false;
 	c->trap_behind = true;
 	c->r.dr[6] |= c->db_pending;
@@ -150,7 +157,7 @@ static bool trap_of_frame(struct soft_cpu *c, struct stop *out)
 
 static bool after(struct soft_cpu *c, struct stop *out)
 {
-	bool stop = false, done = c->event != EVENT_STOP;
+	bool stop = false, done = c->event != EVENT_STOP && c->event != EVENT_RESTART;
 	bool fault = c->event == EVENT_EXCEPTION && !c->trap_behind && !c->soft_int_len, own;
 
 	/* An instruction that faults has done nothing: it touches the bytes when it comes again. */
@@ -206,16 +213,17 @@ static enum cpu_mode mode_of(struct soft_cpu *c)
 static bool execute(struct soft_cpu *c, uint64_t n, struct stop *out)
 {
 	c->trap_behind = false;
+	c->devices.next = 0;
 	if (c->injected.present) {
 		deliver_injected(c);
 	} else {
 		/* What was seen while code was fetched is told behind the next instruction. */
-		c->budget = c->mmio_seen || soft_mmu_pending(c->m) ? 1 : n;
-		bool seen = c->mmio_seen;
+		c->budget = c->devices.alone || soft_mmu_pending(c->m) ? 1 : n;
+		bool alone = c->devices.alone;
 		uint64_t before = c->icount;
 		soft_execute(c);
-		if (seen && c->icount != before)
-			c->mmio_seen = false;
+		if (alone && c->icount != before)
+			soft_devices_forget(c);
 		c->m->sched.position += c->icount - before;
 	}
 	return after(c, out);
@@ -352,12 +360,12 @@ void soft_set_passed(struct soft_machine *m, uint64_t passed)
 		m->cpu[i]->passed = passed >> (i % 64) & 1;
 }
 
-uint64_t soft_passed(const struct soft_machine *m)
+uint64_t soft_passed(struct soft_machine *m)
 {
 	uint64_t passed = 0;
 
 	for (unsigned i = 0; i < m->m.vcpus; i++)
-		passed |= (uint64_t)m->cpu[i]->passed << (i % 64);
+		passed |= (uint64_t)soft_returned(m->cpu[i]) << (i % 64);
 	return passed;
 }
 

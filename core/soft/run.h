@@ -12,7 +12,7 @@ struct soft_machine;
 
 /* struct run_job's passed, to the vCPUs and from them. */
 void soft_set_passed(struct soft_machine *m, uint64_t passed);
-uint64_t soft_passed(const struct soft_machine *m);
+uint64_t soft_passed(struct soft_machine *m);
 /* Of struct run_ops (core/run/run.h): any job but RUN_REPLAY, on the thread that runs the guest; ctx is the struct machine.
  */
 void soft_run(struct soft_machine *m, struct run_job *job, struct stop *out);

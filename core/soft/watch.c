@@ -119,15 +119,34 @@ bool soft_planted(const struct soft_cpu *c, uint64_t lin)
 	return exec_plant(c, lin) || dr_exec_at(c, lin) >= 0;
 }
 
+static uint64_t linear_rip(const struct soft_cpu *c)
+{
+	return c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
+}
+
+void soft_begun(struct soft_cpu *c)
+{
+	if (c->passed && exec_plant(c, linear_rip(c)))
+		begun_add(&c->begun, linear_rip(c));
+}
+
+bool soft_returned(struct soft_cpu *c)
+{
+	if (!c->passed && c->begun.n && exec_plant(c, linear_rip(c)))
+		c->passed = begun_take(&c->begun, linear_rip(c), c->eflags);
+	return c->passed;
+}
+
 bool soft_stop_at_plant(struct soft_cpu *c)
 {
-	uint64_t lin = c->code_bits == 64 ? c->rip : (uint32_t)(c->seg_base[SEG_CS] + c->rip);
-	const struct plant *p = c->passed ? NULL : exec_plant(c, lin);
+	uint64_t lin = linear_rip(c);
+	const struct plant *p = soft_returned(c) ? NULL : exec_plant(c, lin);
 	int dr = c->eflags & RFLAGS_RF || soft_ss_shadow(c) ? -1 : dr_exec_at(c, lin);
 
 	if (p) {
 		c->event = EVENT_STOP;
-		c->stop = (struct stop){.reason = STOP_BREAKPOINT, .vcpu = c->index, .breakpoint = p->id, .slot = -1};
+		c->stop = (struct stop){
+		    .reason = STOP_BREAKPOINT, .vcpu = c->index, .breakpoint = p->id, .slot = -1, .before = true};
 		return true;
 	}
 	if (dr < 0)

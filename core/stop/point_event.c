@@ -65,7 +65,7 @@ static bool filter_matches(const struct stop_point *p, const struct scene *sc, e
 	case STOP_MMIO:
 		return in_arg(p, s->gpa, s->gpa + (s->len ? s->len - 1 : 0));
 	case STOP_PIO:
-		return in_arg(p, s->port, s->port);
+		return in_arg(p, s->port, s->port + (s->len ? s->len - 1u : 0));
 	case STOP_MODE:
 		return mode_matches(sc->m, p, s);
 	case STOP_SLOT:

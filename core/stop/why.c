@@ -242,6 +242,24 @@ static void why_fault_stage(struct why *w)
 	why_add(w, " has not completed.");
 }
 
+/* Behind an access that a device has not seen yet. */
+static void add_instruction(struct why *w)
+{
+	const struct stop *s = w->s;
+
+	if (s->has_by) {
+		why_add(w, "; the instruction is at ");
+		why_rip(w, s->by);
+	}
+	if (s->has_by && s->by == s->rip) {
+		why_add(w, ", and so is rip.");
+		return;
+	}
+	why_add(w, s->has_by ? ", rip is moved on to " : "; rip is ");
+	why_rip(w, s->rip);
+	why_add(w, s->has_by ? " already." : ".");
+}
+
 static void why_mmio(struct why *w)
 {
 	const struct stop *s = w->s;
@@ -255,9 +273,7 @@ static void why_mmio(struct why *w)
 		why_add(w, ": a write to read-only memory leaves as MMIO and changes nothing there");
 	else
 		why_add(w, ": the access leaves the guest as MMIO");
-	why_add(w, "; rip is ");
-	why_rip(w, s->rip);
-	why_add(w, ".");
+	add_instruction(w);
 }
 
 static const char *port_name(uint16_t port)
@@ -294,9 +310,7 @@ static void why_pio(struct why *w)
 	why_add(w, "%s port 0x%x%s", s->write ? "to" : "from", s->port, port_name(s->port));
 	if (s->count > 1)
 		why_add(w, ", %u times (a string instruction)", s->count);
-	why_add(w, "; rip is ");
-	why_rip(w, s->rip);
-	why_add(w, ".");
+	add_instruction(w);
 }
 
 static void why_hlt(struct why *w)

@@ -260,6 +260,17 @@ static bool probe_one_rip(struct scratch *s)
 	return go(s) != KVM_EXIT_DEBUG || rip(s) != AT_CODE + 2;
 }
 
+/* KVM's emulator is done with an OUT when user space sees it; where KVM handles the CPU's own exit it is not. */
+static bool probe_out(struct scratch *s, enum run_mode mode, unsigned cpl)
+{
+	struct kvm_regs g;
+
+	if (!begin(s, mode, cpl, "\xe6\x80\x90\xf4", 4) || ioctl(s->fd, KVM_GET_REGS, &g) < 0)
+		return false;
+	g.rflags |= RFLAGS_IOPL;
+	return ioctl(s->fd, KVM_SET_REGS, &g) >= 0 && go(s) == KVM_EXIT_IO && rip(s) == AT_CODE + 2;
+}
+
 static bool probe_tdp(void)
 {
 	static const char *const file[] = {"/sys/module/kvm_intel/parameters/ept", "/sys/module/kvm_amd/parameters/npt"};
@@ -288,7 +299,9 @@ static void probe_all(struct scratch *s)
 			st->hw[mode][cpl == 3] = probe_hw(s, mode, cpl);
 			st->watch[mode][cpl == 3] = probe_watch(s, mode, cpl);
 			probe_int3(s, mode, cpl);
+			st->out_moves_on[mode][cpl == 3] = probe_out(s, mode, cpl);
 		}
+	st->out_moves_on[RUN_REAL][1] = st->out_moves_on[RUN_PROT][1];
 	st->step[RUN_REAL][1] = st->step[RUN_PROT][1]; /* virtual-8086 mode */
 	st->int3[RUN_REAL][1] = st->int3[RUN_PROT][1];
 	st->int3_vector[RUN_REAL][1] = st->int3_vector[RUN_PROT][1];

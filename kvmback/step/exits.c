@@ -48,9 +48,27 @@ static bool stop_at_point(struct kvcpu *v, int id)
 	return vcpu_stop(v, STOP_BREAKPOINT);
 }
 
+void exit_begun(struct kvcpu *v)
+{
+	uint64_t at = vcpu_linear_rip(v);
+
+	if (v->control->passed && plant_exec_at(v->vm->rs, at))
+		begun_add(&v->control->begun, at);
+}
+
+bool exit_returned(struct kvcpu *v)
+{
+	struct vcpu_control *t = v->control;
+	uint64_t at = vcpu_linear_rip(v);
+
+	if (!t->passed && t->begun.n && plant_exec_at(v->vm->rs, at))
+		t->passed = begun_take(&t->begun, at, vcpu_regs(v)->rflags);
+	return t->passed;
+}
+
 bool exit_arrived(struct kvcpu *v)
 {
-	int id = v->vm->rs->n_exec && !v->control->passed ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
+	int id = v->vm->rs->n_exec && !exit_returned(v) ? plant_exec_at(v->vm->rs, vcpu_linear_rip(v)) : 0;
 
 	return id ? stop_at_point(v, id) : true;
 }

@@ -139,7 +139,11 @@ static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcp
 	take_back(v, s, false);
 	if (idt_own(v) && (shown || !(v->vm->rs->catch & CATCH_EXCEPTION))) {
 		t->exc.shown = false;
-		return trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
+		exit_begun(v);
+		if (!trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code))
+			return false;
+		trap_frame_with_rf(v, ev->exception.nr, s->from);
+		return true;
 	}
 	t->exc = (struct exc_shown){.shown = true, .vector = ev->exception.nr, .rip = s->from};
 	return exit_exception(v, ev);
@@ -285,7 +289,8 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	if (io_caught(v)) {
 		bool ok = io_resume(v) && io_finish(v);
 
-		insn_rep_end(v, true);
+		if (!io_caught(v))
+			insn_rep_end(v, true);
 		return ok;
 	}
 	if (!is_special(v, &s))
@@ -359,6 +364,7 @@ bool step_one(struct kvcpu *v)
 	/* What brought the vCPU out before this instruction is looked at with it. */
 	if (!begun)
 		vcpu_looked_at(v);
+	v->control->from = from;
 	/* Pages may be armed still for a watch that is gone. */
 	atomic_store_explicit(&v->control->stepping, true, memory_order_relaxed);
 	ok = execute(v, &kind);

@@ -12,6 +12,9 @@
 bool exit_free(struct kvcpu *v, int rc);   /* after vcpu_enter() in a free run */
 bool exit_failed(struct kvcpu *v, int rc); /* KVM_RUN's own failure, or an exit that nothing handles */
 bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
+/* A fault is to be delivered, whose handler may return here; the vCPU stands on plants that were asked: core/run/begun.h. */
+void exit_begun(struct kvcpu *v);
+bool exit_returned(struct kvcpu *v);
 /* A plant at rip that was not asked yet: that is a stop, and false. */
 bool exit_arrived(struct kvcpu *v);
 /* HLT: with interrupts off the vCPU is at its end, and that is a stop; else it waits while others run. */
@@ -40,6 +43,9 @@ bool trap_software(struct kvcpu *v, unsigned vector); /* the same for INT n and 
 void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d);
 bool trap_at_guard(struct kvcpu *v);
 /* Real mode, at linear address 0: an exception whose vector is empty. Undo it and stop; always false. */
+/* Not in real mode: RF into the flags of the frame on the stack, as a processor pushes it for a fault of the instruction at
+ * `from`: what is injected has been delivered without. */
+void trap_frame_with_rf(struct kvcpu *v, unsigned vector, uint64_t from);
 /* Real mode: TF out of the flags of the frame on the stack, if that is of an exception or interrupt at `from`. */
 void trap_frame_without_tf(struct kvcpu *v, uint64_t from);
 bool trap_no_handler(struct kvcpu *v);

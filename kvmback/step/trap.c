@@ -323,6 +323,21 @@ void trap_frame_without_tf(struct kvcpu *v, uint64_t from)
 	(void)gmem_write(v, (uint32_t)(s->ss.base + sp + 4), &flags, sizeof(flags));
 }
 
+void trap_frame_with_rf(struct kvcpu *v, unsigned vector, uint64_t from)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+	bool in_long = s->efer & EFER_LMA, is_trap = vector == 1 || vector == 3 || vector == 4;
+	unsigned width = in_long ? 8 : 4, below = has_error_code(vector) ? 3 : 2;
+	uint64_t sp = vcpu_regs(v)->rsp & (in_long ? ~0ull : s->ss.db ? 0xffffffff : 0xffff);
+	struct frame f;
+	uint32_t flags;
+
+	if (real_mode(v) || is_trap || !read_frame(v, vector, &f) || f.ip != from)
+		return;
+	flags = (uint32_t)f.flags | RFLAGS_RF;
+	(void)gmem_write(v, (in_long ? sp : (uint32_t)(s->ss.base + sp)) + below * width, &flags, sizeof(flags));
+}
+
 bool trap_no_handler(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;

@@ -14,6 +14,7 @@
 
 #include "core/base/lock.h"
 #include "core/mem/paging.h"
+#include "core/run/begun.h"
 #include "kvmback/host/gate.h"
 #include "kvmback/host/kick.h"
 #include "kvmback/kvm.h"
@@ -171,21 +172,27 @@ struct vcpu_control {
 	atomic_uint where;    /* phase and number of the entry: phase.c */
 	atomic_int cpu;	      /* where KVM_RUN was called last */
 	atomic_bool stepping; /* an instruction is being stepped, and looked at anyway. Changes while out of KVM_RUN only */
-	uint64_t entered;     /* rip with which KVM_RUN was called last */
+	uint64_t from;	      /* with stepping: rip of that instruction */
+	uint64_t entered;     /* rip when KVM_RUN was called last */
 	bool completing;      /* this KVM_RUN completes a device access and nothing else: the run area has its registers */
 	struct armed_access access;
 	/* what has been told of it */
 	bool pending; /* out and stop have not been told yet: another vCPU's stop came first */
 	bool passed;  /* plants at rip have been asked already: struct run_job's bit */
+	struct begun begun;
 	struct exc_shown exc;
 	/* what is in place of the guest's own */
 	struct run_plan plan;
 	struct kvm_guest_debug dbg; /* as KVM has it */
 	enum io_state io;
+	bool by_known;	/* of the access in the run area: */
+	uint64_t by;	/* rip of its instruction */
+	uint8_t effect; /* enum board_effect: what an access has asked of the board, until its instruction is done */
 	struct step_own own;
 	struct trap_own trap;
 	/* watching */
 	struct access_decoder *accesses;
+	struct disas *disas;
 	uint64_t root[ROOTS_KEPT]; /* tables under which virtual addresses are watched, the newest first: armed.c */
 	unsigned n_roots;
 };
@@ -343,6 +350,10 @@ static inline bool io_caught(const struct kvcpu *v)
 {
 	return v->control->io == IO_CAUGHT || v->control->io == IO_CAUGHT_TF;
 }
+
+/* accessor.c: rip of the instruction whose access is in the run area, as its exit has left the registers: not a read from
+ * MMIO, at whose exit rip stands on it. False: it is not known. */
+bool accessor_find(struct kvcpu *v, uint64_t *rip);
 
 /* events.c */
 /* After a shutdown exit: is the vCPU what it was before the exception, and vcpu_events() the exception? */

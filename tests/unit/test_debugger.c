@@ -286,10 +286,24 @@ static void test_step_past_an_unwanted_slot(void **state)
 {
 	(void)state;
 	catchpoint(CATCH_SLOT, true, 7);
-	fake_push_stop(d.m, &(struct stop){.reason = STOP_SLOT, .rip = 0x10000, .slot = 3});
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_SLOT, .rip = 0x10000, .slot = 3, .before = true});
 	fake_push_step(d.m, 0, 0x10003);
 	assert_int_equal(debug_step(&d, 0, 1, NULL), 0);
 	expect_stop(STOP_STEP, 0, 0x10003);
+}
+
+/* So does a breakpoint where it begins that nobody has been asked about, and what another vCPU's stop came before. */
+static void test_step_past_an_unwanted_breakpoint(void **state)
+{
+	struct stop_point *b = breakpoint(0x10000, "0");
+
+	(void)state;
+	condition_says = 0;
+	fake_push_stop(d.m, &(struct stop){.reason = STOP_BREAKPOINT, .breakpoint = b->id, .rip = 0x10000, .before = true});
+	fake_push_step(d.m, 0, 0x10003);
+	assert_int_equal(debug_step(&d, 0, 1, NULL), 0);
+	expect_stop(STOP_STEP, 0, 0x10003);
+	assert_int_equal(fake_queued(d.m), 0);
 }
 
 static void test_event_without_catchpoint_stops(void **state)
@@ -777,6 +791,7 @@ int main(void)
 	    T(test_mmu_events),
 	    T(test_mode_or_privilege),
 	    T(test_step_past_an_unwanted_slot),
+	    T(test_step_past_an_unwanted_breakpoint),
 	    T(test_event_without_catchpoint_stops),
 	    T(test_other_exception),
 	    T(test_apply_catches),

@@ -100,6 +100,89 @@ static void each_kind_of_plan(void **state)
 	}
 }
 
+/* A breakpoint is asked once where a step begins, and the step is made all the same. */
+static int no(void *ctx, const struct stop_point *p, const struct stop *s, struct err *e)
+{
+	(void)s, (void)e;
+	++*(unsigned *)ctx;
+	return !p->condition;
+}
+
+static void step_from_a_false_breakpoint(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct stop_point spec = {.kind = POINT_BREAK, .addr = FUNCTION_AT, .condition = (char *)(uintptr_t) "0"};
+		unsigned asked = 0;
+		struct both b;
+
+		if (!open_on(&b, i))
+			continue;
+		b.d.judge.condition = no;
+		b.d.judge.condition_ctx = &asked;
+		start(&b, plan_step(0, 1));
+		poll_to_the_end(&b);
+		assert_int_equal(point_add(&b.d.points, b.g.m, &spec, NULL, &b.g.e), 0);
+		guest_set_rip(&b.g, 0, GUEST_CODE + 5);
+		start(&b, plan_step(0, 1));
+		poll_to_the_end(&b);
+		guest_set_rip(&b.g, 0, FUNCTION_AT);
+		start(&b, plan_step(0, 1));
+		poll_to_the_end(&b);
+		expect(&b, STOP_STEP, FUNCTION_AT + 1);
+		assert_int_equal(asked, 1);
+		close_both(&b);
+	}
+}
+
+/* A handler that repairs what a fault was about and returns: the instruction runs on, which is no new hit. What comes to it
+ * anew is one. */
+static void back_behind_a_fault(void **state)
+{
+	static const char program[] = "\xf3\xaa"		/* rep stosb, over the end of a page */
+				      "\x89\x06"		/* mov [rsi], eax */
+				      "\xff\xcb\x75\xf8\xf4",	/* dec ebx; jnz to the rep, with no rounds left; hlt */
+	    handler[] = "\x80\x0d\x00\x00\x00\x00\x07"		/* or byte [PTE], 7: filled in below */
+			"\x0f\x01\x3e\x48\x83\xc4\x08\x48\xcf"; /* invlpg [rsi]; add rsp, 8; iretq */
+	const uint64_t pte = GUEST_CR3 + 0x3000 + 6 * 8, at = GUEST_HANDLERS + 14 * 16;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct both b;
+		uint8_t off = 0, code[sizeof(handler)];
+
+		guest_backend = &soft_backend;
+		guest_open(&b.g, GUEST_LONG, 0, true, 1);
+		guest_poke(&b.g, GUEST_CODE, program, sizeof(program) - 1);
+		memcpy(code, handler, sizeof(handler));
+		int32_t disp = (int32_t)(pte - (at + 7));
+		memcpy(code + 2, &disp, sizeof(disp));
+		guest_poke(&b.g, at, code, sizeof(handler) - 1);
+		guest_poke(&b.g, pte, &off, 1);
+		assert_int_equal(debugger_init(&b.d, NULL), 0);
+		b.d.m = b.g.m;
+		guest_set(&b.g, 0, RDI, 0x5ffc);
+		guest_set(&b.g, 0, RSI, 0x6000);
+		guest_set(&b.g, 0, RCX, 8);
+		guest_set(&b.g, 0, RBX, 3);
+		struct stop_point rep = {.kind = POINT_BREAK, .addr = GUEST_CODE, .ignore = 100},
+				  mov = {.kind = POINT_BREAK, .addr = GUEST_CODE + 2, .ignore = 100},
+				  mode = {.kind = POINT_CATCH, .event = CATCH_MODE, .ignore = 100}, *r, *m;
+		assert_int_equal(point_add(&b.d.points, b.g.m, &rep, &r, &b.g.e), 0);
+		assert_int_equal(point_add(&b.d.points, b.g.m, &mov, &m, &b.g.e), 0);
+		if (i)
+			assert_int_equal(point_add(&b.d.points, b.g.m, &mode, NULL, &b.g.e), 0);
+		/* The place where it begins has not been asked. */
+		b.d.has_run = true;
+		start(&b, plan_continue(0));
+		poll_to_the_end(&b);
+		expect(&b, STOP_HLT, GUEST_CODE + sizeof(program) - 1);
+		assert_int_equal(r->hits, 3);
+		assert_int_equal(m->hits, 3);
+		close_both(&b);
+	}
+}
+
 static int never(void *ctx, const struct stop_point *p, const struct stop *s, struct err *e)
 {
 	(void)s, (void)e;
@@ -170,6 +253,8 @@ static void nothing_to_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(step_from_a_false_breakpoint),
+	    cmocka_unit_test(back_behind_a_fault),
 	    cmocka_unit_test(each_kind_of_plan),
 	    cmocka_unit_test(passes_over),
 	    cmocka_unit_test(interrupted),

@@ -212,6 +212,50 @@ struct value record_rights(struct pool *p, uint8_t rights)
 	return mapping_flags(p, &(struct guest_mapping){.rights = rights});
 }
 
+/* "the root", "the table at 0x5000" */
+static struct value table_words(struct pool *p, bool root, uint64_t gpa)
+{
+	return root ? v_lit("the root") : v_strf(p, "the table at 0x%llx", (unsigned long long)gpa);
+}
+
+/* "entry 0x1ed of the root points to the root: a recursive map, shown once" */
+static struct value span_why(struct pool *p, const struct guest_span *s)
+{
+	struct value holder = table_words(p, s->in_root, s->holder), table = table_words(p, s->to_root, s->table);
+	struct value which = s->n == 1
+				 ? v_strf(p, "entry 0x%x of %s points", s->index, holder.str)
+				 : v_strf(p, "entries 0x%x to 0x%x of %s point", s->index, s->index + s->n - 1, holder.str);
+
+	if (s->kind == SPAN_RECURSIVE)
+		return v_strf(p, "%s to %s: a recursive map, shown once", which.str, table.str);
+	return v_strf(p, "%s to %s: as at 0x%llx", which.str, table.str, (unsigned long long)s->same_as);
+}
+
+void record_span_table(struct pool *p, struct value *row, const struct guest_span *s)
+{
+	v_put(p, row, "kind", v_lit(s->kind == SPAN_RECURSIVE ? "recursive" : "repeated"));
+	v_put(p, row, "table", v_hex(s->table));
+	v_put(p, row, "level", v_int(s->level));
+	v_put(p, row, "entries", v_int(s->n));
+	if (s->kind != SPAN_RECURSIVE)
+		v_put(p, row, "same_as", v_hex(s->same_as));
+	v_put(p, row, "why", span_why(p, s));
+}
+
+struct value record_span(struct pool *p, const struct guest_span *s)
+{
+	struct value d = v_dict(p, 12);
+
+	v_put(p, &d, "gva", v_hex(s->gva));
+	v_put(p, &d, "gpa", v_null());
+	v_put(p, &d, "size", v_int((int64_t)(s->last - s->gva + 1)));
+	v_put(p, &d, "entry", v_null());
+	v_put(p, &d, "flags", record_rights(p, s->rights));
+	v_put(p, &d, "end", v_hex(s->last));
+	record_span_table(p, &d, s);
+	return d;
+}
+
 struct value record_range(struct pool *p, uint64_t first, uint64_t last, uint8_t rights)
 {
 	struct value d = v_dict(p, 4);

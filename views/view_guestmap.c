@@ -24,6 +24,17 @@ static char *append_flag(char *at, bool on, const char *word, size_t n)
 	return on ? at + n : at;
 }
 
+#define MAPPING_FIELDS 5 /* of a row that is a mapping and no more */
+
+/* What a row that stands for a table has to say. */
+static void out_why(struct out *o, const struct value *row)
+{
+	const char *why = get_str(row, "why");
+
+	if (why[0])
+		out_textf(o, "  %s", why);
+}
+
 static void cell_rights(struct out *o, const struct value *row)
 {
 	unsigned bits = flag_bits(get_list(row, "flags"));
@@ -39,6 +50,21 @@ static void cell_rights(struct out *o, const struct value *row)
 	at = append_flag(at, HAS('g'), " global", 7);
 #undef HAS
 	out_bytes(o, text, (size_t)(at - text));
+	if (row->n > MAPPING_FIELDS)
+		out_why(o, row);
+}
+
+/* Below a table that is not whole: how to have the rest. */
+static void out_truncated(struct out *o, const struct value *rows)
+{
+	const struct value *t = rows->n ? v_get(&rows->items[rows->n - 1], "truncated") : NULL;
+
+	if (!t)
+		return;
+	out_begin(o, STYLE_DIM);
+	out_textf(o, "%s", get_str(t, "why"));
+	out_end(o, STYLE_DIM);
+	out_text(o, "\n");
 }
 
 void view_tlb(struct out *o, const struct value *v)
@@ -53,6 +79,7 @@ void view_tlb(struct out *o, const struct value *v)
 	if (!v->n)
 		out_nothing(o, "no mappings there");
 	table_draw(o, columns, ARRAY_LEN(columns), v);
+	out_truncated(o, v);
 }
 
 void view_mem(struct out *o, const struct value *v)
@@ -67,6 +94,7 @@ void view_mem(struct out *o, const struct value *v)
 	if (!v->n)
 		out_nothing(o, "no mappings there");
 	table_draw(o, columns, ARRAY_LEN(columns), v);
+	out_truncated(o, v);
 }
 
 static void cell_map_rights(struct out *o, const struct value *row)
@@ -104,6 +132,7 @@ static void cell_map_what(struct out *o, const struct value *row)
 	out_words(o, symbols, "");
 	if (symbols->n && n > symbols->n)
 		out_textf(o, " and %llu more", (unsigned long long)(n - symbols->n));
+	out_why(o, row);
 }
 
 void view_vmmap(struct out *o, const struct value *v)
@@ -121,4 +150,5 @@ void view_vmmap(struct out *o, const struct value *v)
 	if (!v->n)
 		out_nothing(o, "no mappings there");
 	table_draw(o, columns, ARRAY_LEN(columns), v);
+	out_truncated(o, v);
 }

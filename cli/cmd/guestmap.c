@@ -35,6 +35,7 @@ struct mappings {
 	struct piece at;
 	bool one; /* only the range of wanted */
 	uint64_t wanted;
+	struct rows_limit limit;
 };
 
 /* How an enumeration ended, as a command's error. */
@@ -47,83 +48,117 @@ static int enumerated(struct call *c, const struct mappings *g, int ret, struct 
 			       "%s" WHY "a table of the guest cannot be read now, after %u rows" TRY
 			       "a smaller range, or walk GVA",
 			       c->cmd->name, g->list.n);
-	if (ret == -E2BIG)
-		return err_set(
-		    e, ret, "%s" WHY "the guest's tables make more than %u ranges" TRY "%s A, for the range of one address",
-		    c->cmd->name, g->list.n, c->cmd->name);
 	return ret < 0 ? err_nomem(e, c->cmd->name) : 0;
 }
 
-static int enumerate(struct call *c, struct mappings *g, int (*fn)(void *, const struct guest_mapping *), struct err *e)
+/* What is listed is given to fn, and spans to span; then the rows are the result. */
+static int list_tables(struct mappings *g, const struct xlate_env *env, struct paging_listing l, struct err *e)
 {
+	l.arg = g;
+	l.poll = interrupt_poll;
+	return enumerated(g->c, g, paging_list(&env->pg, &env->mem, &l), e);
+}
+
+static int list_range(struct mappings *g, struct paging_listing l, struct err *e)
+{
+	struct call *c = g->c;
 	struct xlate_env env;
-	uint64_t first, last;
 	struct args a;
 	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int ret = args_init(&a, c, e);
 
-	if (ret || (ret = mmu_range(&a, &first, &last, e)) || (ret = machine_look_begin(c->s->d.m, &hold, e)) ||
-	    (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
+	if (ret || (ret = mmu_limit(&a, &g->limit, e)) || (ret = mmu_range(&a, &l.first, &l.last, e)) ||
+	    (ret = machine_look_begin(c->s->d.m, &hold, e)) || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
 		return ret;
-	return enumerated(c, g, paging_enumerate(&env.pg, &env.mem, first, last, fn, g, interrupt_poll), e);
+	return list_tables(g, &env, l, e);
 }
 
 static int add_mapping(void *arg, const struct guest_mapping *m)
 {
 	struct mappings *g = arg;
 
+	if (mmu_limit_reached(&g->limit, g->list.n, m->gva))
+		return 1;
 	v_push(g->p, &g->list, record_mapping(g->p, m, &g->known));
+	return pool_failed(g->p) ? -ENOMEM : 0;
+}
+
+static int add_span(void *arg, const struct guest_span *s)
+{
+	struct mappings *g = arg;
+
+	if (mmu_limit_reached(&g->limit, g->list.n, s->gva))
+		return 1;
+	v_push(g->p, &g->list, record_span(g->p, s));
 	return pool_failed(g->p) ? -ENOMEM : 0;
 }
 
 int mmu_info_tlb(struct call *c, struct err *e)
 {
-	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 64)};
-	int ret = enumerate(c, &g, add_mapping, e);
+	struct mappings g = {.p = c->pool, .c = c, .list = v_list(c->pool, 64)};
+	int ret = list_range(&g, (struct paging_listing){.page = add_mapping, .span = add_span}, e);
 
 	if (!ret)
-		c->result = g.list;
+		c->result = mmu_limited(c, g.list, &g.limit);
 	return ret;
 }
 
-static void end_range(struct mappings *g)
+/* 1: there is no room for it. */
+static int end_range(struct mappings *g)
 {
-	if (g->open)
-		v_push(g->p, &g->list, record_range(g->p, g->first, g->last, g->rights));
+	if (!g->open)
+		return 0;
 	g->open = false;
+	if (mmu_limit_reached(&g->limit, g->list.n, g->first))
+		return 1;
+	v_push(g->p, &g->list, record_range(g->p, g->first, g->last, g->rights));
+	return 0;
 }
 
 /* Neighbours with the same rights are one range. */
-static int fold_mapping(void *arg, const struct guest_mapping *m)
+static int fold(struct mappings *g, uint64_t first, uint64_t last, uint8_t rights)
 {
 	const uint8_t mask = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER;
+
+	if (!g->open || first != g->last + 1 || (rights & mask) != g->rights) {
+		if (end_range(g))
+			return 1;
+		g->open = true;
+		g->first = first;
+		g->rights = rights & mask;
+	}
+	g->last = last;
+	return pool_failed(g->p) ? -ENOMEM : 0;
+}
+
+static int fold_mapping(void *arg, const struct guest_mapping *m)
+{
+	return fold(arg, m->gva, m->gva + (m->page_size - 1), m->rights);
+}
+
+static int fold_span(void *arg, const struct guest_span *s)
+{
 	struct mappings *g = arg;
 
-	if (!g->open || m->gva != g->last + 1 || (m->rights & mask) != g->rights) {
-		end_range(g);
-		g->open = true;
-		g->first = m->gva;
-		g->rights = m->rights & mask;
-	}
-	g->last = m->gva + (m->page_size - 1);
-	return pool_failed(g->p) ? -ENOMEM : 0;
+	if (s->kind == SPAN_FOLDED)
+		return fold(g, s->gva, s->last, s->rights);
+	return end_range(g) ? 1 : add_span(g, s);
 }
 
 int mmu_info_mem(struct call *c, struct err *e)
 {
-	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 16)};
-	int ret = enumerate(c, &g, fold_mapping, e);
+	struct mappings g = {.p = c->pool, .c = c, .list = v_list(c->pool, 16)};
+	int ret = list_range(&g, (struct paging_listing){.page = fold_mapping, .span = fold_span, .fold = true}, e);
 
 	if (ret)
 		return ret;
-	end_range(&g);
-	c->result = g.list;
+	(void)end_range(&g);
+	c->result = mmu_limited(c, g.list, &g.limit);
 	return 0;
 }
 
 /* ---- vmmap */
 
-#define RANGES_MAX 65536
 #define SYMBOLS_SHOWN 4
 
 /* The first slot that begins above gpa; its base, or the end of the address space. */
@@ -242,15 +277,15 @@ static void push_map_range(struct mappings *g)
 	v_push(g->p, &g->list, d);
 }
 
-/* 1: it was the one that was asked for. */
+/* 1: it was the one that was asked for, or there is no room for it. */
 static int end_map_range(struct mappings *g)
 {
 	bool somebody = g->env->pg.mode != PAGING_NONE || g->at.slot || g->at.device;
 	bool wanted = g->open && (g->one ? meets(g, g->wanted) : somebody);
 
 	g->open = false;
-	if (wanted && g->list.n >= RANGES_MAX)
-		return -E2BIG;
+	if (wanted && !g->one && mmu_limit_reached(&g->limit, g->list.n, g->first))
+		return 1;
 	if (wanted)
 		push_map_range(g);
 	return wanted && g->one;
@@ -343,13 +378,38 @@ static int map_one(struct mappings *g)
 	return rc;
 }
 
+/* Tables that were gone through before, or have no end. */
+static int map_span(void *arg, const struct guest_span *s)
+{
+	struct mappings *g = arg;
+	int rc = end_map_range(g);
+	struct value d;
+
+	if (rc || mmu_limit_reached(&g->limit, g->list.n, s->gva))
+		return 1;
+	d = v_dict(g->p, 12);
+	v_put(g->p, &d, "start", v_hex(s->gva));
+	v_put(g->p, &d, "end", v_hex(s->last + 1));
+	v_put(g->p, &d, "size", v_int((int64_t)(s->last - s->gva + 1)));
+	v_put(g->p, &d, "rights", record_rights(g->p, s->rights));
+	v_put(g->p, &d, "gpa", v_null());
+	v_put(g->p, &d, "slot", v_null());
+	v_put(g->p, &d, "what", v_list(g->p, 0));
+	v_put(g->p, &d, "symbols", v_list(g->p, 0));
+	v_put(g->p, &d, "n_symbols", v_int(0));
+	record_span_table(g->p, &d, s);
+	v_push(g->p, &g->list, d);
+	return pool_failed(g->p) ? -ENOMEM : 0;
+}
+
 static int map_all(struct mappings *g)
 {
-	const struct paging *pg = &g->env->pg;
+	const struct paging_listing l = {
+	    .last = UINT64_MAX, .page = map_mapping, .span = map_span, .arg = g, .poll = interrupt_poll};
 
-	if (pg->mode == PAGING_NONE)
+	if (g->env->pg.mode == PAGING_NONE)
 		return map_unpaged(g);
-	return g->one ? map_one(g) : paging_enumerate(pg, &g->env->mem, 0, UINT64_MAX, map_mapping, g, interrupt_poll);
+	return g->one ? map_one(g) : paging_list(&g->env->pg, &g->env->mem, &l);
 }
 
 static int vmmap(struct mappings *g, struct err *e)
@@ -375,6 +435,8 @@ int mmu_vmmap(struct call *c, struct err *e)
 	int rc = args_init(&a, c, e);
 
 	g.env = &env;
+	if (!rc)
+		rc = mmu_limit(&a, &g.limit, e);
 	g.one = !rc && args_more(&a);
 	if (g.one)
 		rc = args_addr(&a, "A", &g.wanted, e);
@@ -389,6 +451,6 @@ int mmu_vmmap(struct call *c, struct err *e)
 	if (!rc)
 		rc = vmmap(&g, e);
 	if (!rc)
-		c->result = g.list;
+		c->result = mmu_limited(c, g.list, &g.limit);
 	return rc;
 }

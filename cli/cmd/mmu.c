@@ -6,6 +6,7 @@
 #include "cli/cmd/mmu.h"
 #include "cli/cmd/walk.h"
 #include "cli/cmd/table.h"
+#include "cli/session/client.h"
 #include "cli/session/interrupt.h"
 #include "views/record.h"
 
@@ -171,6 +172,47 @@ int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e)
 	return args_end(a, e);
 }
 
+int mmu_limit(struct args *a, struct rows_limit *l, struct err *e)
+{
+	const char *text;
+	int has = args_option(a, "-limit", &text, e);
+
+	*l = (struct rows_limit){.rows = MMU_ROWS};
+	if (has <= 0)
+		return has;
+	int rc = client_eval(a->call->client, text, &l->rows, e);
+	if (!rc && (!l->rows || l->rows > MMU_ROWS_MAX))
+		return err_set(e, -EINVAL, "%s" WHY "-limit %.20s is not within 1 to %d" TRY "a range: %s", a->call->cmd->name,
+			       text, MMU_ROWS_MAX, a->call->cmd->usage);
+	return rc;
+}
+
+bool mmu_limit_reached(struct rows_limit *l, uint32_t n, uint64_t addr)
+{
+	if (l->cut || n < l->rows)
+		return l->cut;
+	l->cut = true;
+	l->next = addr;
+	return true;
+}
+
+struct value mmu_limited(struct call *c, struct value rows, const struct rows_limit *l)
+{
+	bool ranged = strstr(c->cmd->usage, "START");
+	struct value d;
+
+	if (!l->cut || !rows.n)
+		return rows;
+	d = v_dict(c->pool, 3);
+	v_put(c->pool, &d, "limit", v_int((int64_t)l->rows));
+	v_put(c->pool, &d, "next", v_hex(l->next));
+	v_put(c->pool, &d, "why",
+	      v_strf(c->pool, "these are the first %llu rows; there is more from 0x%llx on: %s -limit N%s",
+		     (unsigned long long)l->rows, (unsigned long long)l->next, c->cmd->name, ranged ? ", or START END" : ""));
+	v_put(c->pool, &rows.items[rows.n - 1], "truncated", d);
+	return rows;
+}
+
 /* Sorted by name; every handler only looks. */
 const struct command commands_mmu[] = {
     {.name = "gpa2hpa",
@@ -201,11 +243,15 @@ const struct command commands_mmu[] = {
      .run = gva2gpa},
     {.name = "info mem",
      .group = "memory-map",
-     .usage = "[START [END]]",
+     .usage = "[START [END]] [-limit N]",
      .summary = "the guest's mappings folded into ranges",
-     .help = "One row a range of neighbours with the same rights: gva, end (inclusive), size, flags.",
+     .help = "One row a range of neighbours with the same rights: gva, end (inclusive), size, flags. A table that leads to "
+	     "itself "
+	     "is one row, with kind recursive, table (its gpa) and why; a range inside of it is followed.\n\n"
+	     "100000 rows at the most, or N: then the last row has truncated (limit, next: where the rest begins, why).",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
+     .words = "-limit",
      .view = "mem",
      .run = mmu_info_mem},
     {.name = "info mmio",
@@ -264,11 +310,17 @@ const struct command commands_mmu[] = {
      .run = mmu_info_sptes},
     {.name = "info tlb",
      .group = "memory-map",
-     .usage = "[START [END]]",
+     .usage = "[START [END]] [-limit N]",
      .summary = "the guest's mappings, one row each",
-     .help = "gva, gpa, size, entry, flags (writable, user, exec, accessed, dirty, global). END is inclusive.",
+     .help = "gva, gpa, size, entry, flags (writable, user, exec, accessed, dirty, global). END is inclusive.\n\n"
+	     "Each table is gone through once. Entries that point to one again, with the same rights at the same level, are one "
+	     "row without gpa and entry: kind (repeated; recursive, if the table leads to itself), table (its gpa), level and "
+	     "entries (of what points there, how many), same_as (the gva of the rows that are meant) and why. A range inside of "
+	     "it is listed.\n\n100000 rows at the most, or N: then the last row has truncated (limit, next: where the rest "
+	     "begins, why).\n\n    info tlb 0x200000 0x2fffff -limit 20",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
+     .words = "-limit",
      .view = "tlb",
      .run = mmu_info_tlb},
     {.name = "shadow tree",
@@ -288,7 +340,7 @@ const struct command commands_mmu[] = {
      .run = mmu_shadow_tree},
     {.name = "vmmap",
      .group = "memory-map",
-     .usage = "[A]",
+     .usage = "[A] [-limit N]",
      .summary = "the guest's memory as ranges: rights, where they lie, what they are",
      .help =
 	 "One row a range of neighbouring pages with the same rights that lie one behind the other in one slot: start, end "
@@ -297,9 +349,11 @@ const struct command commands_mmu[] = {
 	 "and "
 	 "what is known to lie there: what, a list of code, stack, gdt, idt, tables (the page of the vCPU's rip, rsp, "
 	 "descriptor and top page table) and symbols (the first few; n_symbols of all). With A only the range that has "
-	 "it.\n\n    vmmap $rsp",
+	 "it. Tables that were gone through before, or lead to themselves, are one row as in info tlb; 100000 rows at the most, "
+	 "or N, as there.\n\n    vmmap $rsp",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
+     .words = "-limit",
      .view = "vmmap",
      .run = mmu_vmmap},
     {.name = "walk",

@@ -118,5 +118,43 @@ struct guest_mapping {
  * answer ends the enumeration with it. */
 int paging_enumerate(const struct paging *pg, const struct paging_mem *mem, uint64_t first, uint64_t last,
 		     int (*fn)(void *arg, const struct guest_mapping *m), void *arg, int (*poll)(void *arg));
+/* The same, but the first address of the range that is not mapped ends it too, with 1. */
+int paging_enumerate_unbroken(const struct paging *pg, const struct paging_mem *mem, uint64_t first, uint64_t last,
+			      int (*fn)(void *arg, const struct guest_mapping *m), void *arg);
+
+/* n entries of one table, neighbours, that point to one table which is not gone through again: what a table maps follows
+ * from its address, its level and the rights that the entries above leave it. */
+enum guest_span_kind {
+	SPAN_REPEATED,	/* it was gone through with the same rights at the same level */
+	SPAN_RECURSIVE, /* it leads here: it is the table that the entries stand in, or one on the way to it */
+	SPAN_FOLDED,	/* as SPAN_REPEATED, and all of it is mapped with the same rights */
+};
+struct guest_span {
+	enum guest_span_kind kind;
+	uint64_t gva, last;
+	uint8_t rights; /* of FOLDED all entries; else what those down to these leave */
+	unsigned level; /* of the entries */
+	uint64_t holder, table; /* gpas: the table that they stand in, and the one that they point to */
+	bool in_root, to_root;	/* one of these is the root */
+	unsigned index, n;
+	uint64_t same_as; /* REPEATED, FOLDED: the gva at which the table was gone through */
+};
+
+/* A listing of all mappings that is as long as the guest's tables, not as what they map: KASAN's zero shadow is 16 TiB out of
+ * three tables, and a table that points to itself has no end. What meets [first, last] comes ascending, pages one by one,
+ * and spans; only a table that lies in the range with all that it maps is left out for a span. */
+struct paging_listing {
+	uint64_t first, last;
+	/* Non-zero ends the listing with it. */
+	int (*page)(void *arg, const struct guest_mapping *m);
+	int (*span)(void *arg, const struct guest_span *s);
+	void *arg;
+	int (*poll)(void *arg); /* as above */
+	bool fold;   /* of tables gone through before only FOLDED ones are left out: a listing by rights needs each address */
+	bool follow; /* tables that lead here too: each is still gone through once at a level */
+};
+/* 0 at the end, what a callback gave, -ENODATA as above, -ENOMEM. Takes a fixed amount of memory: tables beyond what it
+ * remembers are gone through again. */
+int paging_list(const struct paging *pg, const struct paging_mem *mem, const struct paging_listing *l);
 
 #endif

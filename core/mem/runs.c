@@ -94,7 +94,7 @@ int xlate_runs(const struct xlate_env *env, uint64_t gva, size_t len, bool write
 		c.nomem = whole && !add_run(&runs, gva, gva, len);
 		c.next = end;
 	} else {
-		int done = paging_enumerate(&pg, &env->mem, gva, c.last, add_mapping, &c, NULL);
+		int done = paging_enumerate_unbroken(&pg, &env->mem, gva, c.last, add_mapping, &c);
 
 		whole = done > 0 && !c.nomem && (c.next == c.last + 1);
 	}

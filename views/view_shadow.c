@@ -92,6 +92,7 @@ void view_sptes(struct out *o, const struct value *v)
 	if (!v->n)
 		out_nothing(o, "no sptes there");
 	table_draw(o, columns, ARRAY_LEN(columns), v);
+	out_truncated(o, v);
 }
 
 /* Whether an entry at this level follows among the rows after i before the tree goes up again. */
@@ -156,4 +157,5 @@ void view_shadow_tree(struct out *o, const struct value *v)
 	}
 	if (v->n)
 		out_source(o, &v->items[0]);
+	out_truncated(o, v);
 }

@@ -75,7 +75,8 @@ void mmu_sort_tree(struct spte_list *l)
 		qsort(l->v, l->n, sizeof(*l->v), tree_order);
 }
 
-static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, struct err *e)
+static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, struct rows_limit *limit,
+			struct err *e)
 {
 	struct spte_list list = {0};
 	int ret = machine_sptes(c->s->d.m, vcpu, first, last, &list, e);
@@ -83,22 +84,26 @@ static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t 
 	if (ret)
 		return ret;
 	mmu_sort_tree(&list);
-	c->result = v_list(c->pool, list.n);
-	for (size_t i = 0; i < list.n; i++)
+	c->result = v_list(c->pool, MIN(list.n, limit->rows));
+	for (size_t i = 0; i < list.n && !mmu_limit_reached(limit, c->result.n, list.v[i].gva); i++)
 		v_push(c->pool, &c->result, record_spte(c->pool, &list.v[i]));
+	if (list.n == SPTES_MAX)
+		mmu_limit_reached(limit, UINT32_MAX, list.v[list.n - 1].gva);
+	c->result = mmu_limited(c, c->result, limit);
 	spte_list_free(&list);
 	return 0;
 }
 
 int mmu_info_sptes(struct call *c, struct err *e)
 {
+	struct rows_limit limit;
 	uint64_t first, last;
 	struct args a;
 	int ret = args_init(&a, c, e);
 
-	if (ret || (ret = mmu_range(&a, &first, &last, e)))
+	if (ret || (ret = mmu_limit(&a, &limit, e)) || (ret = mmu_range(&a, &first, &last, e)))
 		return ret;
-	return result_sptes(c, c->s->vcpu, first, last, e);
+	return result_sptes(c, c->s->vcpu, first, last, &limit, e);
 }
 
 static bool is_root(const struct root_info *r, uint64_t x)
@@ -164,17 +169,18 @@ int mmu_shadow_tree(struct call *c, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};
 	unsigned vcpu = c->s->vcpu;
+	struct rows_limit limit;
 	uint64_t root;
 	struct args a;
 	int ret = args_init(&a, c, e);
 
-	if (ret)
+	if (ret || (ret = mmu_limit(&a, &limit, e)))
 		return ret;
 	bool dot = args_flag(&a, "-dot");
 	if (args_more(&a) && ((ret = args_addr(&a, "root", &root, e)) || (ret = vcpu_of_root(c, root, &vcpu, e))))
 		return ret;
 	if ((ret = args_end(&a, e)) || (dot && (ret = machine_look_begin(c->s->d.m, &hold, e))) ||
-	    (ret = result_sptes(c, vcpu, 0, UINT64_MAX, e)))
+	    (ret = result_sptes(c, vcpu, 0, UINT64_MAX, &limit, e)))
 		return ret;
 	return dot ? draw_tree(c, vcpu, e) : 0;
 }

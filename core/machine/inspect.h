@@ -57,6 +57,9 @@ struct spte_list {
 	struct spte_info *v;
 	size_t n;
 };
+/* Shadow pages are shared where the guest shares its tables: the sptes of one are listed at each address that it maps. A
+ * list ends, in tree order, when it has so many; then it is not whole. */
+#define SPTES_MAX (1u << 20)
 
 struct shadow_page {
 	uint64_t gfn;

@@ -230,8 +230,11 @@ struct down {
 	size_t cap;
 };
 
+/* 1: the list is full. */
 static int emit(struct down *d, const struct spte_info *s, struct err *e)
 {
+	if (d->out->n == SPTES_MAX)
+		return 1;
 	if (d->out->n == d->cap) {
 		size_t cap = d->cap ? d->cap * 2 : 64;
 		struct spte_info *v = realloc(d->out->v, cap * sizeof(*v));
@@ -399,6 +402,8 @@ int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, s
 	for (size_t i = 0; !rc && i < r.n; i++)
 		if (r.v[i].current)
 			rc = under_root(&d, &r.v[i], e);
+	if (rc > 0)
+		rc = 0;
 	for (size_t i = 0; i < list.n; i++)
 		list.v[i].torn |= p.torn;
 	kpages_free(&p);

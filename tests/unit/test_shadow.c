@@ -132,6 +132,32 @@ static uint64_t spte_at(struct env *t, uint64_t gva)
 	return spte;
 }
 
+/* 512 entries of each table lead to one table: three shadow pages, whose sptes are there at 2^27 addresses. */
+static void shared_tables(void **state)
+{
+	struct env t;
+	struct spte_list l;
+	(void)state;
+
+	setup(&t, NULL);
+	table(&t, 0x10000)[1] = 0x20000 | U_RW;
+	for (unsigned i = 0; i < 512; i++) {
+		table(&t, 0x20000)[i] = 0x21000 | U_RW;
+		table(&t, 0x21000)[i] = 0x22000 | U_RW;
+		table(&t, 0x22000)[i] = 0x40000 | U_RW;
+	}
+	for (uint64_t i = 0; i < 512; i++)
+		for (unsigned level = 1; level <= 3; level++)
+			access_gva(&t, 1ull << 39 | i << (3 + 9 * level), ACCESS_READ);
+	assert_int_equal(shadow_sptes_list(t.s, &t.v, 0, ~0ull, &l, NULL), 0);
+	assert_int_equal(l.n, SPTES_MAX);
+	for (size_t i = 1; i < l.n; i++)
+		assert_true(l.v[i].gva > l.v[i - 1].gva ||
+			    (l.v[i].gva == l.v[i - 1].gva && l.v[i].level < l.v[i - 1].level));
+	spte_list_free(&l);
+	teardown(&t);
+}
+
 static void reads_and_writes(void **state)
 {
 	struct env t;
@@ -680,6 +706,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(reads_and_writes),
+	    cmocka_unit_test(shared_tables),
 	    cmocka_unit_test(pages_made),
 	    cmocka_unit_test(mmio_and_its_cache),
 	    cmocka_unit_test(mmio_sptes),

@@ -194,7 +194,7 @@ static void collect_page(struct collect *c, const struct mmu_page *sp, uint64_t 
 {
 	unsigned shift = PAGE_SHIFT + 9 * (sp->role.level - 1u);
 
-	for (unsigned i = 0; i < SPT_ENTRIES; i++) {
+	for (unsigned i = 0; i < SPT_ENTRIES && c->n < SPTES_MAX; i++) {
 		uint64_t gva = sign_extend(base | (uint64_t)i << shift, c->levels), span = (1ull << shift) - 1;
 		if (sp->spt[i] == SPTE_EMPTY || gva > c->last || gva + span < c->first)
 			continue;

@@ -90,8 +90,9 @@ void out_access(struct out *o, bool writable, bool exec, bool user);
 void out_words(struct out *o, const struct value *list, const char *none);
 void out_plural(struct out *o, uint64_t n, const char *one, const char *many); /* "1 spte", "2 sptes" */
 void out_nothing(struct out *o, const char *text);			       /* the dim line of an empty table */
-void out_source(struct out *o, const struct value *record);		       /* "source kernel" in a dim line */
-void out_field(struct out *o, const struct value *record, const char *key);    /* its value inside a line; "-" without */
+void out_truncated(struct out *o, const struct value *rows); /* "truncated" of a list's last row: how to have the rest */
+void out_source(struct out *o, const struct value *record);  /* "source kernel" in a dim line */
+void out_field(struct out *o, const struct value *record, const char *key); /* its value inside a line; "-" without */
 /* Any value inside a line: lists and dicts too. */
 void out_inline(struct out *o, const struct value *v);
 /* "0102…" as rows of 16 bytes with their characters, beginning at address. fold: a row that is as the one before is a "*"

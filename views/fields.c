@@ -129,6 +129,18 @@ void out_nothing(struct out *o, const char *text)
 	out_text(o, "\n");
 }
 
+void out_truncated(struct out *o, const struct value *rows)
+{
+	const struct value *t = rows->n ? v_get(&rows->items[rows->n - 1], "truncated") : NULL;
+
+	if (!t)
+		return;
+	out_begin(o, STYLE_DIM);
+	out_text(o, get_str(t, "why"));
+	out_end(o, STYLE_DIM);
+	out_text(o, "\n");
+}
+
 void out_source(struct out *o, const struct value *record)
 {
 	const char *source = get_str(record, "source");

@@ -50,8 +50,8 @@ struct value record_mapping(struct pool *p, const struct guest_mapping *m, struc
 /* A list of writable, user, exec; rights as in struct walk. */
 struct value record_rights(struct pool *p, uint8_t rights);
 /* Entries that point to a table which is not gone through again: as a mapping, gpa and entry null, with what
- * record_span_table() puts into a row: end (inclusive), kind (repeated, recursive), table, level, entries, same_as of one that
- * repeats, why (a sentence). */
+ * record_span_table() puts into a row: end (inclusive), kind (repeated, recursive), table, level, entries, same_as of one
+ * that repeats, why (a sentence). */
 struct value record_span(struct pool *p, const struct guest_span *s);
 void record_span_table(struct pool *p, struct value *row, const struct guest_span *s);
 /* A range of neighbouring mappings: gva, end (inclusive), size, flags. rights as in struct walk. */

@@ -54,19 +54,6 @@ static void cell_rights(struct out *o, const struct value *row)
 		out_why(o, row);
 }
 
-/* Below a table that is not whole: how to have the rest. */
-static void out_truncated(struct out *o, const struct value *rows)
-{
-	const struct value *t = rows->n ? v_get(&rows->items[rows->n - 1], "truncated") : NULL;
-
-	if (!t)
-		return;
-	out_begin(o, STYLE_DIM);
-	out_textf(o, "%s", get_str(t, "why"));
-	out_end(o, STYLE_DIM);
-	out_text(o, "\n");
-}
-
 void view_tlb(struct out *o, const struct value *v)
 {
 	static const struct column columns[] = {
@@ -110,6 +97,8 @@ static void cell_map_slot(struct out *o, const struct value *row)
 
 	if (has_num(row, "slot"))
 		out_field(o, row, "slot");
+	else if (get_str(row, "kind")[0])
+		out_text(o, "-");
 	else
 		out_text(o, device[0] ? "device " : "none");
 	if (device[0])

@@ -182,8 +182,8 @@ int mmu_limit(struct args *a, struct rows_limit *l, struct err *e)
 		return has;
 	int rc = client_eval(a->call->client, text, &l->rows, e);
 	if (!rc && (!l->rows || l->rows > MMU_ROWS_MAX))
-		return err_set(e, -EINVAL, "%s" WHY "-limit %.20s is not within 1 to %d" TRY "a range: %s", a->call->cmd->name,
-			       text, MMU_ROWS_MAX, a->call->cmd->usage);
+		return err_set(e, -EINVAL, "%s" WHY "-limit %.20s is not within 1 to %d" TRY "a range: %s",
+			       a->call->cmd->name, text, MMU_ROWS_MAX, a->call->cmd->usage);
 	return rc;
 }
 
@@ -198,7 +198,7 @@ bool mmu_limit_reached(struct rows_limit *l, uint32_t n, uint64_t addr)
 
 struct value mmu_limited(struct call *c, struct value rows, const struct rows_limit *l)
 {
-	bool ranged = strstr(c->cmd->usage, "START");
+	const char *how = strstr(c->cmd->usage, "START") ? "-limit N, or START END" : "-limit N";
 	struct value d;
 
 	if (!l->cut || !rows.n)
@@ -207,8 +207,8 @@ struct value mmu_limited(struct call *c, struct value rows, const struct rows_li
 	v_put(c->pool, &d, "limit", v_int((int64_t)l->rows));
 	v_put(c->pool, &d, "next", v_hex(l->next));
 	v_put(c->pool, &d, "why",
-	      v_strf(c->pool, "these are the first %llu rows; there is more from 0x%llx on: %s -limit N%s",
-		     (unsigned long long)l->rows, (unsigned long long)l->next, c->cmd->name, ranged ? ", or START END" : ""));
+	      v_strf(c->pool, "the first %u rows; there is more from 0x%llx on: %s %s", rows.n, (unsigned long long)l->next,
+		     c->cmd->name, how));
 	v_put(c->pool, &rows.items[rows.n - 1], "truncated", d);
 	return rows;
 }
@@ -248,7 +248,7 @@ const struct command commands_mmu[] = {
      .help = "One row a range of neighbours with the same rights: gva, end (inclusive), size, flags. A table that leads to "
 	     "itself "
 	     "is one row, with kind recursive, table (its gpa) and why; a range inside of it is followed.\n\n"
-	     "100000 rows at the most, or N: then the last row has truncated (limit, next: where the rest begins, why).",
+	     "200000 rows at the most, or N: then the last row has truncated (limit, next: where the rest begins, why).",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-limit",
@@ -298,26 +298,32 @@ const struct command commands_mmu[] = {
      .run = mmu_info_shadow},
     {.name = "info sptes",
      .group = "memory-map",
-     .usage = "[START [END]]",
+     .usage = "[START [END]] [-limit N]",
      .summary = "shadow page-table entries by guest virtual address",
      .help =
 	 "Every entry under the current vCPU's root that maps part of START to END (inclusive): gva, gfn, level, spte, pfn, "
 	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep. TDP's tables are "
-	 "by gpa: then START and END are gpas, gva is null, and gpa is there.",
+	 "by gpa: then START and END are gpas, gva is null, and gpa is there. A shadow page that several entries point to "
+	 "is there at "
+	 "each of its addresses; 200000 rows at the most, or N: then the last one has truncated (limit, next: where the "
+	 "rest "
+	 "begins, why).",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
+     .words = "-limit",
      .view = "sptes",
      .run = mmu_info_sptes},
     {.name = "info tlb",
      .group = "memory-map",
      .usage = "[START [END]] [-limit N]",
      .summary = "the guest's mappings, one row each",
-     .help = "gva, gpa, size, entry, flags (writable, user, exec, accessed, dirty, global). END is inclusive.\n\n"
-	     "Each table is gone through once. Entries that point to one again, with the same rights at the same level, are one "
-	     "row without gpa and entry: kind (repeated; recursive, if the table leads to itself), table (its gpa), level and "
-	     "entries (of what points there, how many), same_as (the gva of the rows that are meant) and why. A range inside of "
-	     "it is listed.\n\n100000 rows at the most, or N: then the last row has truncated (limit, next: where the rest "
-	     "begins, why).\n\n    info tlb 0x200000 0x2fffff -limit 20",
+     .help =
+	 "gva, gpa, size, entry, flags (writable, user, exec, accessed, dirty, global). END is inclusive.\n\n"
+	 "Each table is gone through once. Entries that point to one again, with the same rights at the same level, are one "
+	 "row without gpa and entry: kind (repeated; recursive, if the table leads to itself), table (its gpa), level and "
+	 "entries (of what points there, how many), same_as (the gva of the rows that are meant) and why. A range inside of "
+	 "it is listed.\n\n200000 rows at the most, or N: then the last row has truncated (limit, next: where the rest "
+	 "begins, why).\n\n    info tlb 0x200000 0x2fffff -limit 20",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-limit",
@@ -325,17 +331,18 @@ const struct command commands_mmu[] = {
      .run = mmu_info_tlb},
     {.name = "shadow tree",
      .group = "memory-map",
-     .usage = "[ROOT] [-dot]",
+     .usage = "[ROOT] [-limit N] [-dot]",
      .summary = "the shadow tables from a root down",
      .help = "The sptes of info sptes in tree order, each before those of the table that it points to. ROOT is the gfn of a "
 	     "root's "
-	     "guest table, a CR3 or a root's host address; without it the current vCPU's.\n\n-dot: one text for Graphviz "
+	     "guest table, a CR3 or a root's host address; without it the current vCPU's. 200000 rows at the most, or N, as "
+	     "in info sptes.\n\n-dot: one text for Graphviz "
 	     "instead: shadow pages (gfn, level, role; orange unsync, red invalid), an arrow for each spte (index, gva, "
 	     "rights), neighbours that map neighbours with the same rights as one.\n\n    exec dot -Tsvg -o tree.svg << "
 	     "[shadow tree -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
-     .words = "-dot",
+     .words = "-limit -dot",
      .view = "shadow-tree",
      .run = mmu_shadow_tree},
     {.name = "vmmap",
@@ -349,7 +356,8 @@ const struct command commands_mmu[] = {
 	 "and "
 	 "what is known to lie there: what, a list of code, stack, gdt, idt, tables (the page of the vCPU's rip, rsp, "
 	 "descriptor and top page table) and symbols (the first few; n_symbols of all). With A only the range that has "
-	 "it. Tables that were gone through before, or lead to themselves, are one row as in info tlb; 100000 rows at the most, "
+	 "it. Tables that were gone through before, or lead to themselves, are one row as in info tlb; 200000 rows at the "
+	 "most, "
 	 "or N, as there.\n\n    vmmap $rsp",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,

@@ -12,7 +12,7 @@
 int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e) MUST_USE;
 
 /* How many rows a listing gives at the most: -limit N, or MMU_ROWS. */
-#define MMU_ROWS 100000
+#define MMU_ROWS 200000
 #define MMU_ROWS_MAX 10000000
 struct rows_limit {
 	uint64_t rows;

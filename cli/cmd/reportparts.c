@@ -33,21 +33,52 @@ struct entries {
 	size_t leaves;
 };
 
+/* Those of w that the walk before had not, down to n of them. */
+static int add_walk(struct entries *g, const struct walk *w, unsigned n, const struct guest_mapping *m, struct value *why)
+{
+	unsigned same = 0;
+
+	while (same < n && same < g->before.n && w->step[same].gpa == g->before.step[same].gpa)
+		same++;
+	for (unsigned i = same; i < n; i++) {
+		struct value row = record_guest_entry(g->p, w, i, m, g->env.pg.mode);
+		if (why && i + 1 == n)
+			v_put(g->p, &row, "why", *why);
+		v_push(g->p, &g->rows, row);
+	}
+	g->before = *w;
+	g->before.n = n;
+	if (pool_failed(g->p))
+		return -ENOMEM;
+	return ++g->leaves >= LEAVES_MAX;
+}
+
 static int add_entries(void *arg, const struct guest_mapping *m)
 {
 	struct entries *g = arg;
 	struct walk w;
-	unsigned same = 0;
 
 	paging_walk(&g->env.pg, &g->env.mem, m->gva, ACCESS_READ, false, &w);
-	while (same < w.n && same < g->before.n && w.step[same].gpa == g->before.step[same].gpa)
-		same++;
-	for (unsigned i = same; i < w.n; i++)
-		v_push(g->p, &g->rows, record_guest_entry(g->p, &w, i, m, g->env.pg.mode));
-	g->before = w;
-	if (pool_failed(g->p))
-		return -ENOMEM;
-	return ++g->leaves >= LEAVES_MAX;
+	return add_walk(g, &w, w.n, m, NULL);
+}
+
+/* The first of its entries, with the words for all of them. */
+static int add_span_entry(void *arg, const struct guest_span *s)
+{
+	struct entries *g = arg;
+	struct guest_mapping m = {.gva = s->gva};
+	struct value row = v_dict(g->p, 8);
+	struct walk w;
+	unsigned n = 0;
+
+	record_span_table(g->p, &row, s);
+	paging_walk(&g->env.pg, &g->env.mem, s->gva, ACCESS_READ, false, &w);
+	while (n < w.n && w.step[n].level >= s->level)
+		n++;
+	if (n == w.n) /* the walk ends here by now */
+		return 0;
+	struct value why = *v_get(&row, "why");
+	return add_walk(g, &w, n, &m, &why);
 }
 
 struct value report_guest(struct call *c)
@@ -60,11 +91,13 @@ struct value report_guest(struct call *c)
 		return v_na(c->pool, err_reason(&e));
 	if (g.env.pg.mode == PAGING_NONE)
 		return v_na(c->pool, "paging is off: linear addresses are physical ones");
-	int ret = paging_enumerate(&g.env.pg, &g.env.mem, 0, UINT64_MAX, add_entries, &g, interrupt_poll);
+	const struct paging_listing l = {
+	    .last = UINT64_MAX, .page = add_entries, .span = add_span_entry, .arg = &g, .poll = interrupt_poll};
+	int ret = paging_list(&g.env.pg, &g.env.mem, &l);
 	if (ret == -ENODATA)
 		return v_na(c->pool, "a table cannot be read now");
 	v_put(c->pool, &d, "rows", g.rows);
-	v_put(c->pool, &d, "more", v_bool(ret > 0));
+	v_put(c->pool, &d, "more", v_bool(ret != 0));
 	return d;
 }
 

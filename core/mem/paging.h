@@ -132,16 +132,16 @@ enum guest_span_kind {
 struct guest_span {
 	enum guest_span_kind kind;
 	uint64_t gva, last;
-	uint8_t rights; /* of FOLDED all entries; else what those down to these leave */
-	unsigned level; /* of the entries */
+	uint8_t rights;		/* of FOLDED all entries; else what those down to these leave */
+	unsigned level;		/* of the entries */
 	uint64_t holder, table; /* gpas: the table that they stand in, and the one that they point to */
 	bool in_root, to_root;	/* one of these is the root */
 	unsigned index, n;
 	uint64_t same_as; /* REPEATED, FOLDED: the gva at which the table was gone through */
 };
 
-/* A listing of all mappings that is as long as the guest's tables, not as what they map: KASAN's zero shadow is 16 TiB out of
- * three tables, and a table that points to itself has no end. What meets [first, last] comes ascending, pages one by one,
+/* A listing of all mappings that is as long as the guest's tables, not as what they map: KASAN's zero shadow is 16 TiB out
+ * of three tables, and a table that points to itself has no end. What meets [first, last] comes ascending, pages one by one,
  * and spans; only a table that lies in the range with all that it maps is left out for a span. */
 struct paging_listing {
 	uint64_t first, last;
@@ -150,7 +150,7 @@ struct paging_listing {
 	int (*span)(void *arg, const struct guest_span *s);
 	void *arg;
 	int (*poll)(void *arg); /* as above */
-	bool fold;   /* of tables gone through before only FOLDED ones are left out: a listing by rights needs each address */
+	bool fold; /* of tables gone through before only FOLDED ones are left out: a listing by rights needs each address */
 	bool follow; /* tables that lead here too: each is still gone through once at a level */
 };
 /* 0 at the end, what a callback gave, -ENODATA as above, -ENOMEM. Takes a fixed amount of memory: tables beyond what it

@@ -60,11 +60,21 @@ static int arm_mapping(void *arg, const struct guest_mapping *m)
 	return 0;
 }
 
+/* Its pages are armed already. */
+static int pass_span(void *arg, const struct guest_span *s)
+{
+	(void)arg;
+	(void)s;
+	return 0;
+}
+
 /* Is the range to be followed through the guest's tables? Else only what is mapped now can be armed. */
 static int arm_gvas(struct kvm_faults *f, const struct fault_filter *filter, struct err *e)
 {
 	const char *why = f->walk ? fault_walk_mode_why(live_remembered(f->vm, 0)) : fault_walk_why(f->vm, f->trace);
 	struct gva_arm a = {f, filter, e, 0};
+	const struct paging_listing l = {
+	    .first = filter->first, .last = filter->last, .page = arm_mapping, .span = pass_span, .arg = &a, .follow = true};
 	struct xlate_env env;
 
 	if (!why)
@@ -72,7 +82,7 @@ static int arm_gvas(struct kvm_faults *f, const struct fault_filter *filter, str
 	int rc = machine_env(&f->vm->m, 0, &env, e);
 
 	if (!rc)
-		rc = paging_enumerate(&env.pg, &env.mem, filter->first, filter->last, arm_mapping, &a, NULL);
+		rc = paging_list(&env.pg, &env.mem, &l);
 	if (!rc && !a.armed)
 		return err_set(e, -EFAULT,
 			       "catch fault %#llx %#llx" WHY "none of these addresses is mapped now, and %s" TRY

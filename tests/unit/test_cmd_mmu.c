@@ -417,6 +417,68 @@ static void test_info_tlb_and_mem(void **state)
 	refused(f, -EINVAL, "info tlb", "0x250000 0x240000");
 }
 
+/* A root that leads to itself, and one table behind three entries. */
+static void test_tables_shown_once(void **state)
+{
+	struct fixture *f = *state;
+	struct out o;
+
+	put64(f->m, 0x10000 + 8 * 0x1ed, 0x10023);
+	put64(f->m, 0x12010, 0x13027);
+	put64(f->m, 0x12018, 0x13027);
+	ok(f, "info tlb", "");
+	assert_int_equal(f->result.n, 7);
+	assert_string_equal(v_get(row(f, 5), "kind")->str, "repeated");
+	assert_int_equal(num(row(f, 5), "gva"), 0x400000);
+	assert_int_equal(num(row(f, 5), "size"), 0x400000);
+	assert_int_equal(num(row(f, 5), "end"), 0x7fffff);
+	assert_int_equal(num(row(f, 5), "same_as"), 0x200000);
+	assert_int_equal(num(row(f, 5), "table"), 0x13000);
+	assert_int_equal(v_get(row(f, 5), "gpa")->type, VALUE_NULL);
+	assert_string_equal(v_get(row(f, 6), "why")->str,
+			    "entry 0x1ed of the root points to the root: a recursive map, shown once");
+	out_init(&o, false, 0);
+	view_tlb(&o, &f->result);
+	assert_non_null(
+	    strstr(o.text, "entries 0x2 to 0x3 of the table at 0x12000 point to the table at 0x13000: as at 0x200000"));
+	out_deinit(&o);
+	ok(f, "info mem", "");
+	assert_int_equal(f->result.n, 16);
+	assert_string_equal(v_get(row(f, 15), "kind")->str, "recursive");
+	ok(f, "info tlb", "0xfffff68000001000 0xfffff68000001fff"); /* the level-1 table, as a page */
+	assert_int_equal(f->result.n, 1);
+	assert_int_equal(num(row(f, 0), "gpa"), 0x13000);
+}
+
+static void test_limits_name_themselves(void **state)
+{
+	struct fixture *f = *state;
+	const struct value *t;
+	struct out o;
+
+	ok(f, "info tlb", "-limit 2");
+	assert_int_equal(f->result.n, 2);
+	assert_null(v_get(row(f, 0), "truncated"));
+	t = v_get(row(f, 1), "truncated");
+	assert_non_null(t);
+	assert_int_equal(num(t, "limit"), 2);
+	assert_int_equal(num(t, "next"), 0x250000);
+	out_init(&o, false, 0);
+	view_tlb(&o, &f->result);
+	assert_non_null(
+	    strstr(o.text, "\nthe first 2 rows; there is more from 0x250000 on: info tlb -limit N, or START END\n"));
+	out_deinit(&o);
+	ok(f, "info tlb", "0x250000 -limit 3"); /* the rest, exactly */
+	assert_int_equal(f->result.n, 3);
+	assert_null(v_get(row(f, 2), "truncated"));
+	ok(f, "info mem", "-limit 4");
+	assert_int_equal(num(v_get(row(f, 3), "truncated"), "next"), 0x280000);
+	ok(f, "info mem", "-limit 5");
+	assert_null(v_get(row(f, 4), "truncated"));
+	refused(f, -EINVAL, "info tlb", "-limit 0");
+	refused(f, -EINVAL, "info mem", "-limit");
+}
+
 static void test_rmap_under_tdp(void **state)
 {
 	struct fixture *f = *state;
@@ -609,6 +671,8 @@ int main(void)
 	    TEST(test_walk_tells_a_stale_hit),
 	    TEST(test_xlate),
 	    TEST(test_info_tlb_and_mem),
+	    TEST(test_tables_shown_once),
+	    TEST(test_limits_name_themselves),
 	    TEST(test_rmap),
 	    TEST(test_shadow_pages_are_sorted),
 	    TEST(test_shadow_tree_order),

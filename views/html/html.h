@@ -14,7 +14,8 @@
  *   stop       record_stop                          map         list of record_region
  *   slots      list of record_slot                  vcpus       as `info vcpus`
  *   registers  record_regs                          breakpoints list of record_stop_point
- *   guest      dict: rows (list of record_guest_entry in tree order), more (true: rows were left out)
+ *   guest      dict: rows (list of record_guest_entry in tree order, with why where the table below is not shown again),
+ *              more (true: rows were left out)
  *   sptes      dict: rows (list of record_spte in tree order), left_out (how many)
  *   pages      dict: rows (list of record_shadow_page), left_out
  *   chains     dict: rows (list of record_rmap), left_out (gfns)

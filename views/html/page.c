@@ -75,6 +75,10 @@ static void guest_line(struct out *o, const struct value *row, uint32_t n)
 	out_hex(o, get_num(row, "entry"));
 	out_text(o, " at ");
 	out_hex(o, get_num(row, "at"));
+	if (v_get(row, "why")) {
+		out_text(o, "; ");
+		html_value(o, v_get(row, "why"));
+	}
 	out_text(o, "</span>");
 }
 

@@ -64,6 +64,7 @@ static void free_run(struct kvcpu *v)
 	bool on = steps_off(v) ? step_off(v) : end_access(v);
 
 	while (on) {
+		stall_look(v);
 		if (vcpu_touched(v)) {
 			on = vcpu_runs_here(v) ? step_touched(v) : io_finish(v) && vcpu_out(v, OUT_TOUCH);
 			if (on && v->vm->mmu)

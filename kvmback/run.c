@@ -379,7 +379,8 @@ static struct kvcpu *wait_news(struct kvm_vm *vm)
 		v = find_news(vm);
 		if (v || all_halted(vm) || run_asked(&vm->m.run) || armed_gave_up(vm))
 			break;
-		gate_wait(&vm->rs->done, seen, 0);
+		if (!gate_wait(&vm->rs->done, seen, PROGRESS_LOOK_NS))
+			stall_due(vm);
 		vcpu_serve_client(vm);
 	}
 	vcpu_kick_busy(vm, v ? KICK_OTHER_STOPPED : KICK_INTERRUPT);
@@ -583,6 +584,8 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 	kvm_faults_run_begin(vm);
 	mmu_run_begin(vm);
 	set_passed(vm, job->passed);
+	if (job->kind != RUN_STEP)
+		stall_begin(vm);
 	if (run_asked(&vm->m.run))
 		tell_interrupted(&vm->vcpu[vcpu], &s);
 	else if (job->kind != RUN_STEP)

@@ -100,6 +100,7 @@ void out_inline(struct out *o, const struct value *v);
 void out_hex_bytes(struct out *o, uint64_t address, const char *hex, bool fold);
 
 typedef void view_fn(struct out *o, const struct value *v);
+view_fn view_stall;
 view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoints, view_slots, view_slot, view_shadow,
     view_shadow_tree, view_sptes, view_rmap, view_rmaps, view_mmio, view_walk, view_xlate, view_memop, view_tlb, view_mem,
     view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_backtrace,

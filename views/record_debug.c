@@ -159,6 +159,33 @@ struct value record_diff(struct pool *p, const struct diff_list *l)
 	return list;
 }
 
+struct value record_stall(struct pool *p, const struct stall *s, const char *why)
+{
+	static const char *const kinds[] = {[STALL_SPIN] = "spin", [STALL_ACCESS] = "access", [STALL_EXCEPTION] = "exception"};
+	struct value d = v_dict(p, 10);
+
+	v_put(p, &d, "vcpu", v_int(s->vcpu));
+	v_put(p, &d, "kind", v_lit(kinds[s->kind]));
+	v_put(p, &d, "at", v_hex(s->first));
+	v_put(p, &d, "ms", v_int((int64_t)(s->ns / 1000000)));
+	if (s->kind == STALL_SPIN) {
+		v_put(p, &d, "last", v_hex(s->last));
+	} else {
+		v_put(p, &d, "count", v_int((int64_t)s->count));
+	}
+	if (s->kind == STALL_ACCESS) {
+		v_put(p, &d, s->port ? "port" : "gpa", v_hex(s->address));
+		v_put(p, &d, "len", v_int(s->len));
+		v_put(p, &d, "write", v_bool(s->write));
+	}
+	if (s->kind == STALL_EXCEPTION) {
+		v_put(p, &d, "vector", v_int(s->vector));
+		v_put(p, &d, "cr2", s->vector == 14 ? v_hex(s->address) : v_null());
+	}
+	v_put(p, &d, "why", v_str(p, why));
+	return d;
+}
+
 struct value record_trace_stop(struct pool *p, const struct stop_row *r)
 {
 	struct value d = v_dict(p, 12), chains = v_list(p, RMAP_BUCKETS), missing = v_na(p, r->missing);

@@ -13,6 +13,7 @@ static const struct named_view {
 	enum value_type shape; /* a value of another one is drawn by shape */
 } named_views[] = {
     {"stop", view_stop, VALUE_DICT},
+    {"no-progress", view_stall, VALUE_DICT},
     {"breakpoint", view_breakpoint, VALUE_DICT},
     {"display", view_display, VALUE_DICT},
     {"displays", view_displays, VALUE_LIST},

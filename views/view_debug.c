@@ -79,6 +79,14 @@ static void draw_why(struct out *o, const struct value *v)
 	}
 }
 
+/* Of a run that goes on. */
+void view_stall(struct out *o, const struct value *v)
+{
+	out_begin(o, STYLE_WARN);
+	out_wrapped(o, get_str(v, "why"), 0);
+	out_end(o, STYLE_WARN);
+}
+
 static void draw_more_reasons(struct out *o, const struct value *reasons)
 {
 	for (uint32_t i = 1; reasons && i < reasons->n; i++)

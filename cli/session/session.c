@@ -28,6 +28,20 @@ static void on_console(void *ctx, const char *bytes, size_t n)
 			c->ops->console(c, bytes, n);
 }
 
+/* The guest runs on meanwhile: nothing is asked of it here. */
+static void on_stall(void *ctx, const struct stall *stall)
+{
+	_cleanup_pool_ struct pool *pool = pool_create();
+	struct session *s = ctx;
+	char why[600];
+
+	debug_why_stall(&s->d, stall, why, sizeof(why));
+	struct value v = pool ? record_stall(pool, stall, why) : v_null();
+	for (struct client *c = s->clients; c && pool; c = c->next)
+		if (c->ops->event)
+			c->ops->event(c, "no-progress", "no-progress", &v);
+}
+
 void session_notice(struct session *s, const char *fmt, ...)
 {
 	char text[400];
@@ -184,6 +198,7 @@ static int make_loaded(struct session *s, const struct image_options *opt, struc
 	if (ret)
 		return ret;
 	machine_console(l->m, on_console, s);
+	machine_tell_stalls(l->m, on_stall, s);
 	return fill_machine(l->image, l->m, &l->syms, e);
 }
 

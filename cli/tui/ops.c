@@ -75,7 +75,8 @@ static void show_value(struct client *c, const char *view, const struct value *v
 
 static void show_event(struct client *c, const char *event, const char *view, const struct value *v)
 {
-	(void)event;
+	if (!strcmp(event, "no-progress"))
+		snprintf(tui_of(c)->note, sizeof(tui_of(c)->note), "%s", get_str(v, "why"));
 	scrollback_mark(&tui_of(c)->text[TEXT_OUTPUT]);
 	show_value(c, view, v);
 }

@@ -65,3 +65,10 @@ void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size)
 
 	why_stop(&env, s, buf, size);
 }
+
+void debug_why_stall(struct debugger *d, const struct stall *s, char *buf, size_t size)
+{
+	const struct why_env env = {.syms = &d->syms, .disas = d->disas};
+
+	why_stall(&env, s, buf, size);
+}

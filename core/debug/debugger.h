@@ -37,5 +37,7 @@ void debugger_deinit(struct debugger *d); /* not the machine */
 
 /* A stop in words (core/stop/why.h); "has not run yet" for STOP_NONE. */
 void debug_why(struct debugger *d, const struct stop *s, char *buf, size_t size);
+/* The same of a run that makes no progress; while it runs. */
+void debug_why_stall(struct debugger *d, const struct stall *s, char *buf, size_t size);
 
 #endif

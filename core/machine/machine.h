@@ -161,6 +161,8 @@ int machine_run_fd(struct machine *m);
 uint64_t machine_passed(const struct machine *m);
 /* Where the guest's console bytes go, on the client's thread, in order with the stops. fn NULL: nowhere. */
 void machine_console(struct machine *m, void (*fn)(void *ctx, const char *bytes, size_t n), void *ctx);
+/* Who is told, on the client's thread, that a run has made no progress for a second (core/run/progress.h). It goes on. */
+void machine_tell_stalls(struct machine *m, void (*fn)(void *ctx, const struct stall *s), void *ctx);
 enum run_phase machine_phase(const struct machine *m);
 /* Make a running machine_run() stop with STOP_INTERRUPTED (or not start). From any thread or a signal handler. */
 void machine_interrupt(struct machine *m);

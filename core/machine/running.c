@@ -142,6 +142,12 @@ void machine_console(struct machine *m, void (*fn)(void *ctx, const char *bytes,
 	m->run.console_ctx = ctx;
 }
 
+void machine_tell_stalls(struct machine *m, void (*fn)(void *ctx, const struct stall *s), void *ctx)
+{
+	m->run.stalled = fn;
+	m->run.stalled_ctx = ctx;
+}
+
 /* ---- fault stepping */
 
 bool machine_parked(const struct machine *m, unsigned *vcpu)

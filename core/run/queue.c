@@ -97,6 +97,26 @@ static void deliver_bytes(struct run *r)
 			r->console(r->console_ctx, part, n);
 }
 
+static bool take_stall(struct run_queue *q, struct stall *out)
+{
+	LOCK_SCOPE(&q->lock);
+	if (!q->n_stalls)
+		return false;
+	*out = q->stall[0];
+	q->n_stalls--;
+	memmove(q->stall, q->stall + 1, q->n_stalls * sizeof(q->stall[0]));
+	return true;
+}
+
+static void deliver_stalls(struct run *r)
+{
+	struct stall s;
+
+	while (take_stall(&r->queue, &s))
+		if (r->stalled)
+			r->stalled(r->stalled_ctx, &s);
+}
+
 static struct run_queue_call waiting_call(struct run_queue *q)
 {
 	LOCK_SCOPE(&q->lock);
@@ -128,6 +148,7 @@ void run_serve(struct run *r)
 		return;
 	(void)!read(r->queue.fd, &n, sizeof(n));
 	deliver_bytes(r);
+	deliver_stalls(r);
 	deliver_call(&r->queue);
 }
 
@@ -186,4 +207,22 @@ void run_console(struct run *r, const char *bytes, size_t n)
 		if (n)
 			lock_wait(&q->room, &q->lock);
 	}
+}
+
+void run_stalled(struct run *r, const struct stall *s)
+{
+	struct run_queue *q = &r->queue;
+
+	if (on_client(r)) {
+		if (r->stalled)
+			r->stalled(r->stalled_ctx, s);
+		return;
+	}
+	LOCK_SCOPE(&q->lock);
+	if (q->closed || q->n_stalls == RUN_STALLS_MAX)
+		return;
+	q->stall[q->n_stalls++] = *s;
+	queue_tell(q);
+	if (r->ops->nudge)
+		r->ops->nudge(r->ctx);
 }

@@ -19,6 +19,7 @@
 
 #include "core/base/lock.h"
 #include "core/run/phase.h"
+#include "core/run/progress.h"
 #include "core/run/stop.h"
 
 /* RUN_STEP executes exactly one instruction (an instruction with a REP prefix: one iteration, as hardware) on vcpu, count
@@ -80,6 +81,7 @@ struct run_ops {
 enum run_where { RUN_LENT, RUN_RUNNER };
 enum run_park_state { PARK_NONE, PARK_POSTED, PARK_TAKEN };
 
+#define RUN_STALLS_MAX 4
 struct run_queue {
 	struct lock lock;
 	pthread_cond_t room; /* a waiter's call was made, or bytes were taken */
@@ -87,6 +89,8 @@ struct run_queue {
 	atomic_bool news;    /* something was put in since it was last emptied */
 	char *bytes;	     /* console, in order */
 	size_t n_bytes;
+	struct stall stall[RUN_STALLS_MAX]; /* to be told */
+	unsigned n_stalls;
 	struct run_queue_call {
 		void (*fn)(void *ctx);
 		void *ctx;
@@ -131,6 +135,9 @@ struct run {
 	/* Where console bytes go, on the client's thread. */
 	void (*console)(void *ctx, const char *bytes, size_t n);
 	void *console_ctx;
+	/* Who is told that a run makes no progress, there too; NULL: nobody. */
+	void (*stalled)(void *ctx, const struct stall *s);
+	void *stalled_ctx;
 	int epoll; /* run_fd(); -1: not asked for yet */
 };
 
@@ -183,6 +190,8 @@ void run_call(struct run *r, void (*fn)(void *ctx), void *ctx);
 /* Console bytes of the guest's: handed on at once on the client's thread, else queued (waits while the queue is full and a
  * client is there to empty it). */
 void run_console(struct run *r, const char *bytes, size_t n);
+/* A run makes no progress; what is too much to be kept for the client is dropped. */
+void run_stalled(struct run *r, const struct stall *s);
 /* On the client's thread while it executes a run that others have parts in: deliver what they queued. */
 void run_serve(struct run *r);
 /* Is this the client's thread, or is there none yet? */

@@ -20,6 +20,7 @@
 #define KVMSCOPE_CORE_SOFT_CPU_H
 
 #include "core/board/board.h"
+#include "core/run/progress.h"
 #include "core/soft/mmu/shadow.h"
 #include "core/run/begun.h"
 #include "core/run/stop.h"
@@ -148,6 +149,7 @@ struct soft_cpu {
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
 	bool passed;	 /* plants at rip have been asked already: struct run_job's bit */
 	struct begun begun;
+	struct progress progress;
 };
 
 /* Between a load of SS and the next instruction. */

@@ -11,6 +11,7 @@
 
 #include "core/soft/cpu.h"
 #include "core/soft/soft_impl.h"
+#include "core/soft/stall.h"
 
 void soft_devices_forget(struct soft_cpu *c)
 {
@@ -94,9 +95,12 @@ static void answer(struct soft_cpu *c, const struct soft_access *a)
 {
 	struct board *b = &c->m->m.board;
 
+	if (!a->port && slot_of(c, a->at) >= 0)
+		return; /* a write to READONLY memory: dropped */
+	soft_stall_access(c, a->port, a->at, a->len, a->write);
 	if (a->port)
 		soft_board_effect(c, board_pio(b, (uint16_t)a->at, a->len, a->data, a->write));
-	else if (slot_of(c, a->at) < 0) /* else a write to READONLY memory: dropped */
+	else
 		soft_board_effect(c, board_mmio(b, a->at, a->len, a->data, a->write));
 }
 

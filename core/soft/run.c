@@ -12,6 +12,7 @@
 #include "core/soft/fault.h"
 #include "core/soft/mmucatch.h"
 #include "core/soft/soft_impl.h"
+#include "core/soft/stall.h"
 
 /* run_asked() is looked at between turns. */
 void soft_kick(void *ctx)
@@ -80,6 +81,7 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 	}
 	if (!c->trap_behind && !c->soft_int_len)
 		soft_begun(c);
+	soft_stall_exception(c);
 	soft_deliver(c);
 	if (c->event == EVENT_SHUTDOWN)
 		return stop_because(c, STOP_SHUTDOWN, out);
@@ -348,6 +350,7 @@ static void cont(struct soft_machine *m, struct stop *out)
 		}
 		at_mark(m);
 		walk_lock_yield(&m->walk);
+		soft_stall_turn(m);
 		soft_log_switch(m, c->index, false);
 		if (soft_go(c, turn_left(m), out))
 			return;
@@ -385,10 +388,12 @@ static void carry_out(struct soft_machine *m, struct run_job *job, struct stop *
 	}
 	if (all)
 		soft_log_switch(m, job->kind == RUN_STEP ? vcpu : m->sched.turn, true);
-	if (job->kind == RUN_STEP)
+	if (job->kind == RUN_STEP) {
 		step(m, m->cpu[vcpu], job->count, out);
-	else
-		cont(m, out);
+		return;
+	}
+	soft_stall_begin(m);
+	cont(m, out);
 }
 
 void soft_run(struct soft_machine *m, struct run_job *job, struct stop *out)

@@ -58,6 +58,12 @@ struct soft_machine {
 	struct soft_habits habits;
 	struct soft_schedule sched;
 	struct soft_log log;
+	/* stall.c */
+	struct {
+		uint64_t (*clock)(void); /* for tests, NULL else */
+		uint64_t next;		 /* when it looks again */
+		unsigned turns;
+	} stall;
 	struct soft_mmu *mmu;		 /* mmucatch.c; NULL until something is caught */
 	struct soft_faults *faults;	 /* fault.c; NULL until something is caught */
 	struct stop watch_hit;		 /* reason STOP_WATCHPOINT: reported behind the instruction that made it */

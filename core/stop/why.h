@@ -7,6 +7,7 @@
 
 #include "core/cpu/disas.h"
 #include "core/load/symbols.h"
+#include "core/run/progress.h"
 #include "core/stop/point.h"
 
 /* What the words are taken from. m may be NULL: then nothing is looked up. */
@@ -18,5 +19,7 @@ struct why_env {
 };
 /* Never fails; what does not fit is cut. All reasons are named, the first in full. */
 void why_stop(const struct why_env *env, const struct stop *s, char *buf, size_t size);
+/* A run that makes no progress, in one. Asks the machine nothing: it runs. */
+void why_stall(const struct why_env *env, const struct stall *s, char *buf, size_t size);
 
 #endif

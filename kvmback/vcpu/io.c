@@ -46,6 +46,7 @@ static void answer(struct kvcpu *v)
 	struct vcpu_control *t = v->control;
 
 	LOCK_SCOPE(&v->vm->rs->board_lock);
+	stall_access(v);
 	enum board_effect effect = ask_board(v);
 
 	if (t->effect == BOARD_NONE)

@@ -90,7 +90,7 @@ void vcpu_join(struct kvcpu *v)
 
 static void do_job_here(struct kvcpu *v, enum job job)
 {
-	if (job == JOB_STEP)
+	if (job == JOB_STEP || job == JOB_RUN)
 		watchdog_begin(v->vm);
 	/* One that came before the job was there found nobody to kick. */
 	if (run_asked(&v->vm->m.run))
@@ -158,6 +158,7 @@ static const struct {
     [KICK_INTERRUPT] = {true, true},   [KICK_OTHER_STOPPED] = {true, true}, [KICK_OTHER_TOUCHED] = {true, true},
     [KICK_TURN_OVER] = {true, true},   [KICK_STUCK] = {true, true},	    [KICK_GIVE_UP] = {true, true},
     [KICK_ARMED_PAGE] = {false, true}, [KICK_ROOT_OPEN] = {false, false},
+    [KICK_LOOK] = {false, false},
 };
 
 void vcpu_kick(struct kvcpu *v, enum kick_reason reason)

@@ -70,6 +70,7 @@ enum kick_reason {
 	/* out of this KVM_RUN; the job goes on */
 	KICK_ARMED_PAGE, /* its own access to one */
 	KICK_ROOT_OPEN,	 /* its root was opened for a walk, and is to be armed again */
+	KICK_LOOK,	 /* where is it? stall.c */
 	KICK_REASONS,
 };
 
@@ -193,6 +194,9 @@ struct vcpu_control {
 	/* watching */
 	struct access_decoder *accesses;
 	struct disas *disas;
+	/* whether it gets anywhere: stall.c */
+	struct progress progress;
+	atomic_bool look_due, stalled;
 	uint64_t root[ROOTS_KEPT]; /* tables under which virtual addresses are watched, the newest first: armed.c */
 	unsigned n_roots;
 };
@@ -340,6 +344,14 @@ bool vcpu_failed(struct kvcpu *v, int rc);
 int watchdog_start(struct kvm_vm *vm, struct err *e) MUST_USE;
 void watchdog_begin(struct kvm_vm *vm);
 void watchdog_end(struct kvm_vm *vm); /* ends the thread */
+
+/* stall.c: whether a run makes progress (core/run/progress.h). begin: before a run up to a stop. due: a few times a second
+ * while it goes, from whoever waits for it: each vCPU is fetched out of KVM_RUN for a look. look: in its own thread, whenever
+ * it is out; costs next to nothing while none is due. */
+void stall_begin(struct kvm_vm *vm);
+void stall_due(struct kvm_vm *vm);
+void stall_look(struct kvcpu *v);
+void stall_access(struct kvcpu *v); /* the one in the run area is about to be answered */
 
 /* io.c. True if the vCPU may go on; else t->out is set. */
 bool exit_io(struct kvcpu *v);	 /* the access in the run area: catch it, or have the board do it and complete it */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Looking after the steps of a lone vCPU, which the debugger's thread does itself: some instructions never come back from
- * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps and sleeps for good
- * while there are none, so that a step costs no system call for it.
+ * Looking after the jobs of a lone vCPU, which the debugger's thread does itself: some instructions never come back from
+ * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps, more often while the
+ * vCPU runs freely (stall.c), and sleeps for good while there is neither, so that a job costs no system call for it.
  */
 #include "kvmback/vcpu/vcpu.h"
 
@@ -31,7 +31,11 @@ static bool look(struct kvcpu *v)
 
 	if (atomic_load(&w->quit))
 		return false;
-	if (!gate_wait(&w->go, seen, STUCK_NS) && no_progress(v, job, steps, busy))
+	bool runs = busy && atomic_load(&v->control->job) == JOB_RUN;
+	bool over = !gate_wait(&w->go, seen, runs ? PROGRESS_LOOK_NS : STUCK_NS);
+	if (over && runs)
+		stall_due(v->vm);
+	else if (over && no_progress(v, job, steps, busy))
 		vcpu_kick(v, KICK_STUCK);
 	return busy || vcpu_busy(v) || atomic_load(&w->jobs) != job;
 }

@@ -161,7 +161,8 @@ struct value record_diff(struct pool *p, const struct diff_list *l)
 
 struct value record_stall(struct pool *p, const struct stall *s, const char *why)
 {
-	static const char *const kinds[] = {[STALL_SPIN] = "spin", [STALL_ACCESS] = "access", [STALL_EXCEPTION] = "exception"};
+	static const char *const kinds[] = {
+	    [STALL_SPIN] = "spin", [STALL_ACCESS] = "access", [STALL_EXCEPTION] = "exception"};
 	struct value d = v_dict(p, 10);
 
 	v_put(p, &d, "vcpu", v_int(s->vcpu));

@@ -40,9 +40,9 @@ struct stall {
 /* One thing that happens again and again. */
 struct repeated {
 	uint64_t rip, address, state;
-	uint32_t what;		/* the rest of it */
-	uint64_t same, n;	/* in a row; in all */
-	uint64_t n_at_look;	/* … when it was looked at last */
+	uint32_t what;	    /* the rest of it */
+	uint64_t same, n;   /* in a row; in all */
+	uint64_t n_at_look; /* … when it was looked at last */
 };
 
 /* Of one vCPU; belongs to the thread that executes it. Zeroes before the first run. */
@@ -104,8 +104,8 @@ static inline void progress_exception(struct progress *p, uint64_t rip, uint8_t 
 void progress_forget(struct progress *p);
 /* A look: now in nanoseconds of a clock that does not go back. True: there has been no progress for a second. */
 bool progress_look(struct progress *p, uint64_t now, uint64_t rip, uint64_t state);
-/* After such a look: what is to be told of it, without vCPU and instruction. False: it has been told, until there is progress
- * again. */
+/* After such a look: what is to be told of it, without vCPU and instruction. False: it has been told, until there is
+ * progress again. */
 bool progress_tell(struct progress *p, struct stall *out);
 
 #endif

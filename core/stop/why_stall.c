@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A run that makes no progress, in one sentence: who, where, since when, and what repeats. That a guest waits is no fault, so
- * the words say what is seen and no more.
+ * A run that makes no progress, in one sentence: who, where, since when, and what repeats. That a guest waits is no fault,
+ * so the words say what is seen and no more.
  */
 #include "core/stop/why_impl.h"
 
@@ -80,8 +80,8 @@ static void exception_again(struct why *w, const struct stall *s)
 	if (decode(w, s, &i))
 		add_insn(w, &i);
 	add_time(w, s);
-	why_add(w, ": the same %s%s%s (vector %u)", exception_mnemonic(s->vector), exception_mnemonic(s->vector)[0] ? ", " : "",
-		exception_name(s->vector), s->vector);
+	why_add(w, ": the same %s%s%s (vector %u)", exception_mnemonic(s->vector),
+		exception_mnemonic(s->vector)[0] ? ", " : "", exception_name(s->vector), s->vector);
 	if (s->vector == 14)
 		why_add(w, " at 0x%llx", (ull)s->address);
 	why_add(w, ", %llu times: its handler does not take it away", (ull)s->count);

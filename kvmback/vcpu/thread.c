@@ -157,8 +157,7 @@ static const struct {
 } kicks[KICK_REASONS] = {
     [KICK_INTERRUPT] = {true, true},   [KICK_OTHER_STOPPED] = {true, true}, [KICK_OTHER_TOUCHED] = {true, true},
     [KICK_TURN_OVER] = {true, true},   [KICK_STUCK] = {true, true},	    [KICK_GIVE_UP] = {true, true},
-    [KICK_ARMED_PAGE] = {false, true}, [KICK_ROOT_OPEN] = {false, false},
-    [KICK_LOOK] = {false, false},
+    [KICK_ARMED_PAGE] = {false, true}, [KICK_ROOT_OPEN] = {false, false},   [KICK_LOOK] = {false, false},
 };
 
 void vcpu_kick(struct kvcpu *v, enum kick_reason reason)

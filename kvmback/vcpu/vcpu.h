@@ -346,8 +346,8 @@ void watchdog_begin(struct kvm_vm *vm);
 void watchdog_end(struct kvm_vm *vm); /* ends the thread */
 
 /* stall.c: whether a run makes progress (core/run/progress.h). begin: before a run up to a stop. due: a few times a second
- * while it goes, from whoever waits for it: each vCPU is fetched out of KVM_RUN for a look. look: in its own thread, whenever
- * it is out; costs next to nothing while none is due. */
+ * while it goes, from whoever waits for it: each vCPU is fetched out of KVM_RUN for a look. look: in its own thread,
+ * whenever it is out; costs next to nothing while none is due. */
 void stall_begin(struct kvm_vm *vm);
 void stall_due(struct kvm_vm *vm);
 void stall_look(struct kvcpu *v);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Looking after the jobs of a lone vCPU, which the debugger's thread does itself: some instructions never come back from
- * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps, more often while the
- * vCPU runs freely (stall.c), and sleeps for good while there is neither, so that a job costs no system call for it.
+ * KVM_RUN, and then nobody is left who could notice. A thread looks once a second while there are steps, more often while
+ * the vCPU runs freely (stall.c), and sleeps for good while there is neither, so that a job costs no system call for it.
  */
 #include "kvmback/vcpu/vcpu.h"
 

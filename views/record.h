@@ -64,8 +64,8 @@ struct value record_diff(struct pool *p, const struct diff_list *d);
 /* A stop as a log has it: reason, vcpu, rip, why, shadow_pages, sptes, rmaps, chains, longest, longest_gfn, changed,
  * changes.
  */
-/* vcpu, kind (spin, access, exception), at (linear; of a spin the lowest place seen, last is the highest), ms (for how long),
- * count; gpa or port, len, write; vector, cr2; why. */
+/* vcpu, kind (spin, access, exception), at (linear; of a spin the lowest place seen, last is the highest), ms (for how
+ * long), count; gpa or port, len, write; vector, cr2; why. */
 struct value record_stall(struct pool *p, const struct stall *s, const char *why);
 struct value record_trace_stop(struct pool *p, const struct stop_row *r);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */

@@ -90,6 +90,8 @@ static void put_exception(struct pool *p, struct value *d, const struct stop *s)
 	v_put(p, d, "error_code", s->has_error ? v_hex(s->error_code) : v_null());
 	if (s->vector == 14)
 		v_put(p, d, "cr2", v_hex(s->cr2));
+	if (s->has_by)
+		v_put(p, d, "instruction", v_hex(s->by));
 }
 
 static void put_access(struct pool *p, struct value *d, const struct stop *s)

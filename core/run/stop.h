@@ -54,6 +54,13 @@ struct mmu_event {
 	uint64_t time;	      /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
 };
 
+/* Who of the guest's takes an exception that is told. */
+enum exception_handler {
+	HANDLER_OWN,	    /* its own: it is told because somebody asked, before it is delivered */
+	HANDLER_BEYOND_IDT, /* nobody: the IDT ends before the vector and before what would come of it */
+	HANDLER_EMPTY,	    /* nobody: real mode, and the vector's entry is 0000:0000 */
+};
+
 /* One of several reasons of a stop. From a machine: id is that of a plant, or 0. From the judge: the stop point's, or 0. */
 struct stop_cause {
 	enum stop_reason reason;
@@ -84,6 +91,8 @@ struct stop {
 	bool has_error;
 	uint32_t error_code;
 	uint64_t cr2;
+	enum exception_handler handler;
+	bool software; /* by INT n, INT3, INTO or INT1, and not by what an instruction met */
 	/* MMIO, PIO, WATCHPOINT */
 	uint64_t gpa, gva;
 	uint32_t len;
@@ -92,9 +101,9 @@ struct stop {
 	uint8_t data[8], old_data[8];
 	bool has_old;
 	struct stop_touch then; /* WATCHPOINT: the instruction's next access to bytes that are watched */
-	/* WATCHPOINT, MMIO, PIO: rip of the instruction that does it, by code_base as .rip is. That of a watchpoint has been
-	 * executed, so .rip is the next one's; with MMIO and PIO .rip is where the machine is by then, as KVM has moved it
-	 * on already when most writes come. */
+	/* WATCHPOINT, EXCEPTION, MMIO, PIO: rip of the instruction that does it, by code_base as .rip is. That of a watchpoint
+	 * has been executed, so .rip is the next one's; an exception has it where that is so. With MMIO and PIO .rip is where
+	 * the machine is by then, as KVM has moved it on already when most writes come. */
 	uint64_t by;
 	bool has_by;
 	int slot; /* of gpa; -1 for none */

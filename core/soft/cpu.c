@@ -87,7 +87,7 @@ void soft_regs_in(struct soft_cpu *c, uint32_t parts, const struct regs *in)
 		memcpy(c->gpr, in->gpr, sizeof(c->gpr));
 		c->rip = in->rip;
 		c->eflags = in->rflags | RFLAGS_FIXED;
-		c->inhibit = c->rep_emulated = false;
+		c->inhibit = c->rep_emulated = c->caught = c->int_told = false;
 		soft_devices_forget(c);
 	}
 	if (parts & REGS_DEBUG)

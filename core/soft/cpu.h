@@ -118,6 +118,7 @@ struct soft_cpu {
 	uint64_t cr2;
 	uint8_t soft_int_len; /* of an INT n: rip to push is behind it; 0 for faults */
 	bool int1;	      /* it is INT1, which counts as an exception */
+	bool int_n;	      /* it is INT with a number, which is none, whatever the number */
 	struct stop stop;
 
 	bool refetched;	       /* block.c: the last handler was that of a block that is dead */
@@ -138,7 +139,12 @@ struct soft_cpu {
 	bool not_canonical; /* the exception raised is that of an address that is none: through SS it is #SS */
 	bool rmw_emulated;  /* the emulator reads what it will write: a fault says write */
 	bool rmw_probe;	    /* a read-modify-write's first look at its operand */
-	bool exit_pending, left_smm, caught;
+	bool exit_pending, left_smm;
+	bool caught; /* the exception of caught_vector at caught_rip was told: the next time it is delivered */
+	uint8_t caught_vector;
+	uint64_t caught_rip;
+	bool int_told; /* that no handler is there for the INT n at int_rip: the next time it is passed over */
+	uint64_t int_rip;
 	bool trap_behind;		 /* the exception raised comes behind an instruction that is done */
 	bool trap_caught;		 /* the injected one did so too: it was caught before it was delivered */
 	bool dr_exec, dr_data, dr_ports; /* the guest's debug registers watch code, data, ports */
@@ -244,8 +250,10 @@ void soft_stop_bytes(struct soft_cpu *c, uint64_t rip, unsigned len);
 const struct uop *op_unsupported(struct soft_cpu *c, const struct uop *u);
 /* interrupt.c: deliver the raised exception (or an interrupt, INT n with soft_int_len set) at c->rip. Escalates to double
  * and triple faults by itself; EVENT_SHUTDOWN if none is left. If the IDT's limit leaves out the vector and what would come
- * of it (#GP, #DF), the machine stops with STOP_EXCEPTION: the guest has no handler of its own. */
+ * of it (#GP, #DF), or its entry is empty in real mode, the machine stops with STOP_EXCEPTION: the guest has no handler of
+ * its own. INT3, INTO and INT1 are over then, and rip is behind them; any other INT n is passed over the next time. */
 void soft_deliver(struct soft_cpu *c);
+bool soft_has_handler(struct soft_cpu *c); /* for what is raised */
 
 /* ---- segment.c */
 /* Load a segment register as MOV does, with every check; vector and error raised on failure. */

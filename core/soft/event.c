@@ -15,7 +15,7 @@ const struct uop *soft_raise(struct soft_cpu *c, uint8_t vector)
 	c->has_error = false;
 	c->error_code = 0;
 	c->soft_int_len = 0;
-	c->int1 = false;
+	c->int1 = c->int_n = false;
 	return NULL;
 }
 

@@ -19,7 +19,9 @@ const struct uop *op_int_n(struct soft_cpu *c, const struct uop *u)
 {
 	if ((c->eflags & RFLAGS_VM) && (c->eflags & RFLAGS_IOPL) != RFLAGS_IOPL)
 		return soft_raise_error(c, VEC_GP, 0);
-	return raise_software(c, u, (uint8_t)u->imm);
+	raise_software(c, u, (uint8_t)u->imm);
+	c->int_n = true;
+	return NULL;
 }
 
 const struct uop *op_int3(struct soft_cpu *c, const struct uop *u)

@@ -4,7 +4,8 @@
  * faults. Intel SDM vol. 3A chapter 6; the classes that make a double fault: table 6-5.
  *
  * If the IDT's limit leaves out the vector and all that would come of it (#GP, #DF), the machine stops and says so,
- * instead of the cascade to a triple fault that hardware goes through and that would leave nothing to look at.
+ * instead of the cascade to a triple fault that hardware goes through and that would leave nothing to look at. So it does in
+ * real mode for an entry of 0000:0000, where hardware would execute the vector table.
  */
 #include "core/soft/segment.h"
 
@@ -270,41 +271,100 @@ static bool beyond_idt(const struct soft_cpu *c, uint8_t vector)
 	return size * (vector + 1u) - 1 > c->r.idt.limit;
 }
 
+/* Real mode only. Looks, and touches nothing. */
+static bool entry_empty(struct soft_cpu *c, uint8_t vector)
+{
+	uint16_t entry[2];
+
+	return !(c->r.cr0 & CR0_PE) && !beyond_idt(c, vector) &&
+	       !slots_read(&c->m->m.slots, c->r.idt.base + 4ull * vector, c->r.smm, entry, sizeof(entry), NULL) &&
+	       ivt_entry_empty(c->r.idt.base, entry);
+}
+
 /* Beyond the IDT's limit comes #GP, or a double fault; with those beyond it too nothing of the guest's would run. */
-static bool no_handler(const struct soft_cpu *c, const struct delivery *d)
+static enum exception_handler find_handler(struct soft_cpu *c, const struct delivery *d)
 {
 	bool twice = !d->soft && makes_double_fault(d->vector, VEC_GP);
 
-	return beyond_idt(c, d->vector) && beyond_idt(c, VEC_DF) && (twice || beyond_idt(c, VEC_GP));
+	if (entry_empty(c, d->vector))
+		return HANDLER_EMPTY;
+	return beyond_idt(c, d->vector) && beyond_idt(c, VEC_DF) && (twice || beyond_idt(c, VEC_GP)) ? HANDLER_BEYOND_IDT
+												     : HANDLER_OWN;
 }
 
-static void stop_with_exception(struct soft_cpu *c)
+static uint64_t rip_behind(const struct soft_cpu *c)
 {
+	uint64_t rip = c->rip + c->soft_int_len;
+
+	return c->code_bits == 64 ? rip : c->code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+}
+
+/* INT n that leads nowhere is told, and the second time passed over. True: it was. */
+static bool passes_over(struct soft_cpu *c)
+{
+	bool again = c->int_told && c->int_rip == c->rip;
+
+	c->int_told = !again;
+	c->int_rip = c->rip;
+	if (!again)
+		return false;
+	c->event = EVENT_NONE;
+	c->rip = rip_behind(c);
+	return true;
+}
+
+static void stop_with_exception(struct soft_cpu *c, enum exception_handler handler)
+{
+	bool trap = c->soft_int_len && (c->vector == VEC_DB || c->vector == VEC_BP || c->vector == VEC_OF);
+
+	if (c->soft_int_len && !trap && passes_over(c))
+		return;
 	if (c->vector == VEC_PF)
 		c->r.cr2 = c->cr2;
 	c->event = EVENT_STOP;
 	c->stop = (struct stop){.reason = STOP_EXCEPTION,
 				.vcpu = c->index,
 				.vector = c->vector,
-				.has_error = c->has_error,
+				.has_error = c->has_error && (c->r.cr0 & CR0_PE),
 				.error_code = c->error_code,
 				.cr2 = c->r.cr2,
+				.handler = handler,
+				.software = c->soft_int_len,
+				.has_by = trap,
+				.by = c->rip,
 				.slot = -1};
+	if (trap)
+		c->rip = rip_behind(c);
+}
+
+static struct delivery raised(const struct soft_cpu *c)
+{
+	return (struct delivery){.vector = c->vector,
+				 .has_error = c->has_error && (c->r.cr0 & CR0_PE),
+				 .error = c->error_code,
+				 .soft = c->soft_int_len && !c->int1,
+				 .rip = rip_behind(c)};
+}
+
+bool soft_has_handler(struct soft_cpu *c)
+{
+	struct delivery d = raised(c);
+
+	return find_handler(c, &d) == HANDLER_OWN;
 }
 
 void soft_deliver(struct soft_cpu *c)
 {
-	struct delivery d = {.vector = c->vector,
-			     .has_error = c->has_error && (c->r.cr0 & CR0_PE),
-			     .error = c->error_code,
-			     .soft = c->soft_int_len && !c->int1,
-			     .rip = c->rip + c->soft_int_len};
+	struct delivery d = raised(c);
+	enum exception_handler handler = find_handler(c, &d);
 
-	if (no_handler(c, &d)) {
-		stop_with_exception(c);
-		return;
-	}
 	for (unsigned depth = 0; depth < 5; depth++) { /* INT n, #GP, #PF, #DF, nothing */
+		if (depth)
+			handler = entry_empty(c, d.vector) ? HANDLER_EMPTY : HANDLER_OWN;
+		if (handler != HANDLER_OWN) {
+			stop_with_exception(c, handler);
+			return;
+		}
 		if (!deliver_once(c, &d))
 			return;
 		if (c->event != EVENT_EXCEPTION) {

@@ -59,26 +59,41 @@ static bool stop_error(struct soft_cpu *c, const struct err *e, struct stop *out
 	return stop_with(c, &s, out);
 }
 
+/* catch exception: before it is delivered, and the next time it is. INT n is none. What nobody would take is told anyway, when
+ * delivery finds that out. */
+static bool is_caught(struct soft_cpu *c)
+{
+	if (!(c->m->catches & CATCH_EXCEPTION) || c->int_n || !soft_has_handler(c))
+		return false;
+	bool told = c->caught && c->caught_vector == c->vector && c->caught_rip == c->rip;
+	c->caught = !told;
+	c->caught_vector = c->vector;
+	c->caught_rip = c->rip;
+	return !told;
+}
+
+static bool tell_caught(struct soft_cpu *c, struct stop *out)
+{
+	struct stop s = {.reason = STOP_EXCEPTION,
+			 .vector = c->vector,
+			 .has_error = c->has_error && (c->r.cr0 & CR0_PE),
+			 .error_code = c->error_code,
+			 .cr2 = c->vector == 14 ? c->cr2 : c->r.cr2,
+			 .software = c->soft_int_len,
+			 .slot = -1,
+			 .note = "caught before it is delivered"};
+
+	if (c->trap_behind) { /* nothing would raise it again */
+		c->injected = (struct guest_fault){.present = true, .vector = c->vector};
+		c->trap_caught = true;
+	}
+	return stop_with(c, &s, out);
+}
+
 static bool on_exception(struct soft_cpu *c, struct stop *out)
 {
-	if ((c->m->catches & CATCH_EXCEPTION) && !c->soft_int_len) {
-		if (!c->caught) {
-			struct stop s = {.reason = STOP_EXCEPTION,
-					 .vector = c->vector,
-					 .has_error = c->has_error,
-					 .error_code = c->error_code,
-					 .cr2 = c->vector == 14 ? c->cr2 : c->r.cr2,
-					 .slot = -1,
-					 .note = "caught before it is delivered"};
-			c->caught = true;
-			if (c->trap_behind) { /* nothing would raise it again */
-				c->injected = (struct guest_fault){.present = true, .vector = c->vector};
-				c->trap_caught = true;
-			}
-			return stop_with(c, &s, out);
-		}
-		c->caught = false;
-	}
+	if (is_caught(c))
+		return tell_caught(c, out);
 	if (!c->trap_behind && !c->soft_int_len)
 		soft_begun(c);
 	soft_stall_exception(c);
@@ -86,8 +101,11 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 	if (c->event == EVENT_SHUTDOWN)
 		return stop_because(c, STOP_SHUTDOWN, out);
 	if (c->event == EVENT_STOP || c->event == EVENT_RESTART) {
+		bool stop = c->event == EVENT_STOP, done = stop && c->stop.reason == STOP_EXCEPTION && c->stop.has_by;
+
 		c->db_pending = 0;
-		return c->event == EVENT_STOP && stop_with(c, &c->stop, out);
+		c->m->sched.position += done;
+		return stop && stop_with(c, &c->stop, out);
 	}
 	soft_devices_forget(c);
 	if (!c->trap_behind)

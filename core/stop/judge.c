@@ -70,7 +70,7 @@ static bool guest_handles(struct machine *m, const struct stop *s)
 {
 	struct regs r;
 
-	if (machine_get_regs(m, s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
+	if (s->handler != HANDLER_OWN || machine_get_regs(m, s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))
 		return false;
 	unsigned size = !(r.cr0 & CR0_PE) ? 4 : r.efer & EFER_LMA ? 16 : 8;
 	return r.idt.limit >= s->vector * size + size - 1;

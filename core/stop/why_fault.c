@@ -174,15 +174,38 @@ static bool is_trap(uint8_t vector)
 	return vector == 1 || vector == 3 || vector == 4;
 }
 
+/* Nobody of the guest's takes it, and where that leaves rip. */
+static void add_no_handler(struct why *w)
+{
+	const struct stop *s = w->s;
+
+	if (s->handler == HANDLER_EMPTY)
+		why_add(w, "; its vector, at 0x%x, is 0000:0000", 4u * s->vector);
+	else if (s->handler == HANDLER_BEYOND_IDT && s->software)
+		why_add(w, "; the IDT ends before its vector");
+	if (s->has_by) {
+		why_add(w, "; rip is ");
+		why_rip(w, s->rip);
+		why_add(w, ", behind it");
+	} else if (s->software && s->handler != HANDLER_OWN) {
+		why_add(w, "; c goes on behind it");
+	}
+}
+
 void why_exception(struct why *w)
 {
 	const struct stop *s = w->s;
 	const char *m = exception_mnemonic(s->vector);
+	uint64_t at = s->has_by ? s->by : s->rip;
 
 	if (w->id > 0)
 		why_add(w, "Catchpoint %d: ", w->id);
-	why_add(w, "%s%s%s (vector %u) on vCPU %u at ", m, *m ? ", " : "", exception_name(s->vector), s->vector, s->vcpu);
-	why_rip(w, s->rip);
+	if (s->software && !is_trap(s->vector))
+		why_add(w, "Software interrupt 0x%x (vector %u) on vCPU %u at ", s->vector, s->vector, s->vcpu);
+	else
+		why_add(w, "%s%s%s (vector %u) on vCPU %u at ", m, *m ? ", " : "", exception_name(s->vector), s->vector,
+			s->vcpu);
+	why_rip(w, at);
 	if (s->vector == 14) {
 		why_add(w, ": ");
 		add_pf_bits(w, s->error_code);
@@ -191,8 +214,9 @@ void why_exception(struct why *w)
 	} else if (s->has_error) {
 		add_selector(w, s->error_code);
 		why_insn(w, s->rip, NULL, 0);
-	} else if (!is_trap(s->vector)) {
-		why_insn(w, s->rip, NULL, 0);
+	} else if (!is_trap(s->vector) || s->software) {
+		why_insn(w, at, NULL, 0);
 	}
+	add_no_handler(w);
 	why_add(w, ".");
 }

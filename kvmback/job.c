@@ -55,13 +55,30 @@ static bool end_access(struct kvcpu *v)
 	return v->control->own.rep == REP_NONE ? io_resume(v) : step_checked(v, &was);
 }
 
+/* Something comes before the next instruction, or in its place. */
+static bool has_first(const struct kvcpu *v)
+{
+	const struct vcpu_control *t = v->control;
+
+	return (t->db_due || t->int_told.on) && !io_caught(v);
+}
+
+static bool do_first(struct kvcpu *v)
+{
+	bool on = step_one(v) && exit_arrived(v);
+
+	if (on)
+		plant_relay(v);
+	return on;
+}
+
 static void free_run(struct kvcpu *v)
 {
 	struct vcpu_control *t = v->control;
 	struct run_plan was = {0};
 
 	armed_rearm(v);
-	bool on = steps_off(v) ? step_off(v) : end_access(v);
+	bool on = has_first(v) ? do_first(v) : steps_off(v) ? step_off(v) : end_access(v);
 
 	while (on) {
 		stall_look(v);
@@ -96,6 +113,8 @@ static void free_run(struct kvcpu *v)
 			v->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
 		vcpu_remember_mode(v, &was);
 		t->passed = false;
+		guestdbg_forget(v);
+		t->own.tf = TF_GUEST; /* whoever sees one: no step has set it */
 		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
 		if (on && v->vm->rs->catch & CATCH_MODE)
 			on = look_at_mode(v, &was);

@@ -73,18 +73,94 @@ bool exit_arrived(struct kvcpu *v)
 	return id ? stop_at_point(v, id) : true;
 }
 
-bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
+/* The length of the INT n, INT3, INTO or INT1 that raised this where no IDT takes it, and with it what was raised: as a trap,
+ * as the #GP that the IDT's end makes of it, as #UD where the host does not know it. rip is put back on it. 0: none did. */
+static unsigned own_software(struct kvcpu *v, unsigned nr, uint32_t error, unsigned *vector)
 {
-	struct stop *s = &v->control->stop;
+	static const uint8_t one[] = {[1] = 0xf1, [3] = 0xcc, [4] = 0xce};
+	struct kvm_regs *r = vcpu_regs(v);
+	uint64_t at = vcpu_linear_rip(v);
+	uint8_t code[4] = {0};
+	unsigned len = 0;
 
-	s->vector = ev->exception.nr;
-	s->has_error = ev->exception.has_error_code;
-	s->error_code = s->has_error ? ev->exception.error_code : 0;
-	s->cr2 = s->vector == 14 ? vcpu_sregs(v)->cr2 : 0;
+	/* Two bytes before rip, two at it. */
+	if (gmem_read(v, at - 2, code, 2) != 2)
+		code[0] = code[1] = 0;
+	(void)gmem_read(v, at, code + 2, 2);
+	*vector = nr;
+	if (nr == 13 || nr == 6) {
+		*vector = code[2] == 0xcd ? code[3] : code[2] == 0xf1 ? 1 : code[2] == 0xcc ? 3 : 0;
+		len = code[2] == 0xcd ? 2 : *vector ? 1 : 0;
+		if (len && (nr == 6 || error == *vector * 8u + 2))
+			return len;
+		*vector = nr;
+	}
+	if (nr < ARRAY_LEN(one) && one[nr] && code[1] == one[nr] && !(nr == 1 && r->rflags & RFLAGS_TF))
+		len = 1;
+	else if (code[0] == 0xcd && code[1] == nr && v->control->int_told.over != r->rip - 2)
+		len = 2;
+	else
+		return 0;
+	r->rip -= len;
+	return len;
+}
+
+static bool stop_exception(struct kvcpu *v, unsigned vector)
+{
+	v->control->stop.vector = (uint8_t)vector;
 	/* RF is in the flags that would have been pushed, not in the guest's. */
 	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 	return vcpu_stop(v, STOP_EXCEPTION);
+}
+
+bool exit_software(struct kvcpu *v, unsigned vector, unsigned len, enum exception_handler handler)
+{
+	struct vcpu_control *t = v->control;
+	struct stop *s = &t->stop;
+	struct kvm_regs *r = vcpu_regs(v);
+
+	s->handler = handler;
+	s->software = true;
+	s->has_by = vector == 1 || vector == 3 || vector == 4;
+	s->by = r->rip;
+	if (s->has_by)
+		r->rip += len;
+	else
+		t->int_told = (struct int_told){.on = true, .rip = r->rip};
+	return stop_exception(v, vector);
+}
+
+bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev)
+{
+	struct stop *s = &v->control->stop;
+	unsigned vector, len = idt_own(v) ? 0 : own_software(v, ev->exception.nr, ev->exception.error_code, &vector);
+
+	if (len)
+		return exit_software(v, vector, len, HANDLER_BEYOND_IDT);
+	s->handler = idt_own(v) ? HANDLER_OWN : HANDLER_BEYOND_IDT;
+	s->has_error = ev->exception.has_error_code;
+	s->error_code = s->has_error ? ev->exception.error_code : 0;
+	s->cr2 = ev->exception.nr == 14 ? vcpu_sregs(v)->cr2 : 0;
+	return stop_exception(v, ev->exception.nr);
+}
+
+bool exit_caught(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error, bool software)
+{
+	struct vcpu_control *t = v->control;
+	uint64_t rip = vcpu_regs(v)->rip;
+	bool shown = t->exc.shown && t->exc.rip == rip && t->exc.vector == vector;
+
+	t->exc.shown = false;
+	if (shown || !(v->vm->rs->catch & CATCH_EXCEPTION) || !idt_own(v) || real_empty(v, vector))
+		return true;
+	t->exc = (struct exc_shown){.shown = true, .vector = (uint8_t)vector, .rip = rip};
+	t->stop.has_error = has_error;
+	t->stop.error_code = has_error ? error : 0;
+	t->stop.cr2 = vector == 14 ? vcpu_sregs(v)->cr2 : 0;
+	t->stop.software = software;
+	snprintf(t->stop.note, sizeof(t->stop.note), "caught before it is delivered");
+	return stop_exception(v, vector);
 }
 
 /* An int3 of ours that ended as an exception: rip back on it. 0: it was not ours. */
@@ -140,20 +216,16 @@ static bool after_shutdown(struct kvcpu *v)
 	return exit_exception(v, &ev);
 }
 
-/* An INTERNAL_ERROR or DEBUG exit by an int3 that is the guest's own. */
-static bool guest_int3(struct kvcpu *v, bool skip)
+/* A DEBUG exit by an int3 that is the guest's own. */
+static bool guest_int3(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;
 
-	if (skip) {
-		vcpu_regs(v)->rip++;
-		vcpu_dirty(v, KVM_SYNC_X86_REGS);
-	}
+	if (!idt_own(v) || !(vcpu_sregs(v)->cr0 & CR0_PE))
+		return trap_complete(v, 3, 1);
 	vcpu_events(v, &ev);
 	ev.exception.nr = 3;
 	ev.exception.has_error_code = 0;
-	if (!idt_own(v))
-		return exit_exception(v, &ev);
 	ev.exception.injected = 1;
 	ev.exception.pending = 0;
 	ev.flags = 0;
@@ -227,6 +299,20 @@ static bool watches_hit(struct kvcpu *v, uint64_t dr6)
 	return any;
 }
 
+/* A #DB of the guest's own beside a watch that was hit: it is delivered, and the stop says where that leads. */
+static bool watch_and_trap(struct kvcpu *v, uint64_t bits)
+{
+	struct stop hit = v->control->stop;
+
+	if (bits && guestdbg_raise(v, bits)) {
+		v->control->stop = hit;
+		vcpu_stop(v, STOP_WATCHPOINT);
+	} else if (bits) {
+		stop_put_first(&v->control->stop, &hit);
+	}
+	return false;
+}
+
 static bool after_debug(struct kvcpu *v)
 {
 	const struct run_plan *p = &v->control->plan;
@@ -236,40 +322,60 @@ static bool after_debug(struct kvcpu *v)
 	if (d->exception == 3) {
 		int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
-		return id ? stop_at_point(v, id) : guest_int3(v, false);
+		return id ? stop_at_point(v, id) : guest_int3(v);
 	}
+	uint64_t own = guestdbg_exit(v, d->dr6);
 	if (watches_hit(v, d->dr6))
-		return false;
+		return watch_and_trap(v, own);
+	/* Of its own breakpoint at rip, which is not asked again where the guest goes on with RF. */
+	if (own && !(own & 15 && vcpu_regs(v)->rflags & RFLAGS_RF))
+		return guestdbg_raise(v, own);
+	if (own)
+		return step_one(v);
 	/* A handler first: a breakpoint may stand there as well. */
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)
 			return at_handler(v, (unsigned)p->dr_id[i]);
 	for (unsigned i = 0; i < DR_COUNT; i++) {
-		if (p->dr[i] == DR_FREE || p->dbg.arch.debugreg[i] != at)
+		if (p->dr[i] == DR_FREE || p->dr[i] == DR_GUEST || p->dbg.arch.debugreg[i] != at)
 			continue;
 		if (p->dr[i] == DR_SMI)
 			return vcpu_stop(v, STOP_SMI);
-		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) : stop_at_point(v, p->dr_id[i]);
+		/* Code of the guest's own at 0 is stepped. */
+		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) && step_one(v) : stop_at_point(v, p->dr_id[i]);
 	}
 	return true;
 }
 
 /* ---- the end of a run */
 
-/* KVM could not emulate what stands at rip. An int3 that its emulator does not have is a breakpoint all the same. */
+/* What KVM's emulator does not have of these: their length, and the vector. 0: none of them. */
+static unsigned software_insn(const struct stop *s, unsigned *vector)
+{
+	if (s->n_insn > 1 && s->insn[0] == 0xcd) {
+		*vector = s->insn[1];
+		return 2;
+	}
+	*vector = s->n_insn && s->insn[0] == 0xf1 ? 1 : 3;
+	return s->n_insn && (s->insn[0] == 0xf1 || s->insn[0] == 0xcc);
+}
+
+/* KVM could not emulate what stands at rip. An int3 that its emulator does not have is a breakpoint all the same, and what
+ * the guest raises by an instruction is done for it. */
 static bool no_emulation(struct kvcpu *v)
 {
 	struct stop *s = &v->control->stop;
 	uint64_t at = vcpu_linear_rip(v);
+	unsigned vector, len = software_insn(s, &vector);
 
-	if (!s->n_insn || s->insn[0] != 0xcc)
+	if (!len)
 		return false;
-	int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
+	int id = s->insn[0] == 0xcc && plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
 	s->kvm_exit = s->suberror = s->n_insn = 0;
 	s->error[0] = '\0';
 	s->next[0] = '\0';
-	return id ? stop_at_point(v, id) : guest_int3(v, true);
+	return id ? stop_at_point(v, id) : trap_complete(v, vector, len);
 }
 
 bool exit_failed(struct kvcpu *v, int rc)

@@ -19,6 +19,7 @@ void insn_decode(struct kvcpu *v, struct step *s)
 	unsigned i = 0;
 
 	s->from = vcpu_regs(v)->rip;
+	s->sp = vcpu_regs(v)->rsp;
 	s->cpl = vcpu_cpl(v);
 	s->bits = vcpu_bits(v);
 	s->n = (unsigned)gmem_read(v, vcpu_linear_rip(v), s->code, sizeof(s->code));
@@ -48,6 +49,11 @@ bool insn_touches_idtr(const struct step *s)
 {
 	return op_left(s) >= 3 && s->op[0] == 0x0f && s->op[1] == 0x01 && s->op[2] < 0xc0 &&
 	       ((s->op[2] >> 3 & 7) == 1 || (s->op[2] >> 3 & 7) == 3);
+}
+
+bool insn_moves_dr(const struct step *s)
+{
+	return op_left(s) >= 3 && s->op[0] == 0x0f && (s->op[1] == 0x21 || s->op[1] == 0x23);
 }
 
 int insn_software_vector(struct kvcpu *v, const struct step *s)
@@ -213,13 +219,15 @@ void insn_target_disarm(struct step *s)
 	s->int3 = NULL;
 }
 
-/* ---- pushf and popf */
+/* ---- pushf, popf, iret */
 
 void insn_note_popf(struct kvcpu *v, struct step *s)
 {
 	uint8_t flags[2] = {0};
+	unsigned width = wide(s) ? 8 : s->bits == 64 ? (s->opsize ? 2 : 4) : stack_width(s);
+	uint64_t above = s->kind == INSN_IRET && s->op[0] == 0xcf ? 2 * width : 0;
 
-	if (s->kind == INSN_POPF && gmem_read(v, stack_linear(v, 0), flags, 2) == 2)
+	if ((s->kind == INSN_POPF || above) && gmem_read(v, stack_linear(v, above), flags, 2) == 2)
 		s->popped_tf = flags[1] & 1;
 }
 
@@ -229,8 +237,8 @@ void insn_fix_pushf(struct kvcpu *v, const struct step *s)
 	uint64_t at = stack_linear(v, 1);
 	uint8_t flags;
 
-	if (s->kind != INSN_PUSHF || tf_guest || gmem_read(v, at, &flags, 1) != 1 || !(flags & 1))
+	if (s->kind != INSN_PUSHF || gmem_read(v, at, &flags, 1) != 1 || (flags & 1) == tf_guest)
 		return;
-	flags &= (uint8_t)~1;
+	flags ^= 1;
 	(void)gmem_write(v, at, &flags, 1);
 }

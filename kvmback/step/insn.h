@@ -19,11 +19,13 @@ struct step {
 	unsigned cpl;
 	enum step_how how;
 	uint64_t from;	 /* rip */
+	uint64_t sp;	 /* rsp before it */
 	bool aimed;	 /* target is known, and something stands there */
 	uint64_t target; /* linear, of iret or syscall; with an int3 there */
 	uint8_t *int3;	 /* that int3, and the byte under it */
 	uint8_t under;
 	bool popped_tf;
+	uint64_t dr6; /* of the debug exit that ended it; 0: another exit did */
 };
 
 void insn_decode(struct kvcpu *v, struct step *s);
@@ -36,7 +38,8 @@ void insn_rep_end(struct kvcpu *v, bool executed);
 /* Put something at the target of iret, sysret, syscall that stops there. False: no such target; step it as any other. */
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
-/* TF in flags that popf will load, and in those that pushf has stored. */
+bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */
+/* TF in flags that popf or iret will load; in those that pushf has stored it is made the guest's own. */
 void insn_note_popf(struct kvcpu *v, struct step *s);
 void insn_fix_pushf(struct kvcpu *v, const struct step *s);
 

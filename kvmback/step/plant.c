@@ -256,13 +256,14 @@ static void plan_handlers(struct kvcpu *v, const uint8_t *vectors, unsigned n)
 /* Real mode: an exception through an empty vector goes to linear address 0. */
 static void plan_no_handler(struct kvcpu *v)
 {
-	uint64_t at;
-	unsigned dpl;
+	struct run_plan *p = &v->control->plan;
 
-	if (vcpu_sregs(v)->cr0 & CR0_PE || !v->vm->rs->st->hw[RUN_REAL][0] || vcpu_linear_rip(v) == 0)
+	if (vcpu_sregs(v)->cr0 & CR0_PE || vcpu_linear_rip(v) == 0 || !real_any_empty(v))
 		return;
-	if (idt_handler(v, 6, &at, &dpl) && at == 0)
-		take_dr(&v->control->plan, DR_NO_HANDLER, 0, 0, 0);
+	if (v->vm->rs->st->hw[RUN_REAL][0])
+		take_dr(p, DR_NO_HANDLER, 0, 0, 0);
+	else if (!p->slow_why)
+		p->slow_why = "no debug register hits in real mode, at which an exception without a handler would be noticed";
 }
 
 /* An SMI that KVM will deliver: stop at the handler's first instruction. */
@@ -308,6 +309,7 @@ static void plan_vcpu(struct kvcpu *v)
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->width = vcpu_code_width(v);
 	p->slow_why = slow_reason(v);
+	guestdbg_plan(v);
 	plan_smi(v);
 	plan_watches(v, vcpu_cpl(v) == 3);
 	n = rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0;

@@ -74,12 +74,30 @@ static void tf_strip(struct kvcpu *v)
 	vcpu_dirty(v, KVM_SYNC_X86_REGS);
 }
 
+/* KVM tells no TF while it single-steps. */
+static bool tf_untold(const struct kvcpu *v)
+{
+	return v->control->dbg.control & KVM_GUESTDBG_SINGLESTEP;
+}
+
+static void tf_put(struct kvcpu *v, bool on)
+{
+	struct kvm_regs *r = vcpu_regs(v);
+
+	if (!!(r->rflags & RFLAGS_TF) == on)
+		return;
+	r->rflags ^= RFLAGS_TF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+}
+
 /* Put everything back that the step set up for itself. */
 static void take_back(struct kvcpu *v, struct step *s, bool executed)
 {
 	insn_target_disarm(s);
 	idt_restore(v);
 	tf_strip(v);
+	if (tf_untold(v))
+		tf_put(v, tf_guest(&v->control->own));
 	insn_rep_end(v, executed);
 }
 
@@ -119,7 +137,7 @@ static bool begin(struct kvcpu *v, struct step *s)
 	if (protected && idt_own(v) && !insn_touches_idtr(s))
 		idt_empty(v);
 	else if (s->how == STEP_GUESTDBG && !protected)
-		trap_guard(v, &d);
+		trap_guard(v, s, &d);
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL) && insn_target_arm(v, s))
 		return true;
@@ -133,20 +151,19 @@ static bool begin(struct kvcpu *v, struct step *s)
 /* An exception of the guest's own making, in a step. */
 static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcpu_events *ev)
 {
-	struct vcpu_control *t = v->control;
-	bool shown = t->exc.shown && t->exc.rip == s->from && t->exc.vector == ev->exception.nr;
-
 	take_back(v, s, false);
-	if (idt_own(v) && (shown || !(v->vm->rs->catch & CATCH_EXCEPTION))) {
-		t->exc.shown = false;
-		exit_begun(v);
-		if (!trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code))
-			return false;
-		trap_frame_with_rf(v, ev->exception.nr, s->from);
-		return true;
-	}
-	t->exc = (struct exc_shown){.shown = true, .vector = ev->exception.nr, .rip = s->from};
-	return exit_exception(v, ev);
+	if (!idt_own(v))
+		return exit_exception(v, ev);
+	if (!exit_caught(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code, false))
+		return false;
+	exit_begun(v);
+	return trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
+}
+
+/* INT1's #DB is none of the step's. */
+static bool is_int1(const struct step *s)
+{
+	return s->kind == INSN_INT && s->op[0] == 0xf1;
 }
 
 static bool step_shutdown(struct kvcpu *v, struct step *s)
@@ -158,6 +175,8 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 		return exit_free(v, 0);
 	}
 	vcpu_events(v, &ev);
+	if (is_int1(s))
+		return step_exception(v, s, &ev);
 	if (tf_ours(&v->control->own) && ev.exception.nr == 1)
 		return true;
 	/* With GUESTDBG the #DB of a step that ended at CPL3 comes out here as well. */
@@ -230,8 +249,10 @@ static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 	}
 	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
 		return exit_io(v) && io_finish(v) && completed(v, s);
-	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
+	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG) {
+		s->dr6 = v->run->debug.arch.dr6;
 		return true;
+	}
 	if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN)
 		return step_shutdown(v, s);
 	if (!rc && v->run->exit_reason == KVM_EXIT_HLT)
@@ -242,29 +263,73 @@ static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 	return exit_failed(v, rc);
 }
 
+/* Real mode keeps its vector table in a step: the instruction has faulted, and the vCPU stands at the handler. What is told
+ * comes before the delivery. */
+static bool finish_fault(struct kvcpu *v, const struct step *s, unsigned vector)
+{
+	struct kvm_regs here = *vcpu_regs(v);
+	struct kvm_sregs there = *vcpu_sregs(v);
+	struct kvm_vcpu_events ev = {.exception.nr = (uint8_t)vector};
+
+	trap_frame_tf(v, tf_guest(&v->control->own));
+	if (!trap_undo(v))
+		return true;
+	vcpu_regs(v)->rip = s->from;
+	if (real_empty(v, vector)) {
+		(void)exit_exception(v, &ev);
+		v->control->stop.handler = HANDLER_EMPTY;
+		return false;
+	}
+	if (!exit_caught(v, vector, false, 0, false))
+		return false;
+	*vcpu_regs(v) = here;
+	*vcpu_sregs(v) = there;
+	tf_put(v, false);
+	return true;
+}
+
+/* TF as the instruction has left it. */
+static bool tf_after(struct kvcpu *v, const struct step *s)
+{
+	if (s->kind == INSN_POPF || (s->kind == INSN_IRET && !s->aimed))
+		return s->popped_tf;
+	return tf_untold(v) ? tf_guest(&v->control->own) : vcpu_regs(v)->rflags & RFLAGS_TF;
+}
+
+/* Bits of DR6 for what the guest has set up to trap behind this instruction. TF counts as it was before, of SYSCALL and SYSRET
+ * as they leave it; a load of SS holds it back, unless the next instruction was done with it. */
+static uint64_t trap_bits(struct kvcpu *v, const struct step *s, bool before, bool after)
+{
+	bool sys = s->kind == INSN_SYSCALL || (s->kind == INSN_IRET && s->op[0] == 0x0f), tf = sys ? after : before;
+	struct kvm_vcpu_events ev;
+
+	if (tf && s->kind == INSN_MOV_SS) {
+		vcpu_events(v, &ev);
+		tf = !ev.interrupt.shadow;
+	}
+	return (tf ? DR6_BS : 0) | (s->dr6 & 15 ? guestdbg_data(v, s->dr6) : 0);
+}
+
 /* The instruction is over: what it did that depended on being stepped. */
 static bool finish(struct kvcpu *v, struct step *s)
 {
-	bool trap = tf_guest(&v->control->own) && vcpu_regs(v)->rip != s->from;
+	bool before = tf_guest(&v->control->own), after;
+	uint64_t bits;
+	int vector;
 
 	insn_fix_pushf(v, s);
 	take_back(v, s, true);
-	/* In real mode the guest's IDT stays, and what goes through it pushes the flags that are being stepped with. */
-	if (s->how == STEP_GUESTDBG && !tf_guest(&v->control->own) && (s->kind == INSN_INT || trap_at_guard(v)))
-		trap_frame_without_tf(v, s->from);
-	if (vcpu_sregs(v)->cr0 & CR0_PE ? false : trap_at_guard(v) && vcpu_linear_rip(v) == 0)
-		return trap_no_handler(v);
-	if (s->kind == INSN_POPF && s->popped_tf) {
-		vcpu_regs(v)->rflags |= RFLAGS_TF;
-		vcpu_dirty(v, KVM_SYNC_X86_REGS);
-	}
-	if (!trap || s->how == STEP_GUESTDBG)
+	if (insn_moves_dr(s))
+		guestdbg_forget(v);
+	if (s->kind == INSN_INT)
 		return true;
-	/* The guest's own single step. */
-	if (idt_own(v))
-		return trap_deliver(v, 1, false, 0);
-	struct kvm_vcpu_events ev = {.exception.nr = 1};
-	return exit_exception(v, &ev);
+	vector = !(vcpu_sregs(v)->cr0 & CR0_PE) && trap_at_guard(v) ? trap_real_fault(v, s->from, s->sp) : -1;
+	if (vector >= 0)
+		return finish_fault(v, s, (unsigned)vector);
+	after = tf_after(v, s);
+	tf_put(v, after);
+	bits = trap_bits(v, s, before, after);
+	return bits ? guestdbg_raise(v, bits) : true;
 }
 
 /* hlt and RSM must not be run into. False: dealt with, or the caller stops. */
@@ -278,26 +343,69 @@ static bool is_special(struct kvcpu *v, const struct step *s)
 	return s->kind == INSN_RSM && v->in_smm ? vcpu_out(v, OUT_RSM) : true;
 }
 
+/* An access that was shown is done, and its instruction with it unless that makes another one that is to be shown. */
+static bool finish_access(struct kvcpu *v)
+{
+	bool ok = io_resume(v) && io_finish(v), tf = tf_untold(v) && tf_guest(&v->control->own);
+
+	if (io_caught(v))
+		return ok;
+	insn_rep_end(v, true);
+	if (tf)
+		tf_put(v, true);
+	return ok && tf ? guestdbg_raise(v, DR6_BS) : ok;
+}
+
+/* INT n, INT3, INTO, INT1 through the guest's table. INT n is no exception. */
+static bool software(struct kvcpu *v, const struct step *s, unsigned vector)
+{
+	bool int_n = s->op[0] == 0xcd;
+
+	if (!int_n && !exit_caught(v, vector, false, 0, true))
+		return false;
+	return trap_software(v, vector, (unsigned)(s->op - s->code) + 1 + int_n);
+}
+
+/* INT n that was told to lead nowhere, and still does, is passed over. */
+static bool passes_int(struct kvcpu *v, const struct step *s)
+{
+	struct int_told *t = &v->control->int_told;
+	bool here = t->on && t->rip == s->from && s->kind == INSN_INT && s->op[0] == 0xcd;
+
+	t->on = false;
+	if (!here || (idt_own(v) && !real_empty(v, s->op[1])))
+		return false;
+	t->over = s->from;
+	vcpu_regs(v)->rip += (unsigned)(s->op - s->code) + 2;
+	if (s->bits == 16)
+		vcpu_regs(v)->rip &= 0xffff;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+	return true;
+}
+
 /* *kind: what stood at rip. */
 static bool execute(struct kvcpu *v, enum insn_kind *kind)
 {
 	struct vcpu_control *t = v->control;
 	struct step s = {0};
+	uint64_t bits;
 
 	insn_decode(v, &s);
 	*kind = s.kind;
-	if (io_caught(v)) {
-		bool ok = io_resume(v) && io_finish(v);
-
-		if (!io_caught(v))
-			insn_rep_end(v, true);
-		return ok;
-	}
+	if (io_caught(v))
+		return finish_access(v);
+	if (t->db_due)
+		return guestdbg_due(v);
+	if (passes_int(v, &s))
+		return true;
+	bits = guestdbg_before(v, insn_moves_dr(&s));
+	if (bits)
+		return guestdbg_raise(v, bits);
 	if (!is_special(v, &s))
 		return false;
-	int vector = idt_own(v) && vcpu_sregs(v)->cr0 & CR0_PE ? insn_software_vector(v, &s) : -1;
+	int vector = idt_own(v) ? insn_software_vector(v, &s) : -1;
 	if (vector >= 0)
-		return trap_software(v, (unsigned)vector);
+		return software(v, &s, (unsigned)vector);
 	if (!begin(v, &s)) {
 		take_back(v, &s, false);
 		return false;

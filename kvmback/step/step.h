@@ -15,6 +15,11 @@ bool exit_exception(struct kvcpu *v, const struct kvm_vcpu_events *ev);
 /* A fault is to be delivered, whose handler may return here; the vCPU stands on plants that were asked: core/run/begun.h. */
 void exit_begun(struct kvcpu *v);
 bool exit_returned(struct kvcpu *v);
+/* INT n, INT3, INTO, INT1 of len bytes stands at rip, and nobody of the guest's takes its vector. Those that are traps are
+ * over, and rip is behind them; any other is passed over when it comes again. Always false. */
+bool exit_software(struct kvcpu *v, unsigned vector, unsigned len, enum exception_handler handler);
+/* catch exception: a stop before the exception at rip is delivered, and false; true if nobody asked, or if that was it. */
+bool exit_caught(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error, bool software);
 /* A plant at rip that was not asked yet: that is a stop, and false. */
 bool exit_arrived(struct kvcpu *v);
 /* HLT: with interrupts off the vCPU is at its end, and that is a stop; else it waits while others run. */
@@ -38,16 +43,22 @@ bool idt_own(const struct kvcpu *v);
 bool idt_handler(struct kvcpu *v, unsigned vector, uint64_t *linear, unsigned *dpl);
 /* Deliver through the guest's IDT and stop at the handler's first instruction. */
 bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error);
-bool trap_software(struct kvcpu *v, unsigned vector); /* the same for INT n and its like, which stands at rip */
+/* The same for INT n and its like, of len bytes, which stands at rip. */
+bool trap_software(struct kvcpu *v, unsigned vector, unsigned len);
+/* What KVM does not do of such an instruction: it is done, at the handler's first instruction, or told where there is none. */
+bool trap_complete(struct kvcpu *v, unsigned vector, unsigned len);
 /* What single-steps and stops at the handlers of likely exceptions; and whether the vCPU stands at one of those. */
-void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d);
+struct step;
+void trap_guard(struct kvcpu *v, const struct step *st, struct kvm_guest_debug *d);
 bool trap_at_guard(struct kvcpu *v);
-/* Real mode, at linear address 0: an exception whose vector is empty. Undo it and stop; always false. */
-/* Not in real mode: RF into the flags of the frame on the stack, as a processor pushes it for a fault of the instruction at
- * `from`: what is injected has been delivered without. */
-void trap_frame_with_rf(struct kvcpu *v, unsigned vector, uint64_t from);
-/* Real mode: TF out of the flags of the frame on the stack, if that is of an exception or interrupt at `from`. */
-void trap_frame_without_tf(struct kvcpu *v, uint64_t from);
+/* Real mode, in a step from `from` with the stack pointer sp: has it ended at a handler, because the instruction there faulted?
+ * The vector, or -1. */
+int trap_real_fault(struct kvcpu *v, uint64_t from, uint64_t sp);
+/* Real mode: TF in the flags of the frame on the stack. */
+void trap_frame_tf(struct kvcpu *v, bool tf);
+/* Real mode: the delivery that pushed the frame on the stack is undone. */
+bool trap_undo(struct kvcpu *v);
+/* Real mode, at linear address 0: an exception whose vector is empty is undone and told, and false. True: none came there. */
 bool trap_no_handler(struct kvcpu *v);
 /* The vCPU stands at the first instruction of a handler: was it an int3 of ours that brought it here? Undo the delivery,
  * then.
@@ -55,6 +66,26 @@ bool trap_no_handler(struct kvcpu *v);
 bool trap_unwind(struct kvcpu *v, unsigned vector, int *id);
 /* Segment register contents for a selector, out of the guest's tables. */
 bool trap_segment(struct kvcpu *v, uint16_t selector, struct kvm_segment *out);
+
+/* realtrap.c: real mode, without KVM */
+bool real_empty(struct kvcpu *v, unsigned vector); /* its entry is 0000:0000 */
+bool real_any_empty(struct kvcpu *v);
+bool real_deliver(struct kvcpu *v, unsigned vector, uint64_t ip); /* ip is pushed. False: t->out says why not */
+
+/* guestdbg.c: the guest's own TF and debug registers */
+#define DR6_BS (1ull << 14)
+#define DR6_BD (1ull << 13)
+uint64_t guestdbg_before(struct kvcpu *v, bool moves_dr); /* bits of DR6 for a #DB before the instruction at rip; 0: none */
+uint64_t guestdbg_exit(struct kvcpu *v, uint64_t dr6);	  /* what is the guest's of a KVM_EXIT_DEBUG's DR6, outside of steps */
+uint64_t guestdbg_data(struct kvcpu *v, uint64_t dr6);	  /* the same of a step: its data and port breakpoints */
+bool guestdbg_raise(struct kvcpu *v, uint64_t bits);	  /* #DB for it, to its handler's first instruction, or told */
+bool guestdbg_due(struct kvcpu *v);			  /* the one that was told: delivered now */
+void guestdbg_plan(struct kvcpu *v);			  /* its enabled ones into the vCPU's plan */
+void guestdbg_keep_data(struct kvcpu *v, struct kvm_guest_debug *d);
+static inline void guestdbg_forget(struct kvcpu *v)
+{
+	v->control->drs.known = false;
+}
 
 /* trappage.c */
 int trap_page_make(struct kvm_vm *vm, struct err *e) MUST_USE;

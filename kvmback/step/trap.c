@@ -4,7 +4,7 @@
  * vCPU stands at that handler's first instruction, and the reverse, undoing a delivery that one of our int3 caused. Frames:
  * Intel SDM vol. 3A 6.12 (protected mode), 6.14 (64-bit), 20.1.4 (real mode).
  */
-#include "kvmback/step/step.h"
+#include "kvmback/step/insn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -112,31 +112,78 @@ static bool has_error_code(unsigned vector)
 	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
 }
 
-/* Debug registers on the handlers of these vectors. */
+/* An instruction breakpoint of ours in register i? */
+static bool guards(const struct kvm_guest_debug *d, unsigned i)
+{
+	return d->arch.debugreg[7] & 2ull << (2 * i) && !(d->arch.debugreg[7] >> (16 + 4 * i) & 15);
+}
+
+static bool is_guarded(const struct kvm_guest_debug *d, uint64_t at)
+{
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		if (guards(d, i) && d->arch.debugreg[i] == at)
+			return true;
+	return false;
+}
+
+/* In the first that is free; left out if none is. */
+static void guard(struct kvm_guest_debug *d, uint64_t at)
+{
+	for (unsigned i = 0; i < DR_COUNT; i++) {
+		if (d->arch.debugreg[7] & 3ull << (2 * i))
+			continue;
+		d->arch.debugreg[i] = at;
+		d->arch.debugreg[7] |= 2ull << (2 * i);
+		return;
+	}
+}
+
+/* Debug registers on the handlers of these vectors, the first ones first; the guest's own for data stay. */
 static void guard_handlers(struct kvcpu *v, const uint8_t *vectors, size_t n, struct kvm_guest_debug *d)
 {
 	uint64_t here = vcpu_linear_rip(v);
 
 	*d = (struct kvm_guest_debug){.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP};
 	d->arch.debugreg[7] = 0x600;
-	for (size_t i = 0; i < n && i < DR_COUNT; i++) {
+	guestdbg_keep_data(v, d);
+	for (size_t i = 0; i < n; i++) {
 		uint64_t at;
 		unsigned dpl;
 
-		if (!idt_handler(v, vectors[i], &at, &dpl) || at == here)
-			continue;
-		d->arch.debugreg[i] = at;
-		d->arch.debugreg[7] |= 2ull << (2 * i);
+		if (idt_handler(v, vectors[i], &at, &dpl) && at != here && !is_guarded(d, at))
+			guard(d, at);
 	}
 }
 
-void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d)
+/* Real mode: of this instruction, the likeliest first. Handlers are often one for several. */
+static size_t likely_vectors(const struct step *st, uint8_t out[6])
 {
-	static const uint8_t vectors[] = {6, 13, 14, 0}, in_real[] = {6, 13, 0};
+	uint8_t op = st->op[0], reg = st->op[1] >> 3 & 7;
+	size_t n = 0;
+
+	if ((op == 0xf6 || op == 0xf7) && reg >= 6)
+		out[n++] = 0;
+	else if (op == 0xd4)
+		out[n++] = 0;
+	else if (op == 0x62)
+		out[n++] = 5;
+	else if ((op & 0xf8) == 0xd8 || op == 0x9b || op == 0x0f)
+		out[n++] = 7;
+	out[n++] = 6;
+	out[n++] = 13;
+	out[n++] = 12;
+	out[n++] = 0;
+	return n;
+}
+
+void trap_guard(struct kvcpu *v, const struct step *st, struct kvm_guest_debug *d)
+{
+	static const uint8_t vectors[] = {6, 13, 14, 0};
+	uint8_t in_real[6];
 	uint64_t dr7;
 
 	if (real_mode(v))
-		guard_handlers(v, in_real, sizeof(in_real), d);
+		guard_handlers(v, in_real, likely_vectors(st, in_real), d);
 	else
 		guard_handlers(v, vectors, sizeof(vectors), d);
 	dr7 = d->arch.debugreg[7];
@@ -148,12 +195,8 @@ void trap_guard(struct kvcpu *v, struct kvm_guest_debug *d)
 bool trap_at_guard(struct kvcpu *v)
 {
 	const struct kvm_guest_debug *d = &v->control->dbg;
-	uint64_t here = vcpu_linear_rip(v);
 
-	for (unsigned i = 0; d->control & KVM_GUESTDBG_USE_HW_BP && i < DR_COUNT; i++)
-		if (d->arch.debugreg[7] & 2ull << (2 * i) && d->arch.debugreg[i] == here)
-			return true;
-	return false;
+	return d->control & KVM_GUESTDBG_USE_HW_BP && is_guarded(d, vcpu_linear_rip(v));
 }
 
 /* Run until a guarded handler's first instruction. */
@@ -184,6 +227,8 @@ bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t err
 	struct kvm_guest_debug d;
 	struct kvm_vcpu_events ev;
 
+	if (real_mode(v))
+		return real_deliver(v, vector, vcpu_regs(v)->rip);
 	vcpu_events(v, &ev);
 	ev.flags = 0;
 	ev.exception.injected = 1;
@@ -201,12 +246,53 @@ bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t err
 	return run_to_guard(v);
 }
 
+/* An interrupt by instruction, rip behind it. KVM delivers vectors of exceptions as such, others as software interrupts. */
+static bool inject_software(struct kvcpu *v, unsigned vector)
+{
+	const uint8_t vectors[] = {(uint8_t)vector, 8, 13, 11};
+	struct kvm_guest_debug d;
+	struct kvm_vcpu_events ev;
+
+	if (vector == 1 || vector == 3 || vector == 4)
+		return trap_deliver(v, vector, false, 0);
+	vcpu_events(v, &ev);
+	ev.flags = 0;
+	ev.interrupt.injected = ev.interrupt.soft = 1;
+	ev.interrupt.nr = (uint8_t)vector;
+	guard_handlers(v, vectors, sizeof(vectors), &d);
+	if (!vcpu_debug(v, &d))
+		return false;
+	v->run->s.regs.events = ev;
+	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS);
+	return run_to_guard(v);
+}
+
+bool trap_complete(struct kvcpu *v, unsigned vector, unsigned len)
+{
+	uint64_t at;
+	unsigned dpl;
+
+	if (real_empty(v, vector))
+		return exit_software(v, vector, len, HANDLER_EMPTY);
+	if (!idt_own(v))
+		return exit_software(v, vector, len, HANDLER_BEYOND_IDT);
+	if (real_mode(v))
+		return real_deliver(v, vector, vcpu_regs(v)->rip + len);
+	if (!idt_handler(v, vector, &at, &dpl) || (dpl < vcpu_cpl(v) && vector != 1))
+		return trap_deliver(v, 13, true, vector * 8 + 2);
+	vcpu_regs(v)->rip += len;
+	return inject_software(v, vector);
+}
+
 /* INT n, INT3, INT1, INTO with an IDT to go through. */
-bool trap_software(struct kvcpu *v, unsigned vector)
+bool trap_software(struct kvcpu *v, unsigned vector, unsigned len)
 {
 	const uint8_t vectors[] = {(uint8_t)vector, 6, 13, 11};
 	struct kvm_guest_debug d;
 
+	if (real_mode(v))
+		return trap_complete(v, vector, len);
 	guard_handlers(v, vectors, 4, &d);
 	if (!vcpu_debug(v, &d))
 		return false;
@@ -216,11 +302,6 @@ bool trap_software(struct kvcpu *v, unsigned vector)
 	while ((rc == -EINTR || rc == -EAGAIN) && !vcpu_kicked(v));
 	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
 		return true;
-	if (!rc && v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && vector == 3) {
-		/* An emulator without INT3. */
-		vcpu_regs(v)->rip++;
-		return trap_deliver(v, 3, false, 0);
-	}
 	return rc == -EINTR && vcpu_kicked(v) ? vcpu_out(v, OUT_KICKED) : exit_failed(v, rc);
 }
 
@@ -309,47 +390,131 @@ bool trap_unwind(struct kvcpu *v, unsigned vector, int *id)
 	return *id != 0;
 }
 
-void trap_frame_without_tf(struct kvcpu *v, uint64_t from)
+/* ---- real mode: who went through the vector table? */
+
+int trap_real_fault(struct kvcpu *v, uint64_t from, uint64_t sp)
+{
+	static const uint8_t faults[] = {6, 0, 13, 12, 7, 5, 16, 1, 17, 19};
+	struct kvm_vcpu_events ev;
+	struct frame f;
+	uint64_t at;
+	unsigned dpl;
+
+	if (!read_frame(v, 3, &f) || ((sp - vcpu_regs(v)->rsp) & 0xffff) != 6 || f.ip != (from & 0xffff))
+		return -1;
+	/* What KVM raised last, if it leads here; where the processor did, and one handler is there for several, a guess. */
+	vcpu_events(v, &ev);
+	if (ev.exception.nr < 32 && idt_handler(v, ev.exception.nr, &at, &dpl) && at == vcpu_linear_rip(v) &&
+	    memchr(faults, ev.exception.nr, sizeof(faults)))
+		return ev.exception.nr;
+	for (size_t i = 0; i < sizeof(faults); i++)
+		if (idt_handler(v, faults[i], &at, &dpl) && at == vcpu_linear_rip(v))
+			return faults[i];
+	return -1;
+}
+
+void trap_frame_tf(struct kvcpu *v, bool tf)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct frame f;
 	uint64_t sp = vcpu_regs(v)->rsp & (s->ss.db ? 0xffffffff : 0xffff);
 	uint16_t flags;
 
-	/* An INT of two bytes, INT3, or a fault. */
-	if (!real_mode(v) || !read_frame(v, 3, &f) || f.ip - from > 2)
+	if (!real_mode(v) || !read_frame(v, 3, &f))
 		return;
-	flags = (uint16_t)(f.flags & ~RFLAGS_TF);
+	flags = (uint16_t)((f.flags & ~RFLAGS_TF) | (tf ? RFLAGS_TF : 0));
 	(void)gmem_write(v, (uint32_t)(s->ss.base + sp + 4), &flags, sizeof(flags));
 }
 
-void trap_frame_with_rf(struct kvcpu *v, unsigned vector, uint64_t from)
+bool trap_undo(struct kvcpu *v)
 {
-	const struct kvm_sregs *s = vcpu_sregs(v);
-	bool in_long = s->efer & EFER_LMA, is_trap = vector == 1 || vector == 3 || vector == 4;
-	unsigned width = in_long ? 8 : 4, below = has_error_code(vector) ? 3 : 2;
-	uint64_t sp = vcpu_regs(v)->rsp & (in_long ? ~0ull : s->ss.db ? 0xffffffff : 0xffff);
-	struct frame f;
-	uint32_t flags;
-
-	if (real_mode(v) || is_trap || !read_frame(v, vector, &f) || f.ip != from)
-		return;
-	flags = (uint32_t)f.flags | RFLAGS_RF;
-	(void)gmem_write(v, (in_long ? sp : (uint32_t)(s->ss.base + sp)) + below * width, &flags, sizeof(flags));
-}
-
-bool trap_no_handler(struct kvcpu *v)
-{
-	struct kvm_vcpu_events ev;
 	struct frame f;
 	struct kvm_segment cs;
 	uint64_t at;
 
-	vcpu_events(v, &ev);
-	if (!real_mode(v) || !read_frame(v, ev.exception.nr, &f) || !frame_code(v, &f, &cs, &at))
-		return vcpu_stop(v, STOP_SHUTDOWN);
+	if (!read_frame(v, 3, &f) || !frame_code(v, &f, &cs, &at))
+		return false;
 	apply_frame(v, &f, &cs);
-	ev.exception.has_error_code = 0;
-	snprintf(v->control->stop.note, sizeof(v->control->stop.note), "its entry in the vector table is 0000:0000");
-	return exit_exception(v, &ev);
+	return true;
+}
+
+/* The vector of the fault that the instruction at rip surely raises, -1: none is sure. */
+static int certain_fault(struct kvcpu *v, const uint8_t *code)
+{
+	uint64_t a = vcpu_regs(v)->rax, d = vcpu_regs(v)->rdx;
+	uint8_t op = code[0], modrm = code[1];
+
+	if (op == 0x0f && (modrm == 0x0b || modrm == 0xb9 || modrm == 0xff))
+		return 6;
+	if (op == 0xd4 && !modrm)
+		return 0;
+	if ((op != 0xf6 && op != 0xf7) || (modrm >> 3 & 7) < 6 || modrm < 0xc0)
+		return -1;
+	uint64_t gpr[16], rip;
+	vcpu_gprs(v, gpr, &rip);
+	bool byte = op == 0xf6, is_signed = (modrm >> 3 & 7) == 7;
+	unsigned r = modrm & 7;
+	uint64_t by = byte ? (r < 4 ? gpr[r] : gpr[r - 4] >> 8) & 0xff : gpr[r] & 0xffff;
+	uint64_t of = byte ? a & 0xffff : (d & 0xffff) << 16 | (a & 0xffff);
+	if (!by)
+		return 0;
+	/* A signed quotient is not worked out. */
+	return !is_signed && of / by > (byte ? 0xffu : 0xffffu) ? 0 : -1;
+}
+
+/* What pushed the frame that rip was just taken back by: a fault at rip, or an instruction before it. */
+static int empty_vector(struct kvcpu *v, unsigned *len)
+{
+	struct kvm_vcpu_events ev;
+	uint64_t at = vcpu_linear_rip(v);
+	uint8_t code[4] = {0};
+	int fault;
+
+	*len = 0;
+	if (gmem_read(v, at - 2, code, 2) != 2)
+		return -1;
+	(void)gmem_read(v, at, code + 2, 2);
+	fault = certain_fault(v, code + 2);
+	if (fault >= 0 && real_empty(v, (unsigned)fault))
+		return fault;
+	*len = code[0] == 0xcd ? 2 : 1;
+	if (code[0] == 0xcd && real_empty(v, code[1]) && v->control->int_told.over != vcpu_regs(v)->rip - 2)
+		return code[1];
+	if (code[1] == 0xcc || code[1] == 0xce || code[1] == 0xf1) {
+		unsigned vector = code[1] == 0xcc ? 3 : code[1] == 0xce ? 4 : 1;
+		if (real_empty(v, vector))
+			return (int)vector;
+	}
+	*len = 0;
+	vcpu_events(v, &ev);
+	if (ev.exception.nr < 32 && real_empty(v, ev.exception.nr))
+		return ev.exception.nr;
+	return real_empty(v, 0) && (code[2] == 0xf6 || code[2] == 0xf7) && (code[3] >> 3 & 7) >= 6 ? 0
+	       : real_empty(v, 6)								   ? 6
+	       : real_empty(v, 13)								   ? 13
+												   : -1;
+}
+
+bool trap_no_handler(struct kvcpu *v)
+{
+	struct kvm_regs here = *vcpu_regs(v);
+	struct kvm_sregs there = *vcpu_sregs(v);
+	struct frame f;
+	unsigned len = 0;
+	/* Flags as a processor pushes them: bit 1 set, 3, 5 and 15 clear. */
+	bool frame = real_mode(v) && read_frame(v, 3, &f) && (f.flags & 0x802a) == RFLAGS_FIXED && trap_undo(v);
+	int vector = frame ? empty_vector(v, &len) : -1;
+
+	if (vector < 0) {
+		*vcpu_regs(v) = here;
+		*vcpu_sregs(v) = there;
+		return true;
+	}
+	vcpu_regs(v)->rip = (vcpu_regs(v)->rip - len) & 0xffff;
+	if (len)
+		return exit_software(v, (unsigned)vector, len, HANDLER_EMPTY);
+	struct kvm_vcpu_events ev = {.exception.nr = (uint8_t)vector};
+	(void)exit_exception(v, &ev);
+	v->control->stop.handler = HANDLER_EMPTY;
+	return false;
 }

@@ -173,7 +173,7 @@ bool io_finish(struct kvcpu *v)
 		}
 	}
 	/* A single step that ended in the access leaves its #DB waiting, if TF stepped it. */
-	if (vcpu_regs(v)->rflags & RFLAGS_TF)
+	if (vcpu_regs(v)->rflags & RFLAGS_TF && v->control->own.tf != TF_GUEST)
 		vcpu_drop(v, 1);
 	return !any || act(v);
 }

@@ -144,7 +144,8 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 		vcpu_give(v, JOB_FORGET, 0);
 		vcpu_wait_all(vm);
 	}
-	t->pending = t->exc.shown = false;
+	t->pending = t->exc.shown = t->int_told.on = t->drs.known = false;
+	t->db_due = 0;
 	t->own.rep = REP_NONE;
 	/* An access to an armed page that is yet to be done began with other registers than these. */
 	vcpu_looked_at(v);

@@ -126,6 +126,18 @@ struct exc_shown {
 	uint64_t rip;
 };
 
+/* An INT n that leads nowhere was told at rip: it is passed over the next time. `over`: the one that was passed over last. */
+struct int_told {
+	bool on;
+	uint64_t rip, over;
+};
+
+/* The guest's own debug registers, as long as nothing can have changed them. */
+struct guest_drs {
+	bool known;
+	uint64_t db[4], dr7;
+};
+
 /* An access to an armed page (VCPU_AT_PAGE, VCPU_TOUCHED): the registers when it came, if they are known, and what
  * vcpu_entry() is behind the KVM_RUN in which it came, or behind the last one that completed its instruction. Written by
  * whoever holds the vCPU. */
@@ -137,7 +149,7 @@ struct armed_access {
 
 /* How the vCPU is to run freely, made by plant_lay(). */
 #define DR_COUNT 4
-enum dr_use { DR_FREE, DR_PLANT, DR_WATCH, DR_HANDLER, DR_NO_HANDLER, DR_SMI };
+enum dr_use { DR_FREE, DR_PLANT, DR_WATCH, DR_HANDLER, DR_NO_HANDLER, DR_SMI, DR_GUEST };
 struct run_plan {
 	struct kvm_guest_debug dbg;
 	enum dr_use dr[DR_COUNT];
@@ -182,6 +194,8 @@ struct vcpu_control {
 	bool passed;  /* plants at rip have been asked already: struct run_job's bit */
 	struct begun begun;
 	struct exc_shown exc;
+	struct int_told int_told;
+	uint64_t db_due; /* bits of DR6 for a #DB of the guest's own that comes before its next instruction; 0: none */
 	/* what is in place of the guest's own */
 	struct run_plan plan;
 	struct kvm_guest_debug dbg; /* as KVM has it */
@@ -191,6 +205,7 @@ struct vcpu_control {
 	uint8_t effect; /* enum board_effect: what an access has asked of the board, until its instruction is done */
 	struct step_own own;
 	struct trap_own trap;
+	struct guest_drs drs;
 	/* watching */
 	struct access_decoder *accesses;
 	struct disas *disas;

@@ -114,6 +114,7 @@ static void free_run(struct kvcpu *v)
 		vcpu_remember_mode(v, &was);
 		t->passed = false;
 		guestdbg_forget(v);
+		t->ss_shadow = ~0ull;
 		t->own.tf = TF_GUEST; /* whoever sees one: no step has set it */
 		on = vcpu_debug(v, &t->plan.dbg) && exit_free(v, vcpu_enter(v));
 		if (on && v->vm->rs->catch & CATCH_MODE)

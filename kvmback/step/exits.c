@@ -327,11 +327,12 @@ static bool after_debug(struct kvcpu *v)
 	uint64_t own = guestdbg_exit(v, d->dr6);
 	if (watches_hit(v, d->dr6))
 		return watch_and_trap(v, own);
-	/* Of its own breakpoint at rip, which is not asked again where the guest goes on with RF. */
-	if (own && !(own & 15 && vcpu_regs(v)->rflags & RFLAGS_RF))
-		return guestdbg_raise(v, own);
+	uint64_t trap = guestdbg_data(v, own) | (own & (DR6_BS | DR6_BD));
+	if (trap)
+		return guestdbg_raise(v, trap);
+	/* Its breakpoint at rip comes behind ours there; the step knows whether it goes on with RF. */
 	if (own)
-		return step_one(v);
+		return exit_arrived(v) && step_one(v);
 	/* A handler first: a breakpoint may stand there as well. */
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (p->dr[i] == DR_HANDLER && p->dbg.arch.debugreg[i] == at)

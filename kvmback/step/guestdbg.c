@@ -41,12 +41,13 @@ static unsigned kind(const struct guest_drs *g, unsigned i)
 	return g->dr7 >> (16 + 4 * i) & 15;
 }
 
+/* Behind a load of SS, stepped or not. */
 static bool held_back(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;
 
 	vcpu_events(v, &ev);
-	return ev.interrupt.shadow & SHADOW_MOV_SS;
+	return ev.interrupt.shadow & SHADOW_MOV_SS || v->control->ss_shadow == vcpu_linear_rip(v);
 }
 
 uint64_t guestdbg_before(struct kvcpu *v, bool moves_dr)

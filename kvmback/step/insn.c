@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * What a single step must know of the instruction that it steps, and do about it: the few kinds that are not simply run.
- * Opcodes: Intel SDM vol. 2. A string instruction with REP is run with a count of one; iret, sysret and syscall, after which
- * no trap comes, are run to an int3 and a debug register at their target.
+ * Opcodes: Intel SDM vol. 2. A string instruction with REP is run with a count of one; iret, sysret, syscall and loads of SS,
+ * after which no trap comes, are run to an int3 and a debug register at their target.
  */
 #include "kvmback/step/insn.h"
 
@@ -170,9 +170,57 @@ static bool iret_target(struct kvcpu *v, const struct step *s, uint64_t *linear)
 	return true;
 }
 
+/* ModRM with what belongs to it. */
+static unsigned modrm_len(const struct step *s)
+{
+	uint8_t mod = s->op[1] >> 6, rm = s->op[1] & 7;
+	bool sib = rm == 4, addr16 = s->bits != 64 && (s->bits == 16) != s->addrsize;
+
+	if (mod == 3)
+		return 1;
+	if (addr16)
+		return mod == 1 ? 2 : mod == 2 || rm == 6 ? 3 : 1;
+	bool far = mod == 2 || (!mod && (rm == 5 || (sib && (s->op[2] & 7) == 5)));
+	return 1 + sib + (mod == 1 ? 1 : far ? 4 : 0);
+}
+
+uint64_t insn_behind_ss(const struct step *s)
+{
+	return s->from + (uint64_t)(s->op - s->code) + 1 + (s->op[0] == 0x8e ? modrm_len(s) : 0);
+}
+
+bool insn_load_ss(struct kvcpu *v, const struct step *s)
+{
+	struct kvm_regs *r = vcpu_regs(v);
+	struct kvm_segment *ss = &vcpu_sregs(v)->ss;
+	uint64_t gpr[16], rip;
+	uint16_t selector = 0;
+	bool pops = s->op[0] == 0x17;
+
+	if (vcpu_sregs(v)->cr0 & CR0_PE || (!pops && s->op[1] < 0xc0))
+		return false;
+	vcpu_gprs(v, gpr, &rip);
+	if (pops && gmem_read(v, stack_linear(v, 0), &selector, 2) != 2)
+		return false;
+	if (pops)
+		r->rsp = (r->rsp & ~0xffffull) | ((r->rsp + (s->opsize ? 4 : 2)) & 0xffff);
+	else
+		selector = (uint16_t)gpr[s->op[1] & 7];
+	ss->selector = selector;
+	ss->base = selector * 16u;
+	r->rip = insn_behind_ss(s) & 0xffff;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+	return true;
+}
+
 static bool find_target(struct kvcpu *v, const struct step *s, uint64_t *linear)
 {
 	const struct kvm_regs *r = vcpu_regs(v);
+
+	if (s->kind == INSN_MOV_SS) {
+		*linear = vcpu_linear(v, &vcpu_sregs(v)->cs, insn_behind_ss(s));
+		return true;
+	}
 
 	if (s->op[0] == 0xcf)
 		return iret_target(v, s, linear);

@@ -35,7 +35,10 @@ int insn_software_vector(struct kvcpu *v, const struct step *s);
 /* REP: set the count to one; afterwards count and rip as one iteration leaves them (executed), or as they were. */
 void insn_rep_begin(struct kvcpu *v, const struct step *s);
 void insn_rep_end(struct kvcpu *v, bool executed);
-/* Put something at the target of iret, sysret, syscall that stops there. False: no such target; step it as any other. */
+uint64_t insn_behind_ss(const struct step *s); /* rip behind a load of SS */
+/* Real mode, where nothing can be put behind it that stops: the load is done here. False: it is not one of these. */
+bool insn_load_ss(struct kvcpu *v, const struct step *s);
+/* Put something at the target of iret, sysret, syscall, behind a load of SS, that stops there. False: no such target; step it as any other. */
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
 bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */

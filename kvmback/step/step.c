@@ -4,8 +4,8 @@
  * for the step, so that the #DB is a shutdown exit with everything in place. An empty IDT also shows exceptions before the
  * guest's handler runs: they are then delivered, and the step ends at the handler's first instruction.
  *
- * The guest never sees TF: the image that pushf stores is corrected, popf's is noticed as the guest's own TF, and iret and
- * syscall, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
+ * The guest never sees TF: the image that pushf stores is corrected, popf's is noticed as the guest's own TF, and iret,
+ * syscall and loads of SS, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
  * and RSM are recognised before they run.
  */
 #include "kvmback/step/insn.h"
@@ -139,7 +139,7 @@ static bool begin(struct kvcpu *v, struct step *s)
 	else if (s->how == STEP_GUESTDBG && !protected)
 		trap_guard(v, s, &d);
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL) && insn_target_arm(v, s))
+	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL || s->kind == INSN_MOV_SS) && insn_target_arm(v, s))
 		return true;
 	if (s->how == STEP_GUESTDBG)
 		return vcpu_debug(v, &d);
@@ -301,11 +301,10 @@ static bool tf_after(struct kvcpu *v, const struct step *s)
 static uint64_t trap_bits(struct kvcpu *v, const struct step *s, bool before, bool after)
 {
 	bool sys = s->kind == INSN_SYSCALL || (s->kind == INSN_IRET && s->op[0] == 0x0f), tf = sys ? after : before;
-	struct kvm_vcpu_events ev;
 
-	if (tf && s->kind == INSN_MOV_SS) {
-		vcpu_events(v, &ev);
-		tf = !ev.interrupt.shadow;
+	if (s->kind == INSN_MOV_SS && vcpu_regs(v)->rip == insn_behind_ss(s)) {
+		v->control->ss_shadow = vcpu_linear_rip(v);
+		tf = false;
 	}
 	return (tf ? DR6_BS : 0) | (s->dr6 & 15 ? guestdbg_data(v, s->dr6) : 0);
 }
@@ -401,8 +400,13 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	bits = guestdbg_before(v, insn_moves_dr(&s));
 	if (bits)
 		return guestdbg_raise(v, bits);
+	v->control->ss_shadow = ~0ull;
 	if (!is_special(v, &s))
 		return false;
+	if (s.kind == INSN_MOV_SS && insn_load_ss(v, &s)) {
+		v->control->ss_shadow = vcpu_linear_rip(v);
+		return true;
+	}
 	int vector = idt_own(v) ? insn_software_vector(v, &s) : -1;
 	if (vector >= 0)
 		return software(v, &s, (unsigned)vector);

@@ -146,6 +146,7 @@ void kvm_run_forget(struct kvm_vm *vm, unsigned vcpu)
 	}
 	t->pending = t->exc.shown = t->int_told.on = t->drs.known = false;
 	t->db_due = 0;
+	t->ss_shadow = ~0ull;
 	t->own.rep = REP_NONE;
 	/* An access to an armed page that is yet to be done began with other registers than these. */
 	vcpu_looked_at(v);

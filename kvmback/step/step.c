@@ -157,7 +157,8 @@ static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcp
 	if (!exit_caught(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code, false))
 		return false;
 	exit_begun(v);
-	return trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
+	s->delivered = trap_deliver(v, ev->exception.nr, ev->exception.has_error_code, ev->exception.error_code);
+	return s->delivered;
 }
 
 /* INT1's #DB is none of the step's. */
@@ -316,11 +317,12 @@ static bool finish(struct kvcpu *v, struct step *s)
 	uint64_t bits;
 	int vector;
 
-	insn_fix_pushf(v, s);
-	take_back(v, s, true);
+	if (!s->delivered)
+		insn_fix_pushf(v, s);
+	take_back(v, s, !s->delivered);
 	if (insn_moves_dr(s))
 		guestdbg_forget(v);
-	if (s->kind == INSN_INT)
+	if (s->kind == INSN_INT || s->delivered)
 		return true;
 	vector = !(vcpu_sregs(v)->cr0 & CR0_PE) && trap_at_guard(v) ? trap_real_fault(v, s->from, s->sp) : -1;
 	if (vector >= 0)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What stops a guest besides breakpoints: catchpoints, and the way out of a fault that one stopped in."""
-import os, re, sys
+import os, re, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import Skip, can_read_kernel, drop, main, num, ok, refused, start
@@ -161,6 +161,22 @@ def symbol_of_a_segmented_rip(backend):
     assert "0x8000 (smi_handler)" in v[-1]["why"], v[-1]
 
 
+def no_handler(b):
+    """An INT n that leads nowhere is told at itself, an int3 with rip behind it; c goes on behind both."""
+    with tempfile.TemporaryDirectory() as d:
+        f = f"{d}/int.bin"; open(f, "wb").write(bytes.fromhex("b8410ecd10ccf4"))
+        v = ok("c", "why", "c", "c", image=f, opts=("--mode", "real"), backend=b)
+        assert v[0]["reason"] == "exception" and v[0]["vector"] == 16 and num(v[0]["rip"]) == 0x7c03, v[0]
+        assert "oftware interrupt 0x10" in v[1] and "0000:0000" in v[1], v[1]
+        assert v[2]["vector"] == 3 and num(v[2]["rip"]) == 0x7c06 and num(v[2]["instruction"]) == 0x7c05, v[2]
+        assert v[3]["reason"] == "hlt", v[3]
+        f = f"{d}/int3.bin"; open(f, "wb").write(bytes.fromhex("90cc90f10f0b"))
+        v = ok("c", "si", "c", "c", image=f, opts=("--mode", "user"), backend=b)
+        assert v[0]["vector"] == 3 and num(v[0]["rip"]) == 0x200002 and "0x200001" in v[0]["why"], v[0]
+        assert v[1]["reason"] == "step" and v[2]["vector"] == 1 and num(v[2]["instruction"]) == 0x200003, v[1:3]
+        assert v[3]["vector"] == 6 and num(v[3]["rip"]) == 0x200004, v[3]
+
+
 if __name__ == "__main__":
     sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
-                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip]))
+                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip, no_handler]))

@@ -122,6 +122,30 @@ static void behind_an_untold_stop(void **state)
 	assert_int_equal(fake_queued(d.m), 0);
 }
 
+/* Told though the only catchpoint asks for another vector, and though the IDT has room for it. A breakpoint behind a trap is met.
+ */
+static void no_handler_of_the_guests(void **state)
+{
+	struct stop s = {.reason = STOP_EXCEPTION, .vector = 6, .handler = HANDLER_EMPTY, .rip = AT, .slot = -1};
+	struct regs r;
+
+	(void)state;
+	assert_int_equal(machine_get_regs(d.m, 0, REGS_SYS, &r, NULL), 0);
+	r.idt.limit = 0xfff;
+	assert_int_equal(machine_set_regs(d.m, 0, REGS_SYS, &r, NULL), 0);
+	add((struct stop_point){.kind = POINT_CATCH, .event = CATCH_EXCEPTION, .has_arg = true, .arg_first = 14, .arg_last = 14},
+	    NULL);
+	fake_push_stop(d.m, &s);
+	go();
+	assert_int_equal(d.stop.reason, STOP_EXCEPTION);
+	assert_int_equal(d.stop.vector, 6);
+	struct stop_point *b = breakpoint(AT, NULL);
+	s.vector = 3;
+	fake_push_stop(d.m, &s);
+	go();
+	assert_int_equal(b->hits, 1);
+}
+
 static void both_are_told(void **state)
 {
 	struct stop_point *b = breakpoint(AT, NULL), *c = breakpoint(AT, "1"), *w = watchpoint(NULL);
@@ -293,7 +317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(F) cmocka_unit_test_setup_teardown(F, setup, teardown)
-	    T(behind_an_untold_stop), T(both_are_told), T(own_reasons),	     T(machines_causes), T(inside_an_instruction),
+	    T(no_handler_of_the_guests), T(behind_an_untold_stop), T(both_are_told), T(own_reasons),	     T(machines_causes), T(inside_an_instruction),
 	    T(another_vcpu),	      T(moved_by_hand), T(broken_condition), T(commands_of_all), T(internal),
 	};
 

@@ -177,8 +177,8 @@ uint64_t regs_linear(const struct regs *r, unsigned seg, uint64_t offset);
 uint64_t regs_pc(const struct regs *r);
 uint64_t regs_sp(const struct regs *r);
 
-/* Real mode: does the vector table's entry lead nowhere? 0000:0000 lies in the table itself as long as that is at 0, which is
- * no code; a guest that has moved the table away may have a handler there. */
+/* Real mode: does the vector table's entry lead nowhere? 0000:0000 lies in the table itself as long as that is at 0, which
+ * is no code; a guest that has moved the table away may have a handler there. */
 static inline bool ivt_entry_empty(uint64_t table, const uint16_t entry[2])
 {
 	return !table && !entry[0] && !entry[1];

@@ -59,8 +59,8 @@ static bool stop_error(struct soft_cpu *c, const struct err *e, struct stop *out
 	return stop_with(c, &s, out);
 }
 
-/* catch exception: before it is delivered, and the next time it is. INT n is none. What nobody would take is told anyway, when
- * delivery finds that out. */
+/* catch exception: before it is delivered, and the next time it is. INT n is none. What nobody would take is told anyway,
+ * when delivery finds that out. */
 static bool is_caught(struct soft_cpu *c)
 {
 	if (!(c->m->catches & CATCH_EXCEPTION) || c->int_n || !soft_has_handler(c))

@@ -73,8 +73,9 @@ bool exit_arrived(struct kvcpu *v)
 	return id ? stop_at_point(v, id) : true;
 }
 
-/* The length of the INT n, INT3, INTO or INT1 that raised this where no IDT takes it, and with it what was raised: as a trap,
- * as the #GP that the IDT's end makes of it, as #UD where the host does not know it. rip is put back on it. 0: none did. */
+/* The length of the INT n, INT3, INTO or INT1 that raised this where no IDT takes it, and with it what was raised: as a
+ * trap, as the #GP that the IDT's end makes of it, as #UD where the host does not know it. rip is put back on it. 0: none
+ * did. */
 static unsigned own_software(struct kvcpu *v, unsigned nr, uint32_t error, unsigned *vector)
 {
 	static const uint8_t one[] = {[1] = 0xf1, [3] = 0xcc, [4] = 0xce};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The guest's own debugging, while the debugger has the processor's for itself. KVM strips TF from the flags as long as it
- * single-steps, puts the debugger's debug registers in place of the guest's, and gives every #DB to the debugger. So what the
- * guest would have seen is worked out here and raised for it, with DR6 as the processor leaves it (Intel SDM vol. 3B 17.2.3,
- * 17.3.1): instruction breakpoints and general detect before the instruction, TF and data breakpoints behind it.
+ * single-steps, puts the debugger's debug registers in place of the guest's, and gives every #DB to the debugger. So what
+ * the guest would have seen is worked out here and raised for it, with DR6 as the processor leaves it (Intel SDM vol.
+ * 3B 17.2.3, 17.3.1): instruction breakpoints and general detect before the instruction, TF and data breakpoints behind it.
  *
  * What the guest writes to its debug registers in a free run is seen at the next exit.
  */
@@ -76,7 +76,8 @@ uint64_t guestdbg_data(struct kvcpu *v, uint64_t dr6)
 	return bits;
 }
 
-/* Outside of steps nobody but the guest sets TF. Where ours are in the registers the plan knows which of them the guest's are.
+/* Outside of steps nobody but the guest sets TF. Where ours are in the registers the plan knows which of them the guest's
+ * are.
  */
 uint64_t guestdbg_exit(struct kvcpu *v, uint64_t dr6)
 {

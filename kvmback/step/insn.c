@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * What a single step must know of the instruction that it steps, and do about it: the few kinds that are not simply run.
- * Opcodes: Intel SDM vol. 2. A string instruction with REP is run with a count of one; iret, sysret, syscall and loads of SS,
- * after which no trap comes, are run to an int3 and a debug register at their target.
+ * Opcodes: Intel SDM vol. 2. A string instruction with REP is run with a count of one; iret, sysret, syscall and loads of
+ * SS, after which no trap comes, are run to an int3 and a debug register at their target.
  */
 #include "kvmback/step/insn.h"
 

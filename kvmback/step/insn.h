@@ -26,7 +26,7 @@ struct step {
 	uint8_t under;
 	bool popped_tf;
 	bool delivered; /* it raised an exception, and the vCPU stands at the handler: nothing traps behind it */
-	uint64_t dr6; /* of the debug exit that ended it; 0: another exit did */
+	uint64_t dr6;	/* of the debug exit that ended it; 0: another exit did */
 };
 
 void insn_decode(struct kvcpu *v, struct step *s);
@@ -39,7 +39,8 @@ void insn_rep_end(struct kvcpu *v, bool executed);
 uint64_t insn_behind_ss(const struct step *s); /* rip behind a load of SS */
 /* Real mode, where nothing can be put behind it that stops: the load is done here. False: it is not one of these. */
 bool insn_load_ss(struct kvcpu *v, const struct step *s);
-/* Put something at the target of iret, sysret, syscall, behind a load of SS, that stops there. False: no such target; step it as any other. */
+/* Put something at the target of iret, sysret, syscall, behind a load of SS, that stops there. False: no such target; step
+ * it as any other. */
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
 bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */

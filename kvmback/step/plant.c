@@ -263,7 +263,8 @@ static void plan_no_handler(struct kvcpu *v)
 	if (v->vm->rs->st->hw[RUN_REAL][0])
 		take_dr(p, DR_NO_HANDLER, 0, 0, 0);
 	else if (!p->slow_why)
-		p->slow_why = "no debug register hits in real mode, at which an exception without a handler would be noticed";
+		p->slow_why =
+		    "no debug register hits in real mode, at which an exception without a handler would be noticed";
 }
 
 /* An SMI that KVM will deliver: stop at the handler's first instruction. */

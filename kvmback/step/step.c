@@ -5,8 +5,8 @@
  * guest's handler runs: they are then delivered, and the step ends at the handler's first instruction.
  *
  * The guest never sees TF: the image that pushf stores is corrected, popf's is noticed as the guest's own TF, and iret,
- * syscall and loads of SS, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a count of one. hlt
- * and RSM are recognised before they run.
+ * syscall and loads of SS, which lose the trap, are run to an int3 at their target. A REP string instruction is run with a
+ * count of one. hlt and RSM are recognised before they run.
  */
 #include "kvmback/step/insn.h"
 #include "kvmback/trace/mmucatch.h"
@@ -297,8 +297,8 @@ static bool tf_after(struct kvcpu *v, const struct step *s)
 	return tf_untold(v) ? tf_guest(&v->control->own) : vcpu_regs(v)->rflags & RFLAGS_TF;
 }
 
-/* Bits of DR6 for what the guest has set up to trap behind this instruction. TF counts as it was before, of SYSCALL and SYSRET
- * as they leave it; a load of SS holds it back, unless the next instruction was done with it. */
+/* Bits of DR6 for what the guest has set up to trap behind this instruction. TF counts as it was before, of SYSCALL and
+ * SYSRET as they leave it; a load of SS holds it back, unless the next instruction was done with it. */
 static uint64_t trap_bits(struct kvcpu *v, const struct step *s, bool before, bool after)
 {
 	bool sys = s->kind == INSN_SYSCALL || (s->kind == INSN_IRET && s->op[0] == 0x0f), tf = sys ? after : before;

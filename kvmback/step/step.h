@@ -45,20 +45,22 @@ bool idt_handler(struct kvcpu *v, unsigned vector, uint64_t *linear, unsigned *d
 bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error);
 /* The same for INT n and its like, of len bytes, which stands at rip. */
 bool trap_software(struct kvcpu *v, unsigned vector, unsigned len);
-/* What KVM does not do of such an instruction: it is done, at the handler's first instruction, or told where there is none. */
+/* What KVM does not do of such an instruction: it is done, at the handler's first instruction, or told where there is none.
+ */
 bool trap_complete(struct kvcpu *v, unsigned vector, unsigned len);
 /* What single-steps and stops at the handlers of likely exceptions; and whether the vCPU stands at one of those. */
 struct step;
 void trap_guard(struct kvcpu *v, const struct step *st, struct kvm_guest_debug *d);
 bool trap_at_guard(struct kvcpu *v);
-/* Real mode, in a step from `from` with the stack pointer sp: has it ended at a handler, because the instruction there faulted?
- * The vector, or -1. */
+/* Real mode, in a step from `from` with the stack pointer sp: has it ended at a handler, because the instruction there
+ * faulted? The vector, or -1. */
 int trap_real_fault(struct kvcpu *v, uint64_t from, uint64_t sp);
 /* Real mode: TF in the flags of the frame on the stack. */
 void trap_frame_tf(struct kvcpu *v, bool tf);
 /* Real mode: the delivery that pushed the frame on the stack is undone. */
 bool trap_undo(struct kvcpu *v);
-/* Real mode, at linear address 0: an exception whose vector is empty is undone and told, and false. True: none came there. */
+/* Real mode, at linear address 0: an exception whose vector is empty is undone and told, and false. True: none came there.
+ */
 bool trap_no_handler(struct kvcpu *v);
 /* The vCPU stands at the first instruction of a handler: was it an int3 of ours that brought it here? Undo the delivery,
  * then.
@@ -76,11 +78,11 @@ bool real_deliver(struct kvcpu *v, unsigned vector, uint64_t ip); /* ip is pushe
 #define DR6_BS (1ull << 14)
 #define DR6_BD (1ull << 13)
 uint64_t guestdbg_before(struct kvcpu *v, bool moves_dr); /* bits of DR6 for a #DB before the instruction at rip; 0: none */
-uint64_t guestdbg_exit(struct kvcpu *v, uint64_t dr6);	  /* what is the guest's of a KVM_EXIT_DEBUG's DR6, outside of steps */
-uint64_t guestdbg_data(struct kvcpu *v, uint64_t dr6);	  /* the same of a step: its data and port breakpoints */
-bool guestdbg_raise(struct kvcpu *v, uint64_t bits);	  /* #DB for it, to its handler's first instruction, or told */
-bool guestdbg_due(struct kvcpu *v);			  /* the one that was told: delivered now */
-void guestdbg_plan(struct kvcpu *v);			  /* its enabled ones into the vCPU's plan */
+uint64_t guestdbg_exit(struct kvcpu *v, uint64_t dr6); /* what is the guest's of a KVM_EXIT_DEBUG's DR6, outside of steps */
+uint64_t guestdbg_data(struct kvcpu *v, uint64_t dr6); /* the same of a step: its data and port breakpoints */
+bool guestdbg_raise(struct kvcpu *v, uint64_t bits);   /* #DB for it, to its handler's first instruction, or told */
+bool guestdbg_due(struct kvcpu *v);		       /* the one that was told: delivered now */
+void guestdbg_plan(struct kvcpu *v);		       /* its enabled ones into the vCPU's plan */
 void guestdbg_keep_data(struct kvcpu *v, struct kvm_guest_debug *d);
 static inline void guestdbg_forget(struct kvcpu *v)
 {

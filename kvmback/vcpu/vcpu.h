@@ -126,7 +126,8 @@ struct exc_shown {
 	uint64_t rip;
 };
 
-/* An INT n that leads nowhere was told at rip: it is passed over the next time. `over`: the one that was passed over last. */
+/* An INT n that leads nowhere was told at rip: it is passed over the next time. `over`: the one that was passed over last.
+ */
 struct int_told {
 	bool on;
 	uint64_t rip, over;
@@ -195,8 +196,9 @@ struct vcpu_control {
 	struct begun begun;
 	struct exc_shown exc;
 	struct int_told int_told;
-	uint64_t ss_shadow; /* linear: a load of SS was stepped, and no breakpoint of the guest's own hits here. ~0: nowhere */
-	uint64_t db_due;    /* bits of DR6 for a #DB of the guest's own that comes before its next instruction; 0: none */
+	uint64_t
+	    ss_shadow;	 /* linear: a load of SS was stepped, and no breakpoint of the guest's own hits here. ~0: nowhere */
+	uint64_t db_due; /* bits of DR6 for a #DB of the guest's own that comes before its next instruction; 0: none */
 	/* what is in place of the guest's own */
 	struct run_plan plan;
 	struct kvm_guest_debug dbg; /* as KVM has it */

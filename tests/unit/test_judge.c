@@ -122,7 +122,8 @@ static void behind_an_untold_stop(void **state)
 	assert_int_equal(fake_queued(d.m), 0);
 }
 
-/* Told though the only catchpoint asks for another vector, and though the IDT has room for it. A breakpoint behind a trap is met.
+/* Told though the only catchpoint asks for another vector, and though the IDT has room for it. A breakpoint behind a trap is
+ * met.
  */
 static void no_handler_of_the_guests(void **state)
 {
@@ -133,7 +134,9 @@ static void no_handler_of_the_guests(void **state)
 	assert_int_equal(machine_get_regs(d.m, 0, REGS_SYS, &r, NULL), 0);
 	r.idt.limit = 0xfff;
 	assert_int_equal(machine_set_regs(d.m, 0, REGS_SYS, &r, NULL), 0);
-	add((struct stop_point){.kind = POINT_CATCH, .event = CATCH_EXCEPTION, .has_arg = true, .arg_first = 14, .arg_last = 14},
+	add(
+	    (struct stop_point){
+		.kind = POINT_CATCH, .event = CATCH_EXCEPTION, .has_arg = true, .arg_first = 14, .arg_last = 14},
 	    NULL);
 	fake_push_stop(d.m, &s);
 	go();
@@ -317,8 +320,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(F) cmocka_unit_test_setup_teardown(F, setup, teardown)
-	    T(no_handler_of_the_guests), T(behind_an_untold_stop), T(both_are_told), T(own_reasons),	     T(machines_causes), T(inside_an_instruction),
-	    T(another_vcpu),	      T(moved_by_hand), T(broken_condition), T(commands_of_all), T(internal),
+	    T(no_handler_of_the_guests), T(behind_an_untold_stop), T(both_are_told), T(own_reasons),
+	    T(machines_causes),		 T(inside_an_instruction), T(another_vcpu),  T(moved_by_hand),
+	    T(broken_condition),	 T(commands_of_all),	   T(internal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The guest's own debugging while the debugger steps, continues and stands at breakpoints: its TF, its debug registers, INT3,
- * INT1 and INT n with a handler and without, what catch exception tells. The same guests on kvm and on soft; what a guest's
- * handler counts must be the same however the guest is run.
+ * The guest's own debugging while the debugger steps, continues and stands at breakpoints: its TF, its debug registers,
+ * INT3, INT1 and INT n with a handler and without, what catch exception tells. The same guests on kvm and on soft; what a
+ * guest's handler counts must be the same however the guest is run.
  */
 #include "tests/support/guest.h"
 
@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "core/soft/soft.h"
+#include "kvmback/kvm.h"
 
 #define CODE(g, s) guest_code(g, s, sizeof(s) - 1)
 #define AT_HANDLER(vector) (GUEST_HANDLERS + 16u * (vector))
@@ -28,6 +29,21 @@ static bool begin(struct guest *g, void **state, enum guest_mode mode, unsigned 
 		return false;
 	guest_open(g, mode, cpl, idt, 1);
 	return true;
+}
+
+/* Old QEMUs emulate an SVM whose guests' debug registers never hit. */
+static bool registers_hit(void **state)
+{
+	const struct strategy *st;
+
+	if (*(const bool *)*state)
+		return true;
+	if (!guest_possible())
+		return false;
+	assert_int_equal(kvm_strategy_get(&st, NULL), 0);
+	if (!st->hw[RUN_REAL][0])
+		printf("skip: debug registers hit nowhere on this host\n");
+	return st->hw[RUN_REAL][0];
 }
 
 static void end(struct guest *g)
@@ -70,8 +86,8 @@ static void counting_handler(struct guest *g, unsigned vector)
 struct sample {
 	const char *code;
 	size_t n;
-	unsigned count;	  /* what the handler counts */
-	uint8_t at[12];	  /* offsets of the return addresses, in order */
+	unsigned count;	   /* what the handler counts */
+	uint8_t at[12];	   /* offsets of the return addresses, in order */
 	uint8_t breaks[6]; /* offsets at which breakpoints are tried */
 };
 
@@ -83,18 +99,14 @@ struct sample {
 
 static const struct sample tf_samples[] = {
     {S(TF_ON "\x90\x90\x90" TF_OFF), 8, {8, 9, 10, 11, 12, 15, 16, 17}, {7, 8, 10, 14, 16, 17}},
-    /* jmp +0; push; pop; sti; cli */
-    {S(TF_ON "\xeb\x00\x53\x5b\xfb\xfa" TF_OFF), 10, {9, 10, 11, 12, 13, 14, 15, 18, 19, 20}, {7, 9, 10, 12, 19}},
-    /* a jump to itself, left by the handler's count: loop */
-    {S(TF_ON "\xb9\x03\x00\xe2\xfe" TF_OFF), 0, {0}, {7, 10, 12}},
+    /* jmp +0; push; pop; two nops */
+    {S(TF_ON "\xeb\x00\x53\x5b\x90\x90" TF_OFF), 10, {9, 10, 11, 12, 13, 14, 15, 18, 19, 20}, {7, 9, 10, 12, 19}},
 };
 
 static void check_sample(struct guest *g, const struct sample *s)
 {
 	uint16_t at[12] = {0};
 
-	if (!s->count)
-		return;
 	assert_int_equal(guest_reg(g, 0, RCX) & 0xffff, s->count);
 	guest_peek(g, 0x6000, at, 2 * s->count);
 	for (unsigned i = 0; i < s->count; i++)
@@ -163,9 +175,12 @@ static void tf_and_interrupts(void **state)
 
 /* ---- debug registers */
 
-/* The guest's own instruction breakpoint, at which the debugger stands as well: si goes to the handler's first instruction. */
+/* The guest's own instruction breakpoint, at which the debugger stands as well: si goes to the handler's first instruction.
+ */
 static void own_dr(void **state)
 {
+	if (!registers_hit(state))
+		skip();
 	for (int mode = GUEST_REAL; mode <= GUEST_LONG; mode++)
 		for (int way = 0; way < 3; way++) {
 			struct guest g;
@@ -201,6 +216,8 @@ static void own_dr(void **state)
 /* With breakpoints of the debugger's in the way, freely. */
 static void own_dr_freely(void **state)
 {
+	if (!registers_hit(state))
+		skip();
 	for (int mode = GUEST_REAL; mode <= GUEST_LONG; mode++)
 		for (unsigned breaks = 0; breaks <= 4; breaks += 2) {
 			struct guest g;
@@ -231,9 +248,11 @@ static void dr_read_back(void **state)
 
 		if (!begin(&g, state, GUEST_LONG, 0, true))
 			skip();
-		/* mov eax, 0x12345; mov dr2, rax; mov eax, 0x420; mov dr7, rax; nop; mov rbx, dr2; mov rsi, dr7; mov rdx, dr0 */
-		CODE(&g, "\xb8\x45\x23\x01\x00\x0f\x23\xd0\xb8\x20\x04\x00\x00\x0f\x23\xf8\x90\x0f\x21\xd3\x0f\x21\xfe\x0f\x21"
-			 "\xc2");
+		/* mov eax, 0x12345; mov dr2, rax; mov eax, 0x420; mov dr7, rax; nop; mov rbx, dr2; mov rsi, dr7; mov rdx,
+		 * dr0 */
+		CODE(&g,
+		     "\xb8\x45\x23\x01\x00\x0f\x23\xd0\xb8\x20\x04\x00\x00\x0f\x23\xf8\x90\x0f\x21\xd3\x0f\x21\xfe\x0f\x21"
+		     "\xc2");
 		run_to_halt(&g, (enum way)way, GUEST_CODE + 16);
 		assert_int_equal(guest_reg(&g, 0, RBX), 0x12345);
 		assert_int_equal(guest_reg(&g, 0, RSI), 0x420);
@@ -369,7 +388,8 @@ static void caught(void **state)
 		const char *code;
 		unsigned len;
 		int vector; /* told; -1: nothing is */
-	} all[] = {{"\x0f\x0b", 2, 6}, {"\xf7\xf3", 2, 0}, {"\xcc", 1, 3}, {"\xf1", 1, 1}, {"\xcd\x03", 2, -1}, {"\xcd\x06", 2, -1}};
+	} all[] = {{"\x0f\x0b", 2, 6}, {"\xf7\xf3", 2, 0},  {"\xcc", 1, 3},
+		   {"\xf1", 1, 1},     {"\xcd\x03", 2, -1}, {"\xcd\x06", 2, -1}};
 
 	for (int mode = GUEST_REAL; mode <= GUEST_LONG; mode++)
 		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -416,9 +436,10 @@ static void noting_handler(struct guest *g, unsigned i, unsigned vector, uint8_t
 	uint8_t real[] = "\x50\x53\x55\x89\xe5\x8b\x1e\xf8\x6f\x8b\x46\x06\x89\x07\x8b\x46\x0a\x25\x00\x01\x83\xc8\x55\x89"
 			 "\x47\x02\x83\x06\xf8\x6f\x04\x83\x46\x06\x66\x5d\x5b\x58\xcf";
 	/* the same of 64 bits */
-	uint8_t in_long[] = "\x50\x53\x8b\x1c\x25\xf8\x6f\x00\x00\x48\x8b\x44\x24\x10\x66\x89\x03\x8b\x44\x24\x20\x66\x25\x00"
-			    "\x01\x66\x83\xc8\x55\x66\x89\x43\x02\x66\x83\x04\x25\xf8\x6f\x00\x00\x04\x48\x83\x44\x24\x10\x66"
-			    "\x5b\x58\x48\xcf";
+	uint8_t in_long[] =
+	    "\x50\x53\x8b\x1c\x25\xf8\x6f\x00\x00\x48\x8b\x44\x24\x10\x66\x89\x03\x8b\x44\x24\x20\x66\x25\x00"
+	    "\x01\x66\x83\xc8\x55\x66\x89\x43\x02\x66\x83\x04\x25\xf8\x6f\x00\x00\x04\x48\x83\x44\x24\x10\x66"
+	    "\x5b\x58\x48\xcf";
 	uint32_t at = 0x7000 + 0x40 * i, gate = GUEST_HANDLERS + 16 * vector, rel = at - (gate + 5);
 
 	real[22] = in_long[28] = (uint8_t)vector;
@@ -439,9 +460,9 @@ static const struct {
 	bool privileged;
 } palette[] = {
     {S("\x90"), false},
-    {S("\xff\xc0"), false},		    /* inc eax */
-    {S("\x50\x58"), false},		    /* push, pop */
-    {S("\x9c\x9d"), false},		    /* pushf, popf */
+    {S("\xff\xc0"), false},			/* inc eax */
+    {S("\x50\x58"), false},			/* push, pop */
+    {S("\x9c\x9d"), false},			/* pushf, popf */
     {S("\x9c\x58\x80\xcc\x01\x50\x9d"), false}, /* TF on */
     {S("\x9c\x58\x80\xcc\x01\x50\x9d"), false},
     {S("\x9c\x58\x80\xe4\xfe\x50\x9d"), false}, /* and off */
@@ -453,8 +474,8 @@ static const struct {
     {S("\xeb\x00"), false},
     {S("\xfb"), true},
     {S("\xfa"), true},
-    {S("\xe6\x80"), true},	 /* out 0x80, al */
-    {S("\x8c\xd3\x8e\xd3"), true}, /* mov bx, ss; mov ss, bx */
+    {S("\xe6\x80"), true},		/* out 0x80, al */
+    {S("\x8c\xd3\x8e\xd3"), true},	/* mov bx, ss; mov ss, bx */
     {S("\x6a\x03\x59\xf3\xac"), false}, /* push 3; pop cx; rep lodsb */
 };
 
@@ -532,7 +553,8 @@ static bool is_same(const struct outcome *a, const struct outcome *b)
 	return a->end == b->end && !memcmp(a->log, b->log, a->end - LOG);
 }
 
-static void expect_same(const struct outcome *a, const struct outcome *b, enum guest_mode mode, unsigned cpl, uint64_t seed, int way)
+static void expect_same(const struct outcome *a, const struct outcome *b, enum guest_mode mode, unsigned cpl, uint64_t seed,
+			int way)
 {
 	const uint16_t *x = (const void *)a->log, *y = (const void *)b->log;
 
@@ -564,8 +586,8 @@ static void any_sequence(void **state)
 
 			run_any(&soft_backend, in[i].mode, in[i].cpl, seed * 0x9e3779b97f4a7c15ull, 0, &want);
 			/* KVM's emulator traps at the end of a REP instruction only, and behind INT n; QEMU's SVM once more
-			 * behind REP while a debug register is set. Where the host does so by itself what it does freely is no
-			 * measure, and all of it is stepped. */
+			 * behind REP while a debug register is set. Where the host does so by itself what it does freely is
+			 * no measure, and all of it is stepped. */
 			run_any(backend, in[i].mode, in[i].cpl, seed * 0x9e3779b97f4a7c15ull, 0, &got);
 			for (int way = 1; way < (is_same(&want, &got) && !(seed & 1) ? 5 : 2); way++) {
 				run_any(backend, in[i].mode, in[i].cpl, seed * 0x9e3779b97f4a7c15ull, way, &got);

@@ -112,17 +112,23 @@ static void test_software(void **state)
 
 	(void)state;
 	longguest_poke(d.m, 0x10004, "\xcc", 1);
-	expect(&s, "#BP, breakpoint (int3) (vector 3) on vCPU 0 at 0x10004 (main+0x4), `int3` (bytes cc); the IDT ends before its "
-		   "vector; rip is 0x10005 (main+0x5), behind it.");
+	expect(
+	    &s,
+	    "#BP, breakpoint (int3) (vector 3) on vCPU 0 at 0x10004 (main+0x4), `int3` (bytes cc); the IDT ends before its "
+	    "vector; rip is 0x10005 (main+0x5), behind it.");
 	longguest_poke(d.m, 0x10004, "\xcd\x10", 2);
 	s = (struct stop){
 	    .reason = STOP_EXCEPTION, .vector = 16, .rip = 0x10004, .handler = HANDLER_EMPTY, .software = true, .slot = -1};
-	expect(&s, "Software interrupt 0x10 (vector 16) on vCPU 0 at 0x10004 (main+0x4), `int 0x10` (bytes cd 10); its vector, at "
-		   "0x40, is 0000:0000; c goes on behind it.");
+	expect(
+	    &s,
+	    "Software interrupt 0x10 (vector 16) on vCPU 0 at 0x10004 (main+0x4), `int 0x10` (bytes cd 10); its vector, at "
+	    "0x40, is 0000:0000; c goes on behind it.");
 	longguest_poke(d.m, 0x10004, "\x0f\x0b", 2);
 	s = (struct stop){.reason = STOP_EXCEPTION, .vector = 6, .rip = 0x10004, .handler = HANDLER_EMPTY, .slot = -1};
-	expect(&s, "#UD, invalid opcode (vector 6) on vCPU 0 at 0x10004 (main+0x4), `ud2` (bytes 0f 0b); its vector, at 0x18, is "
-		   "0000:0000.");
+	expect(
+	    &s,
+	    "#UD, invalid opcode (vector 6) on vCPU 0 at 0x10004 (main+0x4), `ud2` (bytes 0f 0b); its vector, at 0x18, is "
+	    "0000:0000.");
 }
 
 static void test_watchpoint(void **state)
@@ -561,7 +567,8 @@ int main(void)
 	    T(test_step),
 	    T(test_no_progress),
 	    T(test_breakpoint),
-	    T(test_software), T(test_watchpoint),
+	    T(test_software),
+	    T(test_watchpoint),
 	    T(test_fault_stage),
 	    T(test_pf_not_present),
 	    T(test_pf_permission),

@@ -161,12 +161,6 @@ static bool step_exception(struct kvcpu *v, struct step *s, const struct kvm_vcp
 	return s->delivered;
 }
 
-/* INT1's #DB is none of the step's. */
-static bool is_int1(const struct step *s)
-{
-	return s->kind == INSN_INT && s->op[0] == 0xf1;
-}
-
 static bool step_shutdown(struct kvcpu *v, struct step *s)
 {
 	struct kvm_vcpu_events ev;
@@ -176,7 +170,7 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 		return exit_free(v, 0);
 	}
 	vcpu_events(v, &ev);
-	if (is_int1(s))
+	if (s->kind == INSN_INT && s->op[0] == 0xf1) /* INT1's #DB is none of the step's */
 		return step_exception(v, s, &ev);
 	if (tf_ours(&v->control->own) && ev.exception.nr == 1)
 		return true;

@@ -222,6 +222,12 @@ static void cell_place(struct out *o, const struct value *row)
 		out_text(o, " physical");
 }
 
+static void draw_inside(struct out *o, const struct value *row)
+{
+	out_text(o, ": in the middle of the instruction at ");
+	out_styled_hex(o, STYLE_ADDR, get_num(row, "inside"));
+}
+
 void view_breakpoints(struct out *o, const struct value *v)
 {
 	static const struct column columns[] = {
@@ -245,10 +251,16 @@ void view_breakpoints(struct out *o, const struct value *v)
 		const char *why = get_str(&v->items[i], "why");
 		if (!why[0])
 			continue;
-		out_styled(o, STYLE_DIM, "%u by step: ", (unsigned)get_num(&v->items[i], "id"));
+		out_styled(o, STYLE_DIM, "%u by %s: ", (unsigned)get_num(&v->items[i], "id"), get_str(&v->items[i], "how"));
 		draw_safe(o, why);
 		out_text(o, "\n");
 	}
+	for (uint32_t i = 0; i < v->n; i++)
+		if (has_num(&v->items[i], "inside")) {
+			out_styled(o, STYLE_DIM, "%u", (unsigned)get_num(&v->items[i], "id"));
+			draw_inside(o, &v->items[i]);
+			out_text(o, "\n");
+		}
 	for (uint32_t i = 0; i < v->n; i++) {
 		const char *script = get_str(&v->items[i], "commands");
 		if (!script[0])
@@ -287,6 +299,8 @@ void view_breakpoint(struct out *o, const struct value *v)
 		out_text(o, ": ");
 		draw_safe(o, get_str(v, "why"));
 	}
+	if (has_num(v, "inside"))
+		draw_inside(o, v);
 	if (get_truth(v, "temporary"))
 		out_text(o, ", once");
 	if (!get_truth(v, "enabled"))

@@ -55,9 +55,11 @@ static int add(struct call *c, const struct stop_point *spec, struct err *e)
 	struct stop_point *b;
 	int rc = point_add(&c->s->d.points, c->s->d.m, spec, &b, e);
 
-	if (!rc)
-		c->result = record_stop_point(c->pool, b);
-	return rc;
+	if (rc)
+		return rc;
+	c->result = record_stop_point(c->pool, b);
+	break_note(c, b, &c->result);
+	return 0;
 }
 
 static int set_break(struct call *c, enum point_kind kind, bool temporary, struct err *e)
@@ -311,13 +313,18 @@ int cmd_commands(struct call *c, struct err *e)
 
 int cmd_info_breakpoints(struct call *c, struct err *e)
 {
-	const struct point_table *t = &c->s->d.points;
+	struct point_table *t = &c->s->d.points;
 	int rc = args_none(c, e);
 
 	if (rc)
 		return rc;
+	points_look(t, c->s->d.m);
 	c->result = v_list(c->pool, t->n);
-	for (size_t i = 0; i < t->n; i++)
-		v_push(c->pool, &c->result, record_stop_point(c->pool, t->v[i]));
+	for (size_t i = 0; i < t->n; i++) {
+		struct value row = record_stop_point(c->pool, t->v[i]);
+
+		break_note(c, t->v[i], &row);
+		v_push(c->pool, &c->result, row);
+	}
 	return 0;
 }

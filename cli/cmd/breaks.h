@@ -13,6 +13,9 @@ int break_split_if(struct args *a, const char **condition, struct err *e) MUST_U
 /* Words from..to as the user typed them, where that is known. */
 void break_text(const struct args *a, int from, int to, char *buf, size_t size);
 
+/* Puts what else there is to say of a breakpoint into its record. */
+void break_note(struct call *c, const struct stop_point *b, struct value *v);
+
 int cmd_break(struct call *c, struct err *e);
 int cmd_tbreak(struct call *c, struct err *e);
 int cmd_hbreak(struct call *c, struct err *e);

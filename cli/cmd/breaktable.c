@@ -5,7 +5,7 @@
 #include "cli/cmd/breaks.h"
 #include "cli/cmd/table.h"
 
-#define KEYS "Gives the breakpoint: id, kind, at, enabled, hits, how (hw, int3, trap, page, step, soft), condition."
+#define KEYS "Gives the breakpoint: id, kind, at, enabled, hits, how (hw, int3, hw+int3, trap, page, step, soft), condition."
 
 const struct command commands_break[] = {
     {.name = "break",
@@ -16,7 +16,11 @@ const struct command commands_break[] = {
      .help = "A is a linear address: *0x7c00, a symbol, an expression, 0x7c0:0x10; without it the current one. Of two "
 	     "symbols of "
 	     "one name say which: file.c:helper or helper@2. There is no limit to how many. COND is a Tcl expression, "
-	     "evaluated at each hit: b main if {$rax == 5}. " KEYS,
+	     "evaluated at each hit: b main if {$rax == 5}. A need not be mapped yet: it hits wherever the tables lead when "
+	     "that is executed. On kvm it is a debug register where one hits, else an int3 in memory while the guest runs: "
+	     "the guest reads and writes the right bytes there, but for reads of a page that it has executed; info "
+	     "breakpoints says that, and what else is not as it should be. In the middle of an instruction (inside: where "
+	     "that begins) nothing ever stops. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
      .complete = COMPLETE_ADDRESS,
      .view = "breakpoint",
@@ -199,8 +203,10 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "",
      .summary = "breakpoints, watchpoints and catchpoints",
-     .help = "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; why "
-	     "if how is step; address for those that have one, len and phys for watchpoints.",
+     .help =
+	 "A list of: id, kind, at, enabled, hits, how, and where set temporary, ignore, condition, commands; why: "
+	 "what keeps it from more than single steps, that it is not mapped now, or what the guest could see of it; inside: "
+	 "the instruction in whose middle it is; address for those that have one, len and phys for watchpoints.",
      .flags = 0,
      .view = "breakpoints",
      .run = cmd_info_breakpoints},

@@ -65,6 +65,7 @@ enum machine_ask {
 	X(check_watch, "watchpoint", NEEDS(RUN) | NEEDS(WATCH), name, ASK_LIVE_VCPU)                                        \
 	X(plant, "breakpoint", NEEDS(RUN), plant, ASK_STOPPED)                                                              \
 	X(unplant, "remove breakpoint", NEEDS(RUN), unplant, ASK_STOPPED)                                                   \
+	X(plants_now, "breakpoint", NEEDS(RUN), plants_now, ASK_STOPPED)                                                    \
 	X(catch, "catch", NEEDS(RUN), set_catch, ASK_STOPPED)                                                               \
 	X(mmu_catch, "catch mmu", NEEDS(RUN) | NEEDS(SHADOW), mmu_catch, ASK_STOPPED)                                       \
 	X(mmu_events, "list MMU events", 0, name, ASK_STOPPED)                                                              \

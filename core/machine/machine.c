@@ -277,6 +277,13 @@ int machine_unplant(struct machine *m, int id, struct err *e)
 	return rc ? rc : m->ops->unplant(m, id, e);
 }
 
+int machine_plants_now(struct machine *m, struct plant *p, size_t n, struct err *e)
+{
+	int rc = machine_check(m, CALL_plants_now, NULL, e);
+
+	return rc ? rc : m->ops->plants_now(m, p, n, e);
+}
+
 const char *machine_catch_how(const struct machine *m, uint32_t event)
 {
 	return m->ops->catch_how ? m->ops->catch_how(event) : "soft";

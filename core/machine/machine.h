@@ -175,8 +175,8 @@ void machine_ask_interrupted(struct machine *m, bool (*interrupted)(void));
  * longer is. who must live as long. */
 void machine_only_look(struct machine *m, const char *who);
 
-/* Things to stop at. id is the caller's, unique; how is filled with the mechanism chosen: hw, int3, trap, page, step, soft.
- */
+/* Things to stop at. id is the caller's, unique; how is filled with the mechanism chosen: hw, int3, hw+int3 (a debug
+ * register, and an int3 for where that does not hit), trap, page, step, soft. */
 enum plant_kind { PLANT_EXEC, PLANT_EXEC_HW, PLANT_WRITE, PLANT_READ, PLANT_ACCESS };
 struct plant {
 	int id;
@@ -185,8 +185,8 @@ struct plant {
 	uint64_t len;
 	bool phys;
 	const char *how;
-	const char
-	    *why; /* where how is step: what keeps it from anything faster; NULL otherwise. Lives as long as the machine */
+	/* What keeps it from more than steps, or from being as it should; NULL: nothing. Lives as long as the machine. */
+	const char *why;
 };
 /* Is there memory behind a range that somebody wants watched, as this vCPU's tables and the slots are now? -EINVAL: a device
  * answers there, or a READONLY slot does and writes alone are asked for; -EPERM: the debugger's own memory. Planting does
@@ -194,6 +194,9 @@ struct plant {
 int machine_check_watch(struct machine *m, unsigned vcpu, const struct plant *p, struct err *e) MUST_USE;
 int machine_plant(struct machine *m, struct plant *p, struct err *e) MUST_USE;
 int machine_unplant(struct machine *m, int id, struct err *e) MUST_USE;
+/* How each of n plants (their ids) would be done if the guest ran now: how and why. Those that are not planted stay as they
+ * are. */
+int machine_plants_now(struct machine *m, struct plant *p, size_t n, struct err *e) MUST_USE;
 
 /* Events to stop at besides what always stops. */
 enum catch_event {

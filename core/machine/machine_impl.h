@@ -69,8 +69,9 @@ struct machine_ops {
 	const struct run_ops *run;					 /* M: core/run/run.h; ctx is the struct machine */
 	int (*plant)(struct machine *m, struct plant *p, struct err *e); /* M */
 	int (*unplant)(struct machine *m, int id, struct err *e);	 /* M */
-	int (*set_catch)(struct machine *m, uint32_t events, struct err *e); /* M */
-	const char *(*catch_how)(uint32_t event);			     /* O: see machine_catch_how(); else "soft" */
+	int (*plants_now)(struct machine *m, struct plant *p, size_t n, struct err *e); /* O: else as when planted */
+	int (*set_catch)(struct machine *m, uint32_t events, struct err *e);		/* M */
+	const char *(*catch_how)(uint32_t event); /* O: see machine_catch_how(); else "soft" */
 
 	/* O. */
 	int (*mmu_catch)(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);

@@ -31,7 +31,7 @@ struct stop_point {
 	char *condition; /* text, evaluated by the judge's hook; NULL for none */
 	char *commands;	 /* script to run on a stop; NULL for none */
 	const char *how; /* mechanism chosen by the machine */
-	const char *why; /* if that is step: what keeps it from anything faster; NULL otherwise */
+	const char *why; /* what keeps it from more than steps, or from being as it should; NULL: nothing */
 	/* POINT_BREAK of a command under way: on this vCPU alone, with a stack pointer of at least min_sp. */
 	bool internal;
 	unsigned vcpu;
@@ -62,6 +62,8 @@ int point_add(struct point_table *t, struct machine *m, const struct stop_point 
 	      struct err *e) MUST_USE;
 int point_delete(struct point_table *t, struct machine *m, int id, struct err *e) MUST_USE;
 int point_enable(struct point_table *t, struct machine *m, int id, bool on, struct err *e) MUST_USE;
+/* Ask the machine again how each is done, as the guest stands now. Left as it was where that cannot be asked. */
+void points_look(struct point_table *t, struct machine *m);
 /* Arm every enabled one in a machine that is new. */
 int points_arm(struct point_table *t, struct machine *m, struct err *e) MUST_USE;
 /* Tell the machine which events, MMU changes and faults are wanted now: all catchpoints share one call of it each. */

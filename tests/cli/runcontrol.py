@@ -60,5 +60,15 @@ def a_display_only_looks(b):
         assert [p["enabled"] for p in v[8]] == [True, True, False], (word, v[8])
 
 
+def a_breakpoint_says_where_it_is(b):
+    """Nowhere yet, or in the middle of an instruction, where nothing ever stops."""
+    v = ok("b *0x7fff12345000", "b *0x200010", "b *0x20000f", "info breakpoints", backend=b)
+    assert "not mapped now" in v[0]["why"] and "inside" not in v[0], v[0]
+    assert num(v[1]["inside"]) == 0x20000f and "inside" not in v[2], v[1:3]
+    assert ["inside" in p for p in v[3]] == [False, True, False], v[3]
+    assert "not mapped now" in v[3][0]["why"] and "not mapped" not in v[3][2].get("why", ""), v[3]
+
+
 if __name__ == "__main__":
-    sys.exit(main([a_condition_only_looks, so_in_the_background, a_condition_may_look, a_display_only_looks, a_step_from_a_device_write]))
+    sys.exit(main([a_condition_only_looks, so_in_the_background, a_condition_may_look, a_display_only_looks, a_step_from_a_device_write,
+                   a_breakpoint_says_where_it_is]))

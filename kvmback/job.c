@@ -135,6 +135,7 @@ static void do_job(struct kvcpu *v, enum job job)
 {
 	if (v->vm->mmu)
 		mmu_job_begin(v);
+	v->control->over_byte &= job == JOB_TOUCH;
 	/* What another stop came before is told first. */
 	if (job == JOB_RUN && mmu_pending(v->vm))
 		mmu_tell_late(v);

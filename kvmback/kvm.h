@@ -156,6 +156,7 @@ void kvm_thread_begin(void *ctx);
 /* A planted int3 is in memory only while the guest runs: a read through a slot's alias gives the guest's own bytes. */
 int kvm_plant(struct machine *m, struct plant *p, struct err *e);
 int kvm_unplant(struct machine *m, int id, struct err *e);
+int kvm_plants_now(struct machine *m, struct plant *p, size_t n, struct err *e);
 int kvm_set_catch(struct machine *m, uint32_t events, struct err *e);
 int kvm_run_facts(struct machine *m, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg,
 		  struct err *e);

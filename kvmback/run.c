@@ -619,6 +619,7 @@ int kvm_run_init(struct kvm_vm *vm, struct err *e)
 	vm->rs->ops = &kvm_vcpu_ops;
 	lock_init(&vm->rs->board_lock, LOCK_BOARD);
 	lock_init(&vm->rs->plant_lock, LOCK_PLANTS);
+	lock_init(&vm->rs->byte_lock, LOCK_BYTES);
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
 		struct kvcpu *v = &vm->vcpu[i];
 

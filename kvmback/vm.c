@@ -185,6 +185,7 @@ static int vm_reset(struct machine *m, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
 
+	armed_forget_code(vm);
 	for (unsigned i = 0; i < m->vcpus; i++) {
 		int rc;
 
@@ -406,6 +407,7 @@ const struct machine_ops kvm_backend = {
     .run = &run_ops,
     .plant = kvm_plant,
     .unplant = kvm_unplant,
+    .plants_now = kvm_plants_now,
     .set_catch = kvm_set_catch,
     .catch_how = vm_catch_how,
     .mmu_catch = kvm_mmu_catch,

@@ -27,6 +27,7 @@ enum lock_rank {
 	LOCK_WALKERS,	 /* fault_walk.walkers */
 	LOCK_ROOTS,	 /* fault_walk.roots */
 	LOCK_PAGES,	 /* pages.lock */
+	LOCK_BYTES,	 /* run_state.byte_lock */
 	LOCK_UNARMED,	 /* kvm_faults.lock */
 	LOCK_MMU_EVENTS, /* kvm_mmu.lock */
 	LOCK_TRACE,	 /* trace.lock */

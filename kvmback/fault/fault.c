@@ -28,6 +28,7 @@
 #include "kvmback/kernel/kview.h"
 #include "kvmback/step/step.h"
 #include "kvmback/trace/trace.h"
+#include "kvmback/vcpu/bytes.h"
 
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
 
@@ -324,6 +325,7 @@ bool kvm_park_look(void *ctx, struct stop *out)
 		f->passing = 0;
 		tick_every(f, 0);
 		*out = f->stop;
+		bytes_lift(f->vm->rs, LIFT_FOR_PARK);
 		return true;
 	}
 	end_turn(f);
@@ -369,6 +371,7 @@ void kvm_park_release(void *ctx, enum run_release how)
 		vcpu_kick(&f->vm->vcpu[f->vcpu], KICK_GIVE_UP);
 	}
 	tick_every(f, f->quiet ? 0 : TURN_NS);
+	bytes_lay_again(f->vm->rs, LIFT_FOR_PARK);
 	end_stage(f);
 }
 

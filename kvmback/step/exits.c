@@ -4,7 +4,7 @@
  * immediate_exit before anybody stops, so that no access is ever half done), exceptions of a guest without an IDT, int3 and
  * debug registers, and everything that ends a run.
  */
-#include "kvmback/step/step.h"
+#include "kvmback/step/insn.h"
 #include "kvmback/watch/watchpoint.h"
 
 #include <errno.h>
@@ -164,35 +164,66 @@ bool exit_caught(struct kvcpu *v, unsigned vector, bool has_error, uint32_t erro
 	return stop_exception(v, vector);
 }
 
-/* An int3 of ours that ended as an exception: rip back on it. 0: it was not ours. */
-static int own_int3(struct kvcpu *v, unsigned vector)
+/* A byte of ours at another address of its frame: the guest's own instruction, while nobody else is in the guest. */
+static bool step_over_byte(struct kvcpu *v)
 {
-	struct kvm_regs *r = vcpu_regs(v);
+	/* Then it is stepped for that, if it is not behind it already. */
+	if (vcpu_touched(v))
+		return true;
+	if (vcpu_runs_here(v))
+		return step_one(v) && exit_arrived(v);
+	v->control->over_byte = true;
+	return vcpu_out(v, OUT_TOUCH);
+}
+
+/* An int3 that was executed at rip, or behind prefixes there. */
+static enum int3_of int3_of(struct kvcpu *v, uint64_t at, struct int3_met *met)
+{
+	enum int3_of whose = plant_int3_of(v, at, met);
+	unsigned prefixes = whose == INT3_GUESTS ? insn_prefixes(v, at) : 0;
+
+	if (!prefixes)
+		return whose;
+	/* A breakpoint in the middle of an instruction is not at it. */
+	whose = plant_int3_of(v, at + prefixes, met);
+	*met = (struct int3_met){0};
+	return whose == INT3_POINT ? INT3_ELSEWHERE : whose;
+}
+
+static void go_back(struct kvcpu *v, uint64_t bytes)
+{
+	vcpu_regs(v)->rip -= bytes;
+	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS);
+}
+
+/* An int3 of ours that ended as an exception: rip back on it. */
+static enum int3_of own_int3(struct kvcpu *v, unsigned vector, int *id)
+{
+	struct int3_met met;
 	uint64_t here = vcpu_linear_rip(v), back = vector == 3 || (vector == 8 && plant_int3_at(v, here - 1)),
 		 at = here - back;
 	/* With a gate that is missing, or not for CPL3, what is told may be the exception that came of that. */
 	bool instead = idt_own(v) && (vector == 8 || vector == 11 || vector == 13);
 
 	if (vector != 3 && !instead && vector != v->vm->rs->st->int3_vector[vcpu_mode(v)][vcpu_cpl(v) == 3])
-		return 0;
-	int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
-	if (id) {
-		r->rip -= back;
-		r->rflags &= ~RFLAGS_RF;
-		vcpu_dirty(v, KVM_SYNC_X86_REGS);
-	}
-	return id;
+		return INT3_GUESTS;
+	enum int3_of whose = plant_int3_of(v, at, &met);
+	*id = met.id;
+	if (whose != INT3_GUESTS)
+		go_back(v, back + met.prefixes);
+	return whose;
 }
 
-/* Kicked after an int3 of ours and before its #BP went anywhere: the breakpoint was hit. */
+/* Kicked after an int3 of ours and before its #BP went anywhere: the breakpoint was hit, or the byte is come to again. */
 static bool after_kick(struct kvcpu *v)
 {
-	int id = vcpu_waiting(v, 3) ? own_int3(v, 3) : 0;
+	int id;
 
-	if (!id)
+	if (!vcpu_waiting(v, 3) || own_int3(v, 3, &id) == INT3_GUESTS)
 		return true;
 	vcpu_drop(v, 3);
-	return stop_at_point(v, id);
+	return id ? stop_at_point(v, id) : true;
 }
 
 static bool after_shutdown(struct kvcpu *v)
@@ -201,9 +232,9 @@ static bool after_shutdown(struct kvcpu *v)
 
 	vcpu_events(v, &ev);
 	/* The guest may have loaded an IDT since int3 bytes were laid, one that has no gate for them. */
-	int id = vcpu_exception_known(v) ? own_int3(v, ev.exception.nr) : 0;
-	if (id)
-		return stop_at_point(v, id);
+	int id;
+	if (vcpu_exception_known(v) && own_int3(v, ev.exception.nr, &id) != INT3_GUESTS)
+		return id ? stop_at_point(v, id) : step_over_byte(v);
 	if (idt_own(v)) {
 		snprintf(v->control->stop.note, sizeof(v->control->stop.note), "a triple fault; the last exception was %u",
 			 ev.exception.nr);
@@ -236,6 +267,23 @@ static bool guest_int3(struct kvcpu *v)
 	return true;
 }
 
+/* The vCPU stands at an int3 that it came to. skip: KVM leaves the guest's own to us. */
+static bool int3_executed(struct kvcpu *v, uint64_t at, bool skip)
+{
+	struct int3_met met;
+
+	switch (int3_of(v, at, &met)) {
+	case INT3_POINT:
+		return stop_at_point(v, met.id);
+	case INT3_ELSEWHERE:
+		if (met.prefixes)
+			go_back(v, met.prefixes);
+		return step_over_byte(v);
+	default:
+		return skip ? trap_complete(v, 3, 1) : guest_int3(v);
+	}
+}
+
 /* ---- debug exits */
 
 /* The first instruction of a handler that int3 leads to. */
@@ -244,9 +292,11 @@ static bool at_handler(struct kvcpu *v, unsigned vector)
 	int id = 0;
 
 	if (trap_unwind(v, vector, &id))
-		return stop_at_point(v, id);
+		return id ? stop_at_point(v, id) : step_over_byte(v);
 	id = plant_exec_at(v->vm->rs, vcpu_linear_rip(v));
-	return id ? stop_at_point(v, id) : step_one(v);
+	if (id)
+		return stop_at_point(v, id);
+	return vcpu_touched(v) || step_one(v);
 }
 
 /* The instruction is done, and rip stands behind it. Where it cannot be found, a value that is another is a write's. */
@@ -320,11 +370,8 @@ static bool after_debug(struct kvcpu *v)
 	const struct kvm_debug_exit_arch *d = &v->run->debug.arch;
 	uint64_t at = vcpu_linear_rip(v);
 
-	if (d->exception == 3) {
-		int id = plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
-
-		return id ? stop_at_point(v, id) : guest_int3(v);
-	}
+	if (d->exception == 3)
+		return int3_executed(v, at, false);
 	uint64_t own = guestdbg_exit(v, d->dr6);
 	if (watches_hit(v, d->dr6))
 		return watch_and_trap(v, own);
@@ -372,12 +419,11 @@ static bool no_emulation(struct kvcpu *v)
 
 	if (!len)
 		return false;
-	int id = s->insn[0] == 0xcc && plant_int3_at(v, at) ? plant_exec_at(v->vm->rs, at) : 0;
 
 	s->kvm_exit = s->suberror = s->n_insn = 0;
 	s->error[0] = '\0';
 	s->next[0] = '\0';
-	return id ? stop_at_point(v, id) : trap_complete(v, vector, len);
+	return s->insn[0] == 0xcc ? int3_executed(v, at, true) : trap_complete(v, vector, len);
 }
 
 bool exit_failed(struct kvcpu *v, int rc)

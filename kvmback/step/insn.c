@@ -6,6 +6,8 @@
  */
 #include "kvmback/step/insn.h"
 
+#include "kvmback/vcpu/bytes.h"
+
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -13,6 +15,12 @@
 #define MSR_SYSENTER_EIP 0x176u
 
 /* ---- decoding */
+
+static bool is_prefix(uint8_t b)
+{
+	return b == 0xf3 || b == 0xf2 || b == 0x66 || b == 0x67 || b == 0xf0 || b == 0x26 || b == 0x2e || b == 0x36 ||
+	       b == 0x3e || b == 0x64 || b == 0x65;
+}
 
 void insn_decode(struct kvcpu *v, struct step *s)
 {
@@ -24,20 +32,40 @@ void insn_decode(struct kvcpu *v, struct step *s)
 	s->bits = vcpu_bits(v);
 	s->n = (unsigned)gmem_read(v, vcpu_linear_rip(v), s->code, sizeof(s->code));
 	s->kind = disas_kind(s->bits, s->code, s->n);
-	for (; i < s->n; i++) {
+	for (; i < s->n && is_prefix(s->code[i]); i++) {
 		uint8_t b = s->code[i];
 
 		s->rep |= b == 0xf3;
 		s->repne |= b == 0xf2;
 		s->opsize |= b == 0x66;
 		s->addrsize |= b == 0x67;
-		if (b != 0xf3 && b != 0xf2 && b != 0x66 && b != 0x67 && b != 0xf0 && b != 0x26 && b != 0x2e && b != 0x36 &&
-		    b != 0x3e && b != 0x64 && b != 0x65)
-			break;
 	}
 	if (s->bits == 64 && i < s->n && (s->code[i] & 0xf0) == 0x40)
 		i++;
 	s->op = s->code + i;
+}
+
+unsigned insn_prefixes(struct kvcpu *v, uint64_t linear)
+{
+	uint8_t code[15];
+	size_t n = gmem_read(v, linear, code, sizeof(code));
+	unsigned i = 0;
+
+	while (i < n && is_prefix(code[i]))
+		i++;
+	return i + (vcpu_bits(v) == 64 && i < n && (code[i] & 0xf0) == 0x40);
+}
+
+bool insn_meets_int3(struct kvcpu *v)
+{
+	uint64_t at = vcpu_linear_rip(v);
+	uint8_t code[15];
+	size_t n = bytes_any(v->vm->rs) ? gmem_read(v, at, code, sizeof(code)) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (code[i] == INT3 && plant_int3_at(v, at + i))
+			return true;
+	return false;
 }
 
 static unsigned op_left(const struct step *s)

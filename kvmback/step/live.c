@@ -10,6 +10,7 @@
 
 #include "core/base/lock.h"
 #include "kvmback/step/step.h"
+#include "kvmback/vcpu/bytes.h"
 
 int live_remember(struct kvm_vm *vm, struct err *e)
 {
@@ -66,14 +67,23 @@ void live_regs(struct kvm_vm *vm, unsigned vcpu, struct regs *out)
 
 /* ---- memory */
 
-static void hide_byte(struct machine *m, const struct int3_byte *b, uint64_t gpa, uint8_t *buf, size_t len)
-{
-	for (size_t i = 0; i < m->slots.n; i++) {
-		const struct slot *s = m->slots.by_gfn[i];
-		uint64_t offset = (uint64_t)(b->at - s->alias), at = s->gpa + offset;
+struct just_read {
+	const struct machine *m;
+	uint64_t gpa;
+	uint8_t *buf;
+	size_t len;
+};
 
-		if (s->alias && offset < s->size && at >= gpa && at - gpa < len && buf[at - gpa] == INT3)
-			buf[at - gpa] = b->under;
+static void hide_byte(void *arg, const uint8_t *byte, uint8_t under)
+{
+	const struct just_read *r = arg;
+
+	for (size_t i = 0; i < r->m->slots.n; i++) {
+		const struct slot *s = r->m->slots.by_gfn[i];
+		uint64_t offset = (uint64_t)(byte - s->alias), at = s->gpa + offset;
+
+		if (s->alias && offset < s->size && at >= r->gpa && at - r->gpa < r->len && r->buf[at - r->gpa] == INT3)
+			r->buf[at - r->gpa] = under;
 	}
 }
 
@@ -83,7 +93,6 @@ void live_hide_int3(struct machine *m, uint64_t gpa, void *buf, size_t len)
 
 	if (run_phase(&m->run) == RUN_STOPPED || !rs)
 		return;
-	LOCK_SCOPE(&rs->plant_lock);
-	for (size_t i = 0; i < rs->n_int3; i++)
-		hide_byte(m, &rs->int3[i], gpa, buf, len);
+	struct just_read r = {m, gpa, buf, len};
+	bytes_each(rs, hide_byte, &r);
 }

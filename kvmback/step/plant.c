@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Things to stop at: execution breakpoints, any number, and watchpoints. What stands for one while the guest runs is decided
- * anew at each resume, per vCPU: a debug register if one is left and hits, an int3 in guest memory if CPL3 is not
- * covered by that, single steps if neither can be. int3 bytes are in memory only while the guest runs; the guest sees
- * them if it reads its own code. An address is looked up in the tables of each vCPU as they stand at resume and whenever an
- * exit shows other control registers; tables that change without either are not noticed.
+ * Things to stop at: execution breakpoints, any number, and watchpoints. Which there are, whose an int3 byte is, and what is
+ * told of how each is done; plan.c decides how.
  */
-#include "kvmback/step/step.h"
-#include "kvmback/watch/armed.h"
-#include "kvmback/trace/rootwake.h"
+#include "kvmback/step/insn.h"
+
 #include "core/base/lock.h"
-#include "core/cpu/smm.h"
+#include "kvmback/vcpu/bytes.h"
+#include "kvmback/watch/armed.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
-
-#define REFUSED "userfaultfd refuses a watched page"
 
 static bool is_exec(const struct plant *p)
 {
@@ -43,312 +39,6 @@ bool plant_watching(const struct run_state *rs)
 	return rs->n_plants > rs->n_exec;
 }
 
-/* ---- int3 bytes in memory */
-
-static bool lay_int3(struct run_state *rs, uint8_t *at)
-{
-	lock_assert_held(&rs->plant_lock);
-	if (gmem_int3(rs, at))
-		return true;
-	if (rs->n_int3 == rs->cap_int3) {
-		size_t cap = rs->cap_int3 ? rs->cap_int3 * 2 : 16;
-		struct int3_byte *bigger = realloc(rs->int3, cap * sizeof(*bigger));
-
-		if (!bigger)
-			return false;
-		rs->int3 = bigger;
-		rs->cap_int3 = cap;
-	}
-	rs->int3[rs->n_int3++] = (struct int3_byte){at, *at};
-	*(volatile uint8_t *)at = INT3;
-	return true;
-}
-
-void plant_lift(struct kvm_vm *vm)
-{
-	struct run_state *rs = vm->rs;
-
-	/* A byte that the guest has overwritten meanwhile is the guest's. */
-	for (size_t i = 0; i < rs->n_int3; i++)
-		if (*(volatile uint8_t *)rs->int3[i].at == INT3)
-			*rs->int3[i].at = rs->int3[i].under;
-	rs->n_int3 = 0;
-}
-
-bool plant_int3_at(struct kvcpu *v, uint64_t linear)
-{
-	struct run_state *rs = v->vm->rs;
-	uint64_t gpa;
-	uint8_t rights, *at;
-
-	if (!gmem_translate(v, linear, &gpa, &rights))
-		return false;
-	at = gmem_byte(v, gpa, true);
-	LOCK_SCOPE(&rs->plant_lock);
-	return at && gmem_int3(rs, at);
-}
-
-/* ---- a vCPU's plan */
-
-static bool hw_always(const struct strategy *st)
-{
-	return st->hw[RUN_LONG][0] && st->hw[RUN_LONG][1] && st->hw[RUN_PROT][0] && st->hw[RUN_PROT][1] &&
-	       st->hw[RUN_REAL][0];
-}
-
-static unsigned take_dr(struct run_plan *p, enum dr_use use, int id, uint64_t addr, unsigned rw_len)
-{
-	for (unsigned i = 0; i < DR_COUNT; i++) {
-		if (p->dr[i] != DR_FREE)
-			continue;
-		p->dr[i] = use;
-		p->dr_id[i] = id;
-		p->dbg.arch.debugreg[i] = addr;
-		p->dbg.arch.debugreg[7] |= 0x600 | 2ull << (2 * i) | (uint64_t)rw_len << (16 + 4 * i);
-		p->dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
-		return i;
-	}
-	return DR_COUNT;
-}
-
-static bool has_dr(const struct run_plan *p, int id)
-{
-	for (unsigned i = 0; i < DR_COUNT; i++)
-		if (p->dr[i] == DR_PLANT && p->dr_id[i] == id)
-			return true;
-	return false;
-}
-
-/* R/W and LEN of DR7 for a watch; -1 if debug registers cannot do it: none tells reads from writes. */
-static int watch_bits(const struct plant *p)
-{
-	int rw = p->kind == PLANT_WRITE ? 1 : 3;
-
-	if (p->phys || p->kind == PLANT_READ || p->addr % p->len)
-		return -1;
-	switch (p->len) {
-	case 1:
-		return rw;
-	case 2:
-		return rw | 1 << 2;
-	case 4:
-		return rw | 3 << 2;
-	case 8:
-		return rw | 2 << 2;
-	default:
-		return -1;
-	}
-}
-
-/* Vectors at whose handlers an int3 of ours comes out, if the guest has an IDT. A gate that is missing, or not for CPL3,
- * is another exception, and then a double fault; with no handler for any of them a shutdown exit, which is recognised. */
-#define HANDLERS_MAX 3
-static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
-{
-	static const uint8_t instead[] = {11, 13, 8};
-	const struct strategy *st = v->vm->rs->st;
-	enum run_mode mode = vcpu_mode(v);
-	bool user = mode != RUN_REAL;
-	uint8_t vector = st->int3_vector[mode][user];
-	uint64_t at;
-	unsigned dpl, n = 0;
-
-	if (!idt_own(v) || st->int3[mode][user] == BREAK_INT3_EXIT)
-		return 0;
-	bool gate = idt_handler(v, vector, &at, &dpl);
-	if (gate || !st->shutdown_keeps_state)
-		out[n++] = vector;
-	if (gate && (vector != 3 || dpl == 3))
-		return n;
-	for (size_t i = n; i < ARRAY_LEN(instead) && st->shutdown_keeps_state; i++)
-		if (idt_handler(v, instead[i], &at, &dpl))
-			out[n++] = instead[i];
-	if (gate && !st->shutdown_keeps_state)
-		out[n++] = 13;
-	return n;
-}
-
-/* A debug register where that hits, else its pages, else single steps. */
-static void plan_watches(struct kvcpu *v, bool user)
-{
-	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->control->plan;
-	enum run_mode mode = vcpu_mode(v);
-
-	armed_begin(v);
-	for (size_t i = rs->n_exec; i < rs->n_plants; i++) {
-		const struct plant *w = &rs->plant[i].p;
-		int bits = rs->st->watch[mode][user] ? watch_bits(w) : -1;
-
-		unsigned dr = bits >= 0 ? take_dr(p, DR_WATCH, w->id, w->addr, (unsigned)bits) : DR_COUNT;
-		if (dr < DR_COUNT) {
-			p->dr_old_len[dr] = (uint8_t)gmem_read(v, w->addr, p->dr_old[dr], w->len);
-			continue;
-		}
-		const char *why = armed_want(v, w);
-		if (why)
-			p->slow_why = why;
-	}
-}
-
-/* Which plants get a debug register: those that ask for one, then the oldest; spare are left for handlers. */
-static void plan_drs(struct run_state *rs, struct run_plan *p, unsigned spare)
-{
-	for (size_t i = 0; i < rs->n_exec; i++)
-		if (rs->plant[i].p.kind == PLANT_EXEC_HW)
-			take_dr(p, DR_PLANT, rs->plant[i].p.id, rs->plant[i].p.addr, 0);
-	for (;;) {
-		const struct plant *oldest = NULL;
-		unsigned left = 0;
-
-		for (unsigned i = 0; i < DR_COUNT; i++)
-			left += p->dr[i] == DR_FREE;
-		for (size_t i = 0; i < rs->n_exec; i++)
-			if (!has_dr(p, rs->plant[i].p.id) && (!oldest || rs->plant[i].p.id < oldest->id))
-				oldest = &rs->plant[i].p;
-		if (!oldest || left <= spare)
-			return;
-		take_dr(p, DR_PLANT, oldest->id, oldest->addr, 0);
-	}
-}
-
-/* Put an int3 where the debug register, if any, leaves something uncovered. */
-static void plan_int3(struct kvcpu *v, const struct plant *b)
-{
-	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->control->plan;
-	bool dr = has_dr(p, b->id), paged = vcpu_sregs(v)->cr0 & CR0_PG;
-	uint64_t gpa;
-	uint8_t rights, *at;
-
-	if (dr && (b->kind == PLANT_EXEC_HW || hw_always(rs->st)))
-		return;
-	if (!gmem_translate(v, b->addr, &gpa, &rights) || !gmem_slot(v, gpa)) {
-		p->unresolved = true;
-		return;
-	}
-	/* Without paging nothing is known of the tables to come; what maps this byte one to one may let CPL3 have it. */
-	if (dr && paged && !(rights & ACCESS_USER))
-		return;
-	at = gmem_byte(v, gpa, true);
-	if (at && lay_int3(rs, at)) {
-		p->dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
-		return;
-	}
-	if (!dr || !rs->st->hw[vcpu_mode(v)][vcpu_cpl(v) == 3])
-		p->slow_why = "a breakpoint in memory that cannot be written";
-}
-
-static void plan_handlers(struct kvcpu *v, const uint8_t *vectors, unsigned n)
-{
-	struct run_plan *p = &v->control->plan;
-
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t at;
-		unsigned dpl;
-
-		if (!idt_handler(v, vectors[i], &at, &dpl) || !v->vm->rs->st->hw[vcpu_mode(v)][0] ||
-		    take_dr(p, DR_HANDLER, vectors[i], at, 0) == DR_COUNT)
-			p->slow_why = "no handler of the guest's at which int3 could be caught";
-	}
-}
-
-/* Real mode: an exception through an empty vector goes to linear address 0. */
-static void plan_no_handler(struct kvcpu *v)
-{
-	struct run_plan *p = &v->control->plan;
-
-	if (vcpu_sregs(v)->cr0 & CR0_PE || vcpu_linear_rip(v) == 0 || !real_any_empty(v))
-		return;
-	if (v->vm->rs->st->hw[RUN_REAL][0])
-		take_dr(p, DR_NO_HANDLER, 0, 0, 0);
-	else if (!p->slow_why)
-		p->slow_why =
-		    "no debug register hits in real mode, at which an exception without a handler would be noticed";
-}
-
-/* An SMI that KVM will deliver: stop at the handler's first instruction. */
-static void plan_smi(struct kvcpu *v)
-{
-	struct kvm_vcpu_events ev;
-	uint32_t smbase;
-
-	if (!v->vm->host->x86_smm || !(v->vm->rs->catch & CATCH_SMI))
-		return;
-	vcpu_events(v, &ev);
-	if (ev.smi.pending && !kvm_smbase(&v->vm->m, v->index, &smbase, NULL))
-		take_dr(&v->control->plan, DR_SMI, 0, (uint64_t)smbase + SMM_ENTRY_OFFSET, 0);
-}
-
-static const char *slow_reason(struct kvcpu *v)
-{
-	uint32_t wanted = v->vm->rs->catch;
-
-	if (v->in_smm)
-		return "system management mode, emulated";
-	if (wanted & CATCH_SMI && vcpu_native_smm(v))
-		return "catch smi: RSM is no exit";
-	if (wanted & CATCH_MODE && vcpu_cpl(v) == 0)
-		return "catch mode";
-	if (wanted & CATCH_EXCEPTION && idt_own(v))
-		return "catch exception in a guest with an IDT";
-	/* LIDT is no exit: where it comes, exceptions are the guest's from then on. */
-	if (wanted & CATCH_EXCEPTION && vcpu_cpl(v) == 0)
-		return "catch exception at CPL0, which may load an IDT";
-	return NULL;
-}
-
-static void plan_vcpu(struct kvcpu *v)
-{
-	struct run_state *rs = v->vm->rs;
-	struct run_plan *p = &v->control->plan;
-	const struct kvm_sregs *s = vcpu_sregs(v);
-	uint8_t vectors[HANDLERS_MAX];
-	unsigned n;
-
-	lock_assert_held(&rs->plant_lock);
-	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
-	p->width = vcpu_code_width(v);
-	p->slow_why = slow_reason(v);
-	guestdbg_plan(v);
-	plan_smi(v);
-	plan_watches(v, vcpu_cpl(v) == 3);
-	n = rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0;
-	plan_drs(rs, p, n);
-	/* All of them in debug registers, and those enough: no int3, no handlers. */
-	size_t before = rs->n_int3;
-	for (size_t i = 0; i < rs->n_exec && !p->slow_why; i++) /* one that is stepped looks where it comes to */
-		if (!v->control->passed || rs->plant[i].p.addr != vcpu_linear_rip(v))
-			plan_int3(v, &rs->plant[i].p);
-	if (n && (rs->n_int3 > before || p->dbg.control & KVM_GUESTDBG_USE_SW_BP))
-		plan_handlers(v, vectors, n);
-	plan_no_handler(v);
-}
-
-int plant_lay(struct kvm_vm *vm, struct err *e)
-{
-	(void)e;
-	LOCK_SCOPE(&vm->rs->plant_lock);
-	for (unsigned i = 0; i < vm->m.vcpus; i++)
-		plan_vcpu(&vm->vcpu[i]);
-	if (!armed_apply(vm))
-		for (unsigned i = 0; i < vm->m.vcpus; i++)
-			vm->vcpu[i].control->plan.slow_why = REFUSED;
-	/* If it cannot be, other tables are seen at the next exit. */
-	(void)!rootwake_set(vm, ROOTWAKE_WATCHES, armed_follows_tables(vm), NULL);
-	return 0;
-}
-
-void plant_relay(struct kvcpu *v)
-{
-	LOCK_SCOPE(&v->vm->rs->plant_lock);
-	plan_vcpu(v);
-	if (!armed_apply(v->vm))
-		v->control->plan.slow_why = REFUSED;
-}
-
-/* ---- the operations */
-
 static struct plant_rec *find_plant(struct run_state *rs, int id)
 {
 	for (size_t i = 0; i < rs->n_plants; i++)
@@ -356,6 +46,48 @@ static struct plant_rec *find_plant(struct run_state *rs, int id)
 			return &rs->plant[i];
 	return NULL;
 }
+
+/* ---- int3 bytes in memory */
+
+void plant_lift(struct kvm_vm *vm)
+{
+	bytes_remove(vm->rs);
+}
+
+bool plant_int3_at(struct kvcpu *v, uint64_t linear)
+{
+	uint64_t gpa;
+	uint8_t rights, under;
+
+	return gmem_translate(v, linear, &gpa, &rights) && bytes_known(v->vm->rs, gmem_byte(v, gpa, true), &under);
+}
+
+/* Bytes before a breakpoint that are prefixes of the instruction in whose middle it is. */
+static unsigned prefixes_before(struct kvcpu *v, int id)
+{
+	const struct plant_rec *r = find_plant(v->vm->rs, id);
+	uint64_t n = r->insn ? r->p.addr - r->insn : 0;
+
+	return n && insn_prefixes(v, r->insn) == n ? (unsigned)n : 0;
+}
+
+enum int3_of plant_int3_of(struct kvcpu *v, uint64_t linear, struct int3_met *out)
+{
+	uint64_t gpa;
+	uint8_t rights, under;
+
+	*out = (struct int3_met){0};
+	if (!gmem_translate(v, linear, &gpa, &rights) || !bytes_known(v->vm->rs, gmem_byte(v, gpa, true), &under))
+		return INT3_GUESTS;
+	out->id = plant_exec_at(v->vm->rs, linear);
+	out->prefixes = out->id ? prefixes_before(v, out->id) : 0;
+	if (out->id && !out->prefixes)
+		return INT3_POINT;
+	out->id = 0;
+	return under == INT3 ? INT3_GUESTS : INT3_ELSEWHERE;
+}
+
+/* ---- the operations */
 
 static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 {
@@ -375,38 +107,115 @@ static int check_hw(struct kvcpu *v, const struct plant *p, struct err *e)
 	return 0;
 }
 
-/* While a vCPU is parked inside a run, that run's own bytes stay. */
-static void plan_now(struct kvcpu *v)
-{
-	bool parked = kvm_is_parked(v->vm);
+/* ---- what is told of one */
 
-	LOCK_SCOPE(&v->vm->rs->plant_lock);
-	plan_vcpu(v);
-	if (!armed_apply(v->vm))
-		v->control->plan.slow_why = REFUSED;
-	if (!parked)
-		plant_lift(v->vm);
+#define SAID_MAX 512
+
+/* The same text for as long as the machine lives. */
+static const char *keep_text(struct run_state *rs, const char *text)
+{
+	struct said *s;
+
+	for (s = rs->said; s; s = s->next)
+		if (!strcmp(s->text, text))
+			return s->text;
+	s = malloc(sizeof(*s) + strlen(text) + 1);
+	if (!s)
+		return "no memory left to say more";
+	strcpy(s->text, text);
+	s->next = rs->said;
+	rs->said = s;
+	return s->text;
 }
 
-/* What will stand for it with vCPU 0 as it is. */
-static const char *plant_how(struct kvcpu *v, const struct plant *p, const char **why)
+/* because: in brackets behind it; NULL: nothing is. */
+static void add_text(char *to, const char *what, const char *because)
 {
-	struct run_plan *plan = &v->control->plan;
-	bool user = vcpu_cpl(v) == 3;
+	size_t n = strlen(to);
 
-	plan_now(v);
-	*why = plan->slow_why;
-	if (plan->slow_why)
-		return "step";
+	snprintf(to + n, SAID_MAX - n, "%s%s%s%s%s", n ? "; " : "", what, because ? " (" : "", because ? because : "",
+		 because ? ")" : "");
+}
+
+static const char *why_not_followed(const struct run_state *rs)
+{
+	if (rs->st->tdp)
+		return "with EPT or NPT guest tables cannot be armed";
+	return uffd_why() ? uffd_why() : "no page of its tables can be armed";
+}
+
+static const char seen_by_reads[] = "reads of this page see the int3";
+
+/* What of a breakpoint is not as it should be; NULL: nothing. */
+static const char *point_why(struct run_state *rs, const struct plant_rec *r)
+{
+	char text[SAID_MAX] = "";
+
+	if (r->told & TOLD_UNMAPPED)
+		add_text(text, "not mapped now", NULL);
+	if (r->told & TOLD_HW_SOMETIMES)
+		add_text(text, "debug registers do not hit at each CPL and in each mode of this host", NULL);
+	if (r->told & TOLD_UNFOLLOWED)
+		add_text(text, "where its address leads is looked up at exits only", why_not_followed(rs));
+	else if (r->told & (TOLD_BYTE | TOLD_UNMAPPED) && !rs->wakes)
+		add_text(text, "a root that is loaded is seen at the next exit only", "no tracepoints");
+	if (r->told & TOLD_UNARMED)
+		add_text(text, "a guest that reads or writes its code meets the int3", rs->unarmed_why);
+	else if (r->told & TOLD_SEEN)
+		add_text(text, seen_by_reads, NULL);
+	return *text ? keep_text(rs, text) : NULL;
+}
+
+/* What stands for it with vCPU 0 as it is, by the plan that was made just now. */
+static void tell_how(struct kvcpu *v, const struct plant_rec *r, struct plant *out)
+{
+	struct run_state *rs = v->vm->rs;
+	const struct run_plan *plan = &v->control->plan;
+	bool dr = plan_has_dr(plan, r->p.id) && rs->st->hw[vcpu_mode(v)][vcpu_cpl(v) == 3];
+
+	out->how = "page";
+	out->why = NULL;
 	for (unsigned i = 0; i < DR_COUNT; i++)
-		if (plan->dr[i] == DR_WATCH && plan->dr_id[i] == p->id)
-			return "hw";
-	if (!is_exec(p))
-		return "page";
-	return has_dr(plan, p->id) && v->vm->rs->st->hw[vcpu_mode(v)][user] ? "hw" : "int3";
+		if (plan->dr[i] == DR_WATCH && plan->dr_id[i] == r->p.id)
+			out->how = "hw";
+	if (is_exec(&r->p)) {
+		out->how = r->told & TOLD_BYTE ? (dr ? "hw+int3" : "int3") : dr ? "hw" : "int3";
+		out->why = point_why(rs, r);
+	}
+	if (plan->slow_why) {
+		out->how = "step";
+		out->why = plan->slow_why;
+	}
 }
 
-static int insert(struct run_state *rs, const struct plant *p, struct err *e)
+static void tell_now(struct kvm_vm *vm, struct plant *p, size_t n)
+{
+	struct run_state *rs = vm->rs;
+
+	plant_plan_now(vm);
+	for (size_t i = 0; i < n; i++) {
+		const struct plant_rec *r = find_plant(rs, p[i].id);
+
+		if (r)
+			tell_how(&vm->vcpu[0], r, &p[i]);
+	}
+}
+
+int kvm_plants_now(struct machine *m, struct plant *p, size_t n, struct err *e)
+{
+	struct kvm_vm *vm = kvm_of(m);
+	int rc = 0;
+
+	/* In the middle of a run what was told when it began is what stands for it. */
+	if (!vm->rs->st || kvm_is_parked(vm))
+		return 0;
+	rc = vcpu_load(&vm->vcpu[0], e);
+	if (!rc)
+		tell_now(vm, p, n);
+	return rc;
+}
+
+static int insert(struct run_state *rs, const struct plant *p, uint64_t insn, struct err *e)
 {
 	size_t at;
 
@@ -422,7 +231,7 @@ static int insert(struct run_state *rs, const struct plant *p, struct err *e)
 	for (at = is_exec(p) ? 0 : rs->n_plants; is_exec(p) && at < rs->n_exec && rs->plant[at].p.addr <= p->addr; at++)
 		;
 	memmove(&rs->plant[at + 1], &rs->plant[at], (rs->n_plants - at) * sizeof(rs->plant[0]));
-	rs->plant[at] = (struct plant_rec){.p = *p};
+	rs->plant[at] = (struct plant_rec){.p = *p, .insn = insn};
 	rs->n_plants++;
 	rs->n_exec += is_exec(p);
 	return 0;
@@ -444,13 +253,16 @@ int kvm_plant(struct machine *m, struct plant *p, struct err *e)
 	if (p->kind == PLANT_EXEC_HW)
 		rc = check_hw(v, p, e);
 	if (!rc)
-		rc = insert(rs, p, e);
+		rc = insert(rs, p, is_exec(p) ? insn_begin_of(v, p->addr) : 0, e);
 	if (rc)
 		return rc;
 	/* Only the kernel's own copy of the registers tells where KVM's emulator began. */
 	if (!is_exec(p) && !rs->st->tdp)
 		(void)!kvm_view_open(vm, NULL);
-	p->how = plant_how(v, p, &p->why);
+	tell_now(vm, p, 1);
+	/* That the guest could see it is told by who asks how it is done. */
+	if (p->why && !strcmp(p->why, seen_by_reads))
+		p->why = NULL;
 	return 0;
 }
 
@@ -468,7 +280,9 @@ int kvm_unplant(struct machine *m, int id, struct err *e)
 		return 0;
 	/* In the middle of a run: what stands for it now must not. */
 	plant_lift(kvm_of(m));
-	return plant_lay(kvm_of(m), e);
+	int rc = plant_lay(kvm_of(m), e);
+	bytes_lift(rs, LIFT_FOR_PARK);
+	return rc;
 }
 
 int kvm_set_catch(struct machine *m, uint32_t events, struct err *e)
@@ -481,5 +295,9 @@ int kvm_set_catch(struct machine *m, uint32_t events, struct err *e)
 void plant_free(struct run_state *rs)
 {
 	free(rs->plant);
-	free(rs->int3);
+	for (struct said *s = rs->said, *next; s; s = next) {
+		next = s->next;
+		free(s);
+	}
+	bytes_free(rs);
 }

@@ -10,6 +10,7 @@
  */
 #include "kvmback/step/insn.h"
 #include "kvmback/trace/mmucatch.h"
+#include "kvmback/vcpu/bytes.h"
 #include "kvmback/watch/armed.h"
 #include "kvmback/watch/watchpoint.h"
 
@@ -458,6 +459,12 @@ static bool judge_done(struct kvcpu *v)
 	return on;
 }
 
+/* Others that run meanwhile are not to get past them: whoever stands on one comes out with all. */
+static bool others_may_run(struct kvcpu *v)
+{
+	return !vcpu_runs_here(v);
+}
+
 bool step_one(struct kvcpu *v)
 {
 	/* An access that was shown: the instruction began before. */
@@ -467,6 +474,8 @@ bool step_one(struct kvcpu *v)
 	uint64_t from = before.rip;
 	struct watch_look l;
 
+	if (!others_may_run(v))
+		bytes_lift(v->vm->rs, LIFT_FOR_INSN);
 	if (watching)
 		watch_look(v, &l);
 	/* What brought the vCPU out before this instruction is looked at with it. */
@@ -573,6 +582,10 @@ bool step_slow(struct kvcpu *v)
 
 	if (!exit_arrived(v))
 		return false;
+	if (others_may_run(v) && insn_meets_int3(v)) {
+		v->control->over_byte = true;
+		return vcpu_out(v, OUT_TOUCH);
+	}
 	if (!step_checked(v, &was))
 		return false;
 	/* Another privilege or other tables may be run freely, or have to be stepped from here on. */
@@ -592,7 +605,9 @@ bool step_touched(struct kvcpu *v)
 	vcpu_immediate_exit(v, false);
 	if (vcpu_kicked(v))
 		vcpu_immediate_exit(v, true);
-	if (watch_done_by_kvm(v, &on))
+	bool over_byte = v->control->over_byte;
+	v->control->over_byte = false;
+	if (!over_byte && watch_done_by_kvm(v, &on))
 		armed_rearm(v);
 	else
 		/* An access of a device that was done above has left rip behind its instruction, where nothing was asked. */

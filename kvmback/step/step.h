@@ -97,12 +97,26 @@ void trap_page_in(struct kvcpu *v);
 int trap_page_out(struct kvcpu *v, int rc);		    /* rc, or 0 if it made an exit of it */
 void trap_page_hide(const struct kvcpu *v, struct regs *r); /* as step_hide() */
 
-/* plant.c */
+/* plan.c */
 int plant_lay(struct kvm_vm *vm, struct err *e) MUST_USE; /* plans and int3 bytes for all vCPUs */
 void plant_relay(struct kvcpu *v);			  /* from the vCPU's thread: after tables changed */
+void plant_plan_now(struct kvm_vm *vm);		    /* vCPU 0's plan, for what is told of it; nothing stays in memory */
+bool plan_has_dr(const struct run_plan *p, int id); /* a debug register stands for that plant */
+/* plant.c */
 void plant_lift(struct kvm_vm *vm);
 int plant_exec_at(const struct run_state *rs, uint64_t linear); /* id, or 0 */
-bool plant_int3_at(struct kvcpu *v, uint64_t linear);		/* an int3 of ours is there now */
+bool plant_int3_at(struct kvcpu *v, uint64_t linear);		/* an int3 of ours is there */
+/* Whose is an int3 that was executed at this address? */
+enum int3_of {
+	INT3_GUESTS,	/* ours is not there, or over one of the guest's */
+	INT3_POINT,	/* a breakpoint of this address */
+	INT3_ELSEWHERE, /* a byte of ours, met at another address of its frame: the guest's own is to be executed */
+};
+struct int3_met {
+	int id;		   /* the breakpoint's; 0 else */
+	unsigned prefixes; /* INT3_ELSEWHERE: bytes of its instruction before it */
+};
+enum int3_of plant_int3_of(struct kvcpu *v, uint64_t linear, struct int3_met *out);
 bool plant_watching(const struct run_state *rs);
 void plant_free(struct run_state *rs);
 

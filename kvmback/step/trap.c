@@ -381,13 +381,13 @@ bool trap_unwind(struct kvcpu *v, unsigned vector, int *id)
 		return false;
 	/* A double fault in place of an int3 whose gate is missing: this side of it or that, by host. */
 	uint64_t back = vector == 3 || (vector == 8 && plant_int3_at(v, at - 1));
-	if (!plant_int3_at(v, at - back))
+	struct int3_met met;
+	if (plant_int3_of(v, at - back, &met) == INT3_GUESTS)
 		return false;
-	*id = plant_exec_at(v->vm->rs, at - back);
-	f.ip -= back;
-	if (*id)
-		apply_frame(v, &f, &cs);
-	return *id != 0;
+	*id = met.id;
+	f.ip -= back + met.prefixes;
+	apply_frame(v, &f, &cs);
+	return true;
 }
 
 /* ---- real mode: who went through the vector table? */

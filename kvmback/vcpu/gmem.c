@@ -129,15 +129,6 @@ uint8_t *gmem_byte(struct kvcpu *v, uint64_t gpa, bool write)
 	return s->alias + (gpa - s->gpa);
 }
 
-struct int3_byte *gmem_int3(struct run_state *rs, const uint8_t *at)
-{
-	lock_assert_held(&rs->plant_lock);
-	for (size_t i = 0; at && i < rs->n_int3; i++)
-		if (rs->int3[i].at == at)
-			return &rs->int3[i];
-	return NULL;
-}
-
 size_t gmem_read(struct kvcpu *v, uint64_t linear, void *buf, size_t n)
 {
 	size_t done = 0;

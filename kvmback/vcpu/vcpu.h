@@ -188,6 +188,7 @@ struct vcpu_control {
 	atomic_bool stepping; /* an instruction is being stepped, and looked at anyway. Changes while out of KVM_RUN only */
 	uint64_t from;	      /* with stepping: rip of that instruction */
 	uint64_t entered;     /* rip when KVM_RUN was called last */
+	bool over_byte;	      /* with OUT_TOUCH: it is to step over a byte of ours, with all other vCPUs out */
 	bool completing;      /* this KVM_RUN completes a device access and nothing else: the run area has its registers */
 	struct armed_access access;
 	/* what has been told of it */
@@ -220,10 +221,11 @@ struct vcpu_control {
 };
 
 #define INT3 0xcc
-/* A byte of guest memory that is int3 while the guest runs. */
+/* A byte of guest memory that is int3 while the guest runs (bytes.c). */
 struct int3_byte {
 	uint8_t *at;
-	uint8_t under;
+	uint8_t under;	/* the guest's own, while ours is laid */
+	uint8_t lifted; /* what the guest's own is there for: enum lift_for */
 };
 
 #define WATCH_OLD 64
@@ -231,6 +233,21 @@ struct plant_rec {
 	struct plant p;
 	uint8_t old[WATCH_OLD]; /* the beginning of a watched range, before an instruction whose accesses are not known */
 	size_t n_old;
+	/* of an execution plant */
+	uint8_t told;  /* TOLD_*, by the last plan */
+	uint64_t insn; /* the instruction in whose middle it is; 0: none is known */
+};
+#define TOLD_BYTE 1u	      /* an int3 byte stands for it, */
+#define TOLD_SEEN 2u	      /* which reads of its page see */
+#define TOLD_UNARMED 4u	      /* and writes as well: run_state.unarmed_why */
+#define TOLD_UNMAPPED 8u      /* its address leads nowhere now */
+#define TOLD_UNFOLLOWED 16u   /* the tables on the way to it are not armed */
+#define TOLD_HW_SOMETIMES 32u /* a debug register alone, which does not hit everywhere */
+
+/* A text about a plant. */
+struct said {
+	struct said *next;
+	char text[];
 };
 
 /* Who looks after steps that the debugger's thread does itself (watchdog.c). */
@@ -259,13 +276,16 @@ struct run_state {
 	struct watchdog watchdog;
 	struct plant_rec *plant; /* execution plants first by address, then watches */
 	size_t n_plants, n_exec, cap_plants;
-	struct int3_byte *int3;
+	struct int3_byte *int3; /* under byte_lock: bytes.c */
 	size_t n_int3, cap_int3;
+	const char *unarmed_why; /* why a page with an int3 byte could not be armed */
+	bool wakes;		 /* a vCPU that loads another root comes out: rootwake.c, for breakpoints */
+	struct said *said;
 	uint32_t catch;
 	atomic_bool giving; /* vCPUs are being given their jobs: one that is not busy may be in a moment */
 	bool turns;	    /* faults are caught: one vCPU at a time is in the guest. Set between runs only */
 	struct gate done;   /* raised by a vCPU's thread whenever it has come back */
-	struct lock board_lock, plant_lock;
+	struct lock board_lock, plant_lock, byte_lock;
 	struct trap_page *trap; /* NULL if shutdown exits keep the state */
 };
 
@@ -417,8 +437,6 @@ bool gmem_translate(struct kvcpu *v, uint64_t linear, uint64_t *gpa, uint8_t *ri
 struct slot *gmem_slot(struct kvcpu *v, uint64_t gpa);
 /* The debugger's view of one byte; NULL if there is no memory, or if write and it is a file's. */
 uint8_t *gmem_byte(struct kvcpu *v, uint64_t gpa, bool write);
-/* With plant_lock held: the int3 of ours at this byte, NULL for none. */
-struct int3_byte *gmem_int3(struct run_state *rs, const uint8_t *at);
 size_t gmem_read(struct kvcpu *v, uint64_t linear, void *buf, size_t n); /* how many bytes could be read */
 bool gmem_write(struct kvcpu *v, uint64_t linear, const void *buf, size_t n);
 

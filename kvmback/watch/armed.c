@@ -13,11 +13,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "kvmback/kernel/kview.h"
+#include "kvmback/vcpu/bytes.h"
 
-#define ROOT_FRAME 0x000fffffffffffe0ull /* of CR3, subtract PCID and PCD, PWT; PAE's table is on 32 bytes */
-#define GVA_MAX (16ull << 20)		 /* a longer range of virtual addresses is not looked up page by page */
-#define READ_MAX (64ull << 20)		 /* every page of a range whose reads are watched must exist */
+#define GVA_MAX (16ull << 20)  /* a longer range of virtual addresses is not looked up page by page */
+#define READ_MAX (64ull << 20) /* every page of a range whose reads are watched must exist */
 
 bool armed_grow(void *array, size_t n, size_t *cap, size_t size)
 {
@@ -179,6 +178,14 @@ static bool same_armed(const struct armed *p, const struct armed_range *now, siz
 	return true;
 }
 
+/* A byte that is there for another vCPU's tables, or for tables that were: its page stays armed as long as it does. */
+static bool is_laid(struct kvcpu *v, const uint8_t *alias)
+{
+	uint8_t under;
+
+	return bytes_known(v->vm->rs, alias, &under);
+}
+
 void armed_begin(struct kvcpu *v)
 {
 	struct armed *p = v->vm->armed;
@@ -189,14 +196,14 @@ void armed_begin(struct kvcpu *v)
 		return;
 	LOCK_SCOPE(&p->lock);
 	for (size_t i = 0; i < p->n_parts; i++)
-		if (p->part[i].vcpu != v->index)
+		if (p->part[i].vcpu != v->index || (p->part[i].code && is_laid(v, p->part[i].alias)))
 			p->part[out++] = p->part[i];
 	p->n_parts = out;
 }
 
 #define NO_ROOM "no memory left to note its pages"
 
-static const char *add_part(struct kvcpu *v, const struct slot *s, uint64_t gpa, const struct watched_part *c)
+const char *armed_add_part(struct kvcpu *v, const struct slot *s, uint64_t gpa, const struct watched_part *c)
 {
 	struct armed *p = v->vm->armed;
 
@@ -220,7 +227,7 @@ static const char *add_watched(struct kvcpu *v, const struct plant *w, const str
 	const struct watched_part c = {
 	    .len = len, .gva = gva, .id = w->id, .drop = w->kind != PLANT_WRITE, .write = w->kind != PLANT_READ};
 
-	return add_part(v, s, gpa, &c);
+	return armed_add_part(v, s, gpa, &c);
 }
 
 /* Every slot with a part of it, whoever sees that. */
@@ -241,44 +248,9 @@ static const char *add_gpas(struct kvcpu *v, const struct plant *w)
 	return why;
 }
 
-/* The entries of a walk; seen: by level, the last that was added, with its part. */
-struct seen {
-	uint64_t gpa;
-	size_t part;
-};
-#define LEVELS 6
-
-static void lengthen(struct armed *p, size_t part, uint64_t len)
-{
-	LOCK_SCOPE(&p->lock);
-	p->part[part].len += len;
-}
-
-static const char *add_walk_entries(struct kvcpu *v, const struct walk *w, struct seen seen[LEVELS])
-{
-	const char *why = NULL;
-
-	for (unsigned i = 0; i < w->n && !why; i++) {
-		const struct walk_step *step = &w->step[i];
-		const struct slot *s = gmem_slot(v, step->gpa);
-		struct seen *last = &seen[step->level % LEVELS];
-		struct watched_part c = {.len = step->size, .table = true};
-
-		if (!s || last->gpa == step->gpa)
-			continue;
-		bool next = last->gpa && last->gpa + step->size == step->gpa && step->gpa & PAGE_OFFSET_MASK;
-		if (next)
-			lengthen(v->vm->armed, last->part, step->size);
-		else
-			why = add_part(v, s, step->gpa, &c);
-		*last = (struct seen){step->gpa, next ? last->part : v->vm->armed->n_parts - 1};
-	}
-	return why;
-}
-
 static const char *add_gvas_under(struct kvcpu *v, const struct plant *w, uint64_t cr3)
 {
-	struct seen seen[LEVELS] = {0};
+	struct armed_way way = {0};
 	const char *why = NULL;
 
 	for (uint64_t at = w->addr, end = w->addr + w->len; at != end && !why;) {
@@ -289,7 +261,7 @@ static const char *add_gvas_under(struct kvcpu *v, const struct plant *w, uint64
 		if (next > end || !next)
 			next = end;
 		bool mapped = gmem_walk_under(v, cr3, at, &walk);
-		why = add_walk_entries(v, &walk, seen);
+		why = armed_want_way(v, &walk, &way);
 		s = mapped ? gmem_slot(v, walk.gpa) : NULL;
 		if (s && !why)
 			why = add_watched(v, w, s, walk.gpa, next - at, at);
@@ -298,52 +270,16 @@ static const char *add_gvas_under(struct kvcpu *v, const struct plant *w, uint64
 	return why;
 }
 
-static bool has_paging(struct kvcpu *v)
-{
-	return vcpu_sregs(v)->cr0 & CR0_PG;
-}
-
-static void note_root(struct vcpu_control *t, uint64_t cr3)
-{
-	unsigned at = 0;
-
-	while (at < t->n_roots && t->root[at] != cr3)
-		at++;
-	if (at == ROOTS_KEPT)
-		at--;
-	t->n_roots += at == t->n_roots;
-	memmove(t->root + 1, t->root, at * sizeof(*t->root));
-	t->root[0] = cr3;
-}
-
-/* CR3 may go back to one of those that KVM keeps, and nobody is told. */
-static void note_cached_roots(struct kvcpu *v)
-{
-	struct root_list l = {0};
-
-	if (kvm_view_roots(v->vm, &l, NULL))
-		return;
-	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i].vcpu == v->index && l.v[i].page)
-			note_root(v->control, l.v[i].cr3 & ROOT_FRAME);
-	root_list_free(&l);
-}
-
 static const char *add_gvas(struct kvcpu *v, const struct plant *w)
 {
-	struct vcpu_control *t = v->control;
-	uint64_t cr3 = vcpu_sregs(v)->cr3 & ROOT_FRAME;
+	const uint64_t *root;
+	unsigned n = armed_roots(v, &root);
 	const char *why = NULL;
 
 	if (w->len > GVA_MAX)
 		return "it is longer than 16 MiB of virtual addresses (-phys has no such limit)";
-	if (!has_paging(v))
-		return add_gvas_under(v, w, cr3);
-	if (!t->n_roots)
-		note_cached_roots(v);
-	note_root(t, cr3);
-	for (unsigned i = 0; i < t->n_roots && !why; i++)
-		why = add_gvas_under(v, w, t->root[i]);
+	for (unsigned i = 0; i < n && !why; i++)
+		why = add_gvas_under(v, w, root[i]);
 	return why;
 }
 
@@ -418,7 +354,7 @@ void armed_forget(struct kvm_vm *vm)
 	if (!p)
 		return;
 	LOCK_SCOPE(&p->lock);
-	p->n_ranges = p->n_parts = 0;
+	p->n_ranges = p->n_parts = p->n_code = 0;
 	for (size_t i = 0; i < p->n_opened; i++)
 		free(p->opened[i]);
 	p->n_opened = 0;
@@ -452,7 +388,7 @@ void armed_ranges(struct machine *m, armed_fn *fn, void *arg)
 
 /* ---- opened pages */
 
-static const uint8_t *alias_of(const struct kvm_vm *vm, uint64_t hva)
+const uint8_t *armed_alias(const struct kvm_vm *vm, uint64_t hva)
 {
 	const struct slot *s = slot_by_hva(&vm->m.slots, hva);
 
@@ -461,7 +397,7 @@ static const uint8_t *alias_of(const struct kvm_vm *vm, uint64_t hva)
 
 void armed_save_page(struct armed *p, uint64_t hva)
 {
-	const uint8_t *alias = alias_of(p->vm, hva);
+	const uint8_t *alias = armed_alias(p->vm, hva);
 	struct opened_page *o;
 
 	lock_assert_held(&p->lock);
@@ -498,6 +434,7 @@ void armed_rearm(struct kvcpu *v)
 {
 	struct armed *p = v->vm->armed;
 
+	bytes_lay_again(v->vm->rs, LIFT_FOR_INSN);
 	if (!p)
 		return;
 	LOCK_SCOPE(&p->lock);

@@ -40,14 +40,35 @@ void armed_begin(struct kvcpu *v);
 /* Is anything watched by virtual addresses, under tables that may become others? */
 bool armed_follows_tables(const struct kvm_vm *vm);
 const char *armed_want(struct kvcpu *v, const struct plant *w);
+/* The roots under which virtual addresses are looked up, the newest first: that of CR3 (without paging 0), those before it,
+ * and those to which KVM may go back without telling. */
+unsigned armed_roots(struct kvcpu *v, const uint64_t **root);
+/* The entries of a walk, as far as it came. way: zeroes before the first of several under one root, best in ascending order.
+ * There must be an armed_get(). */
+#define ARMED_LEVELS 6
+struct armed_entry {
+	uint64_t gpa;
+	size_t part;
+};
+struct armed_way {
+	struct armed_entry seen[ARMED_LEVELS]; /* by level: the last that was added, with its part */
+};
+const char *armed_want_way(struct kvcpu *v, const struct walk *w, struct armed_way *way);
+/* The page with an int3 byte of ours: its writes, and its reads until it has been executed. *seen: reads are not armed. */
+const char *armed_want_code(struct kvcpu *v, const struct slot *s, uint64_t gpa, bool *seen);
+/* Behind an access to armed pages, before they are armed again: was it the fetch of an instruction on a page with a byte of
+ * ours? Then the page is only protected from now on, and the plan is to be made anew. */
+void armed_fetched(struct kvcpu *v);
 bool armed_apply(struct kvm_vm *vm); /* false: some could not be armed */
 /* What is armed now, as ranges of gpas, tables too; see machine_armed(). */
 void armed_ranges(struct machine *m, armed_fn *fn, void *arg);
 /* A slot's memory goes. */
 void armed_forget(struct kvm_vm *vm);
+/* The VM begins again: no page has been executed. */
+void armed_forget_code(struct kvm_vm *vm);
 
-/* After an instruction, and before a free run: arm again what was opened. v->control->plan.stale is set where a guest table
- * was written by which a watched address is reached. */
+/* After an instruction, and before a free run: arm again what was opened, with our bytes over what is there now.
+ * v->control->plan.stale is set where a guest table was written by which a watched address is reached. */
 void armed_rearm(struct kvcpu *v);
 /* On the way into KVM_RUN: was something opened since, for an access that was no vCPU's? It is armed again; look around
  * before the guest runs. */

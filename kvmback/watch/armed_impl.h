@@ -18,13 +18,21 @@ struct watched_part {
 	unsigned vcpu;
 	bool drop; /* reads are watched */
 	bool write;
-	bool table;	      /* an entry of a guest table by which a watched address is reached; id 0, len its size */
+	bool table;	      /* an entry of a guest table by which an address is reached; id 0, len its size */
+	bool code;	      /* an int3 byte of ours; id 0 */
 	const uint8_t *alias; /* of hva */
 };
 
 struct armed_range {
 	uint64_t hva, len; /* whole pages */
 	bool drop;
+};
+
+/* A page with int3 bytes of ours that are seen by reads. */
+struct code_page {
+	uint64_t hva;
+	unsigned reads; /* that were stepped so far */
+	bool open;	/* it has been executed, or read too often: its reads are not armed any more */
 };
 
 struct opened_page {
@@ -60,6 +68,8 @@ struct armed {
 	struct armed_range *range; /* ascending, apart from each other */
 	size_t n_ranges;
 	unsigned range_gen; /* of uffd; another: nothing is armed */
+	struct code_page *code;
+	size_t n_code, cap_code;
 	struct opened_page **opened;
 	size_t n_opened, cap_opened;
 	struct message *deferred; /* faults read while waiting for others, for whoever reads next */
@@ -69,12 +79,16 @@ struct armed {
 
 /* Room for one more of size bytes in an array of n. */
 bool armed_grow(void *array, size_t n, size_t *cap, size_t size);
+/* With plant_lock held: a part of the slot's memory at gpa, c filled but for where it is. NULL, or why it cannot be. */
+const char *armed_add_part(struct kvcpu *v, const struct slot *s, uint64_t gpa, const struct watched_part *c);
 /* For whoever reads next. */
 void armed_defer_message(struct armed *p, const struct message *m);
 /* Where the answer to a message of an armed page is: kvm_vm.answering is called there. */
 enum answer_at { ANSWER_READ, ANSWER_OTHERS_KICKED, ANSWER_SIGNALLED, ANSWER_OPENED, ANSWER_DONE };
 /* With lock held: what is armed at this page, NULL for nothing. */
 const struct armed_range *armed_find(const struct armed *p, uint64_t hva);
+/* Where the debugger's view has a byte of the guest's; NULL if it has none. */
+const uint8_t *armed_alias(const struct kvm_vm *vm, uint64_t hva);
 /* With lock held: remember what is in the page, which is about to be opened. */
 void armed_save_page(struct armed *p, uint64_t hva);
 

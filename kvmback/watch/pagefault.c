@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 
 #include "kvmback/kernel/kview.h"
+#include "kvmback/vcpu/bytes.h"
 
 #define LATE_NS 50000
 
@@ -138,10 +139,15 @@ static void open_page(struct armed *p, const struct uffd_fault *f)
 		uffd_continue(&p->uffd, f->hva, false);
 }
 
-/* Opened and noted at once, so that whoever arms again finds all that is open. */
-static void open_and_save(struct armed *p, const struct uffd_fault *f)
+/* Opened and noted at once, so that whoever arms again finds all that is open. What is found there is the guest's own: no
+ * other vCPU is in the guest then, unless this one is stepped while others run. */
+static void open_and_save(struct armed *p, const struct uffd_fault *f, bool alone)
 {
 	LOCK_SCOPE(&p->lock);
+	const uint8_t *page = alone ? armed_alias(p->vm, f->hva) : NULL;
+
+	if (page)
+		bytes_lift_page(p->vm->rs, page);
 	armed_save_page(p, f->hva);
 	open_page(p, f);
 }
@@ -205,11 +211,21 @@ static void answer_deferred(struct armed *p, const struct kvcpu *me)
 			p->deferred[out++] = m;
 		} else if (in_guest(m.entry) && hold(p, &m, v, &was)) {
 			was = note_access(v, m.entry, was);
-			open_and_save(p, &m.f);
+			open_and_save(p, &m.f, true);
 			vcpu_release(v, was);
 		}
 	}
 	p->n_deferred = out;
+}
+
+static bool others_run(const struct armed *p, const struct kvcpu *me)
+{
+	const struct kvm_vm *vm = p->vm;
+	bool any = false;
+
+	for (unsigned i = 0; i < vm->m.vcpus; i++)
+		any |= &vm->vcpu[i] != me && vcpu_busy(&vm->vcpu[i]) && !waits_for_page(p, &vm->vcpu[i]);
+	return any;
 }
 
 static void answer_vcpu(struct armed *p, const struct message *m, struct kvcpu *v)
@@ -227,7 +243,7 @@ static void answer_vcpu(struct armed *p, const struct message *m, struct kvcpu *
 		answer_deferred(p, v);
 	}
 	reached(p, m, ANSWER_SIGNALLED);
-	open_and_save(p, &m->f);
+	open_and_save(p, &m->f, !others_run(p, v));
 	reached(p, m, ANSWER_OPENED);
 	vcpu_release(v, was);
 }
@@ -246,7 +262,7 @@ static void answer_idle(struct armed *p, const struct uffd_fault *f)
 			break;
 	}
 	if (n == vm->m.vcpus)
-		open_and_save(p, f);
+		open_and_save(p, f, true);
 	else
 		uffd_wake(&p->uffd, f->hva);
 	for (; n; n--)
@@ -529,6 +545,7 @@ void armed_destroy(struct kvm_vm *vm)
 	pthread_cond_destroy(&p->out);
 	free(p->part);
 	free(p->range);
+	free(p->code);
 	free(p->opened);
 	free(p->deferred);
 	free(p);

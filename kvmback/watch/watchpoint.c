@@ -11,6 +11,7 @@
 #include "core/base/lock.h"
 #include "core/cpu/access.h"
 #include "core/cpu/disas.h"
+#include "kvmback/vcpu/bytes.h"
 #include "kvmback/watch/armed.h"
 
 /* ---- what an instruction accesses */
@@ -45,19 +46,13 @@ void watch_regs(struct kvcpu *v, struct access_regs *r)
 /* Code as the guest has it: an int3 of ours may stand where an access began that was shown before it was done. */
 static void hide_int3(struct kvcpu *v, uint64_t linear, uint8_t *code, size_t n)
 {
-	struct run_state *rs = v->vm->rs;
 	uint64_t gpa;
-	uint8_t rights;
+	uint8_t rights, under;
 
-	LOCK_SCOPE(&rs->plant_lock);
-	for (size_t i = 0; rs->n_int3 && i < n; i++) {
-		const struct int3_byte *b = NULL;
-
-		if (code[i] == INT3 && gmem_translate(v, linear + i, &gpa, &rights))
-			b = gmem_int3(rs, gmem_byte(v, gpa, true));
-		if (b)
-			code[i] = b->under;
-	}
+	for (size_t i = 0; i < n; i++)
+		if (code[i] == INT3 && gmem_translate(v, linear + i, &gpa, &rights) &&
+		    bytes_known(v->vm->rs, gmem_byte(v, gpa, true), &under))
+			code[i] = under;
 }
 
 size_t watch_code(struct kvcpu *v, uint64_t rip, uint8_t *code, size_t n)
@@ -542,6 +537,7 @@ bool watch_done_by_kvm(struct kvcpu *v, bool *on)
 {
 	struct access_regs r = {0};
 
+	armed_fetched(v);
 	if (!executed(v, &r))
 		return false;
 	*on = judge_executed(v, &r);

@@ -299,11 +299,43 @@ static void a_step_out_of_it(void **state)
 	guest_close(&g);
 }
 
+/* Memory as the guest has it while a vCPU stands inside a fault, however it is read; then the breakpoint hits. */
+static void int3_is_not_read(void **state)
+{
+	/* mov [0x40000], eax; nop; nop */
+	static const uint8_t code[] = {0x89, 0x04, 0x25, 0x00, 0x00, 0x04, 0x00, 0x90, 0x90};
+	struct guest g;
+	uint8_t now[sizeof(code)];
+
+	(void)state;
+	if (!possible())
+		skip();
+	guest_open(&g, GUEST_LONG, 3, false, 1);
+	guest_code(&g, code, sizeof(code));
+	for (int i = 0; i < 5; i++) /* more than there are debug registers */
+		guest_break(&g, i + 1, 0x7000 + (uint64_t)i);
+	guest_break(&g, 9, GUEST_CODE + 8);
+	catch_page(&g, true);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	guest_peek(&g, GUEST_CODE, now, sizeof(now));
+	assert_memory_equal(now, code, sizeof(code));
+	size_t len;
+	const uint8_t *raw = machine_peek(g.m, GUEST_CODE, false, &len);
+	assert_memory_equal(raw, code, sizeof(code));
+	catch_page(&g, false);
+	assert_int_equal(guest_continue(&g), STOP_BREAKPOINT);
+	assert_int_equal(g.stop.breakpoint, 9);
+	guest_close(&g);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(at_cpl3),		cmocka_unit_test(at_cpl0),
-	    cmocka_unit_test(inside_a_step),	cmocka_unit_test(without_rights_all_are_named),
+	    cmocka_unit_test(int3_is_not_read),
+	    cmocka_unit_test(at_cpl3),
+	    cmocka_unit_test(at_cpl0),
+	    cmocka_unit_test(inside_a_step),
+	    cmocka_unit_test(without_rights_all_are_named),
 	    cmocka_unit_test(a_step_out_of_it),
 	};
 

@@ -205,20 +205,20 @@ void soft_armed(struct machine *base, armed_fn *fn, void *arg)
 }
 
 /* An access to memory, whole. */
-struct soft_access {
+struct soft_touch {
 	uint64_t lin;
 	const struct xlate_iolist *io;
 	bool write;
 	const uint8_t *data; /* of a write */
 };
 
-static unsigned access_len(const struct soft_access *a)
+static unsigned access_len(const struct soft_touch *a)
 {
 	return a->io->io[0].len + (a->io->n > 1 ? a->io->io[1].len : 0);
 }
 
 /* The n bytes at an offset of it that are there now, by its parts. */
-static void read_parts(const struct soft_cpu *c, const struct soft_access *a, unsigned off, uint8_t *out, unsigned n)
+static void read_parts(const struct soft_cpu *c, const struct soft_touch *a, unsigned off, uint8_t *out, unsigned n)
 {
 	unsigned begin = 0;
 
@@ -235,7 +235,7 @@ static void read_parts(const struct soft_cpu *c, const struct soft_access *a, un
 	}
 }
 
-static uint64_t gpa_of(const struct soft_access *a, unsigned off)
+static uint64_t gpa_of(const struct soft_touch *a, unsigned off)
 {
 	unsigned first = a->io->io[0].len;
 
@@ -244,7 +244,7 @@ static uint64_t gpa_of(const struct soft_access *a, unsigned off)
 
 /* What is told of it: all of an access that can be shown; of a wider one the part that is watched, from its first byte on,
  * 8 bytes at the most. */
-static struct stop_touch touch_of(const struct soft_cpu *c, const struct plant *p, const struct soft_access *a)
+static struct stop_touch touch_of(const struct soft_cpu *c, const struct plant *p, const struct soft_touch *a)
 {
 	unsigned len = access_len(a), off = 0, end = len;
 
@@ -273,7 +273,7 @@ static void add_hit(struct stop *s, int id)
 		stop_add_cause(s, STOP_WATCHPOINT, id);
 }
 
-static void report(struct soft_cpu *c, const struct plant *p, const struct soft_access *a)
+static void report(struct soft_cpu *c, const struct plant *p, const struct soft_touch *a)
 {
 	struct stop *s = &c->m->watch_hit;
 	const struct stop_touch t = touch_of(c, p, a);
@@ -307,7 +307,7 @@ static void report(struct soft_cpu *c, const struct plant *p, const struct soft_
 }
 
 /* The same instruction writes what it has been seen to read. */
-static void note_written(const struct soft_access *a, uint64_t gva, unsigned len, bool *write, uint8_t data[8])
+static void note_written(const struct soft_touch *a, uint64_t gva, unsigned len, bool *write, uint8_t data[8])
 {
 	uint64_t off = gva - a->lin;
 
@@ -359,7 +359,7 @@ static bool hits_part(const struct plant *p, uint64_t at, const struct xlate_iol
 
 void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io, bool write, const void *data)
 {
-	const struct soft_access a = {.lin = lin, .io = io, .write = write, .data = data};
+	const struct soft_touch a = {.lin = lin, .io = io, .write = write, .data = data};
 	struct stop *s = &c->m->watch_hit;
 	uint64_t at = lin;
 

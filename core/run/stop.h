@@ -101,9 +101,9 @@ struct stop {
 	uint8_t data[8], old_data[8];
 	bool has_old;
 	struct stop_touch then; /* WATCHPOINT: the instruction's next access to bytes that are watched */
-	/* WATCHPOINT, EXCEPTION, MMIO, PIO: rip of the instruction that does it, by code_base as .rip is. That of a watchpoint
-	 * has been executed, so .rip is the next one's; an exception has it where that is so. With MMIO and PIO .rip is where
-	 * the machine is by then, as KVM has moved it on already when most writes come. */
+	/* WATCHPOINT, EXCEPTION, MMIO, PIO: rip of the instruction that does it, by code_base as .rip is. That of a
+	 * watchpoint has been executed, so .rip is the next one's; an exception has it where that is so. With MMIO and PIO
+	 * .rip is where the machine is by then, as KVM has moved it on already when most writes come. */
 	uint64_t by;
 	bool has_by;
 	int slot; /* of gpa; -1 for none */

@@ -180,7 +180,7 @@ static bool step_over_byte(struct kvcpu *v)
 static enum int3_of int3_of(struct kvcpu *v, uint64_t at, struct int3_met *met)
 {
 	enum int3_of whose = plant_int3_of(v, at, met);
-	unsigned prefixes = whose == INT3_GUESTS ? insn_prefixes(v, at) : 0;
+	unsigned prefixes = whose == INT3_GUESTS ? insn_count_prefixes(v, at) : 0;
 
 	if (!prefixes)
 		return whose;

@@ -45,7 +45,7 @@ void insn_decode(struct kvcpu *v, struct step *s)
 	s->op = s->code + i;
 }
 
-unsigned insn_prefixes(struct kvcpu *v, uint64_t linear)
+unsigned insn_count_prefixes(struct kvcpu *v, uint64_t linear)
 {
 	uint8_t code[15];
 	size_t n = gmem_read(v, linear, code, sizeof(code));

@@ -35,7 +35,7 @@ uint64_t insn_begin_of(struct kvcpu *v, uint64_t linear);
 /* Is a byte of ours in what would be fetched at rip? */
 bool insn_meets_int3(struct kvcpu *v);
 /* How many prefix bytes stand at this address before anything else. */
-unsigned insn_prefixes(struct kvcpu *v, uint64_t linear);
+unsigned insn_count_prefixes(struct kvcpu *v, uint64_t linear);
 bool insn_touches_idtr(const struct step *s); /* SIDT, LIDT: they look at the IDT register itself */
 /* Vector of INT n and its like; -1 if it is none, or conditional and not taken. */
 int insn_software_vector(struct kvcpu *v, const struct step *s);

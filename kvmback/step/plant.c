@@ -68,7 +68,7 @@ static unsigned prefixes_before(struct kvcpu *v, int id)
 	const struct plant_rec *r = find_plant(v->vm->rs, id);
 	uint64_t n = r->insn ? r->p.addr - r->insn : 0;
 
-	return n && insn_prefixes(v, r->insn) == n ? (unsigned)n : 0;
+	return n && insn_count_prefixes(v, r->insn) == n ? (unsigned)n : 0;
 }
 
 enum int3_of plant_int3_of(struct kvcpu *v, uint64_t linear, struct int3_met *out)

@@ -290,6 +290,13 @@ static int do_plant(struct machine *m, struct err *e)
 	return machine_plant(m, &p, e);
 }
 
+static int do_plants_now(struct machine *m, struct err *e)
+{
+	struct plant p = {.id = 1, .addr = GPA, .len = 1};
+
+	return machine_plants_now(m, &p, 1, e);
+}
+
 static int do_unplant(struct machine *m, struct err *e)
 {
 	return machine_unplant(m, 5, e);
@@ -443,6 +450,7 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
     [CALL_check_watch] = {PLANS, do_check_watch, false},
     [CALL_plant] = {RUNS, do_plant, false},
     [CALL_unplant] = {RUNS, do_unplant, false},
+    [CALL_plants_now] = {RUNS, do_plants_now, true},
     [CALL_catch] = {RUNS, do_catch, false},
     [CALL_mmu_catch] = {RUNS, do_mmu_catch, false},
     [CALL_mmu_events] = {STANDS, do_mmu_events, false},

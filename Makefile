@@ -110,7 +110,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(O)/libtest.a $(O)/libcli.a $(LIBS)
 $(O)/tests/test_core_oom: override LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 $(O)/tests/test_kvm_faultend: override LDFLAGS += -Wl,--wrap=poll
 
-tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/agree_qemu $(O)/fuzz_guest $(O)/fuzz $(O)/bench
+tests: $(O)/kvmscope $(O)/gen $(UNIT_BINS) $(O)/agree $(O)/agree_stops $(O)/agree_qemu $(O)/fuzz_guest $(O)/fuzz $(O)/bench
 
 # As many jobs as there are processors, unless the caller said how many.
 PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -163,6 +163,19 @@ $(O)/agree: $(call obj,$(AGREE)) $(LIBS)
 
 agree: $(O)/agree
 	$(Q)$(O)/agree -n $(SEEDS)
+
+# Lists of stops of random guests: tests/agree/stops.
+STOPS_AGREE := $(wildcard tests/agree/stops/*.c)
+$(O)/tests/agree/stops/handlers.bin: tests/agree/stops/handlers.asm
+	$(SAY) NASM $<
+	$(Q)mkdir -p $(@D)
+	$(Q)nasm -f bin -o $@ $<
+$(O)/tests/agree/stops/handlers.blob.o: $(O)/tests/agree/stops/handlers.bin
+	$(Q)printf '.section .rodata\n.global stops_handlers\nstops_handlers:\n.incbin "%s"\n.section .note.GNU-stack,"",@progbits\n' \
+	  $< | $(CC) -x assembler -c -o $@ -
+$(O)/agree_stops: $(call obj,$(STOPS_AGREE) tests/agree/rng.c) $(O)/tests/agree/stops/handlers.blob.o $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS)
 
 # ... and with QEMU's TCG, where it is installed: tests/qemu.
 QEMU_SEEDS ?= 512

@@ -17,23 +17,7 @@
 #include "core/cpu/disas.h"
 #include "core/machine/machine.h"
 #include "core/soft/soft.h"
-
-/* ---- a seeded generator of numbers */
-struct rng {
-	uint64_t s;
-};
-uint64_t rng_next(struct rng *r);
-/* 0 to n - 1. */
-static inline unsigned rng_below(struct rng *r, unsigned n)
-{
-	return (unsigned)(rng_next(r) >> 33) % n;
-}
-static inline bool rng_percent(struct rng *r, unsigned percent)
-{
-	return rng_below(r, 100) < percent;
-}
-/* Values that arithmetic goes wrong at, and plain random ones. */
-uint64_t rng_value(struct rng *r);
+#include "tests/agree/rng.h"
 
 /* ---- classes of instructions, separately switchable */
 enum insn_class {

@@ -121,19 +121,68 @@ static unsigned drop_rep(unsigned bits, const uint8_t *code, unsigned n, uint8_t
 	return n - (i - k);
 }
 
+/* LFENCE, MFENCE and SFENCE are 0F AE with mod 3 and 5, 6, 7 in reg, whatever stands in rm (SDM vol. 2, opcodes 0F AE E8 to FF);
+ * capstone knows them with 0 there alone. */
+static bool decode_fence(unsigned bits, const uint8_t *code, unsigned n, struct uop *u)
+{
+	unsigned i = 0;
+
+	while (i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x67", code[i], 7))
+		i++;
+	if (i < n && bits == 64 && code[i] >> 4 == 4)
+		i++;
+	if (i + 3 > n || code[i] != 0x0f || code[i + 1] != 0xae || code[i + 2] < 0xe8)
+		return false;
+	*u = (struct uop){.op = OP_nop, .len = (uint8_t)(i + 3)};
+	return true;
+}
+
+/* Is this the second byte of an opcode that 66 may be a part of? */
+static bool may_be_sse(unsigned op)
+{
+	return (op >= 0x10 && op < 0x18) || (op >= 0x28 && op < 0x30) || (op >= 0x50 && op < 0x80) || op == 0xc2 ||
+	       (op >= 0xc4 && op < 0xc7) || op >= 0xd0;
+}
+
+/* In 16-bit code capstone takes 66 for an operand size alone, and so gives the MMX instruction where it is part of an SSE one's
+ * opcode. The same instruction of 32-bit code has the other address size, and 66 is its last prefix, as capstone sees none
+ * behind it. How many bytes there are then; 0: it is none of these. */
+static unsigned sse_as_32bit(const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES + 1])
+{
+	bool size32 = false, addr32 = false;
+	unsigned i = 0, k = 0;
+
+	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67", code[i], 8); i++) {
+		size32 |= code[i] == 0x66;
+		addr32 |= code[i] == 0x67;
+		if (code[i] != 0x67 && code[i] != 0x66)
+			out[k++] = code[i];
+	}
+	if (!size32 || i + 1 >= n || code[i] != 0x0f || !may_be_sse(code[i + 1]))
+		return 0;
+	if (!addr32)
+		out[k++] = 0x67;
+	out[k++] = 0x66;
+	memcpy(out + k, code + i, n - i);
+	return k + n - i;
+}
+
 bool decoder_decode(struct decoder *dec, unsigned bits, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
 {
 	unsigned which = bits == 64 ? 2 : bits == 32 ? 1 : 0;
-	uint8_t shorter[INSN_BYTES];
+	uint8_t other[INSN_BYTES + 1];
 	size_t left = n > INSN_BYTES ? INSN_BYTES : n;
-	unsigned dropped = (unsigned)left;
+	int dropped = (int)left;
 	uint64_t addr = rip;
 
-	left = drop_rep(bits, code, (unsigned)left, shorter);
-	dropped -= (unsigned)left;
-	const uint8_t *at = dropped ? shorter : code;
+	unsigned sse = bits == 16 ? sse_as_32bit(code, (unsigned)left, other) : 0;
+	if (sse)
+		which = 1;
+	left = sse ? sse : drop_rep(bits, code, (unsigned)left, other);
+	dropped -= (int)left;
+	const uint8_t *at = dropped ? other : code;
 	if (!cs_disasm_iter(dec->handle[which], &at, &left, &addr, dec->insn))
-		return decode_nop(bits, code, n, u);
+		return decode_nop(bits, code, n, u) || decode_fence(bits, code, n, u);
 	struct decoding d = {.x = &dec->insn->detail->x86, .code = code, .id = dec->insn->id, .bits = bits, .u = u};
 	*u = (struct uop){.insn = (uint16_t)dec->insn->id,
 			  .len = (uint8_t)(dec->insn->size + dropped),

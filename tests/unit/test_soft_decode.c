@@ -26,6 +26,15 @@ static struct uop decode(unsigned bits, const char *code, unsigned n)
 }
 #define DECODE(bits, code) decode(bits, code, sizeof(code) - 1)
 
+static bool can_decode(unsigned bits, const char *code, unsigned n)
+{
+	uint8_t bytes[16] = {0};
+	struct uop u;
+
+	memcpy(bytes, code, n);
+	return decoder_decode(dec, bits, 0x1000, bytes, 15, &u) && u.op != OP_ud;
+}
+
 static void operations(void **state)
 {
 	(void)state;
@@ -40,6 +49,40 @@ static void operations(void **state)
 	assert_int_equal(DECODE(64, "\x66\x0f\xef\xc1").op, OP_sse);
 	assert_int_equal(DECODE(64, "\xd9\xc0").op, OP_unsupported);
 	assert_int_equal(DECODE(64, "\xf0\x48\x03\x00").op, OP_ud); /* LOCK without a memory destination */
+}
+
+/* Whatever stands in rm. */
+static void fences(void **state)
+{
+	(void)state;
+	for (unsigned modrm = 0xe8; modrm <= 0xff; modrm++) {
+		const char code[] = {0x0f, (char)0xae, (char)modrm}, rex[] = {0x41, 0x0f, (char)0xae, (char)modrm};
+
+		assert_int_equal(decode(64, code, 3).op, OP_nop);
+		assert_int_equal(decode(32, code, 3).op, OP_nop);
+		assert_int_equal(decode(16, code, 3).op, OP_nop);
+		assert_int_equal(decode(64, rex, 4).op, OP_nop);
+	}
+	assert_false(can_decode(64, "\xf0\x0f\xae\xfd", 4)); /* LOCK */
+	assert_false(can_decode(64, "\xf2\x0f\xae\xfd", 4));
+}
+
+/* 66 is a part of these opcodes in 16-bit code too. */
+static void sse_in_16_bits(void **state)
+{
+	(void)state;
+	assert_int_equal(DECODE(16, "\x66\x0f\xef\xc1").op, OP_sse);		  /* pxor xmm0, xmm1 */
+	assert_int_equal(DECODE(32, "\x66\x0f\x7e\x07").op, DECODE(16, "\x66\x0f\x7e\x05").op);
+	assert_int_equal(DECODE(16, "\x66\x64\x0f\x7e\x05").seg, SEG_FS);
+	struct uop u = DECODE(16, "\x36\x66\x0f\xd6\x40\xfc"); /* movq ss:[bx + si - 4], xmm0 */
+	assert_int_equal(u.base, 8 * RBX);
+	assert_int_equal(u.index, 8 * RSI);
+	assert_int_equal(u.disp, -4);
+	assert_int_equal(u.seg, SEG_SS);
+	assert_int_equal(u.addrsize, 2);
+	u = DECODE(16, "\x67\x66\x0f\xd6\x04\x8b"); /* movq [ebx + ecx*4], xmm0 */
+	assert_int_equal(u.index, 8 * RCX);
+	assert_int_equal(u.addrsize, 4);
 }
 
 static void operands(void **state)
@@ -119,7 +162,7 @@ static int group_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(operations),
+	    cmocka_unit_test(operations), cmocka_unit_test(fences), cmocka_unit_test(sse_in_16_bits),
 	    cmocka_unit_test(operands),
 	    cmocka_unit_test(not_an_instruction),
 	    cmocka_unit_test(each_has_a_handler),

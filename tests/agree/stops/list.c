@@ -61,7 +61,7 @@ static void cause_text(const struct stop *s, enum stop_reason reason, char *buf,
 	else if (reason == STOP_EXCEPTION)
 		snprintf(buf, n, "exception v%d", s->vector);
 	else
-		snprintf(buf, n, "%s", name);
+		snprintf(buf, n, "%s%.150s", name, reason == STOP_ERROR ? s->error : "");
 }
 
 static void note_stop(struct debugger *d, struct s_list *l)

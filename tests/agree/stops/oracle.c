@@ -351,7 +351,7 @@ static int take(struct taken *t, struct err *e)
 		memset(hit, 0, sizeof(hit));
 	tell_behind(t, hit);
 	if (!t->halted && stop.reason != STOP_STEP)
-		s_list_add(t->l, "%s", stop_reason_name(stop.reason));
+		s_list_add(t->l, "%#llx %s%.150s", (unsigned long long)s_linear_pc(&t->after), stop_reason_name(stop.reason), stop.error);
 	return stop.reason != STOP_STEP;
 }
 

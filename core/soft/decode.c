@@ -137,32 +137,36 @@ static bool decode_fence(unsigned bits, const uint8_t *code, unsigned n, struct 
 	return true;
 }
 
-/* Is this the second byte of an opcode that 66 may be a part of? */
+/* Is this the second byte of an opcode that 66, F2 or F3 may be a part of? */
 static bool may_be_sse(unsigned op)
 {
 	return (op >= 0x10 && op < 0x18) || (op >= 0x28 && op < 0x30) || (op >= 0x50 && op < 0x80) || op == 0xc2 ||
 	       (op >= 0xc4 && op < 0xc7) || op >= 0xd0;
 }
 
-/* In 16-bit code capstone takes 66 for an operand size alone, and so gives the MMX instruction where it is part of an SSE one's
- * opcode. The same instruction of 32-bit code has the other address size, and 66 is its last prefix, as capstone sees none
- * behind it. How many bytes there are then; 0: it is none of these. */
+/* In 16-bit code capstone takes 66, F2 and F3 for an operand size and a repetition where they are part of an SSE opcode, and so
+ * gives another instruction. That of 32-bit code has the other address size, and these prefixes last, as capstone sees none
+ * behind them. How many bytes there are then; 0: it is none of these. */
 static unsigned sse_as_32bit(const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES + 1])
 {
 	bool size32 = false, addr32 = false;
+	uint8_t rep = 0;
 	unsigned i = 0, k = 0;
 
-	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67", code[i], 8); i++) {
+	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3", code[i], 10); i++) {
 		size32 |= code[i] == 0x66;
 		addr32 |= code[i] == 0x67;
-		if (code[i] != 0x67 && code[i] != 0x66)
+		if (code[i] >= 0xf2)
+			rep = code[i];
+		else if (code[i] != 0x67 && code[i] != 0x66)
 			out[k++] = code[i];
 	}
-	if (!size32 || i + 1 >= n || code[i] != 0x0f || !may_be_sse(code[i + 1]))
+	if ((!size32 && !rep) || i + 1 >= n || code[i] != 0x0f || !may_be_sse(code[i + 1]))
 		return 0;
 	if (!addr32)
 		out[k++] = 0x67;
-	out[k++] = 0x66;
+	if (rep || size32)
+		out[k++] = rep ? rep : 0x66; /* with both, F2 and F3 count */
 	memcpy(out + k, code + i, n - i);
 	return k + n - i;
 }

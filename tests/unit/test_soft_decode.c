@@ -67,13 +67,16 @@ static void fences(void **state)
 	assert_false(can_decode(64, "\xf2\x0f\xae\xfd", 4));
 }
 
-/* 66 is a part of these opcodes in 16-bit code too. */
+/* 66, F2 and F3 are a part of these opcodes in 16-bit code too. */
 static void sse_in_16_bits(void **state)
 {
 	(void)state;
 	assert_int_equal(DECODE(16, "\x66\x0f\xef\xc1").op, OP_sse);		  /* pxor xmm0, xmm1 */
 	assert_int_equal(DECODE(32, "\x66\x0f\x7e\x07").op, DECODE(16, "\x66\x0f\x7e\x05").op);
 	assert_int_equal(DECODE(16, "\x66\x64\x0f\x7e\x05").seg, SEG_FS);
+	assert_int_equal(DECODE(16, "\xf2\x0f\x11\x05").opsize, 8); /* movsd [di], xmm0 */
+	assert_int_equal(DECODE(16, "\xf3\x0f\x11\x05").opsize, 4);
+	assert_int_equal(DECODE(16, "\x0f\x11\x05").opsize, 16);
 	struct uop u = DECODE(16, "\x36\x66\x0f\xd6\x40\xfc"); /* movq ss:[bx + si - 4], xmm0 */
 	assert_int_equal(u.base, 8 * RBX);
 	assert_int_equal(u.index, 8 * RSI);

@@ -45,6 +45,12 @@ void s_mov_imm(struct s_guest *g, unsigned reg, uint64_t v)
 	s_le(g, v, g->mode->bits == 64 && v >> 32 ? 8 : 4);
 }
 
+void s_hot(struct s_guest *g)
+{
+	if (g->n_hot < S_INSNS_MAX)
+		g->hot[g->n_hot++] = (uint32_t)g->len;
+}
+
 uint64_t s_any_data(struct s_guest *g, unsigned len)
 {
 	struct rng *r = &g->rng;
@@ -186,6 +192,7 @@ void s_emit_mem(struct s_guest *g, const struct s_insn_spec *i, const struct s_o
 {
 	bool wide = i->size == 8;
 
+	s_hot(g);
 	s_begin(g);
 	if (m->prefix)
 		s_byte(g, m->prefix);
@@ -208,4 +215,5 @@ void s_emit_mem(struct s_guest *g, const struct s_insn_spec *i, const struct s_o
 		s_bytes(g, (const char *)m->modrm + 1, m->n - 1);
 	}
 	s_le(g, i->imm, i->imm_len);
+	s_hot(g);
 }

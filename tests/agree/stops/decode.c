@@ -331,6 +331,8 @@ static void with_modrm(struct dec *d, unsigned op)
 		operand(d, n, true, (d->reg & 6) == 2, imm);
 		if (imm)
 			next_signed(d, imm);
+	} else if (op == 0x8c || op == 0x8e) {
+		operand(d, 2, op == 0x8e, op == 0x8c, 0);
 	} else if (op == 0x8f) {
 		pop(d);
 		operand(d, stack_size(d), false, true, 0);
@@ -387,9 +389,9 @@ static void one_byte(struct dec *d, unsigned op, bool outer)
 		string(d, op);
 	else if (op < 0x40 && (op & 7) < 6)
 		next_signed(d, op & 1 ? imm : 1);
-	else if ((op & 0xf8) == 0x50)
+	else if ((op & 0xf8) == 0x50 || op == 0x06 || op == 0x0e || op == 0x16 || op == 0x1e)
 		push(d);
-	else if ((op & 0xf8) == 0x58 || op == 0x9d)
+	else if ((op & 0xf8) == 0x58 || op == 0x9d || op == 0x07 || op == 0x1f)
 		pop(d);
 	else if (op == 0x60 || op == 0x61)
 		stack(d, op == 0x60 ? -8 * (int)d->size : 0, 8 * d->size, op == 0x60);

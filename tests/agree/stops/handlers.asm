@@ -43,7 +43,8 @@ common16:
 	je .service
 	cmp al, 1
 	je .debug
-	cmp al, 5
+	sub al, 2 ; NMI, #BP, #OF
+	cmp al, 3
 	jb .out
 	add word [bp + 12], 2
 	jmp .out
@@ -99,7 +100,8 @@ common32:
 	je .service
 	cmp al, 1
 	je .debug
-	cmp al, 5
+	sub al, 2 ; NMI, #BP, #OF
+	cmp al, 3
 	jb .out
 	add dword [esp + 16], 2
 	jmp .out
@@ -172,7 +174,8 @@ common64:
 	je .service
 	cmp al, 1
 	je .debug
-	cmp al, 5
+	sub al, 2 ; NMI, #BP, #OF
+	cmp al, 3
 	jb .out
 	add qword [rsp + 32], 2
 	jmp .out

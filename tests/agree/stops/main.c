@@ -18,12 +18,27 @@ struct options {
 	uint64_t n, first;
 	int mode, verbose;
 	uint32_t without, points;
-	bool keep, kvm;
+	bool keep, kvm, steps;
 };
 
 struct sums {
-	uint64_t guests, failed, stops, unknown, cut;
+	uint64_t guests, failed, stops, unknown, cut, whole;
+	uint64_t kind[6], guests_of[6]; /* by KINDS */
 };
+static const char *const kinds[] = {"breakpoint", "watchpoint", "mmio", "pio", "exception", "mode"};
+
+static void count_kinds(struct sums *t, struct machine *m, const struct s_list *l)
+{
+	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++) {
+		uint64_t n = 0;
+		for (unsigned i = 0; i < l->n; i++)
+			n += strstr(l->line[i], kinds[k]) != NULL;
+		t->kind[k] += n;
+		t->guests_of[k] += n > 0;
+	}
+	uint32_t exceptions = S_COUNT_MAX;
+	t->whole += !l->why && !machine_read(m, S_COUNT, false, &exceptions, 4, NULL) && exceptions < S_COUNT_MAX;
+}
 
 /* ---- printing */
 
@@ -174,6 +189,34 @@ static int list_of(const struct s_guest *g, const struct machine_ops *backend, u
 	return s_guest_open(g, backend, maxphyaddr, m, e) ?: s_debug_list(g, *m, steps, l, e);
 }
 
+/* kvm against soft, which has the address bits that the host has. */
+static int kvm_lists(struct s_guest *g, const struct options *o, struct sums *t, struct err *e)
+{
+	struct machine *m[2] = {NULL};
+	struct s_list l[2] = {{.n = 0}};
+	int rc = list_of(g, &kvm_backend, 0, o->steps, &m[0], &l[0], e), bad = 0;
+
+	if (!rc)
+		rc = list_of(g, &soft_backend, m[0]->maxphyaddr, false, &m[1], &l[1], e);
+	if (!rc) {
+		t->stops += l[0].n;
+		count_kinds(t, m[0], &l[0]);
+		bad = compare(g, m[0], &l[0], "kvm", m[1], &l[1], "soft");
+	}
+	if (o->verbose || bad)
+		s_print_guest(stdout, g);
+	if (bad)
+		printf("  again: build/agree_stops -b kvm -f %llu -n 1 -v\n", (unsigned long long)g->seed);
+	for (unsigned i = 0; o->verbose && i < l[0].n; i++)
+		printf("  %3u %s\n", i, l[0].line[i]);
+	for (unsigned i = 0; i < 2; i++) {
+		s_list_free(&l[i]);
+		if (m[i])
+			machine_destroy(m[i]);
+	}
+	return rc ? rc : bad;
+}
+
 static int oracle_list(struct s_guest *g, struct machine **m, struct s_list *l, struct err *e)
 {
 	int rc = s_guest_open(g, &soft_backend, 0, m, e) ?: s_oracle(g, *m, l, e);
@@ -195,6 +238,7 @@ static int seed_lists(struct s_guest *g, const struct options *o, struct sums *t
 		rc = list_of(g, &soft_backend, 0, true, &m[2], &l[2], e);
 	if (!rc) {
 		t->stops += l[0].n;
+		count_kinds(t, m[0], &l[0]);
 		t->unknown += l[0].why != NULL;
 		t->cut += l[0].cut;
 		bad = compare(g, m[0], &l[0], "oracle", m[1], &l[1], "soft");
@@ -226,7 +270,7 @@ static int run_seed(const struct options *o, uint64_t seed, struct sums *t)
 
 	keep_points(&g, o->points);
 	if (!rc)
-		rc = seed_lists(&g, o, t, &e);
+		rc = (o->kvm ? kvm_lists : seed_lists)(&g, o, t, &e);
 	if (rc < 0)
 		printf("seed %llu: %s: %s\n", (unsigned long long)seed, e.what, e.why);
 	s_guest_free(&g);
@@ -258,7 +302,7 @@ static bool options_parse(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:f:m:x:p:vk")) != -1)
+	while ((c = getopt(argc, argv, "n:f:m:x:p:b:svk")) != -1)
 		switch (c) {
 		case 'n':
 			o->n = strtoull(optarg, NULL, 0);
@@ -274,6 +318,12 @@ static bool options_parse(struct options *o, int argc, char **argv)
 			break;
 		case 'p':
 			o->points = (uint32_t)strtoul(optarg, NULL, 0);
+			break;
+		case 'b':
+			o->kvm = !strcmp(optarg, "kvm");
+			break;
+		case 's':
+			o->steps = true;
 			break;
 		case 'v':
 			o->verbose++;
@@ -299,6 +349,9 @@ int main(int argc, char **argv)
 		bad |= run_seed(&o, seed, &t) != 0;
 	printf("%llu guests, %llu stops; the oracle gave up on %llu, %llu had more stops than are compared\n",
 	       (unsigned long long)t.guests, (unsigned long long)t.stops, (unsigned long long)t.unknown, (unsigned long long)t.cut);
-	printf("%llu passed, %llu failed, 0 skipped\n", (unsigned long long)(t.guests - t.failed), (unsigned long long)t.failed);
+	printf("%llu ended by themselves. Stops of a kind, and guests with one:", (unsigned long long)t.whole);
+	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
+		printf("%s %s %llu in %llu", k ? "," : "", kinds[k], (unsigned long long)t.kind[k], (unsigned long long)t.guests_of[k]);
+	printf("\n%llu passed, %llu failed, 0 skipped\n", (unsigned long long)(t.guests - t.failed), (unsigned long long)t.failed);
 	return bad;
 }

@@ -339,6 +339,7 @@ static int take(struct taken *t, struct err *e)
 	classify(t);
 	if (getenv("TR")) printf("%llx -> %llx known %d n %u exec %d vec %d hit5 %d acc %llx+%u\n", (long long)s_linear_pc(&t->before), (long long)s_linear_pc(&t->after), t->known, t->insn.n, t->executed, t->vector, hit[4], (long long)t->insn.access[0].linear, t->insn.access[0].len);
 	if (t->executed && !t->known) {
+		if (getenv("TR")) printf("UNKNOWN at %llx bits %u\n", (long long)s_linear_pc(&t->before), s_code_bits(&t->before));
 		t->l->why = "an instruction that decode.c does not know";
 		return 1;
 	}

@@ -163,6 +163,7 @@ static void string(struct s_guest *g)
 	bool down = percent(g, 20);
 	s_begin(g);
 	s_byte(g, down ? 0xfd : 0xfc);
+	s_hot(g);
 	s_begin(g);
 	if (seg)
 		s_byte(g, seg);
@@ -174,6 +175,7 @@ static void string(struct s_guest *g)
 	if (size == 8)
 		s_byte(g, 0x48);
 	s_byte(g, k + (size > 1));
+	s_hot(g);
 	s_begin(g);
 	s_byte(g, 0xfc);
 }
@@ -193,6 +195,7 @@ static void ports(struct s_guest *g)
 		s_mov_imm(g, kind == 4 ? RDI : RSI, off);
 		s_mov_imm(g, RCX, below(g, 5));
 	}
+	s_hot(g);
 	s_begin(g);
 	if (size > 1)
 		s_opsize(g, size);
@@ -270,6 +273,7 @@ static void copy(struct s_guest *g, unsigned sub, bool back)
 	if (g->mode->bits == 16)
 		s_byte(g, 0x36);
 	s_bytes(g, "\xf3\xa4", 2);
+	s_hot(g);
 	if (g->mode->bits == 16)
 		s_begin(g), s_byte(g, 0x1e), s_begin(g), s_byte(g, 0x07); /* push ds; pop es */
 }
@@ -298,6 +302,7 @@ static void service(struct s_guest *g, unsigned n)
 	s_begin(g);
 	s_bytes(g, "\x0f\x0b", 2);
 	s_byte(g, n);
+	s_hot(g);
 }
 
 static void tables(struct s_guest *g)
@@ -372,8 +377,10 @@ static void traps(struct s_guest *g)
 	static const char v[][3] = {"\xcc", "\xf1", "\xcd\x03", "\xcd\x02", "\xcd\x01", "\xce"};
 	unsigned k = below(g, g->mode->bits == 64 ? 5 : 6);
 
+	s_hot(g);
 	s_begin(g);
 	s_bytes(g, v[k], k >= 2 && k <= 4 ? 2 : 1);
+	s_hot(g);
 }
 
 static void flag_tf(struct s_guest *g, bool on)
@@ -438,6 +445,7 @@ static void middle(struct s_guest *g)
 
 	if (k == 0) { /* loop to itself */
 		s_mov_imm(g, RCX, 1 + below(g, 4));
+		s_hot(g);
 		s_begin(g), s_bytes(g, "\xe2\xfe", 2);
 		return;
 	}

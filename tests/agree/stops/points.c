@@ -8,7 +8,8 @@ static uint64_t code_address(struct s_guest *g)
 {
 	struct rng *r = &g->rng;
 	bool in_sub = rng_percent(r, 35);
-	uint64_t off = g->insn[rng_below(r, g->n_insns)];
+	bool hot = g->n_hot && rng_percent(r, 60);
+	uint64_t off = hot ? g->hot[rng_below(r, g->n_hot)] : g->insn[rng_below(r, g->n_insns)];
 	unsigned k = rng_below(r, 10), last = g->n_subs - 1;
 
 	/* behind a prefix, or amid an instruction */
@@ -84,7 +85,7 @@ static void add_catch(struct s_guest *g, struct s_point *p)
 void s_points_make(struct s_guest *g)
 {
 	struct rng *r = &g->rng;
-	unsigned n = 1 + rng_below(r, 8);
+	unsigned n = 1 + rng_below(r, rng_percent(r, 60) ? 6 : S_POINTS_MAX);
 
 	for (g->n_points = 0; g->n_points < n; g->n_points++) {
 		struct s_point *p = &g->point[g->n_points];

@@ -27,6 +27,7 @@
 enum {
 	S_RAM = 0x50000,
 	S_COUNT = 0xf00, /* of exceptions; the handlers end the guest when it is high */
+	S_COUNT_MAX = 400,
 	S_GDT = 0x1000,
 	S_TSS = 0x1800,
 	S_IDT = 0x2000,
@@ -116,6 +117,8 @@ struct s_guest {
 	size_t len;
 	uint32_t insn[S_INSNS_MAX]; /* offsets of instructions, of what is behind a prefix, of subroutines */
 	unsigned n_insns, n_loops;
+	uint32_t hot[S_INSNS_MAX]; /* of those that touch memory, repeat, raise something, and what is behind them */
+	unsigned n_hot;
 	struct {
 		uint32_t at, len;
 	} sub[6];
@@ -139,6 +142,7 @@ void s_byte(struct s_guest *g, unsigned b);
 void s_bytes(struct s_guest *g, const char *b, size_t n);
 void s_le(struct s_guest *g, uint64_t v, unsigned bytes);
 void s_begin(struct s_guest *g); /* an instruction begins here */
+void s_hot(struct s_guest *g);	 /* ... or has ended, and breakpoints are of interest here */
 /* The prefix for operands of 2 or 4 bytes, if the mode takes one. */
 void s_opsize(struct s_guest *g, unsigned size);
 void s_mov_imm(struct s_guest *g, unsigned reg, uint64_t v); /* of the widest of the mode, at least 32 bits */

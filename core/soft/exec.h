@@ -197,6 +197,7 @@ static inline bool exec_privileged(struct soft_cpu *c)
 
 /* exec_stack.c: push and pop of size bytes through SS. pop_at reads without moving SP: commit with stack_add(). */
 int exec_push(struct soft_cpu *c, unsigned size, uint64_t v);
+int exec_probe_push(struct soft_cpu *c, unsigned size); /* could it be pushed? Raises what keeps it from that. */
 int exec_pop_at(struct soft_cpu *c, unsigned size, uint64_t skip, uint64_t *v);
 void exec_stack_add(struct soft_cpu *c, int64_t by);
 /* Push n values of size bytes in order, all or nothing. */

@@ -4,6 +4,7 @@
  * here against CS's limit or for being canonical, because that fault belongs to the jump.
  */
 #include "core/soft/exec.h"
+#include "core/soft/soft_impl.h"
 
 /* Sign-extended from bit 47 is canonical in every mode. */
 static always_inline bool near_target_ok(const struct soft_cpu *c, uint64_t rip)
@@ -57,10 +58,19 @@ const struct uop *op_jmp_indirect(struct soft_cpu *c, const struct uop *u)
 	return src_read(c, u, u->opsize, &to) ? NULL : jump_near(c, to);
 }
 
+/* Where the return address cannot be pushed either, that is the fault (APM vol. 3, CALL; SDM vol. 2 has it the other way
+ * round, as KVM's emulator does). */
+static const struct uop *call_refused(struct soft_cpu *c, const struct uop *u)
+{
+	if (!c->emulated && !c->m->habits.call_target_first && exec_probe_push(c, u->opsize))
+		return NULL;
+	return soft_raise_error(c, 13, 0);
+}
+
 static const struct uop *call_near(struct soft_cpu *c, const struct uop *u, uint64_t to)
 {
 	if (!near_target_ok(c, to))
-		return soft_raise_error(c, 13, 0);
+		return call_refused(c, u);
 	exec_second(c);
 	return exec_done(c, exec_push(c, u->opsize, exec_next_rip(c, u))) ? NULL : exec_jump(c, to);
 }

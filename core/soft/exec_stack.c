@@ -37,6 +37,15 @@ int exec_push(struct soft_cpu *c, unsigned size, uint64_t v)
 	return 0;
 }
 
+int exec_probe_push(struct soft_cpu *c, unsigned size)
+{
+	uint64_t lin;
+
+	return exec_linear(c, SEG_SS, sp_plus(c, -(int64_t)size), size, true, &lin) || soft_probe_frame(c, lin, size)
+		   ? stack_fault(c)
+		   : 0;
+}
+
 int exec_pop_at(struct soft_cpu *c, unsigned size, uint64_t skip, uint64_t *v)
 {
 	uint64_t lin;

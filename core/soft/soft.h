@@ -22,6 +22,8 @@ struct soft_habits {
 			     * if it is refused (AMD Zen 4; 64-bit code); SDM vol. 2 has them read last */
 	bool pops_down; /* RETF reads CS, RIP, then SS, RSP, and IRET flags, CS, RIP, then SS, RSP (AMD Zen 4; 64-bit code),
 			 * not upwards: which of two missing words a fault is at */
+	bool call_target_first; /* a near CALL looks at where it goes before it knows that it can push (SDM vol. 2), not
+				 * behind it (APM vol. 3, AMD Zen 3 and Zen 5) */
 };
 void soft_set_habits(struct machine *m, struct soft_habits habits);
 

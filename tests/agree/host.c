@@ -43,7 +43,7 @@ static void faulted(int sig, siginfo_t *info, void *ctx)
 
 	(void)sig;
 	(void)ctx;
-	_exit(at >= if_other && at < if_other + other_size ? OTHER : at == if_own ? OWN : NEITHER);
+	_exit((at >= if_other && at < if_other + other_size) || at == if_other ? OTHER : at == if_own ? OWN : NEITHER);
 }
 
 /* Both operands are missing: the first fault tells. */
@@ -84,6 +84,17 @@ static void try_iret(void)
 	__asm__ volatile("mov %0, %%rsp\n\tiretq" : : "r"(missing) : "memory");
 }
 
+/* The target is not canonical, and what the return address would be pushed to is missing. */
+static void try_call(void)
+{
+	uint64_t to = 1ull << 63, *at = &to;
+
+	if_other = NULL;
+	other_size = 0;
+	if_own = missing + 0x1000 - 8;
+	__asm__ volatile("mov %0, %%rsp\n\tcall *(%1)" : : "r"(missing + 0x1000), "r"(at) : "memory");
+}
+
 static int run_child(void (*try)(void))
 {
 	struct sigaction sa = {.sa_sigaction = faulted, .sa_flags = SA_SIGINFO};
@@ -117,6 +128,7 @@ int host_probe(void)
 
 	rc |= tried(try_cmpsb, &habits.cmpsb_source);
 	rc |= tried(try_outer, &habits.outer_early);
+	rc |= tried(try_call, &habits.call_target_first);
 	rc |= tried(try_retf, &habits.pops_down) | tried(try_iret, &iret);
 	if (iret == habits.pops_down)
 		return rc;

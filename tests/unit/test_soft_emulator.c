@@ -371,6 +371,37 @@ static void far_returns_downwards(void **state)
 	assert_int_equal(iret(both, 3, 0x41000), 0x41008);
 }
 
+/* CALL [RBX] to no canonical address, and what its return address would be pushed to is missing. The fault's address; 0: #GP. */
+static uint64_t call_nowhere(struct soft_habits habits, uint64_t sp, unsigned cpl)
+{
+	struct cpu c;
+	struct err e = {0};
+
+	cpu_open(&c, LONG, cpl);
+	soft_set_habits(c.m, habits);
+	c.r.gpr[RSP] = sp;
+	c.r.gpr[RBX] = 0x50000;
+	cpu_poke64(&c, 0x50000, 1ull << 63);
+	cpu_poke64(&c, PTE(0x41000), 0);
+	cpu_set(&c, REGS_GPR);
+	cpu_poke(&c, CODE, "\xff\x13", 2);
+	cpu_run(&c, RUN_CONTINUE, 1);
+	int vector = cpu_handler(&c);
+	assert_true(vector == 13 || vector == 14);
+	cpu_ok(machine_get_regs(c.m, 0, REGS_ALL, &c.r, &e), &e);
+	cpu_close(&c);
+	return vector == 14 ? c.r.cr2 : 0;
+}
+
+static void call_that_cannot_push(void **state)
+{
+	(void)state;
+	assert_int_equal(call_nowhere(own, 0, 3), 0xfffffffffffffff8);
+	assert_int_equal(call_nowhere(own, 0x42000, 3), 0x41ff8);
+	assert_int_equal(call_nowhere(own, 0x43000, 3), 0);
+	assert_int_equal(call_nowhere((struct soft_habits){.call_target_first = true}, 0x42000, 3), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +418,7 @@ int main(void)
 	    cmocka_unit_test(repe_cmpsb_of_a_device),
 	    cmocka_unit_test(refused_far_returns),
 	    cmocka_unit_test(far_returns_downwards),
+	    cmocka_unit_test(call_that_cannot_push),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

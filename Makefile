@@ -156,13 +156,20 @@ manual: $(O)/gen
 
 # ---- agreement of the soft backend with the host's KVM: tests/agree
 SEEDS ?= 2000
+STOP_SEEDS ?= 500
+FRESH ?= 2000
 AGREE := $(wildcard tests/agree/*.c)
 $(O)/agree: $(call obj,$(AGREE)) $(LIBS)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(call obj,$(AGREE)) $(LIBS) $(PKG_LIBS)
 
-agree: $(O)/agree
+agree: $(O)/agree $(O)/agree_stops
 	$(Q)$(O)/agree -n $(SEEDS)
+	$(Q)$(O)/agree_stops -n $(STOP_SEEDS)
+	$(Q)$(O)/agree_stops -b kvm -n $(STOP_SEEDS)
+# ... on seeds that were never run on this machine.
+agree-fresh: $(O)/agree $(O)/agree_stops
+	$(Q)tests/agree/fresh.py --build $(O) --count $(FRESH)
 
 # Lists of stops of random guests: tests/agree/stops.
 STOPS_AGREE := $(wildcard tests/agree/stops/*.c)
@@ -237,6 +244,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: fuzz agree agree-qemu completions manual screens all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: fuzz agree agree-fresh agree-qemu completions manual screens all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

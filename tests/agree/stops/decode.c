@@ -359,6 +359,7 @@ static void interrupts(struct dec *d, unsigned op, bool outer)
 	unsigned n = d->bits == 64 || outer ? 5 : 3;
 
 	if (op == 0xcf) {
+		d->out->several = true;
 		stack(d, 0, n * (d->bits == 64 && !(d->rex & 8) ? 4 : d->size), false);
 		return;
 	}

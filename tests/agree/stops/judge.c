@@ -45,6 +45,7 @@ void s_scene_begin(struct s_scene *sc, struct s_guest *g, struct s_list *l, uint
 	sc->rbp = rbp;
 	sc->rip = rip;
 	sc->n = 0;
+	sc->detail[0] = '\0';
 }
 
 static void add(struct s_scene *sc, unsigned rank, int id, const char *what)
@@ -91,5 +92,5 @@ void s_scene_end(struct s_scene *sc)
 	for (unsigned i = 0; i < sc->n && n < sizeof(text) - 200; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, sc->id[i] ? ", %s %d" : ", %s", sc->what[i], sc->id[i]);
 	if (sc->n)
-		s_list_add(sc->l, "%#llx%s", (unsigned long long)sc->rip, text + 1);
+		s_list_add(sc->l, "%#llx%s%s", (unsigned long long)sc->rip, text + 1, sc->detail);
 }

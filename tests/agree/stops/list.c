@@ -64,12 +64,35 @@ static void cause_text(const struct stop *s, enum stop_reason reason, char *buf,
 		snprintf(buf, n, "%s%.150s", name, reason == STOP_ERROR ? s->error : "");
 }
 
+#if S_WAITS_TOUCH
+static void touch_text(const struct stop *s, char out[120])
+{
+	(void)s;
+	snprintf(out, 120, " [?]");
+}
+#else
+static uint64_t number(const uint8_t b[8], unsigned len)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, b, len < 8 ? len : 8);
+	return v;
+}
+
+static void touch_text(const struct stop *s, char out[120])
+{
+	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)s->by, s->read ? "r" : "", s->write ? "w" : "",
+		 s->len, (unsigned long long)s->gva, (unsigned long long)number(s->old_data, s->len),
+		 (unsigned long long)number(s->data, s->len));
+}
+#endif
+
 static void note_stop(struct debugger *d, struct s_list *l)
 {
 	const struct stop *s = &d->stop;
 	struct stop_cause one = {s->reason, s->breakpoint};
 	const struct stop_cause *v = s->n_causes ? s->cause : &one;
-	char text[1024] = "", word[200];
+	char text[1024] = "", word[200], touch[120] = "";
 	size_t n = 0;
 	struct regs r;
 
@@ -77,9 +100,11 @@ static void note_stop(struct debugger *d, struct s_list *l)
 		return;
 	for (unsigned i = 0; i < (s->n_causes ? s->n_causes : 1) && n < sizeof(text) - 250; i++) {
 		cause_text(s, v[i].reason, word, sizeof(word));
+		if (v[i].reason == STOP_WATCHPOINT)
+			touch_text(s, touch);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, v[i].id ? ", %s %d" : ", %s", word, v[i].id);
 	}
-	s_list_add(l, "%#llx%s", (unsigned long long)s_linear_pc(&r), text + 1);
+	s_list_add(l, "%#llx%s%s", (unsigned long long)s_linear_pc(&r), text + 1, touch);
 }
 
 static bool is_over(const struct stop *s)
@@ -91,13 +116,11 @@ static bool is_over(const struct stop *s)
 	return reasons & (1u << STOP_HLT | 1u << STOP_SHUTDOWN | 1u << STOP_ERROR | 1u << STOP_EXIT | 1u << STOP_NONE);
 }
 
-#define STEPS_MAX 60000
-
 static int run(struct debugger *d, bool steps, struct s_list *l, struct err *e)
 {
 	struct plan p = steps ? plan_step(0, 1) : plan_continue(0);
 
-	for (unsigned i = 0; i < STEPS_MAX && !l->cut; i++) {
+	for (unsigned i = 0; i < 2 * s_steps_max && !l->cut; i++) {
 		int rc = debug_start(d, &p, RUN_LENT, e);
 		if (rc > 0)
 			rc = debug_wait(d, e);

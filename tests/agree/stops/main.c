@@ -2,8 +2,9 @@
  *
  * Agreement on stops, by seeds.
  *
- *   agree_stops [-n SEEDS] [-f FIRST] [-m MODE] [-x CLASS,...] [-p POINTS] [-v] [-k]
- *   -m all in this mode   -x without these classes   -p these stop points alone (a bit each)   -v lists, code   -k go on
+ *   agree_stops [-b kvm] [-s] [-n SEEDS] [-f FIRST] [-m MODE] [-x CLASS,...] [-p POINTS] [-r] [-v] [-k]
+ *   -b kvm against soft, not soft against the oracle   -s kvm stepped   -m all in this mode   -x without these classes
+ *   -p these stop points alone (a bit each)   -r the least that differs   -v lists, code   -k go on after a difference
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ struct options {
 	uint64_t n, first;
 	int mode, verbose;
 	uint32_t without, points;
-	bool keep, kvm, steps;
+	bool keep, kvm, steps, shrink;
+	FILE *out;
 };
 
 struct sums {
@@ -40,148 +42,7 @@ static void count_kinds(struct sums *t, struct machine *m, const struct s_list *
 	t->whole += !l->why && !machine_read(m, S_COUNT, false, &exceptions, 4, NULL) && exceptions < S_COUNT_MAX;
 }
 
-/* ---- printing */
-
-static void print_point(FILE *f, const struct s_point *p, unsigned id)
-{
-	fprintf(f, "  %2u %s", id, p->temporary ? "tbreak" : p->kind == POINT_HBREAK ? "hbreak" : point_kind_name(p->kind));
-	if (p->kind == POINT_CATCH) {
-		fprintf(f, " %s", p->event == CATCH_MMIO ? "mmio" : p->event == CATCH_PIO ? "pio" : p->event == CATCH_MODE ? "mode" : "exception");
-		if (p->has_arg)
-			fprintf(f, " %#llx to %#llx", (unsigned long long)p->first, (unsigned long long)p->last);
-	} else {
-		fprintf(f, " %s%#llx", p->phys ? "-phys " : "", (unsigned long long)p->addr);
-	}
-	if (p->kind != POINT_CATCH && p->kind != POINT_BREAK && p->kind != POINT_HBREAK)
-		fprintf(f, " %llu", (unsigned long long)p->len);
-	if (p->modulus)
-		fprintf(f, " if {$rbp %% %u == %u}", p->modulus, p->rest);
-	fprintf(f, p->ignore ? " ignore %u\n" : "\n", p->ignore);
-}
-
-void s_print_guest(FILE *f, struct s_guest *g)
-{
-	struct disas *d;
-	struct insn insn;
-
-	for (unsigned i = 0; i < g->n_points; i++)
-		print_point(f, &g->point[i], i + 1);
-	if (disas_create(&d, NULL))
-		return;
-	for (size_t at = 0; at < g->len; at += insn.len ? insn.len : 1) {
-		if (!disas_one(d, g->mode->bits, S_CODE + at, g->ram + S_CODE + at, g->len - at, &insn))
-			fprintf(f, "  %#zx .byte %#x\n", S_CODE + at, g->ram[S_CODE + at]);
-		else
-			fprintf(f, "  %#zx %s %s\n", S_CODE + at, insn.mnemonic, insn.operands);
-	}
-	disas_destroy(d);
-}
-
-static void print_lists(FILE *f, const struct s_list *a, const char *an, const struct s_list *b, const char *bn, unsigned from)
-{
-	for (unsigned i = from > 3 ? from - 3 : 0; i < from + 6 && (i < a->n || i < b->n); i++) {
-		const char *x = i < a->n ? a->line[i] : "(none)", *y = i < b->n ? b->line[i] : "(none)";
-		if (!strcmp(x, y))
-			fprintf(f, "  %3u %s\n", i, x);
-		else
-			fprintf(f, "  %3u %-8s %s\n      %-8s %s\n", i, an, x, bn, y);
-	}
-}
-
-static void print_regs(FILE *f, const char *name, const struct regs *r)
-{
-	fprintf(f, "  %-6s", name);
-	for (unsigned i = 0; i < 16; i++)
-		fprintf(f, " %llx", (unsigned long long)r->gpr[i]);
-	fprintf(f, " rip %llx flags %llx cr3 %llx dr %llx %llx %llx %llx\n", (unsigned long long)r->rip, (unsigned long long)r->rflags,
-		(unsigned long long)r->cr3, (unsigned long long)r->dr[0], (unsigned long long)r->dr[1], (unsigned long long)r->dr[6],
-		(unsigned long long)r->dr[7]);
-}
-
-/* ---- comparing */
-
-static unsigned first_difference(const struct s_list *a, const struct s_list *b)
-{
-	unsigned i = 0;
-
-	while (i < a->n && i < b->n && !strcmp(a->line[i], b->line[i]))
-		i++;
-	return i;
-}
-
-static bool hits_differ(const struct s_guest *g, const struct s_list *a, const struct s_list *b, unsigned *which)
-{
-	for (unsigned i = 0; i < g->n_points; i++)
-		if (a->hits[i] != b->hits[i] && a->hits[i] != UINT64_MAX && b->hits[i] != UINT64_MAX) {
-			*which = i;
-			return true;
-		}
-	return false;
-}
-
-static bool ends_differ(const struct s_list *a, const struct s_list *b)
-{
-	return memcmp(a->end.gpr, b->end.gpr, sizeof(a->end.gpr)) || a->end.rip != b->end.rip || a->end.rflags != b->end.rflags ||
-	       a->end.cr3 != b->end.cr3 || memcmp(a->end.dr, b->end.dr, sizeof(a->end.dr));
-}
-
-static bool memory_differs(struct machine *a, struct machine *b, uint64_t *where)
-{
-	static uint8_t x[S_RAM], y[S_RAM];
-
-	if (machine_read(a, 0, false, x, S_RAM, NULL) || machine_read(b, 0, false, y, S_RAM, NULL))
-		return true;
-	for (*where = 0; *where < S_RAM; ++*where)
-		/* accessed and dirty bits of tables are compared by build/agree */
-		if (x[*where] != y[*where] && (*where < S_PT1 || *where >= S_ROOTS + 0x6000))
-			return true;
-	return false;
-}
-
-/* 0: alike. */
-static int compare(struct s_guest *g, struct machine *am, const struct s_list *a, const char *an, struct machine *bm,
-		   const struct s_list *b, const char *bn)
-{
-	unsigned at = first_difference(a, b), point = 0;
-	bool whole = !a->cut && !b->cut && !a->why && !b->why;
-	uint64_t where = 0;
-
-	if ((at < a->n || at < b->n) && !(a->why && at == a->n) && !(a->cut && at == a->n) && !(b->cut && at == b->n)) {
-		printf("DISAGREE seed %llu (%s): stop %u\n", (unsigned long long)g->seed, g->mode->name, at);
-		print_lists(stdout, a, an, b, bn, at);
-		return 1;
-	}
-	if (!whole)
-		return 0;
-	if (hits_differ(g, a, b, &point)) {
-		printf("DISAGREE seed %llu (%s): hits of point %u: %s %llu, %s %llu\n", (unsigned long long)g->seed, g->mode->name,
-		       point + 1, an, (unsigned long long)a->hits[point], bn, (unsigned long long)b->hits[point]);
-		return 1;
-	}
-	bool regs = ends_differ(a, b);
-	if (!regs && !memory_differs(am, bm, &where))
-		return 0;
-	printf("DISAGREE seed %llu (%s): %s at the end\n", (unsigned long long)g->seed, g->mode->name, regs ? "registers" : "memory");
-	if (regs) {
-		print_regs(stdout, an, &a->end);
-		print_regs(stdout, bn, &b->end);
-	} else {
-		printf("  at %#llx\n", (unsigned long long)where);
-	}
-	return 1;
-}
-
 /* ---- one seed */
-
-static void keep_points(struct s_guest *g, uint32_t mask)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < g->n_points; i++)
-		if (mask >> i & 1)
-			g->point[n++] = g->point[i];
-	g->n_points = n;
-}
 
 static int list_of(const struct s_guest *g, const struct machine_ops *backend, unsigned maxphyaddr, bool steps, struct machine **m,
 		   struct s_list *l, struct err *e)
@@ -201,12 +62,10 @@ static int kvm_lists(struct s_guest *g, const struct options *o, struct sums *t,
 	if (!rc) {
 		t->stops += l[0].n;
 		count_kinds(t, m[0], &l[0]);
-		bad = compare(g, m[0], &l[0], "kvm", m[1], &l[1], "soft");
+		bad = s_compare(o->out, g, m[0], &l[0], "kvm", m[1], &l[1], "soft");
 	}
 	if (o->verbose || bad)
-		s_print_guest(stdout, g);
-	if (bad)
-		printf("  again: build/agree_stops -b kvm -f %llu -n 1 -v\n", (unsigned long long)g->seed);
+		s_print_guest(o->out, g);
 	for (unsigned i = 0; o->verbose && i < l[0].n; i++)
 		printf("  %3u %s\n", i, l[0].line[i]);
 	for (unsigned i = 0; i < 2; i++) {
@@ -241,14 +100,12 @@ static int seed_lists(struct s_guest *g, const struct options *o, struct sums *t
 		count_kinds(t, m[0], &l[0]);
 		t->unknown += l[0].why != NULL;
 		t->cut += l[0].cut;
-		bad = compare(g, m[0], &l[0], "oracle", m[1], &l[1], "soft");
+		bad = s_compare(o->out, g, m[0], &l[0], "oracle", m[1], &l[1], "soft");
 		if (!bad)
-			bad = compare(g, m[0], &l[0], "oracle", m[2], &l[2], "steps");
+			bad = s_compare(o->out, g, m[0], &l[0], "oracle", m[2], &l[2], "steps");
 	}
-	if (o->verbose || bad) {
-		s_print_guest(stdout, g);
-		printf("  again: build/agree_stops -f %llu -n 1 -v\n", (unsigned long long)g->seed);
-	}
+	if (o->verbose || bad)
+		s_print_guest(o->out, g);
 	if (o->verbose) {
 		for (unsigned i = 0; i < l[0].n; i++)
 			printf("  %3u %s\n", i, l[0].line[i]);
@@ -262,20 +119,74 @@ static int seed_lists(struct s_guest *g, const struct options *o, struct sums *t
 	return rc ? rc : bad;
 }
 
-static int run_seed(const struct options *o, uint64_t seed, struct sums *t)
+static int run_guest(const struct options *o, uint64_t seed, const struct s_less *less, struct sums *t)
 {
 	struct s_guest g;
 	struct err e = {0};
 	int rc = s_guest_make(&g, seed, o->mode, o->without);
 
-	keep_points(&g, o->points);
-	if (!rc)
+	if (!rc) {
+		s_leave_out(&g, less);
 		rc = (o->kvm ? kvm_lists : seed_lists)(&g, o, t, &e);
+	}
 	if (rc < 0)
-		printf("seed %llu: %s: %s\n", (unsigned long long)seed, e.what, e.why);
+		fprintf(o->out, "seed %llu: %s: %s\n", (unsigned long long)seed, e.what, e.why);
 	s_guest_free(&g);
+	return rc;
+}
+
+/* ---- the least that still differs: points and instructions are left out one by one */
+
+static bool differs_without(const struct options *o, uint64_t seed, const struct s_less *less, FILE *nowhere)
+{
+	struct options quiet = *o;
+	struct sums ignored = {0};
+
+	quiet.out = nowhere;
+	quiet.verbose = 0;
+	return run_guest(&quiet, seed, less, &ignored) > 0;
+}
+
+static void shrink(const struct options *o, uint64_t seed)
+{
+	struct s_less less = {.points = ~o->points};
+	FILE *nowhere = fopen("/dev/null", "w");
+	struct sums ignored = {0};
+
+	if (!nowhere)
+		return;
+	s_steps_max = 3000; /* without an instruction of its own a loop may have no end */
+	for (unsigned i = 0; i < S_POINTS_MAX; i++) {
+		less.points |= 1u << i;
+		if (!differs_without(o, seed, &less, nowhere))
+			less.points &= ~(1u << i);
+	}
+	for (unsigned n = 32; n; n /= 4)
+		for (unsigned i = 0; i < S_INSNS_MAX; i += n) {
+			struct s_less tried = less;
+			memset(&tried.insn[i], true, n);
+			if (memcmp(&tried, &less, sizeof(less)) && differs_without(o, seed, &tried, nowhere))
+				less = tried;
+		}
+	fclose(nowhere);
+	s_steps_max = S_STEPS_MAX;
+	printf("the least of seed %llu that differs (NOPs are not shown):\n", (unsigned long long)seed);
+	run_guest(o, seed, &less, &ignored);
+}
+
+static int run_seed(const struct options *o, uint64_t seed, struct sums *t)
+{
+	struct s_less less = {.points = ~o->points};
+	int rc = run_guest(o, seed, &less, t);
+
 	t->guests++;
 	t->failed += rc != 0;
+	if (rc > 0)
+		printf("  again: build/agree_stops%s -f %llu -n 1 -v, or -r in place of -v for the least that differs\n",
+		       o->kvm ? " -b kvm" : "", (unsigned long long)seed);
+	if (rc > 0 && o->shrink)
+		shrink(o, seed);
+	fflush(stdout);
 	return rc;
 }
 
@@ -302,7 +213,7 @@ static bool options_parse(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:f:m:x:p:b:svk")) != -1)
+	while ((c = getopt(argc, argv, "n:f:m:x:p:b:srvk")) != -1)
 		switch (c) {
 		case 'n':
 			o->n = strtoull(optarg, NULL, 0);
@@ -322,6 +233,9 @@ static bool options_parse(struct options *o, int argc, char **argv)
 		case 'b':
 			o->kvm = !strcmp(optarg, "kvm");
 			break;
+		case 'r':
+			o->shrink = true;
+			break;
 		case 's':
 			o->steps = true;
 			break;
@@ -339,12 +253,18 @@ static bool options_parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.n = 500, .mode = -1, .points = ~0u};
+	struct options o = {.n = 500, .mode = -1, .points = ~0u, .out = stdout};
 	struct sums t = {0};
 	int bad = 0;
 
+	struct err e = {0};
+
 	if (!options_parse(&o, argc, argv))
 		return 2;
+	if (o.kvm && kvmback_available(&e)) {
+		printf("skip: %s\n0 passed, 0 failed, 1 skipped\n", e.why);
+		return 0;
+	}
 	for (uint64_t seed = o.first; seed < o.first + o.n && (!bad || o.keep); seed++)
 		bad |= run_seed(&o, seed, &t) != 0;
 	printf("%llu guests, %llu stops; the oracle gave up on %llu, %llu had more stops than are compared\n",

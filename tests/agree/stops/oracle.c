@@ -12,11 +12,11 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <stdlib.h>
 
 #include "tests/agree/stops/stops.h"
 
-#define STEPS_MAX 30000
+unsigned s_steps_max = S_STEPS_MAX;
+#define BEGUN_MAX 64
 
 struct taken {
 	struct s_guest *g;
@@ -30,6 +30,14 @@ struct taken {
 	bool executed, soft_int;
 	bool halted;
 	uint64_t frame, frame_len, frame_ip; /* frame: linear */
+	/* The one access that is watched; touched: how many are. */
+	unsigned touched;
+	struct s_access touch;
+	uint8_t was[8];
+	bool in_frame;
+	/* Where instructions faulted that are to be executed again. */
+	uint64_t begun[BEGUN_MAX];
+	unsigned n_begun;
 	uint32_t error;
 	bool has_error;
 };
@@ -210,26 +218,65 @@ static bool wants_kind(const struct s_point *p, bool read, bool write)
 	return (p->kind == POINT_WATCH && write) || (p->kind == POINT_RWATCH && read) || p->kind == POINT_AWATCH;
 }
 
+static void bytes_at(struct taken *t, const struct s_access *a, uint8_t out[8])
+{
+	uint64_t gpa;
+
+	for (unsigned i = 0; i < a->len && i < 8; i++)
+		if (!s_walk(t->m, &t->before, a->linear + i, &gpa) || machine_read(t->m, gpa, false, &out[i], 1, NULL))
+			out[i] = 0xff;
+}
+
 /* The translation of an access is that before the step, in which it may have changed. */
 static void note_hits(struct taken *t, bool hit[S_POINTS_MAX])
 {
-	for (unsigned i = 0; i < t->g->n_points; i++) {
-		const struct s_point *p = &t->g->point[i];
+	memset(hit, 0, S_POINTS_MAX * sizeof(*hit));
+	t->touched = 0;
+	t->in_frame = false;
+	for (unsigned k = 0; k < t->insn.n; k++) {
+		const struct s_access *a = &t->insn.access[k];
+		bool met = false;
 
-		hit[i] = false;
-		for (unsigned k = 0; k < t->insn.n; k++) {
-			const struct s_access *a = &t->insn.access[k];
-			if (wants_kind(p, a->read, a->write) && watch_meets(t, p, &t->before, a->linear, a->len))
-				hit[i] = true;
-		}
+		for (unsigned i = 0; i < t->g->n_points; i++)
+			if (wants_kind(&t->g->point[i], a->read, a->write) &&
+			    watch_meets(t, &t->g->point[i], &t->before, a->linear, a->len))
+				met = hit[i] = true;
+		t->touched += met;
+		if (!met)
+			continue;
+		t->touch = *a;
+		bytes_at(t, a, t->was);
 	}
+	/* Of a string instruction onto itself both sides are one. */
+	for (unsigned k = 0; k < t->insn.n; k++)
+		t->touched += t->insn.n > 1 && t->touched == 1 && memcmp(&t->insn.access[k], &t->touch, sizeof(t->touch)) &&
+			      overlap(t->insn.access[k].linear, t->insn.access[k].len, t->touch.linear, t->touch.len);
+}
+
+/* What is told of the access beside whose it is. Of several, of a wide one and of a frame several parts may be, and are not
+ * compared. */
+static void touch_text(struct taken *t, char out[120])
+{
+	uint8_t now[8];
+
+	if (t->touched != 1 || t->touch.len > 8 || t->insn.several || t->in_frame) {
+		snprintf(out, 120, " [?]");
+		return;
+	}
+	uint64_t old = 0, new = 0;
+	bytes_at(t, &t->touch, now);
+	memcpy(&old, t->was, t->touch.len);
+	memcpy(&new, now, t->touch.len);
+	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)t->before.rip, t->touch.read ? "r" : "",
+		 t->touch.write ? "w" : "", t->touch.len, (unsigned long long)t->touch.linear, (unsigned long long)old,
+		 (unsigned long long)new);
 }
 
 static void tell_hits(struct taken *t, struct s_scene *sc, const bool hit[S_POINTS_MAX])
 {
 	for (unsigned i = 0; i < t->g->n_points; i++)
-		if (hit[i])
-			s_scene_match(sc, i, "watchpoint");
+		if (hit[i] && s_scene_match(sc, i, "watchpoint"))
+			touch_text(t, sc->detail);
 }
 
 static void frame_hits(struct taken *t, bool hit[S_POINTS_MAX])
@@ -237,7 +284,7 @@ static void frame_hits(struct taken *t, bool hit[S_POINTS_MAX])
 	for (unsigned i = 0; i < t->g->n_points; i++)
 		if (wants_kind(&t->g->point[i], false, true) &&
 		    watch_meets(t, &t->g->point[i], &t->after, t->frame, t->frame_len))
-			hit[i] = true;
+			hit[i] = t->in_frame = true;
 }
 
 static void tell_breaks(struct taken *t, struct s_scene *sc, uint64_t pc)
@@ -282,10 +329,44 @@ static uint64_t frame_pc(const struct taken *t)
 	return s_code_bits(&t->before) == 64 ? t->frame_ip : (uint32_t)(t->before.seg[SEG_CS].base + t->frame_ip);
 }
 
-/* Does the vCPU stand before another execution than that of the step? Not between two rounds of a REP. */
+/* Has one round of a REP been made, and it is not the last? */
+static bool mid_rep(const struct taken *t)
+{
+	if (!t->executed || !t->insn.rep)
+		return false;
+	return s_linear_pc(&t->before) == (t->vector < 0 ? s_linear_pc(&t->after) : frame_pc(t));
+}
+
+static bool has_begun(const struct taken *t, uint64_t pc)
+{
+	for (unsigned i = 0; i < t->n_begun; i++)
+		if (t->begun[i] == pc)
+			return true;
+	return false;
+}
+
+static void note_begun(struct taken *t)
+{
+	uint64_t pc = s_linear_pc(&t->before);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->n_begun; i++)
+		if (t->begun[i] != pc)
+			t->begun[n++] = t->begun[i];
+	t->n_begun = n;
+	if ((!t->executed || mid_rep(t)) && n < BEGUN_MAX)
+		t->begun[t->n_begun++] = pc;
+}
+
+/* Does the vCPU stand before another execution than that of the step? Not between two rounds of a REP, and not where an
+ * instruction that an exception kept from its end is returned to, which RF says (SDM vol. 3B, 18.3.1.1). */
 static bool arrived(const struct taken *t)
 {
-	return !(t->vector < 0 && t->insn.rep && s_linear_pc(&t->before) == s_linear_pc(&t->after));
+	uint64_t pc = s_linear_pc(&t->after);
+
+	if (t->vector < 0 && mid_rep(t))
+		return false;
+	return S_WAITS_RETURN || !(t->after.rflags & RFLAGS_RF && has_begun(t, pc));
 }
 
 static void tell_behind(struct taken *t, bool hit[S_POINTS_MAX])
@@ -298,6 +379,7 @@ static void tell_behind(struct taken *t, bool hit[S_POINTS_MAX])
 		tell_exception(t, &sc);
 		s_scene_end(&sc);
 		memset(hit, 0, S_POINTS_MAX * sizeof(*hit));
+		t->touched = 0;
 	}
 	if (t->vector >= 0)
 		frame_hits(t, hit);
@@ -337,10 +419,8 @@ static int take(struct taken *t, struct err *e)
 	t->insn = insn;
 	t->halted = stop.reason == STOP_HLT;
 	classify(t);
-	if (getenv("TR")) printf("%llx -> %llx known %d n %u exec %d vec %d hit5 %d acc %llx+%u\n", (long long)s_linear_pc(&t->before), (long long)s_linear_pc(&t->after), t->known, t->insn.n, t->executed, t->vector, hit[4], (long long)t->insn.access[0].linear, t->insn.access[0].len);
 	if (t->executed && !t->known) {
-		if (getenv("TR")) printf("UNKNOWN at %llx bits %u\n", (long long)s_linear_pc(&t->before), s_code_bits(&t->before));
-		t->l->why = "an instruction that decode.c does not know";
+			t->l->why = "an instruction that decode.c does not know";
 		return 1;
 	}
 	if (!t->executed && device) {
@@ -350,8 +430,14 @@ static int take(struct taken *t, struct err *e)
 		t->l->why = "a fault of an instruction that accesses a device too";
 		return 1;
 	}
+	for (unsigned i = 0; S_WAITS_RETURN && !t->executed && i < t->g->n_points; i++)
+		if (hit[i]) {
+			t->l->why = "a watched access of an instruction that faults";
+			return 1;
+		}
 	if (!t->executed)
 		memset(hit, 0, sizeof(hit));
+	note_begun(t);
 	tell_behind(t, hit);
 	if (!t->halted && stop.reason != STOP_STEP)
 		s_list_add(t->l, "%#llx %s%.150s", (unsigned long long)s_linear_pc(&t->after), stop_reason_name(stop.reason), stop.error);
@@ -363,7 +449,7 @@ int s_oracle(struct s_guest *g, struct machine *m, struct s_list *l, struct err 
 	struct taken t = {.g = g, .m = m, .l = l};
 	int rc = 0;
 
-	for (unsigned i = 0; !rc && i < STEPS_MAX; i++)
+	for (unsigned i = 0; !rc && i < s_steps_max; i++)
 		rc = take(&t, e);
 	if (!rc)
 		l->why = "it does not end";

@@ -69,6 +69,8 @@ static void add_catch(struct s_guest *g, struct s_point *p)
 
 	p->kind = POINT_CATCH;
 	p->event = event[rng_below(r, 4)];
+	if (S_WAITS_DEVICES && p->event == CATCH_MMIO)
+		p->event = CATCH_MODE;
 	p->has_arg = rng_percent(r, 50);
 	if (p->event == CATCH_MMIO) {
 		p->first = S_MMIO + rng_below(r, 0x30);
@@ -80,6 +82,21 @@ static void add_catch(struct s_guest *g, struct s_point *p)
 	} else {
 		p->has_arg = false;
 	}
+}
+
+/* Ids stay: a point that is left out watches for nothing. */
+void s_leave_out(struct s_guest *g, const struct s_less *less)
+{
+	static const uint32_t copies[] = {S_CODE, S_LATE_FRAMES + 0x2000, S_SWITCH_FRAMES + 0x1000, S_SWITCH_FRAMES + 0x3000};
+
+	for (unsigned i = 0; i < g->n_points; i++)
+		if (less->points >> i & 1)
+			g->point[i] = (struct s_point){.kind = POINT_BREAK, .addr = 0xfff0};
+	for (unsigned i = 0; i + 1 < g->n_insns; i++)
+		for (uint32_t at = g->insn[i]; less->insn[i] && at < g->insn[i + 1]; at++)
+			for (unsigned k = 0; k < ARRAY_LEN(copies); k++)
+				if (!k || at < g->sub[g->n_subs - 1].at + g->sub[g->n_subs - 1].len)
+					g->ram[copies[k] + at] = 0x90;
 }
 
 void s_points_make(struct s_guest *g)

@@ -8,7 +8,7 @@
  *   decode.c   what an instruction accesses                walk.c   where an address leads
  *   oracle.c   the list that follows from single steps of a machine that nothing is planted in
  *   judge.c    points asked by the oracle
- *   list.c     the list that a debugger gives              main.c   seeds, options, what is printed
+ *   list.c     the list that a debugger gives              compare.c  two lists   main.c   seeds, options
  *
  * decode.c, walk.c and judge.c share nothing with core: they are written after the manuals for what these guests execute.
  */
@@ -22,6 +22,22 @@
 #include "core/debug/debugger.h"
 #include "core/soft/soft.h"
 #include "tests/agree/rng.h"
+
+/* ---- what waits for a mend in core: 1 leaves it out, 0 compares it. Each is to become 0 with the mend, and then to go. */
+/* A stop has no word for a read-modify-write, and tells the whole of an access wider than the watch: accesses of watchpoints are
+ * not compared. */
+#ifndef S_WAITS_TOUCH
+#define S_WAITS_TOUCH 1
+#endif
+/* Of an instruction one access to a device stops: no guest catches any. */
+#ifndef S_WAITS_DEVICES
+#define S_WAITS_DEVICES 1
+#endif
+/* An instruction that faulted and is returned to with RF set stops at its breakpoint once more, and what it had accessed before
+ * the fault has been told already: breakpoints count each arrival, and no watch meets an instruction that may fault. */
+#ifndef S_WAITS_RETURN
+#define S_WAITS_RETURN 1
+#endif
 
 /* ---- memory. gpa, and gva of the identity mapping: */
 enum {
@@ -136,6 +152,12 @@ uint64_t s_root(const struct s_guest *g, unsigned which); /* for CR3 */
 unsigned s_entry_size(const struct s_guest *g);
 void s_code_make(struct s_guest *g);
 void s_points_make(struct s_guest *g);
+/* What is left out of a guest: points, instructions (made NOPs) by their number. */
+struct s_less {
+	uint32_t points;
+	bool insn[S_INSNS_MAX];
+};
+void s_leave_out(struct s_guest *g, const struct s_less *less);
 
 /* ---- code.c */
 void s_byte(struct s_guest *g, unsigned b);
@@ -186,6 +208,7 @@ struct s_access {
 struct s_insn {
 	unsigned len, n;
 	struct s_access access[S_ACCESSES_MAX];
+	bool several;		/* one of access[] stands for several, one behind the other */
 	bool string, rep;	/* a string instruction; with REP and a count that is not 0 */
 	bool trap;		/* INT n, INT3, INTO, INT1: what it goes to is no fault */
 	bool port, port_write;
@@ -199,6 +222,8 @@ uint64_t s_linear_pc(const struct regs *r);
 
 /* ---- lists of stops */
 #define S_STOPS_MAX 600
+#define S_STEPS_MAX 30000
+extern unsigned s_steps_max;
 struct s_list {
 	char **line;
 	unsigned n, max;
@@ -219,6 +244,7 @@ struct s_scene {
 	char what[S_POINTS_MAX + 4][160];
 	int id[S_POINTS_MAX + 4];
 	unsigned rank[S_POINTS_MAX + 4];
+	char detail[120]; /* of a watchpoint's access; " [?]" is not compared */
 	unsigned n;
 };
 void s_scene_begin(struct s_scene *sc, struct s_guest *g, struct s_list *l, uint64_t rbp, uint64_t rip);
@@ -230,6 +256,10 @@ void s_scene_end(struct s_scene *sc); /* a line, if anything is told */
 int s_oracle(struct s_guest *g, struct machine *m, struct s_list *l, struct err *e) MUST_USE;
 /* The debugger's: continuing, or step by step. */
 int s_debug_list(const struct s_guest *g, struct machine *m, bool steps, struct s_list *l, struct err *e) MUST_USE;
-void s_print_guest(FILE *f, struct s_guest *g);
+
+/* compare.c. 0: alike; 1: not, told. */
+int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct s_list *a, const char *an, struct machine *bm,
+	      const struct s_list *b, const char *bn);
+void s_print_guest(FILE *f, const struct s_guest *g);
 
 #endif

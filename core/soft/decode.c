@@ -121,8 +121,8 @@ static unsigned drop_rep(unsigned bits, const uint8_t *code, unsigned n, uint8_t
 	return n - (i - k);
 }
 
-/* LFENCE, MFENCE and SFENCE are 0F AE with mod 3 and 5, 6, 7 in reg, whatever stands in rm (SDM vol. 2, opcodes 0F AE E8 to FF);
- * capstone knows them with 0 there alone. */
+/* LFENCE, MFENCE and SFENCE are 0F AE with mod 3 and 5, 6, 7 in reg, whatever stands in rm (SDM vol. 2, opcodes 0F AE E8 to
+ * FF); capstone knows them with 0 there alone. */
 static bool decode_fence(unsigned bits, const uint8_t *code, unsigned n, struct uop *u)
 {
 	unsigned i = 0;
@@ -144,9 +144,9 @@ static bool may_be_sse(unsigned op)
 	       (op >= 0xc4 && op < 0xc7) || op >= 0xd0;
 }
 
-/* In 16-bit code capstone takes 66, F2 and F3 for an operand size and a repetition where they are part of an SSE opcode, and so
- * gives another instruction. That of 32-bit code has the other address size, and these prefixes last, as capstone sees none
- * behind them. How many bytes there are then; 0: it is none of these. */
+/* In 16-bit code capstone takes 66, F2 and F3 for an operand size and a repetition where they are part of an SSE opcode, and
+ * so gives another instruction. That of 32-bit code has the other address size, and these prefixes last, as capstone sees
+ * none behind them. How many bytes there are then; 0: it is none of these. */
 static unsigned sse_as_32bit(const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES + 1])
 {
 	bool size32 = false, addr32 = false;

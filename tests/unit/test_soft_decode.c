@@ -71,7 +71,7 @@ static void fences(void **state)
 static void sse_in_16_bits(void **state)
 {
 	(void)state;
-	assert_int_equal(DECODE(16, "\x66\x0f\xef\xc1").op, OP_sse);		  /* pxor xmm0, xmm1 */
+	assert_int_equal(DECODE(16, "\x66\x0f\xef\xc1").op, OP_sse); /* pxor xmm0, xmm1 */
 	assert_int_equal(DECODE(32, "\x66\x0f\x7e\x07").op, DECODE(16, "\x66\x0f\x7e\x05").op);
 	assert_int_equal(DECODE(16, "\x66\x64\x0f\x7e\x05").seg, SEG_FS);
 	assert_int_equal(DECODE(16, "\xf2\x0f\x11\x05").opsize, 8); /* movsd [di], xmm0 */
@@ -165,10 +165,9 @@ static int group_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(operations), cmocka_unit_test(fences), cmocka_unit_test(sse_in_16_bits),
-	    cmocka_unit_test(operands),
-	    cmocka_unit_test(not_an_instruction),
-	    cmocka_unit_test(each_has_a_handler),
+	    cmocka_unit_test(operations),	  cmocka_unit_test(fences),
+	    cmocka_unit_test(sse_in_16_bits),	  cmocka_unit_test(operands),
+	    cmocka_unit_test(not_an_instruction), cmocka_unit_test(each_has_a_handler),
 	};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

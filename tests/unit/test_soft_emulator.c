@@ -371,7 +371,8 @@ static void far_returns_downwards(void **state)
 	assert_int_equal(iret(both, 3, 0x41000), 0x41008);
 }
 
-/* CALL [RBX] to no canonical address, and what its return address would be pushed to is missing. The fault's address; 0: #GP. */
+/* CALL [RBX] to no canonical address, and what its return address would be pushed to is missing. The fault's address; 0:
+ * #GP. */
 static uint64_t call_nowhere(struct soft_habits habits, uint64_t sp, unsigned cpl)
 {
 	struct cpu c;

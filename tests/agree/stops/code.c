@@ -143,9 +143,13 @@ static unsigned address_register(struct s_guest *g)
 
 static void operand32(struct s_guest *g, struct s_operand *o)
 {
-	unsigned mod = rng_below(&g->rng, 3), base = address_register(g), index = address_register(g), scale = rng_below(&g->rng, 4);
+	unsigned mod = rng_below(&g->rng, 3), base = address_register(g), index = address_register(g),
+		 scale = rng_below(&g->rng, 4);
 	bool sib = rng_percent(&g->rng, 40) || (base & 7) == 4;
-	uint64_t disp = mod == 1 ? (uint64_t)(int64_t)(int8_t)rng_next(&g->rng) : mod == 2 ? rng_below(&g->rng, 0x8000) : 0, other = 0;
+	uint64_t disp = mod == 1   ? (uint64_t)(int64_t)(int8_t)rng_next(&g->rng)
+			: mod == 2 ? rng_below(&g->rng, 0x8000)
+				   : 0,
+		 other = 0;
 
 	if (!g->moves && rng_percent(&g->rng, 15)) { /* in 64-bit code relative to rip */
 		o->rip = g->mode->bits == 64 && !o->addr_prefix;
@@ -164,8 +168,9 @@ static void operand32(struct s_guest *g, struct s_operand *o)
 	} else {
 		index = 4;
 	}
-	s_mov_imm(g, base, g->mode->bits == 64 && !o->addr_prefix ? o->target - (other << scale) - disp
-								   : (uint32_t)(o->target - (other << scale) - disp));
+	s_mov_imm(g, base,
+		  g->mode->bits == 64 && !o->addr_prefix ? o->target - (other << scale) - disp
+							 : (uint32_t)(o->target - (other << scale) - disp));
 	o->rex_b = base >= 8;
 	o->rex_x = sib && index >= 8;
 	o->modrm[o->n++] = (uint8_t)(mod << 6 | (sib ? 4 : (base & 7)));

@@ -12,7 +12,11 @@ static void print_point(FILE *f, const struct s_point *p, unsigned id)
 {
 	fprintf(f, "  %2u %s", id, p->temporary ? "tbreak" : p->kind == POINT_HBREAK ? "hbreak" : point_kind_name(p->kind));
 	if (p->kind == POINT_CATCH) {
-		fprintf(f, " %s", p->event == CATCH_MMIO ? "mmio" : p->event == CATCH_PIO ? "pio" : p->event == CATCH_MODE ? "mode" : "exception");
+		fprintf(f, " %s",
+			p->event == CATCH_MMIO	 ? "mmio"
+			: p->event == CATCH_PIO	 ? "pio"
+			: p->event == CATCH_MODE ? "mode"
+						 : "exception");
 		if (p->has_arg)
 			fprintf(f, " %#llx to %#llx", (unsigned long long)p->first, (unsigned long long)p->last);
 	} else {
@@ -51,7 +55,8 @@ void s_print_guest(FILE *f, const struct s_guest *g)
 	disas_destroy(d);
 }
 
-static void print_lists(FILE *f, const struct s_list *a, const char *an, const struct s_list *b, const char *bn, unsigned from)
+static void print_lists(FILE *f, const struct s_list *a, const char *an, const struct s_list *b, const char *bn,
+			unsigned from)
 {
 	for (unsigned i = from > 3 ? from - 3 : 0; i < from + 6 && (i < a->n || i < b->n); i++) {
 		const char *x = i < a->n ? a->line[i] : "(none)", *y = i < b->n ? b->line[i] : "(none)";
@@ -67,9 +72,9 @@ static void print_regs(FILE *f, const char *name, const struct regs *r)
 	fprintf(f, "  %-6s", name);
 	for (unsigned i = 0; i < 16; i++)
 		fprintf(f, " %llx", (unsigned long long)r->gpr[i]);
-	fprintf(f, " rip %llx flags %llx cr3 %llx dr %llx %llx %llx %llx\n", (unsigned long long)r->rip, (unsigned long long)r->rflags,
-		(unsigned long long)r->cr3, (unsigned long long)r->dr[0], (unsigned long long)r->dr[1], (unsigned long long)r->dr[6],
-		(unsigned long long)r->dr[7]);
+	fprintf(f, " rip %llx flags %llx cr3 %llx dr %llx %llx %llx %llx\n", (unsigned long long)r->rip,
+		(unsigned long long)r->rflags, (unsigned long long)r->cr3, (unsigned long long)r->dr[0],
+		(unsigned long long)r->dr[1], (unsigned long long)r->dr[6], (unsigned long long)r->dr[7]);
 }
 
 /* ---- comparing */
@@ -105,8 +110,8 @@ static bool hits_differ(const struct s_guest *g, const struct s_list *a, const s
 
 static bool ends_differ(const struct s_list *a, const struct s_list *b)
 {
-	return memcmp(a->end.gpr, b->end.gpr, sizeof(a->end.gpr)) || a->end.rip != b->end.rip || a->end.rflags != b->end.rflags ||
-	       a->end.cr3 != b->end.cr3 || memcmp(a->end.dr, b->end.dr, sizeof(a->end.dr));
+	return memcmp(a->end.gpr, b->end.gpr, sizeof(a->end.gpr)) || a->end.rip != b->end.rip ||
+	       a->end.rflags != b->end.rflags || a->end.cr3 != b->end.cr3 || memcmp(a->end.dr, b->end.dr, sizeof(a->end.dr));
 }
 
 static bool memory_differs(struct machine *a, struct machine *b, uint64_t *where)
@@ -122,8 +127,8 @@ static bool memory_differs(struct machine *a, struct machine *b, uint64_t *where
 	return false;
 }
 
-int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct s_list *a, const char *an, struct machine *bm,
-		   const struct s_list *b, const char *bn)
+int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct s_list *a, const char *an,
+	      struct machine *bm, const struct s_list *b, const char *bn)
 {
 	unsigned at = first_difference(a, b), point = 0;
 	bool whole = !a->cut && !b->cut && !a->why && !b->why;
@@ -137,14 +142,16 @@ int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct
 	if (!whole)
 		return 0;
 	if (hits_differ(g, a, b, &point)) {
-		fprintf(f, "DISAGREE seed %llu (%s): hits of point %u: %s %llu, %s %llu\n", (unsigned long long)g->seed, g->mode->name,
-		       point + 1, an, (unsigned long long)a->hits[point], bn, (unsigned long long)b->hits[point]);
+		fprintf(f, "DISAGREE seed %llu (%s): hits of point %u: %s %llu, %s %llu\n", (unsigned long long)g->seed,
+			g->mode->name, point + 1, an, (unsigned long long)a->hits[point], bn,
+			(unsigned long long)b->hits[point]);
 		return 1;
 	}
 	bool regs = ends_differ(a, b);
 	if (!regs && !memory_differs(am, bm, &where))
 		return 0;
-	fprintf(f, "DISAGREE seed %llu (%s): %s at the end\n", (unsigned long long)g->seed, g->mode->name, regs ? "registers" : "memory");
+	fprintf(f, "DISAGREE seed %llu (%s): %s at the end\n", (unsigned long long)g->seed, g->mode->name,
+		regs ? "registers" : "memory");
 	if (regs) {
 		print_regs(f, an, &a->end);
 		print_regs(f, bn, &b->end);

@@ -60,15 +60,15 @@ static void touch(struct dec *d, unsigned seg, uint64_t ea, unsigned len, bool r
 	uint64_t base = d->bits == 64 && seg != SEG_FS && seg != SEG_GS ? 0 : d->r->seg[seg].base, at = base + ea;
 
 	if (d->out->n < S_ACCESSES_MAX)
-		d->out->access[d->out->n++] =
-		    (struct s_access){d->bits == 64 ? at : (uint32_t)at, len, read, write};
+		d->out->access[d->out->n++] = (struct s_access){d->bits == 64 ? at : (uint32_t)at, len, read, write};
 }
 
 /* ---- operands */
 
 static void ea16(struct dec *d)
 {
-	static const int8_t pair[8][2] = {{RBX, RSI}, {RBX, RDI}, {RBP, RSI}, {RBP, RDI}, {RSI, -1}, {RDI, -1}, {RBP, -1}, {RBX, -1}};
+	static const int8_t pair[8][2] = {{RBX, RSI}, {RBX, RDI}, {RBP, RSI}, {RBP, RDI},
+					  {RSI, -1},  {RDI, -1},  {RBP, -1},  {RBX, -1}};
 	const uint64_t *g = d->r->gpr;
 
 	if (d->mod == 0 && d->rm == 6) {
@@ -270,8 +270,8 @@ static void two_bytes(struct dec *d)
 		operand(d, n, false, true, 0);
 	else if (op == 0xae)
 		fenced(d);
-	else if (op == 0x10 || op == 0x11 || op == 0x28 || op == 0x29 || op == 0x6f || op == 0x7f || op == 0xe7 || op == 0xd6 ||
-		 op == 0x6e || op == 0x7e)
+	else if (op == 0x10 || op == 0x11 || op == 0x28 || op == 0x29 || op == 0x6f || op == 0x7f || op == 0xe7 ||
+		 op == 0xd6 || op == 0x6e || op == 0x7e)
 		sse_move(d, op);
 	else
 		d->bad = op != 0x1f && op != 0x18 && (op & 0xfc) != 0x20;
@@ -343,8 +343,8 @@ static void with_modrm(struct dec *d, unsigned op)
 
 static bool has_modrm(unsigned op)
 {
-	return (op < 0x40 && (op & 7) < 4) || op == 0x69 || op == 0x6b || (op >= 0x80 && op <= 0x8f) || op == 0xc0 || op == 0xc1 ||
-	       op == 0xc6 || op == 0xc7 || (op & 0xfc) == 0xd0 || op == 0xf6 || op == 0xf7 || op >= 0xfe;
+	return (op < 0x40 && (op & 7) < 4) || op == 0x69 || op == 0x6b || (op >= 0x80 && op <= 0x8f) || op == 0xc0 ||
+	       op == 0xc1 || op == 0xc6 || op == 0xc7 || (op & 0xfc) == 0xd0 || op == 0xf6 || op == 0xf7 || op >= 0xfe;
 }
 
 static void moffs(struct dec *d, unsigned op)
@@ -413,8 +413,8 @@ static void one_byte(struct dec *d, unsigned op, bool outer)
 	else if (op == 0xcc || op == 0xcd || op == 0xce || op == 0xcf || op == 0xf1)
 		interrupts(d, op, outer);
 	else if (op == 0xd7)
-		touch(d, d->seg >= 0 ? (unsigned)d->seg : SEG_DS, masked(d->r->gpr[RBX] + (d->r->gpr[RAX] & 0xff), d->addr), 1, true,
-		      false);
+		touch(d, d->seg >= 0 ? (unsigned)d->seg : SEG_DS, masked(d->r->gpr[RBX] + (d->r->gpr[RAX] & 0xff), d->addr),
+		      1, true, false);
 	else if ((op & 0xf4) == 0xe4 && op != 0xe8)
 		port(d, op);
 	else if (op == 0xe8)
@@ -424,8 +424,8 @@ static void one_byte(struct dec *d, unsigned op, bool outer)
 	else if ((op & 0xf0) == 0x70 || (op & 0xfc) == 0xe0 || op == 0xeb || op == 0xd4)
 		next(d);
 	else
-		d->bad |= !((op & 0xf0) == 0x40 || (op & 0xf8) == 0x90 || op == 0x98 || op == 0x99 || op == 0xf4 || op == 0xf5 ||
-			    (op >= 0xf8 && op <= 0xfd));
+		d->bad |= !((op & 0xf0) == 0x40 || (op & 0xf8) == 0x90 || op == 0x98 || op == 0x99 || op == 0xf4 ||
+			    op == 0xf5 || (op >= 0xf8 && op <= 0xfd));
 }
 
 static bool prefix(struct dec *d, unsigned b)

@@ -13,17 +13,20 @@
 extern const uint8_t stops_handlers[];
 
 const struct s_mode s_modes[] = {
-    {"real16", 16, 16, 0, S_FLAT, true},     {"prot16-0", 16, 32, 0, S_PAGE32, false}, {"prot16-3", 16, 32, 3, S_PAGE32, false},
-    {"flat32-0", 32, 32, 0, S_FLAT, false},  {"page32-0", 32, 32, 0, S_PAGE32, false}, {"page32-3", 32, 32, 3, S_PAGE32, false},
-    {"pae32-0", 32, 32, 0, S_PAE, false},    {"pae32-3", 32, 32, 3, S_PAE, false},     {"compat-3", 32, 64, 3, S_LONG, false},
-    {"long64-0", 64, 64, 0, S_LONG, false},  {"long64-3", 64, 64, 3, S_LONG, false},
+    {"real16", 16, 16, 0, S_FLAT, true},      {"prot16-0", 16, 32, 0, S_PAGE32, false},
+    {"prot16-3", 16, 32, 3, S_PAGE32, false}, {"flat32-0", 32, 32, 0, S_FLAT, false},
+    {"page32-0", 32, 32, 0, S_PAGE32, false}, {"page32-3", 32, 32, 3, S_PAGE32, false},
+    {"pae32-0", 32, 32, 0, S_PAE, false},     {"pae32-3", 32, 32, 3, S_PAE, false},
+    {"compat-3", 32, 64, 3, S_LONG, false},   {"long64-0", 64, 64, 0, S_LONG, false},
+    {"long64-3", 64, 64, 3, S_LONG, false},
 };
 const unsigned s_n_modes = ARRAY_LEN(s_modes);
 
 const char *s_class_name(unsigned bit)
 {
-	static const char *const name[S_CLASSES] = {"memory", "string", "stack", "bits",    "sse",   "service", "calls", "faults",
-						    "traps",  "tf",	"dr",	 "selfmod", "ports", "device",	"middle"};
+	static const char *const name[S_CLASSES] = {"memory",  "string",  "stack",  "bits",   "sse",
+						    "service", "calls",	  "faults", "traps",  "tf",
+						    "dr",      "selfmod", "ports",  "device", "middle"};
 
 	return bit < S_CLASSES ? name[bit] : "?";
 }
@@ -145,10 +148,10 @@ static void descriptors(struct s_guest *g)
 		uint16_t selector;
 		uint8_t type, dpl, bits;
 		uint32_t base;
-	} v[] = {{CODE32, 11, 0, 32, 0},	     {FLAT, 3, 0, 32, 0},	   {CODE64, 11, 0, 64, 0},
-		 {USER32, 11, 3, 32, 0},	     {USER_FLAT, 3, 3, 32, 0},	   {USER64, 11, 3, 64, 0},
-		 {USER16, 11, 3, 16, 0},	     {CODE16, 11, 0, 16, 0},	   {USER_STACK16, 3, 3, 16, 0},
-		 {STACK16, 3, 0, 16, 0},	     {USER_HIGH, 3, 3, 32, S_DATA}, {HIGH, 3, 0, 32, S_DATA},
+	} v[] = {{CODE32, 11, 0, 32, 0},	  {FLAT, 3, 0, 32, 0},		 {CODE64, 11, 0, 64, 0},
+		 {USER32, 11, 3, 32, 0},	  {USER_FLAT, 3, 3, 32, 0},	 {USER64, 11, 3, 64, 0},
+		 {USER16, 11, 3, 16, 0},	  {CODE16, 11, 0, 16, 0},	 {USER_STACK16, 3, 3, 16, 0},
+		 {STACK16, 3, 0, 16, 0},	  {USER_HIGH, 3, 3, 32, S_DATA}, {HIGH, 3, 0, 32, S_DATA},
 		 {USER_DEVICE, 3, 3, 32, S_MMIO}, {DEVICE, 3, 0, 32, S_MMIO}};
 
 	for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
@@ -165,9 +168,9 @@ static void descriptors(struct s_guest *g)
 static void vectors(struct s_guest *g)
 {
 	for (unsigned v = 0; v < 32; v++) {
-		uint64_t at = S_HANDLERS + v * 16,
-			 gate = (at & 0xffff) | (g->mode->handler_bits == 64 ? CODE64 : CODE32) << 16 |
-				(v < 5 ? 0xeeull : 0x8eull) << 40;
+		uint64_t at = S_HANDLERS + v * 16, gate = (at & 0xffff) |
+							  (g->mode->handler_bits == 64 ? CODE64 : CODE32) << 16 |
+							  (v < 5 ? 0xeeull : 0x8eull) << 40;
 		if (g->mode->real)
 			put(g, v * 4, at, 4);
 		else
@@ -199,9 +202,10 @@ static void segments(struct s_guest *g)
 		return;
 	}
 	r->seg[SEG_CS] = segment(code, 0, 11, cpl, bits);
-	r->seg[SEG_SS] = bits == 16 ? segment(u ? USER_STACK16 : STACK16, 0, 3, cpl, 16)
-				    : segment(u ? USER_FLAT : FLAT, 0, 3, cpl, 32);
-	struct seg flat = segment(u ? USER_FLAT : FLAT, 0, 3, cpl, 32), high = segment(u ? USER_HIGH : HIGH, S_DATA, 3, cpl, 32),
+	r->seg[SEG_SS] =
+	    bits == 16 ? segment(u ? USER_STACK16 : STACK16, 0, 3, cpl, 16) : segment(u ? USER_FLAT : FLAT, 0, 3, cpl, 32);
+	struct seg flat = segment(u ? USER_FLAT : FLAT, 0, 3, cpl, 32),
+		   high = segment(u ? USER_HIGH : HIGH, S_DATA, 3, cpl, 32),
 		   device = segment(u ? USER_DEVICE : DEVICE, S_MMIO, 3, cpl, 32);
 	r->seg[SEG_DS] = r->seg[SEG_ES] = bits == 16 ? high : flat;
 	r->seg[SEG_FS] = bits != 64 || rng_percent(&g->rng, 50) ? device : flat;
@@ -252,13 +256,14 @@ static void contents(struct s_guest *g)
 		put(g, at, rng_next(&g->rng), 8);
 }
 
-int s_guest_make(struct s_guest *g, uint64_t seed, int mode, uint32_t without)
+int s_guest_make(struct s_guest *g, uint64_t seed, int mode, uint32_t without, bool for_kvm)
 {
 	*g = (struct s_guest){.seed = seed, .rng = {seed * 0x9fb21c651e98df25ull + 7}};
 	g->mode = &s_modes[mode >= 0 ? (unsigned)mode : (unsigned)(seed % s_n_modes)];
 	g->ram = calloc(1, S_RAM);
 	if (!g->ram)
 		return -ENOMEM;
+	g->one_round = for_kvm && !g->mode->cpl;
 	/* Half of the classes a guest: what goes wrong only without something else is seen too. */
 	g->classes = S_MEMORY | (uint32_t)rng_next(&g->rng) | (uint32_t)(rng_percent(&g->rng, 30) ? ~0u : 0);
 	if (rng_percent(&g->rng, 50))

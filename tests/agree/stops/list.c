@@ -81,8 +81,8 @@ static uint64_t number(const uint8_t b[8], unsigned len)
 
 static void touch_text(const struct stop *s, char out[120])
 {
-	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)s->by, s->read ? "r" : "", s->write ? "w" : "",
-		 s->len, (unsigned long long)s->gva, (unsigned long long)number(s->old_data, s->len),
+	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)s->by, s->read ? "r" : "",
+		 s->write ? "w" : "", s->len, (unsigned long long)s->gva, (unsigned long long)number(s->old_data, s->len),
 		 (unsigned long long)number(s->data, s->len));
 }
 #endif

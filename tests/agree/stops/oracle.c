@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The list of stops that follows from a machine in which nothing is planted and nothing caught, stepped to its end: what each
- * step executed, accessed and raised is worked out from the bytes at rip and the registers before and behind it.
+ * The list of stops that follows from a machine in which nothing is planted and nothing caught, stepped to its end: what
+ *each step executed, accessed and raised is worked out from the bytes at rip and the registers before and behind it.
  *
  * What a step did:
  *	an exception's handler is where it ends: its entry tells the vector, and the frame what was to be returned to.
@@ -267,9 +267,9 @@ static void touch_text(struct taken *t, char out[120])
 	bytes_at(t, &t->touch, now);
 	memcpy(&old, t->was, t->touch.len);
 	memcpy(&new, now, t->touch.len);
-	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)t->before.rip, t->touch.read ? "r" : "",
-		 t->touch.write ? "w" : "", t->touch.len, (unsigned long long)t->touch.linear, (unsigned long long)old,
-		 (unsigned long long)new);
+	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)t->before.rip,
+		 t->touch.read ? "r" : "", t->touch.write ? "w" : "", t->touch.len, (unsigned long long)t->touch.linear,
+		 (unsigned long long)old, (unsigned long long)new);
 }
 
 static void tell_hits(struct taken *t, struct s_scene *sc, const bool hit[S_POINTS_MAX])
@@ -300,7 +300,8 @@ static void tell_breaks(struct taken *t, struct s_scene *sc, uint64_t pc)
 static void tell_mode(struct taken *t, struct s_scene *sc)
 {
 	unsigned a = s_code_bits(&t->before), b = s_code_bits(&t->after);
-	unsigned from = t->before.cr0 & CR0_PE ? t->before.seg[SEG_SS].dpl : 0, to = t->after.cr0 & CR0_PE ? t->after.seg[SEG_SS].dpl : 0;
+	unsigned from = t->before.cr0 & CR0_PE ? t->before.seg[SEG_SS].dpl : 0,
+		 to = t->after.cr0 & CR0_PE ? t->after.seg[SEG_SS].dpl : 0;
 
 	if (a == b && from == to)
 		return;
@@ -313,7 +314,10 @@ static void tell_exception(struct taken *t, struct s_scene *sc)
 {
 	char what[100];
 
-	snprintf(what, sizeof(what), t->vector == 14 ? "exception v%d e%#x cr2 %#llx" : t->has_error ? "exception v%d e%#x" : "exception v%d",
+	snprintf(what, sizeof(what),
+		 t->vector == 14 ? "exception v%d e%#x cr2 %#llx"
+		 : t->has_error	 ? "exception v%d e%#x"
+				 : "exception v%d",
 		 t->vector, t->error, (unsigned long long)t->after.cr2);
 	for (unsigned i = 0; i < t->g->n_points; i++) {
 		struct s_point *p = &t->g->point[i];
@@ -420,7 +424,7 @@ static int take(struct taken *t, struct err *e)
 	t->halted = stop.reason == STOP_HLT;
 	classify(t);
 	if (t->executed && !t->known) {
-			t->l->why = "an instruction that decode.c does not know";
+		t->l->why = "an instruction that decode.c does not know";
 		return 1;
 	}
 	if (!t->executed && device) {
@@ -440,7 +444,8 @@ static int take(struct taken *t, struct err *e)
 	note_begun(t);
 	tell_behind(t, hit);
 	if (!t->halted && stop.reason != STOP_STEP)
-		s_list_add(t->l, "%#llx %s%.150s", (unsigned long long)s_linear_pc(&t->after), stop_reason_name(stop.reason), stop.error);
+		s_list_add(t->l, "%#llx %s%.150s", (unsigned long long)s_linear_pc(&t->after), stop_reason_name(stop.reason),
+			   stop.error);
 	return stop.reason != STOP_STEP;
 }
 

@@ -45,21 +45,43 @@ static const struct form {
 	int8_t digit; /* -1: a register */
 	uint8_t flags, variants;
 } forms[] = {
-    {0x00, -1, FORM_LOCK, 7},	  {0x02, -1, 0, 8},		{0x38, -1, 0, 1},
-    {0x80, 0, FORM_BYTE | FORM_IMM8 | FORM_ANY_DIGIT, 1},	{0x81, 0, FORM_WIDE | FORM_IMM | FORM_ANY_DIGIT, 1},
-    {0x83, 0, FORM_WIDE | FORM_IMM8 | FORM_ANY_DIGIT, 1},	{0x84, -1, 0, 1},
-    {0x86, -1, FORM_LOCK, 1},	  {0x88, -1, 0, 1},		{0x8a, -1, 0, 1},
-    {0xc6, 0, FORM_IMM, 1},	  {0xd0, 0, FORM_ANY_DIGIT, 1}, {0xd2, 0, FORM_ANY_DIGIT, 1},
-    {0xc0, 0, FORM_IMM8 | FORM_ANY_DIGIT, 1},			{0xf6, 0, FORM_IMM, 1},
-    {0xf6, 2, FORM_LOCK, 1},	  {0xf6, 3, FORM_LOCK, 1},	{0xfe, 0, FORM_LOCK, 1},
-    {0xfe, 1, FORM_LOCK, 1},	  {0x0fc0, -1, FORM_LOCK, 1},	{0x0fb0, -1, FORM_LOCK, 1},
-    {0x0fb6, -1, FORM_WIDE, 1},	  {0x0fbe, -1, FORM_WIDE, 1},	{0x0f90, 0, FORM_BYTE, 1},
-    {0x0f44, -1, FORM_WIDE, 1},	  {0x0faf, -1, FORM_WIDE, 1},	{0x0fa5, -1, FORM_WIDE, 1},
-    {0x0fac, -1, FORM_WIDE | FORM_IMM8, 1},			{0x0f1f, 0, FORM_WIDE, 1},
-    {0x0fc7, 1, FORM_WIDE | FORM_LOCK, 1},			{0x0fc3, -1, FORM_WIDE | FORM_NO8, 1},
-    {0x8d, -1, FORM_WIDE, 1},	  {0x69, -1, FORM_WIDE | FORM_IMM, 1},
-    {0x0fba, 4, FORM_WIDE | FORM_IMM8, 1},			{0x0fba, 5, FORM_WIDE | FORM_LOCK | FORM_IMM8, 1},
-    {0x0fba, 7, FORM_WIDE | FORM_LOCK | FORM_IMM8, 1},		{0x0fbc, -1, FORM_WIDE, 1},
+    {0x00, -1, FORM_LOCK, 7},
+    {0x02, -1, 0, 8},
+    {0x38, -1, 0, 1},
+    {0x80, 0, FORM_BYTE | FORM_IMM8 | FORM_ANY_DIGIT, 1},
+    {0x81, 0, FORM_WIDE | FORM_IMM | FORM_ANY_DIGIT, 1},
+    {0x83, 0, FORM_WIDE | FORM_IMM8 | FORM_ANY_DIGIT, 1},
+    {0x84, -1, 0, 1},
+    {0x86, -1, FORM_LOCK, 1},
+    {0x88, -1, 0, 1},
+    {0x8a, -1, 0, 1},
+    {0xc6, 0, FORM_IMM, 1},
+    {0xd0, 0, FORM_ANY_DIGIT, 1},
+    {0xd2, 0, FORM_ANY_DIGIT, 1},
+    {0xc0, 0, FORM_IMM8 | FORM_ANY_DIGIT, 1},
+    {0xf6, 0, FORM_IMM, 1},
+    {0xf6, 2, FORM_LOCK, 1},
+    {0xf6, 3, FORM_LOCK, 1},
+    {0xfe, 0, FORM_LOCK, 1},
+    {0xfe, 1, FORM_LOCK, 1},
+    {0x0fc0, -1, FORM_LOCK, 1},
+    {0x0fb0, -1, FORM_LOCK, 1},
+    {0x0fb6, -1, FORM_WIDE, 1},
+    {0x0fbe, -1, FORM_WIDE, 1},
+    {0x0f90, 0, FORM_BYTE, 1},
+    {0x0f44, -1, FORM_WIDE, 1},
+    {0x0faf, -1, FORM_WIDE, 1},
+    {0x0fa5, -1, FORM_WIDE, 1},
+    {0x0fac, -1, FORM_WIDE | FORM_IMM8, 1},
+    {0x0f1f, 0, FORM_WIDE, 1},
+    {0x0fc7, 1, FORM_WIDE | FORM_LOCK, 1},
+    {0x0fc3, -1, FORM_WIDE | FORM_NO8, 1},
+    {0x8d, -1, FORM_WIDE, 1},
+    {0x69, -1, FORM_WIDE | FORM_IMM, 1},
+    {0x0fba, 4, FORM_WIDE | FORM_IMM8, 1},
+    {0x0fba, 5, FORM_WIDE | FORM_LOCK | FORM_IMM8, 1},
+    {0x0fba, 7, FORM_WIDE | FORM_LOCK | FORM_IMM8, 1},
+    {0x0fbc, -1, FORM_WIDE, 1},
 };
 
 static unsigned imm_of(struct s_guest *g, const struct form *f, unsigned size)
@@ -89,7 +111,9 @@ static void memory(struct s_guest *g)
 	i.op = f->op + 8 * below(g, f->variants);
 	if (!(f->flags & (FORM_BYTE | FORM_WIDE)) && i.size > 1)
 		i.op++;
-	i.reg = f->flags & FORM_ANY_DIGIT ? below(g, f->op >= 0xc0 ? 6 : 8) : f->digit >= 0 ? (unsigned)f->digit : any_reg(g);
+	i.reg = f->flags & FORM_ANY_DIGIT ? below(g, f->op >= 0xc0 ? 6 : 8)
+		: f->digit >= 0		  ? (unsigned)f->digit
+					  : any_reg(g);
 	i.prefix = f->flags & FORM_LOCK && percent(g, 20) ? 0xf0 : 0;
 	i.imm_len = imm_of(g, f, i.size);
 	i.imm = i.imm_len == 1 && f->op >= 0xc0 ? below(g, 32) : rng_value(&g->rng);
@@ -101,8 +125,9 @@ static void sse(struct s_guest *g)
 	static const struct {
 		uint32_t op;
 		uint8_t prefix, aligned;
-	} v[] = {{0x0f10, 0, 0},    {0x0f11, 0, 0},    {0x0f28, 0, 1},	  {0x0f29, 0, 1},    {0x0f6f, 0xf3, 0}, {0x0f7f, 0xf3, 0},
-		 {0x0f7e, 0xf3, 0}, {0x0fd6, 0x66, 0}, {0x0f6e, 0x66, 0}, {0x0f7e, 0x66, 0}, {0x0f10, 0xf3, 0}, {0x0f11, 0xf3, 0},
+	} v[] = {{0x0f10, 0, 0},    {0x0f11, 0, 0},    {0x0f28, 0, 1},	  {0x0f29, 0, 1},
+		 {0x0f6f, 0xf3, 0}, {0x0f7f, 0xf3, 0}, {0x0f7e, 0xf3, 0}, {0x0fd6, 0x66, 0},
+		 {0x0f6e, 0x66, 0}, {0x0f7e, 0x66, 0}, {0x0f10, 0xf3, 0}, {0x0f11, 0xf3, 0},
 		 {0x0f10, 0xf2, 0}, {0x0f11, 0xf2, 0}, {0x0fe7, 0x66, 1}, {0x0fae, 0, 2}};
 	unsigned k = below(g, ARRAY_LEN(v));
 	uint64_t at = s_any_data(g, v[k].aligned == 2 ? 512 : 16);
@@ -170,7 +195,7 @@ static void string(struct s_guest *g)
 	if (size > 1)
 		s_opsize(g, size);
 	unsigned r = rep[below(g, 4)];
-	if (r)
+	if (r && !g->one_round)
 		s_byte(g, r);
 	if (size == 8)
 		s_byte(g, 0x48);
@@ -205,7 +230,7 @@ static void ports(struct s_guest *g)
 	} else if (kind < 4) {
 		s_byte(g, (kind == 3 ? 0xeeu : 0xecu) + (size > 1));
 	} else {
-		if (percent(g, 60))
+		if (percent(g, 60) && !g->one_round)
 			s_byte(g, 0xf3);
 		s_byte(g, (kind == 5 ? 0x6eu : 0x6cu) + (size > 1));
 	}
@@ -426,7 +451,11 @@ static void selfmod(struct s_guest *g)
 {
 	struct s_operand m;
 	bool flips = percent(g, 50);
-	struct s_insn_spec i = {.size = 1, .op = flips ? 0x80u : 0xc6u, .reg = flips ? 6 : 0, .imm_len = 1, .imm = flips ? 0x90 ^ 0xcc : below(g, 256)};
+	struct s_insn_spec i = {.size = 1,
+				.op = flips ? 0x80u : 0xc6u,
+				.reg = flips ? 6 : 0,
+				.imm_len = 1,
+				.imm = flips ? 0x90 ^ 0xcc : below(g, 256)};
 	size_t back = g->len, at;
 	unsigned id = loop_begin(g, 1 + below(g, 3), &back);
 
@@ -487,8 +516,9 @@ static void simple(struct s_guest *g)
 static void piece(struct s_guest *g)
 {
 	static void (*const of[S_CLASSES])(struct s_guest *) = {
-	    [0] = memory, [1] = string, [2] = stack,  [3] = bits,    [4] = sse,	   [5] = tables, [6] = calls,
-	    [7] = faults, [8] = traps,	[10] = debug_registers, [11] = selfmod, [12] = ports, [14] = middle};
+	    [0] = memory,   [1] = string, [2] = stack,	[3] = bits,  [4] = sse,
+	    [5] = tables,   [6] = calls,  [7] = faults, [8] = traps, [10] = debug_registers,
+	    [11] = selfmod, [12] = ports, [14] = middle};
 	unsigned k = below(g, S_CLASSES + 4);
 	size_t back = g->len;
 

@@ -55,7 +55,9 @@ static void add_watch(struct s_guest *g, struct s_point *p)
 		p->addr = S_LOOPS + rng_below(r, 4);
 	else if (k < 10 && s_paged(g) && g->mode->bits != 16)
 		p->addr = p->phys ? S_SWITCH_FRAMES + 0x2000 * rng_below(r, 2) + rng_below(r, 0xf00)
-				  : (rng_percent(r, 40) ? S_ALIAS_DATA + 0x1fc0 : rng_percent(r, 50) ? S_LATE + 0xfe0 : S_SWITCH) +
+				  : (rng_percent(r, 40)	  ? S_ALIAS_DATA + 0x1fc0
+				     : rng_percent(r, 50) ? S_LATE + 0xfe0
+							  : S_SWITCH) +
 					rng_below(r, 0x80);
 	if (rng_percent(r, 50) && !(p->len & (p->len - 1)))
 		p->addr &= ~(p->len - 1);
@@ -87,7 +89,8 @@ static void add_catch(struct s_guest *g, struct s_point *p)
 /* Ids stay: a point that is left out watches for nothing. */
 void s_leave_out(struct s_guest *g, const struct s_less *less)
 {
-	static const uint32_t copies[] = {S_CODE, S_LATE_FRAMES + 0x2000, S_SWITCH_FRAMES + 0x1000, S_SWITCH_FRAMES + 0x3000};
+	static const uint32_t copies[] = {S_CODE, S_LATE_FRAMES + 0x2000, S_SWITCH_FRAMES + 0x1000,
+					  S_SWITCH_FRAMES + 0x3000};
 
 	for (unsigned i = 0; i < g->n_points; i++)
 		if (less->points >> i & 1)

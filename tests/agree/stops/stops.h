@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Agreement on stops: a random guest with random breakpoints, watchpoints and catchpoints, of which the list of stops must be
- * the same whoever makes it.
+ * Agreement on stops: a random guest with random breakpoints, watchpoints and catchpoints, of which the list of stops must
+ * be the same whoever makes it.
  *
  *   guest.c    memory, tables and registers of a guest     code.c, piece.c  its code
  *   points.c   what it is stopped at
@@ -24,8 +24,8 @@
 #include "tests/agree/rng.h"
 
 /* ---- what waits for a mend in core: 1 leaves it out, 0 compares it. Each is to become 0 with the mend, and then to go. */
-/* A stop has no word for a read-modify-write, and tells the whole of an access wider than the watch: accesses of watchpoints are
- * not compared. */
+/* A stop has no word for a read-modify-write, and tells the whole of an access wider than the watch: accesses of watchpoints
+ * are not compared. */
 #ifndef S_WAITS_TOUCH
 #define S_WAITS_TOUCH 1
 #endif
@@ -33,8 +33,9 @@
 #ifndef S_WAITS_DEVICES
 #define S_WAITS_DEVICES 1
 #endif
-/* An instruction that faulted and is returned to with RF set stops at its breakpoint once more, and what it had accessed before
- * the fault has been told already: breakpoints count each arrival, and no watch meets an instruction that may fault. */
+/* An instruction that faulted and is returned to with RF set stops at its breakpoint once more, and what it had accessed
+ * before the fault has been told already: breakpoints count each arrival, and no watch meets an instruction that may fault.
+ */
 #ifndef S_WAITS_RETURN
 #define S_WAITS_RETURN 1
 #endif
@@ -54,8 +55,8 @@ enum {
 	S_COPY = 0xc000,      /* code is copied to here */
 	S_DATA = 0x10000,     /* 6 pages */
 	S_DATA_PAGES = 6,
-	S_LOOPS = 0x17f00,	/* counters of loops */
-	S_LATE_FRAMES = 0x18000, /* of the pages at S_LATE */
+	S_LOOPS = 0x17f00,	   /* counters of loops */
+	S_LATE_FRAMES = 0x18000,   /* of the pages at S_LATE */
 	S_SWITCH_FRAMES = 0x1c000, /* of those at S_SWITCH: two a root */
 	S_PT1 = 0x20000,
 	S_PT2 = 0x21000,
@@ -139,12 +140,14 @@ struct s_guest {
 		uint32_t at, len;
 	} sub[6];
 	unsigned n_subs;
-	bool moves; /* what is made now is executed at other addresses too */
+	bool one_round; /* no REP: KVM's emulator makes all rounds in one go, and tells one hit */
+	bool moves;	/* what is made now is executed at other addresses too */
 	struct s_point point[S_POINTS_MAX];
 	unsigned n_points;
 };
 
-int s_guest_make(struct s_guest *g, uint64_t seed, int mode, uint32_t without) MUST_USE; /* mode -1: by the seed */
+/* mode -1: by the seed. for_kvm: as kvm can be asked to run it. */
+int s_guest_make(struct s_guest *g, uint64_t seed, int mode, uint32_t without, bool for_kvm) MUST_USE;
 void s_guest_free(struct s_guest *g);
 int s_guest_open(const struct s_guest *g, const struct machine_ops *backend, unsigned maxphyaddr, struct machine **m,
 		 struct err *e) MUST_USE;
@@ -168,8 +171,8 @@ void s_hot(struct s_guest *g);	 /* ... or has ended, and breakpoints are of inte
 /* The prefix for operands of 2 or 4 bytes, if the mode takes one. */
 void s_opsize(struct s_guest *g, unsigned size);
 void s_mov_imm(struct s_guest *g, unsigned reg, uint64_t v); /* of the widest of the mode, at least 32 bits */
-/* An operand in memory at the linear address: loads what it needs first, so that the instruction is begun by emit, which puts
- * its prefixes and opcode. imm: how many bytes of immediates follow. False: no segment reaches it. */
+/* An operand in memory at the linear address: loads what it needs first, so that the instruction is begun by emit, which
+ * puts its prefixes and opcode. imm: how many bytes of immediates follow. False: no segment reaches it. */
 struct s_operand {
 	unsigned seg, prefix; /* prefix 0: none */
 	uint8_t modrm[8];     /* with reg 0, SIB, displacement */
@@ -208,15 +211,16 @@ struct s_access {
 struct s_insn {
 	unsigned len, n;
 	struct s_access access[S_ACCESSES_MAX];
-	bool several;		/* one of access[] stands for several, one behind the other */
-	bool string, rep;	/* a string instruction; with REP and a count that is not 0 */
-	bool trap;		/* INT n, INT3, INTO, INT1: what it goes to is no fault */
+	bool several;	  /* one of access[] stands for several, one behind the other */
+	bool string, rep; /* a string instruction; with REP and a count that is not 0 */
+	bool trap;	  /* INT n, INT3, INTO, INT1: what it goes to is no fault */
 	bool port, port_write;
 	uint16_t port_at;
 	unsigned port_len;
 };
 /* False: nothing that these guests are made of. */
-bool s_decode(const struct regs *r, const uint8_t code[16], bool outer, struct s_insn *out); /* outer: an IRET goes to CPL 3 */
+bool s_decode(const struct regs *r, const uint8_t code[16], bool outer,
+	      struct s_insn *out); /* outer: an IRET goes to CPL 3 */
 unsigned s_code_bits(const struct regs *r);
 uint64_t s_linear_pc(const struct regs *r);
 
@@ -229,7 +233,7 @@ struct s_list {
 	unsigned n, max;
 	bool cut; /* at S_STOPS_MAX */
 	struct regs end;
-	const char *why; /* oracle: why it knows no more; NULL */
+	const char *why;	     /* oracle: why it knows no more; NULL */
 	uint64_t hits[S_POINTS_MAX]; /* of each point; all ones: it is gone */
 };
 void PRINTF_LIKE(2, 3) s_list_add(struct s_list *l, const char *fmt, ...);
@@ -240,7 +244,7 @@ struct s_scene {
 	struct s_guest *g;
 	struct s_list *l;
 	uint64_t rbp;
-	uint64_t rip;	      /* linear, where the vCPU stands */
+	uint64_t rip; /* linear, where the vCPU stands */
 	char what[S_POINTS_MAX + 4][160];
 	int id[S_POINTS_MAX + 4];
 	unsigned rank[S_POINTS_MAX + 4];
@@ -258,8 +262,8 @@ int s_oracle(struct s_guest *g, struct machine *m, struct s_list *l, struct err 
 int s_debug_list(const struct s_guest *g, struct machine *m, bool steps, struct s_list *l, struct err *e) MUST_USE;
 
 /* compare.c. 0: alike; 1: not, told. */
-int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct s_list *a, const char *an, struct machine *bm,
-	      const struct s_list *b, const char *bn);
+int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct s_list *a, const char *an,
+	      struct machine *bm, const struct s_list *b, const char *bn);
 void s_print_guest(FILE *f, const struct s_guest *g);
 
 #endif

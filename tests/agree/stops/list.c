@@ -39,6 +39,11 @@ static int add_points(const struct s_guest *g, struct debugger *d, struct err *e
 				  *made;
 		snprintf(text, sizeof(text), "$rbp %% %u == %u", p->modulus, p->rest);
 		int rc = point_add(&d->points, d->m, &spec, &made, e);
+		/* Where debug registers do not hit, or there are no more of them. */
+		if (rc && p->kind == POINT_HBREAK) {
+			spec.kind = POINT_BREAK;
+			rc = point_add(&d->points, d->m, &spec, &made, e);
+		}
 		if (rc)
 			return rc;
 		made->ignore = p->ignore;

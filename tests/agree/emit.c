@@ -239,6 +239,9 @@ static const struct form forms[] = {
     {"movd", 0x0f7e, -1, 0x66, IMM_NONE, 0, T_XREG | T_NOWORD | T_WRITE, CLASS_SSE},
     {"pmovmskb", 0x0fd7, -1, 0x66, IMM_NONE, 0, T_XRM | T_REG | T_DREG | T_NOWORD, CLASS_SSE},
     {"movmskps", 0x0f50, -1, 0, IMM_NONE, 0, T_XRM | T_REG | T_DREG | T_NOWORD, CLASS_SSE},
+    {"lfence", 0x0fae, 5, 0, IMM_NONE, 0, T_REG | T_FIXED, CLASS_SSE}, /* with any rm */
+    {"mfence", 0x0fae, 6, 0, IMM_NONE, 0, T_REG | T_FIXED, CLASS_SSE},
+    {"sfence", 0x0fae, 7, 0, IMM_NONE, 0, T_REG | T_FIXED, CLASS_SSE},
     {"movmskpd", 0x0f50, -1, 0x66, IMM_NONE, 0, T_XRM | T_REG | T_DREG | T_NOWORD, CLASS_SSE},
 };
 

@@ -263,7 +263,10 @@ int s_guest_make(struct s_guest *g, uint64_t seed, int mode, uint32_t without, b
 	g->ram = calloc(1, S_RAM);
 	if (!g->ram)
 		return -ENOMEM;
+	g->for_kvm = for_kvm;
 	g->one_round = for_kvm && !g->mode->cpl;
+	if (for_kvm && S_WAITS_KVM_OWN)
+		without |= S_TF | S_DR | S_TRAPS;
 	/* Half of the classes a guest: what goes wrong only without something else is seen too. */
 	g->classes = S_MEMORY | (uint32_t)rng_next(&g->rng) | (uint32_t)(rng_percent(&g->rng, 30) ? ~0u : 0);
 	if (rng_percent(&g->rng, 50))

@@ -47,7 +47,7 @@ static void add_watch(struct s_guest *g, struct s_point *p)
 	p->addr = S_DATA + 0x1fc0 + rng_below(r, 0x80);
 	if (k < 3)
 		p->addr = S_DATA + rng_below(r, S_DATA_PAGES * 0x1000 - 64);
-	else if (k < 5)
+	else if (k < 5 && !g->one_round) /* kvm tells no frames of exceptions, which go here at CPL 0 */
 		p->addr = S_STACK - 0x20 + rng_below(r, 0x20);
 	else if (k < 6)
 		p->addr = S_CODE + rng_below(r, (unsigned)g->len);
@@ -73,6 +73,8 @@ static void add_catch(struct s_guest *g, struct s_point *p)
 	p->event = event[rng_below(r, 4)];
 	if (S_WAITS_DEVICES && p->event == CATCH_MMIO)
 		p->event = CATCH_MODE;
+	if (S_WAITS_KVM_MODE && g->for_kvm && p->event == CATCH_MODE)
+		p->event = CATCH_PIO;
 	p->has_arg = rng_percent(r, 50);
 	if (p->event == CATCH_MMIO) {
 		p->first = S_MMIO + rng_below(r, 0x30);

@@ -40,6 +40,15 @@
 #define S_WAITS_RETURN 1
 #endif
 
+/* On kvm: the guest's own debugging (TF, debug registers, INT n) is not kept while it is debugged. */
+#ifndef S_WAITS_KVM_OWN
+#define S_WAITS_KVM_OWN 1
+#endif
+/* On kvm: catch mode does not see that an exception has changed the privilege level. */
+#ifndef S_WAITS_KVM_MODE
+#define S_WAITS_KVM_MODE 1
+#endif
+
 /* ---- memory. gpa, and gva of the identity mapping: */
 enum {
 	S_RAM = 0x50000,
@@ -140,6 +149,7 @@ struct s_guest {
 		uint32_t at, len;
 	} sub[6];
 	unsigned n_subs;
+	bool for_kvm;
 	bool one_round; /* no REP: KVM's emulator makes all rounds in one go, and tells one hit */
 	bool moves;	/* what is made now is executed at other addresses too */
 	struct s_point point[S_POINTS_MAX];

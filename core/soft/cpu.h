@@ -151,6 +151,7 @@ struct soft_cpu {
 	bool checks_alignment;		 /* CPL 3 with CR0.AM and EFLAGS.AC: its TLB lets no data access pass unseen */
 	uint64_t db_pending;		 /* bits of DR6 for a #DB behind this instruction */
 	struct guest_fault injected;
+	bool delivering; /* an event: what is pushed for it is not the access of the instruction before */
 	struct soft_devices devices;
 	bool any_plants; /* somebody wants to stop at addresses: soft_planted() */
 	bool passed;	 /* plants at rip have been asked already: struct run_job's bit */

@@ -97,7 +97,9 @@ static bool on_exception(struct soft_cpu *c, struct stop *out)
 	if (!c->trap_behind && !c->soft_int_len)
 		soft_begun(c);
 	soft_stall_exception(c);
+	c->delivering = true;
 	soft_deliver(c);
+	c->delivering = false;
 	if (c->event == EVENT_SHUTDOWN)
 		return stop_because(c, STOP_SHUTDOWN, out);
 	if (c->event == EVENT_STOP || c->event == EVENT_RESTART) {

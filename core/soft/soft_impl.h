@@ -64,9 +64,11 @@ struct soft_machine {
 		uint64_t next;		 /* when it looks again */
 		unsigned turns;
 	} stall;
-	struct soft_mmu *mmu;		 /* mmucatch.c; NULL until something is caught */
-	struct soft_faults *faults;	 /* fault.c; NULL until something is caught */
-	struct stop watch_hit;		 /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
+	struct soft_mmu *mmu;	    /* mmucatch.c; NULL until something is caught */
+	struct soft_faults *faults; /* fault.c; NULL until something is caught */
+	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */
+	uint64_t watch_cs;	    /* CS's base then: a handler may have another one */
+	uint8_t watch_bits;
 	struct access_decoder *accesses; /* NULL until one is needed */
 };
 

@@ -301,6 +301,8 @@ static void report(struct soft_cpu *c, const struct plant *p, const struct soft_
 			   .slot = slot ? (int)slot->id : -1};
 	memcpy(s->old_data, t.old_data, sizeof(s->old_data));
 	memcpy(s->data, t.data, sizeof(s->data));
+	c->m->watch_cs = c->seg_base[SEG_CS];
+	c->m->watch_bits = c->code_bits;
 	c->by = c->rip; /* of an exception's frame; an instruction's is known when its block has ended */
 	c->stop_soon = true;
 	block_cache_flush(c->blocks); /* the block under way ends behind this instruction */
@@ -365,7 +367,7 @@ void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io,
 
 	for (unsigned i = 0; i < io->n; at += io->io[i++].len)
 		watch_drs(c, at, io->io[i].len, write);
-	if (s->reason && in_memory(&io->io[0], write)) {
+	if (s->reason && !c->delivering && in_memory(&io->io[0], write)) {
 		note_written(&a, s->gva, s->len, &s->write, s->data);
 		note_written(&a, s->then.gva, s->then.len, &s->then.write, s->then.data);
 	}
@@ -376,7 +378,7 @@ void soft_watch(struct soft_cpu *c, uint64_t lin, const struct xlate_iolist *io,
 
 /* ---- an instruction that reads, changes and writes */
 
-/* Its bytes, without a trace in the shadow MMU. */
+/* The bytes of the instruction that hit, without a trace in the shadow MMU. */
 static unsigned code_at(struct soft_cpu *c, uint64_t rip, uint8_t code[15])
 {
 	struct paging_mem mem;
@@ -384,7 +386,7 @@ static unsigned code_at(struct soft_cpu *c, uint64_t rip, uint8_t code[15])
 
 	soft_mem_init(c, &mem);
 	while (n < 15) {
-		uint64_t lin = c->code_bits == 64 ? rip + n : (uint32_t)(c->seg_base[SEG_CS] + rip + n);
+		uint64_t lin = c->m->watch_bits == 64 ? rip + n : (uint32_t)(c->m->watch_cs + rip + n);
 		unsigned room = (unsigned)(PAGE_SIZE_4K - (lin & PAGE_OFFSET_MASK)), part = room < 15 - n ? room : 15 - n;
 		struct walk w;
 
@@ -403,6 +405,6 @@ void soft_watch_done(struct soft_cpu *c, struct stop *hit)
 
 	if (!hit->write || hit->read || (!m->accesses && access_decoder_create(&m->accesses, NULL)))
 		return;
-	hit->read = access_modifies(m->accesses, c->code_bits, code, code_at(c, hit->by, code));
+	hit->read = access_modifies(m->accesses, m->watch_bits, code, code_at(c, hit->by, code));
 	hit->then.read |= hit->read && hit->then.len;
 }

@@ -364,6 +364,7 @@ static void interrupts(struct dec *d, unsigned op, bool outer)
 		return;
 	}
 	d->out->trap = op != 0xce || d->r->rflags & RFLAGS_OF;
+	d->out->int_n = op == 0xcd;
 	if (op == 0xcd)
 		next(d);
 }

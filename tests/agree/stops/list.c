@@ -69,13 +69,6 @@ static void cause_text(const struct stop *s, enum stop_reason reason, char *buf,
 		snprintf(buf, n, "%s%.150s", name, reason == STOP_ERROR ? s->error : "");
 }
 
-#if S_WAITS_TOUCH
-static void touch_text(const struct stop *s, char out[120])
-{
-	(void)s;
-	snprintf(out, 120, " [?]");
-}
-#else
 static uint64_t number(const uint8_t b[8], unsigned len)
 {
 	uint64_t v = 0;
@@ -90,7 +83,6 @@ static void touch_text(const struct stop *s, char out[120])
 		 s->write ? "w" : "", s->len, (unsigned long long)s->gva, (unsigned long long)number(s->old_data, s->len),
 		 (unsigned long long)number(s->data, s->len));
 }
-#endif
 
 static void note_stop(struct debugger *d, struct s_list *l)
 {

@@ -266,7 +266,8 @@ static void touch_text(struct taken *t, char out[120])
 	uint64_t old = 0, new = 0;
 	bytes_at(t, &t->touch, now);
 	memcpy(&old, t->was, t->touch.len);
-	memcpy(&new, now, t->touch.len);
+	/* What is read is what was there, whatever the step has put there behind it. */
+	memcpy(&new, t->touch.write ? now : t->was, t->touch.len);
 	snprintf(out, 120, " [by %#llx %s%s %u %#llx: %#llx %#llx]", (unsigned long long)t->before.rip,
 		 t->touch.read ? "r" : "", t->touch.write ? "w" : "", t->touch.len, (unsigned long long)t->touch.linear,
 		 (unsigned long long)old, (unsigned long long)new);
@@ -370,15 +371,21 @@ static bool arrived(const struct taken *t)
 
 	if (t->vector < 0 && mid_rep(t))
 		return false;
-	return S_WAITS_RETURN || !(t->after.rflags & RFLAGS_RF && has_begun(t, pc));
+	return !(t->after.rflags & RFLAGS_RF && has_begun(t, pc));
+}
+
+/* INT n is no exception; INT3, INTO and INT1 are told where they stand, as faults are. */
+static bool is_exception(const struct taken *t)
+{
+	return t->vector >= 0 && !(t->soft_int && t->insn.int_n);
 }
 
 static void tell_behind(struct taken *t, bool hit[S_POINTS_MAX])
 {
 	struct s_scene sc;
 
-	if (t->vector >= 0 && !t->soft_int && wants(t->g, CATCH_EXCEPTION)) {
-		s_scene_begin(&sc, t->g, t->l, t->after.gpr[RBP], frame_pc(t));
+	if (is_exception(t) && wants(t->g, CATCH_EXCEPTION)) {
+		s_scene_begin(&sc, t->g, t->l, t->after.gpr[RBP], t->soft_int ? s_linear_pc(&t->before) : frame_pc(t));
 		tell_hits(t, &sc, hit);
 		tell_exception(t, &sc);
 		s_scene_end(&sc);
@@ -434,11 +441,6 @@ static int take(struct taken *t, struct err *e)
 		t->l->why = "a fault of an instruction that accesses a device too";
 		return 1;
 	}
-	for (unsigned i = 0; S_WAITS_RETURN && !t->executed && i < t->g->n_points; i++)
-		if (hit[i]) {
-			t->l->why = "a watched access of an instruction that faults";
-			return 1;
-		}
 	if (!t->executed)
 		memset(hit, 0, sizeof(hit));
 	note_begun(t);

@@ -71,8 +71,6 @@ static void add_catch(struct s_guest *g, struct s_point *p)
 
 	p->kind = POINT_CATCH;
 	p->event = event[rng_below(r, 4)];
-	if (S_WAITS_DEVICES && p->event == CATCH_MMIO)
-		p->event = CATCH_MODE;
 	if (S_WAITS_KVM_MODE && g->for_kvm && p->event == CATCH_MODE)
 		p->event = CATCH_PIO;
 	p->has_arg = rng_percent(r, 50);

@@ -24,22 +24,6 @@
 #include "tests/agree/rng.h"
 
 /* ---- what waits for a mend in core: 1 leaves it out, 0 compares it. Each is to become 0 with the mend, and then to go. */
-/* A stop has no word for a read-modify-write, and tells the whole of an access wider than the watch: accesses of watchpoints
- * are not compared. */
-#ifndef S_WAITS_TOUCH
-#define S_WAITS_TOUCH 1
-#endif
-/* Of an instruction one access to a device stops: no guest catches any. */
-#ifndef S_WAITS_DEVICES
-#define S_WAITS_DEVICES 1
-#endif
-/* An instruction that faulted and is returned to with RF set stops at its breakpoint once more, and what it had accessed
- * before the fault has been told already: breakpoints count each arrival, and no watch meets an instruction that may fault.
- */
-#ifndef S_WAITS_RETURN
-#define S_WAITS_RETURN 1
-#endif
-
 /* On kvm: the guest's own debugging (TF, debug registers, INT n) is not kept while it is debugged. */
 #ifndef S_WAITS_KVM_OWN
 #define S_WAITS_KVM_OWN 1
@@ -224,6 +208,7 @@ struct s_insn {
 	bool several;	  /* one of access[] stands for several, one behind the other */
 	bool string, rep; /* a string instruction; with REP and a count that is not 0 */
 	bool trap;	  /* INT n, INT3, INTO, INT1: what it goes to is no fault */
+	bool int_n;	  /* it is INT n */
 	bool port, port_write;
 	uint16_t port_at;
 	unsigned port_len;

@@ -6,7 +6,7 @@
 checks    tests/checks/*.sh: exit status, 77 for a skip
 unit      build/tests/test_*: cmocka, read by their TAP output; a skip prints `skip: REASON` first
 agree     build/agree: 2,000 generated guests on the kvm and on the soft backend, compared; build/agree_stops: lists of stops of
-          500 guests on the soft backend and by an oracle, and on the kvm and the soft backend; build/agree_qemu: page tables in
+          500 guests on the soft backend and by an oracle; build/agree_qemu: page tables in
           every mode, and 16- and 32-bit instructions, on the soft backend and on QEMU
 scripts   tests/pty/*.py, tests/cli/*.py: their last line is `N passed, N failed, N skipped`
 valgrind  the unit tests that run no VM, under memcheck
@@ -166,7 +166,6 @@ def jobs_of(args, group):
             yield Job(group, "2,000 generated guests", [f"{args.build}/agree", "-n", "2000"], {}, count_last_line)
         if os.access(f"{args.build}/agree_stops", os.X_OK):
             yield Job(group, "stops of 500 guests", [f"{args.build}/agree_stops", "-n", "500"], {}, count_last_line)
-            yield Job(group, "stops of 500 guests, on kvm", [f"{args.build}/agree_stops", "-b", "kvm", "-n", "500"], {}, count_last_line)
         if os.access(f"{args.build}/agree_qemu", os.X_OK):
             yield Job(group, "512 table sets, with QEMU", [f"{args.build}/agree_qemu", "-n", "512"], {}, count_last_line)
             yield Job(group, "49,152 instructions, with QEMU", [f"{args.build}/agree_qemu", "-i", "-n", "24"], {}, count_last_line)

@@ -158,7 +158,7 @@ def condition_that_is_none(backend):
 def symbol_of_a_segmented_rip(backend):
     """What a sentence calls rip is what the line above it calls it."""
     v = ok("catch smi", "run", image="demo:smm", backend=backend)
-    assert "0x8000 (smi_handler)" in v[-1]["why"], v[-1]
+    assert "0x8000 (linear 0x38000, smi_handler)" in v[-1]["why"], v[-1]
 
 
 def no_handler(b):

@@ -87,7 +87,7 @@ def displays_after_ctrl_c(b):
         t.say("run\n")
         t.busy_until(0.5)
         t.interrupt()
-        stop = t.value()
+        stop = t.answer()
         assert stop["reason"] == "interrupted" and stop["displays"][0]["value"] == "0x2a", stop
 
 

@@ -134,6 +134,12 @@ class Talk:
     def value(self):
         return json.loads(self.until("\n"))
 
+    def answer(self):
+        """The next value that is no event: a guest that gets nowhere is told of on the way."""
+        while isinstance(v := self.value(), dict) and "event" in v:
+            pass
+        return v
+
     def ask(self, line):
         self.say(line + "\n")
         return self.value()

@@ -115,14 +115,15 @@ static int check_watched(struct call *c, const struct stop_point *b, struct err 
 	return c->s->d.m ? machine_check_watch(c->s->d.m, c->s->vcpu, &p, e) : 0;
 }
 
-/* The bytes of the symbol that was named; else of a word of the code that runs. */
+/* The bytes of the symbol that was named, in any way that names one; else of a word of the code that runs. */
 static uint64_t watched_length(struct call *c, const char *at)
 {
-	const struct symbol *sym = symbols_by_name(&c->s->d.syms, at + (*at == '*'));
+	const struct symbol *sym;
 	unsigned bits = 64;
 	uint64_t pc;
 
-	if (sym && sym->size)
+	at += strspn(at, "* \t");
+	if (!symbols_lookup(&c->s->d.syms, at, &sym) && sym->size)
 		return sym->size;
 	if (current_pc(c->s, &pc, &bits, NULL))
 		bits = 64;

@@ -165,5 +165,18 @@ def two_symbols(b):
             assert num(t.ask("info b")[0]["address"]) == second
 
 
+def watched_whole(b):
+    """The length that a watchpoint has by itself is that of its symbol, whichever way that is named."""
+    if not shutil.which("nm"):
+        raise Skip("no nm")
+    with tempfile.TemporaryDirectory() as folder:
+        image = two_files(folder)
+        lines = subprocess.run(["nm", "-S", image], capture_output=True, text=True, check=True).stdout.split("\n")
+        size = {int(w[0], 16): int(w[1], 16) for w in map(str.split, lines) if len(w) == 4}
+        names = ("a.c:helper", "b.c:helper", "helper@1", "*helper@2", "other", "other@1", "* other")
+        for w in ok(*(f"watch {name}" for name in names), backend=b, image=image):
+            assert w["len"] == size[num(w["address"])] != 8, (w, size)
+
+
 if __name__ == "__main__":
-    sys.exit(main([linear, set_pc, every_command, every_spelling, as_typed, hit, at_a_stop, protected, two_symbols]))
+    sys.exit(main([linear, set_pc, every_command, every_spelling, as_typed, hit, at_a_stop, protected, two_symbols, watched_whole]))

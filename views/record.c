@@ -84,14 +84,22 @@ static void put_slot(struct pool *p, struct value *d, int slot)
 	v_put(p, d, "slot", slot < 0 ? v_null() : v_int(slot));
 }
 
+/* Linear, as addresses are. */
+static void put_instruction(struct pool *p, struct value *d, const struct stop *s)
+{
+	bool flat = !s->code_bits || s->code_bits == 64;
+
+	if (s->has_by)
+		v_put(p, d, "instruction", v_hex(flat ? s->by : (uint32_t)(s->code_base + s->by)));
+}
+
 static void put_exception(struct pool *p, struct value *d, const struct stop *s)
 {
 	v_put(p, d, "vector", v_int(s->vector));
 	v_put(p, d, "error_code", s->has_error ? v_hex(s->error_code) : v_null());
 	if (s->vector == 14)
 		v_put(p, d, "cr2", v_hex(s->cr2));
-	if (s->has_by)
-		v_put(p, d, "instruction", v_hex(s->by));
+	put_instruction(p, d, s);
 }
 
 static void put_access(struct pool *p, struct value *d, const struct stop *s)
@@ -118,15 +126,6 @@ static void put_then(struct pool *p, struct value *d, const struct stop_touch *t
 	v_put(p, &then, "data", data_bytes(p, t->data, t->len));
 	v_put(p, &then, "old_data", data_bytes(p, t->old_data, t->len));
 	v_put(p, d, "then", then);
-}
-
-/* Linear, as addresses are. */
-static void put_instruction(struct pool *p, struct value *d, const struct stop *s)
-{
-	bool flat = !s->code_bits || s->code_bits == 64;
-
-	if (s->has_by)
-		v_put(p, d, "instruction", v_hex(flat ? s->by : (uint32_t)(s->code_base + s->by)));
 }
 
 static void put_watchpoint(struct pool *p, struct value *d, const struct stop *s)

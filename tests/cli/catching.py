@@ -177,6 +177,17 @@ def no_handler(b):
         assert v[3]["vector"] == 6 and num(v[3]["rip"]) == 0x200004, v[3]
 
 
+def interrupts_are_no_exceptions(b):
+    """Where an INT n stops for want of a handler no catchpoint is counted; instruction is linear, as of every stop."""
+    with tempfile.TemporaryDirectory() as d:
+        f = f"{d}/far.bin"; open(f, "wb").write(bytes.fromhex("ea0500c007" "cc" "cd10" "0f0b"))     # jmp 0x7c0:5
+        v = ok("catch exception", "catch exception 16", "c", "c", "info b", "c", "info b", image=f, opts=("--mode", "real"), backend=b)
+        assert v[2]["breakpoint"] == 1 and num(v[2]["rip"]) == 6 and num(v[2]["instruction"]) == 0x7c05, v[2]
+        assert v[3]["vector"] == 16 and "breakpoint" not in v[3] and v[3]["why"].startswith("Software interrupt"), v[3]
+        assert [r["hits"] for r in v[4]] == [1, 0], v[4]
+        assert v[5]["vector"] == 6 and v[5]["breakpoint"] == 1 and [r["hits"] for r in v[6]] == [2, 0], v[5:]
+
+
 if __name__ == "__main__":
     sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
-                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip, no_handler]))
+                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip, no_handler, interrupts_are_no_exceptions]))

@@ -5,9 +5,10 @@
  *
  * Whoever executes a vCPU counts its device accesses and exceptions here, each against the one before, and looks at its
  * registers a few times a second. There is no progress if looks of a whole second agree in that all accesses were the same
- * one with the same registers; else that all exceptions were; else that there were none, and no register has changed. Where
- * the instruction pointer is meanwhile is told and not judged: who waits in a loop that changes nothing waits as well. What
- * counts is in the registers: a loop that counts, a copy, a wait with a timeout is never told.
+ * one with the same registers; else that all exceptions were; else that there were none, and no general register has
+ * changed. Where the instruction pointer is meanwhile is told and not judged: who waits in a loop that changes nothing waits
+ * as well. What counts is in the registers: a loop that counts in one, a copy, a wait with a timeout is never told; one that
+ * counts in memory alone is, and the words claim no more than was looked at.
  *
  * This knows neither machines nor clocks: the moment of a look is given.
  */

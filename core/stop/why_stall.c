@@ -53,7 +53,7 @@ static void spin(struct why *w, const struct stall *s)
 		why_add(w, ": a jump to itself");
 		return;
 	}
-	why_add(w, ": no register changes, no device is asked");
+	why_add(w, ": no general register changes, no device is asked");
 	if (s->first == s->last)
 		why_add(w, "; it spins there, or the instruction never ends");
 }

@@ -61,12 +61,11 @@ struct value record_insn(struct pool *p, const struct insn *i, const char *symbo
  */
 struct value record_chain(struct pool *p, const struct deref_chain *c, const struct symbols *syms);
 struct value record_diff(struct pool *p, const struct diff_list *d);
-/* A stop as a log has it: reason, vcpu, rip, why, shadow_pages, sptes, rmaps, chains, longest, longest_gfn, changed,
- * changes.
- */
 /* vcpu, kind (spin, access, exception), at (linear; of a spin the lowest place seen, last is the highest), ms (for how
  * long), count; gpa or port, len, write; vector, cr2; why. */
 struct value record_stall(struct pool *p, const struct stall *s, const char *why);
+/* A stop as a log has it: reason, vcpu, rip, why, shadow_pages, sptes, rmaps, chains, longest, longest_gfn, changed,
+ * changes. */
 struct value record_trace_stop(struct pool *p, const struct stop_row *r);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */
 struct value record_regs(struct pool *p, const struct regs *r, bool all);

@@ -51,9 +51,7 @@ bool machine_can(const struct machine *m, enum machine_cap cap, const char **why
 
 const char *machine_cap_next(const struct machine *m, enum machine_cap cap)
 {
-	const char *next = m->ops->cap_next ? m->ops->cap_next(m, cap) : NULL;
-
-	return next ? next : NULL;
+	return m->ops->cap_next ? m->ops->cap_next(m, cap) : NULL;
 }
 
 /* ---- capabilities */

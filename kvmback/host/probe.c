@@ -155,6 +155,15 @@ static int go(struct scratch *s)
 	return ioctl(s->fd, KVM_RUN, 0) < 0 ? -1 : (int)s->run->exit_reason;
 }
 
+/* What KVM has still to do of an exit's instruction: else it would do that in the next question, whose first instruction is
+ * at the same rip, and move on over it. */
+static void end_exit(struct scratch *s)
+{
+	s->run->immediate_exit = 1;
+	(void)go(s);
+	s->run->immediate_exit = 0;
+}
+
 static uint64_t rip(const struct scratch *s)
 {
 	return s->run->s.regs.regs.rip;
@@ -268,7 +277,10 @@ static bool probe_out(struct scratch *s, enum run_mode mode, unsigned cpl)
 	if (!begin(s, mode, cpl, "\xe6\x80\x90\xf4", 4) || ioctl(s->fd, KVM_GET_REGS, &g) < 0)
 		return false;
 	g.rflags |= RFLAGS_IOPL;
-	return ioctl(s->fd, KVM_SET_REGS, &g) >= 0 && go(s) == KVM_EXIT_IO && rip(s) == AT_CODE + 2;
+	bool out = ioctl(s->fd, KVM_SET_REGS, &g) >= 0 && go(s) == KVM_EXIT_IO, moved = out && rip(s) == AT_CODE + 2;
+	if (out)
+		end_exit(s);
+	return moved;
 }
 
 static bool probe_tdp(void)

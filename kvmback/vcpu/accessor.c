@@ -97,8 +97,9 @@ static bool has_byte(struct kvcpu *v, uint64_t linear, unsigned len, uint64_t by
 	return false;
 }
 
-/* String instructions and pushes have moved their pointer on by now. */
-static bool writes_bytes(struct kvcpu *v, const struct look *l, unsigned at)
+/* String instructions and pushes have moved their pointer on by now, and the last round of a REP has counted down to none:
+ * KVM's emulator leaves rip on it until it is come to once more. */
+static bool writes_bytes(struct kvcpu *v, const struct look *l, unsigned at, bool rep)
 {
 	struct vcpu_control *t = v->control;
 	const struct kvm_run *run = v->run;
@@ -106,6 +107,8 @@ static bool writes_bytes(struct kvcpu *v, const struct look *l, unsigned at)
 	struct access_regs r = l->r;
 
 	r.rip = l->r.rip + at - BEFORE;
+	if (rep)
+		r.gpr[RCX] = 1;
 	int n = access_decode(t->accesses, &r, l->code + at, l->end - at, a);
 	for (int i = 0; i < n; i++)
 		for (int by = -1; a[i].write && run->mmio.len <= a[i].len && by <= 1; by++)
@@ -119,7 +122,7 @@ static bool made_it(struct kvcpu *v, const struct look *l, unsigned at)
 	bool rep = disas_kind(l->r.bits, l->code + at, l->end - at) == INSN_REP, here = at == BEFORE, string = false;
 
 	if (v->run->exit_reason == KVM_EXIT_MMIO)
-		return (rep || !here) && writes_bytes(v, l, at);
+		return (rep || !here) && writes_bytes(v, l, at, rep);
 	return goes_to_port(v, l, at, &string) && (here ? rep || !l->moved : string || l->moved);
 }
 

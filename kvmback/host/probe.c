@@ -420,8 +420,9 @@ static struct fact break_fact(const struct strategy *st, int mode, int user)
 					  "debug registers never hit; int3 is a shutdown exit with an empty IDT, else "
 					  "caught at the guest's handler"};
 	case BREAK_INT3_HANDLER:
-		return (struct fact){"debug registers, then int3",
-				     "debug registers hit; int3 goes to the guest's handler and is caught there"};
+		return hw ? (struct fact){"debug registers, then int3",
+					  "debug registers hit; int3 goes to the guest's handler and is caught there"}
+			  : (struct fact){"steps", "debug registers never hit, not at the guest's handler of int3 either"};
 	case BREAK_INT3_TRAP_PAGE:
 		return hw ? (struct fact){"debug registers, then int3",
 					  "debug registers hit; int3 comes out at the trap page"}

@@ -144,12 +144,14 @@ static void test_words(void **state)
 	    (struct stall){
 		.kind = STALL_SPIN, .first = 0x1000, .last = 0x1000, .code_bits = 64, .n_insn = 2, .insn = {0xeb, 0xfe}},
 	    "vCPU 0 spins at 0x1000, `jmp 0x1000`, for 1 s: a jump to itself. It goes on.");
-	check_words((struct stall){.kind = STALL_SPIN, .vcpu = 1, .first = 0x1000, .last = 0x1002},
-		    "vCPU 1 spins between 0x1000 and 0x1002 for 1 s: no general register changes, no device is asked. It goes on.");
+	check_words(
+	    (struct stall){.kind = STALL_SPIN, .vcpu = 1, .first = 0x1000, .last = 0x1002},
+	    "vCPU 1 spins between 0x1000 and 0x1002 for 1 s: no general register changes, no device is asked. It goes on.");
 	check_words(
 	    (struct stall){
 		.kind = STALL_SPIN, .first = 0x1000, .last = 0x1000, .code_bits = 64, .n_insn = 1, .insn = {0x90}},
-	    "vCPU 0 was seen nowhere but at 0x1000, `nop`, for 1 s: no general register changes, no device is asked; it spins "
+	    "vCPU 0 was seen nowhere but at 0x1000, `nop`, for 1 s: no general register changes, no device is asked; it "
+	    "spins "
 	    "there, "
 	    "or the instruction never ends. It goes on.");
 	check_words(

@@ -221,10 +221,23 @@ static bool run_to_guard(struct kvcpu *v)
 	}
 }
 
+/* KVM delivers what ev has injected, and the vCPU runs to the first instruction of a handler of one of these vectors. */
+static bool inject(struct kvcpu *v, const struct kvm_vcpu_events *ev, const uint8_t *vectors, unsigned n)
+{
+	struct kvm_guest_debug d;
+
+	guard_handlers(v, vectors, n, &d);
+	if (!vcpu_debug(v, &d))
+		return false;
+	v->run->s.regs.events = *ev;
+	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
+	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS);
+	return run_to_guard(v);
+}
+
 bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error)
 {
 	const uint8_t vectors[] = {(uint8_t)vector, 8, 13, 14};
-	struct kvm_guest_debug d;
 	struct kvm_vcpu_events ev;
 
 	if (real_mode(v))
@@ -237,20 +250,13 @@ bool trap_deliver(struct kvcpu *v, unsigned vector, bool has_error, uint32_t err
 	ev.exception.has_error_code = has_error;
 	ev.exception.error_code = error;
 	vcpu_regs(v)->rflags &= ~RFLAGS_RF;
-	guard_handlers(v, vectors, vector == 13 || vector == 14 ? 3 + (vector == 13) : 4, &d);
-	if (!vcpu_debug(v, &d))
-		return false;
-	v->run->s.regs.events = ev;
-	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
-	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS);
-	return run_to_guard(v);
+	return inject(v, &ev, vectors, vector == 13 || vector == 14 ? 3 + (vector == 13) : 4);
 }
 
 /* An interrupt by instruction, rip behind it. KVM delivers vectors of exceptions as such, others as software interrupts. */
 static bool inject_software(struct kvcpu *v, unsigned vector)
 {
 	const uint8_t vectors[] = {(uint8_t)vector, 8, 13, 11};
-	struct kvm_guest_debug d;
 	struct kvm_vcpu_events ev;
 
 	if (vector == 1 || vector == 3 || vector == 4)
@@ -259,13 +265,7 @@ static bool inject_software(struct kvcpu *v, unsigned vector)
 	ev.flags = 0;
 	ev.interrupt.injected = ev.interrupt.soft = 1;
 	ev.interrupt.nr = (uint8_t)vector;
-	guard_handlers(v, vectors, sizeof(vectors), &d);
-	if (!vcpu_debug(v, &d))
-		return false;
-	v->run->s.regs.events = ev;
-	v->sync_fresh |= KVM_SYNC_X86_EVENTS;
-	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS);
-	return run_to_guard(v);
+	return inject(v, &ev, vectors, sizeof(vectors));
 }
 
 bool trap_complete(struct kvcpu *v, unsigned vector, unsigned len)

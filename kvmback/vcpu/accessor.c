@@ -24,7 +24,7 @@ struct look {
 	bool moved;			 /* rip is behind what is no string instruction */
 };
 
-static void take_regs(struct kvcpu *v, struct access_regs *r)
+void vcpu_access_regs(struct kvcpu *v, struct access_regs *r)
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 
@@ -185,7 +185,7 @@ bool accessor_find(struct kvcpu *v, uint64_t *rip)
 
 	if (!ready(v->control))
 		return false;
-	take_regs(v, &l.r);
+	vcpu_access_regs(v, &l.r);
 	take_code(v, &l);
 	*rip = l.r.rip;
 	if (made_it(v, &l, BEFORE))

@@ -401,7 +401,10 @@ static inline bool io_caught(const struct kvcpu *v)
 	return v->control->io == IO_CAUGHT || v->control->io == IO_CAUGHT_TF;
 }
 
-/* accessor.c: rip of the instruction whose access is in the run area, as its exit has left the registers: not a read from
+/* accessor.c: the registers of now that an instruction's operands are worked out by */
+struct access_regs;
+void vcpu_access_regs(struct kvcpu *v, struct access_regs *r);
+/* rip of the instruction whose access is in the run area, as its exit has left the registers: not a read from
  * MMIO, at whose exit rip stands on it. False: it is not known. */
 bool accessor_find(struct kvcpu *v, uint64_t *rip);
 

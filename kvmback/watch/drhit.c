@@ -108,7 +108,7 @@ void watch_refine(struct kvcpu *v, struct watch_touch *t, struct watch_touch *th
 	*by = 0;
 	if (!watch_decoder(v))
 		return;
-	watch_regs(v, &now);
+	vcpu_access_regs(v, &now);
 	rip = now.rip;
 	/* A round of REP that is not the last leaves rip where it is. */
 	n = watch_code(v, rip, here, sizeof(here));

@@ -16,33 +16,6 @@
 
 /* ---- what an instruction accesses */
 
-static void take_bases(struct kvcpu *v, struct access_regs *r)
-{
-	const struct kvm_sregs *s = vcpu_sregs(v);
-
-	r->bits = vcpu_bits(v);
-	r->stack32 = s->ss.db;
-	r->base[SEG_FS] = s->fs.base;
-	r->base[SEG_GS] = s->gs.base;
-	if (r->bits == 64)
-		return;
-	r->base[SEG_ES] = s->es.base;
-	r->base[SEG_CS] = s->cs.base;
-	r->base[SEG_SS] = s->ss.base;
-	r->base[SEG_DS] = s->ds.base;
-}
-
-static void take_regs(struct kvcpu *v, struct access_regs *r)
-{
-	vcpu_gprs(v, r->gpr, &r->rip);
-}
-
-void watch_regs(struct kvcpu *v, struct access_regs *r)
-{
-	take_bases(v, r);
-	take_regs(v, r);
-}
-
 /* Code as the guest has it: an int3 of ours may stand where an access began that was shown before it was done. */
 static void hide_int3(struct kvcpu *v, uint64_t linear, uint8_t *code, size_t n)
 {
@@ -301,7 +274,7 @@ void watch_look(struct kvcpu *v, struct watch_look *l)
 {
 	struct access_regs r = {0};
 
-	watch_regs(v, &r);
+	vcpu_access_regs(v, &r);
 	*l = (struct watch_look){
 	    .rip = r.rip, .rsp = r.gpr[RSP], .rcx = r.gpr[RCX], .cs_known = true, .cs = vcpu_sregs(v)->cs.selector};
 	look(v, &r, l);
@@ -442,7 +415,7 @@ static bool executed(struct kvcpu *v, struct access_regs *r)
 	const struct armed_access *a = &v->control->access;
 	struct page_change c;
 
-	watch_regs(v, r);
+	vcpu_access_regs(v, r);
 	if (!a->regs_known || a->entry != vcpu_entry(v)) {
 		r->rip = 0;
 		return vcpu_cpl(v) == 0 && armed_bytes_changed(v, &c);
@@ -497,7 +470,7 @@ static bool look_at_rep(struct kvcpu *v, const struct access_regs *before, struc
 
 	if (!d || !access_rep_decode(d, before, code, n_code, &s))
 		return false;
-	take_regs(v, &now);
+	vcpu_gprs(v, now.gpr, &now.rip);
 	uint64_t count = access_rep_count(&s, before, &now);
 	for (uint64_t i = 0; i < count && i < ITERATIONS_MAX; i++) {
 		int n = access_rep_at(&s, before, &now, i, a);

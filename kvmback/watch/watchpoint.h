@@ -31,9 +31,7 @@ bool watch_judge(struct kvcpu *v, struct watch_look *l);
  * which is the vCPU's stop. What was opened is to be armed again behind it.
  */
 bool watch_done_by_kvm(struct kvcpu *v, bool *on);
-/* Registers of now, and code as the guest has it: how many bytes of it there are. */
-struct access_regs;
-void watch_regs(struct kvcpu *v, struct access_regs *r);
+/* Code as the guest has it: how many bytes of it there are. */
 size_t watch_code(struct kvcpu *v, uint64_t rip, uint8_t *code, size_t n);
 struct access_decoder *watch_decoder(struct kvcpu *v); /* NULL: no memory */
 /* drhit.c. A debug register has hit behind an instruction: what of its len bytes at linear was touched and how, by the

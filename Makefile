@@ -2,6 +2,7 @@
 #
 #   make            build/kvmscope          make check      all tests           make bench     ratios
 #   make run        demo:tour at a prompt   make install    PREFIX, DESTDIR     make fuzz      parsers
+#   make matrix     emulated hosts: SVM, VT-x (HOST=svm-npt1-6.12 ONLY=steps RUN='command'; docs/HOSTS.md)
 #   V=1 shows commands; O=DIR builds elsewhere; CC=clang; SANITIZE=address,undefined; WERROR=0 for packagers.
 
 MAKEFLAGS += --no-builtin-rules
@@ -26,7 +27,7 @@ endif
 ifneq ($(SANITIZE)$(CHECKS),)
 BASE_CFLAGS += -DKVMSCOPE_CHECKS
 endif
-ifneq ($(filter-out deps deps-check clean run check ci,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps deps-check clean run check ci matrix,$(or $(MAKECMDGOALS),all)),)
 include $(O)/pkg.mk
 endif
 
@@ -141,6 +142,20 @@ bench: $(O)/bench $(O)/kvmscope
 bench-peers: $(O)/kvmscope
 	$(Q)tests/bench/peers.py $(O)/kvmscope
 
+# ---- emulated hosts: tests/hosts, docs/HOSTS.md. HOST, ONLY: lists and globs; RUN: a command instead of the checks
+MATRIX_DEBS := qemu-system-x86 bochs bochs-term xorriso isolinux syslinux-common python3
+MATRIX_TESTS := $(filter test_kvm_% test_kview_live test_demo_kvm test_slot_kernel test_watch_memory test_watch_insns test_devices test_pairs, \
+	$(notdir $(basename $(UNIT))))
+# Those tests are built if they may run.
+MATRIX_UNIT := $(if $(RUN),,$(if $(or $(if $(ONLY),,all),$(findstring unit,$(ONLY)),$(findstring test_,$(ONLY)),$(findstring *,$(ONLY))),$(MATRIX_TESTS)))
+matrix: deps
+	$(Q)for p in $(MATRIX_DEBS); do tests/checks/deps.sh --optional $$p; done
+	$(Q)$(MAKE) --no-print-directory $(PARALLEL) matrix-built
+	$(Q)tests/hosts/matrix.py --build $(O) --unit "$(MATRIX_UNIT)" --host "$(HOST)" --only "$(ONLY)" --run "$$RUN" $(MATRIX)
+matrix-built: $(O)/kvmscope $(addprefix $(O)/tests/,$(MATRIX_UNIT))
+	@:
+export RUN
+
 # Written out of the program's tables, and kept in the repository: tests/checks/generated.sh compares.
 $(O)/gen: $(call obj,$(wildcard completions/*.c)) $(O)/libcli.a $(LIBS)
 	$(SAY) LD $@
@@ -244,6 +259,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: fuzz agree agree-fresh agree-qemu completions manual screens all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
+.PHONY: matrix matrix-built fuzz agree agree-fresh agree-qemu completions manual screens all tests unit run check bench bench-peers deps deps-check format format-check install uninstall clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

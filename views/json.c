@@ -73,14 +73,19 @@ static void write_na(struct out *o, const struct value *v)
 
 static void write_value(struct out *o, const struct value *v, unsigned depth);
 
-static void write_list(struct out *o, const struct value *v, unsigned depth)
+static void write_items(struct out *o, const struct value *v, unsigned depth)
 {
-	out_bytes(o, "[", 1);
 	for (uint32_t i = 0; i < v->n; i++) {
 		if (i)
 			out_bytes(o, ",", 1);
 		write_value(o, &v->items[i], depth);
 	}
+}
+
+static void write_list(struct out *o, const struct value *v, unsigned depth)
+{
+	out_bytes(o, "[", 1);
+	write_items(o, v, depth);
 	out_bytes(o, "]", 1);
 }
 
@@ -147,4 +152,15 @@ static void write_value(struct out *o, const struct value *v, unsigned depth)
 void json_write(struct out *o, const struct value *v)
 {
 	write_value(o, v, 0);
+}
+
+void json_write_part(struct out *o, const struct value *list, bool first, bool last)
+{
+	if (first)
+		out_bytes(o, "[", 1);
+	else if (list->n)
+		out_bytes(o, ",", 1);
+	write_items(o, list, 1);
+	if (last)
+		out_bytes(o, "]", 1);
 }

@@ -9,5 +9,7 @@
 #include "views/view.h"
 
 void json_write(struct out *o, const struct value *v);
+/* A list in parts: the first one begins it, the last one ends it. */
+void json_write_part(struct out *o, const struct value *list, bool first, bool last);
 
 #endif

@@ -3,6 +3,9 @@
  * Aligned tables of records. One pass over the rows finds each column's width, a second writes; a cell costs a few
  * nanoseconds in both, because `info tlb` may have 100,000 rows. Numbers stand to the right, text to the left, and the last
  * column is never padded.
+ *
+ * In parts, what is chosen by all rows is chosen by those of the first one: which columns all rows agree in (the source of
+ * records, which a listing has one of). No column is left out for being empty there.
  */
 #include "views/draw.h"
 
@@ -23,6 +26,7 @@ struct layout {
 	size_t n_blank, edge[COLUMNS_MAX];
 	const char *reason[REASONS_MAX], *reason_of[REASONS_MAX];
 	size_t n_reasons;
+	bool keeps_reasons; /* they outlive their rows: owned */
 	struct out scratch; /* to measure cells that are drawn by functions */
 };
 
@@ -107,8 +111,11 @@ static void note_reason(struct layout *l, const char *title, const struct value 
 			return;
 	if (l->n_reasons == REASONS_MAX || !v->n)
 		return;
+	const char *reason = l->keeps_reasons ? strdup(v->str) : v->str;
+	if (!reason)
+		return;
 	l->reason_of[l->n_reasons] = title;
-	l->reason[l->n_reasons++] = v->str;
+	l->reason[l->n_reasons++] = reason;
 }
 
 static void draw_cell(struct out *o, const struct column *col, const struct value *row, const struct value *v)
@@ -157,7 +164,7 @@ static const struct value *shared_value(const struct column *col, const struct v
 	return first;
 }
 
-static bool column_is_shown(const struct column *col, const struct value *rows)
+static bool column_is_shown(const struct column *col, const struct value *rows, bool in_parts)
 {
 	if (col->kind == COL_SHARED && (rows->n <= 1 || shared_value(col, rows)))
 		return false;
@@ -165,6 +172,8 @@ static bool column_is_shown(const struct column *col, const struct value *rows)
 		return true;
 	if (!col->optional && col->kind != COL_FLAG)
 		return true;
+	if (in_parts && col->kind != COL_SHARED)
+		return rows->n && v_get(&rows->items[0], col->key);
 	for (uint32_t i = 0; i < rows->n; i++)
 		if (says_something(v_get(&rows->items[i], col->key)))
 			return true;
@@ -174,7 +183,7 @@ static bool column_is_shown(const struct column *col, const struct value *rows)
 static void choose_columns(struct layout *l, const struct column *cols, size_t n, const struct value *rows)
 {
 	for (size_t c = 0; c < n && l->n < COLUMNS_MAX; c++) {
-		if (!column_is_shown(&cols[c], rows))
+		if (!column_is_shown(&cols[c], rows, l->keeps_reasons))
 			continue;
 		const char *title = title_of(&cols[c]);
 		l->col[l->n] = &cols[c];
@@ -386,24 +395,105 @@ static void draw_reasons(struct out *o, const struct layout *l)
 	}
 }
 
-void table_draw(struct out *o, const struct column *cols, size_t n, const struct value *rows)
+static void draw_rows(struct out *o, struct layout *l, const struct value *rows)
+{
+	/* One allocation instead of twenty; more is got if that is not enough. */
+	out_room(o, (l->n_blank + 24) * (size_t)rows->n);
+	for (uint32_t i = 0; i < rows->n && !o->failed; i++)
+		draw_row(o, l, &rows->items[i]);
+}
+
+static void draw_whole(struct out *o, const struct column *cols, size_t n, const struct value *rows)
 {
 	struct layout l = {0};
 
-	if (!rows->n)
-		return;
 	out_init(&l.scratch, false, 0);
 	choose_columns(&l, cols, n, rows);
 	measure_columns(&l, rows);
 	make_blank(&l, o->color);
 	draw_head(o, &l);
-	out_room(o, (l.n_blank + 24) *
-			(size_t)rows->n); /* one allocation instead of twenty; more is got if that is not enough */
-	for (uint32_t i = 0; i < rows->n && !o->failed; i++)
-		draw_row(o, &l, &rows->items[i]);
+	draw_rows(o, &l, rows);
 	draw_shared(o, cols, n, rows);
 	draw_reasons(o, &l);
 	out_deinit(&l.scratch);
+}
+
+/* ---- in parts */
+
+#define ADDRESS_WIDTH 18  /* a linear one: those of the kernel come last */
+#define PHYSICAL_WIDTH 15 /* of 52 bits */
+#define BYTES_WIDTH 8	  /* "1020 KiB" */
+
+/* Room for what further rows may have. */
+static void widen_columns(struct layout *l, const struct value *rows)
+{
+	for (size_t c = 0; c < l->n; c++) {
+		const struct value *v = cell_of(l, c, &rows->items[0]);
+
+		if (l->col[c]->kind == COL_SIZE)
+			widen_column(l, c, BYTES_WIDTH);
+		else if (l->col[c]->kind == COL_VALUE && v && v->type == VALUE_HEX)
+			widen_column(l, c, l->col[c]->style == STYLE_ADDR ? ADDRESS_WIDTH : PHYSICAL_WIDTH);
+	}
+}
+
+static struct layout *begin_parts(const struct column *cols, size_t n, const struct value *rows)
+{
+	struct layout *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	out_init(&l->scratch, false, 0);
+	l->keeps_reasons = true;
+	choose_columns(l, cols, n, rows);
+	widen_columns(l, rows);
+	return l;
+}
+
+static void draw_part(struct out *o, const struct column *cols, size_t n, const struct value *rows)
+{
+	struct table_parts *p = o->parts;
+	bool first = !p->layout;
+
+	if (first)
+		p->layout = begin_parts(cols, n, rows);
+	if (!p->layout) {
+		o->failed = true;
+		return;
+	}
+	measure_columns(p->layout, rows);
+	p->layout->n_blank = 0;
+	make_blank(p->layout, o->color);
+	if (first)
+		draw_head(o, p->layout);
+	draw_rows(o, p->layout, rows);
+	if (!p->last)
+		return;
+	draw_shared(o, cols, n, rows);
+	draw_reasons(o, p->layout);
+}
+
+void table_parts_end(struct table_parts *p)
+{
+	struct layout *l = p->layout;
+
+	if (!l)
+		return;
+	for (size_t i = 0; i < l->n_reasons; i++)
+		free((void *)(uintptr_t)l->reason[i]);
+	out_deinit(&l->scratch);
+	free(l);
+	p->layout = NULL;
+}
+
+void table_draw(struct out *o, const struct column *cols, size_t n, const struct value *rows)
+{
+	if (!rows->n)
+		return;
+	if (o->parts)
+		draw_part(o, cols, n, rows);
+	else
+		draw_whole(o, cols, n, rows);
 }
 
 static bool have_column(const struct column *cols, size_t n, const char *key)

@@ -11,13 +11,23 @@
 
 enum style { STYLE_PLAIN, STYLE_HEAD, STYLE_ADDR, STYLE_GOOD, STYLE_WARN, STYLE_BAD, STYLE_DIM, STYLE_BOLD, STYLE_COUNT };
 
+/* A table that is drawn in parts, each by view_draw(): how wide its columns are follows from the first one and from what
+ * their kinds may need, and they only grow; the head is drawn once, what stands below the table at the end. Zeroed at first.
+ */
+struct table_parts {
+	bool last;
+	struct layout *layout; /* of views/table.c; NULL: nothing was drawn yet */
+};
+void table_parts_end(struct table_parts *p);
+
 struct out {
 	char *text; /* NUL-terminated, never NULL after out_init() */
 	size_t len, cap;
-	bool color;	/* write escape sequences */
-	bool ascii;	/* trees in |- instead of box-drawing characters: the locale is not UTF-8 */
-	unsigned width; /* columns to stay within if that can be; 0: no limit */
-	bool failed;	/* memory ran out; text is what there was room for */
+	bool color;		   /* write escape sequences */
+	bool ascii;		   /* trees in |- instead of box-drawing characters: the locale is not UTF-8 */
+	unsigned width;		   /* columns to stay within if that can be; 0: no limit */
+	bool failed;		   /* memory ran out; text is what there was room for */
+	struct table_parts *parts; /* v is a part of the rows: of views that are one table; NULL: all of them */
 };
 
 void out_init(struct out *o, bool color, unsigned width);

@@ -20,8 +20,8 @@ struct piece {
 
 /* What the enumeration of the guest's mappings collects. */
 struct mappings {
-	struct pool *p;
-	struct value list;
+	struct rows rows;
+	uint64_t limit;
 	struct mapping_flags known;
 	/* `info mem`: the range that grows. */
 	bool open;
@@ -35,31 +35,41 @@ struct mappings {
 	struct piece at;
 	bool one; /* only the range of wanted */
 	uint64_t wanted;
-	struct rows_limit limit;
 };
 
 /* How an enumeration ended, as a command's error. */
-static int enumerated(struct call *c, const struct mappings *g, int ret, struct err *e)
+static int enumeration_error(const struct mappings *g, int ret, struct err *e)
 {
+	const char *name = g->c->cmd->name;
+	unsigned long long n = g->rows.n;
+
 	if (ret == -EINTR)
-		return err_set(e, ret, "%s" WHY "interrupted after %u rows" TRY "a smaller range", c->cmd->name, g->list.n);
+		return err_set(e, ret, "%s" WHY "interrupted after %llu row%s" TRY "a smaller range", name, n,
+			       n == 1 ? "" : "s");
 	if (ret == -ENODATA)
 		return err_set(e, ret,
-			       "%s" WHY "a table of the guest cannot be read now, after %u rows" TRY
+			       "%s" WHY "a table of the guest cannot be read now, after %llu row%s" TRY
 			       "a smaller range, or walk GVA",
-			       c->cmd->name, g->list.n);
-	return ret < 0 ? err_nomem(e, c->cmd->name) : 0;
+			       name, n, n == 1 ? "" : "s");
+	return ret == -EPIPE ? ret : err_nomem(e, name);
 }
 
-/* What is listed is given to fn, and spans to span; then the rows are the result. */
-static int list_tables(struct mappings *g, const struct xlate_env *env, struct paging_listing l, struct err *e)
+/* What is listed is given to l's page, and spans to its span; then end, unless NULL, adds what is left. */
+static int list_tables(struct mappings *g, const struct xlate_env *env, struct paging_listing l,
+		       int (*end)(struct mappings *g), struct err *e)
 {
 	l.arg = g;
 	l.poll = interrupt_poll;
-	return enumerated(g->c, g, paging_list(&env->pg, &env->mem, &l), e);
+	rows_begin(&g->rows, g->c, g->limit);
+	int rc = paging_list(&env->pg, &env->mem, &l);
+	if (!rc && end)
+		rc = end(g);
+	if (rc < 0)
+		rc = enumeration_error(g, rc, e);
+	return rows_end(&g->rows, rc, e);
 }
 
-static int list_range(struct mappings *g, struct paging_listing l, struct err *e)
+static int list_range(struct mappings *g, struct paging_listing l, int (*end)(struct mappings *g), struct err *e)
 {
 	struct call *c = g->c;
 	struct xlate_env env;
@@ -70,49 +80,45 @@ static int list_range(struct mappings *g, struct paging_listing l, struct err *e
 	if (ret || (ret = mmu_limit(&a, &g->limit, e)) || (ret = mmu_range(&a, &l.first, &l.last, e)) ||
 	    (ret = machine_look_begin(c->s->d.m, &hold, e)) || (ret = machine_env(c->s->d.m, c->s->vcpu, &env, e)))
 		return ret;
-	return list_tables(g, &env, l, e);
+	return list_tables(g, &env, l, end, e);
 }
 
 static int add_mapping(void *arg, const struct guest_mapping *m)
 {
 	struct mappings *g = arg;
+	int rc = rows_next(&g->rows, m->gva);
 
-	if (mmu_limit_reached(&g->limit, g->list.n, m->gva))
-		return 1;
-	v_push(g->p, &g->list, record_mapping(g->p, m, &g->known));
-	return pool_failed(g->p) ? -ENOMEM : 0;
+	if (!rc)
+		rows_add(&g->rows, record_mapping(g->rows.p, m, &g->known));
+	return rc;
 }
 
 static int add_span(void *arg, const struct guest_span *s)
 {
 	struct mappings *g = arg;
+	int rc = rows_next(&g->rows, s->gva);
 
-	if (mmu_limit_reached(&g->limit, g->list.n, s->gva))
-		return 1;
-	v_push(g->p, &g->list, record_span(g->p, s));
-	return pool_failed(g->p) ? -ENOMEM : 0;
+	if (!rc)
+		rows_add(&g->rows, record_span(g->rows.p, s));
+	return rc;
 }
 
 int mmu_info_tlb(struct call *c, struct err *e)
 {
-	struct mappings g = {.p = c->pool, .c = c, .list = v_list(c->pool, 64)};
-	int ret = list_range(&g, (struct paging_listing){.page = add_mapping, .span = add_span}, e);
+	struct mappings g = {.c = c};
 
-	if (!ret)
-		c->result = mmu_limited(c, g.list, &g.limit);
-	return ret;
+	return list_range(&g, (struct paging_listing){.page = add_mapping, .span = add_span}, NULL, e);
 }
 
-/* 1: there is no room for it. */
+/* Not 0: there is no room for it. */
 static int end_range(struct mappings *g)
 {
-	if (!g->open)
-		return 0;
+	int rc = g->open ? rows_next(&g->rows, g->first) : 0;
+
+	if (g->open && !rc)
+		rows_add(&g->rows, record_range(g->rows.p, g->first, g->last, g->rights));
 	g->open = false;
-	if (mmu_limit_reached(&g->limit, g->list.n, g->first))
-		return 1;
-	v_push(g->p, &g->list, record_range(g->p, g->first, g->last, g->rights));
-	return 0;
+	return rc;
 }
 
 /* Neighbours with the same rights are one range. */
@@ -121,14 +127,15 @@ static int fold(struct mappings *g, uint64_t first, uint64_t last, uint8_t right
 	const uint8_t mask = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER;
 
 	if (!g->open || first != g->last + 1 || (rights & mask) != g->rights) {
-		if (end_range(g))
-			return 1;
+		int rc = end_range(g);
+		if (rc)
+			return rc;
 		g->open = true;
 		g->first = first;
 		g->rights = rights & mask;
 	}
 	g->last = last;
-	return pool_failed(g->p) ? -ENOMEM : 0;
+	return 0;
 }
 
 static int fold_mapping(void *arg, const struct guest_mapping *m)
@@ -142,19 +149,15 @@ static int fold_span(void *arg, const struct guest_span *s)
 
 	if (s->kind == SPAN_FOLDED)
 		return fold(g, s->gva, s->last, s->rights);
-	return end_range(g) ? 1 : add_span(g, s);
+	int rc = end_range(g);
+	return rc ? rc : add_span(g, s);
 }
 
 int mmu_info_mem(struct call *c, struct err *e)
 {
-	struct mappings g = {.p = c->pool, .c = c, .list = v_list(c->pool, 16)};
-	int ret = list_range(&g, (struct paging_listing){.page = fold_mapping, .span = fold_span, .fold = true}, e);
+	struct mappings g = {.c = c};
 
-	if (ret)
-		return ret;
-	(void)end_range(&g);
-	c->result = mmu_limited(c, g.list, &g.limit);
-	return 0;
+	return list_range(&g, (struct paging_listing){.page = fold_mapping, .span = fold_span, .fold = true}, end_range, e);
 }
 
 /* ---- vmmap */
@@ -228,11 +231,11 @@ static struct value what_lies_in(struct mappings *g)
 		  {r->gdt.limit && meets(g, r->gdt.base), "gdt"},
 		  {r->idt.limit && meets(g, r->idt.base), "idt"},
 		  {g->env->pg.mode != PAGING_NONE && g->at.slot && cr3 - g->gpa <= size, "tables"}};
-	struct value list = v_list(g->p, 4);
+	struct value list = v_list(g->rows.p, 4);
 
 	for (size_t i = 0; i < ARRAY_LEN(of); i++)
 		if (of[i].yes)
-			v_push(g->p, &list, v_lit(of[i].word));
+			v_push(g->rows.p, &list, v_lit(of[i].word));
 	return list;
 }
 
@@ -240,7 +243,7 @@ static struct value what_lies_in(struct mappings *g)
 static struct value symbols_in(struct mappings *g, int64_t *n)
 {
 	const struct symbols *t = &g->c->s->d.syms;
-	struct value list = v_list(g->p, SYMBOLS_SHOWN);
+	struct value list = v_list(g->rows.p, SYMBOLS_SHOWN);
 	size_t from = 0, to = t->n;
 
 	while (from < to) {
@@ -252,29 +255,29 @@ static struct value symbols_in(struct mappings *g, int64_t *n)
 	}
 	for (*n = 0; from < t->n && meets(g, t->v[from].addr); from++, ++*n)
 		if (*n < SYMBOLS_SHOWN)
-			v_push(g->p, &list, v_str(g->p, t->v[from].name));
+			v_push(g->rows.p, &list, v_str(g->rows.p, t->v[from].name));
 	return list;
 }
 
 static void push_map_range(struct mappings *g)
 {
-	struct value d = v_dict(g->p, 10);
+	struct value d = v_dict(g->rows.p, 10);
 	int64_t n;
 
-	v_put(g->p, &d, "start", v_hex(g->first));
-	v_put(g->p, &d, "end", v_hex(g->last + 1));
-	v_put(g->p, &d, "size", v_int((int64_t)(g->last - g->first + 1)));
-	v_put(g->p, &d, "rights", record_rights(g->p, g->rights));
-	v_put(g->p, &d, "gpa", v_hex(g->gpa));
-	v_put(g->p, &d, "slot", g->at.slot ? v_int(g->at.slot->id) : v_null());
+	v_put(g->rows.p, &d, "start", v_hex(g->first));
+	v_put(g->rows.p, &d, "end", v_hex(g->last + 1));
+	v_put(g->rows.p, &d, "size", v_int((int64_t)(g->last - g->first + 1)));
+	v_put(g->rows.p, &d, "rights", record_rights(g->rows.p, g->rights));
+	v_put(g->rows.p, &d, "gpa", v_hex(g->gpa));
+	v_put(g->rows.p, &d, "slot", g->at.slot ? v_int(g->at.slot->id) : v_null());
 	if (g->at.slot)
-		v_put(g->p, &d, "slot_flags", record_flags(g->p, g->at.slot->flags));
+		v_put(g->rows.p, &d, "slot_flags", record_flags(g->rows.p, g->at.slot->flags));
 	if (g->at.device)
-		v_put(g->p, &d, "device", v_str(g->p, g->at.device->name));
-	v_put(g->p, &d, "what", what_lies_in(g));
-	v_put(g->p, &d, "symbols", symbols_in(g, &n));
-	v_put(g->p, &d, "n_symbols", v_int(n));
-	v_push(g->p, &g->list, d);
+		v_put(g->rows.p, &d, "device", v_str(g->rows.p, g->at.device->name));
+	v_put(g->rows.p, &d, "what", what_lies_in(g));
+	v_put(g->rows.p, &d, "symbols", symbols_in(g, &n));
+	v_put(g->rows.p, &d, "n_symbols", v_int(n));
+	rows_add(&g->rows, d);
 }
 
 /* 1: it was the one that was asked for, or there is no room for it. */
@@ -284,11 +287,10 @@ static int end_map_range(struct mappings *g)
 	bool wanted = g->open && (g->one ? meets(g, g->wanted) : somebody);
 
 	g->open = false;
-	if (wanted && !g->one && mmu_limit_reached(&g->limit, g->list.n, g->first))
-		return 1;
-	if (wanted)
+	int rc = wanted ? rows_next(&g->rows, g->first) : 0;
+	if (wanted && !rc)
 		push_map_range(g);
-	return wanted && g->one;
+	return rc ? rc : wanted && g->one;
 }
 
 static int add_piece(struct mappings *g, uint64_t gva, uint64_t gpa, uint64_t size, uint8_t rights, const struct piece *at)
@@ -307,7 +309,7 @@ static int add_piece(struct mappings *g, uint64_t gva, uint64_t gpa, uint64_t si
 		g->at = *at;
 	}
 	g->last = gva + (size - 1);
-	return pool_failed(g->p) ? -ENOMEM : 0;
+	return 0;
 }
 
 /* A large page may lie over several slots. */
@@ -385,21 +387,22 @@ static int map_span(void *arg, const struct guest_span *s)
 	int rc = end_map_range(g);
 	struct value d;
 
-	if (rc || mmu_limit_reached(&g->limit, g->list.n, s->gva))
-		return 1;
-	d = v_dict(g->p, 12);
-	v_put(g->p, &d, "start", v_hex(s->gva));
-	v_put(g->p, &d, "end", v_hex(s->last + 1));
-	v_put(g->p, &d, "size", v_int((int64_t)(s->last - s->gva + 1)));
-	v_put(g->p, &d, "rights", record_rights(g->p, s->rights));
-	v_put(g->p, &d, "gpa", v_null());
-	v_put(g->p, &d, "slot", v_null());
-	v_put(g->p, &d, "what", v_list(g->p, 0));
-	v_put(g->p, &d, "symbols", v_list(g->p, 0));
-	v_put(g->p, &d, "n_symbols", v_int(0));
-	record_span_table(g->p, &d, s);
-	v_push(g->p, &g->list, d);
-	return pool_failed(g->p) ? -ENOMEM : 0;
+	rc = rc ? rc : rows_next(&g->rows, s->gva);
+	if (rc)
+		return rc;
+	d = v_dict(g->rows.p, 12);
+	v_put(g->rows.p, &d, "start", v_hex(s->gva));
+	v_put(g->rows.p, &d, "end", v_hex(s->last + 1));
+	v_put(g->rows.p, &d, "size", v_int((int64_t)(s->last - s->gva + 1)));
+	v_put(g->rows.p, &d, "rights", record_rights(g->rows.p, s->rights));
+	v_put(g->rows.p, &d, "gpa", v_null());
+	v_put(g->rows.p, &d, "slot", v_null());
+	v_put(g->rows.p, &d, "what", v_list(g->rows.p, 0));
+	v_put(g->rows.p, &d, "symbols", v_list(g->rows.p, 0));
+	v_put(g->rows.p, &d, "n_symbols", v_int(0));
+	record_span_table(g->rows.p, &d, s);
+	rows_add(&g->rows, d);
+	return 0;
 }
 
 static int map_all(struct mappings *g)
@@ -414,22 +417,25 @@ static int map_all(struct mappings *g)
 
 static int vmmap(struct mappings *g, struct err *e)
 {
-	int rc = map_all(g);
+	int rc;
 
+	rows_begin(&g->rows, g->c, g->limit);
+	rc = map_all(g);
 	if (!rc)
 		rc = end_map_range(g);
-	rc = enumerated(g->c, g, rc, e);
-	if (!rc && g->one && !g->list.n)
-		return err_set_at(e, -EFAULT, ERR_SPACE_GVA, g->wanted,
-				  "vmmap 0x%llx" WHY "the guest's tables map nothing there" TRY "walk 0x%llx",
-				  (unsigned long long)g->wanted, (unsigned long long)g->wanted);
-	return rc;
+	if (rc < 0)
+		rc = enumeration_error(g, rc, e);
+	else if (g->one && !g->rows.n)
+		rc = err_set_at(e, -EFAULT, ERR_SPACE_GVA, g->wanted,
+				"vmmap 0x%llx" WHY "the guest's tables map nothing there" TRY "walk 0x%llx",
+				(unsigned long long)g->wanted, (unsigned long long)g->wanted);
+	return rows_end(&g->rows, rc, e);
 }
 
 int mmu_vmmap(struct call *c, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};
-	struct mappings g = {.p = c->pool, .list = v_list(c->pool, 16), .c = c};
+	struct mappings g = {.c = c};
 	struct xlate_env env;
 	struct args a;
 	int rc = args_init(&a, c, e);
@@ -450,7 +456,5 @@ int mmu_vmmap(struct call *c, struct err *e)
 		rc = machine_env(c->s->d.m, c->s->vcpu, &env, e);
 	if (!rc)
 		rc = vmmap(&g, e);
-	if (!rc)
-		c->result = mmu_limited(c, g.list, &g.limit);
 	return rc;
 }

@@ -172,45 +172,19 @@ int mmu_range(struct args *a, uint64_t *first, uint64_t *last, struct err *e)
 	return args_end(a, e);
 }
 
-int mmu_limit(struct args *a, struct rows_limit *l, struct err *e)
+int mmu_limit(struct args *a, uint64_t *rows, struct err *e)
 {
 	const char *text;
 	int has = args_option(a, "-limit", &text, e);
 
-	*l = (struct rows_limit){.rows = MMU_ROWS};
+	*rows = MMU_ROWS;
 	if (has <= 0)
 		return has;
-	int rc = client_eval(a->call->client, text, &l->rows, e);
-	if (!rc && (!l->rows || l->rows > MMU_ROWS_MAX))
+	int rc = client_eval(a->call->client, text, rows, e);
+	if (!rc && (!*rows || *rows > MMU_ROWS_MAX))
 		return err_set(e, -EINVAL, "%s" WHY "-limit %.20s is not within 1 to %d" TRY "a range: %s",
 			       a->call->cmd->name, text, MMU_ROWS_MAX, a->call->cmd->usage);
 	return rc;
-}
-
-bool mmu_limit_reached(struct rows_limit *l, uint32_t n, uint64_t addr)
-{
-	if (l->cut || n < l->rows)
-		return l->cut;
-	l->cut = true;
-	l->next = addr;
-	return true;
-}
-
-struct value mmu_limited(struct call *c, struct value rows, const struct rows_limit *l)
-{
-	const char *how = strstr(c->cmd->usage, "START") ? "-limit N, or START END" : "-limit N";
-	struct value d;
-
-	if (!l->cut || !rows.n)
-		return rows;
-	d = v_dict(c->pool, 3);
-	v_put(c->pool, &d, "limit", v_int((int64_t)l->rows));
-	v_put(c->pool, &d, "next", v_hex(l->next));
-	v_put(c->pool, &d, "why",
-	      v_strf(c->pool, "the first %u rows; there is more from 0x%llx on: %s %s", rows.n, (unsigned long long)l->next,
-		     c->cmd->name, how));
-	v_put(c->pool, &rows.items[rows.n - 1], "truncated", d);
-	return rows;
 }
 
 /* Sorted by name; every handler only looks. */

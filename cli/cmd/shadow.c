@@ -4,6 +4,7 @@
  * cli/cmd/mmu.c.
  */
 #include "cli/cmd/mmu.h"
+#include "cli/session/interrupt.h"
 #include "views/dot.h"
 #include "views/record.h"
 
@@ -30,9 +31,20 @@ void mmu_sort_pages(struct shadow_page_list *l)
 		qsort(l->v, l->n, sizeof(*l->v), compare_pages);
 }
 
+/* Rows that have been shown end at a Ctrl-C; before that it comes too late to be of use. */
+static int list_interrupted(const struct rows *r, struct err *e)
+{
+	unsigned long long n = r->n;
+
+	if (!r->begun || !interrupt_asked())
+		return 0;
+	return err_set(e, -EINTR, "%s" WHY "interrupted after %llu rows" TRY "a smaller range", r->c->cmd->name, n);
+}
+
 int mmu_info_shadow(struct call *c, struct err *e)
 {
-	struct shadow_page_list list = {0};
+	_cleanup_(shadow_page_list_free) struct shadow_page_list list = {0};
+	struct rows rows;
 	uint64_t gfn = 0;
 	struct args a;
 	int ret = args_init(&a, c, e);
@@ -42,12 +54,16 @@ int mmu_info_shadow(struct call *c, struct err *e)
 	    (ret = machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, &list, e)))
 		return ret;
 	mmu_sort_pages(&list);
-	c->result = v_list(c->pool, list.n);
-	for (size_t i = 0; i < list.n; i++)
-		if (all || list.v[i].gfn == gfn)
-			v_push(c->pool, &c->result, record_shadow_page(c->pool, &list.v[i]));
-	shadow_page_list_free(&list);
-	return 0;
+	rows_begin(&rows, c, UINT64_MAX);
+	for (size_t i = 0; i < list.n && !ret; i++) {
+		if (!all && list.v[i].gfn != gfn)
+			continue;
+		ret = list_interrupted(&rows, e);
+		ret = ret ? ret : rows_next(&rows, list.v[i].gfn << PAGE_SHIFT);
+		if (!ret)
+			rows_add(&rows, record_shadow_page(rows.p, &list.v[i]));
+	}
+	return rows_end(&rows, ret, e);
 }
 
 /* A table's entry before the entries of what it points to, and those by address; what has no
@@ -75,35 +91,40 @@ void mmu_sort_tree(struct spte_list *l)
 		qsort(l->v, l->n, sizeof(*l->v), tree_order);
 }
 
-static int result_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, struct rows_limit *limit,
-			struct err *e)
+/* In parts unless they are drawn as a tree, whose branches depend on what follows. */
+static int list_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, uint64_t limit, struct err *e)
 {
-	struct spte_list list = {0};
+	_cleanup_(spte_list_free) struct spte_list list = {0};
+	struct rows rows;
 	int ret = machine_sptes(c->s->d.m, vcpu, first, last, &list, e);
 
 	if (ret)
 		return ret;
 	mmu_sort_tree(&list);
-	c->result = v_list(c->pool, MIN(list.n, limit->rows));
-	for (size_t i = 0; i < list.n && !mmu_limit_reached(limit, c->result.n, list.v[i].gva); i++)
-		v_push(c->pool, &c->result, record_spte(c->pool, &list.v[i]));
-	if (list.n == SPTES_MAX)
-		mmu_limit_reached(limit, UINT32_MAX, list.v[list.n - 1].gva);
-	c->result = mmu_limited(c, c->result, limit);
-	spte_list_free(&list);
-	return 0;
+	rows_begin(&rows, c, limit);
+	for (size_t i = 0; i < list.n && !ret; i++) {
+		ret = list_interrupted(&rows, e);
+		ret = ret ? ret : rows_next(&rows, list.v[i].gva);
+		if (!ret)
+			rows_add(&rows, record_spte(rows.p, &list.v[i]));
+	}
+	if (list.n == SPTES_MAX && !ret) {
+		rows.most = rows.n;
+		ret = rows_next(&rows, list.v[list.n - 1].gva);
+	}
+	return rows_end(&rows, ret, e);
 }
 
 int mmu_info_sptes(struct call *c, struct err *e)
 {
-	struct rows_limit limit;
+	uint64_t limit;
 	uint64_t first, last;
 	struct args a;
 	int ret = args_init(&a, c, e);
 
 	if (ret || (ret = mmu_limit(&a, &limit, e)) || (ret = mmu_range(&a, &first, &last, e)))
 		return ret;
-	return result_sptes(c, c->s->vcpu, first, last, &limit, e);
+	return list_sptes(c, c->s->vcpu, first, last, limit, e);
 }
 
 static bool is_root(const struct root_info *r, uint64_t x)
@@ -169,7 +190,7 @@ int mmu_shadow_tree(struct call *c, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};
 	unsigned vcpu = c->s->vcpu;
-	struct rows_limit limit;
+	uint64_t limit;
 	uint64_t root;
 	struct args a;
 	int ret = args_init(&a, c, e);
@@ -179,8 +200,9 @@ int mmu_shadow_tree(struct call *c, struct err *e)
 	bool dot = args_flag(&a, "-dot");
 	if (args_more(&a) && ((ret = args_addr(&a, "root", &root, e)) || (ret = vcpu_of_root(c, root, &vcpu, e))))
 		return ret;
+	c->streams = false;
 	if ((ret = args_end(&a, e)) || (dot && (ret = machine_look_begin(c->s->d.m, &hold, e))) ||
-	    (ret = result_sptes(c, vcpu, 0, UINT64_MAX, &limit, e)))
+	    (ret = list_sptes(c, vcpu, 0, UINT64_MAX, limit, e)))
 		return ret;
 	return dot ? draw_tree(c, vcpu, e) : 0;
 }

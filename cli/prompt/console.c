@@ -66,22 +66,42 @@ static void begin_output(struct client *c)
 	make_room(console_of(c));
 }
 
+/* Standard output has not taken it. */
+static void put_failed(struct console *c, int rc)
+{
+	if (rc == -EINTR) {
+		c->out_torn = true;
+		fprintf(stderr, "error: standard output: interrupted, nobody reads it; try it again with a reader\n");
+		return;
+	}
+	if (rc != -EPIPE)
+		fprintf(stderr, "error: standard output: %s; try another place for the output\n", strerror(-rc));
+	c->out_gone = true;
+	c->client.quit = true;
+	c->client.exit_status = 1;
+}
+
+static bool put_out(struct console *c, const char *text, size_t len)
+{
+	int rc = c->out_torn ? output_put(stdout, "\n", 1) : 0;
+
+	if (!rc) {
+		c->out_torn = false;
+		rc = output_put(stdout, text, len);
+	}
+	if (rc)
+		put_failed(c, rc);
+	return !rc;
+}
+
 /* paged: through the pager if the screen is too small for it. */
 static void put(struct console *c, const char *text, size_t len, bool paged)
 {
 	if (c->out_gone || !len)
 		return;
 	begin_output(&c->client);
-	if (paged && c->pages && pager_show(text, len))
-		return;
-	int rc = output_put(stdout, text, len);
-	if (!rc)
-		return;
-	if (rc != -EPIPE)
-		fprintf(stderr, "error: standard output: %s; try another place for the output\n", strerror(-rc));
-	c->out_gone = true;
-	c->client.quit = true;
-	c->client.exit_status = 1;
+	if (!(paged && c->pages && pager_show(text, len)))
+		(void)put_out(c, text, len);
 }
 
 static void put_json(struct console *c, const struct value *v)
@@ -106,6 +126,55 @@ static void put_text(struct console *c, const char *view, const struct value *v)
 		out_text(&o, "\n");
 	put(c, o.text, o.len, !view || strcmp(view, "stop")); /* nobody asked for a stop that comes at every step */
 	out_deinit(&o);
+}
+
+/* False: it is not wanted. The first part decides whether there is a pager. */
+static bool put_rows(struct console *c, const char *text, size_t len, bool first)
+{
+	struct listing *l = &c->listing;
+
+	if (c->out_gone)
+		return false;
+	if (first) {
+		begin_output(&c->client);
+		l->pager = c->pages ? pager_open(text, len) : NULL;
+		if (l->pager)
+			return true;
+	}
+	return l->pager ? !output_put(l->pager, text, len) : put_out(c, text, len);
+}
+
+static void end_rows(struct console *c)
+{
+	if (c->listing.pager)
+		pager_close(c->listing.pager);
+	table_parts_end(&c->listing.parts);
+	c->listing = (struct listing){0};
+}
+
+static bool show_rows(struct client *client, const char *view, const struct value *rows, bool last)
+{
+	struct console *c = console_of(client);
+	struct listing *l = &c->listing;
+	bool first = !l->begun, taken;
+	struct out o;
+
+	l->begun = true;
+	l->parts.last = last;
+	out_init(&o, client->color && !client->json, client->json ? 0 : width(client));
+	o.ascii = !out_locale_is_utf8();
+	o.parts = &l->parts;
+	if (client->json)
+		json_write_part(&o, rows, first, last);
+	else
+		view_draw(&o, view, rows);
+	if (client->json && last)
+		out_text(&o, "\n");
+	taken = put_rows(c, o.text, o.len, first);
+	out_deinit(&o);
+	if (last || !taken)
+		end_rows(c);
+	return taken;
 }
 
 static void show_value(struct client *c, const char *view, const struct value *v)
@@ -244,6 +313,7 @@ static int go_to_screens(struct client *client, struct err *e)
 
 static const struct client_ops ops = {
     .value = show_value,
+    .rows = show_rows,
     .event = show_event,
     .error = show_error,
     .notice = show_notice,

@@ -5,9 +5,19 @@
 #ifndef KVMSCOPE_CLI_CONSOLE_H
 #define KVMSCOPE_CLI_CONSOLE_H
 
+#include <stdio.h>
+
 #include "cli/session/client.h"
+#include "views/view.h"
 
 struct tui;
+
+/* Rows that are shown in parts. All zero: none are. */
+struct listing {
+	bool begun;
+	FILE *pager;
+	struct table_parts parts;
+};
 
 struct console {
 	struct client client;
@@ -19,11 +29,13 @@ struct console {
 	size_t n_unfinished;
 	uint64_t unfinished_since; /* clock_now_ns() */
 	bool out_gone;		   /* standard output cannot be written any more */
-	bool screens_wanted;	   /* go to the screens (cli/tui) once the line is done */
-	char *typed;		   /* what was typed when it went there or came back, to go on with; NULL for nothing */
-	struct tui *tui;	   /* they are open; NULL: they are not */
-	uint64_t progress_began;   /* clock_now_ns(); 0: nothing that takes long is under way */
-	unsigned progress;	   /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
+	bool out_torn;		   /* what was written last was cut off, perhaps in the middle of a line */
+	struct listing listing;
+	bool screens_wanted;	 /* go to the screens (cli/tui) once the line is done */
+	char *typed;		 /* what was typed when it went there or came back, to go on with; NULL for nothing */
+	struct tui *tui;	 /* they are open; NULL: they are not */
+	uint64_t progress_began; /* clock_now_ns(); 0: nothing that takes long is under way */
+	unsigned progress;	 /* what is drawn of it, in tenths of a per cent, plus 1; 0: nothing */
 };
 
 /* Open it on s, with Tcl. close: before the session goes. */

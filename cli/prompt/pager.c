@@ -5,8 +5,11 @@
 #include "cli/prompt/pager.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+
+#include "cli/prompt/output.h"
 
 static bool fits_screen(const char *text, size_t len)
 {
@@ -24,16 +27,24 @@ static bool fits_screen(const char *text, size_t len)
 	return lines < w.ws_row;
 }
 
-bool pager_show(const char *text, size_t len)
+/* The pager for a text; NULL: none. */
+static const char *pager_for(const char *text, size_t len)
 {
 	const char *pager = getenv("PAGER");
-	FILE *f;
 
 	if (!isatty(STDOUT_FILENO) || fits_screen(text, len))
-		return false;
+		return NULL;
 	if (!pager)
-		pager = "less -FRX";
-	if (!*pager || !strcmp(pager, "cat"))
+		return "less -FRX";
+	return *pager && strcmp(pager, "cat") != 0 ? pager : NULL;
+}
+
+bool pager_show(const char *text, size_t len)
+{
+	const char *pager = pager_for(text, len);
+	FILE *f;
+
+	if (!pager)
 		return false;
 	fflush(stdout);
 	f = popen(pager, "w");
@@ -43,4 +54,36 @@ bool pager_show(const char *text, size_t len)
 	/* 127: the shell did not find it. */
 	int status = pclose(f);
 	return !(status != -1 && status >> 8 == 127);
+}
+
+/* Asked before, as rows that a shell has taken in vain are gone. */
+static bool is_found(const char *pager)
+{
+	size_t n = strcspn(pager, " ");
+	char line[300];
+
+	if (n > 200 || strcspn(pager, "=\"'\\$`;|&<>()") < n)
+		return true; /* more than a name: let the shell see */
+	snprintf(line, sizeof(line), "command -v '%.*s' >/dev/null", (int)n, pager);
+	return !system(line);
+}
+
+FILE *pager_open(const char *text, size_t len)
+{
+	const char *pager = pager_for(text, len);
+	FILE *f;
+
+	if (!pager || !is_found(pager))
+		return NULL;
+	fflush(stdout);
+	f = popen(pager, "w");
+	if (!f || !output_put(f, text, len))
+		return f;
+	pclose(f);
+	return NULL;
+}
+
+void pager_close(FILE *pager)
+{
+	pclose(pager);
 }

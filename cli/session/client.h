@@ -20,6 +20,9 @@ struct tcl;
 /* How it shows things. Each may be NULL: then it does not. */
 struct client_ops {
 	void (*value)(struct client *c, const char *view, const struct value *v); /* of a command; view NULL: by shape */
+	/* A part of a listing's rows, a list in their order; last: it is the end, and may have no rows. False: no more of
+	 * them are wanted, nor an end. NULL: it is given listings whole. */
+	bool (*rows)(struct client *c, const char *view, const struct value *part, bool last);
 	void (*error)(struct client *c, const struct err *e);
 	void (*event)(struct client *c, const char *event, const char *view, const struct value *v); /* came on its own */
 	void (*notice)(struct client *c, const char *text); /* one line about something that changed */

@@ -31,6 +31,8 @@ struct call {
 	struct value result;	  /* null at first */
 	const char *view;	  /* the command's; a handler may choose another */
 	bool shown;		  /* the value will be drawn for a person; else it goes to a script, or to -j */
+	bool streams;		  /* rows of a listing may be shown while they are made (cli/session/rows.h) */
+	bool streamed;		  /* they were, so there is no value to show */
 	const char *again;	  /* of a command that repeats: what an empty line does; NULL: the same */
 	bool script;		  /* a script runs it, and nobody else sees what it gives */
 	bool look;		  /* by command_look(): what it says beside its value is heard by nobody */

@@ -20,6 +20,8 @@ struct line_run {
 	struct client *c;
 	struct pool *pool;
 	struct value value; /* the last command's */
+	bool shows_value;   /* with -j: it is what the line prints */
+	bool streamed;	    /* it has been printed, row by row */
 };
 
 /* ---- what line.c calls */
@@ -47,7 +49,7 @@ static void remember(struct client *c, const struct call *call, int argc, const 
 }
 
 static int line_command(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
-			const char *const *typed, struct err *e)
+			const char *const *typed, bool last, struct err *e)
 {
 	struct line_run *r = ctx;
 	struct call c = {.s = r->c->s,
@@ -59,13 +61,15 @@ static int line_command(void *ctx, const struct command *cmd, const char *format
 			 .typed = typed,
 			 .pool = r->pool,
 			 .background = r->c->background,
-			 .shown = !r->c->json};
+			 .shown = !r->c->json,
+			 .streams = !r->c->json || (last && r->shows_value)};
 	int ret = interrupt_asked() ? err_set(e, -EINTR, "%s" WHY "interrupted" TRY "the line again", cmd->name)
 				    : command_run(&c, e);
 
 	if (ret)
 		return ret;
 	r->value = c.result;
+	r->streamed = c.streamed;
 	remember(r->c, &c, argc, argv);
 	if (!r->c->json && c.result.type != VALUE_NULL)
 		client_show(r->c, c.view, &c.result);
@@ -147,10 +151,10 @@ int exec_lines(struct client *c, const char *text, struct err *e)
 static int run_and_show(struct client *c, const char *text, struct err *e)
 {
 	_cleanup_pool_ struct pool *pool = pool_create();
-	struct line_run r = {.c = c, .pool = pool};
+	struct line_run r = {.c = c, .pool = pool, .shows_value = true};
 	int ret = pool ? run_text(&r, text, e) : err_nomem(e, "line");
 
-	if (!ret && c->json)
+	if (!ret && c->json && !r.streamed)
 		client_show(c, NULL, &r.value);
 	return ret;
 }

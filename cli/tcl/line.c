@@ -29,6 +29,7 @@ struct parsed {
 	const char *argv[WORDS_MAX + 3], *typed[WORDS_MAX + 3];
 	Tcl_Obj *obj[WORDS_MAX + 3], *typed_obj[WORDS_MAX + 3];
 	int argc;
+	bool last;	 /* no other is behind it */
 	bool background; /* `&` stood right behind the command's name */
 };
 
@@ -319,7 +320,7 @@ static int run_command(struct parsed *p, const struct command *cmd, const char *
 	}
 	if (!ret && p->background)
 		ret = add(p, Tcl_NewStringObj("&", 1), e);
-	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, p->typed, e);
+	return ret ? ret : p->ops->command(p->ops->ctx, cmd, format, p->argc, p->argv, p->typed, p->last, e);
 }
 
 static int run_script(struct parsed *p, struct err *e)
@@ -523,6 +524,7 @@ int line_run(const struct line_ops *ops, const char *text, struct err *e)
 		if (Tcl_ParseCommand(ops->interp, at, (int)(end - at), 0, &p.parse) != TCL_OK)
 			return parse_error(ops, at, e);
 		at = p.parse.commandStart + p.parse.commandSize;
+		p.last = !at[strspn(at, " \t\r\n;")];
 		if (p.parse.numWords)
 			ret = index_words(&p) ? run_parsed(&p, e) : run_script(&p, e);
 		release(&p);

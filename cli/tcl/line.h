@@ -20,9 +20,9 @@ struct line_ops {
 	void (*begin)(void *ctx);
 	void (*end)(void *ctx);
 	/* One debugger's command; argv are its words, substituted, typed the same as they were typed (of a word in braces
-	 * what is in them). */
+	 * what is in them). last: the text has no other behind it. */
 	int (*command)(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
-		       const char *const *typed, struct err *e);
+		       const char *const *typed, bool last, struct err *e);
 	/* One Tcl command as typed. */
 	int (*script)(void *ctx, const char *text, int len, struct err *e);
 	/* Turns the interpreter's error about this text into e; returns its code. */

@@ -329,6 +329,50 @@ def long_output_is_paged():
         assert "apropos" in t.line("help"), "without a pager it is shown as it is"
 
 
+def with_many_mappings(t):
+    """Tables of 51200 pages, none of which has the rights of the one before it."""
+    t.prompt()
+    t.line("slot add 7 0x100000 0x400000")
+    open(t.home + "/many.tcl", "w").write("""
+for {set t 0} {$t < 100} {incr t} {
+    set hex ""
+    for {set i 0} {$i < 512} {incr i} {append hex [binary encode hex [binary format w [expr {0x1000 * $i | ($i & 1 ? 3 : 1)}]]]}
+    dbg::mem write [expr {0x100000 + 0x1000 * $t}] $hex -phys
+    dbg::mem write [expr {0x12080 + 8 * $t}] [binary encode hex [binary format w [expr {0x100000 + 0x1000 * $t | 3}]]] -phys
+}""")
+    t.line("source " + t.home + "/many.tcl")
+
+
+def rows_are_shown_while_they_are_made():
+    """The terminal takes no more than some rows until they are read: those that are read were not made after all the others. Ctrl-C ends it
+    with a note, and the rows before the note are whole."""
+    with Session() as t:
+        with_many_mappings(t)
+        for command, title in (("info tlb", "gva"), ("info mem", "gva"), ("vmmap", "start")):
+            t.send(command + "\n")
+            t.expect(title)
+            t.send("\x03")
+            out = t.expect("interrupted after")
+            assert "there may be more" in t.prompt()
+            assert 256 <= out.count("KiB") < 51200, out.count("KiB")
+            assert t.line("expr 41 + 1").strip() == "42"
+
+
+def rows_go_to_a_pager_while_they_are_made():
+    with Session(rows=10, env={"PAGER": "sed 's/^/paged: /'"}) as t:
+        with_many_mappings(t)
+        out = t.line("info tlb -limit 6000")
+        assert out.count("paged: ") == 6000 + 2, out.count("paged: ")  # the head, and that there is more
+    with Session(rows=10, env={"PAGER": "head -n 3"}) as t:  # one that has enough
+        with_many_mappings(t)
+        out = t.line("info tlb")
+        assert len(out.strip().split("\n")) == 3 and "error" not in out, out
+        assert t.line("expr 41 + 1").strip() == "42"
+    with Session(rows=10, env={"PAGER": "no-such-pager-here"}) as t:
+        with_many_mappings(t)
+        assert t.line("info tlb -limit 6000").count("KiB") == 6000
+
+
 def no_color():
     with Session() as t:
         t.prompt()
@@ -492,7 +536,8 @@ TESTS = [prompt_and_value, ctrl_d_quits, quit_has_a_status, errors_keep_the_sess
          completes_commands, completes_registers, completes_ids, completes_symbols, completes_settings, context_at_every_stop, completes_files, lists_candidates,
          an_open_brace_goes_on, ctrl_c_at_the_prompt, ctrl_c_ends_a_script, ctrl_c_ends_what_tcl_waits_for, ctrl_c_stops_the_guest, ctrl_c_between_false_conditions,
          ctrl_c_ends_a_long_dump, empty_line_repeats,
-         terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, no_color, init_file,
+         terminal_is_restored, hangup_ends_cleanly, term_ends_a_running_guest, long_output_is_paged, rows_are_shown_while_they_are_made,
+         rows_go_to_a_pager_while_they_are_made, no_color, init_file,
          breakpoint_commands_over_lines, a_stop_comes_above_what_is_typed, the_guests_text_comes_above_the_prompt,
          the_guests_text_is_shown_to_who_waits,
          ctrl_c_at_the_prompt_leaves_the_guest_running, going_back_tells_how_far]

@@ -70,7 +70,7 @@ static void note(const char *text)
 }
 
 static int note_command(void *ctx, const struct command *cmd, const char *format, int argc, const char *const *argv,
-			const char *const *typed, struct err *e)
+			const char *const *typed, bool last, struct err *e)
 {
 	(void)ctx, (void)e;
 	note(log_text[0] ? " ; " : "");
@@ -85,6 +85,8 @@ static int note_command(void *ctx, const struct command *cmd, const char *format
 			note(typed[i]);
 		}
 	}
+	if (argc && !strcmp(argv[0], "says-last"))
+		note(last ? "=yes" : "=no");
 	if (argc && !strcmp(argv[0], "fail"))
 		return err_set(e, -EIO, "%s" WHY "asked to", cmd->name);
 	return 0;
@@ -383,6 +385,8 @@ static void several_commands(void **state)
 	    {"si\nwalk 1\n", "si ; walk|1"},
 	    {"set y 3; walk 1 ;# end", "tcl|set y 3 ; walk|1"},
 	    {"si 1 \\\n 2", "si|1|2"},
+	    {"si says-last; walk says-last; ", "si|says-last=no ; walk|says-last=yes"},
+	    {"si says-last; # end", "si|says-last=no"},
 	    {"commands 1 {\n  p $rax\n  c\n}", "commands|1|\n  p $rax\n  c\n"},
 	    {NULL, NULL},
 	};

@@ -6,7 +6,23 @@
 #include "cli/prompt/output.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+
+#include "cli/session/interrupt.h"
+
+#define PATIENCE_MS 500 /* after Ctrl-C, for a reader */
+
+/* Is Ctrl-C to end it? Else *n bytes at the most are written without waiting, if it was pressed. */
+static bool is_stuck(int fd, size_t *n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	if (!interrupt_asked() || interrupt_end_asked())
+		return false;
+	*n = MIN(*n, (size_t)PIPE_BUF);
+	return poll(&p, 1, PATIENCE_MS) == 0;
+}
 
 int output_put(FILE *to, const char *bytes, size_t n)
 {
@@ -15,7 +31,10 @@ int output_put(FILE *to, const char *bytes, size_t n)
 	if (fflush(to) && errno != EINTR)
 		return -errno;
 	while (n) {
-		ssize_t put = write(fd, bytes, n);
+		size_t most = n;
+		if (is_stuck(fd, &most))
+			return -EINTR;
+		ssize_t put = write(fd, bytes, most);
 		if (put >= 0) {
 			bytes += put;
 			n -= (size_t)put;

@@ -142,15 +142,22 @@ def term_while_nobody_reads(b):
 
 
 def ctrl_c_while_nobody_reads(b):
-    """What was to be written is not torn apart. The second Ctrl-C comes while nothing of a write has been taken."""
-    with Talk(backend=b, opts=()) as t:
-        where = lambda: open(f"/proc/{t.p.pid}/syscall").read().split()[:4]
-        t.say("xp/20000gx 0\n")
-        t.until_call(("1", "0x1"))
-        first = where()
-        t.interrupt()
-        while where() == first:
+    """The rest is dropped, which is told, and the next output begins a line of its own."""
+    for opts, line in (((), "xp/20000gx 0"), ((), "info sptes; xp/20000gx 0"), (("-j",), "xp/20000gx 0")):
+        with Talk(backend=b, opts=opts) as t:
+            t.say(line + "\n")
             t.until_call(("1", "0x1"))
+            t.interrupt()
+            assert t.errors_until("reader\n") == "error: standard output: interrupted, nobody reads it; try it again with a "
+            t.say("expr 41 + 1\n")
+            assert start(line, backend=b, opts=opts)[1].startswith(t.until("\n42\n"))
+            assert t.end() == 0
+
+
+def ctrl_c_while_somebody_reads_slowly(b):
+    """Nothing is dropped, nor torn apart."""
+    with Talk(backend=b, opts=()) as t:
+        t.say("xp/20000gx 0\n")
         t.until_call(("1", "0x1"))
         t.interrupt()
         t.say("expr 41 + 1\n")
@@ -191,4 +198,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     sys.exit(main([ctrl_c_ends_any_of_them, term_ends_any_of_them, and_in_batch, ctrl_c_ends_a_condition, ctrl_c_ends_a_display,
                    displays_after_ctrl_c, a_display_only_looks, gets_takes_the_next_line, ctrl_c_ends_gets, half_a_line,
-                   term_while_nobody_reads, ctrl_c_while_nobody_reads, what_tcl_waits_for_ends_too, nohup_holds, children_have_the_defaults]))
+                   term_while_nobody_reads, ctrl_c_while_nobody_reads, ctrl_c_while_somebody_reads_slowly, what_tcl_waits_for_ends_too, nohup_holds, children_have_the_defaults]))

@@ -131,6 +131,16 @@ class Talk:
         """The same of standard error."""
         return self._wait("errors", text)
 
+    def errors_until(self, text):
+        """Standard error alone, while nobody reads standard output."""
+        until = time.monotonic() + self.seconds
+        while text.encode() not in self.errors:
+            if not select.select([self.p.stderr], [], [], max(0, until - time.monotonic()))[0]:
+                raise AssertionError(f"waited for {text!r}, saw {self.errors[-300:]!r}")
+            self.errors += os.read(self.p.stderr.fileno(), 65536)
+        before, self.errors = self.errors.split(text.encode(), 1)
+        return before.decode()
+
     def value(self):
         return json.loads(self.until("\n"))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Long listings: shown while they are made, as text and as JSON, and no more of them in memory than a part."""
-import os, subprocess, sys
+import os, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import BIN, Talk, main, ok, start
@@ -52,8 +52,17 @@ def memory_is_bounded(b):
         assert grown < 16 << 10, f"{grown} KiB more"
 
 
+def a_report_says_that_it_is_cut(b):
+    with tempfile.TemporaryDirectory() as d:
+        ok(SLOT, MANY, f"report {d}/r.html", backend=b)
+        text = open(d + "/r.html", encoding="utf-8").read()
+        assert "mappings at higher addresses are left out" in text and len(text) < 32 << 20, len(text)
+        ok(f"report {d}/r.html", backend=b)
+        assert "left out" not in open(d + "/r.html", encoding="utf-8").read()
+
+
 if __name__ == "__main__":
-    TESTS = [json_is_one_list, text_is_one_table, a_reader_that_leaves]
+    TESTS = [json_is_one_list, text_is_one_table, a_reader_that_leaves, a_report_says_that_it_is_cut]
     if "ASAN_OPTIONS" not in os.environ and "TSAN_OPTIONS" not in os.environ:  # a sanitizer keeps what is freed
         TESTS.append(memory_is_bounded)
     sys.exit(main(TESTS))

@@ -441,6 +441,45 @@ static void test_diff_without_snap(void **state)
 	assert_int_equal(refused_line("diff"), -ENOENT);
 }
 
+static char noticed[300];
+
+static void note_notice(struct client *c, const char *text)
+{
+	(void)c;
+	snprintf(noticed, sizeof(noticed), "%s", text);
+}
+
+/* The fake kernel's chains change under a read, or do not. */
+static const char *notice_of(const char *line, struct rmap_info *map, bool torn)
+{
+	map->torn = torn;
+	noticed[0] = '\0';
+	run_line(line);
+	return noticed;
+}
+
+static void test_diff_of_what_is_torn(void **state)
+{
+	static const struct client_ops hears = {.notice = note_notice};
+	struct rmap_info map = {.gfn = 0x41, .level = 1};
+
+	(void)state;
+	handlers_client.ops = &hears;
+	fake_of(m())->rmap = (struct rmap_list){&map, 1};
+	map.kind = RMAP_ONE;
+	map.n_sptes = 0;
+	notice_of("snap whole", &map, false);
+	notice_of("snap torn", &map, true);
+	assert_string_equal(notice_of("diff whole", &map, false), "");
+	assert_string_equal(notice_of("diff whole", &map, true),
+			    "diff: the kernel changed something while the later side was read (torn): rows may be of that");
+	assert_string_equal(
+	    notice_of("diff torn", &map, false),
+	    "diff: the kernel changed something while the earlier side was read (torn): rows may be of that");
+	assert_string_equal(notice_of("diff torn", &map, true),
+			    "diff: the kernel changed something while both sides were read (torn): rows may be of that");
+}
+
 /* ---- looking changes nothing, and a VM is needed */
 
 static void test_looking_writes_nothing(void **state)
@@ -501,6 +540,7 @@ int main(void)
 	    T(test_vcpus),
 	    T(test_snap),
 	    T(test_diff_without_snap),
+	    T(test_diff_of_what_is_torn),
 	    T(test_looking_writes_nothing),
 	    T(test_without_vm),
 	};

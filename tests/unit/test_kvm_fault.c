@@ -500,6 +500,25 @@ static void bad_input(void **state)
 	machine_destroy(m);
 }
 
+/* 512 GiB out of three tables: where what is mapped now is armed, that takes as long as there are entries, and not the 2^27
+ * pages that they come to. */
+static void a_range_is_armed_by_table(void **state)
+{
+	const struct fault_filter range = {.gva = true, .first = 0x8000000000, .last = 0xffffffffff};
+	TOUR(m);
+
+	(void)state;
+	for (uint64_t table = 0x30000; table <= 0x32000; table += 0x1000)
+		for (unsigned i = 0; i < 512; i++) {
+			uint64_t entry = (table == 0x32000 ? 0x50000 : table + 0x1000) | 7;
+			ok(machine_write(m, table + 8 * i, false, &entry, sizeof(entry), &e));
+		}
+	ok(machine_write(m, 0x10008, false, &(uint64_t){0x30007}, 8, &e));
+	ok(machine_fault_catch(m, &range, 1, &e));
+	ends_as_ever(m);
+	machine_destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +534,7 @@ int main(void)
 	    cmocka_unit_test(bad_input),
 	    cmocka_unit_test(destroyed_while_parked),
 	    cmocka_unit_test(dropped_leaves_nothing),
+	    cmocka_unit_test(a_range_is_armed_by_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,13 @@ void s_print_guest(FILE *f, const struct s_guest *g)
 	for (unsigned i = 0; i < g->n_points; i++)
 		if (g->point[i].addr != 0xfff0)
 			print_point(f, &g->point[i], i + 1);
+	if (g->beside.faults)
+		fprintf(f, "  beside them: catch fault%s%s\n", g->beside.fault.all ? "" : " of some",
+			g->beside.fault.all   ? ""
+			: g->beside.fault.gva ? " addresses"
+					      : " gfns");
+	if (g->beside.mmu)
+		fprintf(f, "  beside them: catch mmu %#x\n", g->beside.events.kinds);
 	if (disas_create(&d, NULL))
 		return;
 	for (size_t at = 0; at < g->len; at += insn.len ? insn.len : 1) {

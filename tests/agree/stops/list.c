@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/machine/machine_impl.h"
 #include "tests/agree/stops/stops.h"
 
 static int condition(void *ctx, const struct stop_point *p, const struct stop *s, struct err *e)
@@ -49,6 +50,23 @@ static int add_points(const struct s_guest *g, struct debugger *d, struct err *e
 		made->ignore = p->ignore;
 	}
 	return 0;
+}
+
+static int add_beside(const struct s_guest *g, struct debugger *d, struct err *e)
+{
+	struct stop_point *made;
+	struct stop_point mmu = {.kind = POINT_CATCH, .event = CATCH_MMU, .mmu = g->beside.events},
+			  fault = {.kind = POINT_CATCH, .fault = g->beside.fault, .has_arg = !g->beside.fault.all};
+	int rc = g->beside.mmu ? point_add(&d->points, d->m, &mmu, &made, e) : 0;
+
+	if (!rc && g->beside.faults)
+		rc = point_add(&d->points, d->m, &fault, &made, e);
+	return rc;
+}
+
+static bool is_beside(const struct stop_cause *c)
+{
+	return c->reason == STOP_FAULT_STAGE || c->reason == STOP_MMU;
 }
 
 static void cause_text(const struct stop *s, enum stop_reason reason, char *buf, size_t n)
@@ -96,12 +114,17 @@ static void note_stop(struct debugger *d, struct s_list *l)
 	if (machine_get_regs(d->m, 0, REGS_GPR | REGS_SYS, &r, NULL))
 		return;
 	for (unsigned i = 0; i < (s->n_causes ? s->n_causes : 1) && n < sizeof(text) - 250; i++) {
+		if (is_beside(&v[i])) {
+			l->beside++;
+			continue;
+		}
 		cause_text(s, v[i].reason, word, sizeof(word));
 		if (v[i].reason == STOP_WATCHPOINT)
 			touch_text(s, touch);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, v[i].id ? ", %s %d" : ", %s", word, v[i].id);
 	}
-	s_list_add(l, "%#llx%s%s", (unsigned long long)s_linear_pc(&r), text + 1, touch);
+	if (n)
+		s_list_add(l, "%#llx%s%s", (unsigned long long)s_linear_pc(&r), text + 1, touch);
 }
 
 static bool is_over(const struct stop *s)
@@ -117,7 +140,7 @@ static int run(struct debugger *d, bool steps, struct s_list *l, struct err *e)
 {
 	struct plan p = steps ? plan_step(0, 1) : plan_continue(0);
 
-	for (unsigned i = 0; i < 2 * s_steps_max && !l->cut; i++) {
+	for (unsigned i = 0; i < 8 * s_steps_max && !l->cut; i++) {
 		int rc = debug_start(d, &p, RUN_LENT, e);
 		if (rc > 0)
 			rc = debug_wait(d, e);
@@ -143,6 +166,8 @@ int s_debug_list(const struct s_guest *g, struct machine *m, bool steps, struct 
 	d.judge.condition = condition;
 	d.judge.condition_ctx = m;
 	rc = add_points(g, &d, e);
+	if (!rc && !steps && m->ops == &soft_backend)
+		rc = add_beside(g, &d, e);
 	if (!rc)
 		rc = run(&d, steps, l, e);
 	for (unsigned i = 0; !rc && i < g->n_points; i++) {

@@ -102,6 +102,26 @@ void s_leave_out(struct s_guest *g, const struct s_less *less)
 					g->ram[copies[k] + at] = 0x90;
 }
 
+/* Last of all: what a seed has been before it stays. */
+static void add_beside(struct s_guest *g)
+{
+	struct rng *r = &g->rng;
+
+	g->beside.faults = rng_percent(r, 20);
+	g->beside.fault.all = rng_percent(r, 30);
+	g->beside.fault.first = rng_below(r, S_RAM >> 12);
+	g->beside.fault.last = g->beside.fault.first + rng_below(r, 16);
+	g->beside.fault.gva = rng_percent(r, 50);
+	if (g->beside.fault.gva) {
+		g->beside.fault.first <<= 12;
+		g->beside.fault.last = g->beside.fault.last << 12 | 0xfff;
+	}
+	g->beside.mmu = rng_percent(r, 20);
+	g->beside.events = (struct mmu_filter){.kinds = MMU_ALL & (uint32_t)rng_next(r), .last = ~0ull};
+	if (!g->beside.events.kinds)
+		g->beside.events.kinds = MMU_ALL;
+}
+
 void s_points_make(struct s_guest *g)
 {
 	struct rng *r = &g->rng;
@@ -125,4 +145,5 @@ void s_points_make(struct s_guest *g)
 			p->rest = rng_below(r, p->modulus);
 		}
 	}
+	add_beside(g);
 }

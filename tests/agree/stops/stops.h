@@ -138,6 +138,13 @@ struct s_guest {
 	bool moves;	/* what is made now is executed at other addresses too */
 	struct s_point point[S_POINTS_MAX];
 	unsigned n_points;
+	/* Caught as well, on soft: stops of the MMU's own doings, which the oracle knows nothing of. They are not in the
+	 * list, and must change nothing in it. */
+	struct {
+		bool faults, mmu;
+		struct fault_filter fault;
+		struct mmu_filter events;
+	} beside;
 };
 
 /* mode -1: by the seed. for_kvm: as kvm can be asked to run it. */
@@ -229,6 +236,7 @@ struct s_list {
 	bool cut; /* at S_STOPS_MAX */
 	struct regs end;
 	const char *why;	     /* oracle: why it knows no more; NULL */
+	uint64_t beside;	     /* stops for s_guest.beside */
 	uint64_t hits[S_POINTS_MAX]; /* of each point; all ones: it is gone */
 };
 void PRINTF_LIKE(2, 3) s_list_add(struct s_list *l, const char *fmt, ...);

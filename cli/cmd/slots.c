@@ -294,8 +294,10 @@ const struct command commands_slots[] = {
      .help =
 	 "SIZE in bytes or with K, M, G. -log turns dirty logging on, -smram is -visible smm, -file backs it with a "
 	 "file (only ever read: what the guest writes to it ends in an error stop), -huge with 2 MiB pages, gpa and hva "
-	 "congruent, so that KVM can map it by sptes of level 2. -huge takes all of its memory at once, and KVM's tables "
-	 "take "
+	 "congruent, so that KVM can map it by sptes of level 2. -huge takes all of its memory at once (with "
+	 "-b soft it only advises the host to use such pages as they are touched, and takes none), out of what is free, "
+	 "not out of "
+	 "hugetlb pools; KVM's tables take "
 	 "some for every page: what the host does not have is refused before anything is made, unless -overcommit says not "
 	 "to "
 	 "look. Ctrl-C gives a slot up that is being made.\n\n"

@@ -237,12 +237,14 @@ static void forget_old_machine(struct session *s)
 static void tell_memory(struct session *s, const struct image_options *opt)
 {
 	uint64_t have = memory_available();
+	char pools[100];
 
 	if (opt->memory > have)
 		session_notice(
 		    s,
-		    "%llu MiB of guest RAM, %llu MiB is available on this host: pages are taken as the guest touches them",
-		    (unsigned long long)opt->memory >> 20, (unsigned long long)have >> 20);
+		    "%llu MiB of guest RAM, %llu MiB is available on this host%s: pages are taken as the guest touches them",
+		    (unsigned long long)opt->memory >> 20, (unsigned long long)have >> 20,
+		    memory_pools_words(pools, sizeof(pools)));
 }
 
 int session_load(struct session *s, const struct image_options *opt, struct err *e)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Free memory. Sources: proc(5), MemAvailable; Linux Documentation/admin-guide/cgroup-v2.rst, memory.max and memory.current.
+ * Free memory. Sources: proc(5), MemAvailable; Linux Documentation/admin-guide/cgroup-v2.rst, memory.max and memory.current;
+ * Documentation/admin-guide/mm/hugetlbpage.rst, free_hugepages.
  */
 #include "core/base/memory.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,4 +72,35 @@ uint64_t memory_available(void)
 	if (f)
 		fclose(f);
 	return memory_available_by("/proc/meminfo", group);
+}
+
+uint64_t memory_in_pools_by(const char *folder)
+{
+	DIR *d = opendir(folder);
+	struct dirent *entry;
+	unsigned long long kb;
+	uint64_t bytes = 0;
+	char path[600];
+
+	while (d && (entry = readdir(d)) != NULL) {
+		if (sscanf(entry->d_name, "hugepages-%llukB", &kb) != 1)
+			continue;
+		snprintf(path, sizeof(path), "%.200s/%.255s", folder, entry->d_name);
+		uint64_t n = number_in(path, "free_hugepages");
+		bytes += n == UINT64_MAX ? 0 : n * (kb << 10);
+	}
+	if (d)
+		closedir(d);
+	return bytes;
+}
+
+const char *memory_pools_words(char *buf, size_t size)
+{
+	uint64_t bytes = memory_in_pools_by("/sys/kernel/mm/hugepages");
+
+	buf[0] = '\0';
+	if (bytes)
+		snprintf(buf, size, " (%llu MiB more in hugetlb pools, which slots are not made of)",
+			 (unsigned long long)bytes >> 20);
+	return buf;
 }

@@ -166,13 +166,15 @@ static int anonymous(const struct slot *s, void **at, struct err *e)
 static int check_copy(const struct slot *s, const struct slot_spec *spec, struct err *e)
 {
 	uint64_t have = spec->overcommit ? UINT64_MAX : memory_available();
+	char pools[100];
 
 	if (s->size <= have)
 		return 0;
 	return err_set(e, -ENOMEM,
-		       "slot %u" WHY "this backend copies its file, %llu MiB, and %llu MiB is available on this host" TRY
+		       "slot %u" WHY "this backend copies its file, %llu MiB, and %llu MiB is available on this host%s" TRY
 		       "a smaller slot, -b kvm, which maps it, or -overcommit",
-		       s->id, (unsigned long long)s->size >> 20, (unsigned long long)have >> 20);
+		       s->id, (unsigned long long)s->size >> 20, (unsigned long long)have >> 20,
+		       memory_pools_words(pools, sizeof(pools)));
 }
 
 /* A read gives at most 2 GiB at a time, and less at a signal. The file's end may come within the last page, or, of one that

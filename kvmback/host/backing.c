@@ -29,6 +29,7 @@ struct backing {
 static int check_kernel_cost(const struct slot_spec *spec, struct err *e)
 {
 	uint64_t cost = (spec->size >> PAGE_SHIFT) * KVM_BYTES_A_PAGE, have;
+	char pools[100];
 
 	if (cost < KVM_TABLES_SMALL || spec->overcommit)
 		return 0;
@@ -37,15 +38,17 @@ static int check_kernel_cost(const struct slot_spec *spec, struct err *e)
 		return 0;
 	return err_set(e, -ENOMEM,
 		       "slot %u" WHY
-		       "KVM's tables for %llu MiB of guest take about %llu MiB of kernel memory, %llu MiB is available" TRY
+		       "KVM's tables for %llu MiB of guest take about %llu MiB of kernel memory, %llu MiB is available%s" TRY
 		       "a slot of %llu MiB, or slot add with -overcommit",
 		       spec->id, (unsigned long long)spec->size >> 20, (unsigned long long)cost >> 20,
-		       (unsigned long long)have >> 20, (unsigned long long)(have / 4 / KVM_BYTES_A_PAGE) >> 8);
+		       (unsigned long long)have >> 20, memory_pools_words(pools, sizeof(pools)),
+		       (unsigned long long)(have / 4 / KVM_BYTES_A_PAGE) >> 8);
 }
 
 /* 2 MiB pages are made at once, so that what is missing would be taken from others, or end in somebody's being killed. */
 static int check_huge_cost(const struct slot_spec *spec, struct err *e)
 {
+	char pools[100];
 	uint64_t have;
 
 	if (!spec->huge || spec->file || spec->overcommit)
@@ -54,10 +57,10 @@ static int check_huge_cost(const struct slot_spec *spec, struct err *e)
 	if (spec->size <= have - have / 8)
 		return 0;
 	return err_set(e, -ENOMEM,
-		       "slot %u" WHY "-huge takes its %llu MiB at once, %llu MiB is available on this host" TRY
+		       "slot %u" WHY "-huge takes its %llu MiB at once, %llu MiB is available on this host%s" TRY
 		       "at most %llu MiB, a slot without -huge, or -overcommit",
 		       spec->id, (unsigned long long)spec->size >> 20, (unsigned long long)have >> 20,
-		       (unsigned long long)(have - have / 8) >> 21 << 1);
+		       memory_pools_words(pools, sizeof(pools)), (unsigned long long)(have - have / 8) >> 21 << 1);
 }
 
 static int map_error(const struct slot_spec *spec, int errnum, struct err *e)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -57,6 +58,37 @@ static void test_of_a_group(void **state)
 	assert_int_equal(memory_available_by(info, folder), 1 << 20);
 }
 
+static void test_of_pools(void **state)
+{
+	char path[100];
+
+	(void)state;
+	assert_int_equal(memory_in_pools_by("/none-such"), 0);
+	assert_int_equal(memory_in_pools_by(folder), 0);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/hugepages-%dkB", folder, i ? 1 << 20 : 2048);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	assert_int_equal(memory_in_pools_by(folder), 0); /* they do not say */
+	file("hugepages-2048kB/free_hugepages", "3\n");
+	file("hugepages-1048576kB/free_hugepages", "1\n");
+	assert_int_equal(memory_in_pools_by(folder), (6ull << 20) + (1ull << 30));
+}
+
+/* Advice, as help says: nothing is taken, so nothing is refused for being more than there is. */
+static void test_huge_takes_nothing_on_soft(void **state)
+{
+	const struct machine_config cfg = {.vcpus = 1};
+	struct slot_spec spec = {.id = 6, .gpa = 1ull << 32, .size = 1ull << 39, .huge = true};
+	struct machine *m = NULL;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(machine_create(&soft_backend, &cfg, &m, &e), 0);
+	assert_int_equal(machine_slot_add(m, &spec, NULL, &e), 0);
+	machine_destroy(m);
+}
+
 /* ---- the soft backend copies a slot's file */
 
 static int at_once(void *unused)
@@ -93,8 +125,8 @@ static void test_a_copy_looks_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_of_the_host),
-	    cmocka_unit_test(test_of_a_group),
+	    cmocka_unit_test(test_of_the_host),	       cmocka_unit_test(test_of_a_group),
+	    cmocka_unit_test(test_of_pools),	       cmocka_unit_test(test_huge_takes_nothing_on_soft),
 	    cmocka_unit_test(test_a_copy_looks_first),
 	};
 	if (!mkdtemp(folder))

@@ -407,6 +407,7 @@ static void learn_bits(struct kview *k, const struct kpages *p)
 		b.mmio = k->bits.mmio == KMMIO_SPECIAL ? KMMIO_SHAPE : k->bits.mmio;
 		b.mmio_value = k->bits.mmio_value;
 		b.maxphyaddr = k->bits.maxphyaddr;
+		b.l1tf = k->bits.l1tf;
 		k->bits = b;
 	}
 }

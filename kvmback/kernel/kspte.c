@@ -84,20 +84,37 @@ bool kspte_leaf(uint64_t spte, unsigned level)
 	return level <= 1 || (level <= 3 && (spte & BIT(7)));
 }
 
-/* The gpa's bits are where the pfn would be. On CPUs that L1TF mitigation is for, the five highest physical bits are set and
- * the gpa's own moved out of the way: that is not decoded, and the gfn is then unknown. */
+/* On processors with the L1TF fault an MMIO spte has the five highest bits set of what addresses their caches, so that none
+ * is a line that is there, and the gpa's own five are above them. That width is no less than 44 on many of those that have
+ * fewer physical bits, whichever a kernel says they are: bits up there are no gpa's. 0: no guard. */
+#define GUARD_BITS 5
+#define CACHE_BITS_MIN 44
+#define CACHE_BITS_MAX 46 /* of more none is known to have the fault, and there would be no room above */
+static uint64_t guard_of(const struct kspte_bits *b, uint64_t gpa)
+{
+	unsigned bits = b->maxphyaddr >= 36 && b->maxphyaddr <= 52 ? b->maxphyaddr : 46;
+	uint64_t at_min = 31ull << (CACHE_BITS_MIN - GUARD_BITS), at_top = 31ull << (bits - GUARD_BITS);
+
+	if (!b->l1tf || bits > CACHE_BITS_MAX)
+		return 0;
+	if (bits < CACHE_BITS_MIN && (gpa & at_min) == at_min)
+		return at_min;
+	return (gpa & at_top) == at_top ? at_top : 0;
+}
+
+/* The gpa's bits are where the pfn would be. */
 static void decode_mmio(const struct kspte_bits *b, uint64_t spte, struct spte_info *out)
 {
 	uint64_t low = spte >> b->gen_low & ((1ull << b->gen_low_bits) - 1);
 	uint64_t high = spte >> b->gen_high & ((1ull << b->gen_high_bits) - 1);
 	uint64_t gpa = spte & KSPTE_PFN_MASK & ~(b->mmio_value | BIT(51));
-	unsigned bits = b->maxphyaddr >= 36 && b->maxphyaddr <= 52 ? b->maxphyaddr : 46;
-	uint64_t guard = 31ull << (bits - 5);
+	uint64_t guard = guard_of(b, gpa), below = guard ? (guard & -guard) - 1 : ~0ull;
 
 	out->mmio = true;
 	out->mmio_gen = high << b->gen_low_bits | low;
-	out->gfn = gpa >> PAGE_SHIFT;
-	out->gfn_known = (gpa & guard) != guard;
+	out->gfn = ((gpa & below) | (gpa >> GUARD_BITS & guard)) >> PAGE_SHIFT;
+	/* Not sure to be a guard: where it is not known whether there are any. */
+	out->gfn_known = !guard || b->l1tf > 0;
 }
 
 void kspte_decode(const struct kspte_bits *b, uint64_t spte, unsigned level, struct spte_info *out)

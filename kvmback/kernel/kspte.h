@@ -31,6 +31,7 @@ struct kspte_bits {
 	enum kmmio_how mmio;
 	uint64_t mmio_value; /* KMMIO_VALUE */
 	unsigned maxphyaddr;
+	int l1tf; /* MMIO sptes have a guard against it: 1, 0, -1 not known */
 };
 
 enum kspte_class {
@@ -43,7 +44,7 @@ enum kspte_class {
 
 #define KSPTE_PFN_MASK 0x000ffffffffff000ull
 
-/* Masks of an era and format; mmio_how, mmio_value and maxphyaddr are left to the caller. */
+/* Masks of an era and format; mmio_how, mmio_value, maxphyaddr and l1tf are left to the caller. */
 void kspte_bits_init(struct kspte_bits *b, enum kspte_era era, bool ept);
 const char *kspte_era_name(enum kspte_era era);
 const char *kmmio_how_name(enum kmmio_how how);

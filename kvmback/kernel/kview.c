@@ -31,6 +31,22 @@ static int param(const char *path, int *passing)
 	return c == 'Y' || c == '1';
 }
 
+static int has_l1tf(int *passing)
+{
+	char line[32] = "";
+	FILE *f = fopen("/sys/devices/system/cpu/vulnerabilities/l1tf", "re");
+	int found = -1;
+
+	if (!f && kmem_passing(-errno))
+		*passing = -errno;
+	if (!f)
+		return -1;
+	if (fgets(line, sizeof(line), f))
+		found = strncmp(line, "Not affected", 12) != 0;
+	fclose(f);
+	return found;
+}
+
 /* kvm_intel and kvm_amd may both be built in: the processor says which of them runs. */
 static enum kvendor host_vendor(bool tdp)
 {
@@ -51,6 +67,7 @@ int khost_get(struct khost *h)
 	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching", &passing);
 	h->vendor = host_vendor(h->tdp);
 	h->maxphyaddr = __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 46;
+	h->l1tf = has_l1tf(&passing);
 	return passing;
 }
 
@@ -132,6 +149,7 @@ static int choose_bits(struct kview *k, struct err *e)
 	kspte_bits_init(&k->bits, era, k->host.ept);
 	k->bits_sure = era != KSPTE_EARLY;
 	k->bits.maxphyaddr = k->host.maxphyaddr;
+	k->bits.l1tf = k->host.l1tf;
 	k->bits.mmio = k->host.mmio_caching == 0 ? KMMIO_OFF : era == KSPTE_EARLY ? KMMIO_SPECIAL : KMMIO_SHAPE;
 	if (l->kvm_mmio_value.off >= 0) {
 		rc = kmem_u64(k->mem, k->kvm + (uint64_t)l->kvm_mmio_value.off, &k->bits.mmio_value, e);

@@ -28,6 +28,7 @@ struct khost {
 	enum kvendor vendor;
 	int mmio_caching; /* 1 on, 0 off, -1 not known */
 	unsigned maxphyaddr;
+	int l1tf; /* the processor has that fault, and MMIO sptes their guard: 1, 0, -1 not known */
 };
 int khost_get(struct khost *h); /* 0, or a negative errno that passes */
 

@@ -117,19 +117,59 @@ static void without_caching_there_are_none(void **state)
 	fk_unmake(&w);
 }
 
-/* The five highest address bits set: the L1TF guard has moved the gfn's own bits away. */
-static void a_guarded_mmio_gfn_is_unknown(void **state)
+/* Five address bits set: the L1TF guard, which has the gpa's own bits above it. It is below the highest physical bit, or
+ * below bit 44 where there are fewer. */
+static void a_guarded_mmio_gfn(void **state)
 {
-	struct kspte_bits b;
-	struct spte_info s = {0};
+	static const struct {
+		unsigned maxphyaddr, top;
+		int l1tf;
+		uint64_t gpa;
+		bool known;
+	} all[] = {{46, 46, 1, 0xd0000000, true},    {46, 46, 1, 0x2a1234567000, true},	 {40, 44, 1, 0xd0000000, true},
+		   {40, 44, 1, 0x80d0000000, true},  {39, 39, 1, 0x7000345000, true},	 {52, 0, 1, 0xfe0d00000000, true},
+		   {46, 46, -1, 0xd0000000, false},  {46, 0, 1, 0xd0000000, true},	 {46, 0, -1, 0xd0000000, true},
+		   {46, 0, 0, 0x3e0000000000, true}, {52, 0, 0, 0xf80d0000000, true}};
 
 	(void)state;
-	kspte_bits_init(&b, KSPTE_PRESENT_BIT, false);
-	b.mmio = KMMIO_SHAPE;
-	b.maxphyaddr = 46;
-	kspte_decode(&b, 1ull << 51 | 7 | 31ull << 41 | 0xd0000ull << 12, 1, &s);
-	assert_true(s.mmio);
-	assert_false(s.gfn_known);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		uint64_t guard = all[i].top ? 31ull << (all[i].top - 5) : 0, gpa = all[i].gpa;
+		uint64_t spte = 1ull << 51 | 7 | (gpa & ~guard) | guard | (gpa & guard) << 5;
+		struct kspte_bits b;
+		struct spte_info s = {0};
+
+		kspte_bits_init(&b, KSPTE_PRESENT_BIT, false);
+		b.mmio = KMMIO_SHAPE;
+		b.maxphyaddr = all[i].maxphyaddr;
+		b.l1tf = all[i].l1tf;
+		kspte_decode(&b, spte, 1, &s);
+		assert_true(s.mmio);
+		assert_int_equal(s.gfn_known, all[i].known);
+		if (s.gfn_known)
+			assert_int_equal(s.gfn, gpa >> 12);
+	}
+}
+
+/* As the host says. */
+static void guarded_mmio_sptes_are_listed(void **state)
+{
+	struct fk_world w;
+	struct mmio_info_list l;
+	struct err e = {0};
+
+	(void)state;
+	fk_make_shadow(&w, FK_6_18);
+	kview_close(w.k);
+	w.f.host.maxphyaddr = 40;
+	w.f.host.l1tf = 1;
+	w.k = fk_open(&w.f);
+	fk_entry(&w.f, &w.sp[3], 0x60, 1ull << 51 | 7 | 0xf80d0000000);
+	assert_int_equal(kview_mmio(w.k, &l, &e), 0);
+	assert_int_equal(l.v[0].n_sptes, 1);
+	assert_true(l.v[0].sptes[0].gfn_known);
+	assert_int_equal(l.v[0].sptes[0].gfn, 0xd0000);
+	mmio_info_list_free(&l);
+	fk_unmake(&w);
 }
 
 /* The page with the MMIO spte goes away: what was found is torn. */
@@ -247,7 +287,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_cache_and_its_generation),   cmocka_unit_test(mmio_sptes_are_told_apart),
-	    cmocka_unit_test(without_caching_there_are_none), cmocka_unit_test(a_guarded_mmio_gfn_is_unknown),
+	    cmocka_unit_test(without_caching_there_are_none), cmocka_unit_test(a_guarded_mmio_gfn),
+	    cmocka_unit_test(guarded_mmio_sptes_are_listed),
 	    cmocka_unit_test(mmio_sptes_can_be_torn),	      cmocka_unit_test(tdp_trees_in_all_layouts),
 	    cmocka_unit_test(tdp_sptes_in_all_layouts),	      cmocka_unit_test(tdp_leaves_in_all_layouts),
 	};

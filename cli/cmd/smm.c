@@ -16,16 +16,16 @@ static struct value save_area(struct call *c, struct machine *m, uint32_t smbase
 	uint8_t area[SMM_SAVE_SIZE];
 	struct err why = {0};
 	size_t n;
-	const struct smm_field *f = smm_fields(&n);
-	struct value d = v_dict(c->pool, n);
 
 	if (machine_read(m, (uint64_t)smbase + SMM_SAVE_OFFSET, true, area, sizeof(area), &why))
 		return v_na(c->pool, err_reason(&why));
+	const struct smm_field *f = smm_fields(area, &n);
+	if (!f)
+		return v_na(c->pool, "no state has been saved there: the revision is none of 0x30064, 0x20064, 0x20000");
+	struct value d = v_dict(c->pool, n);
 	for (size_t i = 0; i < n; i++) {
 		uint64_t v = 0;
 		memcpy(&v, area + f[i].offset, f[i].size < 8 ? f[i].size : 8);
-		if (strcmp(f[i].name, "revision") == 0 && v != SMM_REVISION)
-			return v_na(c->pool, "no state has been saved there: the revision is not 0x30064");
 		v_put(c->pool, &d, f[i].name, v_hex(v));
 	}
 	return d;

@@ -95,10 +95,68 @@ static const struct smm_field fields[] = {
     {"rax", 0x1f8, 8},
 };
 
-const struct smm_field *smm_fields(size_t *n)
+/* KVM's, for a guest without long mode: Intel's P6 map. */
+#define SEG_FIELDS_32(off, selector, name)                                                                                  \
+	{name ".selector", selector, 2}, {name ".flags", off, 4}, {name ".limit", off + 4, 4},                              \
+	{                                                                                                                   \
+		name ".base", off + 8, 4                                                                                    \
+	}
+
+static const struct smm_field fields_32[] = {
+    {"smbase", 0x0f8, 4},
+    {"revision", OFF_REVISION, 4},
+    {"io_instruction_restart", 0x100, 2},
+    {"auto_halt_restart", 0x102, 2},
+    {"io_restart_rdi", 0x104, 4},
+    {"io_restart_rcx", 0x108, 4},
+    {"io_restart_rsi", 0x10c, 4},
+    {"io_restart_rip", 0x110, 4},
+    {"cr4", 0x114, 4},
+    SEG_FIELDS_32(0x184, 0x1a8, "es"),
+    SEG_FIELDS_32(0x190, 0x1ac, "cs"),
+    SEG_FIELDS_32(0x19c, 0x1b0, "ss"),
+    SEG_FIELDS_32(0x12c, 0x1b4, "ds"),
+    SEG_FIELDS_32(0x138, 0x1b8, "fs"),
+    SEG_FIELDS_32(0x144, 0x1bc, "gs"),
+    {"gdtr.limit", 0x170, 4},
+    {"gdtr.base", 0x174, 4},
+    SEG_FIELDS_32(0x178, 0x1c0, "ldtr"),
+    {"idtr.limit", 0x154, 4},
+    {"idtr.base", 0x158, 4},
+    SEG_FIELDS_32(0x15c, 0x1c4, "tr"),
+    {"dr7", 0x1c8, 4},
+    {"dr6", 0x1cc, 4},
+    {"rax", 0x1d0, 4},
+    {"rcx", 0x1d4, 4},
+    {"rdx", 0x1d8, 4},
+    {"rbx", 0x1dc, 4},
+    {"rsp", 0x1e0, 4},
+    {"rbp", 0x1e4, 4},
+    {"rsi", 0x1e8, 4},
+    {"rdi", 0x1ec, 4},
+    {"rip", 0x1f0, 4},
+    {"rflags", 0x1f4, 4},
+    {"cr3", 0x1f8, 4},
+    {"cr0", 0x1fc, 4},
+};
+
+const struct smm_field *smm_fields(const uint8_t area[SMM_SAVE_SIZE], size_t *n)
 {
-	*n = ARRAY_LEN(fields);
-	return fields;
+	uint32_t revision;
+
+	memcpy(&revision, area + OFF_REVISION, sizeof(revision));
+	switch (revision) {
+	case SMM_REVISION:
+	case SMM_REVISION_KVM:
+		*n = ARRAY_LEN(fields);
+		return fields;
+	case SMM_REVISION_KVM_32:
+		*n = ARRAY_LEN(fields_32);
+		return fields_32;
+	default:
+		*n = 0;
+		return NULL;
+	}
 }
 
 /* ---- bytes */

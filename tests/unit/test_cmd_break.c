@@ -384,17 +384,22 @@ static void test_display(void **state)
 
 static void test_smm(void **state)
 {
-	static const uint8_t revision[] = {0x64, 0x00, 0x03, 0x00};
+	static const uint8_t revision[] = {0x64, 0x00, 0x03, 0x00}, by_kvm[] = {0x00, 0x00, 0x02, 0x00},
+			     rip[] = {0x78, 0x56, 0x34, 0x12};
 
 	(void)state;
 	assert_non_null(
 	    strstr(run_line("info smm"), "\"smm\":false,\"rip\":\"0x10000\",\"smbase\":\"0x30000\",\"entry\":\"0x38000\""));
-	assert_non_null(
-	    strstr(run_line("info smm"), "\"saved\":\"n/a (no state has been saved there: the revision is not 0x30064)\""));
+	assert_non_null(strstr(
+	    run_line("info smm"),
+	    "\"saved\":\"n/a (no state has been saved there: the revision is none of 0x30064, 0x20064, 0x20000)\""));
 	longguest_poke(m(), 0x30000 + 0xfefc, revision, 4);
 	assert_non_null(strstr(run_line("smi"), "\"smm\":true"));
 	assert_int_equal(fake_of(m())->smis, 1);
 	assert_non_null(strstr(run_line("info smm"), "\"revision\":\"0x30064\""));
+	longguest_poke(m(), 0x30000 + 0xfefc, by_kvm, 4);
+	longguest_poke(m(), 0x30000 + 0xfff0, rip, 4);
+	assert_non_null(strstr(run_line("info smm"), "\"rip\":\"0x12345678\""));
 	assert_int_equal(refused_line("smi 9"), -ERANGE);
 }
 

@@ -247,26 +247,77 @@ static void test_enter(void **state)
 	assert_true(r.nmi_masked && !r.halted);
 }
 
-/* Every byte of the area belongs to at most one field, and every field that smm_save() writes is named. */
-static void test_fields(void **state)
+/* Every byte of the area belongs to at most one field. */
+static size_t own_bytes(const uint8_t area[SMM_SAVE_SIZE], uint8_t owner[SMM_SAVE_SIZE])
 {
-	uint8_t owner[SMM_SAVE_SIZE] = {0}, area[SMM_SAVE_SIZE];
-	struct regs r = a_state();
-	const struct smm_field *f;
 	size_t n;
+	const struct smm_field *f = smm_fields(area, &n);
 
-	(void)state;
-	f = smm_fields(&n);
-	assert_int_equal(n, 71);
+	memset(owner, 0, SMM_SAVE_SIZE);
 	for (size_t i = 0; i < n; i++)
 		for (unsigned b = 0; b < f[i].size; b++) {
 			assert_true(f[i].offset + b < SMM_SAVE_SIZE);
 			assert_int_equal(owner[f[i].offset + b]++, 0);
 		}
+	return n;
+}
+
+/* And every field that smm_save() writes is named. */
+static void test_fields(void **state)
+{
+	uint8_t owner[SMM_SAVE_SIZE], area[SMM_SAVE_SIZE];
+	struct regs r = a_state();
+
+	(void)state;
 	smm_save(&r, 0xffffffff, area);
+	assert_int_equal(own_bytes(area, owner), 71);
 	for (unsigned i = 0; i < SMM_SAVE_SIZE; i++)
 		if (area[i])
 			assert_int_equal(owner[i], 1);
+}
+
+static unsigned offset_of(const uint8_t area[SMM_SAVE_SIZE], const char *name, unsigned *size)
+{
+	size_t n;
+	const struct smm_field *f = smm_fields(area, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(f[i].name, name) == 0) {
+			*size = f[i].size;
+			return f[i].offset;
+		}
+	fail_msg("no field %s", name);
+	return 0;
+}
+
+/* By the revision, which is where each map has it. */
+static void test_maps(void **state)
+{
+	static const struct {
+		uint32_t revision;
+		size_t n;
+		unsigned rip, rax, cr0, cs_limit, smbase, size;
+	} all[] = {{SMM_REVISION, 71, 0x178, 0x1f8, 0x158, 0x14, 0x100, 8},
+		   {SMM_REVISION_KVM, 71, 0x178, 0x1f8, 0x158, 0x14, 0x100, 8},
+		   {SMM_REVISION_KVM_32, 59, 0x1f0, 0x1d0, 0x1fc, 0x194, 0xf8, 4}};
+	uint8_t owner[SMM_SAVE_SIZE], area[SMM_SAVE_SIZE] = {0};
+	unsigned size;
+
+	(void)state;
+	assert_int_equal(own_bytes(area, owner), 0);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		memcpy(area + 0xfc, &all[i].revision, 4);
+		assert_int_equal(own_bytes(area, owner), all[i].n);
+		assert_int_equal(offset_of(area, "rip", &size), all[i].rip);
+		assert_int_equal(size, all[i].size);
+		assert_int_equal(offset_of(area, "rax", &size), all[i].rax);
+		assert_int_equal(offset_of(area, "cr0", &size), all[i].cr0);
+		assert_int_equal(offset_of(area, "cs.limit", &size), all[i].cs_limit);
+		assert_int_equal(offset_of(area, "smbase", &size), all[i].smbase);
+		assert_int_equal(size, 4);
+	}
+	memset(area + 0xfc, 0x11, 4);
+	assert_int_equal(own_bytes(area, owner), 0);
 }
 
 int main(void)
@@ -274,7 +325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_layout),   cmocka_unit_test(test_round_trip), cmocka_unit_test(test_relocation),
 	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_cs_l_and_d), cmocka_unit_test(test_enter),
-	    cmocka_unit_test(test_fields),
+	    cmocka_unit_test(test_fields),   cmocka_unit_test(test_maps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,7 @@ struct strategy {
 	bool watch[RUN_MODES][2];	   /* data watchpoints in debug registers hit */
 	bool out_moves_on[RUN_MODES][2];   /* at the exit of an OUT rip is behind it already */
 	bool shutdown_keeps_state, hlt_step_runs_on, tdp;
+	bool real_handler_hits;	  /* real mode: a debug register hits at the first instruction of a fault's handler */
 	bool step_is_for_one_rip; /* KVM_GUESTDBG_SINGLESTEP is to be asked for anew wherever the vCPU stands then */
 };
 int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;

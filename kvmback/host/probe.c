@@ -31,7 +31,10 @@ enum {
 	AT_IVT_CODE = 0x5800,
 	AT_STACK = 0x7000,
 	AT_DATA = 0x7800,
+	AT_NOTHING = 0x9000, /* not mapped */
 };
+/* In the events before each question: what no question is about, so that a vector that KVM did not set is none. */
+#define NO_VECTOR 31
 #define PROBE_SECONDS 2
 
 struct scratch {
@@ -118,7 +121,7 @@ static bool begin(struct scratch *s, enum run_mode mode, unsigned cpl, const cha
 	struct kvm_sregs k = s->reset;
 	struct kvm_regs g = {.rip = AT_CODE, .rsp = AT_STACK, .rflags = RFLAGS_FIXED};
 	struct kvm_guest_debug off = {0};
-	struct kvm_vcpu_events none = {0};
+	struct kvm_vcpu_events none = {.exception.nr = NO_VECTOR};
 
 	memset(s->mem + AT_CODE, 0x90, 64);
 	memcpy(s->mem + AT_CODE, code, n);
@@ -173,16 +176,25 @@ static unsigned vector(struct scratch *s)
 {
 	struct kvm_vcpu_events ev = {0};
 
-	return ioctl(s->fd, KVM_GET_VCPU_EVENTS, &ev) < 0 ? 0 : ev.exception.nr;
+	return ioctl(s->fd, KVM_GET_VCPU_EVENTS, &ev) < 0 ? NO_VECTOR : ev.exception.nr;
 }
 
 /* ---- the questions */
+
+/* As a step does, see trapped_early(): some nested hosts trap before the instruction, once for each page that EPT lacks. */
+static bool step_comes_back(struct scratch *s)
+{
+	for (unsigned i = 0; i < 64; i++)
+		if (go(s) != KVM_EXIT_DEBUG || rip(s) != AT_CODE)
+			return s->run->exit_reason == KVM_EXIT_DEBUG && rip(s) == AT_CODE + 1;
+	return false;
+}
 
 static enum step_how probe_step(struct scratch *s, enum run_mode mode, unsigned cpl)
 {
 	if (!begin(s, mode, cpl, "", 0))
 		return STEP_NONE;
-	if (debug_control(s, KVM_GUESTDBG_SINGLESTEP, 0, 0) && go(s) == KVM_EXIT_DEBUG && rip(s) == AT_CODE + 1)
+	if (debug_control(s, KVM_GUESTDBG_SINGLESTEP, 0, 0) && step_comes_back(s))
 		return STEP_GUESTDBG;
 	/* TF by hand, its #DB as a shutdown. */
 	if (mode != RUN_REAL && !s->st->shutdown_keeps_state)
@@ -202,6 +214,14 @@ static bool probe_hw(struct scratch *s, enum run_mode mode, unsigned cpl)
 {
 	return begin(s, mode, cpl, "\x90\x90\xf4", 3) && debug_control(s, KVM_GUESTDBG_USE_HW_BP, AT_CODE + 1, 0x602) &&
 	       go(s) == KVM_EXIT_DEBUG && rip(s) == AT_CODE + 1;
+}
+
+/* Where KVM itself goes through the vector table it may leave RF set for the handler, which no breakpoint hits then. */
+static bool probe_real_handler(struct scratch *s)
+{
+	return begin(s, RUN_REAL, 0, "\x90\x0f\x0b", 3) &&
+	       debug_control(s, KVM_GUESTDBG_USE_HW_BP, AT_IVT_CODE, 0x602) && go(s) == KVM_EXIT_DEBUG &&
+	       rip(s) == AT_IVT_CODE;
 }
 
 static bool probe_watch(struct scratch *s, enum run_mode mode, unsigned cpl)
@@ -238,16 +258,40 @@ static void probe_int3(struct scratch *s, enum run_mode mode, unsigned cpl)
 	}
 }
 
-/* ud2 with an empty IDT: is the vCPU what it was, and the vector known? Both modes and CPLs must say so. */
+/* An exception at AT_CODE + 1. KVM knows those that it intercepts, which are few where the processor walks the guest's
+ * tables: with EPT no page fault, and a divide error nowhere but in emulation. */
+struct raise {
+	const char *code;
+	size_t n;
+	uint8_t vector;
+	bool paging; /* needs it */
+};
+static const struct raise raises[] = {
+    {"\x90\x0f\x0b", 3, 6, false},			   /* ud2 */
+    {"\x90\xf7\xf1", 3, 0, false},			   /* div ecx, which is 0 */
+    {"\x90\x8a\x04\x25\x00\x90\x00\x00", 8, 14, true}, /* mov al, [AT_NOTHING] */
+};
+
+/* With an empty IDT: is the vCPU what it was, and what was raised known? */
+static bool probe_raise(struct scratch *s, const struct raise *r, enum run_mode mode, unsigned cpl)
+{
+	struct kvm_sregs k;
+
+	if (!begin(s, mode, cpl, r->code, r->n) || go(s) != KVM_EXIT_SHUTDOWN)
+		return false;
+	if (rip(s) != AT_CODE + 1 || s->run->s.regs.regs.rsp != AT_STACK || vector(s) != r->vector)
+		return false;
+	return r->vector != 14 || (ioctl(s->fd, KVM_GET_SREGS, &k) >= 0 && k.cr2 == AT_NOTHING);
+}
+
+/* All modes and CPLs must say so. */
 static bool probe_shutdown(struct scratch *s)
 {
 	for (int mode = RUN_PROT; mode <= RUN_LONG; mode++)
-		for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
-			if (!begin(s, mode, cpl, "\x90\x0f\x0b", 3) || go(s) != KVM_EXIT_SHUTDOWN)
-				return false;
-			if (rip(s) != AT_CODE + 1 || s->run->s.regs.regs.rsp != AT_STACK || vector(s) != 6)
-				return false;
-		}
+		for (unsigned cpl = 0; cpl <= 3; cpl += 3)
+			for (size_t i = 0; i < ARRAY_LEN(raises); i++)
+				if ((mode == RUN_LONG || !raises[i].paging) && !probe_raise(s, &raises[i], mode, cpl))
+					return false;
 	return true;
 }
 
@@ -318,6 +362,7 @@ static void probe_all(struct scratch *s)
 	st->int3[RUN_REAL][1] = st->int3[RUN_PROT][1];
 	st->int3_vector[RUN_REAL][1] = st->int3_vector[RUN_PROT][1];
 	st->hw[RUN_REAL][1] = st->hw[RUN_PROT][1];
+	st->real_handler_hits = probe_real_handler(s);
 	st->hlt_step_runs_on = probe_hlt(s);
 	st->step_is_for_one_rip = probe_one_rip(s);
 	st->tdp = probe_tdp();

@@ -236,7 +236,8 @@ static bool after_shutdown(struct kvcpu *v)
 	if (vcpu_exception_known(v) && own_int3(v, ev.exception.nr, &id) != INT3_GUESTS)
 		return id ? stop_at_point(v, id) : step_over_byte(v);
 	if (idt_own(v)) {
-		snprintf(v->control->stop.note, sizeof(v->control->stop.note), "a triple fault; the last exception was %u",
+		snprintf(v->control->stop.note, sizeof(v->control->stop.note),
+			 vcpu_exception_known(v) ? "a triple fault; the last exception was %u" : "a triple fault",
 			 ev.exception.nr);
 		return vcpu_stop(v, STOP_SHUTDOWN);
 	}

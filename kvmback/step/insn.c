@@ -318,3 +318,11 @@ void insn_fix_pushf(struct kvcpu *v, const struct step *s)
 	flags ^= 1;
 	(void)gmem_write(v, at, &flags, 1);
 }
+
+bool insn_may_jump(const struct step *s)
+{
+	uint8_t op = s->op[0], modrm = s->op[1];
+
+	return (op & 0xf0) == 0x70 || (op & 0xfc) == 0xe0 || op == 0xe9 || op == 0xea || op == 0xeb ||
+	       (op == 0x0f && (modrm & 0xf0) == 0x80) || (op == 0xff && (modrm >> 3 & 7) >= 2 && (modrm >> 3 & 7) <= 5);
+}

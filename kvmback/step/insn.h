@@ -27,6 +27,7 @@ struct step {
 	bool popped_tf;
 	bool delivered; /* it raised an exception, and the vCPU stands at the handler: nothing traps behind it */
 	uint64_t dr6;	/* of the debug exit that ended it; 0: another exit did */
+	unsigned early_traps; /* debug exits before it was executed */
 };
 
 void insn_decode(struct kvcpu *v, struct step *s);
@@ -50,6 +51,7 @@ bool insn_load_ss(struct kvcpu *v, const struct step *s);
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
 bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */
+bool insn_may_jump(const struct step *s); /* a jump, loop or call: it may leave rip where it is */
 /* TF in flags that popf or iret will load; in those that pushf has stored it is made the guest's own. */
 void insn_note_popf(struct kvcpu *v, struct step *s);
 void insn_fix_pushf(struct kvcpu *v, const struct step *s);

@@ -299,7 +299,7 @@ static bool catches_empty(struct kvcpu *v)
 /* Real mode: an exception through an empty vector goes to linear address 0. */
 static void plan_no_handler(struct kvcpu *v)
 {
-	if (catches_empty(v) && v->vm->rs->st->hw[RUN_REAL][0])
+	if (catches_empty(v) && v->vm->rs->st->real_handler_hits)
 		take_dr(&v->control->plan, DR_NO_HANDLER, 0, 0, 0);
 }
 
@@ -345,9 +345,9 @@ static void plan_vcpu(struct kvcpu *v)
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->width = vcpu_code_width(v);
 	p->slow_why = slow_reason(v);
-	if (!p->slow_why && catches_empty(v) && !rs->st->hw[RUN_REAL][0])
-		p->slow_why =
-		    "no debug register hits in real mode, at which an exception without a handler would be noticed";
+	if (!p->slow_why && catches_empty(v) && !rs->st->real_handler_hits)
+		p->slow_why = "no debug register hits where an exception of real mode leads, at which one without a handler "
+			      "would be noticed";
 	guestdbg_plan(v);
 	plan_smi(v);
 	plan_watches(v, vcpu_cpl(v) == 3);

@@ -59,6 +59,8 @@ int trap_real_fault(struct kvcpu *v, uint64_t from, uint64_t sp);
 void trap_frame_tf(struct kvcpu *v, bool tf);
 /* Real mode: the delivery that pushed the frame on the stack is undone. */
 bool trap_undo(struct kvcpu *v);
+/* Real mode: the vector of the fault that the instruction with this opcode, at rip, surely raises; -1: none is sure. */
+int trap_certain(struct kvcpu *v, const uint8_t *code);
 /* Real mode, at linear address 0: an exception whose vector is empty is undone and told, and false. True: none came there.
  */
 bool trap_no_handler(struct kvcpu *v);

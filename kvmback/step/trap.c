@@ -438,8 +438,7 @@ bool trap_undo(struct kvcpu *v)
 	return true;
 }
 
-/* The vector of the fault that the instruction at rip surely raises, -1: none is sure. */
-static int certain_fault(struct kvcpu *v, const uint8_t *code)
+int trap_certain(struct kvcpu *v, const uint8_t *code)
 {
 	uint64_t a = vcpu_regs(v)->rax, d = vcpu_regs(v)->rdx;
 	uint8_t op = code[0], modrm = code[1];
@@ -474,7 +473,7 @@ static int empty_vector(struct kvcpu *v, unsigned *len)
 	if (gmem_read(v, at - 2, code, 2) != 2)
 		return -1;
 	(void)gmem_read(v, at, code + 2, 2);
-	fault = certain_fault(v, code + 2);
+	fault = trap_certain(v, code + 2);
 	if (fault >= 0 && real_empty(v, (unsigned)fault))
 		return fault;
 	*len = code[0] == 0xcd ? 2 : 1;

@@ -72,6 +72,26 @@ static bool do_first(struct kvcpu *v)
 	return on;
 }
 
+/* An SMI that waited has led to its handler; *on: nobody asked, and the run goes on there. */
+static bool took_smi(struct kvcpu *v, bool *on)
+{
+	uint32_t wanted = v->vm->rs->catch;
+	struct run_plan was = {0};
+
+	vcpu_remember_mode(v, &was);
+	if (!smi_take(v))
+		return false;
+	*on = !(wanted & CATCH_SMI) || vcpu_stop(v, STOP_SMI);
+	if (wanted & CATCH_MODE && !*on)
+		vcpu_also_mode(v, &was);
+	else if (wanted & CATCH_MODE)
+		*on = vcpu_look_at_mode(v, &was);
+	if (*on)
+		plant_relay(v);
+	*on = *on && exit_arrived(v);
+	return true;
+}
+
 static void free_run(struct kvcpu *v)
 {
 	struct vcpu_control *t = v->control;
@@ -103,6 +123,8 @@ static void free_run(struct kvcpu *v)
 				vcpu_out(v, OUT_KICKED);
 			return;
 		}
+		if (took_smi(v, &on))
+			continue;
 		if (t->plan.slow_why) {
 			on = step_slow(v);
 			continue;

@@ -73,7 +73,7 @@ struct kvcpu {
 	struct kvm_run *run;
 	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
 	bool in_smm;	     /* SMM emulated by us */
-	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves */
+	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves; or KVM has one that waits */
 	atomic_bool halted;  /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
 	uint64_t xcr0;		      /* regs.c: as last fetched */
@@ -142,9 +142,11 @@ int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e) MUST_USE;
 /* Set whether the vCPU is in (emulated) SMM, swapping the slots that only one side sees. Registers are the caller's. */
 int kvm_smm_switch(struct kvm_vm *vm, unsigned vcpu, bool smm, struct err *e) MUST_USE;
 void kvm_smm_reset(struct kvcpu *v); /* SMBASE and a latched SMI; in_smm is kvm_smm_switch()'s */
-int kvm_smi(struct machine *m, unsigned vcpu, struct err *e);
 int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e);
 int kvm_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e);
+
+/* step/smi.c */
+int kvm_smi(struct machine *m, unsigned vcpu, struct err *e);
 
 /* run.c, step.c, plant.c */
 int kvm_run_init(struct kvm_vm *vm, struct err *e) MUST_USE; /* after the vcpus exist: threads are started lazily */

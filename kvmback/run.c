@@ -182,7 +182,7 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 
 	vcpu_remember_mode(v, &was);
 	int rc = !in	  ? kvm_smm_leave(v->vm, v->index, e)
-		 : native ? kvm_smi(&v->vm->m, v->index, e)
+		 : native ? smi_raise(v, e)
 			  : kvm_smm_enter(v->vm, v->index, e);
 
 	t->pending = false;
@@ -199,8 +199,8 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 	rc = vcpu_load(v, e);
 	if (rc)
 		return rc;
-	/* What KVM does itself begins with the next KVM_RUN. */
-	if (native)
+	/* Not taken yet: it comes with the next KVM_RUN. */
+	if (native && !vcpu_native_smm(v))
 		return 1;
 	machine_slot_note_smm(&v->vm->m, in);
 	t->passed = false;

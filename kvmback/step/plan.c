@@ -324,6 +324,9 @@ static const char *slow_reason(struct kvcpu *v)
 		return "system management mode, emulated";
 	if (wanted & CATCH_SMI && vcpu_native_smm(v))
 		return "catch smi: RSM is no exit";
+	/* The trap page stands in for an IDT from one entry to the next exit. */
+	if (v->vm->rs->trap && smi_returns_without_idt(v))
+		return "system management mode, from which RSM leads to a guest without an IDT";
 	if (wanted & CATCH_MODE && vcpu_cpl(v) == 0)
 		return "catch mode";
 	if (wanted & CATCH_EXCEPTION && idt_own(v))

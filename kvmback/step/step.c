@@ -431,6 +431,9 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	*kind = s.kind;
 	if (io_caught(v))
 		return finish_access(v);
+	/* Before anything of the guest's, and a step by itself. */
+	if (smi_take(v))
+		return true;
 	if (t->db_due)
 		return guestdbg_due(v);
 	if (passes_int(v, &s))

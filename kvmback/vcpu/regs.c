@@ -287,7 +287,11 @@ static int set_smm_flag(struct kvcpu *v, bool smm, struct err *e)
 		return rc;
 	ev.smi.smm = smm;
 	ev.flags |= KVM_VCPUEVENT_VALID_SMM;
-	return store_events(v, &ev, e);
+	rc = store_events(v, &ev, e);
+	/* KVM tells it at exits only, and the next step compares with it. */
+	if (!rc)
+		v->run->flags = (uint16_t)((v->run->flags & ~KVM_RUN_X86_SMM) | (smm ? KVM_RUN_X86_SMM : 0));
+	return rc;
 }
 
 static int sregs_refused(const struct kvcpu *v, const struct kvm_sregs *k, int errnum, struct err *e)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * SMM. A host with KVM_CAP_X86_SMM does it itself: an SMI is an ioctl, RSM is the guest's. Elsewhere the debugger is the
+ * SMM. A host with KVM_CAP_X86_SMM does it itself: kvmback/step/smi.c, and RSM is the guest's. Elsewhere the debugger is the
  * processor: it writes the state-save area through the slots as SMM sees them, swaps which slots are set, loads the
  * registers of the handler's first instruction, and undoes all of it where an RSM stands at rip. KVM raises #UD for RSM, so
  * run.c steps a vCPU that is in_smm and looks before each step.
@@ -103,37 +103,6 @@ int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e)
 		return 0;
 	v->smi_latched = false;
 	return kvm_smm_enter(vm, vcpu, e);
-}
-
-int kvm_smi(struct machine *m, unsigned vcpu, struct err *e)
-{
-	struct kvm_vm *vm = kvm_of(m);
-	struct kvcpu *v = &vm->vcpu[vcpu];
-	struct regs r = {0};
-	int rc;
-
-	if (vm->host->x86_smm) {
-		if (ioctl(v->fd, KVM_SMI) < 0)
-			return err_errno(e, errno, "SMI to vCPU %u" WHY "KVM_SMI" TRY "info kvm", vcpu);
-		v->sync_fresh &= ~(uint32_t)KVM_SYNC_X86_EVENTS;
-		return 0;
-	}
-	if (v->in_smm)
-		return err_set(
-		    e, -EBUSY,
-		    "SMI to vCPU %u" WHY "it is in SMM already, where SMIs are blocked" TRY "run it to its RSM first", vcpu);
-	kvm_run_forget(vm, vcpu);
-	rc = kvm_get_regs(m, vcpu, REGS_EVENTS, &r, e);
-	if (rc)
-		return rc;
-	/* The save area has no place for it. */
-	if (r.exception_pending)
-		return err_set(e, -EBUSY, "SMI to vCPU %u" WHY "exception %u waits for delivery" TRY "si first", vcpu,
-			       r.exception_vector);
-	rc = kvm_smm_enter(vm, vcpu, e);
-	if (!rc)
-		machine_slot_note_smm(m, true);
-	return rc;
 }
 
 /* One MSR in struct kvm_msrs' layout, with its array's length known. */

@@ -377,7 +377,8 @@ const struct command commands_run[] = {
      .group = "running",
      .usage = "[VCPU]",
      .summary = "raise a system management interrupt",
-     .help = "Gives what `info smm` gives. With `catch smi` set the next `c` stops at the handler's first instruction.",
+     .help = "Gives what `info smm` gives: the vCPU stands at the handler's first instruction. On kvm an SMI waits behind an "
+	     "exception or a device access that is shown, and while pages are armed.",
      .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
      .needs = NEEDS(CONTROL),
      .complete = COMPLETE_VCPU,
@@ -388,8 +389,9 @@ const struct command commands_run[] = {
      .usage = "[VCPU]",
      .summary = "system management mode: SMBASE, the saved state, what is visible",
      .help =
-	 "vcpu, smm (is it in SMM), rip, smbase, entry, by (cpu or debugger), saved (the state-save area by field), slots "
-	 "(id, gpa, size, visible: smm, non-smm or both).",
+	 "vcpu, smm (is it in SMM), rip, smbase, entry, by (cpu or debugger), saved (the state-save area by field, as its "
+	 "revision says: 0x30064, or KVM's own 0x20064 and, without long mode, 0x20000), slots (id, gpa, size, visible: "
+	 "smm, non-smm or both).",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_VCPU,
      .run = cmd_info_smm},

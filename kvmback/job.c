@@ -78,6 +78,8 @@ static bool took_smi(struct kvcpu *v, bool *on)
 	uint32_t wanted = v->vm->rs->catch;
 	struct run_plan was = {0};
 
+	if (!smi_waits(v))
+		return false;
 	vcpu_remember_mode(v, &was);
 	if (!smi_take(v))
 		return false;

@@ -51,11 +51,16 @@ static bool may_take(const struct kvcpu *v)
 	return v->control->io == IO_NONE && !vm->faults && !(vm->armed && armed_any(vm->armed));
 }
 
+bool smi_waits(const struct kvcpu *v)
+{
+	return v->smi_latched && v->vm->host->x86_smm;
+}
+
 bool smi_take(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;
 
-	if (!v->smi_latched || vcpu_native_smm(v) || !may_take(v))
+	if (!smi_waits(v) || vcpu_native_smm(v) || !may_take(v))
 		return false;
 	if (run_no_insn(v) != -EINTR)
 		return false;

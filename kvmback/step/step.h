@@ -97,6 +97,7 @@ static inline void guestdbg_forget(struct kvcpu *v)
  * vCPU is at the handler now. -EFAULT, -EROFS: no memory to save to. */
 int smi_raise(struct kvcpu *v, struct err *e) MUST_USE;
 bool smi_take(struct kvcpu *v);
+bool smi_waits(const struct kvcpu *v);
 /* In SMM, and RSM leads to where no IDT is. */
 bool smi_returns_without_idt(const struct kvcpu *v);
 

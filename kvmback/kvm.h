@@ -73,8 +73,8 @@ struct kvcpu {
 	struct kvm_run *run;
 	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
 	bool in_smm;	     /* SMM emulated by us */
-	bool smi_latched;    /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves; or KVM has one that waits */
-	atomic_bool halted;  /* run.c: the last exit was a HLT, nothing has run since */
+	bool smi_latched;   /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves; or KVM has one that waits */
+	atomic_bool halted; /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;
 	uint64_t xcr0;		      /* regs.c: as last fetched */
 	uint64_t pdpte[4];	      /* of PAE paging, as of the last time out of KVM_RUN or the last store */

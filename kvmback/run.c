@@ -181,9 +181,7 @@ static int service(struct kvcpu *v, struct stop *out, struct err *e)
 	struct run_plan was = {0};
 
 	vcpu_remember_mode(v, &was);
-	int rc = !in	  ? kvm_smm_leave(v->vm, v->index, e)
-		 : native ? smi_raise(v, e)
-			  : kvm_smm_enter(v->vm, v->index, e);
+	int rc = !in ? kvm_smm_leave(v->vm, v->index, e) : native ? smi_raise(v, e) : kvm_smm_enter(v->vm, v->index, e);
 
 	t->pending = false;
 	t->stop = (struct stop){.slot = -1};

@@ -377,8 +377,9 @@ const struct command commands_run[] = {
      .group = "running",
      .usage = "[VCPU]",
      .summary = "raise a system management interrupt",
-     .help = "Gives what `info smm` gives: the vCPU stands at the handler's first instruction. On kvm an SMI waits behind an "
-	     "exception or a device access that is shown, and while pages are armed.",
+     .help =
+	 "Gives what `info smm` gives: the vCPU stands at the handler's first instruction. On kvm an SMI waits behind an "
+	 "exception or a device access that is shown, and while pages are armed.",
      .flags = CMD_NEEDS_VM | CMD_NEEDS_STOPPED,
      .needs = NEEDS(CONTROL),
      .complete = COMPLETE_VCPU,

@@ -219,9 +219,8 @@ static bool probe_hw(struct scratch *s, enum run_mode mode, unsigned cpl)
 /* Where KVM itself goes through the vector table it may leave RF set for the handler, which no breakpoint hits then. */
 static bool probe_real_handler(struct scratch *s)
 {
-	return begin(s, RUN_REAL, 0, "\x90\x0f\x0b", 3) &&
-	       debug_control(s, KVM_GUESTDBG_USE_HW_BP, AT_IVT_CODE, 0x602) && go(s) == KVM_EXIT_DEBUG &&
-	       rip(s) == AT_IVT_CODE;
+	return begin(s, RUN_REAL, 0, "\x90\x0f\x0b", 3) && debug_control(s, KVM_GUESTDBG_USE_HW_BP, AT_IVT_CODE, 0x602) &&
+	       go(s) == KVM_EXIT_DEBUG && rip(s) == AT_IVT_CODE;
 }
 
 static bool probe_watch(struct scratch *s, enum run_mode mode, unsigned cpl)
@@ -267,8 +266,8 @@ struct raise {
 	bool paging; /* needs it */
 };
 static const struct raise raises[] = {
-    {"\x90\x0f\x0b", 3, 6, false},			   /* ud2 */
-    {"\x90\xf7\xf1", 3, 0, false},			   /* div ecx, which is 0 */
+    {"\x90\x0f\x0b", 3, 6, false},		       /* ud2 */
+    {"\x90\xf7\xf1", 3, 0, false},		       /* div ecx, which is 0 */
     {"\x90\x8a\x04\x25\x00\x90\x00\x00", 8, 14, true}, /* mov al, [AT_NOTHING] */
 };
 

@@ -25,8 +25,8 @@ struct step {
 	uint8_t *int3;	 /* that int3, and the byte under it */
 	uint8_t under;
 	bool popped_tf;
-	bool delivered; /* it raised an exception, and the vCPU stands at the handler: nothing traps behind it */
-	uint64_t dr6;	/* of the debug exit that ended it; 0: another exit did */
+	bool delivered;	      /* it raised an exception, and the vCPU stands at the handler: nothing traps behind it */
+	uint64_t dr6;	      /* of the debug exit that ended it; 0: another exit did */
 	unsigned early_traps; /* debug exits before it was executed */
 };
 

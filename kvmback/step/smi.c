@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * An SMI on a host whose KVM does SMM itself. KVM enters SMM on its way into the guest, where an ordinary KVM_RUN would go on
- * with the handler. So it is called with a signal pending that only the mask of KVM_SET_SIGNAL_MASK lets through: KVM sees
- * it behind all that comes before the guest's next instruction, and leaves. The vCPU then stands at the handler's first
+ * An SMI on a host whose KVM does SMM itself. KVM enters SMM on its way into the guest, where an ordinary KVM_RUN would go
+ * on with the handler. So it is called with a signal pending that only the mask of KVM_SET_SIGNAL_MASK lets through: KVM
+ * sees it behind all that comes before the guest's next instruction, and leaves. The vCPU then stands at the handler's first
  * instruction and has executed none, as where the debugger does SMM by hand (kvmback/vcpu/smm.c).
  */
 #include "kvmback/step/step.h"

@@ -193,7 +193,8 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 }
 
 /* The trap of a step came and nothing was executed: some nested hosts keep it pending where the processor's own walk of
- * EPT, or a page fault that is the host's, comes first. Each such page once. A jump to itself looks the same, and is over. */
+ * EPT, or a page fault that is the host's, comes first. Each such page once. A jump to itself looks the same, and is over.
+ */
 #define EARLY_TRAPS_MAX 64
 static bool trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs *before)
 {

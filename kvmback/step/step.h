@@ -91,10 +91,10 @@ static inline void guestdbg_forget(struct kvcpu *v)
 	v->control->drs.known = false;
 }
 
-/* smi.c, for a KVM that does SMM itself. raise: an SMI, of which any exit that raised it is completed. The vCPU stands at the
- * handler's first instruction then, if vcpu_native_smm() says so; else the SMI waits (smi_latched): in SMM until RSM, behind
- * an access or an exception, and while pages are armed, where KVM takes it in the next run. take: one that waits; true: the
- * vCPU is at the handler now. -EFAULT, -EROFS: no memory to save to. */
+/* smi.c, for a KVM that does SMM itself. raise: an SMI, of which any exit that raised it is completed. The vCPU stands at
+ * the handler's first instruction then, if vcpu_native_smm() says so; else the SMI waits (smi_latched): in SMM until RSM,
+ * behind an access or an exception, and while pages are armed, where KVM takes it in the next run. take: one that waits;
+ * true: the vCPU is at the handler now. -EFAULT, -EROFS: no memory to save to. */
 int smi_raise(struct kvcpu *v, struct err *e) MUST_USE;
 bool smi_take(struct kvcpu *v);
 bool smi_waits(const struct kvcpu *v);

@@ -390,9 +390,9 @@ static void test_smm(void **state)
 	(void)state;
 	assert_non_null(
 	    strstr(run_line("info smm"), "\"smm\":false,\"rip\":\"0x10000\",\"smbase\":\"0x30000\",\"entry\":\"0x38000\""));
-	assert_non_null(strstr(
-	    run_line("info smm"),
-	    "\"saved\":\"n/a (no state has been saved there: the revision is none of 0x30064, 0x20064, 0x20000)\""));
+	assert_non_null(
+	    strstr(run_line("info smm"),
+		   "\"saved\":\"n/a (no state has been saved there: the revision is none of 0x30064, 0x20064, 0x20000)\""));
 	longguest_poke(m(), 0x30000 + 0xfefc, revision, 4);
 	assert_non_null(strstr(run_line("smi"), "\"smm\":true"));
 	assert_int_equal(fake_of(m())->smis, 1);

@@ -126,9 +126,9 @@ static void a_guarded_mmio_gfn(void **state)
 		int l1tf;
 		uint64_t gpa;
 		bool known;
-	} all[] = {{46, 46, 1, 0xd0000000, true},    {46, 46, 1, 0x2a1234567000, true},	 {40, 44, 1, 0xd0000000, true},
-		   {40, 44, 1, 0x80d0000000, true},  {39, 39, 1, 0x7000345000, true},	 {52, 0, 1, 0xfe0d00000000, true},
-		   {46, 46, -1, 0xd0000000, false},  {46, 0, 1, 0xd0000000, true},	 {46, 0, -1, 0xd0000000, true},
+	} all[] = {{46, 46, 1, 0xd0000000, true},    {46, 46, 1, 0x2a1234567000, true}, {40, 44, 1, 0xd0000000, true},
+		   {40, 44, 1, 0x80d0000000, true},  {39, 39, 1, 0x7000345000, true},	{52, 0, 1, 0xfe0d00000000, true},
+		   {46, 46, -1, 0xd0000000, false},  {46, 0, 1, 0xd0000000, true},	{46, 0, -1, 0xd0000000, true},
 		   {46, 0, 0, 0x3e0000000000, true}, {52, 0, 0, 0xf80d0000000, true}};
 
 	(void)state;
@@ -288,9 +288,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_cache_and_its_generation),   cmocka_unit_test(mmio_sptes_are_told_apart),
 	    cmocka_unit_test(without_caching_there_are_none), cmocka_unit_test(a_guarded_mmio_gfn),
-	    cmocka_unit_test(guarded_mmio_sptes_are_listed),
-	    cmocka_unit_test(mmio_sptes_can_be_torn),	      cmocka_unit_test(tdp_trees_in_all_layouts),
-	    cmocka_unit_test(tdp_sptes_in_all_layouts),	      cmocka_unit_test(tdp_leaves_in_all_layouts),
+	    cmocka_unit_test(guarded_mmio_sptes_are_listed),  cmocka_unit_test(mmio_sptes_can_be_torn),
+	    cmocka_unit_test(tdp_trees_in_all_layouts),	      cmocka_unit_test(tdp_sptes_in_all_layouts),
+	    cmocka_unit_test(tdp_leaves_in_all_layouts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,13 +24,13 @@ struct raise {
 	bool only_long, not_real;
 };
 static const struct raise raises[] = {
-    {"\x0f\x0b", 2, 6, -1, false, false},			/* ud2 */
-    {"\xf7\xf3", 2, 0, -1, false, false},			/* div ebx */
-    {"\xcc", 1, 3, -1, false, false},				/* int3 */
-    {"\x8e\xd8", 2, 13, 0x1f8, false, true},			/* mov ds, ax, beyond the GDT */
-    {"\x8a\x04\x25\x00\x00\x18\x00", 7, 14, 0, true, true},	/* mov al, [NOTHING] */
-    {"\x88\x04\x25\x00\x00\x18\x00", 7, 14, 2, true, true},	/* mov [NOTHING], al */
-    {"\xff\x24\x25\x08\xf0\x00\x00", 7, 14, 0x10, true, true},	/* jmp [0xf008], which leads to NOTHING */
+    {"\x0f\x0b", 2, 6, -1, false, false},		       /* ud2 */
+    {"\xf7\xf3", 2, 0, -1, false, false},		       /* div ebx */
+    {"\xcc", 1, 3, -1, false, false},			       /* int3 */
+    {"\x8e\xd8", 2, 13, 0x1f8, false, true},		       /* mov ds, ax, beyond the GDT */
+    {"\x8a\x04\x25\x00\x00\x18\x00", 7, 14, 0, true, true},    /* mov al, [NOTHING] */
+    {"\x88\x04\x25\x00\x00\x18\x00", 7, 14, 2, true, true},    /* mov [NOTHING], al */
+    {"\xff\x24\x25\x08\xf0\x00\x00", 7, 14, 0x10, true, true}, /* jmp [0xf008], which leads to NOTHING */
 };
 #define N_RAISES (sizeof(raises) / sizeof(raises[0]))
 

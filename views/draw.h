@@ -104,7 +104,7 @@ view_fn view_stall;
 view_fn view_stop, view_breakpoint, view_display, view_displays, view_checkpoints, view_slots, view_slot, view_shadow,
     view_shadow_tree, view_sptes, view_rmap, view_rmaps, view_mmio, view_walk, view_xlate, view_memop, view_tlb, view_mem,
     view_registers, view_dump, view_bytes, view_disas, view_stages, view_diff, view_breakpoints, view_vcpus, view_backtrace,
-    view_facts;
+    view_facts, view_tdp;
 view_fn view_map;
 view_fn view_context, view_telescope, view_hexdump, view_xinfo, view_vmmap;
 view_fn view_commands, view_help, view_help_command; /* view_support.c */

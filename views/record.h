@@ -27,6 +27,8 @@ struct value record_slot_changed(struct pool *p, const struct slot_info *s, cons
 struct value record_region(struct pool *p, const struct gpa_region *r);
 struct value record_spte(struct pool *p, const struct spte_info *s);
 struct value record_shadow_page(struct pool *p, const struct shadow_page *s);
+/* mmu, why, try and, where there are tables by gpa, what help says of info tdp but logged. */
+struct value record_tdp(struct pool *p, const struct tdp_root_list *l);
 struct value record_rmap(struct pool *p, const struct rmap_info *r);
 struct value record_rmap_histogram(struct pool *p, const struct rmap_histogram *h);
 struct value record_mmio(struct pool *p, const struct mmio_info *m);

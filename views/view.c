@@ -24,6 +24,7 @@ static const struct named_view {
     {"shadow", view_shadow, VALUE_LIST},
     {"shadow-tree", view_shadow_tree, VALUE_LIST},
     {"sptes", view_sptes, VALUE_LIST},
+    {"tdp", view_tdp, VALUE_DICT},
     {"rmap", view_rmap, VALUE_LIST},
     {"rmaps", view_rmaps, VALUE_LIST},
     {"mmio", view_mmio, VALUE_LIST},

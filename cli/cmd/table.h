@@ -9,7 +9,7 @@
 
 extern const struct command commands_run[], commands_break[], commands_data[], commands_slots[], commands_mmu[],
     commands_memop[], commands_fault[], commands_session[], commands_support[], commands_history[], commands_screens[],
-    commands_report[], commands_look[];
+    commands_report[], commands_look[], commands_tdp[];
 
 /* All of them; made at the first call, the same ever after. Empty if memory is out. */
 const struct command_table *command_table(void);

@@ -40,6 +40,13 @@ const char *rmap_kind_name(enum rmap_kind k)
 	return (size_t)k < ARRAY_LEN(name) ? name[k] : "unknown";
 }
 
+const char *tdp_kind_name(enum tdp_kind k)
+{
+	static const char *const name[] = {[TDP_NONE] = "shadow", [TDP_MMU] = "tdp", [TDP_SHADOW_PAGES] = "shadow-pages"};
+
+	return (size_t)k < ARRAY_LEN(name) ? name[k] : "unknown";
+}
+
 unsigned rmap_bucket(uint64_t sptes)
 {
 	unsigned log2;

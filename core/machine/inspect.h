@@ -71,7 +71,7 @@ struct shadow_page {
 	unsigned mmio_sptes;
 	uint64_t *parents; /* addresses of the sptes that point to it */
 	size_t n_parents;
-	uint64_t address;  /* of struct kvm_mmu_page; soft: of the model's */
+	uint64_t address;  /* of struct kvm_mmu_page, 0 if no list has it; soft: of the model's */
 	uint64_t spt;	   /* address of the table */
 	uint64_t *entries; /* its 512 raw sptes if asked for (SHADOW_WITH_ENTRIES), else NULL */
 	/* Its leaf and MMIO sptes, without gvas, by index, if asked for (SHADOW_WITH_LEAVES): under all pages that are not
@@ -79,6 +79,7 @@ struct shadow_page {
 	struct spte_info *leaves;
 	size_t n_leaves;
 	uint32_t role; /* raw */
+	bool nx_split; /* in place of a huge page, because of its code */
 	enum source source;
 	bool torn;
 };
@@ -100,6 +101,56 @@ struct root_info {
 struct root_list {
 	struct root_info *v;
 	size_t n;
+};
+
+/* How the host gets from gpas to its own memory. */
+enum tdp_kind {
+	TDP_NONE,	  /* the guest's own tables are shadowed; the processor knows no gpas */
+	TDP_MMU,	  /* tables by gpa, made by KVM's TDP MMU */
+	TDP_SHADOW_PAGES, /* tables by gpa out of direct shadow pages: the TDP MMU is off (kvm.tdp_mmu=0) */
+};
+const char *tdp_kind_name(enum tdp_kind k); /* "shadow", "tdp", "shadow-pages" */
+
+/* What the tables of one level under a root have. Leaves map a page of the level's size. */
+struct tdp_level {
+	uint64_t tables, leaves, writable, accessed, dirty, host_writable, mmu_writable;
+	uint64_t mmio;
+	uint64_t frozen;    /* being changed at this moment */
+	uint64_t nx_splits; /* tables that stand in place of a huge page because its code may be executed */
+};
+#define TDP_LEVELS 5
+
+/* A root of the host's tables by gpa, in use or not, and what is below it. */
+struct tdp_root {
+	uint64_t hpa;	  /* of its table; hpa_known */
+	uint64_t address; /* of struct kvm_mmu_page */
+	uint64_t spt;	  /* its table */
+	unsigned level, as;
+	uint8_t access;			      /* as struct shadow_page's */
+	bool nx, wp, no_ad, guest_mode, mirror; /* of its role; no_ad: sptes without accessed and dirty bits */
+	bool invalid;			      /* no vCPU may enter the guest on it again */
+	bool hpa_known, walked;		      /* walked: below says what it has */
+	unsigned references;
+	uint64_t vcpus, previous; /* bit n: vCPU n runs on it, or keeps it for later */
+	uint32_t role;		  /* raw */
+	struct tdp_level below[TDP_LEVELS]; /* by level - 1 */
+	enum source source;
+	bool torn;
+};
+struct tdp_root_list {
+	struct tdp_root *v;
+	size_t n;
+	enum tdp_kind kind;
+	char why[200], next[120]; /* kind, in words; what to look at instead or how to have the others, "" for nothing */
+	bool ept;		  /* entries have EPT's format, else that of the processor's own tables */
+	bool ad;		  /* the processor sets A and D bits in them */
+	bool pml;		  /* it logs what it makes dirty; else dirty logging takes away the right to write */
+	char nx_huge_pages[12];	  /* the module's parameter, "" if it cannot be read */
+	bool nx_off;		  /* this VM has asked to be left out of it */
+	uint64_t nx_splits;	  /* tables that KVM would make a huge page of again; nx_splits_known */
+	bool nx_splits_known;
+	uint64_t tables; /* KVM's own count of tables that are not roots; tables_known */
+	bool tables_known, torn;
 };
 
 enum rmap_kind { RMAP_EMPTY, RMAP_ONE, RMAP_MANY };
@@ -196,6 +247,7 @@ struct mmu_event_list {
 	X(shadow_page, shadow_page,                                                                                         \
 	  OWNS(shadow_page, parents, n_parents) OWNS_TABLE(shadow_page, entries) OWNS(shadow_page, leaves, n_leaves))       \
 	X(root, root_info, )                                                                                                \
+	X(tdp_root, tdp_root, )                                                                                             \
 	X(rmap, rmap_info, OWNS(rmap_info, desc, n_desc) OWNS(rmap_info, sptes, n_sptes))                                   \
 	X(rmap_histogram, rmap_histogram, )                                                                                 \
 	X(mmio_info, mmio_info, OWNS(mmio_info, sptes, n_sptes))                                                            \

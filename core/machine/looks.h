@@ -13,6 +13,8 @@
  *
  * shadow_pages  every shadow page; flags: SHADOW_WITH_…
  * roots         the roots of every vCPU
+ * tdp_roots     the roots of the tables by gpa, whoever runs on them, each with counts of what is below it; none, and the
+ *               reason, where the host shadows the guest's own tables
  * sptes         every spte (present or MMIO) under the vCPU's current root that maps part of gvas first..last
  * rmap          a row for each slot and level that has a head for the gfn: level 1 always if a slot covers it, higher ones
  *               if not empty
@@ -22,6 +24,7 @@
 #define MACHINE_LOOK_LIST(X)                                                                                                \
 	X(shadow_pages, "list shadow pages", NEEDS(SHADOW), shadow_page_list, FLAGS)                                        \
 	X(roots, "list roots", NEEDS(SHADOW), root_list, VM)                                                                \
+	X(tdp_roots, "list TDP's roots", NEEDS(SHADOW), tdp_root_list, VM)                                                  \
 	X(sptes, "list sptes", NEEDS(SHADOW), spte_list, RANGE)                                                             \
 	X(rmap, "read an rmap", NEEDS(RMAP), rmap_list, GFN)                                                                \
 	X(rmap_all, "read all rmaps", NEEDS(RMAP), rmap_list, VM)                                                           \

@@ -22,6 +22,16 @@ static int roots(struct machine *base, struct root_list *out, struct err *e)
 	return shadow_roots(m->shadow, v, base->vcpus, out, e);
 }
 
+static int tdp_roots(struct machine *m, struct tdp_root_list *out, struct err *e)
+{
+	(void)m, (void)e;
+	*out = (struct tdp_root_list){.kind = TDP_NONE,
+				      .why = "the soft machine's MMU shadows the guest's own tables, as KVM does without "
+					     "EPT and NPT",
+				      .next = "info shadow"};
+	return 0;
+}
+
 static int sptes(struct machine *base, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
 {
 	struct soft_machine *m = soft_of(base);

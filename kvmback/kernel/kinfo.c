@@ -36,6 +36,7 @@ static int page_row(struct kview *k, unsigned flags, const struct kpages *p, con
 				    .address = page->at,
 				    .spt = page->spt,
 				    .role = page->role,
+				    .nx_split = page->nx_split,
 				    .source = SOURCE_KERNEL,
 				    .torn = p->torn || !page->entries};
 	count_entries(k, page, out);

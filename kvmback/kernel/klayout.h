@@ -27,6 +27,8 @@
 	F(kvm_tdp_pages, "kvm", "arch.tdp_mmu_pages", 0)                                                                    \
 	F(kvm_tdp_enabled, "kvm", "arch.tdp_mmu_enabled", 0)                                                                \
 	F(kvm_seq, "kvm", "mmu_invalidate_seq|mmu_notifier_seq", 0)                                                         \
+	F(kvm_nx_pages, "kvm", "arch.possible_nx_huge_pages|arch.lpage_disallowed_mmu_pages", 0)                            \
+	F(kvm_nx_off, "kvm", "arch.disable_nx_huge_pages", 0)                                                               \
 	F(slots_generation, "kvm_memslots", "generation", 1)                                                                \
 	F(slots_tree, "kvm_memslots", "gfn_tree.rb_node", 0)                                                                \
 	F(slots_node_idx, "kvm_memslots", "node_idx", 0)                                                                    \
@@ -84,6 +86,8 @@
 	F(sp_gfns, "kvm_mmu_page", "gfns", 0)                                                                               \
 	F(sp_root_count, "kvm_mmu_page", "root_count", 1)                                                                   \
 	F(sp_tdp_root_count, "kvm_mmu_page", "tdp_mmu_root_count", 0)                                                       \
+	F(sp_nx_split, "kvm_mmu_page", "nx_huge_page_disallowed|lpage_disallowed", 0)                                       \
+	F(sp_nx_link, "kvm_mmu_page", "possible_nx_huge_page_link|lpage_disallowed_link", 0)                                \
 	F(sp_parents, "kvm_mmu_page", "parent_ptes", 1)                                                                     \
 	F(role_level, "kvm_mmu_page_role", "level", 1)                                                                      \
 	F(role_small, "kvm_mmu_page_role", "has_4_byte_gpte", 0)                                                            \
@@ -94,6 +98,10 @@
 	F(role_invalid, "kvm_mmu_page_role", "invalid", 1)                                                                  \
 	F(role_guest_mode, "kvm_mmu_page_role", "guest_mode", 0)                                                            \
 	F(role_passthrough, "kvm_mmu_page_role", "passthrough", 0)                                                          \
+	F(role_nx, "kvm_mmu_page_role", "efer_nx|nxe", 0)                                                                   \
+	F(role_wp, "kvm_mmu_page_role", "cr0_wp", 0)                                                                        \
+	F(role_no_ad, "kvm_mmu_page_role", "ad_disabled", 0)                                                                \
+	F(role_mirror, "kvm_mmu_page_role", "is_mirror", 0)                                                                 \
 	F(role_smm, "kvm_mmu_page_role", "smm", 0)                                                                          \
 	F(desc_sptes, "pte_list_desc", "sptes", 1)                                                                          \
 	F(desc_more, "pte_list_desc", "more", 1)                                                                            \
@@ -119,6 +127,7 @@
 	F(svm_vcpu, "vcpu_svm", "vcpu", 0)                                                                                  \
 	F(svm_vmcb, "vcpu_svm", "vmcb", 0)                                                                                  \
 	F(svm_vmcb01, "vcpu_svm", "vmcb01.ptr", 0)                                                                          \
+	F(svm_vmcb_pa, "vcpu_svm", "vmcb01.pa|vmcb_pa", 0)                                                                  \
 	F(vmcb_es, "vmcb", "save.es", 0)                                                                                    \
 	F(vmcb_cs, "vmcb", "save.cs", 0)                                                                                    \
 	F(vmcb_ss, "vmcb", "save.ss", 0)                                                                                    \

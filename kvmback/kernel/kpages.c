@@ -105,6 +105,11 @@ static void decode(const struct klayout *l, const struct stamp *s, const char *r
 	p->smm = klayout_num(&l->role_smm, role);
 	p->guest_mode = klayout_num(&l->role_guest_mode, role);
 	p->passthrough = klayout_num(&l->role_passthrough, role);
+	p->nx = klayout_num(&l->role_nx, role);
+	p->wp = klayout_num(&l->role_wp, role);
+	p->no_ad = klayout_num(&l->role_no_ad, role);
+	p->mirror = klayout_num(&l->role_mirror, role);
+	p->nx_split = klayout_num(&l->sp_nx_split, raw) & 1;
 	p->small_gpte = l->role_small.off >= 0 ? klayout_num(&l->role_small, role)
 					       : l->role_wide.off >= 0 && !p->direct && !klayout_num(&l->role_wide, role);
 	p->obsolete = !p->tdp && l->sp_valid_gen.off >= 0 && l->kvm_valid_gen.off >= 0 &&
@@ -130,17 +135,23 @@ static int add_pages(struct kpages *p, size_t more, struct err *e)
 	return 0;
 }
 
+/* A list of pages: by which member, its head's address, and the first node. */
+struct page_list {
+	const struct kfield *by;
+	uint64_t head, first;
+};
+
 /* Nodes of one batch into pages. Stops at the first that does not belong to the list. */
-static bool take_items(struct kview *k, const struct stamp *s, struct kpages *p, const char *raw, size_t n, uint64_t *node,
-		       uint64_t *before)
+static bool take_items(struct kview *k, const struct stamp *s, const struct page_list *by, struct kpages *p, const char *raw,
+		       size_t n, uint64_t *node, uint64_t *before)
 {
 	const struct klayout *l = k->l;
 
 	for (size_t i = 0; i < n; i++, raw += l->sp_size) {
 		uint64_t link[2];
 
-		memcpy(link, raw + l->sp_link.off, sizeof(link));
-		decode(l, s, raw, *node - (uint64_t)l->sp_link.off, &p->v[p->n]);
+		memcpy(link, raw + by->by->off, sizeof(link));
+		decode(l, s, raw, *node - (uint64_t)by->by->off, &p->v[p->n]);
 		if (link[1] != *before || !plausible(&p->v[p->n]))
 			return false;
 		p->n++;
@@ -150,31 +161,31 @@ static bool take_items(struct kview *k, const struct stamp *s, struct kpages *p,
 	return true;
 }
 
-static int read_list(struct kview *k, const struct stamp *s, uint64_t head, uint64_t first, struct kpages *p, struct err *e)
+static int read_list(struct kview *k, const struct stamp *s, const struct page_list *by, struct kpages *p, struct err *e)
 {
 	const struct klayout *l = k->l;
-	struct kmem_list list = {.first = first,
-				 .stop = head,
+	struct kmem_list list = {.first = by->first,
+				 .stop = by->head,
 				 .size = l->sp_size,
-				 .node = (uint32_t)l->sp_link.off,
-				 .next = (uint32_t)l->sp_link.off};
+				 .node = (uint32_t)by->by->off,
+				 .next = (uint32_t)by->by->off};
 	_cleanup_free_ char *raw = NULL;
-	uint64_t before = head, node = first;
+	uint64_t before = by->head, node = by->first;
 	size_t n, batch = 4 * KMEM_GATHER;
 	int rc = 0;
 
-	if (first == head || !first)
+	if (by->first == by->head || !by->first)
 		return 0;
 	raw = malloc(batch * l->sp_size);
 	if (!raw)
 		return err_nomem(e, "shadow pages");
-	while (list.first != head) {
+	while (list.first != by->head) {
 		rc = add_pages(p, batch, e);
 		if (!rc)
 			rc = kmem_chase(k->mem, &list, batch, raw, &n, &list.first, e);
 		if (rc)
 			return rc;
-		if (!take_items(k, s, p, raw, n, &node, &before) || (n < batch && list.first != head)) {
+		if (!take_items(k, s, by, p, raw, n, &node, &before) || (n < batch && list.first != by->head)) {
 			p->torn = true;
 			return 0;
 		}
@@ -278,6 +289,15 @@ static int base_by_root(struct kview *k, const struct kpages *p, uint64_t *base,
 	return 0;
 }
 
+/* A root that no vCPU runs on, as a shutdown of SVM leaves it, says nothing; KVM knows the VMCB by both addresses. */
+static void base_by_vmcb(struct kview *k, const struct kpages *p, uint64_t *base)
+{
+	uint64_t at;
+
+	if (p->n && ksegs_vmcb_base(k, 0, &at) && base_ok(at))
+		*base = at;
+}
+
 static int find_base(struct kview *k, struct kpages *p, struct err *e)
 {
 	int rc = 0;
@@ -286,6 +306,8 @@ static int find_base(struct kview *k, struct kpages *p, struct err *e)
 		base_by_parent(k, p, &k->base);
 	if (!rc && !k->base)
 		rc = base_by_root(k, p, &k->base, e);
+	if (!rc && !k->base)
+		base_by_vmcb(k, p, &k->base);
 	p->base = k->base;
 	return rc;
 }
@@ -365,6 +387,7 @@ static int add_children(struct kview *k, struct kpages *p, size_t of, struct err
 		c->gfn = parent.gfn + ((uint64_t)i << 9 * (parent.level - 1));
 		c->parents = parent.spt + i * 8u;
 		c->roots = 0;
+		c->tdp_root = c->nx_split = false;
 		c->entries = NULL;
 		if (plausible(c))
 			p->n++;
@@ -412,20 +435,69 @@ static void learn_bits(struct kview *k, const struct kpages *p)
 	}
 }
 
+/* ---- pages that stand in place of huge ones: the kernel's only list of the TDP MMU's that are no roots */
+
+static void mark_splits(struct kpages *p, const struct kpages *splits)
+{
+	for (size_t i = 0; i < splits->n; i++) {
+		struct kpage *page = kpages_by_spt(p, splits->v[i].spt);
+
+		if (page && page->level == splits->v[i].level) {
+			page->nx_split = true;
+			page->at = splits->v[i].at;
+		}
+	}
+	p->nx_possible += splits->n;
+	p->torn |= splits->torn;
+}
+
+/* One list, or one for each kind of MMU in an array of structures that begin with it. */
+static int read_splits(struct kview *k, const struct stamp *s, struct kpages *p, struct err *e)
+{
+	const struct kfield *f = &k->l->kvm_nx_pages;
+	struct page_list by = {.by = &k->l->sp_nx_link};
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && f->off >= 0 && by.by->off >= 0 && i < f->count && i < 4; i++) {
+		struct kpages splits = {0};
+
+		by.head = k->kvm + (uint64_t)f->off + (uint64_t)i * f->elem;
+		rc = kmem_u64(k->mem, by.head, &by.first, e);
+		if (!rc)
+			rc = read_list(k, s, &by, &splits, e);
+		if (!rc)
+			mark_splits(p, &splits);
+		kpages_free(&splits);
+	}
+	return rc;
+}
+
+static int read_lists(struct kview *k, const struct stamp *s, struct kpages *p, size_t *roots, struct err *e)
+{
+	const struct klayout *l = k->l;
+	struct page_list active = {&l->sp_link, k->kvm + (uint64_t)l->kvm_active.off, s->active[0]};
+	struct page_list tdp = {&l->sp_link, k->kvm + (uint64_t)l->kvm_tdp_pages.off, s->tdp_pages[0]};
+	struct page_list tops = {&l->sp_link, k->kvm + (uint64_t)l->kvm_tdp_roots.off, s->tdp_roots[0]};
+	int rc = read_list(k, s, &active, p, e);
+
+	if (!rc && l->tdp_list)
+		rc = read_list(k, s, &tdp, p, e);
+	*roots = p->n;
+	if (!rc && l->kvm_tdp_roots.off >= 0)
+		rc = read_list(k, s, &tops, p, e);
+	for (size_t i = *roots; i < p->n; i++)
+		p->v[i].tdp_root = true;
+	return rc;
+}
+
 static int read_once(struct kview *k, unsigned flags, struct kpages *p, struct err *e)
 {
 	struct stamp before, after;
-	uint64_t base = k->kvm;
-	size_t roots;
+	size_t roots = 0;
 	int rc = read_stamp(k, &before, e);
 
 	if (!rc)
-		rc = read_list(k, &before, base + (uint64_t)k->l->kvm_active.off, before.active[0], p, e);
-	if (!rc && k->l->tdp_list)
-		rc = read_list(k, &before, base + (uint64_t)k->l->kvm_tdp_pages.off, before.tdp_pages[0], p, e);
-	roots = p->n;
-	if (!rc && k->l->kvm_tdp_roots.off >= 0)
-		rc = read_list(k, &before, base + (uint64_t)k->l->kvm_tdp_roots.off, before.tdp_roots[0], p, e);
+		rc = read_lists(k, &before, p, &roots, e);
 	if (!rc)
 		learn_bits(k, p);
 	if (!rc)
@@ -436,6 +508,8 @@ static int read_once(struct kview *k, unsigned flags, struct kpages *p, struct e
 		rc = read_entries(k, p, 0, e);
 	if (!rc)
 		rc = build_index(p, e);
+	if (!rc)
+		rc = read_splits(k, &before, p, e);
 	if (!rc)
 		rc = read_stamp(k, &after, e);
 	if (!rc)

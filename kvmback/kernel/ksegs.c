@@ -243,6 +243,20 @@ static void read_svm(struct kview *k, unsigned vcpu, struct regs *r)
 		svm_segment(k, saved, seg[i], i, r);
 }
 
+bool ksegs_vmcb_base(struct kview *k, unsigned vcpu, uint64_t *base)
+{
+	const struct klayout *l = k->l;
+	const struct kfield *at = l->svm_vmcb01.off >= 0 ? &l->svm_vmcb01 : &l->svm_vmcb;
+	unsigned bits = k->host.maxphyaddr >= 36 && k->host.maxphyaddr <= 52 ? k->host.maxphyaddr : 52;
+	uint64_t svm, vmcb, physical; /* perhaps with the bit of memory encryption above the address's */
+
+	if (k->host.vendor != KVENDOR_SVM || !container(k, vcpu, &l->svm_vcpu, &svm) || !vmcb_of(k, svm, at, &vmcb) ||
+	    !kregs_num(k, svm, &l->svm_vmcb_pa, &physical))
+		return false;
+	*base = vmcb - (physical & ((1ull << bits) - 1));
+	return true;
+}
+
 void ksegs_read(struct kview *k, unsigned vcpu, uint64_t avail, struct regs *r)
 {
 	switch (k->host.vendor) {

@@ -47,6 +47,18 @@ static int has_l1tf(int *passing)
 	return found;
 }
 
+/* A parameter of module kvm that is a word, without its newline; "" if it cannot be read. */
+static void word_param(const char *path, char *out, int size)
+{
+	FILE *f = fopen(path, "re");
+
+	if (!f || !fgets(out, size, f))
+		out[0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	if (f)
+		fclose(f);
+}
+
 /* kvm_intel and kvm_amd may both be built in: the processor says which of them runs. */
 static enum kvendor host_vendor(bool tdp)
 {
@@ -65,7 +77,11 @@ int khost_get(struct khost *h)
 	h->ept = param("/sys/module/kvm_intel/parameters/ept", &passing) == 1;
 	h->tdp = param("/sys/module/kvm_amd/parameters/npt", &passing) == 1 || h->ept;
 	h->mmio_caching = param("/sys/module/kvm/parameters/mmio_caching", &passing);
+	h->tdp_mmu = param("/sys/module/kvm/parameters/tdp_mmu", &passing);
+	word_param("/sys/module/kvm/parameters/nx_huge_pages", h->nx_huge_pages, sizeof(h->nx_huge_pages));
 	h->vendor = host_vendor(h->tdp);
+	h->ad = h->vendor == KVENDOR_SVM || param("/sys/module/kvm_intel/parameters/eptad", &passing) == 1;
+	h->pml = h->vendor == KVENDOR_VMX && h->ad && param("/sys/module/kvm_intel/parameters/pml", &passing) == 1;
 	h->maxphyaddr = __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 46;
 	h->l1tf = has_l1tf(&passing);
 	return passing;

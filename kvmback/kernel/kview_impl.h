@@ -27,6 +27,9 @@ struct khost {
 	bool ept; /* sptes have the EPT format */
 	enum kvendor vendor;
 	int mmio_caching; /* 1 on, 0 off, -1 not known */
+	int tdp_mmu;	  /* the same of kvm.tdp_mmu */
+	bool ad, pml;	  /* of TDP's entries: the processor sets A and D bits; it logs what it makes dirty */
+	char nx_huge_pages[12];
 	unsigned maxphyaddr;
 	int l1tf; /* the processor has that fault, and MMIO sptes their guard: 1, 0, -1 not known */
 };
@@ -56,6 +59,9 @@ struct kpage {
 	uint32_t role, roots;
 	uint8_t level, access, quadrant;
 	bool direct, invalid, smm, guest_mode, small_gpte, passthrough, unsync, tdp, obsolete;
+	bool nx, wp, no_ad, mirror; /* of the role, too */
+	bool tdp_root;		    /* in the TDP MMU's list of roots */
+	bool nx_split;		    /* instead of a huge page, because of its code */
 	uint64_t *entries; /* 512, NULL if not read */
 };
 struct kpages {
@@ -65,6 +71,7 @@ struct kpages {
 	size_t mask;
 	struct kblock *blocks; /* what the entries stand in */
 	uint64_t base;	       /* of the kernel's direct map: spt virtual = base + physical; 0: not known */
+	uint64_t nx_possible;  /* pages that KVM would make a huge page of again */
 	bool torn;
 	bool borrowed; /* the view's own, held: v, index and blocks are not this copy's */
 };
@@ -137,6 +144,12 @@ struct kpage *kpages_by_spt(const struct kpages *p, uint64_t spt);
 /* The page that a non-leaf spte points to, NULL if it is not among them. */
 struct kpage *kpages_child(const struct kpages *p, uint64_t spte);
 struct kpage *kpages_by_hpa(const struct kpages *p, uint64_t hpa);
+
+/* ktdp.c. Which tables this VM has. */
+enum tdp_kind ktdp_kind(struct kview *k);
+
+/* ksegs.c. Base of the direct map by a VMCB, of which KVM keeps both addresses. False: no VMCB, or it does not say. */
+bool ksegs_vmcb_base(struct kview *k, unsigned vcpu, uint64_t *base);
 
 /* kregs.c. A number of up to 8 bytes at a field of a struct at `at`: false if there is no such field or it cannot be
  * read. */

@@ -19,8 +19,9 @@ static struct value access_words(struct pool *p, uint8_t access)
 
 static struct value spte_gva(struct pool *p, const struct spte_info *s)
 {
-	return s->gva_known ? v_hex(s->gva)
-			    : v_na(p, s->by_gpa ? "TDP's tables are by gpa" : "does not follow from the tables");
+	if (s->by_gpa)
+		return v_null();
+	return s->gva_known ? v_hex(s->gva) : v_na(p, "does not follow from the tables");
 }
 
 /* Null for an entry that points to a table. */
@@ -65,7 +66,7 @@ struct value record_spte(struct pool *p, const struct spte_info *s)
 
 struct value record_shadow_page(struct pool *p, const struct shadow_page *s)
 {
-	struct value d = v_dict(p, 16), parents = v_list(p, s->n_parents);
+	struct value d = v_dict(p, 22), parents = v_list(p, s->n_parents);
 
 	for (size_t i = 0; i < s->n_parents; i++)
 		v_push(p, &parents, v_hex(s->parents[i]));
@@ -80,13 +81,15 @@ struct value record_shadow_page(struct pool *p, const struct shadow_page *s)
 	v_put(p, &d, "sptes", v_int(s->sptes));
 	v_put(p, &d, "mmio_sptes", v_int(s->mmio_sptes));
 	v_put(p, &d, "parents", parents);
-	v_put(p, &d, "address", v_hex(s->address));
+	v_put(p, &d, "address", s->address ? v_hex(s->address) : v_na(p, "the TDP MMU lists its roots only"));
 	v_put(p, &d, "table", v_hex(s->spt));
 	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));
 	if (s->guest_mode)
 		v_put(p, &d, "guest_mode", v_bool(true));
 	if (s->tdp)
 		v_put(p, &d, "tdp", v_bool(true));
+	if (s->nx_split)
+		v_put(p, &d, "nx_split", v_bool(true));
 	return d;
 }
 

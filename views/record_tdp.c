@@ -94,6 +94,7 @@ static void put_tables(struct pool *p, struct value *d, const struct tdp_root_li
 	      l->nx_huge_pages[0] ? v_str(p, l->nx_huge_pages) : v_na(p, "kvm's parameter nx_huge_pages cannot be read"));
 	v_put(p, d, "nx_off", v_bool(l->nx_off));
 	v_put(p, d, "nx_splits", nx_splits(p, l));
+	v_put(p, d, "rmaps", l->rmaps[0] ? v_str(p, l->rmaps) : v_null());
 	v_put(p, d, "tables", l->tables_known ? v_int((int64_t)l->tables) : v_na(p, "this kernel does not count them"));
 }
 

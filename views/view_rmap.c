@@ -64,18 +64,32 @@ static void draw_rmap(struct out *o, const struct value *r)
 		out_text(o, ": ");
 		out_plural(o, sptes->n, "spte", "sptes");
 	}
-	if (get_str(r, "why")[0])
-		out_textf(o, ": %s", get_str(r, "why"));
+	if (get_str(r, "owner")[0])
+		out_textf(o, "  %s", get_str(r, "owner"));
 	out_text(o, "\n");
 	draw_chain(o, get_list(r, "descriptors"), sptes);
 	if (corrupt[0])
 		out_styled(o, STYLE_BAD, "corrupt: %s\n", corrupt);
 }
 
+/* Why empty ones say nothing: once, as it is the host's reason. */
+static void draw_why(struct out *o, const struct value *rows)
+{
+	for (uint32_t i = 0; i < rows->n; i++) {
+		const char *why = get_str(&rows->items[i], "why");
+
+		if (!why[0])
+			continue;
+		out_between(o, "no reverse maps: ", why, "\n");
+		return;
+	}
+}
+
 void view_rmap(struct out *o, const struct value *v)
 {
 	for (uint32_t i = 0; i < v->n; i++)
 		draw_rmap(o, &v->items[i]);
+	draw_why(o, v);
 	if (v->n)
 		out_source(o, &v->items[0]);
 	else
@@ -111,6 +125,8 @@ static void draw_histogram(struct out *o, const struct value *h)
 			most = counts->items[i].hex;
 	out_styled(o, STYLE_BOLD, "slot %u%s level %u", (unsigned)get_num(h, "slot"), space_words(h),
 		   (unsigned)get_num(h, "level"));
+	if (get_str(h, "owner")[0])
+		out_textf(o, "  %s", get_str(h, "owner"));
 	if (get_num(h, "longest")) {
 		out_text(o, "  longest chain ");
 		out_plural(o, get_num(h, "longest"), "spte", "sptes");
@@ -131,7 +147,9 @@ static void draw_histogram(struct out *o, const struct value *h)
 void view_rmaps(struct out *o, const struct value *v)
 {
 	for (uint32_t i = 0; i < v->n; i++)
-		draw_histogram(o, &v->items[i]);
+		if (!get_str(&v->items[i], "why")[0])
+			draw_histogram(o, &v->items[i]);
+	draw_why(o, v);
 	if (v->n)
 		out_source(o, &v->items[0]);
 	else

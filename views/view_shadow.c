@@ -8,18 +8,35 @@
 
 static void cell_role(struct out *o, const struct value *row)
 {
-	static const char *const words[] = {"direct", "smm", "unsync", "invalid", "guest_mode", "tdp"};
+	static const char *const words[] = {"direct", "smm", "unsync", "invalid", "guest_mode", "tdp", "nx_split"};
 	const struct value *access = get_list(row, "access");
 
 	out_access(o, has_word(access, "write"), has_word(access, "exec"), has_word(access, "user"));
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (get_truth(row, words[i]))
 			out_textf(o, " %s", words[i]);
+	if (has_num(row, "own_sptes"))
+		out_textf(o, ", %llu of", (unsigned long long)get_num(row, "own_sptes"));
+	if (get_str(row, "owner")[0])
+		out_textf(o, " %s", get_str(row, "owner"));
+}
+
+/* The TDP MMU holds a root of its own accord, so not each reference is a vCPU's. */
+static void cell_tdp_root(struct out *o, const struct value *row)
+{
+	const struct value *vcpus = get_list(row, "vcpus");
+
+	out_plural(o, get_num(row, "roots"), "reference", "references");
+	out_text(o, !vcpus->n ? ", no vCPU" : vcpus->n > 1 ? ", vCPUs " : ", vCPU ");
+	for (uint32_t i = 0; i < vcpus->n; i++)
+		out_textf(o, "%s%u", i ? " " : "", (unsigned)vcpus->items[i].num);
 }
 
 static void cell_roots(struct out *o, const struct value *row)
 {
-	if (get_num(row, "roots"))
+	if (get_num(row, "roots") && v_get(row, "vcpus"))
+		cell_tdp_root(o, row);
+	else if (get_num(row, "roots"))
 		out_plural(o, get_num(row, "roots"), "root", "roots");
 	else
 		out_plural(o, get_list(row, "parents")->n, "parent", "parents");
@@ -73,12 +90,14 @@ static void cell_spte(struct out *o, const struct value *s)
 	}
 	out_access(o, get_truth(s, "writable"), get_truth(s, "exec"), get_truth(s, "user"));
 	spte_words(o, s);
+	if (get_str(s, "owner")[0])
+		out_textf(o, "  %s", get_str(s, "owner"));
 }
 
 void view_sptes(struct out *o, const struct value *v)
 {
 	static const struct column columns[] = {
-	    {.key = "gva", .style = STYLE_ADDR},
+	    {.key = "gva", .style = STYLE_ADDR, .optional = true},
 	    {.key = "gpa", .style = STYLE_ADDR, .optional = true},
 	    {.key = "level"},
 	    {.key = "gfn"},

@@ -55,6 +55,10 @@ static void draw_facts(struct out *o, const struct value *v)
 	out_text(o, ad ? "set by the processor\n" : "none: access is taken away to see the next one\n");
 	draw_dirty_log(o, v);
 	draw_nx(o, v);
+	if (get_str(v, "rmaps")[0]) {
+		draw_fact(o, "reverse maps");
+		out_between(o, "none: ", get_str(v, "rmaps"), "\n");
+	}
 	if (has_num(v, "tables")) {
 		draw_fact(o, "tables");
 		out_textf(o, "%llu besides the roots, by KVM's count\n", (unsigned long long)get_num(v, "tables"));
@@ -73,17 +77,18 @@ static void draw_users(struct out *o, const struct value *r)
 {
 	const struct value *vcpus = get_list(r, "vcpus"), *previous = get_list(r, "previous");
 	uint64_t references = get_num(r, "references"), used = vcpus->n + previous->n;
+	bool invalid = get_truth(r, "invalid");
 
 	out_text(o, "  ");
 	if (vcpus->n)
-		draw_vcpus(o, vcpus, "in use by ");
+		draw_vcpus(o, vcpus, invalid ? "until it runs next, held by " : "in use by ");
 	else
 		out_styled(o, STYLE_WARN, "no vCPU is on it");
 	if (previous->n)
 		draw_vcpus(o, previous, ", kept by ");
 	out_text(o, "; ");
 	out_plural(o, references, "reference", "references");
-	if (references > used && get_truth(r, "invalid"))
+	if (references > used && invalid)
 		out_text(o, ", KVM's own until all below it is gone");
 	else if (references > used)
 		out_text(o, used ? ", one is KVM's own until the root is invalid" : ", KVM's own until the root is invalid");

@@ -21,7 +21,7 @@ int mmu_limit(struct args *a, uint64_t *rows, struct err *e) MUST_USE;
 void mmu_sort_tree(struct spte_list *l);
 void mmu_sort_pages(struct shadow_page_list *l);
 /* An empty reverse map says nothing: TDP maps guest physical memory without any. */
-bool mmu_is_without_rmaps(struct machine *m, unsigned vcpu, uint64_t gfn);
+const char *mmu_without_rmaps(struct call *c);
 
 int mmu_info_shadow(struct call *c, struct err *e);
 int mmu_shadow_tree(struct call *c, struct err *e);

@@ -41,9 +41,107 @@ static int list_interrupted(const struct rows *r, struct err *e)
 	return err_set(e, -EINTR, "%s" WHY "interrupted after %llu rows" TRY "a smaller range", r->c->cmd->name, n);
 }
 
+/* The slots that are not the guest's: few, so that each row can ask all of them. */
+static int own_slots(struct call *c, struct slot_info_list *l, struct err *e)
+{
+	int ret = machine_slot_list(c->s->d.m, l, e);
+	size_t n = 0;
+
+	for (size_t i = 0; !ret && i < l->n; i++)
+		if (l->v[i].own)
+			l->v[n++] = l->v[i];
+	l->n = ret ? l->n : n;
+	return ret;
+}
+
+/* What is beside the pages: whose gfns are not the guest's, with the sptes that map them where tables are by gpa, and the
+ * roots that vCPUs are on. */
+struct beside {
+	struct slot_info_list slots;
+	struct spte_list own;
+	struct root_list roots;
+};
+
+static void beside_free(struct beside *b)
+{
+	slot_info_list_free(&b->slots);
+	spte_list_free(&b->own);
+	root_list_free(&b->roots);
+}
+
+/* Those of one slot behind those that are there. */
+static int add_own_sptes(struct call *c, const struct slot_info *s, struct spte_list *to, struct err *e)
+{
+	_cleanup_(spte_list_free) struct spte_list l = {0};
+	int ret = machine_sptes(c->s->d.m, c->s->vcpu, s->gpa, s->gpa + s->size - 1, &l, e);
+	struct spte_info *v = ret || !l.n ? NULL : realloc(to->v, (to->n + l.n) * sizeof(*v));
+
+	if (ret || !l.n)
+		return ret;
+	if (!v)
+		return err_nomem(e, "info shadow");
+	to->v = v;
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i].by_gpa && l.v[i].leaf)
+			v[to->n++] = l.v[i];
+	return 0;
+}
+
+static int beside_look(struct call *c, struct beside *b, struct err *e)
+{
+	int ret = own_slots(c, &b->slots, e);
+
+	for (size_t i = 0; !ret && i < b->slots.n; i++)
+		if (!b->slots.v[i].as && b->slots.v[i].size)
+			ret = add_own_sptes(c, &b->slots.v[i], &b->own, e);
+	return ret ? ret : machine_roots(c->s->d.m, &b->roots, e);
+}
+
+/* Whose the guest's table is that a page shadows, or whose pages some of its leaves map. */
+static void put_owner(struct pool *p, struct value *d, const struct shadow_page *s, const struct beside *b)
+{
+	const char *owner = s->direct ? NULL : slot_info_owner(&b->slots, s->gfn);
+	unsigned n = 0;
+
+	for (size_t i = 0; s->direct && i < b->own.n; i++) {
+		if ((b->own.v[i].sptep & ~PAGE_OFFSET_MASK) != s->spt)
+			continue;
+		owner = slot_info_owner(&b->slots, b->own.v[i].gfn);
+		n++;
+	}
+	if (owner)
+		v_put(p, d, "owner", v_lit(owner));
+	if (n)
+		v_put(p, d, "own_sptes", v_int(n));
+}
+
+/* The TDP MMU keeps a root that no vCPU is on any more. */
+static void put_vcpus(struct pool *p, struct value *d, const struct shadow_page *s, const struct beside *b)
+{
+	struct value vcpus = v_list(p, 2);
+
+	if (!s->tdp || !s->roots)
+		return;
+	for (size_t i = 0; i < b->roots.n; i++)
+		if (b->roots.v[i].current && b->roots.v[i].page == s->address)
+			v_push(p, &vcpus, v_int(b->roots.v[i].vcpu));
+	v_put(p, d, "vcpus", vcpus);
+}
+
+/* Both of one moment. */
+static int look_at_pages(struct call *c, struct shadow_page_list *list, struct beside *b, struct err *e)
+{
+	_cleanup_hold_ struct machine_hold hold = {NULL};
+	int ret = machine_look_begin(c->s->d.m, &hold, e);
+
+	ret = ret ? ret : machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, list, e);
+	return ret ? ret : beside_look(c, b, e);
+}
+
 int mmu_info_shadow(struct call *c, struct err *e)
 {
 	_cleanup_(shadow_page_list_free) struct shadow_page_list list = {0};
+	_cleanup_(beside_free) struct beside beside = {.slots = {0}};
 	struct rows rows;
 	uint64_t gfn = 0;
 	struct args a;
@@ -51,7 +149,7 @@ int mmu_info_shadow(struct call *c, struct err *e)
 	bool all = !ret && !args_more(&a);
 
 	if (ret || (!all && (ret = args_addr(&a, "gfn", &gfn, e))) || (ret = args_end(&a, e)) ||
-	    (ret = machine_shadow_pages(c->s->d.m, SHADOW_WITH_PARENTS, &list, e)))
+	    (ret = look_at_pages(c, &list, &beside, e)))
 		return ret;
 	mmu_sort_pages(&list);
 	rows_begin(&rows, c, UINT64_MAX);
@@ -60,8 +158,12 @@ int mmu_info_shadow(struct call *c, struct err *e)
 			continue;
 		ret = list_interrupted(&rows, e);
 		ret = ret ? ret : rows_next(&rows, list.v[i].gfn << PAGE_SHIFT);
-		if (!ret)
-			rows_add(&rows, record_shadow_page(rows.p, &list.v[i]));
+		if (ret)
+			break;
+		struct value d = record_shadow_page(rows.p, &list.v[i]);
+		put_owner(rows.p, &d, &list.v[i], &beside);
+		put_vcpus(rows.p, &d, &list.v[i], &beside);
+		rows_add(&rows, d);
 	}
 	return rows_end(&rows, ret, e);
 }
@@ -91,14 +193,25 @@ void mmu_sort_tree(struct spte_list *l)
 		qsort(l->v, l->n, sizeof(*l->v), tree_order);
 }
 
+static struct value spte_row(struct pool *p, const struct spte_info *s, const struct slot_info_list *slots)
+{
+	const char *owner = s->leaf && s->gfn_known ? slot_info_owner(slots, s->gfn) : NULL;
+	struct value d = record_spte(p, s);
+
+	if (owner)
+		v_put(p, &d, "owner", v_lit(owner));
+	return d;
+}
+
 /* In parts unless they are drawn as a tree, whose branches depend on what follows. */
 static int list_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t last, uint64_t limit, struct err *e)
 {
 	_cleanup_(spte_list_free) struct spte_list list = {0};
+	_cleanup_(slot_info_list_free) struct slot_info_list slots = {0};
 	struct rows rows;
 	int ret = machine_sptes(c->s->d.m, vcpu, first, last, &list, e);
 
-	if (ret)
+	if (ret || (ret = own_slots(c, &slots, e)))
 		return ret;
 	mmu_sort_tree(&list);
 	rows_begin(&rows, c, limit);
@@ -106,7 +219,7 @@ static int list_sptes(struct call *c, unsigned vcpu, uint64_t first, uint64_t la
 		ret = list_interrupted(&rows, e);
 		ret = ret ? ret : rows_next(&rows, list.v[i].gva);
 		if (!ret)
-			rows_add(&rows, record_spte(rows.p, &list.v[i]));
+			rows_add(&rows, spte_row(rows.p, &list.v[i], &slots));
 	}
 	if (list.n == SPTES_MAX && !ret) {
 		rows.most = rows.n;
@@ -216,50 +329,40 @@ static int compare_rmaps(const void *a, const void *b)
 	return x->as != y->as ? compare(x->as, y->as) : compare(x->slot, y->slot);
 }
 
-bool mmu_is_without_rmaps(struct machine *m, unsigned vcpu, uint64_t gfn)
+/* Why an empty one says nothing, and whose the slot is. */
+static struct value rmap_row(struct call *c, const struct rmap_info *r, const char *why, const struct slot_info_list *slots)
 {
-	uint64_t gpa = gfn << PAGE_SHIFT;
-	struct spte_list sptes = {0};
-	bool by_gpa;
-
-	if (machine_sptes(m, vcpu, gpa, gpa | PAGE_OFFSET_MASK, &sptes, NULL))
-		return false;
-	by_gpa = sptes.n && sptes.v[0].by_gpa;
-	spte_list_free(&sptes);
-	return by_gpa;
-}
-
-static struct value rmap_row(struct call *c, const struct rmap_info *r)
-{
+	const char *owner = slot_info_owner(slots, r->gfn);
 	struct value d = record_rmap(c->pool, r);
 
-	if (r->kind == RMAP_EMPTY && mmu_is_without_rmaps(c->s->d.m, c->s->vcpu, r->gfn))
-		v_put(c->pool, &d, "why", v_lit("TDP keeps none"));
+	if (r->kind == RMAP_EMPTY && why)
+		v_put(c->pool, &d, "why", v_lit(why));
+	if (owner)
+		v_put(c->pool, &d, "owner", v_lit(owner));
 	return d;
 }
 
 int mmu_info_rmap(struct call *c, struct err *e)
 {
-	struct rmap_list list = {0};
+	_cleanup_(slot_info_list_free) struct slot_info_list slots = {0};
+	_cleanup_(rmap_list_free) struct rmap_list list = {0};
 	uint64_t gfn;
 	struct args a;
 	int ret = args_init(&a, c, e);
 	bool dot = !ret && args_flag(&a, "-dot");
 
 	if (ret || (ret = args_addr(&a, "gfn", &gfn, e)) || (ret = args_end(&a, e)) ||
-	    (ret = machine_rmap(c->s->d.m, gfn, &list, e)))
+	    (ret = machine_rmap(c->s->d.m, gfn, &list, e)) || (ret = own_slots(c, &slots, e)))
 		return ret;
-	if (!list.n) {
-		rmap_list_free(&list); /* room for none is memory too */
+	if (!list.n)
 		return err_set_at(e, -ENOENT, ERR_SPACE_GPA, gfn << PAGE_SHIFT,
 				  "info rmap 0x%llx" WHY "no slot covers gfn 0x%llx, so it has no rmap" TRY "info slots",
 				  (unsigned long long)gfn, (unsigned long long)gfn);
-	}
+	const char *why = mmu_without_rmaps(c);
 	qsort(list.v, list.n, sizeof(*list.v), compare_rmaps);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
-		v_push(c->pool, &c->result, rmap_row(c, &list.v[i]));
-	rmap_list_free(&list);
+		v_push(c->pool, &c->result, rmap_row(c, &list.v[i], why, &slots));
 	return dot ? draw_dot(c, dot_rmap, &c->result, e) : 0;
 }
 
@@ -272,19 +375,42 @@ static int compare_histograms(const void *a, const void *b)
 	return x->as != y->as ? compare(x->as, y->as) : compare(x->level, y->level);
 }
 
+/* Whose a slot is by its number: KVM's own may have no bytes. */
+static const char *owner_of_slot(const struct slot_info_list *l, uint32_t id)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].id == id)
+			return l->v[i].owner ? l->v[i].owner : "the debugger's own";
+	return NULL;
+}
+
+static struct value histogram_row(struct call *c, const struct rmap_histogram *h, const char *why,
+				  const struct slot_info_list *slots)
+{
+	const char *owner = owner_of_slot(slots, h->slot);
+	struct value d = record_rmap_histogram(c->pool, h);
+
+	if (!h->longest && why)
+		v_put(c->pool, &d, "why", v_lit(why));
+	if (owner)
+		v_put(c->pool, &d, "owner", v_lit(owner));
+	return d;
+}
+
 int mmu_info_rmaps(struct call *c, struct err *e)
 {
-	struct rmap_histogram_list list = {0};
+	_cleanup_(rmap_histogram_list_free) struct rmap_histogram_list list = {0};
+	_cleanup_(slot_info_list_free) struct slot_info_list slots = {0};
 	int ret = args_none(c, e);
 
-	if (ret || (ret = machine_rmap_histogram(c->s->d.m, &list, e)))
+	if (ret || (ret = machine_rmap_histogram(c->s->d.m, &list, e)) || (ret = own_slots(c, &slots, e)))
 		return ret;
+	const char *why = mmu_without_rmaps(c);
 	if (list.n)
 		qsort(list.v, list.n, sizeof(*list.v), compare_histograms);
 	c->result = v_list(c->pool, list.n);
 	for (size_t i = 0; i < list.n; i++)
-		v_push(c->pool, &c->result, record_rmap_histogram(c->pool, &list.v[i]));
-	rmap_histogram_list_free(&list);
+		v_push(c->pool, &c->result, histogram_row(c, &list.v[i], why, &slots));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/cmd/args.h"
+#include "cli/cmd/mmu.h"
 #include "cli/session/privilege.h"
 #include "cli/session/session.h"
 #include "cli/cmd/table.h"
@@ -218,8 +219,11 @@ static int run_info_kvm(struct call *c, struct err *e)
 	for (int cap = 0; cap < MACHINE_CAP_COUNT; cap++) {
 		const char *why = "";
 		bool can = machine_can(c->s->d.m, (enum machine_cap)cap, &why);
-		put_fact(c, machine_cap_name((enum machine_cap)cap), can ? "yes" : "no",
-			 can ? "" : cap_words(c, (enum machine_cap)cap, why));
+		const char *none = can && cap == MACHINE_CAP_RMAP ? mmu_without_rmaps(c) : NULL;
+		put_fact(c, machine_cap_name((enum machine_cap)cap), none ? "none" : can ? "yes" : "no",
+			 none  ? none
+			 : can ? ""
+			       : cap_words(c, (enum machine_cap)cap, why));
 	}
 	return machine_facts(c->s->d.m, put_fact, c, e);
 }

@@ -34,6 +34,15 @@ static int logged_slots(struct call *c, struct value *out, struct err *e)
 	return 0;
 }
 
+const char *mmu_without_rmaps(struct call *c)
+{
+	_cleanup_(tdp_root_list_free) struct tdp_root_list list = {0};
+
+	if (machine_tdp_roots(c->s->d.m, &list, NULL) || !list.rmaps[0])
+		return NULL;
+	return v_str(c->pool, list.rmaps).str;
+}
+
 static int info_tdp(struct call *c, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};
@@ -61,7 +70,8 @@ const struct command commands_tdp[] = {
 	 "are none, the guest's own tables are shadowed), why, try (where else to look), format (npt, ept), ad (the processor "
 	 "sets A and D bits), dirty_log (pml, write-protection) and logged (slots that log), nx_huge_pages (kvm's parameter), "
 	 "nx_off (this VM is left out of it), nx_splits (tables that KVM may make a huge page of again), tables (KVM's own "
-	 "count of those that are no roots), roots.\n\n"
+	 "count of those that are no roots), rmaps (why there are no reverse maps and how to get some; null where they are kept), "
+	 "roots.\n\n"
 	 "A root: root (its hpa), level, as (address space, 1 in SMM), its role as access, nx, wp, ad, guest_mode, mirror, "
 	 "invalid "
 	 "(no vCPU enters the guest on it again, what is below is removed), references, vcpus (on it now), previous (that keep "

@@ -95,7 +95,7 @@ static void put_rmap(struct xinfo *x)
 				v_push(p, &aliases, v_hex(gva));
 		}
 	rmap_list_free(&rmaps);
-	if (!n && mmu_is_without_rmaps(x->m, x->c->s->vcpu, x->gpa >> PAGE_SHIFT)) {
+	if (!n && mmu_without_rmaps(x->c)) {
 		put(x, "rmap", v_na(p, "TDP keeps none"));
 		return;
 	}

@@ -16,6 +16,7 @@ void snap_destroy(struct snap *s)
 	if (!s)
 		return;
 	free(s->slots);
+	free(s->own);
 	free(s->mmio);
 	free(s->regs);
 	free(s->mem);
@@ -78,10 +79,17 @@ static int take_slots(struct snap *s, struct machine *m, struct err *e)
 
 	if (rc)
 		return rc;
+	s->own = array(l.n, sizeof(s->own[0]));
+	if (!s->own) {
+		slot_info_list_free(&l);
+		return err_nomem(e, "snapshot of slots");
+	}
 	size_t n = 0;
 	for (size_t i = 0; i < l.n; i++) {
 		s->torn |= l.v[i].torn;
-		if (!l.v[i].own)
+		if (l.v[i].own)
+			s->own[s->n_own++] = l.v[i];
+		else
 			l.v[n++] = l.v[i];
 	}
 	s->slots = l.v;
@@ -141,19 +149,21 @@ static void keep_page(struct snap *s, const struct shadow_page *p)
 
 	s->pages[s->n_pages++] = (struct snap_page){.gfn = p->gfn,
 						    .address = p->address,
+						    .spt = p->spt,
 						    .level = p->level,
 						    .roots = p->roots,
 						    .sptes = p->sptes,
 						    .mmio_sptes = p->mmio_sptes,
 						    .access = p->access,
 						    .direct = p->direct,
+						    .tdp = p->tdp,
 						    .smm = p->smm,
 						    .unsync = p->unsync,
 						    .invalid = p->invalid};
 	s->torn |= p->torn;
 	for (unsigned j = 0; p->entries && j < 512; j++)
 		if (!spte_empty(p->entries[j]))
-			s->sptes[s->n_sptes++] = (struct snap_spte){.page = page, .index = j, .spte = p->entries[j]};
+			s->sptes[s->n_sptes++] = (struct snap_spte){.page = page, .index = (uint16_t)j, .spte = p->entries[j]};
 }
 
 static int take_shadow(struct snap *s, struct machine *m, struct err *e)
@@ -267,6 +277,40 @@ static int take_rmaps(struct snap *s, struct machine *m, struct err *e)
 
 /* ---- MMIO caches and registers */
 
+static int spte_cmp(const void *x, const void *y)
+{
+	const struct snap_spte *a = x, *b = y;
+
+	if (a->page != b->page)
+		return a->page < b->page ? -1 : 1;
+	return (a->index > b->index) - (a->index < b->index);
+}
+
+/* An MMIO spte has a guest's address where others have a pfn: mark the one that stands at sptep. Pages are by level and gfn.
+ */
+static void mark_mmio(struct snap *s, const struct spte_info *m)
+{
+	size_t low = 0, high = s->n_pages;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		const struct snap_page *p = &s->pages[mid];
+
+		if (p->level > m->level || (p->level == m->level && p->gfn < m->page_gfn))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < s->n_pages && s->pages[low].level == m->level && s->pages[low].gfn == m->page_gfn; low++) {
+		struct snap_spte key = {.page = (uint32_t)low, .index = (uint16_t)m->index}, *at = NULL;
+
+		if (s->pages[low].spt == (m->sptep & ~PAGE_OFFSET_MASK))
+			at = bsearch(&key, s->sptes, s->n_sptes, sizeof(key), spte_cmp);
+		if (at)
+			at->mmio = true;
+	}
+}
+
 static int take_mmio(struct snap *s, struct machine *m, struct err *e)
 {
 	struct mmio_info_list l = {0};
@@ -281,6 +325,8 @@ static int take_mmio(struct snap *s, struct machine *m, struct err *e)
 		return err_nomem(e, "snapshot of MMIO caches");
 	}
 	for (size_t i = 0; i < l.n; i++) {
+		for (size_t j = 0; s->n_sptes && j < l.v[i].n_sptes; j++)
+			mark_mmio(s, &l.v[i].sptes[j]);
 		s->mmio[i] = l.v[i];
 		s->mmio[i].sptes = NULL;
 		s->mmio[i].n_sptes = 0;

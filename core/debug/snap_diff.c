@@ -147,8 +147,19 @@ static int shadow_order(const struct diff *d, size_t i, size_t j)
 
 static void page_name(char *buf, size_t size, const struct snap_page *p)
 {
-	snprintf(buf, size, "gfn 0x%llx level %u%s%s", (unsigned long long)p->gfn, p->level, p->direct ? " direct" : "",
-		 p->smm ? " smm" : "");
+	snprintf(buf, size, "gfn 0x%llx level %u%s%s", (unsigned long long)p->gfn, p->level,
+		 p->tdp ? " tdp" : p->direct ? " direct" : "", p->smm ? " smm" : "");
+}
+
+/* Behind a row's name: whose the gfn is, where it is not the guest's. */
+static void add_owner(struct diff_row *r, const struct snap *s, uint64_t gfn)
+{
+	const struct slot_info_list own = {s->own, s->n_own};
+	const char *owner = slot_info_owner(&own, gfn);
+	size_t len = strlen(r->what);
+
+	if (owner)
+		snprintf(r->what + len, sizeof(r->what) - len, ", %s", owner);
 }
 
 static void page_text(char *buf, size_t size, const struct snap_page *p)
@@ -173,6 +184,8 @@ static void shadow_each(struct diff *d, size_t i, size_t j)
 	page_name(r->what, sizeof(r->what), a ? a : b);
 	memcpy(r->before, before, sizeof(before));
 	memcpy(r->after, after, sizeof(after));
+	if (!(a ? a : b)->direct)
+		add_owner(r, a ? d->a : d->b, (a ? a : b)->gfn);
 }
 
 /* ---- sptes */
@@ -185,10 +198,24 @@ static int spte_order(const struct diff *d, size_t i, size_t j)
 	return c ? c : order(a->index, b->index);
 }
 
-static void spte_text(char *buf, size_t size, uint64_t spte)
+static void spte_text(char *buf, size_t size, const struct snap_spte *s)
 {
-	snprintf(buf, size, "0x%llx (pfn 0x%llx)", (unsigned long long)spte,
-		 (unsigned long long)((spte & 0x000ffffffffff000ull) >> PAGE_SHIFT));
+	if (s->mmio)
+		snprintf(buf, size, "0x%llx (MMIO)", (unsigned long long)s->spte);
+	else
+		snprintf(buf, size, "0x%llx (pfn 0x%llx)", (unsigned long long)s->spte,
+			 (unsigned long long)((s->spte & 0x000ffffffffff000ull) >> PAGE_SHIFT));
+}
+
+/* Of a leaf under tables by gpa, or of one in a table that is not the guest's own. */
+static void add_spte_owner(struct diff_row *r, const struct snap *s, const struct snap_spte *spte)
+{
+	const struct snap_page *p = &s->pages[spte->page];
+
+	if (!p->direct)
+		add_owner(r, s, p->gfn);
+	else if (p->level == 1 && !spte->mmio)
+		add_owner(r, s, p->gfn + spte->index);
 }
 
 static void spte_each(struct diff *d, size_t i, size_t j)
@@ -202,9 +229,10 @@ static void spte_each(struct diff *d, size_t i, size_t j)
 	page_name(page, sizeof(page), a ? &d->a->pages[a->page] : &d->b->pages[b->page]);
 	snprintf(r->what, sizeof(r->what), "%s index %u", page, (a ? a : b)->index);
 	if (a)
-		spte_text(r->before, sizeof(r->before), a->spte);
+		spte_text(r->before, sizeof(r->before), a);
 	if (b)
-		spte_text(r->after, sizeof(r->after), b->spte);
+		spte_text(r->after, sizeof(r->after), b);
+	add_spte_owner(r, a ? d->a : d->b, a ? a : b);
 }
 
 /* ---- reverse maps */
@@ -252,6 +280,7 @@ static void rmap_each(struct diff *d, size_t i, size_t j)
 		rmap_text(row->before, sizeof(row->before), d->a, a);
 	if (b)
 		rmap_text(row->after, sizeof(row->after), d->b, b);
+	add_owner(row, a ? d->a : d->b, r->gfn);
 }
 
 /* ---- MMIO caches */

@@ -13,16 +13,17 @@
 
 /* By level descending, gfn, address: the order in which a walk meets them. */
 struct snap_page {
-	uint64_t gfn, address;
+	uint64_t gfn, address, spt;
 	unsigned level, roots, sptes, mmio_sptes;
 	uint8_t access;
-	bool direct, smm, unsync, invalid;
+	bool direct, smm, unsync, invalid, tdp;
 };
 
 /* Of the page with this index, in its order. */
 struct snap_spte {
 	uint32_t page;
-	uint32_t index;
+	uint16_t index;
+	bool mmio;
 	uint64_t spte;
 };
 
@@ -43,6 +44,8 @@ struct snap {
 	struct pool *pool;	 /* pages, sptes, rmaps, sptep live here */
 	struct slot_info *slots; /* by address space and id, without the debugger's own */
 	size_t n_slots;
+	struct slot_info *own; /* those, each once */
+	size_t n_own;
 	struct snap_page *pages;
 	size_t n_pages;
 	struct snap_spte *sptes;

@@ -33,6 +33,17 @@ struct slot_info slot_info_of(const struct slot *s, uint64_t generation, enum so
 				  .source = source};
 }
 
+const char *slot_info_owner(const struct slot_info_list *l, uint64_t gfn)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct slot_info *s = &l->v[i];
+
+		if (s->own && gfn >= s->gpa >> PAGE_SHIFT && gfn - (s->gpa >> PAGE_SHIFT) < s->size >> PAGE_SHIFT)
+			return s->owner ? s->owner : "the debugger's own";
+	}
+	return NULL;
+}
+
 const char *rmap_kind_name(enum rmap_kind k)
 {
 	static const char *const name[] = {[RMAP_EMPTY] = "empty", [RMAP_ONE] = "one", [RMAP_MANY] = "many"};

@@ -24,6 +24,7 @@ struct slot_info {
 	uint64_t gpa, size, hva;
 	uint32_t flags;
 	bool own;
+	const char *owner; /* of an own one: whose, in words; NULL: the debugger's */
 	uint64_t generation;
 	enum source source;
 	bool torn;
@@ -34,6 +35,8 @@ struct slot_info_list {
 	struct slot_info *v;
 	size_t n;
 };
+/* Whose the slot with this gfn is, where it is not the guest's: "kvmscope's trap page". NULL: the guest's, or none has it. */
+const char *slot_info_owner(const struct slot_info_list *l, uint64_t gfn);
 
 /* Meaning of one spte, decoded; raw bits in .spte. */
 struct spte_info {
@@ -142,6 +145,7 @@ struct tdp_root_list {
 	size_t n;
 	enum tdp_kind kind;
 	char why[200], next[120]; /* kind, in words; what to look at instead or how to have the others, "" for nothing */
+	char rmaps[240];	  /* why there are no reverse maps, and how to get some; "" where they are kept */
 	bool ept;		  /* entries have EPT's format, else that of the processor's own tables */
 	bool ad;		  /* the processor sets A and D bits in them */
 	bool pml;		  /* it logs what it makes dirty; else dirty logging takes away the right to write */

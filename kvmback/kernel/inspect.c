@@ -148,8 +148,9 @@ int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e)
 
 		while (at < t->n && v[at].id != kernel.v[i].id)
 			at++;
-		if (at == t->n) { /* KVM's own: the TSS, the identity map, the APIC page */
+		if (at == t->n) { /* the trap page, or KVM's own: the TSS, the identity map, the APIC page */
 			v[n] = kernel.v[i];
+			v[n].owner = v[n].id < kvm_of(m)->host->max_slots ? "kvmscope's trap page" : "KVM's own";
 			v[n++].own = true;
 		} else if (v[at].source != SOURCE_KERNEL) {
 			take_kernel(&v[at], &kernel.v[i]);

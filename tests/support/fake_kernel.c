@@ -208,6 +208,9 @@ static void make_vm(struct fake_kernel *f)
 		empty_list(f, f->kvm + (uint64_t)f->l.kvm_tdp_roots.off);
 	if (f->l.tdp_list)
 		empty_list(f, f->kvm + (uint64_t)f->l.kvm_tdp_pages.off);
+	for (uint32_t i = 0; f->l.kvm_nx_pages.off >= 0 && i < f->l.kvm_nx_pages.count; i++)
+		empty_list(f, f->kvm + (uint64_t)f->l.kvm_nx_pages.off + i * f->l.kvm_nx_pages.elem);
+	fk_set(f, f->kvm, &f->l.kvm_tdp_enabled, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		uint64_t mmu;
 
@@ -243,7 +246,7 @@ void fk_init(struct fake_kernel *f, enum fk_version v, bool tdp)
 	free(raw);
 	f->version = v;
 	f->m.ops = &fk_ops;
-	f->host = (struct khost){.tdp = tdp, .ept = tdp, .mmio_caching = 1, .maxphyaddr = 46};
+	f->host = (struct khost){.tdp = tdp, .ept = tdp, .mmio_caching = 1, .tdp_mmu = 1, .ad = tdp, .maxphyaddr = 46};
 	f->mask = 255;
 	f->page = calloc(256, sizeof(*f->page));
 	f->next = 0x100000;
@@ -377,6 +380,15 @@ struct fk_sp fk_add_tdp(struct fake_kernel *f, unsigned level, uint64_t gfn, boo
 	if (list)
 		fk_list_add(f, f->kvm + (uint64_t)list->off, sp.at + (uint64_t)f->l.sp_link.off);
 	return sp;
+}
+
+void fk_split(struct fake_kernel *f, const struct fk_sp *sp)
+{
+	const struct kfield *lists = &f->l.kvm_nx_pages;
+
+	fk_list_add(f, f->kvm + (uint64_t)lists->off + (lists->count - 1) * lists->elem,
+		    sp->at + (uint64_t)f->l.sp_nx_link.off);
+	fk_set(f, sp->at, &f->l.sp_nx_split, 1);
 }
 
 void fk_role(struct fake_kernel *f, const struct fk_sp *sp, const struct kfield *field, uint64_t v)

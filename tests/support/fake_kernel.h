@@ -71,6 +71,8 @@ uint64_t fk_rmap_at(const struct fk_slot *s, uint64_t gfn, unsigned level);
 struct fk_sp fk_add_sp(struct fake_kernel *f, unsigned level, uint64_t gfn, bool direct);
 /* A TDP MMU page: a root goes to the list of roots, others to the list of pages where there is one. */
 struct fk_sp fk_add_tdp(struct fake_kernel *f, unsigned level, uint64_t gfn, bool root);
+/* The page stands in place of a huge one. */
+void fk_split(struct fake_kernel *f, const struct fk_sp *sp);
 void fk_role(struct fake_kernel *f, const struct fk_sp *sp, const struct kfield *field, uint64_t v);
 /* Entry i of a page. */
 void fk_entry(struct fake_kernel *f, const struct fk_sp *sp, unsigned i, uint64_t spte);

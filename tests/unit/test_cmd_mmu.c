@@ -71,7 +71,7 @@ static int teardown(void **state)
 
 static const struct command *command_named(const char *name)
 {
-	const struct command *const tables[] = {commands_slots, commands_mmu, commands_memop};
+	const struct command *const tables[] = {commands_slots, commands_mmu, commands_memop, commands_tdp};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		for (const struct command *c = tables[i]; c->name; c++)
@@ -479,22 +479,135 @@ static void test_limits_name_themselves(void **state)
 	refused(f, -EINVAL, "info mem", "-limit");
 }
 
+#define NO_RMAPS "NPT's tables are found by gpa; try npt=0"
+
+/* Said once, however many slots there are; where rmaps are kept, also by a TDP without its MMU, nothing is said. */
 static void test_rmap_under_tdp(void **state)
 {
 	struct fixture *f = *state;
-	struct spte_info s = {.by_gpa = true, .gva = 0x40000, .level = 1, .present = true, .leaf = true};
 	struct rmap_info r = {.gfn = 0x40, .level = 1, .kind = RMAP_EMPTY};
+	struct rmap_histogram h[] = {{.slot = 0, .level = 1, .counts = {0x80}}, {.slot = 1, .level = 1, .counts = {0x10}}};
 	struct out o;
 
 	fake_of(f->m)->rmap = (struct rmap_list){&r, 1};
+	fake_of(f->m)->rmap_histogram = (struct rmap_histogram_list){h, 2};
+	fake_of(f->m)->tdp_roots = (struct tdp_root_list){.kind = TDP_SHADOW_PAGES};
 	ok(f, "info rmap", "0x40");
 	assert_null(v_get(row(f, 0), "why"));
-	fake_of(f->m)->sptes = (struct spte_list){&s, 1};
+	ok(f, "info rmaps", "");
+	assert_null(v_get(row(f, 0), "why"));
+	fake_of(f->m)->tdp_roots = (struct tdp_root_list){.kind = TDP_MMU, .rmaps = NO_RMAPS};
 	ok(f, "info rmap", "0x40");
-	assert_string_equal(str(row(f, 0), "why"), "TDP keeps none");
+	assert_string_equal(str(row(f, 0), "why"), NO_RMAPS);
 	out_init(&o, false, 0);
 	view_rmap(&o, &f->result);
-	assert_contains(o.text, "empty: TDP keeps none");
+	assert_contains(o.text, "level 1  head 0x0  empty\nno reverse maps: " NO_RMAPS "\n");
+	out_deinit(&o);
+	ok(f, "info rmaps", "");
+	assert_string_equal(str(row(f, 1), "why"), NO_RMAPS);
+	out_init(&o, false, 0);
+	view_rmaps(&o, &f->result);
+	assert_string_equal(o.text, "no reverse maps: " NO_RMAPS "\nsource kvm\n");
+	out_deinit(&o);
+}
+
+/* What the debugger has in the guest's space is told from the guest's own, in each list that shows it. */
+static void test_own_pages_are_labelled(void **state)
+{
+	struct fixture *f = *state;
+	struct slot_spec own = {.id = 7, .gpa = 0xfef00000, .size = 0x8000, .own = true};
+	struct spte_info s[] = {
+	    {.by_gpa = true, .gva = 0x40000, .gfn = 0x40, .gfn_known = true, .level = 1, .present = true, .leaf = true,
+	     .sptep = 0xffff888001000200},
+	    {.by_gpa = true, .gva = 0xfef01000, .gfn = 0xfef01, .gfn_known = true, .level = 1, .present = true, .leaf = true,
+	     .sptep = 0xffff888002000808}};
+	struct shadow_page pages[] = {{.gfn = 0, .level = 1, .direct = true, .tdp = true, .spt = 0xffff888001000000},
+				      {.gfn = 0xfee00, .level = 1, .direct = true, .tdp = true, .spt = 0xffff888002000000},
+				      {.gfn = 0xfef03, .level = 3}};
+	struct rmap_histogram h = {.slot = 7, .level = 1};
+	struct out o;
+
+	assert_int_equal(machine_slot_add(f->m, &own, NULL, NULL), 0);
+	fake_of(f->m)->sptes = (struct spte_list){s, 2};
+	fake_of(f->m)->shadow_pages = (struct shadow_page_list){pages, 3, false};
+	fake_of(f->m)->rmap_histogram = (struct rmap_histogram_list){&h, 1};
+	ok(f, "info sptes", "");
+	assert_null(v_get(row(f, 0), "owner"));
+	assert_string_equal(str(row(f, 1), "owner"), "the debugger's own");
+	ok(f, "info shadow", "");
+	assert_string_equal(str(row(f, 0), "owner"), "the debugger's own"); /* the shadowed table of level 3 */
+	assert_null(v_get(row(f, 1), "owner"));
+	assert_string_equal(str(row(f, 2), "owner"), "the debugger's own");
+	assert_int_equal(num(row(f, 2), "own_sptes"), 1);
+	assert_int_equal(v_get(row(f, 2), "address")->type, VALUE_NA);
+	out_init(&o, false, 0);
+	view_shadow(&o, &f->result);
+	assert_contains(o.text, "direct tdp, 1 of the debugger's own");
+	out_deinit(&o);
+	ok(f, "info rmaps", "");
+	assert_string_equal(str(row(f, 0), "owner"), "the debugger's own");
+	ok(f, "info rmap", "0xfef02");
+	assert_string_equal(str(row(f, 0), "owner"), "the debugger's own");
+}
+
+static void test_a_tdp_root_says_who_is_on_it(void **state)
+{
+	struct fixture *f = *state;
+	struct shadow_page page = {.level = 4, .direct = true, .tdp = true, .roots = 2, .address = 0xffff888000001000};
+	struct root_info root = {.vcpu = 0, .page = 0xffff888000001000, .current = true};
+	struct out o;
+
+	fake_of(f->m)->shadow_pages = (struct shadow_page_list){&page, 1, false};
+	fake_of(f->m)->roots = (struct root_list){&root, 1};
+	for (unsigned current = 0; current < 2; current++) {
+		root.current = current;
+		ok(f, "info shadow", "");
+		out_init(&o, false, 0);
+		view_shadow(&o, &f->result);
+		assert_contains(o.text, current ? "2 references, vCPU 0" : "2 references, no vCPU");
+		out_deinit(&o);
+	}
+}
+
+static void test_info_tdp(void **state)
+{
+	struct fixture *f = *state;
+	struct tdp_root roots[] = {{.hpa = 0x5000, .hpa_known = true, .walked = true, .level = 4, .as = 1, .access = 7,
+				    .nx = true, .wp = true, .references = 1, .invalid = true},
+				   {.hpa = 0x4000, .hpa_known = true, .walked = true, .level = 4, .access = 7, .nx = true,
+				    .references = 2, .vcpus = 1, .below = {{.tables = 1, .leaves = 3, .writable = 2}}}};
+	const struct value *first;
+	struct out o;
+
+	fake_of(f->m)->tdp_roots = (struct tdp_root_list){.v = roots, .n = 2, .kind = TDP_MMU, .why = "NPT", .rmaps = NO_RMAPS,
+							  .ad = true, .nx_huge_pages = "N", .tables = 3, .tables_known = true};
+	ok(f, "info tdp", "");
+	assert_string_equal(str(&f->result, "mmu"), "tdp");
+	assert_string_equal(str(&f->result, "format"), "npt");
+	assert_string_equal(str(&f->result, "dirty_log"), "write-protection");
+	assert_int_equal(v_get(&f->result, "nx_splits")->type, VALUE_NA);
+	assert_int_equal(v_get(&f->result, "logged")->n, 0);
+	first = &v_get(&f->result, "roots")->items[0];
+	assert_int_equal(num(first, "root"), 0x4000); /* space 0 first */
+	assert_int_equal(v_get(first, "levels")->n, 4);
+	assert_int_equal(num(&v_get(first, "levels")->items[3], "leaves"), 3);
+	assert_string_equal(str(&v_get(first, "levels")->items[3], "size"), "4K");
+	out_init(&o, false, 0);
+	view_tdp(&o, &f->result);
+	assert_contains(o.text, "in use by vCPU 0; 2 references, one is KVM's own until the root is invalid");
+	assert_contains(o.text, "address space 1 in SMM  invalid");
+	assert_contains(o.text, "no vCPU is on it; 1 reference, KVM's own until all below it is gone");
+	out_deinit(&o);
+	ok(f, "slot flags", "0 +log-dirty");
+	ok(f, "info tdp", "");
+	assert_int_equal(v_get(&f->result, "logged")->n, 1);
+	fake_of(f->m)->tdp_roots = (struct tdp_root_list){.kind = TDP_NONE, .why = "shadow", .next = "info shadow"};
+	ok(f, "info tdp", "");
+	assert_string_equal(str(&f->result, "mmu"), "shadow");
+	assert_null(v_get(&f->result, "format"));
+	out_init(&o, false, 0);
+	view_tdp(&o, &f->result);
+	assert_string_equal(o.text, "no TDP tables: shadow; try info shadow\n");
 	out_deinit(&o);
 }
 
@@ -679,6 +792,9 @@ int main(void)
 	    TEST(test_shadow_tree_by_gpa),
 	    TEST(test_walk_under_tdp),
 	    TEST(test_rmap_under_tdp),
+	    TEST(test_own_pages_are_labelled),
+	    TEST(test_a_tdp_root_says_who_is_on_it),
+	    TEST(test_info_tdp),
 	    TEST(test_memop),
 	    TEST(test_memop_key),
 	    TEST(test_looking_changes_nothing),

@@ -231,6 +231,48 @@ static void test_mmio(void **state)
 	expect_row(2, DIFF_MMIO, DIFF_CHANGED, "vcpu 0 valid", "0x1", "0x0");
 }
 
+/* Its address bits are the guest's gpa, not a pfn. */
+static void test_mmio_sptes(void **state)
+{
+	struct spte_info mmio = {.level = 1, .page_gfn = 0x13, .index = 96, .sptep = 0xffff888001000300, .mmio = true};
+	struct mmio_info info = {.sptes = &mmio, .n_sptes = 1};
+
+	(void)state;
+	script_pages();
+	pages[0].spt = 0xffff888001000000;
+	remember(false);
+	leaf[96] = 0x80000d0000037;
+	leaf[97] = 0x1234e67;
+	fake_of(m)->mmio = (struct mmio_info_list){&info, 1};
+	compare(false);
+	assert_int_equal(rows.n, 2);
+	expect_row(0, DIFF_SPTE, DIFF_ADDED, "gfn 0x13 level 1 index 96", "", "0x80000d0000037 (MMIO)");
+	expect_row(1, DIFF_SPTE, DIFF_ADDED, "gfn 0x13 level 1 index 97", "", "0x1234e67 (pfn 0x1234)");
+}
+
+/* What the debugger's own slots bring about is told from the guest's doing. */
+static void test_own_pages(void **state)
+{
+	const struct slot_spec own = {.id = 9, .gpa = 0xfef00000, .size = 0x8000, .own = true};
+
+	(void)state;
+	assert_int_equal(machine_slot_add(m, &own, NULL, NULL), 0);
+	script_pages();
+	pages[0] = (struct shadow_page){
+	    .gfn = 0xfee00, .level = 1, .direct = true, .tdp = true, .access = 7, .sptes = 1, .entries = leaf};
+	pages[1].gfn = 0xfef03;
+	remember(false);
+	leaf[0x101] = 0x6fd5e67;
+	leaf[0x20] = 0x6fd5e67;
+	root[1] = 0x7001027;
+	compare(false);
+	assert_int_equal(rows.n, 3);
+	expect_row(0, DIFF_SPTE, DIFF_ADDED, "gfn 0xfef03 level 4 index 1, the debugger's own", "", "0x7001027 (pfn 0x7001)");
+	expect_row(1, DIFF_SPTE, DIFF_ADDED, "gfn 0xfee00 level 1 tdp index 32", "", "0x6fd5e67 (pfn 0x6fd5)");
+	expect_row(2, DIFF_SPTE, DIFF_ADDED, "gfn 0xfee00 level 1 tdp index 257, the debugger's own", "",
+		   "0x6fd5e67 (pfn 0x6fd5)");
+}
+
 /* ---- registers */
 
 static void test_registers(void **state)
@@ -405,6 +447,8 @@ int main(void)
 	    T(test_rmaps),
 	    T(test_rmap_other_spte),
 	    T(test_mmio),
+	    T(test_mmio_sptes),
+	    T(test_own_pages),
 	    T(test_registers),
 	    T(test_memory),
 	    T(test_memory_order_matters),

@@ -164,8 +164,9 @@ static void add_owner(struct diff_row *r, const struct snap *s, uint64_t gfn)
 
 static void page_text(char *buf, size_t size, const struct snap_page *p)
 {
-	snprintf(buf, size, "%u spte%s, %u mmio, access %s%s%s, roots %u%s%s", p->sptes, p->sptes == 1 ? "" : "s",
-		 p->mmio_sptes, p->access & 4 ? "u" : "-", p->access & 2 ? "w" : "-", p->access & 1 ? "x" : "-", p->roots,
+	snprintf(buf, size, "%u spte%s, %u mmio, access %s%s%s, %s %u%s%s", p->sptes, p->sptes == 1 ? "" : "s",
+		 p->mmio_sptes, p->access & 4 ? "u" : "-", p->access & 2 ? "w" : "-", p->access & 1 ? "x" : "-",
+		 p->tdp ? "references" : "roots", p->roots,
 		 p->unsync ? ", unsync" : "", p->invalid ? ", invalid" : "");
 }
 

@@ -126,7 +126,9 @@ namespace eval story {
 		foreach fact [dbg::info kvm] { dict set facts [dict get $fact what] $fact }
 		set reader [dict get $facts "shadow pages"]
 		if {[dict get $reader value] ne "yes"} { return "[dict get $reader why]." }
-		if {[dict get $facts paging value] ne "shadow"} { return "This host translates by TDP and keeps no shadow tables." }
+		if {[dict get $facts paging value] eq "shadow"} { return }
+		return "This host translates by EPT or NPT and keeps no shadow tables (info tdp); with npt=0 or ept=0 it does, and\
+			so does -b soft."
 	}
 
 	# The body where that can be seen; elsewhere one thing that is not possible.

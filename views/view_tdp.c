@@ -166,5 +166,5 @@ void view_tdp(struct out *o, const struct value *v)
 	if (roots->n)
 		out_source(o, &roots->items[0]);
 	else
-		out_nothing(o, "no roots: nothing has run yet");
+		out_nothing(o, "no roots: nothing has run yet, or not since all tables were dropped");
 }

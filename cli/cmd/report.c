@@ -10,6 +10,7 @@
 
 #include "cli/cmd/args.h"
 #include "cli/cmd/map.h"
+#include "cli/cmd/mmu.h"
 #include "cli/cmd/report.h"
 #include "cli/cmd/run.h"
 #include "cli/cmd/sink.h"
@@ -80,8 +81,20 @@ static void put(struct call *c, struct value *page, const char *key, struct valu
 	v_put(c->pool, page, key, v);
 }
 
+/* A section of its own where the host has such tables. */
+static void put_tdp(struct call *c, struct value *page)
+{
+	struct value v = ask(c, "info", "tdp");
+	const struct value *mmu = v.type == VALUE_DICT ? v_get(&v, "mmu") : NULL;
+
+	if (mmu && strcmp(mmu->str, tdp_kind_name(TDP_NONE)))
+		put(c, page, "tdp", v);
+}
+
 static int collect(struct call *c, struct value *page, struct err *e)
 {
+	const char *why = mmu_without_rmaps(c);
+
 	put(c, page, "title",
 	    v_strf(c->pool, "%s on %s", c->s->opt.image.name ? c->s->opt.image.name : "a VM", machine_backend(c->s->d.m)));
 	put(c, page, "version", v_lit(KVMSCOPE_VERSION));
@@ -90,10 +103,11 @@ static int collect(struct call *c, struct value *page, struct err *e)
 	put(c, page, "map", regions_now(c));
 	put(c, page, "slots", ask(c, "info", "slots"));
 	put(c, page, "guest", report_guest(c));
+	put_tdp(c, page);
 	put(c, page, "sptes", report_sptes(c));
 	put(c, page, "pages", report_pages(c));
-	put(c, page, "chains", report_chains(c));
-	put(c, page, "rmaps", ask(c, "info", "rmaps"));
+	put(c, page, "chains", why ? v_na(c->pool, why) : report_chains(c));
+	put(c, page, "rmaps", why ? v_na(c->pool, why) : ask(c, "info", "rmaps"));
 	put(c, page, "mmio", ask(c, "info", "mmio"));
 	put(c, page, "fault", ask(c, "fault", "show"));
 	put(c, page, "registers", ask(c, "info", "registers"));

@@ -535,6 +535,6 @@ int kvm_run_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 		rc = watch_fact(st, fn, arg);
 	return rc ? rc
 		  : fn(arg, "paging", st->tdp ? "two-dimensional" : "shadow",
-		       st->tdp ? "EPT or NPT is on: no shadow pages, no rmaps"
+		       st->tdp ? "EPT or NPT is on: the guest's own tables are not shadowed (info tdp)"
 			       : "neither kvm_intel's ept nor kvm_amd's npt is on: shadow pages and rmaps are there to see");
 }

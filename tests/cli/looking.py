@@ -8,7 +8,7 @@ from program import main, num, ok, start
 # Addresses in every condition: mapped and touched, mapped and never touched (no A bit), a device, READONLY, not mapped.
 GVAS = ["0x200000", "0x240000", "0x250000", "0x260000", "0x280000", "0x290000", "0x300000"]
 LOOKS = [
-    "info slots", "info slots -all", "info slots -map", "shadow tree -dot", "info rmap 0x40 -dot", "info shadow", "info shadow 0x13", "info sptes", "info sptes 0x200000 0x2fffff", "shadow tree", "info rmaps",
+    "info slots", "info slots -all", "info slots -map", "shadow tree -dot", "info rmap 0x40 -dot", "info shadow", "info shadow 0x13", "info sptes", "info sptes 0x200000 0x2fffff", "shadow tree", "info tdp", "info rmaps",
     *(f"info rmap {g}" for g in ("0x1", "0x40", "0x80", "0x81", "0x10", "0x13")), "info mmio", "info tlb", "info tlb 0x240000 0x260fff",
     "info mem", "info registers", "info registers -a", "info vcpus", "bt", "info smm", "info kvm", "info breakpoints", "vm", "why", "vcpu",
     *(f"walk {a} {acc} {u}" for a in GVAS for acc in "rwx" for u in ("", "-user")),

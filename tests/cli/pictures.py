@@ -229,7 +229,10 @@ def report_of_the_tour(b):
     assert "0x80000" in p.section["map"] and "rom readonly" in p.section["map"] and p.tags.count("svg") >= 1
     assert "gfn 0x40" in p.section["guest"] and "0xd0000" in p.section["guest"]
     assert "demo:tour on " + b in p.text and "no fault was caught" in p.section["fault"]
-    if b == "soft" or can_read_kernel():
+    if "tdp" in p.ids:
+        assert "gpa 0x40000" in p.section["sptes"] and "found by gpa" in p.section["chains"] and "found by gpa" in p.section["rmaps"]
+        assert "4K" in p.section["tdp"]
+    elif b == "soft" or can_read_kernel():
         assert "0x240000" in p.section["sptes"] and "gva 0x250000 rw" in p.section["chains"] and p.tags.count("svg") >= 2
         assert "0x260000" in p.section["mmio"]
     assert "trace" not in p.ids

@@ -129,6 +129,53 @@ static struct value shadow_row(struct pool *p, size_t i)
 	return record_shadow_page(p, &s);
 }
 
+/* A guest whose slot 1 logs: SMM's root, which nobody is on, and one that is being dropped. */
+struct value sample_tdp(struct pool *p)
+{
+	struct tdp_root roots[] = {{.hpa = 0x5977000,
+				    .hpa_known = true,
+				    .walked = true,
+				    .level = 4,
+				    .access = 7,
+				    .nx = true,
+				    .wp = true,
+				    .references = 3,
+				    .vcpus = 3,
+				    .below = {{.tables = 3,
+					       .leaves = 15,
+					       .writable = 12,
+					       .host_writable = 13,
+					       .mmu_writable = 13,
+					       .accessed = 15,
+					       .dirty = 12,
+					       .mmio = 1,
+					       .nx_splits = 1},
+					      {.tables = 2, .leaves = 2, .writable = 2, .accessed = 2, .dirty = 1},
+					      {.tables = 1},
+					      {.tables = 1}},
+				    .source = SOURCE_KERNEL},
+				   {.hpa = 0x6000000, .hpa_known = true, .walked = true, .level = 4, .as = 1, .references = 1},
+				   {.level = 4, .access = 7, .invalid = true, .references = 1, .previous = 1, .no_ad = true}};
+	const struct tdp_root_list l = {.v = roots,
+					.n = 3,
+					.kind = TDP_MMU,
+					.why = "the processor walks the guest's tables and, for each gpa, these: EPT",
+					.rmaps = "EPT's tables are found by gpa, so the TDP MMU keeps none",
+					.ept = true,
+					.ad = true,
+					.pml = true,
+					.nx_huge_pages = "Y",
+					.nx_splits = 1,
+					.nx_splits_known = true,
+					.tables = 7,
+					.tables_known = true};
+	struct value d = record_tdp(p, &l), logged = v_list(p, 1);
+
+	v_push(p, &logged, v_int(1));
+	v_put(p, &d, "logged", logged);
+	return d;
+}
+
 struct value sample_shadow(struct pool *p)
 {
 	return list_of(p, 4, shadow_row);

@@ -8,7 +8,7 @@
 #include "views/record.h"
 
 typedef struct value sample_fn(struct pool *p);
-sample_fn sample_slots, sample_slot_flip, sample_slot_dirty, sample_shadow, sample_sptes, sample_rmap, sample_long_rmap,
+sample_fn sample_slots, sample_slot_flip, sample_slot_dirty, sample_shadow, sample_tdp, sample_sptes, sample_rmap, sample_long_rmap,
     sample_rmap_empty, sample_rmaps, sample_mmio, sample_mmio_stale, sample_tlb, sample_mem, sample_xlate_fault,
     sample_xlate, sample_memop, sample_memop_fault, sample_stop_exception, sample_stop_mmio, sample_stop_note,
     sample_stop_real, sample_stages, sample_diff, sample_breakpoints, sample_disas, sample_dump, sample_dump_string,

@@ -28,6 +28,7 @@ static const struct golden {
     {"slot-dirty", "slot", sample_slot_dirty, 0, 0},
     {"shadow", "shadow", sample_shadow, 0, 0},
     {"sptes", "sptes", sample_sptes, 0, 0},
+    {"tdp", "tdp", sample_tdp, 0, 0},
     {"shadow-tree", "shadow-tree", sample_sptes, 0, 0},
     {"shadow-tree-ascii", "shadow-tree", sample_sptes, 0, 1},
     {"rmap", "rmap", sample_rmap, 0, 0},

@@ -50,10 +50,14 @@ static void draw_slots(struct out *o, const struct value *v)
 static void begin_line(struct out *o, const struct value *row, uint32_t n)
 {
 	out_text(o, "<b>");
-	if (has_num(row, "gva"))
+	if (has_num(row, "gva")) {
 		out_hex(o, get_num(row, "gva"));
-	else
+	} else if (has_num(row, "gpa")) {
+		out_text(o, "gpa ");
+		out_hex(o, get_num(row, "gpa"));
+	} else {
 		out_text(o, "gva n/a");
+	}
 	out_textf(o, "</b> <span class=\"dim\">L%u</span> ", (unsigned)get_num(row, "level"));
 	if (n > 1)
 		out_textf(o, "%u entries ", (unsigned)n);
@@ -121,6 +125,7 @@ static void draw_pages(struct out *o, const struct value *v)
 	    {.key = "smm", .optional = true},
 	    {.key = "unsync", .optional = true},
 	    {.key = "invalid", .optional = true},
+	    {.key = "tdp", .optional = true},
 	    {.key = "roots"},
 	    {.key = "sptes"},
 	    {.key = "mmio_sptes", .title = "mmio", .optional = true},
@@ -164,6 +169,35 @@ static void draw_rmaps(struct out *o, const struct value *v)
 	}
 	out_text(o, "</tbody></table></div>\n");
 	html_left_out(o, v->n > ROWS_MAX ? v->n - ROWS_MAX : 0, "rows are left out");
+}
+
+static void draw_tdp(struct out *o, const struct value *v)
+{
+	static const struct html_column columns[] = {
+	    {.key = "root"},
+	    {.key = "level"},
+	    {.key = "as", .title = "address space"},
+	    {.key = "access"},
+	    {.key = "nx"},
+	    {.key = "ad", .title = "A and D bits"},
+	    {.key = "guest_mode", .optional = true},
+	    {.key = "invalid", .optional = true},
+	    {.key = "references"},
+	    {.key = "vcpus"},
+	};
+	static const struct html_column levels[] = {
+	    {.key = "level"}, {.key = "size"}, {.key = "tables"}, {.key = "leaves"}, {.key = "writable"}, {.key = "accessed"},
+	    {.key = "dirty"}, {.key = "mmio_sptes", .title = "mmio", .optional = true}, {.key = "frozen", .optional = true},
+	    {.key = "nx_splits", .title = "NX splits", .optional = true},
+	};
+	const struct value *roots = get_list(v, "roots");
+
+	out_text(o, "<p>");
+	html_text(o, get_str(v, "why"));
+	out_text(o, "</p>\n");
+	html_table(o, columns, ARRAY_LEN(columns), roots, ROWS_MAX);
+	for (uint32_t i = 0; i < roots->n; i++)
+		html_table(o, levels, ARRAY_LEN(levels), get_list(&roots->items[i], "levels"), ROWS_MAX);
 }
 
 static void draw_mmio(struct out *o, const struct value *v)
@@ -250,6 +284,7 @@ static const struct section {
     {"map", "Guest physical memory", VALUE_LIST, html_map},
     {"slots", "Slots", VALUE_LIST, draw_slots},
     {"guest", "The guest's own tables", VALUE_DICT, draw_guest},
+    {"tdp", "Tables by guest physical address", VALUE_DICT, draw_tdp},
     {"sptes", "Shadow tables", VALUE_DICT, draw_sptes},
     {"pages", "Shadow pages", VALUE_DICT, draw_pages},
     {"chains", "Rmap chains", VALUE_DICT, draw_chains},
@@ -264,9 +299,19 @@ static const struct section {
     {"facts", "The host", VALUE_LIST, draw_table},
 };
 
-static void draw_section(struct out *o, const struct section *s, const struct value *v)
+/* Where the tables are by gpa nothing shadows the guest's. */
+static const char *title_of(const struct section *s, const struct value *page)
 {
-	out_textf(o, "<section id=\"%s\">\n<h2>%s</h2>\n", s->key, s->title);
+	if (v_get(page, "tdp") && s->draw == draw_sptes)
+		return "Entries of those tables";
+	return v_get(page, "tdp") && s->draw == draw_pages ? "Those tables one by one" : s->title;
+}
+
+static void draw_section(struct out *o, const struct section *s, const struct value *page)
+{
+	const struct value *v = v_get(page, s->key);
+
+	out_textf(o, "<section id=\"%s\">\n<h2>%s</h2>\n", s->key, title_of(s, page));
 	if (v->type == (uint8_t)s->shape)
 		s->draw(o, v);
 	else
@@ -285,7 +330,7 @@ static void draw_top(struct out *o, const struct value *v)
 	out_text(o, "</p>\n</header>\n<nav>\n");
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
 		if (v_get(v, sections[i].key))
-			out_textf(o, "<a href=\"#%s\">%s</a>\n", sections[i].key, sections[i].title);
+			out_textf(o, "<a href=\"#%s\">%s</a>\n", sections[i].key, title_of(&sections[i], v));
 	out_text(o, "</nav>\n");
 }
 
@@ -301,6 +346,6 @@ void html_report(struct out *o, const struct value *v)
 	out_text(o, "<main>\n");
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
 		if (v_get(v, sections[i].key))
-			draw_section(o, &sections[i], v_get(v, sections[i].key));
+			draw_section(o, &sections[i], v);
 	out_text(o, "</main>\n</body>\n</html>\n");
 }

@@ -81,6 +81,7 @@ struct stop {
 	enum stop_reason reason; /* the first, if there are several */
 	unsigned vcpu;
 	uint64_t rip;
+	bool state_lost;    /* SHUTDOWN: the vCPU has been reset by it; rip is where it begins anew */
 	bool before;	    /* of a RUN_STEP: what was there before it, whose instruction is still to come */
 	uint8_t code_bits;  /* 16, 32, 64: of code at rip; 0: not told, ask the registers */
 	uint64_t code_base; /* with code_bits: CS's, 0 in 64-bit code */

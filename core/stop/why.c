@@ -326,10 +326,28 @@ static void why_hlt(struct why *w)
 	why_add(w, ".");
 }
 
+/* Registers and IDT are those of a reset, and say nothing of it. */
+static void why_lost(struct why *w)
+{
+	why_add(w,
+		"vCPU %u shut down (triple fault): an exception could not be delivered. KVM on this host resets a vCPU "
+		"then, so its registers "
+		"are gone; ",
+		w->s->vcpu);
+	if (w->s->has_by)
+		why_add(w, "it was at the instruction at 0x%llx.", (unsigned long long)w->s->by);
+	else
+		why_add(w, "si from the stop before shows where it was.");
+}
+
 static void why_shutdown(struct why *w)
 {
 	struct regs r;
 
+	if (w->s->state_lost) {
+		why_lost(w);
+		return;
+	}
 	why_add(w, "vCPU %u shut down (triple fault) at ", w->s->vcpu);
 	why_rip(w, w->s->rip);
 	if (w->env->m && !machine_get_regs(w->env->m, w->s->vcpu, REGS_GPR | REGS_SYS, &r, NULL))

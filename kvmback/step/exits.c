@@ -23,6 +23,13 @@ static bool tables_moved(const struct kvcpu *v)
 	       p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
 }
 
+static bool must_replan(const struct kvcpu *v)
+{
+	const struct run_plan *p = &v->control->plan;
+
+	return v->vm->rs->n_plants && (p->unresolved || p->at_exits || tables_moved(v));
+}
+
 /* The tables may have changed since breakpoints were put in: exits are when it is seen. So is another mode, where it is to
  * be told: CPL3 runs freely, and what CPL0 did meanwhile shows here. False: stopped. */
 static bool replan(struct kvcpu *v)
@@ -33,7 +40,7 @@ static bool replan(struct kvcpu *v)
 
 	if (catch_mode && vcpu_mode_changed(v, p))
 		return io_finish(v) && vcpu_stop(v, STOP_MODE);
-	if (rs->n_plants && (p->unresolved || tables_moved(v)))
+	if (must_replan(v))
 		plant_relay(v);
 	else if (catch_mode && vcpu_cpl(v) == 0)
 		plant_relay(v);
@@ -226,26 +233,46 @@ static bool after_kick(struct kvcpu *v)
 	return id ? stop_at_point(v, id) : true;
 }
 
+/* As behind INIT or power-on (Intel SDM vol. 3A 10.1.4), and it has run before. */
+static bool is_reset(struct kvcpu *v)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+
+	return !(s->cr0 & CR0_PE) && s->cs.base == 0xffff0000 && vcpu_regs(v)->rip == 0xfff0;
+}
+
+bool exit_shutdown(struct kvcpu *v, const char *note)
+{
+	struct vcpu_control *t = v->control;
+
+	t->stop.state_lost = is_reset(v);
+	t->stop.has_by = t->stop.state_lost && atomic_load_explicit(&t->stepping, memory_order_relaxed);
+	t->stop.by = t->stop.has_by ? t->from : 0;
+	if (!t->stop.state_lost)
+		snprintf(t->stop.note, sizeof(t->stop.note), "%s", note);
+	return vcpu_stop(v, STOP_SHUTDOWN);
+}
+
 static bool after_shutdown(struct kvcpu *v)
 {
 	struct kvm_vcpu_events ev;
+	char note[80];
 
+	if (is_reset(v))
+		return exit_shutdown(v, "");
 	vcpu_events(v, &ev);
 	/* The guest may have loaded an IDT since int3 bytes were laid, one that has no gate for them. */
 	int id;
 	if (vcpu_exception_known(v) && own_int3(v, ev.exception.nr, &id) != INT3_GUESTS)
 		return id ? stop_at_point(v, id) : step_over_byte(v);
 	if (idt_own(v)) {
-		snprintf(v->control->stop.note, sizeof(v->control->stop.note),
+		snprintf(note, sizeof(note),
 			 vcpu_exception_known(v) ? "a triple fault; the last exception was %u" : "a triple fault",
 			 ev.exception.nr);
-		return vcpu_stop(v, STOP_SHUTDOWN);
+		return exit_shutdown(v, note);
 	}
-	if (!vcpu_exception_known(v)) {
-		snprintf(v->control->stop.note, sizeof(v->control->stop.note),
-			 "an exception with no IDT; this host does not tell which");
-		return vcpu_stop(v, STOP_SHUTDOWN);
-	}
+	if (!vcpu_exception_known(v))
+		return exit_shutdown(v, "an exception with no IDT; this host does not tell which");
 	return exit_exception(v, &ev);
 }
 
@@ -445,7 +472,7 @@ static bool after_signal(struct kvcpu *v)
 {
 	if (!after_kick(v))
 		return false;
-	if (v->vm->rs->n_plants && tables_moved(v) && !vcpu_touched(v))
+	if (!vcpu_touched(v) && must_replan(v))
 		plant_relay(v);
 	return true;
 }

@@ -18,6 +18,8 @@ bool exit_returned(struct kvcpu *v);
 /* INT n, INT3, INTO, INT1 of len bytes stands at rip, and nobody of the guest's takes its vector. Those that are traps are
  * over, and rip is behind them; any other is passed over when it comes again. Always false. */
 bool exit_software(struct kvcpu *v, unsigned vector, unsigned len, enum exception_handler handler);
+/* A triple fault: a stop, and false. Some hosts reset the vCPU then, which the stop says. */
+bool exit_shutdown(struct kvcpu *v, const char *note);
 /* catch exception: a stop before the exception at rip is delivered, and false; true if nobody asked, or if that was it. */
 bool exit_caught(struct kvcpu *v, unsigned vector, bool has_error, uint32_t error, bool software);
 /* A plant at rip that was not asked yet: that is a stop, and false. */

@@ -212,11 +212,8 @@ static bool run_to_guard(struct kvcpu *v)
 		}
 		if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
 			return true;
-		if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN) {
-			snprintf(v->control->stop.note, sizeof(v->control->stop.note),
-				 "a triple fault: an exception could not be delivered");
-			return vcpu_stop(v, STOP_SHUTDOWN);
-		}
+		if (!rc && v->run->exit_reason == KVM_EXIT_SHUTDOWN)
+			return exit_shutdown(v, "a triple fault: an exception could not be delivered");
 		return exit_failed(v, rc);
 	}
 }

@@ -202,8 +202,9 @@ static void halt_for_good(void **state)
 static void triple_fault(void **state)
 {
 	(void)state;
-	for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
-		OPEN(g, GUEST_LONG, cpl, true, 1);
+	for (unsigned bits = 0; bits < 4; bits++) {
+		bool steps = bits & 2;
+		OPEN(g, GUEST_LONG, bits & 1 ? 3 : 0, true, 1);
 		/* Gates of #UD, #DF, #GP, #PF, #NP whose handlers are not mapped. */
 		for (unsigned v = 6; v <= 14; v++) {
 			uint64_t gate = 8ull << 16 | 0x8eull << 40 | 0x1full << 48;
@@ -211,7 +212,12 @@ static void triple_fault(void **state)
 		}
 		guest_poke(&g, 0x4000 - 8, "\0", 1);
 		CODE(&g, "\x90\x0f\x0b");
-		assert_int_equal(guest_continue(&g), STOP_SHUTDOWN);
+		assert_int_equal(guest_run(&g, steps ? RUN_STEP : RUN_CONTINUE, 0, 5), STOP_SHUTDOWN);
+		/* A host that resets the vCPU says so, and no other. */
+		assert_int_equal(g.stop.state_lost, g.stop.rip == 0xfff0);
+		assert_int_equal(guest_regs(&g, 0).rip, g.stop.rip);
+		assert_int_equal(g.stop.has_by, g.stop.state_lost && steps);
+		assert_int_equal(g.stop.by, g.stop.has_by ? 0x1f0000 : 0);
 		guest_close(&g);
 	}
 }

@@ -399,6 +399,16 @@ static void test_shutdown(void **state)
 	expect(&s, "vCPU 0 shut down (triple fault) at 0x10004 (main+0x4): an exception could not be delivered through the "
 		   "IDT at 0x5000, "
 		   "limit 0xff; cr2 is 0xdead000.");
+	s.rip = 0xfff0;
+	s.state_lost = true;
+	expect(&s,
+	       "vCPU 0 shut down (triple fault): an exception could not be delivered. KVM on this host resets a vCPU then, "
+	       "so its registers are gone; si from the stop before shows where it was.");
+	s.has_by = true;
+	s.by = 0x10004;
+	expect(&s,
+	       "vCPU 0 shut down (triple fault): an exception could not be delivered. KVM on this host resets a vCPU then, "
+	       "so its registers are gone; it was at the instruction at 0x10004.");
 }
 
 static void test_smm(void **state)

@@ -53,10 +53,13 @@ struct strategy {
 	enum break_how int3[RUN_MODES][2]; /* what becomes of an int3: never BREAK_HW; BREAK_STEP: nothing usable */
 	uint8_t int3_vector[RUN_MODES][2]; /* of the exception that it raises; not always 3 (emulation without INT3: 6) */
 	bool hw[RUN_MODES][2];		   /* execution breakpoints in debug registers hit */
+	bool rf_hides;			   /* but not at the first instruction if RF is set */
 	bool watch[RUN_MODES][2];	   /* data watchpoints in debug registers hit */
 	bool out_moves_on[RUN_MODES][2];   /* at the exit of an OUT rip is behind it already */
 	bool shutdown_keeps_state, hlt_step_runs_on, tdp;
 	bool real_handler_hits;	  /* real mode: a debug register hits at the first instruction of a fault's handler */
+	bool walks_write; /* the processor's own walks count as writes to the guest's tables: an armed one is touched at each
+			   */
 	bool step_is_for_one_rip; /* KVM_GUESTDBG_SINGLESTEP is to be asked for anew wherever the vCPU stands then */
 };
 int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;

@@ -223,6 +223,18 @@ static bool probe_real_handler(struct scratch *s)
 	       go(s) == KVM_EXIT_DEBUG && rip(s) == AT_IVT_CODE;
 }
 
+/* True too if it cannot be tried: so it is on processors. */
+static bool probe_rf(struct scratch *s)
+{
+	struct kvm_regs g;
+
+	if (!begin(s, RUN_LONG, 0, "\x90\x90\xf4", 3) || ioctl(s->fd, KVM_GET_REGS, &g) < 0)
+		return true;
+	g.rflags |= RFLAGS_RF;
+	return ioctl(s->fd, KVM_SET_REGS, &g) < 0 || !debug_control(s, KVM_GUESTDBG_USE_HW_BP, AT_CODE, 0x602) ||
+	       go(s) != KVM_EXIT_DEBUG || rip(s) != AT_CODE;
+}
+
 static bool probe_watch(struct scratch *s, enum run_mode mode, unsigned cpl)
 {
 	static const char real[] = "\xc6\x06\x00\x78\x01\x90\xf4", prot[] = "\xc6\x05\x00\x78\x00\x00\x01\x90\xf4",
@@ -326,18 +338,24 @@ static bool probe_out(struct scratch *s, enum run_mode mode, unsigned cpl)
 	return moved;
 }
 
-static bool probe_tdp(void)
+static bool parameter_is_on(const char *path)
 {
-	static const char *const file[] = {"/sys/module/kvm_intel/parameters/ept", "/sys/module/kvm_amd/parameters/npt"};
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char c = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(file); i++) {
-		_cleanup_close_ int fd = open(file[i], O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &c, 1) == 1 && (c == 'Y' || c == '1');
+}
 
-		if (fd >= 0 && read(fd, &c, 1) == 1)
-			return c == 'Y' || c == '1';
-	}
-	return false;
+#define INTEL "/sys/module/kvm_intel/parameters/"
+
+/* NPT takes each access of the processor to a guest table for a write (AMD APM vol. 2, 15.25.5); EPT does if it keeps A and
+ * D bits (Intel SDM vol. 3C, 28.3.3.2). */
+static void probe_paging(struct strategy *st)
+{
+	bool npt = parameter_is_on("/sys/module/kvm_amd/parameters/npt"), ept = parameter_is_on(INTEL "ept");
+
+	st->tdp = npt || ept;
+	st->walks_write = npt || (ept && parameter_is_on(INTEL "eptad"));
 }
 
 /* ---- all of them */
@@ -346,13 +364,14 @@ static void probe_all(struct scratch *s)
 {
 	struct strategy *st = s->st;
 
-	/* The variable is for tests: it has the trap page used though it is not needed. */
+	/* The variables are for tests: the trap page, and armed pages, are used though they are not needed. */
 	st->shutdown_keeps_state = probe_shutdown(s) && !getenv("KVMSCOPE_TRAP_PAGE");
+	bool pages = getenv("KVMSCOPE_WATCH_PAGES");
 	for (int mode = 0; mode < RUN_MODES; mode++)
 		for (unsigned cpl = 0; cpl <= (mode == RUN_REAL ? 0 : 3); cpl += 3) {
 			st->step[mode][cpl == 3] = probe_step(s, mode, cpl);
 			st->hw[mode][cpl == 3] = probe_hw(s, mode, cpl);
-			st->watch[mode][cpl == 3] = probe_watch(s, mode, cpl);
+			st->watch[mode][cpl == 3] = !pages && probe_watch(s, mode, cpl);
 			probe_int3(s, mode, cpl);
 			st->out_moves_on[mode][cpl == 3] = probe_out(s, mode, cpl);
 		}
@@ -362,9 +381,10 @@ static void probe_all(struct scratch *s)
 	st->int3_vector[RUN_REAL][1] = st->int3_vector[RUN_PROT][1];
 	st->hw[RUN_REAL][1] = st->hw[RUN_PROT][1];
 	st->real_handler_hits = probe_real_handler(s);
+	st->rf_hides = probe_rf(s);
 	st->hlt_step_runs_on = probe_hlt(s);
 	st->step_is_for_one_rip = probe_one_rip(s);
-	st->tdp = probe_tdp();
+	probe_paging(st);
 }
 
 static void *probe_thread(void *arg)

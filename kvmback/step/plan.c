@@ -26,6 +26,15 @@ static bool hw_always(const struct strategy *st)
 	       st->hw[RUN_REAL][0];
 }
 
+/* IRET from a fault's frame loads RF, which a debug register heeds wherever that leads: the handler may have changed it. Who
+ * has no IDT handles no fault, and a frame of real mode has no RF. */
+static bool hw_suffices(struct kvcpu *v)
+{
+	const struct strategy *st = v->vm->rs->st;
+
+	return hw_always(st) && !(st->rf_hides && vcpu_sregs(v)->cr0 & CR0_PE && idt_own(v));
+}
+
 static unsigned take_dr(struct run_plan *p, enum dr_use use, int id, uint64_t addr, unsigned rw_len)
 {
 	for (unsigned i = 0; i < DR_COUNT; i++) {
@@ -98,6 +107,19 @@ static unsigned handler_vectors(struct kvcpu *v, uint8_t out[HANDLERS_MAX])
 	return n;
 }
 
+/* What is told of a plant is as vCPU 0 has it. */
+static void say(struct kvcpu *v, struct plant_rec *r, unsigned what)
+{
+	if (!v->index)
+		r->told |= (uint8_t)what;
+}
+
+static void say_unfollowed(struct kvcpu *v, struct plant_rec *r)
+{
+	v->control->plan.at_exits = true;
+	say(v, r, TOLD_UNFOLLOWED);
+}
+
 /* A debug register where that hits, else its pages, else single steps. */
 static void plan_watches(struct kvcpu *v, bool user)
 {
@@ -118,6 +140,8 @@ static void plan_watches(struct kvcpu *v, bool user)
 		const char *why = armed_want(v, w);
 		if (why)
 			p->slow_why = why;
+		else if (!w->phys && rs->st->walks_write)
+			say_unfollowed(v, &rs->plant[i]);
 	}
 }
 
@@ -173,6 +197,8 @@ static bool byte_needed(struct kvcpu *v, uint8_t rights)
 	const struct strategy *st = rs->st;
 	const bool *hw = st->hw[vcpu_sregs(v)->efer & EFER_LMA ? RUN_LONG : RUN_PROT];
 
+	if (hw_always(st))
+		return !hw_suffices(v);
 	if (vcpu_sregs(v)->cr0 & CR0_PG)
 		return !hw[0] || (rights & ACCESS_USER && !hw[1]);
 	/* What a guest without paging comes to unseen. Long mode is seen, where it is told that a root is loaded. */
@@ -186,13 +212,6 @@ struct byte_plan {
 	bool follow;
 	struct armed_way way;
 };
-
-/* What is told of a plant is as vCPU 0 has it. */
-static void say(struct kvcpu *v, struct plant_rec *r, unsigned what)
-{
-	if (!v->index)
-		r->told |= (uint8_t)what;
-}
 
 static void plan_byte_at(struct kvcpu *v, struct plant_rec *r, const struct slot *s, uint64_t gpa, bool now)
 {
@@ -223,14 +242,14 @@ static void plan_byte(struct kvcpu *v, struct plant_rec *r, struct byte_plan *l)
 	const struct slot *s;
 	struct walk w;
 
-	if (dr && (r->p.kind == PLANT_EXEC_HW || hw_always(st))) {
-		if (!hw_always(st))
-			say(v, r, TOLD_HW_SOMETIMES);
+	if (dr && (r->p.kind == PLANT_EXEC_HW || hw_suffices(v))) {
+		if (!hw_suffices(v))
+			say(v, r, hw_always(st) ? TOLD_HW_NOT_RF : TOLD_HW_SOMETIMES);
 		return;
 	}
 	bool mapped = gmem_walk_under(v, l->root, r->p.addr, &w);
 	if (!l->follow || armed_want_way(v, &w, &l->way))
-		say(v, r, TOLD_UNFOLLOWED);
+		say_unfollowed(v, r);
 	s = mapped ? gmem_slot(v, w.gpa) : NULL;
 	if (!s && l->now) {
 		p->unresolved = true;
@@ -240,12 +259,14 @@ static void plan_byte(struct kvcpu *v, struct plant_rec *r, struct byte_plan *l)
 		plan_byte_at(v, r, s, w.gpa, l->now);
 }
 
-static bool all_in_drs(const struct run_state *rs, const struct run_plan *p)
+static bool all_in_drs(struct kvcpu *v)
 {
+	const struct run_state *rs = v->vm->rs;
+
 	for (size_t i = 0; i < rs->n_exec; i++)
-		if (!plan_has_dr(p, rs->plant[i].p.id))
+		if (!plan_has_dr(&v->control->plan, rs->plant[i].p.id))
 			return false;
-	return hw_always(rs->st);
+	return rs->n_exec ? hw_suffices(v) : hw_always(rs->st);
 }
 
 /* With EPT and NPT the processor's own walks write to tables: armed ones would be touched at each. */
@@ -262,9 +283,7 @@ static void plan_bytes(struct kvcpu *v)
 	struct run_plan *p = &v->control->plan;
 	const uint64_t *root;
 
-	for (size_t i = 0; !v->index && i < rs->n_exec; i++)
-		rs->plant[i].told = 0;
-	if (all_in_drs(rs, p))
+	if (all_in_drs(v))
 		return;
 	p->dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
 	bool follow = can_follow(v);
@@ -337,16 +356,32 @@ static const char *slow_reason(struct kvcpu *v)
 	return NULL;
 }
 
+/* Debug registers that the handlers of int3 bytes need: none if there will be no byte, as each plant has a register that
+ * hits wherever the guest can come to it. */
+static unsigned spare_for_handlers(struct kvcpu *v)
+{
+	const struct run_state *rs = v->vm->rs;
+	uint8_t vectors[HANDLERS_MAX];
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < DR_COUNT; i++)
+		left += v->control->plan.dr[i] == DR_FREE;
+	if (!rs->n_exec || (hw_suffices(v) && rs->n_exec <= left))
+		return 0;
+	return handler_vectors(v, vectors);
+}
+
 static void plan_vcpu(struct kvcpu *v)
 {
 	struct run_state *rs = v->vm->rs;
 	struct run_plan *p = &v->control->plan;
 	const struct kvm_sregs *s = vcpu_sregs(v);
-	uint8_t vectors[HANDLERS_MAX];
 
 	lock_assert_held(&rs->plant_lock);
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
 	p->width = vcpu_code_width(v);
+	for (size_t i = 0; !v->index && i < rs->n_plants; i++)
+		rs->plant[i].told = 0;
 	p->slow_why = slow_reason(v);
 	if (!p->slow_why && catches_empty(v) && !rs->st->real_handler_hits)
 		p->slow_why = "no debug register hits where an exception of real mode leads, at which one without a handler "
@@ -354,7 +389,7 @@ static void plan_vcpu(struct kvcpu *v)
 	guestdbg_plan(v);
 	plan_smi(v);
 	plan_watches(v, vcpu_cpl(v) == 3);
-	plan_drs(v, rs->n_exec && !hw_always(rs->st) ? handler_vectors(v, vectors) : 0);
+	plan_drs(v, spare_for_handlers(v));
 	plan_bytes(v);
 }
 
@@ -364,7 +399,7 @@ static void plan_exits(struct kvcpu *v)
 	struct run_state *rs = v->vm->rs;
 	uint8_t vectors[HANDLERS_MAX];
 
-	if (bytes_any(rs) && !hw_always(rs->st))
+	if (bytes_any(rs))
 		plan_handlers(v, vectors, handler_vectors(v, vectors));
 	plan_no_handler(v);
 }
@@ -373,7 +408,10 @@ static void plan_exits(struct kvcpu *v)
 static void watch_roots(struct kvm_vm *vm)
 {
 	struct run_state *rs = vm->rs;
-	bool bytes = rs->n_exec && !rs->st->tdp && (!hw_always(rs->st) || rs->n_exec > DR_COUNT);
+	bool bytes = false;
+
+	for (unsigned i = 0; rs->n_exec && !rs->st->tdp && i < vm->m.vcpus; i++)
+		bytes |= !hw_suffices(&vm->vcpu[i]) || rs->n_exec > DR_COUNT;
 
 	/* If it cannot be, other tables are seen at the next exit. */
 	rs->wakes = !rootwake_set(vm, ROOTWAKE_WATCHES, bytes || armed_follows_tables(vm), NULL) && bytes;

@@ -146,7 +146,7 @@ static const char *why_not_followed(const struct run_state *rs)
 
 static const char seen_by_reads[] = "reads of this page see the int3";
 
-/* What of a breakpoint is not as it should be; NULL: nothing. */
+/* What of a breakpoint or watchpoint is not as it should be; NULL: nothing. */
 static const char *point_why(struct run_state *rs, const struct plant_rec *r)
 {
 	char text[SAID_MAX] = "";
@@ -155,6 +155,8 @@ static const char *point_why(struct run_state *rs, const struct plant_rec *r)
 		add_text(text, "not mapped now", NULL);
 	if (r->told & TOLD_HW_SOMETIMES)
 		add_text(text, "debug registers do not hit at each CPL and in each mode of this host", NULL);
+	if (r->told & TOLD_HW_NOT_RF)
+		add_text(text, "no hit where a handler's IRET leads to with RF set, as in a fault's frame", NULL);
 	if (r->told & TOLD_UNFOLLOWED)
 		add_text(text, "where its address leads is looked up at exits only", why_not_followed(rs));
 	else if (r->told & (TOLD_BYTE | TOLD_UNMAPPED) && !rs->wakes)
@@ -174,13 +176,12 @@ static void tell_how(struct kvcpu *v, const struct plant_rec *r, struct plant *o
 	bool dr = plan_has_dr(plan, r->p.id) && rs->st->hw[vcpu_mode(v)][vcpu_cpl(v) == 3];
 
 	out->how = "page";
-	out->why = NULL;
+	out->why = point_why(rs, r);
 	for (unsigned i = 0; i < DR_COUNT; i++)
 		if (plan->dr[i] == DR_WATCH && plan->dr_id[i] == r->p.id)
 			out->how = "hw";
 	if (is_exec(&r->p)) {
 		out->how = r->told & TOLD_BYTE ? (dr ? "hw+int3" : "int3") : dr ? "hw" : "int3";
-		out->why = point_why(rs, r);
 	}
 	if (plan->slow_why) {
 		out->how = "step";
@@ -257,7 +258,7 @@ int kvm_plant(struct machine *m, struct plant *p, struct err *e)
 	if (rc)
 		return rc;
 	/* Only the kernel's own copy of the registers tells where KVM's emulator began. */
-	if (!is_exec(p) && !rs->st->tdp)
+	if (!is_exec(p))
 		(void)!kvm_view_open(vm, NULL);
 	tell_now(vm, p, 1);
 	/* That the guest could see it is told by who asks how it is done. */

@@ -162,6 +162,7 @@ struct run_plan {
 	unsigned cpl;  /* of one that was remembered, not planned */
 	struct kvm_dtable idt;
 	bool unresolved; /* some address did not translate */
+	bool at_exits;	 /* where some address leads is looked up at each exit, as its tables are not armed */
 	bool stale;	 /* a watched address may be somewhere else now: plant_relay() */
 };
 
@@ -233,7 +234,7 @@ struct plant_rec {
 	struct plant p;
 	uint8_t old[WATCH_OLD]; /* the beginning of a watched range, before an instruction whose accesses are not known */
 	size_t n_old;
-	/* of an execution plant */
+	/* what is told of it */
 	uint8_t told;  /* TOLD_*, by the last plan */
 	uint64_t insn; /* the instruction in whose middle it is; 0: none is known */
 };
@@ -243,6 +244,7 @@ struct plant_rec {
 #define TOLD_UNMAPPED 8u      /* its address leads nowhere now */
 #define TOLD_UNFOLLOWED 16u   /* the tables on the way to it are not armed */
 #define TOLD_HW_SOMETIMES 32u /* a debug register alone, which does not hit everywhere */
+#define TOLD_HW_NOT_RF 64u    /* the same: nor where IRET loads RF */
 
 /* A text about a plant. */
 struct said {

@@ -261,7 +261,8 @@ static const char *add_gvas_under(struct kvcpu *v, const struct plant *w, uint64
 		if (next > end || !next)
 			next = end;
 		bool mapped = gmem_walk_under(v, cr3, at, &walk);
-		why = armed_want_way(v, &walk, &way);
+		if (!v->vm->rs->st->walks_write)
+			why = armed_want_way(v, &walk, &way);
 		s = mapped ? gmem_slot(v, walk.gpa) : NULL;
 		if (s && !why)
 			why = add_watched(v, w, s, walk.gpa, next - at, at);

@@ -5,6 +5,7 @@
 #include "tests/support/guest.h"
 
 #include "core/mem/paging.h"
+#include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
 
 #include <setjmp.h>
@@ -26,6 +27,23 @@ bool guest_possible(void)
 		return true;
 	printf("skip: %s\n", e.why[0] ? e.why : e.what);
 	return false;
+}
+
+const struct strategy *guest_host(void)
+{
+	const struct strategy *st = NULL;
+	struct err e = {0};
+
+	if (kvm_strategy_get(&st, &e))
+		fail_msg("%s: %s", e.what, e.why);
+	return st;
+}
+
+bool guest_needs(bool has, const char *need)
+{
+	if (!has)
+		printf("skip: it needs %s\n", need);
+	return has;
 }
 
 static void ok(struct guest *g, int rc)

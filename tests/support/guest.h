@@ -40,6 +40,11 @@ struct guest {
 
 /* Prints `skip: REASON` and returns false where there is no usable /dev/kvm. */
 bool guest_possible(void);
+/* What a test needs of the host, where guest_possible(): what the backend has found out by trying (struct strategy), never
+ * whose host it is. False, and `skip: it needs NEED` is printed, if the host does not have it. */
+struct strategy;
+const struct strategy *guest_host(void);
+bool guest_needs(bool has, const char *need);
 /* idt: an IDT of the guest's own whose handlers are nop, mov al, VECTOR, out 0x80, al, hlt; else its limit is 0. Fails the
  * test where it cannot be made. */
 void guest_open(struct guest *g, enum guest_mode mode, unsigned cpl, bool idt, unsigned vcpus);

@@ -22,7 +22,8 @@
 #define DATA 0x6000
 #define STOPS_MAX 400
 #define SMM_GPA 0x300000
-#define TSS 0x800 /* of a vCPU: TSS + vcpu * 0x400, with a map that allows all ports that are used */
+#define TSS 0x800 /* of a vCPU: TSS + vcpu * 0x400, for the stack of its handlers */
+#define IOPL3 0x3000u
 
 /* Where the program's instructions stand. */
 enum place {
@@ -169,12 +170,10 @@ static void set_start(const struct host *h)
 	for (unsigned i = 0; i < h->vcpus; i++) {
 		struct regs r = guest_regs(&g, i);
 		uint64_t tss = TSS + i * 0x400, stack = GUEST_KSTACK - i * 0x400;
-		uint16_t map = 0x68;
 
 		guest_poke(&g, tss + 4, &stack, sizeof(stack));
-		guest_poke(&g, tss + 0x66, &map, sizeof(map));
 		r.tr.base = tss;
-		r.tr.limit = 0x300;
+		r.rflags |= IOPL3;
 		r.gpr[RBX] = DATA + i * PAGE_SIZE_4K;
 		must(machine_set_regs(g.m, i, REGS_GPR | REGS_SYS, &r, &e), &e);
 		at_start[i] = r;

@@ -17,6 +17,7 @@
 
 #include "core/soft/soft.h"
 #include "kvmback/host/uffd.h"
+#include "kvmback/kvm.h"
 
 #define PTE(gva) (GUEST_CR3 + 0x3000 + ((gva) >> 12) * 8)
 #define CODE(g, s) guest_code(g, s, sizeof(s) - 1)
@@ -40,6 +41,12 @@ static bool possible(void)
 		skip();                                                                                                     \
 	guest_open(&g, GUEST_LONG, cpl, false, 1)
 
+/* Where each walk of the processor's counts as a write none is armed: `why` of such a watch says so. */
+static bool tables_armed(void)
+{
+	return soft || guest_needs(!guest_host()->walks_write, "guest tables that can be armed for writes");
+}
+
 static struct plant plant(int id, enum plant_kind kind, uint64_t addr, uint64_t len, bool phys)
 {
 	return (struct plant){.id = id, .kind = kind, .addr = addr, .len = len, .phys = phys};
@@ -53,7 +60,8 @@ static void watch(struct guest *g, int id, enum plant_kind kind, uint64_t addr, 
 	if (machine_check_watch(g->m, 0, &p, &g->e) || machine_plant(g->m, &p, &g->e))
 		fail_msg("%s: %s", g->e.what, g->e.why);
 	assert_string_equal(p.how, soft ? "soft" : how);
-	assert_true((p.why != NULL) == (strcmp(p.how, "step") == 0));
+	bool unfollowed = !soft && !phys && guest_host()->walks_write && !strcmp(p.how, "page");
+	assert_int_equal(p.why != NULL, unfollowed || !strcmp(p.how, "step"));
 }
 
 static void hit(struct guest *g, int id, uint64_t by, uint64_t gva, uint64_t gpa, bool write)
@@ -120,6 +128,10 @@ static void follows_tables(void **state)
 	OPEN(g, 0);
 
 	(void)state;
+	if (!tables_armed()) {
+		guest_close(&g);
+		skip();
+	}
 	/* mov dword [0x30010], 1; mov qword [its PTE], 0x31007; invlpg [0x30000]; mov dword [0x30010], 7 */
 	CODE(&g, "\xc7\x04\x25\x10\x00\x03\x00\x01\x00\x00\x00\x48\xc7\x04\x25\x80\x31\x01\x00\x07\x10\x03\x00"
 		 "\x0f\x01\x3c\x25\x00\x00\x03\x00\xc7\x04\x25\x10\x00\x03\x00\x07\x00\x00\x00");
@@ -139,6 +151,10 @@ static void mapped_later(void **state)
 	EACH_CPL(cpl)
 	for (unsigned kind = PLANT_WRITE; kind <= PLANT_ACCESS; kind += PLANT_ACCESS - PLANT_WRITE) {
 		OPEN(g, cpl);
+		if (!tables_armed()) {
+			guest_close(&g);
+			skip();
+		}
 		/* mov qword [its PTE], 0x32007; mov dword [0x180008], 5; mov eax, [0x180008] */
 		CODE(&g, "\x48\xc7\x04\x25\x00\x3c\x01\x00\x07\x20\x03\x00\xc7\x04\x25\x08\x00\x18\x00\x05\x00\x00\x00"
 			 "\x8b\x04\x25\x08\x00\x18\x00");
@@ -421,5 +437,6 @@ int main(void)
 	    BOTH(two_in_a_page),
 	};
 
+	setenv("KVMSCOPE_WATCH_PAGES", "1", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

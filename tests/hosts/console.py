@@ -102,7 +102,7 @@ class Console:
 
     def _done(self, text):
         name, _, status = text.rpartition(" ")
-        if self.running and self.running.name == name:
+        if self.running and self.running.name == name and status.isdigit():
             self._close(int(status))
 
     def _close(self, status):

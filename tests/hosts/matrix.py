@@ -60,6 +60,8 @@ class Boot:
 class Host:
     """One cell with its checks, from packages to results."""
 
+    poll = 0.5
+
     def __init__(self, cell, checks, args, packages, rep):
         self.cell, self.checks, self.args, self.packages, self.report = cell, checks, args, packages, rep
         self.limits = limits.of_host(limits.read(), cell.name)
@@ -86,12 +88,7 @@ class Host:
         if not todo:
             return
         try:
-            self.binary = emulator.needs(self.cell, self.packages)
-            self.release, self.kernel = self.packages.kernel(self.cell.series)
-            self.busybox = self.packages.busybox()
-            if self.cell.emulator == "bochs":
-                for package, path in image.ISOLINUX:
-                    self.packages.unpacked(package, path)
+            self.find()
         except fetch.Missing as e:
             self.skipped("boot", f"{self.cell.emulator} or kernel {self.cell.series}: {e}")
             return
@@ -102,11 +99,23 @@ class Host:
             todo = left
         self.failed("boot", f"{BOOTS} boots have died; not run: {' '.join(c.name for c in todo)}", [])
 
+    def find(self):
+        """What it boots with; Missing where something cannot be had."""
+        self.binary = emulator.needs(self.cell, self.packages)
+        self.release, self.kernel = self.packages.kernel(self.cell.series)
+        self.busybox = self.packages.busybox()
+        if self.cell.emulator == "bochs":
+            for package, path in image.ISOLINUX:
+                self.packages.unpacked(package, path)
+
+    def progress(self):
+        return emulator.Progress()
+
     def files(self, todo):
         """What the guest is told."""
         shared = self.cell.kind == "svm"
         env = {"FILES": "shared" if shared else "own", "SRC": os.getcwd(), "BUILD": os.path.abspath(self.args.build), "HOST_PATH": os.environ["PATH"],
-               "SILENT": self.args.silent or (300 if shared else 150), "IDLE": 120}
+               "SILENT": self.args.silent or (120 if shared else 60), "IDLE": 120}
         return {"env": "".join(f"{k}='{v}'\n" for k, v in env.items()), "limits": limits.for_guest(self.limits),
                 "plan": "".join(f"{c.name}\t{c.command}\n" for c in todo)}
 
@@ -132,11 +141,14 @@ class Host:
         self.say(f"{self.release}, {len(todo)} checks" + (", once more" if n else ""))
         start = time.monotonic()
         con = console.Console(self.result, console.count_status if self.args.run else console.count_tap, self.live())
-        self.machine = emulator.Machine(argv, self.out, boot.console, con.line, lambda: con.ended)
+        self.machine = emulator.Machine(argv, self.out, boot.console, con.line, lambda: con.ended, self.progress(), self.poll)
         self.mark = 0.0
         why = self.machine.run()
         self.say(f"ended after {time.monotonic() - start:.0f} s, {self.machine.cpu:.0f} s of processor, up at {con.up} s")
         if con.ended:
+            left = [c.name for c in todo if c.name not in con.finished]
+            if left:
+                self.failed("boot", f"not run: {' '.join(left)}", con.lines[-30:])
             return []
         why = why or f"the emulator ended with status {self.machine.status}"
         why += "".join(f"; it says: {w}" for w in self.machine.words(2))

@@ -66,6 +66,7 @@ namespace eval check {
 
 	proc want {label value args} {
 		lassign [expr {[llength $args] == 1 ? [list == {*}$args] : $args}] op want
+		set want [regsub -all {\s+} $want " "] ;# a list may stand on several lines
 		if {![holds $value $op $want]} {
 			return -code error "$label is \"$value\", which is not $op \"$want\""
 		}
@@ -88,7 +89,12 @@ namespace eval check {
 		error "info kvm has no row \"$name\""
 	}
 
-	proc tdp {} { return [expr {[dict get [fact paging] value] ne "shadow"}] }
+	# Asked once: it does not change, and a machine that stands in a fault is not to be asked.
+	proc tdp {} {
+		variable tdp
+		if {![info exists tdp]} { set tdp [expr {[dict get [dbg::vm] backend] eq "kvm" && [dict get [fact paging] value] ne "shadow"}] }
+		return $tdp
+	}
 
 	proc hex {n} { format 0x%llx $n }
 
@@ -99,5 +105,6 @@ namespace eval check {
 	}
 
 	read_limits
+	tdp
 }
 namespace import check::*

@@ -1,8 +1,8 @@
 """Debian's packages for the hosts of the matrix: found, downloaded and unpacked, never installed.
 
-A folder has deb/ (what was downloaded), k/RELEASE (a kernel's package, unpacked), k/busybox-static, q/ (QEMU of the backports) and
-apt/ (package lists of our own, so that neither the system's sources nor its lists are touched). What is there is taken as it is:
-a folder that was filled once serves every tree, without a network.
+A folder has k/RELEASE (a kernel's package, unpacked), k/busybox-static, q/ (QEMU of the backports), deb/ (for a download) and apt/
+(package lists of our own, so that neither the system's sources nor its lists are touched). What is there is taken as it is: a
+folder that was filled once serves every tree, without a network.
 """
 import functools, glob, os, re, shutil, subprocess, threading
 
@@ -60,7 +60,7 @@ class Packages:
 
     def _apt(self, program, *words, cwd=None):
         apt = self.path("apt")
-        options = {"Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": f"{apt}/sources", "Dir::State::Lists": f"{apt}/lists2",
+        options = {"Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": f"{apt}/sources", "Dir::State::Lists": f"{apt}/lists",
                    "Dir::State::Status": "/dev/null", "Dir::Cache": f"{apt}/cache", "APT::Sandbox::User": "root", "Acquire::Languages": "none",
                    "Acquire::Retries": "2", "APT::Architecture": "amd64"}
         argv = [program, "-q"] + [x for k, v in options.items() for x in ("-o", f"{k}={v}")] + list(words)
@@ -77,7 +77,7 @@ class Packages:
             if not shutil.which("apt-get"):
                 self.updated = "apt-get is not here, which fetches Debian's packages"
             else:
-                for d in ("apt/sources", "apt/lists2/partial", "apt/cache/archives/partial", "deb", "k"):
+                for d in ("apt/sources", "apt/lists/partial", "apt/cache/archives/partial", "deb", "k"):
                     os.makedirs(self.path(d), exist_ok=True)
                 with open(self.path("apt/sources/matrix.sources"), "w", encoding="utf-8") as f:
                     f.write(self._sources())
@@ -101,6 +101,8 @@ class Packages:
         fresh = target + ".new"
         os.makedirs(fresh, exist_ok=True)
         subprocess.run(["dpkg", "-x", self.path("deb", newest_first(debs)[0]), fresh], check=True)
+        for deb in debs:
+            os.remove(self.path("deb", deb))
         return fresh
 
     def _ensure(self, package, target):

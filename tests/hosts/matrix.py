@@ -115,7 +115,7 @@ class Host:
         """What the guest is told."""
         shared = self.cell.kind == "svm"
         env = {"FILES": "shared" if shared else "own", "SRC": os.getcwd(), "BUILD": os.path.abspath(self.args.build), "HOST_PATH": os.environ["PATH"],
-               "SILENT": self.args.silent or (120 if shared else 60), "IDLE": 120}
+               "SILENT": self.args.silent or (120 if shared else 60), "IDLE": 60}
         return {"env": "".join(f"{k}='{v}'\n" for k, v in env.items()), "limits": limits.for_guest(self.limits),
                 "plan": "".join(f"{c.name}\t{c.command}\n" for c in todo)}
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What every unit test begins with: output line by line, so that what a test said is there when it is ended from outside; and tests
- * left out by name, for an emulated host that cannot do them. The linker puts it in place of cmocka's own entry.
+ * What every unit test begins with: output line by line, so that what a test said is there when it is ended from outside;
+ * and tests left out by name, for an emulated host that cannot do them. The linker puts it in place of cmocka's own entry.
  *
- * KVMSCOPE_LIMITS names a file of lines `PROGRAM TEST REASON`, globs, from the table tests/hosts/limits; KVMSCOPE_CHECK the program.
+ * KVMSCOPE_LIMITS names a file of lines `PROGRAM TEST REASON`, globs, from the table tests/hosts/limits; KVMSCOPE_CHECK the
+ * program.
  */
 #include <fnmatch.h>
 #include <setjmp.h>
@@ -14,8 +15,10 @@
 
 #include <cmocka.h>
 
-int __real__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown);
-int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown);
+int __real__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
+				   CMFixtureFunction teardown);
+int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
+				   CMFixtureFunction teardown);
 
 struct limit {
 	char program[64], test[64], reason[256];
@@ -52,7 +55,8 @@ static void leave_out(struct CMUnitTest *t, struct limit *v, size_t n)
 	}
 }
 
-int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown)
+int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
+				   CMFixtureFunction teardown)
 {
 	static struct limit limits[64];
 	size_t n_limits = read_limits(limits, sizeof(limits) / sizeof(limits[0]));

@@ -1,8 +1,10 @@
 # What init does with a check: run it in a cgroup, pass its output on, see that it gets on, and end it if it does not.
 #
-# A check gets on while it prints, and while it uses the processor, for a while. Both are measured in what the machine has done: `now`
-# is the emulator's processor seconds, which the driver writes to /out/clock, or the emulated clock where that follows the
-# instructions; neither runs faster where many share the real machine.
+# A check gets on while it prints, and for a while as long as it uses the processor. How long is measured in what the machine has done:
+# `now` is the emulator's processor seconds, which the driver writes to /out/clock, or the emulated clock where that follows the
+# instructions; neither runs faster where many share the real machine. One that waits for good may look now and then whether it is
+# to go on; a fifth of the processor is more than that. Of an emulator that is kept waiting a check that has work sees nothing: its
+# share is of what it has got.
 
 say() { echo "### $*"; }
 
@@ -23,7 +25,7 @@ hung() {
 
 # watch_check NAME PID: looks once a second; PID passes the output on, its rchar is how much there was.
 watch_check() {
-	chars= busy=0 beat=0 t=0
+	chars= before=0 beat=0 t=0
 	now; since=$t beat=$t
 	read -r up _ </proc/uptime; idle=${up%%.*}
 	while sleep 1; do
@@ -31,7 +33,8 @@ watch_check() {
 		now; used
 		read -r up _ </proc/uptime; up=${up%%.*}
 		[ "$n" = "$chars" ] || { chars=$n since=$t idle=$up; }
-		[ $((u - busy)) -lt 50 ] || { busy=$u idle=$up; }
+		[ $((u - before)) -lt 200 ] || idle=$up
+		before=$u
 		[ $((t - beat)) -lt 10 ] || { say "alive $t"; beat=$t; }
 		[ $((t - since)) -lt "$SILENT" ] || { hung "$1" "ran $((t - since)) s without a word"; return; }
 		[ $((up - idle)) -lt "$IDLE" ] || { hung "$1" "did nothing for $((up - idle)) s"; return; }
@@ -56,7 +59,7 @@ run_check() {
 		enter "$1" "$2"
 	) >/tmp/out.fifo 2>&1 </dev/null &
 	check=$!
-	watch_check "$1" $pass &
+	watch_check "$1" $pass 2>/dev/null &
 	watcher=$!
 	wait $check
 	status=$?

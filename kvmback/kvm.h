@@ -28,6 +28,8 @@ struct kvm_host {
 	bool immediate_exit, x86_smm, readonly_mem, guest_debug, debugregs, vcpu_events, xsave;
 	bool pdptes;	   /* PAE's top entries are registers, and KVM tells them (KVM_CAP_SREGS2) */
 	bool manual_dirty; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	unsigned ring_cap; /* KVM_CAP_DIRTY_LOG_RING_ACQ_REL, or KVM_CAP_DIRTY_LOG_RING; 0: neither */
+	unsigned ring_max; /* entries that a ring may have */
 	unsigned maxphyaddr;
 	uint64_t gpa_limit; /* first address past what a slot may cover: shadow paging allows more than maxphyaddr */
 	uint32_t *msrs;	    /* KVM_GET_MSR_INDEX_LIST */
@@ -75,6 +77,7 @@ struct kvcpu {
 	int fd;
 	struct kvm_run *run;
 	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
+	struct dirty_ring ring; /* of dirty pages: rings.c, with m.rings.lock */
 	bool in_smm;	     /* SMM emulated by us */
 	bool smi_latched;   /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves; or KVM has one that waits */
 	atomic_bool halted; /* run.c: the last exit was a HLT, nothing has run since */
@@ -127,6 +130,18 @@ int kvm_wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, str
 int kvm_slot_refresh(struct kvm_vm *vm, struct slot *s, struct err *e) MUST_USE;
 /* Put in what SMM sees, or what is seen outside, if the host has one address space only; dirty logs are folded first. */
 int kvm_slots_view(struct kvm_vm *vm, bool smm, struct err *e) MUST_USE;
+
+/* rings.c: dirty pages by rings, where the VM was made with them (vm->m.rings.entries). enable: before the VM has vCPUs.
+ * -ENOTSUP, -EINVAL in words. map: the vCPU's own. */
+int kvm_rings_enable(struct kvm_vm *vm, unsigned entries, struct err *e) MUST_USE;
+int kvm_ring_map(struct kvcpu *v, struct err *e) MUST_USE;
+void kvm_ring_unmap(struct kvcpu *v);
+/* What the rings have had since; no ioctl, so that a vCPU may stand inside a fault. give_back: KVM then protects the pages
+ * anew. */
+void kvm_rings_read(struct kvm_vm *vm);
+int kvm_rings_give_back(struct kvm_vm *vm, struct err *e) MUST_USE;
+/* KVM_EXIT_DIRTY_RING_FULL, from the vCPU's own thread: its ring is emptied, and the guest may go on. A negative errno. */
+int kvm_ring_full(struct kvcpu *v);
 
 /* regs.c: all work from the debugger's thread while the vCPU is out of KVM_RUN. */
 int kvm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e);

@@ -40,7 +40,7 @@ static bool real_mode_needs_tss(void)
 	return fd >= 0 && read(fd, &c, 1) == 1 && (c == 'N' || c == '0');
 }
 
-static int vm_open(struct kvm_vm *vm, struct err *e)
+static int vm_open(struct kvm_vm *vm, unsigned dirty_ring, struct err *e)
 {
 	struct kvm_enable_cap manual = {.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 					.args = {KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE}};
@@ -50,8 +50,11 @@ static int vm_open(struct kvm_vm *vm, struct err *e)
 	while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0)
 		return fd_error("create a VM", errno, e);
+	int rc = dirty_ring ? kvm_rings_enable(vm, dirty_ring, e) : 0;
+	if (rc)
+		return rc;
 	/* Then fetching a dirty log neither clears it nor write-protects anything: looking changes nothing. */
-	if (vm->host->manual_dirty && ioctl(vm->fd, KVM_ENABLE_CAP, &manual) < 0)
+	if (!dirty_ring && vm->host->manual_dirty && ioctl(vm->fd, KVM_ENABLE_CAP, &manual) < 0)
 		return fd_error("enable manual dirty log protection", errno, e);
 	if (real_mode_needs_tss() && ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_GPA) < 0)
 		return fd_error("place the TSS for real mode", errno, e);
@@ -94,12 +97,15 @@ static int vcpu_open(struct kvm_vm *vm, unsigned i, struct err *e)
 	if (run == MAP_FAILED)
 		return fd_error("map a vCPU's run area", errno, e);
 	v->run = run;
-	rc = vcpu_cpuid(v, e);
+	rc = v->vm->m.rings.entries ? kvm_ring_map(v, e) : 0;
+	if (!rc)
+		rc = vcpu_cpuid(v, e);
 	return rc ? rc : kvm_reset_regs(v, e);
 }
 
 static void vcpu_close(struct kvcpu *v)
 {
+	kvm_ring_unmap(v);
 	if (v->run)
 		munmap(v->run, v->vm->host->run_size);
 	util_closep(&v->fd);
@@ -144,6 +150,7 @@ static int vm_alloc(const struct machine_config *cfg, struct kvm_vm **out, struc
 	lock_init(&vm->kview_lock, LOCK_KVIEW);
 	vm->fd = -1;
 	vm->m.vcpus = cfg->vcpus;
+	vm->m.rings.entries = cfg->dirty_ring;
 	vm->m.maxphyaddr = h->maxphyaddr;
 	vm->m.no_gbpages = !has_gbpages(h);
 	vm->m.slots.limits.max_slots = h->max_slots;
@@ -162,7 +169,7 @@ static int vm_create(const struct machine_config *cfg, struct machine **out, str
 
 	if (rc)
 		return rc;
-	rc = vm_open(vm, e);
+	rc = vm_open(vm, cfg->dirty_ring, e);
 	for (unsigned i = 0; !rc && i < cfg->vcpus; i++)
 		rc = vcpu_open(vm, i, e);
 	if (!rc)

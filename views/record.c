@@ -57,6 +57,33 @@ struct value record_slot_changed(struct pool *p, const struct slot_info *s, cons
 	return d;
 }
 
+static struct value record_dirty_entry(struct pool *p, const struct dirty_entry *entry)
+{
+	struct value d = v_dict(p, 7), flags = v_list(p, 1);
+
+	v_put(p, &d, "vcpu", v_int(entry->vcpu));
+	v_put(p, &d, "n", v_int((int64_t)entry->n));
+	v_put(p, &d, "gfn", v_hex(entry->gfn));
+	v_put(p, &d, "slot", v_int(entry->slot));
+	v_put(p, &d, "as", v_int(entry->as));
+	v_put(p, &d, "offset", v_hex(entry->offset));
+	v_push(p, &flags, v_lit(entry->given_back ? "reset" : "dirty"));
+	v_put(p, &d, "flags", flags);
+	return d;
+}
+
+void record_put_ring(struct pool *p, struct value *slot, const struct dirty_entry_list *l)
+{
+	struct value list = v_list(p, l->n);
+
+	for (size_t i = 0; i < l->n; i++)
+		v_push(p, &list, record_dirty_entry(p, &l->v[i]));
+	v_put(p, slot, "ring", list);
+	v_put(p, slot, "ring_entries", v_int(l->entries));
+	v_put(p, slot, "ring_full", v_int((int64_t)l->full));
+	v_put(p, slot, "ring_lost", v_int((int64_t)l->lost));
+}
+
 struct value record_region(struct pool *p, const struct gpa_region *r)
 {
 	struct value d = v_dict(p, 8);

@@ -61,6 +61,32 @@ static void draw_dirty(struct out *o, const char *what, const struct value *dirt
 	out_text(o, "\n");
 }
 
+static const struct column ring_columns[] = {
+    {.key = "vcpu"},
+    {.key = "n"},
+    {.key = "gfn", .style = STYLE_ADDR},
+    {.key = "offset"},
+    {.key = "as", .kind = COL_SHARED, .title = "address space"},
+    {.key = "flags", .kind = COL_CELL, .cell = cell_flags},
+};
+
+static void draw_ring(struct out *o, const struct value *v)
+{
+	const struct value *ring = get_list(v, "ring");
+	uint64_t lost = get_num(v, "ring_lost"), full = get_num(v, "ring_full");
+
+	out_styled(o, STYLE_BOLD, "ring: ");
+	out_plural(o, ring->n, "entry", "entries");
+	out_textf(o, ", of %u that a ring has", (unsigned)get_num(v, "ring_entries"));
+	if (full)
+		out_textf(o, "; full %llu time%s", (unsigned long long)full, full == 1 ? "" : "s");
+	if (lost)
+		out_textf(o, "; %llu more were not kept", (unsigned long long)lost);
+	out_text(o, "\n");
+	if (ring->n)
+		table_draw(o, ring_columns, ARRAY_LEN(ring_columns), ring);
+}
+
 void view_slot(struct out *o, const struct value *v)
 {
 	struct value row = *v, list = {.type = VALUE_LIST, .n = 1, .items = &row};
@@ -73,6 +99,8 @@ void view_slot(struct out *o, const struct value *v)
 		draw_dirty(o, "outside SMM", get_list(v, "dirty_non_smm"));
 		draw_dirty(o, "inside SMM", get_list(v, "dirty_smm"));
 	}
+	if (v_get(v, "ring"))
+		draw_ring(o, v);
 	if (get_truth(v, "deleted"))
 		out_nothing(o, "deleted");
 }

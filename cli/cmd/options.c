@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/cmd/args.h"
+#include "core/mem/dirtyring.h"
 
 const char options_image[] = "IMAGE is a file (ELF, multiboot ELF, flat: told apart by content) or demo:NAME; demo:tour if "
 			     "none is named.";
@@ -90,6 +91,18 @@ static int set_vcpus(struct target *t, const char *value, struct err *e)
 		return err_set(e, -ERANGE, "--vcpus %.60s" WHY "it is outside 1..64" TRY "--vcpus 1", value);
 	t->o->session.image.vcpus = (unsigned)n;
 	return 0;
+}
+
+static int set_dirty_ring(struct target *t, const char *value, struct err *e)
+{
+	uint64_t n;
+	int ret = number("--dirty-ring", value, &n, e);
+
+	if (!ret)
+		ret = dirty_ring_check(n, e);
+	if (!ret)
+		t->o->session.image.dirty_ring = (unsigned)n;
+	return ret;
 }
 
 static int set_mode(struct target *t, const char *value, struct err *e)
@@ -179,6 +192,10 @@ static const struct option_entry entries[] = {
      set_mmio_sptes},
     {{"--memory", "-m", "SIZE", NULL, false, "guest RAM, with K, M or G (default: 64M)"}, true, set_memory},
     {{"--vcpus", "-n", "N", NULL, false, "virtual CPUs, 1 to 64 (default: 1)"}, true, set_vcpus},
+    {{"--dirty-ring", NULL, "ENTRIES", NULL, false,
+      "log dirty pages in a ring for each vCPU instead of bitmaps: 256 to 65536 entries, a power of two"},
+     true,
+     set_dirty_ring},
     {{"--mode", NULL, "MODE", "real prot long user", false, "how a flat image is entered (default: real)"}, true, set_mode},
     {{"--at", NULL, "GPA", NULL, false, "where a flat image is loaded"}, true, set_at},
     {{"--entry", NULL, "GVA", NULL, false, "where it is entered"}, true, set_entry},

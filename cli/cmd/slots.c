@@ -244,6 +244,7 @@ static struct value dirty_gfns(struct pool *p, const struct slot_info *s, const 
 
 static int slot_dirty(struct call *c, struct err *e)
 {
+	_cleanup_(dirty_entry_list_free) struct dirty_entry_list ring = {0};
 	uint64_t *bits[2] = {NULL, NULL};
 	size_t n = 0;
 	struct slot_info info;
@@ -253,8 +254,9 @@ static int slot_dirty(struct call *c, struct err *e)
 
 	if (ret)
 		return ret;
-	bool clear = args_flag(&a, "-clear");
+	bool clear = args_flag(&a, "-clear"), rings = args_flag(&a, "-ring");
 	if ((ret = arg_id(&a, &id, e)) || (ret = args_end(&a, e)) || (ret = find_slot(c, id, -ENOENT, &info, e)) ||
+	    (rings && (ret = machine_slot_dirty_ring(c->s->d.m, id, &ring, e))) ||
 	    (ret = machine_slot_dirty_views(c->s->d.m, id, clear, bits, &n, e)))
 		return ret;
 	c->result = record_slot(c->pool, &info);
@@ -263,6 +265,8 @@ static int slot_dirty(struct call *c, struct err *e)
 		v_put(c->pool, &c->result, "dirty_non_smm", dirty_gfns(c->pool, &info, bits[0], NULL, n));
 		v_put(c->pool, &c->result, "dirty_smm", dirty_gfns(c->pool, &info, NULL, bits[1], n));
 	}
+	if (rings)
+		record_put_ring(c->pool, &c->result, &ring);
 	free(bits[0]);
 	free(bits[1]);
 	return 0;
@@ -322,14 +326,23 @@ const struct command commands_slots[] = {
      .run = slot_del},
     {.name = "slot dirty",
      .group = "slots",
-     .usage = "ID [-clear]",
+     .usage = "ID [-clear] [-ring]",
      .summary = "pages of a slot that the guest has written",
      .help = "Gives the slot with dirty: the gfns written since the last -clear. The slot must log dirty pages "
 	     "(slot flags ID +log-dirty).\n\nA slot that is seen inside SMM and outside logs each apart: dirty_smm and "
-	     "dirty_non_smm, of which dirty is the union.",
+	     "dirty_non_smm, of which dirty is the union.\n\n"
+	     "-ring: the entries of the vCPUs' dirty rings too, in a VM that was made with them (load IMAGE --dirty-ring "
+	     "ENTRIES; KVM_CAP_DIRTY_LOG_RING, Linux 5.11). KVM pushes one onto its vCPU's ring whenever it marks a page, and "
+	     "has no bitmaps then. ring is a list by vcpu and n (its number in that ring, from 0) of gfn, slot, as, offset (in "
+	     "pages, from the slot's first) and flags: dirty, or reset once it was given back to KVM (KVM_RESET_DIRTY_RINGS). "
+	     "Only then is the page write-protected again, and its next write an entry again. That happens at -clear, for all "
+	     "slots, as rings have the pages of all; and to the whole of a ring that is full, where the vCPU leaves the guest "
+	     "by itself (KVM_EXIT_DIRTY_RING_FULL): ring_full says how often. ring_entries is how many a ring has; ring_lost "
+	     "how many entries there was no room to keep, which dirty has all the same.\n\n"
+	     "    load demo:tour --dirty-ring 4096\n    slot flags 0 +log-dirty\n    run\n    slot dirty 0 -ring",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_SLOT,
-     .words = "-clear",
+     .words = "-clear -ring",
      .view = "slot",
      .run = slot_dirty},
     {.name = "slot flags",

@@ -32,6 +32,7 @@ enum lock_rank {
 	LOCK_MMU_EVENTS, /* kvm_mmu.lock */
 	LOCK_TRACE,	 /* trace.lock */
 	LOCK_KVIEW,	 /* kvm_vm.kview_lock */
+	LOCK_DIRTY,	 /* machine.rings */
 	LOCK_RUN_QUEUE,	 /* run_queue.lock */
 	LOCK_RANKS,
 };

@@ -35,7 +35,8 @@ struct image_options {
 	uint64_t memory; /* guest RAM in bytes; 0: 64 MiB, or what the demo wants */
 	bool has_at, has_entry;
 	uint64_t at, entry;
-	unsigned vcpus; /* 0: 1, or what the demo wants */
+	unsigned vcpus;	     /* 0: 1, or what the demo wants */
+	unsigned dirty_ring; /* of the VM that it is loaded into: struct machine_config's */
 };
 
 struct image;

@@ -34,4 +34,7 @@ int machine_check_range(uint64_t first, uint64_t last, const char *what, struct 
 /* memory.c: fill in what the guest's tables say now of each vCPU's cached MMIO address. */
 void machine_mmio_compare(struct machine *m, struct mmio_info_list *l);
 
+/* dirty_rings.c: what is kept of a slot's entries. */
+int machine_ring_list(struct machine *m, const struct slot *s, struct dirty_entry_list *out, struct err *e) MUST_USE;
+
 #endif

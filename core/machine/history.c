@@ -84,6 +84,8 @@ int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[
 	for (int smm = 0; smm < 2; smm++)
 		if (s->dirty[smm] && bits[smm])
 			memcpy(s->dirty[smm], bits[smm], words * sizeof(uint64_t));
+	/* Of another past. */
+	machine_rings_drop(m, s);
 	return 0;
 }
 

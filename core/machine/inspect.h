@@ -236,6 +236,25 @@ struct fault_stage_list {
 	size_t n;
 };
 
+/* A page that was pushed onto a vCPU's ring of dirty pages (core/mem/dirtyring.h). */
+struct dirty_entry {
+	unsigned vcpu;
+	uint64_t n; /* its number in that ring, from 0 */
+	uint32_t slot;
+	unsigned as;
+	uint64_t serial;      /* of the slot: another one may have its number later */
+	uint64_t gfn, offset; /* offset: in pages, from the slot's first */
+	bool given_back;      /* its next write is an entry again */
+};
+/* Of one slot, in the order in which they were read: each ring's own is right, that between two rings is not known. */
+struct dirty_entry_list {
+	struct dirty_entry *v;
+	size_t n;
+	unsigned entries; /* that a ring has */
+	uint64_t full;	  /* how often a vCPU came out because its ring was full enough */
+	uint64_t lost;	  /* entries of the VM that nobody could keep; the bitmap has their pages all the same */
+};
+
 struct mmu_event_list {
 	struct mmu_event *v;
 	size_t n;
@@ -246,6 +265,7 @@ struct mmu_event_list {
  * many), OWNS_TABLE for the 512 entries of a page table. All lists begin with v and n. */
 #define INSPECT_LISTS(X)                                                                                                    \
 	X(mmu_event, mmu_event, )                                                                                           \
+	X(dirty_entry, dirty_entry, )                                                                                       \
 	X(slot_info, slot_info, )                                                                                           \
 	X(spte, spte_info, )                                                                                                \
 	X(shadow_page, shadow_page,                                                                                         \

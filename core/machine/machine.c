@@ -16,7 +16,7 @@ static void on_console(void *ctx, const char *bytes, size_t n)
 static int check_config(const struct machine_config *cfg, struct err *e)
 {
 	if (cfg->vcpus >= 1 && cfg->vcpus <= 64)
-		return 0;
+		return cfg->dirty_ring ? dirty_ring_check(cfg->dirty_ring, e) : 0;
 	return err_set(e, -EINVAL, "create a VM with %u vCPUs" WHY "a VM has 1 to 64" TRY "-n 1", cfg->vcpus);
 }
 
@@ -39,6 +39,8 @@ int machine_create(const struct machine_ops *backend, const struct machine_confi
 	m->ops = backend;
 	m->vcpus = cfg->vcpus;
 	m->keys = keys;
+	m->rings.entries = cfg->dirty_ring;
+	lock_init(&m->rings.lock, LOCK_DIRTY);
 	slot_limits_default(&m->slots.limits);
 	board_init(&m->board);
 	m->board.console = on_console;
@@ -46,6 +48,7 @@ int machine_create(const struct machine_ops *backend, const struct machine_confi
 	rc = run_init(&m->run, backend->run, m, e);
 	if (rc) {
 		storage_keys_destroy(keys);
+		lock_destroy(&m->rings.lock);
 		backend->destroy(m);
 		return rc;
 	}
@@ -64,6 +67,8 @@ void machine_destroy(struct machine *m)
 	slot_table_deinit(&m->slots);
 	storage_keys_destroy(m->keys);
 	run_deinit(&m->run);
+	lock_destroy(&m->rings.lock);
+	free(m->rings.v);
 	m->ops->destroy(m);
 }
 

@@ -25,6 +25,7 @@ struct board;
 struct machine_config {
 	unsigned vcpus;	      /* 1 to 64 */
 	bool mmio_sptes;      /* soft: make MMIO sptes */
+	unsigned dirty_ring;  /* log dirty pages in a ring of so many entries for each vCPU; 0: in bitmaps */
 	bool emulated_kernel; /* soft: accesses of CPL 0 go the way of an emulator (no sptes, the MMIO cache asked first), as
 			       * on a host whose KVM emulates CPL 0 */
 };
@@ -102,6 +103,9 @@ int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bi
  * slot. The caller frees both. */
 int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_t *bits[2], size_t *n_words,
 			     struct err *e) MUST_USE;
+/* The entries of the slot's pages that vCPUs' rings have had since its last clear, bitmaps brought up to date as above; a
+ * clear drops them. -ENOTSUP: this VM has no rings (struct machine_config). */
+int machine_slot_dirty_ring(struct machine *m, uint32_t id, struct dirty_entry_list *out, struct err *e) MUST_USE;
 /* The slots as the machine itself has them (kernel's copy if it can be read). own ones included. */
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
 /* One slot by the debugger's table, right after a change that the machine has accepted: only the generation is read from it,

@@ -8,8 +8,10 @@
 
 #include <stdatomic.h>
 
+#include "core/base/lock.h"
 #include "core/board/board.h"
 #include "core/machine/machine.h"
+#include "core/mem/dirtyring.h"
 #include "core/mem/gfncache.h"
 
 /* Operations. M: mandatory. O: optional, NULL gives -ENOTSUP with cap_why()'s words. What a call needs (calls.h) is
@@ -111,6 +113,17 @@ struct slot_news {
 	char text[160]; /* "was added", "became hidden, because …" */
 };
 
+/* dirty_rings.c: what was read of the vCPUs' rings of dirty pages, until the slot's next clear. */
+#define DIRTY_ENTRIES_MAX 65536u
+struct dirty_rings {
+	unsigned entries; /* of each ring; 0: this VM has none */
+	struct dirty_entry *v;
+	size_t n, cap;
+	uint64_t given[64]; /* of each vCPU's, given back */
+	uint64_t full, lost;
+	struct lock lock; /* a vCPU's thread empties its own ring while others run */
+};
+
 /* First member of a backend's own struct. */
 struct machine {
 	const struct machine_ops *ops;
@@ -130,6 +143,7 @@ struct machine {
 	uint64_t runs;	       /* begun */
 	uint32_t catches;      /* what machine_catch() was told last */
 	const char *only_look; /* machine_only_look() */
+	struct dirty_rings rings;
 	struct slot_news news[SLOT_NEWS_MAX];
 	unsigned n_news;
 	/* Filled by create if it knows better than the defaults that 0 stands for, as slots.limits. */
@@ -139,6 +153,10 @@ struct machine {
 
 /* Of slot_change(): one line more if there is room. steps may be NULL. */
 void slot_step_add(struct slot_steps *steps, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* An entry was read of a vCPU's ring: its page is marked in the slot's bitmap, and the entry kept. smm: whose bitmap. With
+ * rings.lock held. */
+void machine_ring_entry(struct machine *m, unsigned vcpu, uint64_t n, const struct dirty_gfn *g, bool smm);
+void machine_rings_drop(struct machine *m, const struct slot *s); /* what is kept of a slot, NULL: of all */
 /* A slot changed; nothing is kept unless CATCH_SLOT is on. smm: the whole VM's view changed, told of each slot that only one
  * side sees. */
 void machine_slot_note(struct machine *m, uint32_t id, const char *fmt, ...) PRINTF_LIKE(3, 4);

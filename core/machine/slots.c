@@ -83,8 +83,10 @@ static int log_before(struct slot *s, const struct slot_spec *to, struct err *e)
 	return rc;
 }
 
-static void log_after(struct slot *s)
+static void log_after(struct machine *m, struct slot *s)
 {
+	if (!(s->flags & SLOT_LOG_DIRTY))
+		machine_rings_drop(m, s);
 	for (int smm = 0; smm < 2; smm++)
 		if (!(s->flags & SLOT_LOG_DIRTY) || !slot_visible(s, smm)) {
 			free(s->dirty[smm]);
@@ -120,7 +122,7 @@ static int update_slot(struct machine *m, const struct slot_change *c, struct sl
 		s->vis = c->to.vis;
 		slot_table_resort(&m->slots);
 	}
-	log_after(s);
+	log_after(m, s);
 	return rc;
 }
 
@@ -235,6 +237,7 @@ int machine_slot_delete(struct machine *m, uint32_t id, struct slot_steps *steps
 		machine_slot_note(m, id, "was deleted (gpa 0x%llx, 0x%llx bytes)", (unsigned long long)c.old->gpa,
 				  (unsigned long long)c.old->size);
 	slot_table_remove(&m->slots, c.old);
+	machine_rings_drop(m, c.old);
 	m->ops->slot_release(m, c.old);
 	slot_free(c.old);
 	return 0;
@@ -302,7 +305,7 @@ static int flip_readonly(struct machine *m, struct slot *s, const struct slot_sp
 	if (!rc)
 		rc = change_by_backend(m, s, &del, steps, e);
 	if (rc) {
-		log_after(s);
+		log_after(m, s);
 		return rc;
 	}
 	s->flags = to->flags;
@@ -311,12 +314,12 @@ static int flip_readonly(struct machine *m, struct slot *s, const struct slot_sp
 	if (rc) {
 		s->flags = was.flags;
 		s->vis = was.vis;
-		log_after(s);
+		log_after(m, s);
 		recreate_flipped(m, s, steps, e);
 		return rc;
 	}
 	slot_table_resort(&m->slots);
-	log_after(s);
+	log_after(m, s);
 	note_flags(m, s, &was);
 	return 0;
 }
@@ -381,6 +384,36 @@ static int copy_views(const struct slot *s, size_t n, uint64_t *copy[2], struct 
 	return 0;
 }
 
+static int find_logged(struct machine *m, uint32_t id, struct slot **out, struct err *e)
+{
+	int rc = find_slot(m, id, "slot dirty", -ENOENT, out, e);
+
+	if (rc || (*out)->dirty[0] || (*out)->dirty[1])
+		return rc;
+	return err_set(e, -ENOENT,
+		       "slot dirty %u" WHY "it has no dirty log, as log-dirty is not among its flags (%#x)" TRY
+		       "slot flags %u +log-dirty",
+		       id, (*out)->flags, id);
+}
+
+int machine_slot_dirty_ring(struct machine *m, uint32_t id, struct dirty_entry_list *out, struct err *e)
+{
+	struct slot *s;
+	int rc = machine_check(m, CALL_slot_dirty_ring, NULL, e);
+
+	if (!rc)
+		rc = find_logged(m, id, &s, e);
+	if (!rc && !m->rings.entries)
+		rc = err_set(e, -ENOTSUP,
+			     "slot dirty %u -ring" WHY
+			     "this VM logs in bitmaps, and has no rings: those are made with a VM's vCPUs" TRY
+			     "load IMAGE --dirty-ring 4096, which makes a VM with them, or slot dirty %u",
+			     id, id);
+	if (!rc)
+		rc = m->ops->slot_dirty(m, s, false, e);
+	return rc ? rc : machine_ring_list(m, s, out, e);
+}
+
 int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_t *bits[2], size_t *n_words, struct err *e)
 {
 	uint64_t *copy[2] = {NULL, NULL};
@@ -389,12 +422,7 @@ int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_
 	int rc = machine_check(m, clear ? CALL_slot_dirty_clear : CALL_slot_dirty_views, NULL, e);
 
 	if (!rc)
-		rc = find_slot(m, id, "slot dirty", -ENOENT, &s, e);
-	if (!rc && !s->dirty[0] && !s->dirty[1])
-		rc = err_set(e, -ENOENT,
-			     "slot dirty %u" WHY "it has no dirty log, as log-dirty is not among its flags (%#x)" TRY
-			     "slot flags %u +log-dirty",
-			     id, s->flags, id);
+		rc = find_logged(m, id, &s, e);
 	if (rc)
 		return rc;
 	n = (size_t)((s->size / PAGE_SIZE_4K + 63) / 64);
@@ -414,6 +442,8 @@ int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_
 		if (clear)
 			memset(s->dirty[smm], 0, n * sizeof(uint64_t));
 	}
+	if (clear)
+		machine_rings_drop(m, s);
 	*n_words = n;
 	return 0;
 }

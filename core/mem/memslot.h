@@ -43,6 +43,9 @@ struct slot {
 	int (*fill)(const struct slot *s, uint64_t gpa, void *buf, size_t len, struct err *e);
 	void *fill_ctx;
 	uint64_t *dirty[2]; /* bitmaps outside and inside SMM, one bit a page; NULL if not logged */
+	/* Told of each page that slot_mark_dirty() is called for, marked before or not; NULL: nobody asks. */
+	void (*dirtied)(void *ctx, const struct slot *s, uint64_t page, bool smm);
+	void *dirtied_ctx;
 	void *backing;	    /* the backend's own: file descriptors and mappings */
 	void *mmu;	    /* the shadow MMU's own: reverse map heads (core/mem/shadow) */
 };

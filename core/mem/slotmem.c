@@ -55,8 +55,11 @@ void slot_mark_dirty(struct slot *s, uint64_t gpa, uint64_t len, bool smm)
 	if (len > s->size - (gpa - s->gpa))
 		len = s->size - (gpa - s->gpa);
 	uint64_t last = (gpa - s->gpa + len - 1) >> PAGE_SHIFT;
-	for (uint64_t page = (gpa - s->gpa) >> PAGE_SHIFT; page <= last; page++)
+	for (uint64_t page = (gpa - s->gpa) >> PAGE_SHIFT; page <= last; page++) {
 		bits[page / 64] |= 1ull << (page % 64);
+		if (s->dirtied)
+			s->dirtied(s->dirtied_ctx, s, page, smm);
+	}
 }
 
 /* ---- files */

@@ -5,6 +5,7 @@
  * writes, devices and MMIO exits are decided in one place. Both pages of a crossing access are settled before a byte moves.
  */
 #include "core/soft/exec.h"
+#include "core/soft/rings.h"
 #include "core/soft/soft_impl.h"
 
 #include <errno.h>
@@ -250,8 +251,11 @@ static int access_memory(struct soft_cpu *c, struct mem_access *a, void *data, b
 
 	if (!rc && data_is_watched(c))
 		soft_watch(c, a->lin, &io, write, data);
+	/* Through an spte nobody sees a store: its page was marked when the spte was made. */
+	soft_rings_by_spte(c->m, !a->emulate[0] && !a->emulate[1]);
 	if (!rc)
 		rc = run_parts(&env, &io, data, &e);
+	soft_rings_by_spte(c->m, false);
 	if (rc)
 		return c->event ? -1 : raise_host(c, rc, &e);
 	uint32_t flushes = c->flushes_of_all;

@@ -11,6 +11,7 @@
 #include "core/soft/exec.h"
 #include "core/soft/fault.h"
 #include "core/soft/mmucatch.h"
+#include "core/soft/rings.h"
 #include "core/soft/soft_impl.h"
 #include "core/soft/stall.h"
 
@@ -265,7 +266,10 @@ bool soft_go(struct soft_cpu *c, uint64_t n, struct stop *out)
 	unsigned cpl = c->cpl;
 	uint64_t before = m->sched.position, done;
 	uint64_t rip = c->rip;
+	soft_rings_run(m, c);
 	bool stop = execute(c, n, out);
+	soft_rings_run(m, NULL);
+	soft_rings_full(m);
 
 	if (c->rip != rip)
 		c->passed = false;

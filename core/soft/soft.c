@@ -15,6 +15,7 @@
 #include "core/soft/looks.h"
 #include "core/soft/mmucatch.h"
 #include "core/soft/replay.h"
+#include "core/soft/rings.h"
 #include "core/soft/run.h"
 #include "core/soft/soft_impl.h"
 
@@ -50,6 +51,7 @@ static void destroy(struct machine *base)
 	soft_log_free(m);
 	walk_lock_deinit(&m->walk);
 	soft_mmu_destroy(m);
+	soft_rings_destroy(m);
 	for (struct soft_plant *p = m->plants, *next; p; p = next) {
 		next = p->next;
 		free(p);
@@ -84,6 +86,8 @@ static int create(const struct machine_config *cfg, struct machine **out, struct
 	m->blocks = block_cache_create();
 	if (!rc && !m->blocks)
 		rc = err_nomem(e, "create a soft VM");
+	if (!rc && cfg->dirty_ring)
+		rc = soft_rings_create(m, cfg->vcpus, cfg->dirty_ring, e);
 	for (unsigned i = 0; !rc && i < cfg->vcpus; i++)
 		rc = soft_cpu_create(m, i, e);
 	if (rc) {
@@ -265,6 +269,7 @@ static int slot_create(struct soft_machine *m, struct slot *s, const struct slot
 	if (rc)
 		return rc;
 	s->hva = (uintptr_t)s->alias;
+	soft_rings_log(m, s);
 	slot_step_add(steps, "slot %u: create, %#llx bytes at gpa %#llx", s->id, (unsigned long long)s->size,
 		      (unsigned long long)s->gpa);
 	return 0;
@@ -275,6 +280,9 @@ static int slot_change(struct machine *base, struct slot *s, const struct slot_c
 {
 	struct soft_machine *m = soft_of(base);
 
+	/* While the slot is what the entries say. */
+	if (m->rings)
+		soft_rings_read(m);
 	switch (change->kind) {
 	case SLOT_CREATE:
 		return slot_create(m, s, change, steps, e);
@@ -314,6 +322,11 @@ static void slot_release(struct machine *base, struct slot *s)
 static int slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e)
 {
 	(void)e;
+	if (soft_of(m)->rings)
+		soft_rings_read(soft_of(m));
+	if (restart && soft_of(m)->rings)
+		soft_rings_give_back(soft_of(m));
+	/* With rings as well: sptes that a checkpoint has brought back have no entry. */
 	if (restart)
 		shadow_write_protect_slot(soft_of(m)->shadow, s);
 	return 0;
@@ -352,6 +365,10 @@ static int facts(struct machine *base, int (*fn)(void *arg, const char *what, co
 	       fn(arg, "CPL 0", m->emulated_kernel ? "emulated" : "native",
 		  m->emulated_kernel ? "no sptes for it, the MMIO cache asked first"
 				     : "--emulated-kernel: as a KVM that emulates it") ?:
+	       fn(arg, "dirty ring", base->rings.entries ? "on" : "off",
+		  base->rings.entries ? "--dirty-ring" : "load IMAGE --dirty-ring 4096 makes a VM that logs by rings") ?:
+	       fn(arg, "slot prefault", "yes", "makes the shadow pages of what the guest's tables map") ?:
+	       fn(arg, "guest_memfd", "no", "it is memory of the kernel's: -b kvm") ?:
 	       fn(arg, "SMM", "native", "SMI, save area and RSM by the CPU");
 }
 

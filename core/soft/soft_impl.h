@@ -64,6 +64,7 @@ struct soft_machine {
 		uint64_t next;		 /* when it looks again */
 		unsigned turns;
 	} stall;
+	struct soft_rings *rings;   /* rings.c; NULL: dirty pages are in bitmaps alone */
 	struct soft_mmu *mmu;	    /* mmucatch.c; NULL until something is caught */
 	struct soft_faults *faults; /* fault.c; NULL until something is caught */
 	struct stop watch_hit;	    /* reason STOP_WATCHPOINT: reported behind the instruction that made it */

@@ -83,6 +83,10 @@ static void read_caps(struct kvm_host *h)
 	h->vcpu_events = cap(fd, KVM_CAP_VCPU_EVENTS) > 0;
 	h->xsave = cap(fd, KVM_CAP_XSAVE) > 0;
 	h->pdptes = cap(fd, KVM_CAP_SREGS2) > 0 && !nested_paging_amd();
+	h->ring_cap = cap(fd, KVM_CAP_DIRTY_LOG_RING_ACQ_REL) > 0 ? KVM_CAP_DIRTY_LOG_RING_ACQ_REL : KVM_CAP_DIRTY_LOG_RING;
+	h->ring_max = (unsigned)cap(fd, (int)h->ring_cap) / (unsigned)sizeof(struct kvm_dirty_gfn);
+	if (!h->ring_max)
+		h->ring_cap = 0;
 	h->manual_dirty = (cap(fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0;
 }
 

@@ -177,6 +177,16 @@ static int dirty_while_parked(struct kvm_vm *vm, struct slot *s, struct err *e)
 	return rc;
 }
 
+/* Rings are memory of this process, whatever a vCPU does. */
+static int dirty_by_rings(struct kvm_vm *vm, struct slot *s, bool restart, struct err *e)
+{
+	int rc = slot_log_start(s, e);
+
+	if (!rc)
+		kvm_rings_read(vm);
+	return rc || !restart ? rc : kvm_rings_give_back(vm, e);
+}
+
 int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *e)
 {
 	struct kvm_vm *vm = kvm_of(m);
@@ -184,6 +194,8 @@ int kvm_slot_dirty(struct machine *m, struct slot *s, bool restart, struct err *
 
 	if (!(s->flags & SLOT_LOG_DIRTY))
 		return 0;
+	if (m->rings.entries)
+		return dirty_by_rings(vm, s, restart, e);
 	if (kvm_is_parked(vm))
 		return dirty_while_parked(vm, s, e);
 	rc = slot_log_start(s, e);

@@ -67,6 +67,9 @@ int vcpu_enter(struct kvcpu *v)
 		vcpu_fetch_pdptes(v, vcpu_sregs(v));
 	if (rc == -EINTR && take_shutdown(v))
 		rc = 0;
+	/* KVM has not entered the guest again: as a signal that ends nothing. */
+	if (!rc && v->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL && v->ring.v)
+		rc = kvm_ring_full(v) ?: -EINTR;
 	return ops->leave(v, rc);
 }
 

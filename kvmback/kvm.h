@@ -20,6 +20,12 @@
 
 #define KVM_MAX_VCPUS_HERE 64
 
+/* Slots of today's kernels (newkvm.h). Some answers are the kernel's, the others of a VM of the default type. */
+struct kvm_new_caps {
+	bool memory2, kernel_memfd, vm_memfd, prefault;
+	uint64_t memfd_flags, attributes, vm_types;
+};
+
 /* Asked of /dev/kvm once for the process (host.c). */
 struct kvm_host {
 	int fd;
@@ -30,6 +36,7 @@ struct kvm_host {
 	bool manual_dirty; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	unsigned ring_cap; /* KVM_CAP_DIRTY_LOG_RING_ACQ_REL, or KVM_CAP_DIRTY_LOG_RING; 0: neither */
 	unsigned ring_max; /* entries that a ring may have */
+	struct kvm_new_caps new;
 	unsigned maxphyaddr;
 	uint64_t gpa_limit; /* first address past what a slot may cover: shadow paging allows more than maxphyaddr */
 	uint32_t *msrs;	    /* KVM_GET_MSR_INDEX_LIST */
@@ -142,6 +149,14 @@ void kvm_rings_read(struct kvm_vm *vm);
 int kvm_rings_give_back(struct kvm_vm *vm, struct err *e) MUST_USE;
 /* KVM_EXIT_DIRTY_RING_FULL, from the vCPU's own thread: its ring is emptied, and the guest may go on. A negative errno. */
 int kvm_ring_full(struct kvcpu *v);
+
+/* newfacts.c: why no slot can have a guest_memfd, NULL if it can; rows of `info kvm` about slots of today's kernels. */
+const char *kvm_memfd_why(const struct kvm_host *h);
+int kvm_new_facts(struct kvm_vm *vm, int (*fn)(void *arg, const char *what, const char *value, const char *why), void *arg);
+
+/* prefault.c */
+int kvm_prefault(struct machine *m, unsigned vcpu, const struct slot *s, uint64_t gpa, uint64_t size,
+		 int (*poll)(void *unused), struct prefault *out, struct err *e);
 
 /* regs.c: all work from the debugger's thread while the vCPU is out of KVM_RUN. */
 int kvm_get_regs(struct machine *m, unsigned vcpu, uint32_t parts, struct regs *out, struct err *e);

@@ -344,6 +344,8 @@ static int vm_facts(struct machine *m, fact_fn fn, void *arg, struct err *e)
 	int rc = host_facts(vm->host, fn, arg);
 
 	if (!rc)
+		rc = kvm_new_facts(vm, fn, arg);
+	if (!rc)
 		rc = kvm_run_facts(m, fn, arg, e);
 	if (!rc)
 		rc = kvm_privilege_facts(vm, fn, arg);
@@ -397,6 +399,7 @@ const struct machine_ops kvm_backend = {
     .slot_change = kvm_slot_change,
     .slot_release = vm_slot_release,
     .slot_dirty = kvm_slot_dirty,
+    .slot_prefault = kvm_prefault,
     .slot_source = SOURCE_KVM,
     .live = 1u << ASK_LIVE_VCPU | 1u << ASK_LIVE_MEMORY | 1u << ASK_LIVE_MMU,
     .hide_plants = live_hide_int3,

@@ -84,6 +84,20 @@ void record_put_ring(struct pool *p, struct value *slot, const struct dirty_entr
 	v_put(p, slot, "ring_lost", v_int((int64_t)l->lost));
 }
 
+void record_put_prefault(struct pool *p, struct value *slot, unsigned vcpu, uint64_t gpa, const struct prefault *done)
+{
+	v_put(p, slot, "vcpu", v_int(vcpu));
+	v_put(p, slot, "first", v_hex(gpa));
+	v_put(p, slot, "last", v_hex(gpa + done->bytes - 1));
+	v_put(p, slot, "bytes", v_int((int64_t)done->bytes));
+	if (!done->by_tables) {
+		v_put(p, slot, "calls", v_int(done->calls));
+		return;
+	}
+	v_put(p, slot, "mapped", v_int((int64_t)done->mapped));
+	v_put(p, slot, "not_accessed", v_int((int64_t)done->not_accessed));
+}
+
 struct value record_region(struct pool *p, const struct gpa_region *r)
 {
 	struct value d = v_dict(p, 8);

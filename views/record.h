@@ -24,6 +24,8 @@ struct value record_slot(struct pool *p, const struct slot_info *s);
 /* A slot after a change, with the steps that ran. */
 /* ring, ring_entries, ring_full and ring_lost, into the record of a slot. */
 void record_put_ring(struct pool *p, struct value *slot, const struct dirty_entry_list *l);
+/* vcpu, first, last, bytes, and calls or mapped and not_accessed. */
+void record_put_prefault(struct pool *p, struct value *slot, unsigned vcpu, uint64_t gpa, const struct prefault *done);
 struct value record_slot_changed(struct pool *p, const struct slot_info *s, const struct slot_steps *steps);
 /* A part of the guest physical space: gpa, size, kind, slot, flags, visible, and name of a device, own. */
 struct value record_region(struct pool *p, const struct gpa_region *r);

@@ -87,6 +87,25 @@ static void draw_ring(struct out *o, const struct value *v)
 		table_draw(o, ring_columns, ARRAY_LEN(ring_columns), ring);
 }
 
+static void draw_prefault(struct out *o, const struct value *v)
+{
+	out_styled(o, STYLE_BOLD, "mapped ahead: ");
+	out_text(o, "gpa ");
+	out_styled_hex(o, STYLE_ADDR, get_num(v, "first"));
+	out_text(o, " to ");
+	out_styled_hex(o, STYLE_ADDR, get_num(v, "last"));
+	out_textf(o, " for vCPU %u", (unsigned)get_num(v, "vcpu"));
+	if (v_get(v, "mapped")) {
+		out_text(o, ", ");
+		out_plural(o, get_num(v, "mapped"), "address has its sptes", "addresses have their sptes");
+		out_textf(o, ", %llu left out (not accessed yet)", (unsigned long long)get_num(v, "not_accessed"));
+	} else {
+		out_text(o, ", by ");
+		out_plural(o, get_num(v, "calls"), "call of KVM_PRE_FAULT_MEMORY", "calls of KVM_PRE_FAULT_MEMORY");
+	}
+	out_text(o, "\n");
+}
+
 void view_slot(struct out *o, const struct value *v)
 {
 	struct value row = *v, list = {.type = VALUE_LIST, .n = 1, .items = &row};
@@ -99,6 +118,8 @@ void view_slot(struct out *o, const struct value *v)
 		draw_dirty(o, "outside SMM", get_list(v, "dirty_non_smm"));
 		draw_dirty(o, "inside SMM", get_list(v, "dirty_smm"));
 	}
+	if (v_get(v, "bytes"))
+		draw_prefault(o, v);
 	if (v_get(v, "ring"))
 		draw_ring(o, v);
 	if (get_truth(v, "deleted"))

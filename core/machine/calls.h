@@ -37,6 +37,7 @@ enum machine_ask {
 	X(slot_dirty_clear, "slot dirty", NEEDS(SLOTS), slot_dirty, ASK_IDLE)                                               \
 	X(slot_dirty_ring, "slot dirty -ring", 0, slot_dirty, ASK_STOPPED)                                                  \
 	X(slot_dirty_set, "restore a dirty log", NEEDS(SLOTS), slot_dirty, ASK_IDLE)                                        \
+	X(slot_prefault, "slot prefault", NEEDS(SLOTS), slot_prefault, ASK_IDLE)                                            \
 	X(slot_list, "list slots", 0, name, ASK_LIVE_MMU)                                                                   \
 	X(slot_info, "slot", 0, name, ASK_LIVE_MMU)                                                                         \
 	X(read, "read memory", 0, name, ASK_LIVE_MEMORY)                                                                    \

@@ -106,6 +106,18 @@ int machine_slot_dirty_views(struct machine *m, uint32_t id, bool clear, uint64_
 /* The entries of the slot's pages that vCPUs' rings have had since its last clear, bitmaps brought up to date as above; a
  * clear drops them. -ENOTSUP: this VM has no rings (struct machine_config). */
 int machine_slot_dirty_ring(struct machine *m, uint32_t id, struct dirty_entry_list *out, struct err *e) MUST_USE;
+/* Have [gpa, gpa + size) of a slot mapped for the vCPU as if it had read each page, before it does; whole pages. poll: asked
+ * now and then, negative to give up. -ENOTSUP in words; -EINTR and others say how far it came, what is mapped stays. */
+struct prefault {
+	uint64_t bytes; /* that are mapped now */
+	unsigned calls; /* of the kernel's, that it took */
+	/* soft: what the guest's tables lead to there, 4 KiB each, and how many of these have an entry that is not accessed
+	 * yet: KVM maps none of such ahead, as the guest's A bit would never be set. */
+	bool by_tables;
+	uint64_t mapped, not_accessed;
+};
+int machine_slot_prefault(struct machine *m, unsigned vcpu, uint32_t id, uint64_t gpa, uint64_t size,
+			  int (*poll)(void *unused), struct prefault *out, struct err *e) MUST_USE;
 /* The slots as the machine itself has them (kernel's copy if it can be read). own ones included. */
 int machine_slot_list(struct machine *m, struct slot_info_list *out, struct err *e) MUST_USE;
 /* One slot by the debugger's table, right after a change that the machine has accepted: only the generation is read from it,

@@ -43,6 +43,9 @@ struct machine_ops {
 	/* M. Fold what the guest wrote since the last call into s->dirty. restart: also begin a new interval in the backend.
 	 */
 	int (*slot_dirty)(struct machine *m, struct slot *s, bool restart, struct err *e);
+	/* O. A checked range of a slot. */
+	int (*slot_prefault)(struct machine *m, unsigned vcpu, const struct slot *s, uint64_t gpa, uint64_t size,
+			     int (*poll)(void *unused), struct prefault *out, struct err *e);
 	int (*slot_list)(struct machine *m, struct slot_info_list *out, struct err *e); /* O: else from the table */
 	enum source slot_source; /* where a slot of the table comes from */
 	/* The generation of a slot's address space, and which space that is. O: else the table's, and 0 */

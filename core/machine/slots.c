@@ -465,6 +465,44 @@ int machine_slot_dirty(struct machine *m, uint32_t id, bool clear, uint64_t **bi
 	return 0;
 }
 
+/* Whole pages of the slot. */
+static int check_prefault(const struct slot *s, uint64_t gpa, uint64_t size, struct err *e)
+{
+	uint64_t end = s->gpa + s->size;
+
+	if ((gpa | size) & PAGE_OFFSET_MASK || !size)
+		return err_set(e, -EINVAL, "slot prefault %u" WHY "gpa 0x%llx, size %#llx are no whole pages of 4 KiB" TRY
+					   "0x%llx %#llx", s->id, (unsigned long long)gpa, (unsigned long long)size,
+			       (unsigned long long)s->gpa, (unsigned long long)end - 1);
+	if (gpa >= s->gpa && gpa < end && size <= end - gpa)
+		return 0;
+	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, gpa,
+			  "slot prefault %u" WHY "gpa 0x%llx to %#llx is not all in it: it has 0x%llx to %#llx" TRY
+			  "slot prefault %u",
+			  s->id, (unsigned long long)gpa, (unsigned long long)(gpa + size - 1), (unsigned long long)s->gpa,
+			  (unsigned long long)end - 1, s->id);
+}
+
+int machine_slot_prefault(struct machine *m, unsigned vcpu, uint32_t id, uint64_t gpa, uint64_t size,
+			  int (*poll)(void *unused), struct prefault *out, struct err *e)
+{
+	struct prefault done = {0};
+	struct slot *s;
+	int rc = machine_check_vcpu(m, vcpu, "slot prefault", e);
+
+	if (!rc)
+		rc = machine_check(m, CALL_slot_prefault, NULL, e);
+	if (!rc)
+		rc = find_slot(m, id, "slot prefault", -ENOENT, &s, e);
+	if (!rc)
+		rc = check_prefault(s, gpa, size, e);
+	if (!rc)
+		rc = m->ops->slot_prefault(m, vcpu, s, gpa, size, poll, &done, e);
+	if (!rc)
+		*out = done;
+	return rc;
+}
+
 int machine_slot_info(struct machine *m, uint32_t id, struct slot_info *out, struct err *e)
 {
 	_cleanup_hold_ struct machine_hold hold = {NULL};

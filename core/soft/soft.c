@@ -14,6 +14,7 @@
 #include "core/soft/fault.h"
 #include "core/soft/looks.h"
 #include "core/soft/mmucatch.h"
+#include "core/soft/prefault.h"
 #include "core/soft/replay.h"
 #include "core/soft/rings.h"
 #include "core/soft/run.h"
@@ -399,6 +400,7 @@ const struct machine_ops soft_backend = {
     .slot_change = slot_change,
     .slot_release = slot_release,
     .slot_dirty = slot_dirty,
+    .slot_prefault = soft_prefault,
     .slot_source = SOURCE_SOFT,
     .wrote = wrote,
     .get_regs = get_regs,

@@ -3,6 +3,7 @@
  * What this host's KVM can do: capabilities, CPUID and MSR lists, asked once for the process. A failure is not remembered:
  * the next call tries again, so that a person who fixed the permission need not start over.
  */
+#include "kvmback/host/newkvm.h"
 #include "kvmback/kvm.h"
 #include "kvmback/kvmback.h"
 
@@ -139,6 +140,19 @@ static uint64_t probe_gpa_limit(int vm, unsigned maxphyaddr)
 	return above ? 1ull << 52 : 1ull << maxphyaddr;
 }
 
+static void read_new_caps(struct kvm_host *h, int vm)
+{
+	struct kvm_new_caps *n = &h->new;
+
+	n->memory2 = cap(vm, NEWKVM_CAP_USER_MEMORY2) > 0;
+	n->kernel_memfd = cap(h->fd, NEWKVM_CAP_GUEST_MEMFD) > 0;
+	n->vm_memfd = cap(vm, NEWKVM_CAP_GUEST_MEMFD) > 0;
+	n->memfd_flags = (uint64_t)cap(vm, NEWKVM_CAP_GUEST_MEMFD_FLAGS);
+	n->attributes = (uint64_t)cap(vm, NEWKVM_CAP_MEMORY_ATTRIBUTES);
+	n->vm_types = (uint64_t)cap(h->fd, NEWKVM_CAP_VM_TYPES);
+	n->prefault = cap(vm, NEWKVM_CAP_PRE_FAULT_MEMORY) > 0;
+}
+
 static int read_vm_facts(struct kvm_host *h, struct err *e)
 {
 	_cleanup_close_ int vm = -1;
@@ -149,6 +163,7 @@ static int read_vm_facts(struct kvm_host *h, struct err *e)
 	while (vm < 0 && errno == EINTR);
 	if (vm < 0)
 		return err_errno(e, errno, "create a VM to ask what it can do" WHY "KVM_CREATE_VM" TRY "-b soft");
+	read_new_caps(h, vm);
 	h->gpa_limit = probe_gpa_limit(vm, h->maxphyaddr);
 	size = h->xsave ? cap(vm, KVM_CAP_XSAVE2) : 0;
 	h->xsave_size = size > (int)sizeof(struct kvm_xsave) ? (size_t)size : sizeof(struct kvm_xsave);

@@ -11,6 +11,7 @@
 #include "kvmback/fault/fault.h"
 #include "kvmback/step/step.h"
 #include "kvmback/trace/mmucatch.h"
+#include "kvmback/trace/nestwake.h"
 #include "kvmback/trace/rootwake.h"
 #include "kvmback/watch/armed.h"
 
@@ -191,6 +192,7 @@ static void enter(struct kvcpu *v)
 	if (v->vm->rs->trap)
 		trap_page_in(v);
 	rootwake_enter(v);
+	nestwake_enter(v);
 	kvm_faults_enter(v);
 }
 

@@ -33,6 +33,7 @@ struct kvm_host {
 	uint32_t sync_regs; /* KVM_CAP_SYNC_REGS bits, 0 for none */
 	bool immediate_exit, x86_smm, readonly_mem, guest_debug, debugregs, vcpu_events, xsave;
 	bool pdptes;	   /* PAE's top entries are registers, and KVM tells them (KVM_CAP_SREGS2) */
+	bool nested_state; /* KVM_CAP_NESTED_STATE */
 	bool manual_dirty; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	unsigned ring_cap; /* KVM_CAP_DIRTY_LOG_RING_ACQ_REL, or KVM_CAP_DIRTY_LOG_RING; 0: neither */
 	unsigned ring_max; /* entries that a ring may have */
@@ -91,6 +92,7 @@ struct kvcpu {
 	uint32_t smbase;
 	uint64_t xcr0;		      /* regs.c: as last fetched */
 	uint64_t pdpte[4];	      /* of PAE paging, as of the last time out of KVM_RUN or the last store */
+	struct nested_guest nested;   /* as of the same: nested.c */
 	bool pdpte_valid;	      /* the vCPU is in PAE paging, and host->pdptes */
 	struct vcpu_control *control; /* run.c's own */
 };
@@ -110,6 +112,7 @@ struct kvm_vm {
 	struct kvm_mmu *mmu;	   /* mmucatch.c; NULL until something is caught */
 	struct kvm_faults *faults; /* fault.c; NULL until something is caught */
 	struct rootwake *rootwake; /* rootwake.c; NULL until wanted */
+	struct nestwake *nestwake; /* nestwake.c; the same */
 	/* For tests, NULL else: called with an enum answer_at by whoever answers a message of an armed page. What happens to
 	 * be late on a busy host is late for sure then. Set before the first watchpoint. */
 	void (*answering)(struct armed *p, const struct message *m, int at);

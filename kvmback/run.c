@@ -9,6 +9,7 @@
 #include "kvmback/fault/fault.h"
 #include "kvmback/step/step.h"
 #include "kvmback/trace/mmucatch.h"
+#include "kvmback/trace/nestwake.h"
 #include "kvmback/trace/rootwake.h"
 #include "kvmback/watch/armed.h"
 #include "kvmback/watch/watchpoint.h"
@@ -582,6 +583,7 @@ int kvm_enter(void *ctx, struct run_job *job, struct stop *out, struct err *e)
 	kvm_faults_run_begin(vm);
 	mmu_run_begin(vm);
 	set_passed(vm, job->passed);
+	nestwake_set(vm, job->kind == RUN_STEP);
 	if (job->kind != RUN_STEP)
 		stall_begin(vm);
 	if (run_asked(&vm->m.run))
@@ -652,6 +654,7 @@ void kvm_run_deinit(struct kvm_vm *vm)
 	}
 	kvm_mmu_destroy(vm);
 	rootwake_destroy(vm);
+	nestwake_destroy(vm);
 	plant_free(vm->rs);
 	trap_page_free(vm->rs);
 	lock_destroy(&vm->rs->board_lock);

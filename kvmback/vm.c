@@ -6,6 +6,7 @@
  */
 #include "core/base/lock.h"
 #include "core/machine/calls.h"
+#include "kvmback/vcpu/nested.h"
 #include "kvmback/step/live.h"
 #include "kvmback/kernel/kview.h"
 #include "kvmback/fault/fault.h"
@@ -247,6 +248,8 @@ static const char *vm_cap_why(const struct machine *m, enum machine_cap cap)
 			   : "this host's KVM has no SMM (KVM_CAP_X86_SMM is 0): kvmscope enters and leaves it by hand";
 	case MACHINE_CAP_FAULT_STEP:
 		return kvm_faults_why();
+	case MACHINE_CAP_SVM:
+		return nested_svm_why(vm->host);
 	case MACHINE_CAP_HPA:
 		return kvm_hpa_why();
 	case MACHINE_CAP_REVERSE:
@@ -273,6 +276,8 @@ static const char *vm_cap_next(const struct machine *m, enum machine_cap cap)
 		return uffd_next_step();
 	case MACHINE_CAP_HPA:
 		return kvm_hpa_next();
+	case MACHINE_CAP_SVM:
+		return "a host with an AMD processor, and modprobe kvm_amd nested=1";
 	default:
 		return NULL;
 	}
@@ -413,6 +418,9 @@ const struct machine_ops kvm_backend = {
     .smi = kvm_smi,
     .smbase = kvm_smbase,
     .set_smbase = kvm_set_smbase,
+    .nested_take = kvm_nested_take,
+    .nested_leave = kvm_nested_leave,
+    .nested_put = kvm_nested_put,
     .reset = vm_reset,
     .run = &run_ops,
     .plant = kvm_plant,

@@ -63,7 +63,7 @@ struct value record_walk_steps(struct pool *p, const struct walk *w, enum paging
 		struct value d = v_dict(p, 4);
 		v_put(p, &d, "level", v_int(s->level));
 		v_put(p, &d, "gpa", v_hex(s->gpa));
-		if (w->unreadable && i + 1 == w->n)
+		if (w->unreadable && !w->nested && i + 1 == w->n)
 			v_put(p, &d, "entry", v_na(p, "cannot be read now"));
 		else if (s->no_memory)
 			v_put(p, &d, "entry", v_na(p, "no memory there; the walk reads all ones"));

@@ -469,7 +469,7 @@ static const struct bit_name cr4_bits[] = {
     {0, NULL},
 };
 static const struct bit_name efer_bits[] = {
-    {EFER_SCE, "SCE"}, {EFER_LME, "LME"}, {EFER_LMA, "LMA"}, {EFER_NXE, "NXE"}, {0, NULL},
+    {EFER_SCE, "SCE"}, {EFER_LME, "LME"}, {EFER_LMA, "LMA"}, {EFER_NXE, "NXE"}, {EFER_SVME, "SVME"}, {0, NULL},
 };
 
 static const struct bit_name *bits_of(const char *name)

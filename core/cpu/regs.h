@@ -7,6 +7,7 @@
 #define KVMSCOPE_CORE_CPU_REGS_H
 
 #include "core/base/err.h"
+#include "core/cpu/nested.h"
 
 /* Indices in the encoding's order. */
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
@@ -96,6 +97,7 @@ struct regs {
 	struct fpu_regs fpu;
 	uint32_t pkru; /* with REGS_FPU; 0 (all allowed) if the CPU has none */
 	bool smm;
+	struct nested_guest nested; /* with REGS_SYS: in L2 all of this is L2's */
 	/* REGS_EVENTS */
 	bool halted;
 	bool sti_shadow, mov_ss_shadow, nmi_masked;
@@ -128,6 +130,7 @@ struct regs {
 #define CR4_OSXMMEXCPT (1ull << 10)
 #define CR4_UMIP (1ull << 11)
 #define CR4_LA57 (1ull << 12)
+#define CR4_VMXE (1ull << 13)
 #define CR4_FSGSBASE (1ull << 16)
 #define CR4_PCIDE (1ull << 17)
 #define CR4_OSXSAVE (1ull << 18)
@@ -138,6 +141,7 @@ struct regs {
 #define EFER_LME (1ull << 8)
 #define EFER_LMA (1ull << 10)
 #define EFER_NXE (1ull << 11)
+#define EFER_SVME (1ull << 12)
 #define RFLAGS_CF (1ull << 0)
 #define RFLAGS_FIXED (1ull << 1)
 #define RFLAGS_PF (1ull << 2)

@@ -36,6 +36,10 @@ struct checkpoint {
 	struct regs *regs;
 	uint32_t *smbase;
 	bool *smbase_known;
+	struct saved_nested {
+		void *state;
+		size_t len;
+	} *nested; /* what registers do not have of a guest's guest */
 	unsigned vcpus;
 	struct board board;
 	uint64_t position;
@@ -76,6 +80,9 @@ void checkpoint_drop(struct checkpoint *c)
 	free(c->regs);
 	free(c->smbase);
 	free(c->smbase_known);
+	for (unsigned i = 0; c->nested && i < c->vcpus; i++)
+		free(c->nested[i].state);
+	free(c->nested);
 	free(c);
 }
 
@@ -163,11 +170,14 @@ static int take_regs(struct checkpoint *c, struct machine *m, struct err *e)
 	c->regs = calloc(c->vcpus, sizeof(*c->regs));
 	c->smbase = calloc(c->vcpus, sizeof(*c->smbase));
 	c->smbase_known = calloc(c->vcpus, sizeof(*c->smbase_known));
-	if (!c->regs || !c->smbase || !c->smbase_known)
+	c->nested = calloc(c->vcpus, sizeof(*c->nested));
+	if (!c->regs || !c->smbase || !c->smbase_known || !c->nested)
 		return err_nomem(e, "checkpoint");
 	for (unsigned i = 0; !rc && i < c->vcpus; i++) {
 		rc = machine_get_regs(m, i, REGS_ALL, &c->regs[i], e);
 		c->smbase_known[i] = !machine_smbase(m, i, &c->smbase[i], NULL);
+		if (!rc)
+			rc = machine_nested_take(m, i, &c->nested[i].state, &c->nested[i].len, e);
 	}
 	return rc;
 }
@@ -380,9 +390,13 @@ static int restore_regs(struct machine *m, const struct checkpoint *c, struct er
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < c->vcpus; i++) {
-		rc = restore_smbase(m, c, i, e);
+		rc = machine_nested_leave(m, i, e);
+		if (!rc)
+			rc = restore_smbase(m, c, i, e);
 		if (!rc)
 			rc = machine_set_regs(m, i, c->regs[i].valid & REGS_ALL, &c->regs[i], e);
+		if (!rc)
+			rc = machine_nested_put(m, i, c->nested[i].state, c->nested[i].len, e);
 	}
 	return rc;
 }

@@ -23,6 +23,7 @@ BLOB(remap);
 BLOB(smm);
 BLOB(real);
 BLOB(threads);
+BLOB(nested);
 
 #define RAM_512K                                                                                                            \
 	{                                                                                                                   \
@@ -98,6 +99,16 @@ static const struct demo demos[] = {
 	.map = {LONG_MAPS, {0x600000, 0x40000, 0x1000, USER_RIGHTS}},
 	.cpu = {{"start", ENTRY_LONG, 0xd000}, {"changer", ENTRY_LONG, 0xe000}},
 	.vcpus = 2,
+    },
+    {
+	.info = {"nested", "runs a guest of its own with SVM and nested paging, breakpoints `l2_touch` and `l2_hole`"},
+	.start = demo_nested,
+	.end = demo_nested_end,
+	.slot = {RAM_512K},
+	.map = {LONG_MAPS, {0x240000, 0x40000, 0x40000, KERNEL_RIGHTS}},
+	.cpu = {{"start", ENTRY_LONG, 0xd000}},
+	.vcpus = 1,
+	.needs = NEEDS(SVM),
     },
 };
 

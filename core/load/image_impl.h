@@ -45,6 +45,7 @@ struct demo {
 	const char *window;		      /* a window onto the scratch device; NULL: none */
 	uint64_t window_gpa, window_size;
 	unsigned vcpus;
+	uint32_t needs; /* enum machine_cap's bits that it cannot do without */
 };
 
 /* Where the debugger's own things lie in guest memory (gpa, mapped at the same gva). For general images one range at the

@@ -21,7 +21,10 @@ static int add_slot(struct machine *m, const struct slot_spec *spec, struct err 
 static int make_demo_slots(const struct image *img, struct machine *m, struct err *e)
 {
 	const struct demo *d = img->demo;
+	int lacking = machine_check_caps(m, d->needs, img->name, e);
 
+	if (lacking)
+		return lacking;
 	for (size_t i = 0; i < ARRAY_LEN(d->slot) && d->slot[i].size; i++) {
 		const struct demo_slot *s = &d->slot[i];
 		struct slot_spec spec = {.id = s->id, .vis = s->vis, .gpa = s->gpa, .size = s->size, .flags = s->flags};

@@ -98,6 +98,43 @@ int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct
 	return rc ? rc : m->ops->set_smbase(m, vcpu, smbase, e);
 }
 
+int machine_nested_take(struct machine *m, unsigned vcpu, void **state, size_t *len, struct err *e)
+{
+	int rc = machine_check_vcpu(m, vcpu, "checkpoint", e);
+
+	if (!rc)
+		rc = machine_check(m, CALL_nested_take, NULL, e);
+	if (rc)
+		return rc;
+	*state = NULL;
+	*len = 0;
+	return m->ops->nested_take ? m->ops->nested_take(m, vcpu, state, len, e) : 0;
+}
+
+int machine_nested_leave(struct machine *m, unsigned vcpu, struct err *e)
+{
+	int rc = machine_check_vcpu(m, vcpu, "restore a nested guest", e);
+
+	if (!rc)
+		rc = machine_check(m, CALL_nested_leave, NULL, e);
+	if (rc || !m->ops->nested_leave)
+		return rc;
+	m->changes++;
+	return m->ops->nested_leave(m, vcpu, e);
+}
+
+int machine_nested_put(struct machine *m, unsigned vcpu, const void *state, size_t len, struct err *e)
+{
+	int rc = machine_check_vcpu(m, vcpu, "restore a nested guest", e);
+
+	if (!rc)
+		rc = machine_check(m, CALL_nested_put, NULL, e);
+	if (rc || !m->ops->nested_put || !len)
+		return rc;
+	m->changes++;
+	return m->ops->nested_put(m, vcpu, state, len, e);
+}
+
 int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx)
 {
 	return m->ops->hidden ? m->ops->hidden(m, fn, ctx) : 0;

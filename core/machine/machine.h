@@ -44,7 +44,8 @@ struct machine_config {
 	X(WATCH, "watchpoints")		  /* on data */                                                                     \
 	X(FAULT_STEP, "standing inside a fault")                                                                            \
 	X(SMM_NATIVE, "SMM by the CPU") /* SMI, RSM by the CPU; else emulated by the debugger */                            \
-	X(REVERSE, "running backwards")
+	X(REVERSE, "running backwards")                                                                                     \
+	X(SVM, "SVM for the guest") /* it can run guests of its own with it */
 
 enum machine_cap {
 #define CAP_ID(id, words) MACHINE_CAP_##id,
@@ -295,6 +296,11 @@ int machine_write_pages(struct machine *m, uint32_t slot, const struct machine_p
 int machine_slot_dirty_set(struct machine *m, uint32_t id, uint64_t *const bits[2], struct err *e) MUST_USE;
 /* SMBASE as it was; an SMI that waits for RSM is dropped. Optional. */
 int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e) MUST_USE;
+/* Of a vCPU whose guest runs a guest, what its registers do not have: one piece of memory, which is the caller's; *len 0:
+ * nothing. leave before registers are set, put behind. */
+int machine_nested_take(struct machine *m, unsigned vcpu, void **state, size_t *len, struct err *e) MUST_USE;
+int machine_nested_leave(struct machine *m, unsigned vcpu, struct err *e) MUST_USE;
+int machine_nested_put(struct machine *m, unsigned vcpu, const void *state, size_t len, struct err *e) MUST_USE;
 /* State that is in neither registers, slots nor board, as ranges of host memory; maps: of use only with the same slots. */
 int machine_hidden(struct machine *m, int (*fn)(void *ctx, void *at, size_t len, bool maps), void *ctx);
 bool machine_has_hidden(const struct machine *m); /* true: the ranges hold the registers too, if the backend is soft */

@@ -101,6 +101,11 @@ struct machine_ops {
 	void (*hidden_restored)(struct machine *m, bool maps);
 	/* O. Set SMBASE, and drop an SMI that waits for RSM. */
 	int (*set_smbase)(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e);
+	/* O, all or none. Of a vCPU whose guest runs a guest, what registers do not have: as one piece of memory (*len 0:
+	 * nothing), freed by the caller. Before registers are set it leaves L2, behind that it is put where it was. */
+	int (*nested_take)(struct machine *m, unsigned vcpu, void **state, size_t *len, struct err *e);
+	int (*nested_leave)(struct machine *m, unsigned vcpu, struct err *e);
+	int (*nested_put)(struct machine *m, unsigned vcpu, const void *state, size_t len, struct err *e);
 	/* O, all or none (MACHINE_CAP_REVERSE), and enter() takes RUN_REPLAY: see machine_position() and those behind it. */
 	uint64_t (*position)(const struct machine *m);
 	bool (*position_before)(const struct machine *m, unsigned vcpu, uint64_t *position);

@@ -102,7 +102,7 @@ int machine_env(struct machine *m, unsigned vcpu, struct xlate_env *out, struct 
 	if (r.cr4 & CR4_PKE)
 		out->pg.pkru = r.pkru;
 	if (m->maxphyaddr)
-		out->pg.maxphyaddr = m->maxphyaddr;
+		out->pg.maxphyaddr = out->nested.maxphyaddr = m->maxphyaddr;
 	out->pg.gbpages = !m->no_gbpages;
 	return 0;
 }

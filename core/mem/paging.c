@@ -291,6 +291,28 @@ static void walk_none(uint64_t gva, struct walk *w)
 	w->rights = RIGHTS_ALL;
 }
 
+/* The address that L2's tables give goes through L1's as well. A fault there is not L2's to have: it leaves for L1. */
+static void go_through_nested(const struct paging_mem *mem, unsigned access, struct walk *w)
+{
+	struct walk on;
+
+	if (!mem->nested)
+		return;
+	mem->nested(mem->ctx, w->gpa, access, &on);
+	w->nested = true;
+	w->l2_gpa = w->gpa;
+	w->gpa = on.gpa;
+	if (on.page_size < w->page_size)
+		w->page_size = on.page_size;
+	w->rights &= on.rights | ACCESS_USER;
+	if (!on.fault.present)
+		return;
+	w->gpa = w->page_size = w->rights = 0;
+	w->fault = on.fault;
+	w->unreadable = true;
+	snprintf(w->why, sizeof(w->why), "L1's nested tables refuse L2 gpa %#llx: %.100s", (ull)w->l2_gpa, on.why);
+}
+
 void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t gva, unsigned access, bool set_ad,
 		 struct walk *out)
 {
@@ -302,6 +324,7 @@ void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t
 		}
 		if (pg->mode == PAGING_NONE) {
 			walk_none(gva, out);
+			go_through_nested(mem, access, out);
 			return;
 		}
 		if (!follow_tables(pg, mem, gva, access, out) || rights_refuse(pg, out, gva, access))
@@ -310,4 +333,5 @@ void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t
 			break;
 	}
 	set_translation(pg, gva, out);
+	go_through_nested(mem, access, out);
 }

@@ -61,12 +61,15 @@ const char *paging_mode_name(enum paging_mode m); /* "none", "32-bit", "PAE", "4
  * bus without a device gives, and says so); read also -ENODATA (something is there that cannot be read now: the walk ends).
  * size is 4 or 8. update is a compare-and-swap of one entry: *old is what is expected; 1 if it was different (the walk
  * starts over), -EROFS if the memory is readonly. NULL: never sets A/D. */
+struct walk;
 struct paging_mem {
 	void *ctx;
 	int (*read)(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry);
 	int (*update)(void *ctx, uint64_t gpa, unsigned size, uint64_t old, uint64_t new_entry);
 	/* Optional: the len bytes at gpa (a table, within a page) to look at directly; NULL: use read. */
 	const void *(*map)(void *ctx, uint64_t gpa, size_t len);
+	/* Of a nested guest's walk, NULL else (core/mem/nested.h): where its address leads. */
+	void (*nested)(void *ctx, uint64_t gpa, unsigned access, struct walk *out);
 };
 
 struct guest_fault {
@@ -93,6 +96,8 @@ struct walk {
 	struct guest_fault fault;
 	bool unreadable;    /* fault is none of the guest's: the last step's entry cannot be read now, so nothing is known */
 	char why[160];	    /* in words, the layer that refused; "" without a fault */
+	bool nested;	    /* l2_gpa is what the tables gave, and gpa what L1's nested ones have made of that */
+	uint64_t l2_gpa;
 	uint64_t gpa;	    /* without a fault */
 	uint64_t page_size; /* 4 KiB, 2 or 4 MiB, 1 GiB; 0 with a fault */
 	uint8_t rights;	    /* ACCESS_WRITE, ACCESS_FETCH, ACCESS_USER the tables allow in all */

@@ -68,10 +68,27 @@ static int no_translation(const struct xlate_env *env, const struct paging *pg, 
 
 	paging_walk(pg, &env->mem, gva, ACCESS_READ, false, &w);
 	if (w.unreadable)
-		return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w.step[w.n - 1].gpa, "%s gva %#llx" WHY "%s" TRY "walk %#llx",
+		return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w.nested || !w.n ? w.l2_gpa : w.step[w.n - 1].gpa, "%s gva %#llx" WHY "%s" TRY "walk %#llx",
 				  write ? "write" : "read", (ull)gva, w.why, (ull)gva);
 	return err_set_at(e, -EFAULT, ERR_SPACE_GVA, gva, "%s gva %#llx" WHY "%s" TRY "walk %#llx", write ? "write" : "read",
 			  (ull)gva, w.why[0] ? w.why : "the tables changed meanwhile", (ull)gva);
+}
+
+/* Two translations, whose pages may be of two sizes: one page after the other. */
+static bool nested_runs(const struct xlate_env *env, const struct paging *pg, struct collector *c)
+{
+	for (;;) {
+		uint64_t room = PAGE_SIZE_4K - (c->next & PAGE_OFFSET_MASK), left = c->last - c->next + 1;
+		struct walk w;
+
+		paging_walk(pg, &env->mem, c->next, ACCESS_READ | ACCESS_IMPLICIT, false, &w);
+		if (w.fault.present)
+			return false;
+		c->nomem = !add_run(c->out, c->next, w.gpa, (size_t)MIN(room, left));
+		if (c->nomem || room >= left)
+			return !c->nomem;
+		c->next += room;
+	}
 }
 
 int xlate_runs(const struct xlate_env *env, uint64_t gva, size_t len, bool write, struct xlate_runs *out, struct err *e)
@@ -87,7 +104,9 @@ int xlate_runs(const struct xlate_env *env, uint64_t gva, size_t len, bool write
 		return err_set_at(e, -EINVAL, ERR_SPACE_GVA, gva,
 				  "%s %#zx bytes at gva %#llx" WHY "the range runs past 2^64" TRY "a shorter length",
 				  write ? "write" : "read", len, (ull)gva);
-	if (pg.mode == PAGING_NONE) {
+	if (env->mem.nested) {
+		whole = nested_runs(env, &pg, &c);
+	} else if (pg.mode == PAGING_NONE) {
 		uint64_t end = paging_canonical(&pg, c.last) ? c.last + 1 : paging_canonical(&pg, gva) ? 1ull << 32 : gva;
 
 		whole = end == c.last + 1;

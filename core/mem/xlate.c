@@ -76,6 +76,10 @@ void xlate_env_init(struct xlate_env *env, struct slot_table *slots, const struc
 	env->mem = (struct paging_mem){.ctx = env, .read = table_read, .update = table_update, .map = table_map};
 	env->slots = slots;
 	env->smm = r->smm;
+	if (!r->nested.in || !r->nested.paging)
+		return;
+	nested_mem_init(&env->nested, &env->mem, &r->nested, 0);
+	env->mem = nested_mem(&env->nested);
 }
 
 /* ---- gva to tlb */
@@ -132,7 +136,7 @@ static bool pages_translate(const struct xlate_env *env, uint64_t gva, uint64_t 
 /* Not the guest's fault: what its tables say there is not known. */
 static int table_unreadable(uint64_t gva, const struct walk *w, struct err *e)
 {
-	return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w->step[w->n - 1].gpa, "translate %#llx" WHY "%s" TRY "walk %#llx",
+	return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w->nested || !w->n ? w->l2_gpa : w->step[w->n - 1].gpa, "translate %#llx" WHY "%s" TRY "walk %#llx",
 			  (ull)gva, w->why, (ull)gva);
 }
 

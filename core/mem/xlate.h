@@ -14,7 +14,7 @@
 #define KVMSCOPE_CORE_MEM_XLATE_H
 
 #include "core/mem/memslot.h"
-#include "core/mem/paging.h"
+#include "core/mem/nested.h"
 
 struct board;
 struct gfn_cache;
@@ -23,6 +23,7 @@ struct gfn_cache;
 struct xlate_env {
 	struct paging pg;
 	struct paging_mem mem;
+	struct nested_mem nested; /* what mem is made of for a vCPU in L2 under nested tables: mem.ctx points to it */
 	struct slot_table *slots;
 	struct gfn_cache *cache; /* of the last page's slot, NULL: none is kept */
 	bool smm;		 /* the vCPU is in system management mode */

@@ -345,12 +345,16 @@ static int wrote(struct machine *m, struct slot *s, uint64_t gpa, uint64_t len, 
 static const char *cap_why(const struct machine *m, enum machine_cap cap)
 {
 	(void)m;
+	if (cap == MACHINE_CAP_SVM)
+		return "the soft CPU has no SVM";
 	return cap == MACHINE_CAP_HPA ? "its sptes hold host virtual addresses" : NULL;
 }
 
 static const char *cap_next(const struct machine *m, enum machine_cap cap)
 {
 	(void)m;
+	if (cap == MACHINE_CAP_SVM)
+		return "-b kvm on a host whose KVM offers it (kvm_amd with nested=1)";
 	return cap == MACHINE_CAP_HPA ? "gpa2hva, or -b kvm" : NULL;
 }
 

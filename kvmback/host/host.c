@@ -88,6 +88,7 @@ static void read_caps(struct kvm_host *h)
 	h->ring_max = (unsigned)cap(fd, (int)h->ring_cap) / (unsigned)sizeof(struct kvm_dirty_gfn);
 	if (!h->ring_max)
 		h->ring_cap = 0;
+	h->nested_state = cap(fd, KVM_CAP_NESTED_STATE) > 0;
 	h->manual_dirty = (cap(fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0;
 }
 

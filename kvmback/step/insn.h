@@ -19,6 +19,7 @@ struct step {
 	unsigned cpl;
 	enum step_how how;
 	uint64_t from;	 /* rip */
+	bool nested;	 /* an instruction of L2's */
 	uint64_t sp;	 /* rsp before it */
 	bool aimed;	 /* target is known, and something stands there */
 	uint64_t target; /* linear, of iret or syscall; with an int3 there */

@@ -379,6 +379,7 @@ static void plan_vcpu(struct kvcpu *v)
 
 	lock_assert_held(&rs->plant_lock);
 	*p = (struct run_plan){.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .idt = s->idt};
+	p->nested = v->nested.in;
 	p->width = vcpu_code_width(v);
 	for (size_t i = 0; !v->index && i < rs->n_plants; i++)
 		rs->plant[i].told = 0;

@@ -10,7 +10,9 @@
  */
 #include "kvmback/step/insn.h"
 #include "kvmback/trace/mmucatch.h"
+#include "kvmback/trace/nestwake.h"
 #include "kvmback/vcpu/bytes.h"
+#include "kvmback/vcpu/nested.h"
 #include "kvmback/watch/armed.h"
 #include "kvmback/watch/watchpoint.h"
 
@@ -130,12 +132,19 @@ static bool begin(struct kvcpu *v, struct step *s)
 	bool protected = vcpu_sregs(v)->cr0 & CR0_PE;
 
 	s->how = st->step[vcpu_mode(v)][s->cpl == 3];
+	s->nested = v->nested.in;
 	v->control->own.tf = vcpu_regs(v)->rflags & RFLAGS_TF ? TF_GUEST : TF_CLEAR;
 	insn_note_popf(v, s);
 	insn_rep_begin(v, s);
 	if (s->how == STEP_NONE)
 		return vcpu_error(v, "this host has no way to step in this mode; see info kvm");
-	if (protected && idt_own(v) && !insn_touches_idtr(s))
+	if (s->nested && !nestwake_on(v->vm))
+		return vcpu_error(v, "a step in a nested guest needs KVM's tracepoints, or it would not end where L2 does: %s",
+				  nestwake_why(v->vm));
+	/* An empty IDT of L2's would be L1's to see. */
+	if (s->nested)
+		;
+	else if (protected && idt_own(v) && !insn_touches_idtr(s))
 		idt_empty(v);
 	else if (s->how == STEP_GUESTDBG && !protected)
 		trap_guard(v, s, &d);
@@ -208,12 +217,39 @@ static bool trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs
 	return !memcmp(&now, before, sizeof(now));
 }
 
+/* The instruction has taken the vCPU into L2 or out of it. */
+static bool crossed(const struct kvcpu *v, const struct step *s)
+{
+	return v->nested.in != s->nested;
+}
+
+static bool is_elsewhere(struct kvcpu *v, const struct step *s)
+{
+	return vcpu_regs(v)->rip != s->from || crossed(v, s);
+}
+
+/* What the step has put in place of L1's own went away with L1, and is taken back there. Out of L2, KVM takes the step for one
+ * of L1's over VMRUN, and has a #DB for it. */
+static bool settle_crossing(struct kvcpu *v, const struct step *s)
+{
+	struct step_own *own = &v->control->own;
+	struct nested_l1 l1 = {.clear_tf = !tf_guest(own), .idt = own->idt_empty ? &own->idt : NULL};
+
+	if (!crossed(v, s))
+		return true;
+	own->idt_empty = false;
+	if (s->nested)
+		vcpu_drop(v, 1);
+	own->tf = TF_CLEAR;
+	return s->nested || nested_put_l1(v, &l1) || vcpu_error(v, "KVM_SET_NESTED_STATE: %s", strerror(errno));
+}
+
 /* True if KVM_RUN must be called again. */
 static bool must_reenter(struct kvcpu *v, struct step *s, int rc, const struct kvm_regs *before)
 {
 	static const struct kvm_guest_debug only_step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
 
-	if ((rc == -EINTR || rc == -EAGAIN) && !vcpu_kicked(v) && vcpu_regs(v)->rip == s->from)
+	if ((rc == -EINTR || rc == -EAGAIN) && !vcpu_kicked(v) && !is_elsewhere(v, s))
 		return true;
 	if (rc)
 		return false;
@@ -256,7 +292,7 @@ static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 			vcpu_regs(v)->rip--;
 			vcpu_dirty(v, KVM_SYNC_X86_REGS);
 		}
-		if (vcpu_regs(v)->rip != s->from)
+		if (is_elsewhere(v, s))
 			return true;
 		take_back(v, s, false);
 		return vcpu_out(v, OUT_KICKED);
@@ -330,6 +366,12 @@ static bool finish(struct kvcpu *v, struct step *s)
 	uint64_t bits;
 	int vector;
 
+	if (!settle_crossing(v, s))
+		return false;
+	if (crossed(v, s)) {
+		take_back(v, s, true);
+		return true;
+	}
 	if (!s->delivered)
 		insn_fix_pushf(v, s);
 	take_back(v, s, !s->delivered);

@@ -11,6 +11,7 @@
  * another CR3 on its way to the exception; those end as a shutdown.
  */
 #include "kvmback/step/step.h"
+#include "kvmback/vcpu/nested.h"
 
 #include "core/base/lock.h"
 
@@ -240,7 +241,8 @@ static bool usable(struct kvcpu *v)
 	const struct run_state *rs = v->vm->rs;
 	const struct kvm_sregs *s = vcpu_sregs(v);
 
-	return rs->trap && s->cr0 & CR0_PE && !s->idt.limit && !(vcpu_regs(v)->rflags & RFLAGS_VM) &&
+	/* L2's memory is L1's to map. */
+	return rs->trap && !v->nested.in && s->cr0 & CR0_PE && !s->idt.limit && !(vcpu_regs(v)->rflags & RFLAGS_VM) &&
 	       (s->efer & EFER_LMA ? !(s->cr4 & CR4_LA57) : !(s->cr0 & CR0_PG));
 }
 
@@ -387,6 +389,8 @@ int trap_page_out(struct kvcpu *v, int rc)
 		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS);
 	}
+	if (v->nested.in && !nested_put_l1(v, &(struct nested_l1){.idt = &was->idt, .gdt = &was->gdt}))
+		rc = -EIO;
 	/* What the guest has loaded itself meanwhile stays. */
 	if (s->idt.base == base + (in_long ? AT_IDT_LONG : AT_IDT_PROT) * PAGE_SIZE_4K)
 		s->idt = was->idt;

@@ -54,6 +54,10 @@ static const struct meaning meanings[] = {
     {"kvm", "vcpu_match_mmio", STAGE_MMIO_MATCH, "gpa", 12, NULL, false, false, "gva gpa write"},
     {"kvm", "kvm_emulate_insn", STAGE_EMULATE, NULL, 0, NULL, false, false, "rip"},
     {"kvm", "kvm_mmio", STAGE_MMIO, "gpa", 12, NULL, false, false, "gpa len val"},
+    /* Of no fault: into and out of a nested guest, the first under the name of older kernels too. */
+    {"kvm", "kvm_nested_vmenter", STAGE_NONE, NULL, 0, NULL, false, false, ""},
+    {"kvm", "kvm_nested_vmrun", STAGE_NONE, NULL, 0, NULL, false, false, ""},
+    {"kvm", "kvm_nested_vmexit_inject", STAGE_NONE, NULL, 0, NULL, false, false, ""},
     {"kvm", "kvm_userspace_exit", STAGE_EXIT, NULL, 0, NULL, false, true, "reason"},
 };
 
@@ -120,9 +124,9 @@ static ssize_t read_format(int dir, const struct meaning *m, char *buf)
 static bool asked_for(const struct trace *t, const struct meaning *m)
 {
 	if (!t->stages)
-		return true;
+		return m->stage != STAGE_NONE;
 	for (size_t i = 0; i < t->n_stages; i++)
-		if (!strcmp(m->system, "kvmmmu") && m->stage == t->stages[i])
+		if ((!strcmp(m->system, "kvmmmu") || m->stage == STAGE_NONE) && m->stage == t->stages[i])
 			return true;
 	return false;
 }

@@ -3,6 +3,7 @@
  * Guest memory as run control needs it from a vCPU's own thread: the vCPU's tables and the slots' aliases, without an ioctl
  * and without the hints that the slot table keeps for the debugger's thread. Registers must be in the run area.
  */
+#include "core/mem/nested.h"
 #include "kvmback/vcpu/vcpu.h"
 
 #include <errno.h>
@@ -86,13 +87,17 @@ bool gmem_walk_under(struct kvcpu *v, uint64_t cr3, uint64_t linear, struct walk
 {
 	const struct kvm_sregs *s = vcpu_sregs(v);
 	struct paging_mem mem = {.ctx = v, .read = read_entry};
+	struct nested_mem nested;
 	struct regs r = {.cr0 = s->cr0, .cr3 = cr3, .cr4 = s->cr4, .efer = s->efer};
 	struct paging pg;
 
 	r.pdpte_valid = v->pdpte_valid && cr3 == s->cr3;
 	memcpy(r.pdpte, v->pdpte, sizeof(r.pdpte));
 
-	if (!(s->cr0 & CR0_PG)) {
+	if (v->nested.in && v->nested.paging) {
+		nested_mem_init(&nested, &mem, &v->nested, v->vm->m.maxphyaddr);
+		mem = nested_mem(&nested);
+	} else if (!(s->cr0 & CR0_PG)) {
 		*out = (struct walk){.gpa = linear, .rights = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER};
 		return true;
 	}

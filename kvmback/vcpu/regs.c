@@ -4,6 +4,7 @@
  * there; everything else is an ioctl, about 5 µs each. Stores always go by ioctl, so that a reader of the kernel's own
  * structures sees them at once; the run area is updated or marked old with each.
  */
+#include "kvmback/vcpu/nested.h"
 #include "kvmback/vcpu/regs_impl.h"
 #include "kvmback/vcpu/vcpu.h"
 
@@ -266,6 +267,8 @@ static int get_sys(struct kvcpu *v, struct regs *r, struct err *e)
 		r->smm = ev.smi.smm;
 	}
 	sregs_out(r, &k);
+	nested_fetch(v, &k);
+	r->nested = v->nested;
 	r->pdpte_valid = v->pdpte_valid;
 	memcpy(r->pdpte, v->pdpte, sizeof(r->pdpte));
 	/* XSETBV needs CR4.OSXSAVE; without it XCR0 is what it was, and the ioctl is saved. */

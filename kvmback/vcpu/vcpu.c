@@ -2,6 +2,7 @@
  *
  * A vCPU's KVM_RUN, the only place where it is called, and what its thread notes of why it came back.
  */
+#include "kvmback/vcpu/nested.h"
 #include "kvmback/vcpu/vcpu.h"
 
 #include "core/base/tsan.h"
@@ -63,8 +64,10 @@ int vcpu_enter(struct kvcpu *v)
 	int rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vcpu_go_out(v);
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
-	if (v->sync_fresh & KVM_SYNC_X86_SREGS)
+	if (v->sync_fresh & KVM_SYNC_X86_SREGS) {
 		vcpu_fetch_pdptes(v, vcpu_sregs(v));
+		nested_fetch(v, vcpu_sregs(v));
+	}
 	if (rc == -EINTR && take_shutdown(v))
 		rc = 0;
 	/* KVM has not entered the guest again: as a signal that ends nothing. */
@@ -80,6 +83,7 @@ int vcpu_load(struct kvcpu *v, struct err *e)
 	if (!(v->sync_fresh & KVM_SYNC_X86_SREGS) && ioctl(v->fd, KVM_GET_SREGS, vcpu_sregs(v)) < 0)
 		return err_errno(e, errno, "run vCPU %u" WHY "KVM_GET_SREGS" TRY "load", v->index);
 	vcpu_fetch_pdptes(v, vcpu_sregs(v));
+	nested_fetch(v, vcpu_sregs(v));
 	/* Old dirty bits stand for a run area that a store by ioctl has made old. */
 	v->run->kvm_dirty_regs &= v->sync_fresh;
 	v->sync_fresh |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
@@ -116,7 +120,7 @@ bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
 	bool anew = d->control & KVM_GUESTDBG_SINGLESTEP && v->vm->rs->st->step_is_for_one_rip;
 
 	/* With rip in place. */
-	if (!anew && !memcmp(&t->dbg, d, sizeof(*d)))
+	if (!anew && t->dbg_nested == v->nested.in && !memcmp(&t->dbg, d, sizeof(*d)))
 		return true;
 	int rc = anew ? store_dirty(v) : 0;
 	if (rc)
@@ -124,6 +128,7 @@ bool vcpu_debug(struct kvcpu *v, const struct kvm_guest_debug *d)
 	if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, d) < 0)
 		return vcpu_error(v, "KVM_SET_GUEST_DEBUG, control %#x: %s", d->control, strerror(errno));
 	t->dbg = *d;
+	t->dbg_nested = v->nested.in;
 	*vcpu_regs(v) = before;
 	v->sync_fresh = fresh;
 	return true;

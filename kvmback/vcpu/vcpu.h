@@ -158,6 +158,7 @@ struct run_plan {
 	uint8_t dr_old[DR_COUNT][8], dr_old_len[DR_COUNT]; /* DR_WATCH: what is there */
 	const char *slow_why;				   /* not NULL: by single steps only, and why */
 	uint64_t cr0, cr3, cr4, efer;
+	bool nested;   /* of L2 */
 	uint8_t width; /* vcpu_code_width() */
 	unsigned cpl;  /* of one that was remembered, not planned */
 	struct kvm_dtable idt;
@@ -203,7 +204,8 @@ struct vcpu_control {
 	uint64_t db_due; /* bits of DR6 for a #DB of the guest's own that comes before its next instruction; 0: none */
 	/* what is in place of the guest's own */
 	struct run_plan plan;
-	struct kvm_guest_debug dbg; /* as KVM has it */
+	struct kvm_guest_debug dbg; /* as KVM has it, */
+	bool dbg_nested;	    /* put into the guest's guest: KVM keeps what it was asked for in each */
 	enum io_state io;
 	bool by_known;	/* of the access in the run area: */
 	uint64_t by;	/* rip of its instruction */

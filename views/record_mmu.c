@@ -171,13 +171,14 @@ static struct value mmio_spte_count(struct pool *p, const struct mmio_info *m)
 
 struct value record_mmio(struct pool *p, const struct mmio_info *m)
 {
-	struct value d = v_dict(p, 13), sptes = v_list(p, m->n_sptes);
+	struct value d = v_dict(p, 14), sptes = v_list(p, m->n_sptes);
 
 	for (size_t i = 0; i < m->n_sptes; i++)
 		v_push(p, &sptes, record_spte(p, &m->sptes[i]));
 	v_put(p, &d, "vcpu", v_int(m->vcpu));
-	v_put(p, &d, "gva", v_hex(m->gva));
+	v_put(p, &d, "gva", m->by_gfn && !m->gva ? v_na(p, "TDP's cache is by gfn") : v_hex(m->gva));
 	v_put(p, &d, "gfn", v_hex(m->gfn));
+	v_put(p, &d, "by", v_lit(m->by_gfn ? "gfn" : "gva"));
 	v_put(p, &d, "access", access_words(p, m->access));
 	v_put(p, &d, "generation", v_int((int64_t)m->generation));
 	v_put(p, &d, "current_generation", v_int((int64_t)m->current_generation));

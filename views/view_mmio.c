@@ -4,6 +4,13 @@
  */
 #include "views/draw.h"
 
+#include <string.h>
+
+static bool is_by_gfn(const struct value *row)
+{
+	return !strcmp(get_str(row, "by"), "gfn");
+}
+
 static void cell_access(struct out *o, const struct value *row)
 {
 	if (get_num(row, "gva") || get_num(row, "gfn"))
@@ -17,8 +24,8 @@ static void cell_state(struct out *o, const struct value *row)
 	if (get_truth(row, "stale"))
 		out_styled(o, STYLE_BAD, "hit, stale");
 	else if (get_truth(row, "valid"))
-		out_styled(o, STYLE_GOOD, "hit");
-	else if (get_num(row, "gva"))
+		out_styled(o, STYLE_GOOD, is_by_gfn(row) ? "hit, by gfn" : "hit");
+	else if (get_num(row, is_by_gfn(row) ? "gfn" : "gva"))
 		out_styled(o, STYLE_WARN, "old generation");
 	else
 		out_text(o, "empty");

@@ -232,7 +232,8 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .summary = "each vCPU's MMIO cache",
      .help = "One row a vCPU: gva, gfn, access, generation, current_generation, valid (gva non-zero and the generation "
-	     "current), "
+	     "current; by gfn: the gfn non-zero), by (what KVM looks an access up by: gva, or gfn where the MMU is direct: "
+	     "with EPT and NPT, whose entries have no gva), "
 	     "stale (the guest's tables now say otherwise); mmio_sptes and sptes with vCPU 0.",
      .flags = CMD_NEEDS_VM,
      .view = "mmio",
@@ -353,6 +354,11 @@ const struct command commands_mmu[] = {
 	     "(hit, stale), verdict (ok, "
 	     "exception, mmio, "
 	     "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
+	     "With EPT or NPT the guest's tables stand at gpas, and each of them, like the page, is reached through the "
+	     "host's tables: 24 entries for four levels of both. Then there are tdp (format, levels, reads: the entries that "
+	     "the walk reads in all), in each row of guest tdp (the sptes on the way to it), hpa, page_size and why (where "
+	     "the processor's walk would fault into KVM), and dimensions: of read, write and fetch whether the guest's tables "
+	     "and the host's let it pass, and which refuses it why. A guest without paging has the one dimension.\n\n"
 	     "    walk 0x250000 w -user",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,

@@ -4,27 +4,13 @@
  * first one that decides: the guest's tables (exception), then the slots (mmio, readonly), and where both let the access
  * pass, the sptes say what still happens on the way.
  */
-#include "cli/cmd/walk.h"
+#include "cli/cmd/walk_impl.h"
 #include "core/board/board.h"
 #include "views/record.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-struct walker {
-	struct machine *m;
-	unsigned vcpu, access;
-	uint64_t gva;
-	struct pool *p;
-	struct xlate_env env;
-	struct walk w;
-	struct slot *slot, *found; /* visible from here; covering it at all */
-	struct spte_info leaf;
-	bool has_leaf, sptes_known;
-	struct mmio_info mmio;
-	bool hit;
-};
 
 static void put_guest(struct walker *k, struct value *d)
 {
@@ -37,7 +23,9 @@ static void put_guest(struct walker *k, struct value *d)
 	v_put(p, d, "user", v_bool(k->access & ACCESS_USER));
 	v_put(p, d, "mode", v_lit(paging_mode_name(pg->mode)));
 	v_put(p, d, "cr3", v_hex(pg->cr3));
-	v_put(p, d, "guest", record_walk_steps(p, &k->w, pg->mode));
+	struct value steps = record_walk_steps(p, &k->w, pg->mode);
+	walk_tdp_tables(k, &steps);
+	v_put(p, d, "guest", steps);
 	v_put(p, d, "fault", k->w.unreadable ? v_na(p, k->w.why) : record_guest_fault(p, &k->w.fault));
 }
 
@@ -80,53 +68,13 @@ static void put_memory(struct walker *k, struct value *d)
 	put_address(k, d, "hpa", ret, x, &e);
 }
 
-static struct value spte_flags(struct pool *p, const struct spte_info *s)
-{
-	const struct {
-		bool on;
-		const char *word;
-	} f[] = {{s->present, "present"},
-		 {s->mmio, "mmio"},
-		 {s->writable, "writable"},
-		 {s->user, "user"},
-		 {s->exec, "exec"},
-		 {s->accessed, "accessed"},
-		 {s->dirty, "dirty"},
-		 {s->leaf && s->level > 1, "large"},
-		 {s->host_writable, "host-writable"},
-		 {s->mmu_writable, "mmu-writable"},
-		 {s->host_own, "host-own"}};
-	struct value list = v_list(p, 8);
-
-	for (size_t i = 0; i < ARRAY_LEN(f); i++)
-		if (f[i].on)
-			v_push(p, &list, v_lit(f[i].word));
-	return list;
-}
-
 static void push_spte(struct walker *k, struct value *list, const struct spte_info *s)
 {
-	struct value d = v_dict(k->p, 8);
-
-	v_put(k->p, &d, "level", v_int(s->level));
-	v_put(k->p, &d, "spte", v_hex(s->spte));
-	v_put(k->p, &d, "flags", spte_flags(k->p, s));
-	v_put(k->p, &d, "page", v_hex(s->page_gfn));
-	v_put(k->p, &d, "sptep", v_hex(s->sptep));
-	v_put(k->p, &d, "pfn", s->present ? v_hex(s->pfn) : v_null());
-	v_put(k->p, &d, "source", v_lit(source_name(s->source, s->torn)));
-	v_push(k->p, list, d);
+	v_push(k->p, list, walk_spte(k->p, s));
 	if (s->leaf && s->present) {
 		k->leaf = *s;
 		k->has_leaf = true;
 	}
-}
-
-static int higher_level_first(const void *a, const void *b)
-{
-	const struct spte_info *x = a, *y = b;
-
-	return (x->level < y->level) - (x->level > y->level);
 }
 
 /* Where the current root says nothing (another root is loaded, or none), the rmap still knows who maps this page at this
@@ -149,19 +97,9 @@ static void push_by_rmap(struct walker *k, struct value *list)
 /* Those of the way to the page: TDP's tables are by gpa, of which there is none where the guest's tables map nothing. */
 static int sptes_of_page(struct walker *k, struct spte_list *out, struct err *e)
 {
-	uint64_t page = k->gva & ~PAGE_OFFSET_MASK;
-	int ret = machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, out, e);
-
-	if (ret || (out->n && !out->v[0].by_gpa))
-		return ret;
-	spte_list_free(out);
-	if (k->w.fault.present)
+	if (k->tdp.on && k->w.fault.present)
 		return 0;
-	page = k->w.gpa & ~PAGE_OFFSET_MASK;
-	ret = machine_sptes(k->m, k->vcpu, page, page | PAGE_OFFSET_MASK, out, e);
-	if (!ret && out->n && !out->v[0].by_gpa)
-		spte_list_free(out);
-	return ret;
+	return walk_sptes(k, k->tdp.on ? k->w.gpa : k->gva, out, e);
 }
 
 static void put_sptes(struct walker *k, struct value *d)
@@ -175,19 +113,21 @@ static void put_sptes(struct walker *k, struct value *d)
 		return;
 	}
 	k->sptes_known = true;
-	if (sptes.n)
-		qsort(sptes.v, sptes.n, sizeof(*sptes.v), higher_level_first);
 	for (size_t i = 0; i < sptes.n; i++)
 		push_spte(k, &list, &sptes.v[i]);
+	walk_tdp_page(k, &sptes);
 	spte_list_free(&sptes);
-	if (!list.n)
+	if (!list.n && !k->tdp.on)
 		push_by_rmap(k, &list);
 	v_put(k->p, d, "sptes", list);
 }
 
-/* Would the vCPU's MMIO cache answer this access? Its access bits are the guest's rights when it was filled. */
+/* Would the vCPU's MMIO cache answer this access? Its access bits are the guest's rights when it was filled; by gfn they are
+ * not asked for. */
 static bool cache_hits(const struct walker *k, const struct mmio_info *m)
 {
+	if (m->valid && m->by_gfn)
+		return !k->w.fault.present && m->gfn == k->w.gpa >> PAGE_SHIFT;
 	if (!m->valid || (m->gva & ~PAGE_OFFSET_MASK) != (k->gva & ~PAGE_OFFSET_MASK))
 		return false;
 	if ((k->access & ACCESS_WRITE) && !(m->access & 2))
@@ -198,7 +138,7 @@ static bool cache_hits(const struct walker *k, const struct mmio_info *m)
 static void put_mmio(struct walker *k, struct value *d)
 {
 	struct mmio_info_list list = {0};
-	struct value v = v_dict(k->p, 4);
+	struct value v = v_dict(k->p, 5);
 	struct err e = {0};
 
 	if (machine_mmio(k->m, &list, &e)) {
@@ -216,8 +156,10 @@ static void put_mmio(struct walker *k, struct value *d)
 	mmio_info_list_free(&list);
 	v_put(k->p, &v, "hit", v_bool(k->hit));
 	v_put(k->p, &v, "stale", v_bool(k->hit && k->mmio.stale));
-	if (k->hit)
+	if (k->hit) {
 		v_put(k->p, &v, "gfn", v_hex(k->mmio.gfn));
+		v_put(k->p, &v, "by", v_lit(k->mmio.by_gfn ? "gfn" : "gva"));
+	}
 	v_put(k->p, d, "mmio", v);
 }
 
@@ -273,6 +215,15 @@ static bool leaf_allows(const struct walker *k)
 	return !(k->access & ACCESS_USER) || s->user;
 }
 
+/* With TDP the guest's rights are the guest's tables' alone: what the spte refuses is KVM's own business. */
+static void say_tdp_refuses(const struct walker *k, char *why, size_t size)
+{
+	char reason[160];
+
+	walk_tdp_refusal(k, k->access, reason, sizeof(reason));
+	say(why, size, "; the guest's tables allow it, %s does not: %s", k->tdp.name, reason);
+}
+
 static const char *why_ok(const struct walker *k, char *why, size_t size)
 {
 	say(why, size, "gpa 0x%llx is in slot %u", (unsigned long long)k->w.gpa, k->slot->id);
@@ -283,6 +234,8 @@ static const char *why_ok(const struct walker *k, char *why, size_t size)
 		    "; no spte maps it yet, so the first access from native code faults into KVM, which makes one");
 	else if (leaf_allows(k))
 		say(why, size, " and its level %u spte allows the access: no fault", k->leaf.level);
+	else if (k->tdp.on)
+		say_tdp_refuses(k, why, size);
 	else if (k->access & ACCESS_WRITE && k->slot->flags & SLOT_LOG_DIRTY)
 		say(why, size,
 		    "; its spte is write-protected for the dirty log: the first write faults into KVM and is logged");
@@ -314,7 +267,9 @@ static void put_verdict(struct walker *k, struct value *d)
 		    "; the MMIO cache is stale and still sends emulated accesses to gfn 0x%llx until a flush",
 		    (unsigned long long)k->mmio.gfn);
 	else if (k->hit)
-		say(why, sizeof(why), "; the vCPU's MMIO cache knows it, so no walk is needed");
+		say(why, sizeof(why),
+		    k->mmio.by_gfn ? "; the vCPU's MMIO cache knows the gfn, so no slot is looked for"
+				   : "; the vCPU's MMIO cache knows it, so no walk is needed");
 	v_put(k->p, d, "verdict", v_lit(verdict));
 	v_put(k->p, d, "why", v_str(k->p, why));
 	v_put(k->p, d, "source", v_str(k->p, machine_backend(k->m)));
@@ -334,11 +289,13 @@ int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access
 		return ret;
 	if (access & WALK_DEBUGGER)
 		k.env.pg = xlate_debug_paging(&k.env);
-	d = v_dict(p, 18);
+	d = v_dict(p, 20);
 	paging_walk(&k.env.pg, &k.env.mem, gva, k.access, false, &k.w);
+	walk_tdp_begin(&k);
 	put_guest(&k, &d);
 	put_memory(&k, &d);
 	put_sptes(&k, &d);
+	walk_tdp_put(&k, &d);
 	put_mmio(&k, &d);
 	put_verdict(&k, &d);
 	*out = d;

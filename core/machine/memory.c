@@ -321,7 +321,8 @@ static void compare_one(struct machine *m, struct mmio_info *i)
 		i->stale = true;
 		return;
 	}
-	compare_tables(&env, i);
+	if (!i->by_gfn || i->gva)
+		compare_tables(&env, i);
 }
 
 void machine_mmio_compare(struct machine *m, struct mmio_info_list *l)

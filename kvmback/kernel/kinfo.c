@@ -123,7 +123,7 @@ static int add_mmio_spte(struct mmio_info *m, const struct spte_info *s, struct 
 static int mmio_of_page(struct kview *k, struct kpages *p, const struct kpage *page, struct mmio_info *m, struct err *e)
 {
 	struct kgva base = {0, 0};
-	bool asked = false;
+	bool asked = false, by_gpa = k->host.tdp;
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < 512; i++) {
@@ -138,13 +138,16 @@ static int mmio_of_page(struct kview *k, struct kpages *p, const struct kpage *p
 		kspte_decode(&k->bits, page->entries[i], page->level, &s);
 		if (page->direct || page->tdp)
 			s.gfn_known = kwalk_leaf_gfn(page, i, &s.gfn);
-		if (!asked && !k->host.tdp)
+		if (!asked && !by_gpa)
 			rc = kwalk_gva(k, p, page, 0, &base, e);
 		asked = true;
 		if (rc == -EFAULT)
 			rc = 0;
 		s.gva = base.n ? base.gva + ((uint64_t)i << (PAGE_SHIFT + 9 * (page->level - 1))) : 0;
 		s.gva_known = base.n == 1;
+		s.by_gpa = by_gpa && s.gfn_known;
+		if (s.by_gpa)
+			s.gva = s.gfn << PAGE_SHIFT;
 		if (!rc)
 			rc = add_mmio_spte(m, &s, e);
 	}
@@ -198,7 +201,6 @@ static int read_cache(struct kview *k, unsigned vcpu, struct cache *c, struct er
 static int mmio_row(struct kview *k, unsigned vcpu, struct mmio_info *m, struct err *e)
 {
 	struct cache c, again;
-	unsigned as;
 	int rc = read_cache(k, vcpu, &c, e);
 
 	for (int try = 0; !rc && try < KVIEW_TRIES; try++) {
@@ -208,9 +210,9 @@ static int mmio_row(struct kview *k, unsigned vcpu, struct mmio_info *m, struct 
 		if (!m->torn)
 			break;
 	}
-	as = k->l->as_count > 1 && klayout_num(&k->l->role_smm, &c.role) ? 1 : 0;
+	/* Filled and compared with the generation of the first address space, in SMM too. */
 	if (!rc)
-		rc = kview_generation(k, as, &m->current_generation, e);
+		rc = kview_generation(k, 0, &m->current_generation, e);
 	if (rc)
 		return rc;
 	m->vcpu = vcpu;
@@ -218,7 +220,8 @@ static int mmio_row(struct kview *k, unsigned vcpu, struct mmio_info *m, struct 
 	m->gfn = c.gfn;
 	m->access = (uint8_t)c.access;
 	m->generation = c.gen;
-	m->valid = c.gva && c.gen == m->current_generation;
+	m->by_gfn = klayout_num(&k->l->role_direct, &c.role);
+	m->valid = (m->by_gfn ? c.gfn : c.gva) && c.gen == m->current_generation;
 	m->source = SOURCE_KERNEL;
 	return 0;
 }

@@ -387,7 +387,7 @@ static int under_root(struct down *d, const struct kroot *r, struct err *e)
 
 int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, struct spte_list *out, struct err *e)
 {
-	struct spte_list list = {0};
+	struct spte_list list = {.by_gpa = k->host.tdp, .ept = k->host.ept};
 	struct kpages p = {0};
 	struct kroots r;
 	struct down d = {.k = k, .p = &p, .first = first, .last = last, .out = &list};
@@ -400,8 +400,10 @@ int kview_sptes(struct kview *k, unsigned vcpu, uint64_t first, uint64_t last, s
 	if (!rc)
 		rc = kroots_get(k, vcpu, &r, e);
 	for (size_t i = 0; !rc && i < r.n; i++)
-		if (r.v[i].current)
+		if (r.v[i].current) {
 			rc = under_root(&d, &r.v[i], e);
+			list.levels = d.root_level;
+		}
 	if (rc > 0)
 		rc = 0;
 	for (size_t i = 0; i < list.n; i++)

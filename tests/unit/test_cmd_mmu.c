@@ -13,6 +13,7 @@
 #include "cli/cmd/table.h"
 #include "cli/session/client.h"
 #include "tests/support/fake.h"
+#include "tests/support/golden.h"
 #include "views/draw.h"
 
 struct fixture {
@@ -290,7 +291,7 @@ static void test_walk_says_every_layer(void **state)
 	     .user = true,
 	     .page_gfn = 0x13}};
 
-	fake_of(f->m)->sptes = (struct spte_list){sptes, 2};
+	fake_of(f->m)->sptes = (struct spte_list){.v = sptes, .n = 2};
 	ok(f, "walk", "0x250123 w -user");
 	assert_int_equal(v_get(&f->result, "guest")->n, 4);
 	assert_int_equal(num(&v_get(&f->result, "guest")->items[0], "level"), 4);
@@ -310,33 +311,131 @@ static void test_walk_says_every_layer(void **state)
 	assert_contains(str(&f->result, "why"), "write-protected for the dirty log");
 }
 
-/* TDP's tables are by gpa: the way to gpa 0x40123 is shown, not what is at the gpa of the same number as the gva. */
+#define TDP_ENTRY(address, at, is_leaf, bits)                                                                               \
+	{                                                                                                                   \
+		.by_gpa = true, .gva = address, .level = at, .present = true, .leaf = is_leaf, .exec = true, .user = true,  \
+		.writable = (bits) & 2, .spte = (bits), .pfn = (bits) >> 12, .host_writable = (bits) & 2, .sptep = 0x7000,  \
+		.accessed = true                                                                                            \
+	}
+
+/* 4 levels; the guest's tables, the pages of gfn 0x40 and of READONLY gfn 0x80 each with a small entry. */
+static const struct spte_info tdp_sptes[] = {
+    TDP_ENTRY(0, 4, false, 0x5e61827),	    TDP_ENTRY(0, 3, false, 0x5e60827),
+    TDP_ENTRY(0, 2, false, 0x5e5f827),	    TDP_ENTRY(0x10000, 1, true, 0x76f7e67),
+    TDP_ENTRY(0x11000, 1, true, 0x76f8e67), TDP_ENTRY(0x12000, 1, true, 0x76f9e67),
+    TDP_ENTRY(0x13000, 1, true, 0x76fae67), TDP_ENTRY(0x40000, 1, true, 0x84dde67),
+    TDP_ENTRY(0x80000, 1, true, 0x84e9825), TDP_ENTRY(0x250000, 1, true, 0x9999e67)};
+
+static void use_tdp(struct fixture *f, struct spte_info *sptes)
+{
+	memcpy(sptes, tdp_sptes, sizeof(tdp_sptes));
+	fake_of(f->m)->sptes =
+	    (struct spte_list){.v = sptes, .n = ARRAY_LEN(tdp_sptes), .by_gpa = true, .levels = 4};
+}
+
+static const struct value *item(const struct value *v, const char *key, unsigned i)
+{
+	const struct value *list = v_get(v, key);
+
+	if (!list || list->type != VALUE_LIST || list->n <= i)
+		fail_msg("%s has no item %u", key, i);
+	return &list->items[i];
+}
+
+static void golden_walk(struct fixture *f, const char *name)
+{
+	struct out o;
+
+	for (uint32_t i = 0; i < f->result.n; i++) /* where the fake's memory lies differs from run to run */
+		if (!strcmp(f->result.fields[i].key, "hva"))
+			f->result.fields[i].value = v_hex(0x7f0000000000);
+	out_init(&o, false, 0);
+	view_walk(&o, &f->result);
+	compare_golden(name, &o);
+	out_deinit(&o);
+}
+
+/* TDP's tables are by gpa: the way to gpa 0x40123 is shown, not what is at the gpa of the same number as the gva; and the
+ * guest's tables are reached through them too. */
 static void test_walk_under_tdp(void **state)
 {
+	struct spte_info sptes[ARRAY_LEN(tdp_sptes)];
 	struct fixture *f = *state;
-	struct spte_info sptes[] = {
-	    {.by_gpa = true, .level = 4, .present = true, .writable = true, .user = true},
-	    {.by_gpa = true, .gva = 0x250000, .gfn = 0x250, .gfn_known = true, .level = 1, .present = true, .leaf = true},
-	    {.by_gpa = true,
-	     .gva = 0x40000,
-	     .gfn = 0x40,
-	     .gfn_known = true,
-	     .level = 1,
-	     .present = true,
-	     .leaf = true,
-	     .writable = true,
-	     .user = true,
-	     .page_gfn = 0}};
 
-	fake_of(f->m)->sptes = (struct spte_list){sptes, 3};
+	use_tdp(f, sptes);
 	ok(f, "walk", "0x250123 w -user");
-	const struct value *list = v_get(&f->result, "sptes");
-	assert_int_equal(list->n, 2);
-	assert_int_equal(num(&list->items[0], "level"), 4);
-	assert_int_equal(num(&list->items[1], "level"), 1);
+	assert_int_equal(v_get(&f->result, "sptes")->n, 4);
+	assert_int_equal(num(item(&f->result, "sptes", 0), "level"), 4);
+	assert_int_equal(num(item(&f->result, "sptes", 3), "spte"), 0x84dde67);
 	assert_contains(str(&f->result, "why"), "allows the access: no fault");
-	ok(f, "walk", "0x300000"); /* no gpa, so none of TDP's */
+	assert_string_equal(str(v_get(&f->result, "tdp"), "format"), "NPT");
+	assert_int_equal(num(v_get(&f->result, "tdp"), "levels"), 4);
+	assert_int_equal(num(v_get(&f->result, "tdp"), "reads"), 24);
+	assert_int_equal(v_get(item(&f->result, "guest", 3), "tdp")->n, 4);
+	assert_int_equal(num(item(&f->result, "guest", 3), "hpa"), 0x76fa280);
+	assert_int_equal(num(item(&f->result, "guest", 3), "page_size"), 4096);
+	golden_walk(f, "walk-tdp");
+	fake_of(f->m)->sptes.ept = true;
+	ok(f, "walk", "0x250123");
+	assert_string_equal(str(v_get(&f->result, "tdp"), "format"), "EPT");
+	ok(f, "walk", "0x300000"); /* no gpa, so none of TDP's; its tables are there */
 	assert_int_equal(v_get(&f->result, "sptes")->n, 0);
+	assert_int_equal(num(v_get(&f->result, "tdp"), "reads"), 20);
+	assert_int_equal(v_get(item(&f->result, "dimensions", 1), "tdp")->type, VALUE_NULL);
+}
+
+/* Which dimension refuses what, and why: a READONLY slot, the dirty log, no entry, a table that cannot be written. */
+static void test_who_refuses_under_tdp(void **state)
+{
+	struct spte_info sptes[ARRAY_LEN(tdp_sptes)];
+	struct fixture *f = *state;
+
+	use_tdp(f, sptes);
+	ok(f, "walk", "0x280000 w -user");
+	assert_true(v_get(item(&f->result, "dimensions", 0), "tdp")->truth);
+	assert_false(v_get(item(&f->result, "dimensions", 1), "tdp")->truth);
+	assert_true(v_get(item(&f->result, "dimensions", 1), "guest")->truth);
+	assert_string_equal(str(item(&f->result, "dimensions", 1), "why"), "slot 1 is READONLY");
+	golden_walk(f, "walk-tdp-readonly");
+	sptes[6].writable = sptes[7].writable = false;
+	ok(f, "slot flags", "0 +log-dirty");
+	ok(f, "walk", "0x250123 w -user");
+	assert_contains(str(&f->result, "why"), "the guest's tables allow it, NPT does not: write-protected for the dirty log");
+	assert_contains(str(item(&f->result, "guest", 3), "why"), "NPT counts a walk's read as a write");
+	ok(f, "walk", "0x200000 w -user"); /* the guest's own refusal comes first */
+	assert_false(v_get(item(&f->result, "dimensions", 1), "guest")->truth);
+	assert_contains(str(item(&f->result, "dimensions", 1), "why"), "not writable");
+	ok(f, "walk", "0x200000 r -user");
+	assert_contains(str(item(&f->result, "dimensions", 0), "why"), "no entry maps it now");
+	fake_of(f->m)->sptes.n = 0;
+	ok(f, "walk", "0x250123 w -user");
+	assert_contains(str(item(&f->result, "guest", 0), "why"), "faults into KVM, which maps it");
+	golden_walk(f, "walk-tdp-empty");
+}
+
+/* Without paging there is the host's dimension alone; what a gfn's entry in the MMIO cache says of it. */
+static void test_one_dimension_under_tdp(void **state)
+{
+	struct mmio_info mmio = {.gfn = 0xd0000, .access = 0, .by_gfn = true, .valid = true};
+	struct spte_info sptes[ARRAY_LEN(tdp_sptes)];
+	struct fixture *f = *state;
+
+	use_tdp(f, sptes);
+	fake_of(f->m)->mmio = (struct mmio_info_list){&mmio, 1};
+	ok(f, "walk", "0x260000 w -user");
+	assert_true(v_get(v_get(&f->result, "mmio"), "hit")->truth);
+	assert_string_equal(str(v_get(&f->result, "mmio"), "by"), "gfn");
+	assert_contains(str(&f->result, "why"), "knows the gfn, so no slot is looked for");
+	ok(f, "walk", "0x240000 w -user");
+	assert_false(v_get(v_get(&f->result, "mmio"), "hit")->truth);
+	ok(f, "info mmio", "");
+	assert_string_equal(str(row(f, 0), "by"), "gfn");
+	assert_int_equal(v_get(row(f, 0), "gva")->type, VALUE_NA);
+	fake_of(f->m)->regs[0].cr0 &= ~CR0_PG;
+	ok(f, "walk", "0x40010 w");
+	assert_int_equal(v_get(&f->result, "guest")->n, 0);
+	assert_int_equal(num(v_get(&f->result, "tdp"), "reads"), 4);
+	golden_walk(f, "walk-tdp-nopaging");
 }
 
 static void test_walk_without_capabilities_says_why(void **state)
@@ -528,7 +627,7 @@ static void test_own_pages_are_labelled(void **state)
 	struct out o;
 
 	assert_int_equal(machine_slot_add(f->m, &own, NULL, NULL), 0);
-	fake_of(f->m)->sptes = (struct spte_list){s, 2};
+	fake_of(f->m)->sptes = (struct spte_list){.v = s, .n = 2};
 	fake_of(f->m)->shadow_pages = (struct shadow_page_list){pages, 3, false};
 	fake_of(f->m)->rmap_histogram = (struct rmap_histogram_list){&h, 1};
 	ok(f, "info sptes", "");
@@ -651,7 +750,7 @@ static void test_shadow_tree_order(void **state)
 				{.gva_known = true, .gva = 0, .level = 4}};
 	struct root_info roots[] = {{.cr3 = 0x10000, .current = true, .level = 4}, {.cr3 = 0x20000, .previous = true}};
 
-	fake_of(f->m)->sptes = (struct spte_list){s, 5};
+	fake_of(f->m)->sptes = (struct spte_list){.v = s, .n = 5};
 	fake_of(f->m)->roots = (struct root_list){roots, 2};
 	ok(f, "shadow tree", "0x10");
 	assert_int_equal(f->result.n, 5);
@@ -675,7 +774,7 @@ static void test_shadow_tree_by_gpa(void **state)
 	static const uint64_t gpas[] = {0, 0, 0, 0x1000, 0xc0000000, 0xd0000000};
 	static const uint64_t levels[] = {4, 3, 2, 1, 3, 2};
 
-	fake_of(f->m)->sptes = (struct spte_list){s, 6};
+	fake_of(f->m)->sptes = (struct spte_list){.v = s, .n = 6};
 	fake_of(f->m)->roots = (struct root_list){roots, 1};
 	ok(f, "shadow tree", "");
 	assert_int_equal(f->result.n, 6);
@@ -791,6 +890,8 @@ int main(void)
 	    TEST(test_shadow_tree_order),
 	    TEST(test_shadow_tree_by_gpa),
 	    TEST(test_walk_under_tdp),
+	    TEST(test_who_refuses_under_tdp),
+	    TEST(test_one_dimension_under_tdp),
 	    TEST(test_rmap_under_tdp),
 	    TEST(test_own_pages_are_labelled),
 	    TEST(test_a_tdp_root_says_who_is_on_it),

@@ -122,7 +122,7 @@ static void inspection_is_copied(void **state)
 
 	(void)state;
 	fake_add_slot(m, 3, 0, 0x10000, 0);
-	fake_of(m)->sptes = (struct spte_list){sptes, 2};
+	fake_of(m)->sptes = (struct spte_list){.v = sptes, .n = 2};
 	fake_of(m)->rmap = (struct rmap_list){&rmap, 1};
 	assert_int_equal(machine_sptes(m, 0, 0x3fffff, ~0ull, &got, NULL), 0);
 	assert_int_equal(got.n, 1);

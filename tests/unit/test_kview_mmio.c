@@ -13,6 +13,16 @@
 
 /* ---- MMIO */
 
+/* A bit of the role of vCPU 0's MMU. */
+static void set_role(struct fk_world *w, const struct kfield *field, uint64_t v)
+{
+	const struct klayout *l = &w->f.l;
+	const struct fk_sp mmu = {.at = w->f.vcpu[0] + (uint64_t)l->vcpu_root_mmu.off + (uint64_t)l->mmu_role.off -
+					(uint64_t)l->sp_role.off};
+
+	fk_role(&w->f, &mmu, field, v);
+}
+
 static void the_cache_and_its_generation(void **state)
 {
 	(void)state;
@@ -42,15 +52,47 @@ static void the_cache_and_its_generation(void **state)
 		assert_false(l.v[0].valid);
 		assert_int_equal(l.v[0].current_generation, 4);
 		mmio_info_list_free(&l);
-		/* in SMM the other space's generation counts */
+		/* In SMM too it is compared with the first space's, not with its own, which is 3. */
+		set_role(&w, &w.f.l.role_smm, 1);
 		fk_set(&w.f, vcpu, &w.f.l.vcpu_mmio_gen, 3);
-		fk_role(&w.f,
-			&(struct fk_sp){.at = vcpu + (uint64_t)w.f.l.vcpu_root_mmu.off + (uint64_t)w.f.l.mmu_role.off -
-					      (uint64_t)w.f.l.sp_role.off},
-			&w.f.l.role_smm, 1);
 		assert_int_equal(kview_mmio(w.k, &l, &e), 0);
-		assert_int_equal(l.v[0].current_generation, 3);
-		assert_true(l.v[0].valid);
+		assert_int_equal(l.v[0].current_generation, 4);
+		assert_false(l.v[0].valid || l.v[0].by_gfn);
+		mmio_info_list_free(&l);
+		fk_unmake(&w);
+	}
+}
+
+/* A direct MMU's cache has no gva: KVM asks it by gfn. */
+static void a_direct_cache_is_by_gfn(void **state)
+{
+	(void)state;
+	for (unsigned v = FK_5_10; v <= FK_7; v++) {
+		struct fk_world w;
+		struct mmio_info_list l;
+		struct err e = {0};
+		uint64_t vcpu;
+
+		fk_make_tdp(&w, v);
+		vcpu = w.f.vcpu[0];
+		set_role(&w, &w.f.l.role_direct, 1);
+		fk_set(&w.f, vcpu, &w.f.l.vcpu_mmio_gva, 0);
+		fk_set(&w.f, vcpu, &w.f.l.vcpu_mmio_gfn, 0xd0000);
+		fk_set(&w.f, vcpu, &w.f.l.vcpu_mmio_gen, 2);
+		assert_int_equal(kview_mmio(w.k, &l, &e), 0);
+		assert_true(l.v[0].by_gfn && l.v[0].valid);
+		assert_int_equal(l.v[0].n_sptes, 1);
+		assert_true(l.v[0].sptes[0].by_gpa && !l.v[0].sptes[0].gva_known);
+		assert_int_equal(l.v[0].sptes[0].gva, 0x206000);
+		mmio_info_list_free(&l);
+		fk_set(&w.f, vcpu, &w.f.l.vcpu_mmio_gfn, 0);
+		assert_int_equal(kview_mmio(w.k, &l, &e), 0);
+		assert_false(l.v[0].valid);
+		mmio_info_list_free(&l);
+		fk_set(&w.f, vcpu, &w.f.l.vcpu_mmio_gfn, 0xd0000);
+		fk_set(&w.f, w.f.set[0], &w.f.l.slots_generation, 4);
+		assert_int_equal(kview_mmio(w.k, &l, &e), 0);
+		assert_false(l.v[0].valid);
 		mmio_info_list_free(&l);
 		fk_unmake(&w);
 	}
@@ -263,6 +305,8 @@ static void tdp_sptes_in_all_layouts(void **state)
 		assert_int_equal(l.v[3].gfn, 0x204);
 		assert_int_equal(l.v[3].gva, 0x204000);
 		assert_true(l.v[3].by_gpa && !l.v[3].gva_known);
+		assert_true(l.by_gpa && l.ept);
+		assert_int_equal(l.levels, 4);
 		assert_int_equal(l.v[3].pfn, 0x5555);
 		assert_true(l.v[3].leaf && l.v[3].writable && l.v[3].exec && l.v[3].host_writable && l.v[3].mmu_writable);
 		assert_true(l.v[4].mmio && l.v[4].gfn_known);
@@ -286,6 +330,7 @@ static void tdp_sptes_in_all_layouts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_direct_cache_is_by_gfn),
 	    cmocka_unit_test(the_cache_and_its_generation),   cmocka_unit_test(mmio_sptes_are_told_apart),
 	    cmocka_unit_test(without_caching_there_are_none), cmocka_unit_test(a_guarded_mmio_gfn),
 	    cmocka_unit_test(guarded_mmio_sptes_are_listed),  cmocka_unit_test(mmio_sptes_can_be_torn),

@@ -60,9 +60,9 @@ static const struct {
     {"empty rmap", sample_rmap_empty, 0, NULL, "gfn:h slot:i as:i level:i head:h kind:s descriptors:l sptes:l source:s"},
     {"histogram", sample_rmaps, 0, NULL, "slot:i as:i level:i counts:l longest:i longest_gfn:h source:s"},
     {"mmio", sample_mmio, 0, NULL,
-     "vcpu:i gva:h gfn:h access:l generation:i current_generation:i valid:b stale:b mmio_sptes:n sptes:l source:s"},
+     "vcpu:i gva:h gfn:h by:s access:l generation:i current_generation:i valid:b stale:b mmio_sptes:n sptes:l source:s"},
     {"stale mmio", sample_mmio_stale, 0, NULL,
-     "vcpu:i gva:h gfn:h access:l generation:i current_generation:i valid:b stale:b stale_why:s mmio_sptes:i sptes:l "
+     "vcpu:i gva:h gfn:h by:s access:l generation:i current_generation:i valid:b stale:b stale_why:s mmio_sptes:i sptes:l "
      "source:s"},
     {"mmio spte", sample_mmio_stale, 0, "sptes",
      "gva:h gfn:h level:i spte:h pfn:0 present:b writable:b user:b exec:b accessed:b dirty:b host_writable:b mmu_writable:b "

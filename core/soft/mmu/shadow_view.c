@@ -225,7 +225,7 @@ int shadow_sptes_list(struct shadow *s, const struct shadow_vcpu *v, uint64_t fi
 		c.n = 0;
 		collect_page(&c, root, 0);
 	}
-	*out = (struct spte_list){c.v, c.n};
+	*out = (struct spte_list){.v = c.v, .n = c.n};
 	return 0;
 }
 

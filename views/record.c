@@ -211,6 +211,10 @@ static void put_mmu(struct pool *p, struct value *d, const struct mmu_event *ev)
 	if (ev->kind == MMU_SPTE) {
 		v_put(p, d, "spte", v_hex(ev->spte));
 		v_put(p, d, "sptep", v_hex(ev->sptep));
+	} else if (ev->kind == MMU_TDP) {
+		v_put(p, d, "spte", v_hex(ev->spte));
+		v_put(p, d, "old_spte", v_hex(ev->old_spte));
+		v_put(p, d, "as", v_int(ev->as));
 	} else {
 		v_put(p, d, "role", v_hex(ev->role));
 	}

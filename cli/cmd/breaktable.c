@@ -100,7 +100,8 @@ const struct command commands_break[] = {
      .summary = "stop at an event",
      .help =
 	 "catch fault [GFN | FIRST LAST]: inside guest faults, of one gfn or of a range of gvas (end inclusive); where this "
-	 "host lets only the first of a page be caught, a note says why and what to do. catch mmio "
+	 "host lets only the first of a page be caught, a note says why and what to do (with EPT and NPT KVM sees no fault of "
+	 "the guest's tables, but those of its own: of the page, and of a table that the processor's walk reads). catch mmio "
 	 "[GPA [LAST]], pio [PORT [LAST]]: before the device sees the access, each one that an instruction makes (the read "
 	 "and the write of an add, both operands of cmps, every round of a REP, pieces of at most 8 bytes within a page) "
 	 "that touches the range; instruction is the address of its instruction, rip what the machine has: KVM has moved it "
@@ -121,19 +122,20 @@ const struct command commands_break[] = {
 	 "processor would execute the table) stops without a catchpoint too: INT3, INTO and INT1 with rip behind them and "
 	 "instruction their address, INT n at itself, as a software interrupt; c goes on behind both. A fault is met "
 	 "again.\n"
-	 "\ncatch mmu [zap|unsync|sync|spte...] [GFN | FIRST LAST]: KVM took the shadow page of a guest table apart, let it "
+	 "\ncatch mmu [zap|unsync|sync|spte|tdp...] [GFN | FIRST LAST]: KVM took the shadow page of a guest table apart, let it "
 	 "go "
-	 "unsync, brought it up to date, or set an spte for the gfn. On kvm the kernel's tracepoints tell; they cannot stop "
+	 "unsync, brought it up to date, set an spte for the gfn, or (tdp) changed an entry of the TDP MMU's tables. With EPT "
+	 "or NPT no guest table is shadowed: there are spte and tdp, else there is no tdp. On kvm the kernel's tracepoints tell; they cannot stop "
 	 "a "
 	 "vCPU where it stands, so a signal fetches it out of KVM_RUN before it enters the guest again (why says how long "
 	 "that "
-	 "took). The stop has event, gfn, level, role or spte and sptep; events lists all that happened until the vCPU "
+	 "took). The stop has event, gfn, level, role or spte and sptep (tdp: spte, old_spte, as: the address space); events lists all that happened until the vCPU "
 	 "stood, "
 	 "in order.\n"
 	 "\nGives the breakpoint; means says what the numbers were taken for.",
      .flags = CMD_NEEDS_VM | CMD_RAW_IF | CMD_SHADOWS_TCL,
      .complete = COMPLETE_WORDS,
-     .words = "fault mmio pio exception smi mode slot mmu zap unsync sync spte",
+     .words = "fault mmio pio exception smi mode slot mmu zap unsync sync spte tdp",
      .view = "breakpoint",
      .run = cmd_catch},
     {.name = "delete",

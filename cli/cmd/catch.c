@@ -169,7 +169,7 @@ static int parse_mmu_arg(struct args *a, struct stop_point *spec, struct err *e)
 	word = args_peek(a);
 	if (unknown_word(a, word))
 		return err_set(e, -EINVAL,
-			       "catch mmu %.20s" WHY "that is neither an event nor a gfn" TRY "zap, unsync, sync or spte",
+			       "catch mmu %.20s" WHY "that is neither an event nor a gfn" TRY "zap, unsync, sync, spte or tdp",
 			       word);
 	rc = parse_range(a, &spec->mmu.first, &spec->mmu.last, e);
 	spec->arg_first = spec->mmu.first;

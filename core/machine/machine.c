@@ -324,7 +324,7 @@ static int check_mmu_filters(const struct mmu_filter *v, size_t n, struct err *e
 			       MMU_FILTERS_MAX);
 	for (size_t i = 0; !rc && i < n; i++) {
 		if (!v[i].kinds || v[i].kinds & ~MMU_ALL)
-			return err_set(e, -EINVAL, "catch mmu" WHY "%#x are no events" TRY "zap, unsync, sync or spte",
+			return err_set(e, -EINVAL, "catch mmu" WHY "%#x are no events" TRY "zap, unsync, sync, spte or tdp",
 				       v[i].kinds);
 		rc = machine_check_range(v[i].first, v[i].last, "catch mmu", e);
 	}

@@ -18,6 +18,7 @@ const char *stage_name(enum stage s)
 	    [STAGE_PAGE] = "page",
 	    [STAGE_SHADOW_PAGE] = "shadow-page",
 	    [STAGE_SPTE] = "spte",
+	    [STAGE_TDP_SPTE] = "tdp-spte",
 	    [STAGE_RMAP] = "rmap",
 	    [STAGE_FAST_FAULT] = "fast-fault",
 	    [STAGE_MMIO_CACHE] = "mmio-cache",

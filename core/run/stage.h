@@ -16,6 +16,7 @@ enum stage {
 	STAGE_PAGE,	   /* the host page behind it is needed */
 	STAGE_SHADOW_PAGE, /* a shadow page is found or made */
 	STAGE_SPTE,	   /* an spte is set */
+	STAGE_TDP_SPTE,	   /* an entry of the TDP MMU was changed */
 	STAGE_RMAP,	   /* it is added to the chain of its gfn */
 	STAGE_FAST_FAULT,  /* an spte was changed without the MMU lock */
 	STAGE_MMIO_CACHE,  /* the vCPU's MMIO cache is filled */

@@ -68,5 +68,5 @@ void stop_put_first(struct stop *s, const struct stop *hit)
 
 const char *mmu_kind_name(enum mmu_kind k)
 {
-	return k == MMU_ZAP ? "zap" : k == MMU_UNSYNC ? "unsync" : k == MMU_SYNC ? "sync" : "spte";
+	return k == MMU_ZAP ? "zap" : k == MMU_UNSYNC ? "unsync" : k == MMU_SYNC ? "sync" : k == MMU_TDP ? "tdp" : "spte";
 }

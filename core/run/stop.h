@@ -41,16 +41,19 @@ enum mmu_kind {
 	MMU_UNSYNC = 1 << 1, /* a shadowed guest table may be written without being seen */
 	MMU_SYNC = 1 << 2,   /* it is brought up to date again */
 	MMU_SPTE = 1 << 3,   /* an spte is set */
+	MMU_TDP = 1 << 4,    /* an entry of the TDP MMU is changed: made, removed, other rights */
 };
-#define MMU_ALL 15u
-const char *mmu_kind_name(enum mmu_kind k); /* "zap", "unsync", "sync", "spte" */
+#define MMU_ALL 31u
+const char *mmu_kind_name(enum mmu_kind k); /* "zap", "unsync", "sync", "spte", "tdp" */
 struct mmu_event {
 	enum mmu_kind kind;
 	unsigned vcpu;
 	uint64_t gfn; /* of the shadow page; of what the spte maps */
 	unsigned level;
 	uint32_t role;	      /* ZAP, UNSYNC, SYNC: of the shadow page, as the kernel packs it */
-	uint64_t spte, sptep; /* SPTE: its value, and where it stands */
+	uint64_t spte, sptep; /* SPTE: its value, and where it stands; TDP: its value only, and what it was */
+	uint64_t old_spte;
+	unsigned as; /* TDP: the address space */
 	uint64_t time;	      /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
 };
 

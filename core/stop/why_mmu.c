@@ -23,6 +23,25 @@ static void add_role(struct why *w, const struct mmu_event *ev)
 	why_add(w, " (role 0x%x: %srights %s)", ev->role, ev->role & 1u << 7 ? "direct, " : "", role_access(ev->role));
 }
 
+/* Bit 1 is W in both formats; without the bits of access nothing is mapped. */
+static const char *tdp_change(uint64_t old, uint64_t new)
+{
+	if (!(new & 7))
+		return old & 7 ? "removed" : "left without access";
+	if (!(old & 7))
+		return "made";
+	if ((old ^ new) & 2)
+		return new & 2 ? "made writable" : "write-protected";
+	return "changed";
+}
+
+static void add_tdp(struct why *w, const struct mmu_event *ev)
+{
+	why_add(w, "the TDP MMU's level-%u entry for gfn 0x%llx%s was %s: 0x%llx to 0x%llx", ev->level,
+		(unsigned long long)ev->gfn, ev->as ? " in SMM" : "", tdp_change(ev->old_spte, ev->spte),
+		(unsigned long long)ev->old_spte, (unsigned long long)ev->spte);
+}
+
 static void add_event(struct why *w, const struct mmu_event *ev)
 {
 	switch (ev->kind) {
@@ -43,6 +62,9 @@ static void add_event(struct why *w, const struct mmu_event *ev)
 		add_page(w, ev);
 		why_add(w, " was taken off the unsync list: its guest table counts again as read");
 		add_role(w, ev);
+		return;
+	case MMU_TDP:
+		add_tdp(w, ev);
 		return;
 	case MMU_SPTE:
 		break;

@@ -32,76 +32,6 @@
 
 #define TABLES_MAX 4096 /* guest tables looked through for a page that a walk reads */
 
-/* ---- what was seen */
-
-static struct fault_stage *note(struct kvm_faults *f, enum stage stage, uint64_t gfn, bool known, unsigned level, bool live)
-{
-	struct fault_stage *s = fault_log_add(&f->log, f->vcpu, stage, live);
-
-	s->gfn = gfn;
-	s->gfn_known = known;
-	s->level = level;
-	return s;
-}
-
-static void new_fault(struct kvm_faults *f)
-{
-	fault_log_next(&f->log);
-	f->in_fault = true;
-}
-
-/* The vCPU whose thread this is. */
-static unsigned vcpu_of_thread(const struct kvm_faults *f, pid_t tid)
-{
-	for (unsigned i = 0; i < f->vm->m.vcpus; i++)
-		if (f->vm->vcpu[i].control && f->vm->vcpu[i].control->tid == tid)
-			return i;
-	return f->job.vcpu;
-}
-
-/* Zaps and syncs come with CR3 loads and the debugger's own doing as well: outside of a fault they are told with fault 0.
- * What else comes late (a prefetched spte, a device's answer) belongs to the fault before. */
-static bool of_no_fault(const struct trace_event *t)
-{
-	return t->stage == STAGE_ZAP || t->stage == STAGE_SYNC || t->stage == STAGE_UNSYNC;
-}
-
-/* The emulator's fetch of the instruction is part of the fault that it emulates, and so is its own walk to the address. */
-static bool of_same_fault(const struct kvm_faults *f, const struct trace_event *t)
-{
-	return f->in_fault && (f->log.stages <= 1 || (f->emulating ? !t->fetch && t->gva == f->gva : t->fetch));
-}
-
-/* One event of the vCPU's thread between two live stages. */
-static void on_trace(void *arg, const struct trace_event *t)
-{
-	struct kvm_faults *f = arg;
-	unsigned fault = f->log.fault;
-
-	if (f->walk && !fault_walk_event(f->walk, vcpu_of_thread(f, t->tid), t))
-		return;
-	if (t->begins && !of_same_fault(f, t)) {
-		new_fault(f);
-		f->gva = t->gva;
-		f->fresh = true;
-		fault = f->log.fault;
-	} else if (!f->in_fault && of_no_fault(t)) {
-		fault = 0;
-	}
-	struct fault_stage *s = note(f, t->stage, t->gfn, t->gfn_known, t->level, false);
-	s->fault = fault;
-	snprintf(s->detail, sizeof(s->detail), "%s", t->detail);
-	f->emulating = t->stage == STAGE_EMULATE || (f->emulating && !t->ends);
-	if (t->ends)
-		f->in_fault = false;
-}
-
-static void take_trace(struct kvm_faults *f)
-{
-	if (f->trace)
-		trace_read(f->trace, on_trace, f);
-}
-
 /* ---- where a fault is */
 
 /* The level at which gfn is a table of this vCPU's guest; 0 if it is none. Breadth first, at most TABLES_MAX tables. */
@@ -153,7 +83,7 @@ static void continue_page(struct kvm_faults *f, uint64_t hva)
 static void park(struct kvm_faults *f, uint64_t hva, pid_t tid)
 {
 	f->page = hva;
-	f->vcpu = vcpu_of_thread(f, tid);
+	f->vcpu = fault_vcpu_of(f, tid);
 }
 
 /* old: the best there is, as it was let go. */
@@ -163,6 +93,23 @@ static uint64_t parked_rip(struct kvm_faults *f, bool *old)
 
 	*old = kvm_view_rip(f->vm, f->vcpu, &rip, NULL) != 0;
 	return rip;
+}
+
+/* The level of the table that is wanted, 0 for a page. With EPT and NPT KVM's error code says which of both it is. */
+static unsigned stage_level(struct kvm_faults *f, uint64_t gfn, bool in_slot, uint64_t *gva)
+{
+	if (f->walk)
+		return fault_walk_stage(f->walk, f->vcpu, f->page, gva);
+	if (f->format != FAULT_SHADOW && f->fresh && !fault_code_is_walk(f->format, f->error))
+		return 0;
+	return in_slot ? table_level(f, gfn) : 0;
+}
+
+static const char *stage_words(const struct kvm_faults *f, unsigned level)
+{
+	if (!level)
+		return "the host page";
+	return f->format == FAULT_SHADOW ? "the walk reads the table" : "the processor's walk reads the table";
 }
 
 /* Fill f->stop for the live stage at hand, and write it down. */
@@ -175,23 +122,20 @@ static void tell_stage(struct kvm_faults *f)
 	bool old;
 
 	gfn = gpa >> PAGE_SHIFT;
-	take_trace(f);
+	fault_take_trace(f);
 	uint64_t gva = 0;
-	if (f->walk)
-		level = fault_walk_stage(f->walk, f->vcpu, f->page, &gva);
-	else
-		level = s ? table_level(f, gfn) : 0;
+	level = stage_level(f, gfn, s, &gva);
 	rip = parked_rip(f, &old);
 	if (!f->in_fault || (rip != f->last_rip && !f->fresh))
-		new_fault(f);
+		fault_begin(f);
 	f->fresh = false;
 	f->last_rip = rip;
-	struct fault_stage *st = note(f, level ? STAGE_WALK : STAGE_PAGE, gfn, s, level, true);
-	snprintf(st->detail, sizeof(st->detail),
-		 level ? "the walk reads the table at gpa %#llx" : "the host page behind gpa %#llx",
+	struct fault_stage *st = fault_note(f, level ? STAGE_WALK : STAGE_PAGE, gfn, s, level, true);
+	snprintf(st->detail, sizeof(st->detail), "%s %s gpa %#llx", stage_words(f, level), level ? "at" : "behind",
 		 (unsigned long long)(gpa & ~PAGE_OFFSET_MASK));
 	if (!level)
 		f->in_fault = true;
+	f->asked = true;
 	f->stop = (struct stop){.reason = STOP_FAULT_STAGE,
 				.vcpu = f->vcpu,
 				.rip = rip,
@@ -270,13 +214,13 @@ static void rearm_pages(struct kvm_faults *f)
 /* A fault that is not asked for goes on at once. */
 static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 {
-	unsigned vcpu = vcpu_of_thread(f, at->tid);
+	unsigned vcpu = fault_vcpu_of(f, at->tid);
 
 	if (f->walk && fault_walk_stale(f->walk, vcpu, at->hva)) {
 		uffd_wake(armed_uffd(f->vm->armed), at->hva);
 		return false;
 	}
-	take_trace(f);
+	fault_take_trace(f);
 	if (f->walk && !fault_walk_wants(f->walk, vcpu, at->hva)) {
 		fault_walk_pass(f->walk, vcpu, at->hva);
 		return false;
@@ -425,7 +369,7 @@ void kvm_park_end(void *ctx, const struct stop *stop)
 	f->vm->rs->turns = false;
 	f->vcpu = stop->vcpu;
 	f->quiet = false;
-	take_trace(f);
+	fault_take_trace(f);
 	f->in_fault = false;
 	armed_direct(f->vm->armed, false);
 }
@@ -498,7 +442,7 @@ static void disarm(struct kvm_faults *f)
 	if (f->armed && f->vm->armed)
 		armed_close(f->vm->armed);
 	f->armed = false;
-	f->n_unarmed = 0;
+	f->n_unarmed = f->n_armed = 0;
 	fault_walk_destroy(f->walk);
 	f->walk = NULL;
 }
@@ -530,7 +474,7 @@ static void note_armed(struct kvm_faults *f)
 {
 	for (size_t i = 0; i < f->n_filters; i++) {
 		bool page = !f->filter[i].gva && !f->filter[i].all;
-		struct fault_stage *s = note(f, STAGE_ZAP, page ? f->filter[i].first : 0, page, 0, false);
+		struct fault_stage *s = fault_note(f, STAGE_ZAP, page ? f->filter[i].first : 0, page, 0, false);
 
 		snprintf(s->detail, sizeof(s->detail), "armed pages dropped from the guest's view: their sptes are zapped");
 	}
@@ -576,6 +520,7 @@ void kvm_faults_destroy(struct kvm_vm *vm)
 	util_closep(&f->tick);
 	util_closep(&f->epoll);
 	fault_log_deinit(&f->log);
+	free(f->armed_gfns);
 	lock_destroy(&f->lock);
 	free(f);
 	vm->faults = NULL;

@@ -8,6 +8,7 @@
 #include "core/base/lock.h"
 #include "core/machine/fault_log.h"
 #include "kvmback/fault/fault.h"
+#include "kvmback/fault/faultcode.h"
 #include "kvmback/fault/faultwalk.h"
 #include "kvmback/watch/armed.h"
 
@@ -28,18 +29,34 @@ struct kvm_faults {
 	unsigned vcpu;
 	uint64_t page; /* hva */
 	uint64_t last_rip;
-	uint64_t gva; /* of the fault at hand, as its walk began */
+	/* Of the fault at hand: its address, as its walk began or KVM was told of it (with EPT and NPT a gpa), KVM's error code, 0
+	 * where it has told none; whether it is over, though nothing said so. */
+	uint64_t gva, error;
+	bool over;
 	bool emulating;
 	bool in_fault, fresh; /* fresh: the tracepoints began this fault, no live stage has been in it yet */
 	struct trace *trace;  /* NULL: trace_err says why */
 	struct err trace_err;
 	struct fault_walk *walk; /* NULL if faults are not told by their walks here */
+	/* With EPT and NPT faults are told by gpa: those that the filters by gva have armed, and whether the one at hand is asked
+	 * for. */
+	enum fault_format format;
+	bool asked;
+	uint64_t *armed_gfns;
+	size_t n_armed, cap_armed;
 	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
 	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
 	uint64_t unarmed[KVM_MAX_VCPUS_HERE];
 	size_t n_unarmed;
 	struct fault_log log;
 };
+
+/* faultevents.c. A stage of the fault at hand, written down; the next fault begins; the vCPU whose thread this is; what the
+ * tracepoints have told since the last call. */
+struct fault_stage *fault_note(struct kvm_faults *f, enum stage stage, uint64_t gfn, bool known, unsigned level, bool live);
+void fault_begin(struct kvm_faults *f);
+unsigned fault_vcpu_of(const struct kvm_faults *f, pid_t tid);
+void fault_take_trace(struct kvm_faults *f);
 
 /* faultarm.c: what the filters are about. */
 int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;

@@ -4,6 +4,7 @@
  * that lead there. The debugger's own slots and memory of a file are left out. And whether each fault can be caught at all.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "kvmback/step/live.h"
@@ -37,9 +38,30 @@ struct gva_arm {
 	unsigned armed;
 };
 
+/* With EPT and NPT a fault is known by its gpa alone. */
+static int remember_gfn(struct kvm_faults *f, uint64_t gfn, struct err *e)
+{
+	if (f->format == FAULT_SHADOW)
+		return 0;
+	if (f->n_armed == f->cap_armed) {
+		size_t cap = f->cap_armed ? 2 * f->cap_armed : 64;
+		uint64_t *v = realloc(f->armed_gfns, cap * sizeof(*v));
+		if (!v)
+			return err_nomem(e, "catch fault");
+		f->armed_gfns = v;
+		f->cap_armed = cap;
+	}
+	f->armed_gfns[f->n_armed++] = gfn;
+	return 0;
+}
+
 static int arm_gpa(struct kvm_faults *f, uint64_t gpa, struct err *e)
 {
 	struct slot *s = slot_lookup(&f->vm->m.slots, gpa, false, NULL);
+	int rc = remember_gfn(f, gpa >> PAGE_SHIFT, e);
+
+	if (rc)
+		return rc;
 
 	gpa &= ~PAGE_OFFSET_MASK;
 	return s && !s->file_backed ? kvm_faults_arm(f->vm, s, gpa, gpa + PAGE_OFFSET_MASK, e) : 0;
@@ -120,6 +142,10 @@ int faults_arm(struct kvm_faults *f, struct err *e)
 {
 	int rc = live_remember(f->vm, e);
 
+	f->format = !kvm_view_tdp(f->vm, false) ? FAULT_SHADOW : kvm_view_ept(f->vm) ? FAULT_EPT : FAULT_NPT;
+	f->asked = false;
+	for (size_t i = 0; i < f->n_filters; i++)
+		f->asked |= f->filter[i].all;
 	if (!rc && !fault_walk_why(f->vm, f->trace))
 		rc = fault_walk_create(f->vm, f->filter, f->n_filters, &f->walk, e);
 	for (size_t i = 0; !rc && i < f->n_filters; i++)

@@ -49,7 +49,8 @@ const char *fault_walk_why(struct kvm_vm *vm, const struct trace *t)
 		return "the tracepoints that tell the address of a fault cannot be read (info kvm says why)";
 	if (kvm_view_tdp(vm, false))
 		return "with two-dimensional paging the processor walks the guest's tables, and KVM does not see for which "
-		       "address";
+		       "address (the stages of its own faults are fault, walk, page, shadow-page, tdp-spte and spte; no A or D "
+		       "bit, no fault of the guest's and no rmap is among them)";
 	return NULL;
 }
 
@@ -493,6 +494,10 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 	LOCK_SCOPE(&g->walkers_lock);
 	struct walker *w = &g->walker[vcpu];
 
+	if (t->stage == STAGE_FAULT && w->levels) {
+		walker_faults(w, t, asks_for(g, w, t->address));
+		return w->asked != WALK_UNASKED && w->report != WALK_REPEATED;
+	}
 	if (t->gva_known && w->levels) {
 		walker_begins(w, t, asks_for(g, w, t->gva));
 		return w->asked != WALK_UNASKED && w->report != WALK_REPEATED;
@@ -501,8 +506,6 @@ bool fault_walk_event(struct fault_walk *g, unsigned vcpu, const struct trace_ev
 
 	if (t->element && t->level)
 		walker_reads(w, t);
-	if (t->stage == STAGE_FAULT)
-		w->fault_seen = true;
 	if (ends_fault(t))
 		walker_ends(w);
 	return told || !walker_known(w);

@@ -8,6 +8,7 @@
 
 /* Of the error code that KVM hands its walk. */
 #define PFERR_USER (1u << 2)
+#define PFERR_ACCESS 0x16u /* write, user, fetch: what it says of the access, not of the tables */
 
 enum walk_event { TABLES_CHANGE, BEGINS, READS_TABLE, READS_LAST, ENDS, EVENTS };
 
@@ -40,22 +41,40 @@ static enum walk_by begun_by(const struct walker *w, const struct trace_event *t
 	return fault ? WALK_BY_FAULT : WALK_BY_EMULATOR;
 }
 
-void walker_begins(struct walker *w, const struct trace_event *t, bool in_filter)
+static void begin(struct walker *w, uint64_t gva, uint64_t error, bool same)
 {
-	bool same = walker_known(w) && w->gva == t->gva && w->error == t->error;
-	/* The emulator's fetch is part of the fault that it emulates. */
-	bool part = walker_known(w) && w->asked != WALK_UNASKED && t->fetch;
-
 	w->report = w->report != WALK_UNREPORTED && w->place != WALK_ENDED && same ? WALK_REPEATED : WALK_UNREPORTED;
-	w->by = begun_by(w, t, same);
-	w->asked = in_filter ? WALK_ASKED : part ? WALK_PART : WALK_UNASKED;
-	w->fault_seen = false;
-	w->gva = t->gva;
-	w->error = t->error;
+	w->gva = gva;
+	w->error = error & PFERR_ACCESS;
 	w->level = w->levels;
 	w->rights = ~0ull;
 	w->nx = 0;
 	go_on(w, BEGINS);
+}
+
+static bool is_same(const struct walker *w, uint64_t gva, uint64_t error)
+{
+	return walker_known(w) && w->gva == gva && w->error == (error & PFERR_ACCESS);
+}
+
+void walker_faults(struct walker *w, const struct trace_event *t, bool in_filter)
+{
+	begin(w, t->address, t->error, is_same(w, t->address, t->error));
+	w->by = WALK_BY_FAULT;
+	w->asked = in_filter ? WALK_ASKED : WALK_UNASKED;
+	w->fault_seen = true;
+}
+
+void walker_begins(struct walker *w, const struct trace_event *t, bool in_filter)
+{
+	bool same = is_same(w, t->gva, t->error);
+	/* The emulator's fetch is part of the fault that it emulates. */
+	bool part = walker_known(w) && w->asked != WALK_UNASKED && t->fetch;
+
+	begin(w, t->gva, t->error, same);
+	w->by = begun_by(w, t, same);
+	w->asked = in_filter ? WALK_ASKED : part ? WALK_PART : WALK_UNASKED;
+	w->fault_seen = false;
 }
 
 void walker_reads(struct walker *w, const struct trace_event *t)

@@ -56,8 +56,9 @@ struct walker {
 
 /* CR3, or the mode, is another; levels 0: tables that are not followed. */
 void walker_tables(struct walker *w, uint64_t root, unsigned levels);
-/* Its tracepoint of a walk's beginning, and of an entry that the walk has read. in_filter: the filter asks for the address.
- */
+/* KVM has told of a page fault: its walk comes next, as far as it needs one. in_filter: the filter asks for the address. */
+void walker_faults(struct walker *w, const struct trace_event *t, bool in_filter);
+/* Its tracepoint of a walk's beginning, and of an entry that the walk has read. */
 void walker_begins(struct walker *w, const struct trace_event *t, bool in_filter);
 void walker_reads(struct walker *w, const struct trace_event *t);
 /* KVM has told what came of the fault. */

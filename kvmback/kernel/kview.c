@@ -248,6 +248,11 @@ bool kview_tdp(const struct kview *k)
 	return k->host.tdp;
 }
 
+bool kview_ept(const struct kview *k)
+{
+	return k->host.ept;
+}
+
 /* ---- facts */
 
 typedef int fact_fn(void *arg, const char *what, const char *value, const char *why);

@@ -25,7 +25,7 @@
 struct kvm_mmu {
 	struct mmu_filter filter[MMU_FILTERS_MAX];
 	size_t n_filters;
-	enum stage stages[4];
+	enum stage stages[5];
 	size_t n_stages;
 	struct trace *trace; /* NULL: nothing is caught now */
 	struct recorded *ring[KVM_MAX_VCPUS_HERE];
@@ -40,7 +40,7 @@ struct kvm_mmu {
 static const struct {
 	enum mmu_kind kind;
 	enum stage stage;
-} told_stages[] = {{MMU_ZAP, STAGE_ZAP}, {MMU_UNSYNC, STAGE_UNSYNC}, {MMU_SYNC, STAGE_SYNC}, {MMU_SPTE, STAGE_SPTE}};
+} told_stages[] = {{MMU_ZAP, STAGE_ZAP}, {MMU_UNSYNC, STAGE_UNSYNC}, {MMU_SYNC, STAGE_SYNC}, {MMU_SPTE, STAGE_SPTE}, {MMU_TDP, STAGE_TDP_SPTE}};
 
 static enum mmu_kind kind_of(enum stage stage)
 {
@@ -66,6 +66,8 @@ static void on_event(void *arg, const struct trace_event *t)
 			       .role = t->role,
 			       .spte = t->spte,
 			       .sptep = t->sptep,
+			       .old_spte = t->old_spte,
+			       .as = t->as,
 			       .time = t->time};
 
 	if (ev.kind && mmu_filter_matches(w->k->filter, w->k->n_filters, &ev))
@@ -281,18 +283,25 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 	return err_errno(e, why, "catch mmu" WHY "the ring of KVM's tracepoints" TRY "a larger kernel.perf_event_mlock_kb");
 }
 
-/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced. */
-static int check_tdp(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, struct err *e)
+/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced; a shadow MMU is no TDP
+ * MMU. */
+static int check_kinds(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, struct err *e)
 {
-	if (!kvm_view_tdp(vm, false))
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (!(v[i].kinds & MMU_SPTE))
-			return err_set(
-			    e, -ENOTSUP,
-			    "catch mmu" WHY
-			    "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
-			    "catch mmu spte, or -b soft");
+	bool tdp = kvm_view_tdp(vm, false);
+	uint32_t possible = MMU_SPTE | (tdp ? MMU_TDP : MMU_ZAP | MMU_UNSYNC | MMU_SYNC);
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].kinds & possible)
+			continue;
+		if (!tdp)
+			return err_set(e, -ENOTSUP,
+				       "catch mmu tdp" WHY "guests have shadow tables here, no TDP MMU" TRY "catch mmu spte");
+		return err_set(
+		    e, -ENOTSUP,
+		    "catch mmu" WHY
+		    "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
+		    "catch mmu spte or tdp, or -b soft");
+	}
 	return 0;
 }
 
@@ -319,7 +328,7 @@ int kvm_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struc
 
 	if (!k && !n)
 		return 0;
-	rc = check_tdp(vm, v, n, e);
+	rc = check_kinds(vm, v, n, e);
 	if (rc)
 		return rc;
 	if (!k)

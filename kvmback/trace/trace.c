@@ -36,7 +36,8 @@ struct meaning {
 };
 
 static const struct meaning meanings[] = {
-    {"kvm", "kvm_page_fault", STAGE_FAULT, NULL, 0, NULL, true, false, "fault_address error_code"},
+    {"kvm", "kvm_page_fault", STAGE_FAULT, NULL, 0, NULL, true, false,
+     "fault_address error_code guest_rip"},
     {"kvmmmu", "kvm_mmu_pagetable_walk", STAGE_WALK, NULL, 0, NULL, true, false, "addr pferr"},
     {"kvmmmu", "kvm_mmu_paging_element", STAGE_WALK, NULL, 0, "level", false, false, "pte"},
     {"kvmmmu", "kvm_mmu_set_accessed_bit", STAGE_ACCESSED, "gpa", 12, NULL, false, false, "gpa"},
@@ -45,6 +46,7 @@ static const struct meaning meanings[] = {
     {"kvmmmu", "kvm_mmu_get_page", STAGE_SHADOW_PAGE, "gfn", 0, "role", false, false, "created root_count unsync"},
     {"kvmmmu", "kvm_mmu_spte_requested", STAGE_PAGE, "gfn", 0, "level", false, false, "pfn"},
     {"kvmmmu", "kvm_mmu_set_spte", STAGE_SPTE, "gfn", 0, "level", false, true, "spte sptep"},
+    {"kvmmmu", "kvm_tdp_mmu_spte_changed", STAGE_TDP_SPTE, "gfn", 0, "level", false, false, "old_spte new_spte as_id"},
     {"kvmmmu", "fast_page_fault", STAGE_FAST_FAULT, NULL, 0, NULL, false, false, "cr2_or_gpa old_spte new_spte"},
     {"kvmmmu", "mark_mmio_spte", STAGE_MMIO_CACHE, "gfn", 0, NULL, false, false, "access gen"},
     {"kvmmmu", "handle_mmio_page_fault", STAGE_MMIO_MATCH, "gfn", 0, NULL, false, false, "addr access"},
@@ -377,6 +379,20 @@ static void decode_walk(struct tep_event *ev, const struct meaning *m, struct te
 	}
 }
 
+/* Whose address it is, a gva or a gpa, depends on the MMU. */
+static void decode_fault(struct tep_event *ev, struct tep_record *rec, struct trace_event *out)
+{
+	out->address = number(ev, "fault_address", 13, rec, &(bool){false});
+	out->error = number(ev, "error_code", 10, rec, &(bool){false});
+}
+
+static void decode_tdp_spte(struct tep_event *ev, struct tep_record *rec, struct trace_event *out)
+{
+	out->spte = number(ev, "new_spte", 8, rec, &(bool){false});
+	out->old_spte = number(ev, "old_spte", 8, rec, &(bool){false});
+	out->as = (unsigned)number(ev, "as_id", 5, rec, &(bool){false});
+}
+
 static bool decode(const struct trace *t, const struct sample *s, struct trace_event *out)
 {
 	struct tep_record rec = {.data = (void *)(uintptr_t)s->raw, .size = (int)s->size};
@@ -397,6 +413,12 @@ static bool decode(const struct trace *t, const struct sample *s, struct trace_e
 			out->level = (unsigned)number(ev, m->level, strlen(m->level), &rec, &ok) & 15;
 		if (m->stage == STAGE_WALK)
 			decode_walk(ev, m, &rec, out);
+		if (m->stage == STAGE_FAULT)
+			decode_fault(ev, &rec, out);
+		if (m->stage == STAGE_FAST_FAULT) /* it is over if it has changed the entry, else the slow way follows */
+			out->ends = number(ev, "old_spte", 8, &rec, &ok) != number(ev, "new_spte", 8, &rec, &ok);
+		if (m->stage == STAGE_TDP_SPTE)
+			decode_tdp_spte(ev, &rec, out);
 		if (m->stage == STAGE_EXIT)
 			out->interrupted = number(ev, "reason", 6, &rec, &ok) == KVM_EXIT_INTR;
 		if (m->level && !strcmp(m->level, "role"))

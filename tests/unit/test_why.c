@@ -477,6 +477,35 @@ static void test_mmu(void **state)
 	fake_of(d.m)->mmu_events = (struct mmu_event_list){.v = NULL};
 }
 
+/* What became of an entry of the TDP MMU follows from both values. */
+static void test_mmu_tdp(void **state)
+{
+	static const struct {
+		uint64_t old, new;
+		const char *word;
+	} changes[] = {{0, 0xe67, "made"},
+		       {0x8000000000000000, 0xe67, "made"},
+		       {0xe67, 0xe65, "write-protected"},
+		       {0xe65, 0xe67, "made writable"},
+		       {0xe67, 0x5a0, "removed"},
+		       {0xe47, 0xe67, "changed"}};
+	struct stop s = {.reason = STOP_MMU,
+			 .rip = 0x10004,
+			 .mmu = {.kind = MMU_TDP, .gfn = 0x40, .level = 1, .as = 1}};
+	char want[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		s.mmu.old_spte = changes[i].old;
+		s.mmu.spte = changes[i].new;
+		snprintf(want, sizeof(want),
+			 "the TDP MMU's level-1 entry for gfn 0x40 in SMM was %s: 0x%llx to 0x%llx, on vCPU 0. vCPU 0 stands "
+			 "at 0x10004 (main+0x4).",
+			 changes[i].word, (unsigned long long)changes[i].old, (unsigned long long)changes[i].new);
+		expect(&s, want);
+	}
+}
+
 static void test_slot_words(void **state)
 {
 	struct stop s = {.reason = STOP_SLOT, .slot = 3, .breakpoint = 1, .rip = 0x10004, .note = "became writable"};
@@ -595,6 +624,7 @@ int main(void)
 	    T(test_mode),
 	    T(test_privilege),
 	    T(test_mmu),
+	    T(test_mmu_tdp),
 	    T(test_slot_words),
 	    T(test_short_ones),
 	    T(test_error),

@@ -319,10 +319,19 @@ void insn_fix_pushf(struct kvcpu *v, const struct step *s)
 	(void)gmem_write(v, at, &flags, 1);
 }
 
-bool insn_may_jump(const struct step *s)
+bool insn_jumps_to_itself(const struct step *s)
 {
-	uint8_t op = s->op[0], modrm = s->op[1];
+	const uint8_t *op = s->op;
+	int prefixes = (int)(op - s->code), size = s->bits != 64 && (s->bits == 16) != s->opsize ? 2 : 4;
+	bool far_cond = op[0] == 0x0f && (op[1] & 0xf0) == 0x80;
+	int16_t by16;
+	int32_t by32;
 
-	return (op & 0xf0) == 0x70 || (op & 0xfc) == 0xe0 || op == 0xe9 || op == 0xea || op == 0xeb ||
-	       (op == 0x0f && (modrm & 0xf0) == 0x80) || (op == 0xff && (modrm >> 3 & 7) >= 2 && (modrm >> 3 & 7) <= 5);
+	if ((op[0] & 0xf0) == 0x70 || (op[0] & 0xfc) == 0xe0 || op[0] == 0xeb)
+		return prefixes + 2 + (int8_t)op[1] == 0;
+	if ((op[0] != 0xe9 && !far_cond) || prefixes + 2 + size > (int)sizeof(s->code))
+		return false;
+	memcpy(&by16, op + 1 + far_cond, sizeof(by16));
+	memcpy(&by32, op + 1 + far_cond, sizeof(by32));
+	return prefixes + 1 + far_cond + size + (size == 2 ? by16 : by32) == 0;
 }

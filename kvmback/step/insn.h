@@ -51,8 +51,8 @@ bool insn_load_ss(struct kvcpu *v, const struct step *s);
  * it as any other. */
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
-bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */
-bool insn_may_jump(const struct step *s); /* a jump, loop or call: it may leave rip where it is */
+bool insn_moves_dr(const struct step *s);	 /* MOV to or from a debug register */
+bool insn_jumps_to_itself(const struct step *s); /* a relative jump or loop whose target it is */
 /* TF in flags that popf or iret will load; in those that pushf has stored it is made the guest's own. */
 void insn_note_popf(struct kvcpu *v, struct step *s);
 void insn_fix_pushf(struct kvcpu *v, const struct step *s);

@@ -139,14 +139,18 @@ static bool begin(struct kvcpu *v, struct step *s)
 	if (s->how == STEP_NONE)
 		return vcpu_error(v, "this host has no way to step in this mode; see info kvm");
 	if (s->nested && !nestwake_on(v->vm))
-		return vcpu_error(v, "a step in a nested guest needs KVM's tracepoints, or it would not end where L2 does: %s",
+		return vcpu_error(v,
+				  "a step in a nested guest needs KVM's tracepoints, or it would not end where L2 does: %s",
 				  nestwake_why(v->vm));
+	/* Where a shutdown exit loses what happened, and nothing can stand in, exceptions are met at the guest's handlers.
+	 */
+	bool to_handlers = !protected || (v->vm->rs->trap && !trap_page_covers(v) && idt_own(v));
 	/* An empty IDT of L2's would be L1's to see. */
 	if (s->nested)
 		;
-	else if (protected && idt_own(v) && !insn_touches_idtr(s))
+	else if (protected && !to_handlers && idt_own(v) && !insn_touches_idtr(s))
 		idt_empty(v);
-	else if (s->how == STEP_GUESTDBG && !protected)
+	else if (s->how == STEP_GUESTDBG && to_handlers)
 		trap_guard(v, s, &d);
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	if ((s->kind == INSN_IRET || s->kind == INSN_SYSCALL || s->kind == INSN_MOV_SS) && insn_target_arm(v, s))
@@ -210,7 +214,7 @@ static bool trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs
 	struct kvm_regs now = *vcpu_regs(v);
 
 	if (v->run->exit_reason != KVM_EXIT_DEBUG || now.rip != s->from || !(v->run->debug.arch.dr6 & DR6_BS) ||
-	    insn_may_jump(s) || s->early_traps == EARLY_TRAPS_MAX)
+	    insn_jumps_to_itself(s) || s->early_traps == EARLY_TRAPS_MAX)
 		return false;
 	now.rflags = (now.rflags & ~(RFLAGS_TF | RFLAGS_RF)) | (before->rflags & (RFLAGS_TF | RFLAGS_RF));
 	s->early_traps++;
@@ -228,8 +232,8 @@ static bool is_elsewhere(struct kvcpu *v, const struct step *s)
 	return vcpu_regs(v)->rip != s->from || crossed(v, s);
 }
 
-/* What the step has put in place of L1's own went away with L1, and is taken back there. Out of L2, KVM takes the step for one
- * of L1's over VMRUN, and has a #DB for it. */
+/* What the step has put in place of L1's own went away with L1, and is taken back there. Out of L2, KVM takes the step for
+ * one of L1's over VMRUN, and has a #DB for it. */
 static bool settle_crossing(struct kvcpu *v, const struct step *s)
 {
 	struct step_own *own = &v->control->own;

@@ -106,6 +106,8 @@ bool smi_returns_without_idt(const struct kvcpu *v);
 /* trappage.c */
 int trap_page_make(struct kvm_vm *vm, struct err *e) MUST_USE;
 void trap_page_free(struct run_state *rs);
+/* Can it stand in for an IDT in the vCPU's mode? */
+bool trap_page_covers(struct kvcpu *v);
 /* Around KVM_RUN, for a vCPU without an IDT: in stands in if it can (TRAP_IN), out is called if it does. */
 void trap_page_in(struct kvcpu *v);
 int trap_page_out(struct kvcpu *v, int rc);		    /* rc, or 0 if it made an exit of it */

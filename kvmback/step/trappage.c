@@ -236,14 +236,18 @@ static void make_gdt(struct kvcpu *v, uint8_t *gdt, uint64_t linear, uint64_t st
 	make_tss(v, gdt + TSS_OFFSET, stack);
 }
 
-static bool usable(struct kvcpu *v)
+bool trap_page_covers(struct kvcpu *v)
 {
-	const struct run_state *rs = v->vm->rs;
 	const struct kvm_sregs *s = vcpu_sregs(v);
 
 	/* L2's memory is L1's to map. */
-	return rs->trap && !v->nested.in && s->cr0 & CR0_PE && !s->idt.limit && !(vcpu_regs(v)->rflags & RFLAGS_VM) &&
+	return !v->nested.in && s->cr0 & CR0_PE && !(vcpu_regs(v)->rflags & RFLAGS_VM) &&
 	       (s->efer & EFER_LMA ? !(s->cr4 & CR4_LA57) : !(s->cr0 & CR0_PG));
+}
+
+static bool usable(struct kvcpu *v)
+{
+	return v->vm->rs->trap && !vcpu_sregs(v)->idt.limit && trap_page_covers(v);
 }
 
 void trap_page_in(struct kvcpu *v)

@@ -286,11 +286,11 @@ static int set_smm_flag(struct kvcpu *v, bool smm, struct err *e)
 	if (!v->vm->host->x86_smm)
 		return smm == v->in_smm ? 0 : kvm_smm_switch(v->vm, v->index, smm, e);
 	rc = fetch_events(v, &ev, e);
-	if (rc || (bool)ev.smi.smm == smm)
-		return rc;
-	ev.smi.smm = smm;
-	ev.flags |= KVM_VCPUEVENT_VALID_SMM;
-	rc = store_events(v, &ev, e);
+	if (!rc && (bool)ev.smi.smm != smm) {
+		ev.smi.smm = smm;
+		ev.flags |= KVM_VCPUEVENT_VALID_SMM;
+		rc = store_events(v, &ev, e);
+	}
 	/* KVM tells it at exits only, and the next step compares with it. */
 	if (!rc)
 		v->run->flags = (uint16_t)((v->run->flags & ~KVM_RUN_X86_SMM) | (smm ? KVM_RUN_X86_SMM : 0));

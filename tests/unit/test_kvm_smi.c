@@ -207,6 +207,30 @@ static void put_back_into_smm(void **state)
 	guest_close(&g);
 }
 
+/* What begins again in SMM is out of it. */
+static void reset_out_of_smm(void **state)
+{
+	struct guest g;
+	uint8_t seen = 0;
+
+	NEED_KVM();
+	begin(&g, 0);
+	assert_int_equal(machine_smi(g.m, 0, &g.e), 0);
+	assert_at_handler(&g);
+	assert_int_equal(machine_reset(g.m, &g.e), 0);
+	assert_false(guest_regs(&g, 0).smm);
+	assert_int_equal(machine_catch(g.m, CATCH_SMI, &g.e), 0);
+	guest_set_rip(&g, 0, GUEST_CODE);
+	struct regs r = guest_regs(&g, 0);
+	r.seg[SEG_CS].base = r.seg[SEG_CS].selector = 0;
+	assert_int_equal(machine_set_regs(g.m, 0, REGS_SYS, &r, &g.e), 0);
+	assert_int_equal(guest_step(&g), STOP_STEP);
+	assert_int_equal(g.stop.rip, GUEST_CODE + 1);
+	guest_peek(&g, GUEST_CODE, &seen, 1);
+	assert_int_equal(seen, 0x90);
+	guest_close(&g);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +241,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(by_a_person),
 	    cmocka_unit_test(nowhere_to_save),
 	    cmocka_unit_test(put_back_into_smm),
+	    cmocka_unit_test(reset_out_of_smm),
 	};
 
 	(void)argc;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/board/board.h"
+#include "kvmback/kvm.h"
 
 #define NOTHING 0x180000u
 
@@ -89,6 +90,19 @@ static void assert_told(struct guest *g, const struct raise *r, unsigned cpl)
 			skip();                                                                                             \
 	} while (0)
 
+/* A step ends at a handler by a debug register there; in real mode the debugger goes through the table. */
+static bool handlers_are_met(enum guest_mode mode)
+{
+	static const enum run_mode as_run[] = {[GUEST_REAL] = RUN_REAL, [GUEST_PROT] = RUN_PROT, [GUEST_LONG] = RUN_LONG};
+	const struct strategy *st;
+
+	assert_int_equal(kvm_strategy_get(&st, NULL), 0);
+	if (mode == GUEST_REAL || st->hw[as_run[mode]][0])
+		return true;
+	printf("skip: debug registers do not hit at CPL 0 in mode %d of this host\n", (int)mode);
+	return false;
+}
+
 /* Told as often as it comes; a trap once. */
 static void without_an_idt(void **state)
 {
@@ -130,7 +144,7 @@ static void to_the_guests_handler(void **state)
 static void to_the_guests_handler_by_steps(void **state)
 {
 	NEED_KVM();
-	for (size_t mode = 0; mode < N_MODES; mode++)
+	for (size_t mode = 0; mode < N_MODES && handlers_are_met(modes[mode].mode); mode++)
 		for (size_t i = 0; i < N_RAISES; i++) {
 			struct guest g;
 
@@ -174,6 +188,8 @@ static void under_32_bit_paging(void **state)
 	const uint32_t page = 0x83;							      /* 4 MiB at 0 */
 
 	NEED_KVM();
+	if (!handlers_are_met(GUEST_PROT))
+		skip();
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		struct guest g;
 		struct regs r;

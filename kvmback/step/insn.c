@@ -319,7 +319,7 @@ void insn_fix_pushf(struct kvcpu *v, const struct step *s)
 	(void)gmem_write(v, at, &flags, 1);
 }
 
-bool insn_jumps_to_itself(const struct step *s)
+static bool jumps_to_itself(const struct step *s)
 {
 	const uint8_t *op = s->op;
 	int prefixes = (int)(op - s->code), size = s->bits != 64 && (s->bits == 16) != s->opsize ? 2 : 4;
@@ -334,4 +334,17 @@ bool insn_jumps_to_itself(const struct step *s)
 	memcpy(&by16, op + 1 + far_cond, sizeof(by16));
 	memcpy(&by32, op + 1 + far_cond, sizeof(by32));
 	return prefixes + 1 + far_cond + size + (size == 2 ? by16 : by32) == 0;
+}
+
+#define EARLY_TRAPS_MAX 64
+bool insn_trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs *before)
+{
+	struct kvm_regs now = *vcpu_regs(v);
+
+	if (v->run->exit_reason != KVM_EXIT_DEBUG || now.rip != s->from || !(v->run->debug.arch.dr6 & DR6_BS) ||
+	    jumps_to_itself(s) || s->early_traps == EARLY_TRAPS_MAX)
+		return false;
+	now.rflags = (now.rflags & ~(RFLAGS_TF | RFLAGS_RF)) | (before->rflags & (RFLAGS_TF | RFLAGS_RF));
+	s->early_traps++;
+	return !memcmp(&now, before, sizeof(now));
 }

@@ -51,8 +51,11 @@ bool insn_load_ss(struct kvcpu *v, const struct step *s);
  * it as any other. */
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
-bool insn_moves_dr(const struct step *s);	 /* MOV to or from a debug register */
-bool insn_jumps_to_itself(const struct step *s); /* a relative jump or loop whose target it is */
+bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */
+/* The trap of a step came and nothing was executed: some nested hosts keep it pending where the processor's own walk of EPT,
+ * or a page fault that is the host's, comes first. Each such page once. A jump to itself looks the same, and is over.
+ * before: the registers. */
+bool insn_trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs *before);
 /* TF in flags that popf or iret will load; in those that pushf has stored it is made the guest's own. */
 void insn_note_popf(struct kvcpu *v, struct step *s);
 void insn_fix_pushf(struct kvcpu *v, const struct step *s);

@@ -70,3 +70,25 @@ bool real_deliver(struct kvcpu *v, unsigned vector, uint64_t ip)
 	vcpu_dirty(v, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
 	return true;
 }
+
+int real_fault_due(struct kvcpu *v, const uint8_t *code)
+{
+	if (vcpu_sregs(v)->cr0 & CR0_PE || v->vm->rs->st->real_handler_hits)
+		return -1;
+	return trap_certain(v, code);
+}
+
+bool real_raise(struct kvcpu *v, unsigned vector)
+{
+	struct kvm_vcpu_events ev = {.exception.nr = (uint8_t)vector};
+
+	if (real_empty(v, vector)) {
+		(void)exit_exception(v, &ev);
+		v->control->stop.handler = HANDLER_EMPTY;
+		return false;
+	}
+	if (!exit_caught(v, vector, false, 0, false))
+		return false;
+	exit_begun(v);
+	return real_deliver(v, vector, vcpu_regs(v)->rip);
+}

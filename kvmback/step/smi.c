@@ -43,12 +43,13 @@ static int run_no_insn(struct kvcpu *v)
 	return rc;
 }
 
-/* KVM writes the save area with a signal pending: a page that userfaultfd holds back would be no page to it. */
+/* KVM writes the save area with a signal pending: a page that userfaultfd holds back would be no page to it. Out of L2 an
+ * SMI leads in the run. */
 static bool may_take(const struct kvcpu *v)
 {
 	const struct kvm_vm *vm = v->vm;
 
-	return v->control->io == IO_NONE && !vm->faults && !(vm->armed && armed_any(vm->armed));
+	return v->control->io == IO_NONE && !v->nested.in && !vm->faults && !(vm->armed && armed_any(vm->armed));
 }
 
 bool smi_waits(const struct kvcpu *v)

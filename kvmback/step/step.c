@@ -205,22 +205,6 @@ static bool step_shutdown(struct kvcpu *v, struct step *s)
 	return step_exception(v, s, &ev);
 }
 
-/* The trap of a step came and nothing was executed: some nested hosts keep it pending where the processor's own walk of
- * EPT, or a page fault that is the host's, comes first. Each such page once. A jump to itself looks the same, and is over.
- */
-#define EARLY_TRAPS_MAX 64
-static bool trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs *before)
-{
-	struct kvm_regs now = *vcpu_regs(v);
-
-	if (v->run->exit_reason != KVM_EXIT_DEBUG || now.rip != s->from || !(v->run->debug.arch.dr6 & DR6_BS) ||
-	    insn_jumps_to_itself(s) || s->early_traps == EARLY_TRAPS_MAX)
-		return false;
-	now.rflags = (now.rflags & ~(RFLAGS_TF | RFLAGS_RF)) | (before->rflags & (RFLAGS_TF | RFLAGS_RF));
-	s->early_traps++;
-	return !memcmp(&now, before, sizeof(now));
-}
-
 /* The instruction has taken the vCPU into L2 or out of it. */
 static bool crossed(const struct kvcpu *v, const struct step *s)
 {
@@ -261,7 +245,7 @@ static bool must_reenter(struct kvcpu *v, struct step *s, int rc, const struct k
 	if (v->run->exit_reason == KVM_EXIT_DEBUG && vcpu_regs(v)->rip == s->from && v->run->debug.arch.dr6 & 15 &&
 	    !(v->run->debug.arch.dr6 & 1 << 14))
 		return vcpu_debug(v, &only_step);
-	if (trapped_early(v, s, before))
+	if (insn_trapped_early(v, s, before))
 		return true;
 	return v->run->exit_reason == KVM_EXIT_INTR || v->run->exit_reason == KVM_EXIT_IRQ_WINDOW_OPEN;
 }
@@ -443,30 +427,6 @@ static bool passes_int(struct kvcpu *v, const struct step *s)
 	return true;
 }
 
-/* Real mode, where no debug register shows that a fault has led to its handler: it is done for the instruction, if it is
- * sure. The vector, or -1. */
-static int fault_to_raise(struct kvcpu *v, const struct step *s)
-{
-	if (vcpu_sregs(v)->cr0 & CR0_PE || v->vm->rs->st->real_handler_hits)
-		return -1;
-	return trap_certain(v, s->op);
-}
-
-static bool raise_in_real(struct kvcpu *v, unsigned vector)
-{
-	struct kvm_vcpu_events ev = {.exception.nr = (uint8_t)vector};
-
-	if (real_empty(v, vector)) {
-		(void)exit_exception(v, &ev);
-		v->control->stop.handler = HANDLER_EMPTY;
-		return false;
-	}
-	if (!exit_caught(v, vector, false, 0, false))
-		return false;
-	exit_begun(v);
-	return real_deliver(v, vector, vcpu_regs(v)->rip);
-}
-
 /* *kind: what stood at rip. */
 static bool execute(struct kvcpu *v, enum insn_kind *kind)
 {
@@ -498,9 +458,9 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	int vector = idt_own(v) ? insn_software_vector(v, &s) : -1;
 	if (vector >= 0)
 		return software(v, &s, (unsigned)vector);
-	vector = fault_to_raise(v, &s);
+	vector = real_fault_due(v, s.op);
 	if (vector >= 0)
-		return raise_in_real(v, (unsigned)vector);
+		return real_raise(v, (unsigned)vector);
 	if (!begin(v, &s)) {
 		take_back(v, &s, false);
 		return false;

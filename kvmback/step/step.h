@@ -77,6 +77,10 @@ bool trap_segment(struct kvcpu *v, uint16_t selector, struct kvm_segment *out);
 bool real_empty(struct kvcpu *v, unsigned vector); /* its entry is 0000:0000 */
 bool real_any_empty(struct kvcpu *v);
 bool real_deliver(struct kvcpu *v, unsigned vector, uint64_t ip); /* ip is pushed. False: t->out says why not */
+/* Where no debug register shows that a fault has led to its handler: the vector of the one that the instruction with this
+ * opcode, at rip, is sure to raise, which is then done for it; or -1. */
+int real_fault_due(struct kvcpu *v, const uint8_t *code);
+bool real_raise(struct kvcpu *v, unsigned vector); /* told, or delivered and true */
 
 /* guestdbg.c: the guest's own TF and debug registers */
 #define DR6_BS (1ull << 14)

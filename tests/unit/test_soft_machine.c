@@ -269,14 +269,40 @@ static void test_host_physical(void **state)
 	guest_close(g);
 }
 
+/* Sptes are by gva or by gpa, and the look at the tables by gpa says which, and why there are none. */
+static void test_tables_by_gpa(void **state)
+{
+	struct guest *g = open_user(state, false);
+	struct tdp_root_list l;
+	struct spte_list s;
+
+	CODE(g, "\xc6\x04\x25\x00\x30\x02\x00\x01\x0f\x0b"); /* mov byte [0x23000], 1 */
+	assert_int_equal(guest_continue(g), STOP_EXCEPTION);
+	if (!machine_can(g->m, MACHINE_CAP_SHADOW, NULL)) {
+		guest_close(g);
+		skip();
+	}
+	assert_int_equal(machine_tdp_roots(g->m, &l, &g->e), 0);
+	assert_true(l.why[0]);
+	assert_true(backend != &soft_backend || l.kind == TDP_NONE);
+	assert_true(l.kind != TDP_NONE || (!l.n && !l.rmaps[0] && !strcmp(l.next, "info shadow")));
+	assert_int_equal(machine_sptes(g->m, 0, 0, UINT64_MAX, &s, &g->e), 0);
+	assert_true(s.n > 0);
+	for (size_t i = 0; i < s.n; i++)
+		assert_int_equal(s.v[i].by_gpa, l.kind != TDP_NONE);
+	spte_list_free(&s);
+	tdp_root_list_free(&l);
+	guest_close(g);
+}
+
 static int run_over(const struct machine_ops *b, const char *name)
 {
 #define TEST(F) cmocka_unit_test_setup(F, setup)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_step),	      TEST(test_registers), TEST(test_exception),  TEST(test_handler),
-	    TEST(test_breakpoint),    TEST(test_interrupt), TEST(test_catch_mmio), TEST(test_rep_behind_a_device),
-	    TEST(test_readonly),      TEST(test_memory),    TEST(test_inject),	   TEST(test_dirty),
-	    TEST(test_host_physical),
+	    TEST(test_step),	      TEST(test_registers),	TEST(test_exception),  TEST(test_handler),
+	    TEST(test_breakpoint),    TEST(test_interrupt),	TEST(test_catch_mmio), TEST(test_rep_behind_a_device),
+	    TEST(test_readonly),      TEST(test_memory),	TEST(test_inject),     TEST(test_dirty),
+	    TEST(test_host_physical), TEST(test_tables_by_gpa),
 	};
 
 	backend = b;

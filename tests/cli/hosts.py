@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The driver of the emulated hosts (tests/hosts), with an emulator that is a shell script: what it says of a machine that dies, hangs,
 prints garbage, or fails its checks."""
-import glob, os, re, stat, sys, tempfile
+import glob, os, re, stat, subprocess, sys, tempfile, threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "hosts"), HERE]  # in this order: both have a console.py
-from program import main
+from program import Skip, main
 import cells, console, emulator, fetch, image, limits, matrix, report
 
 CELL = cells.Cell("fake-6.1", "svm", "6.1", (), "fake", 64)
@@ -127,9 +127,9 @@ def prints_garbage():
 
 
 def fails_and_skips():
-    tap = r"### check a\n1..4\nok 1 - x\nnot ok 2 - y\nskip: no tables here\nnot ok 3 # SKIP z\nok w # SKIP\n### done a 1\n"
+    tap = r"### check a\n1..4\nok 1 - x\nnot ok 2 - y\n# 1 != 2\n# t.c:7: error: Failure!\nskip: no tables here\nnot ok 3 # SKIP z\nok w # SKIP\n### done a 1\n"
     h, text, sums = run_host([prints(BOOT, tap, END)])
-    assert sums == (1, 1, 2) and h.report.failed == ["fake-6.1 a: y"], (sums, h.report.failed)
+    assert sums == (1, 1, 2) and h.report.failed == ["fake-6.1 a: y, 1 != 2, t.c:7"], (sums, h.report.failed)
     assert "skipped: no tables here" in text and re.search(r"^a +FAILED 1 of 2, 2 skipped$", text, re.M), text
 
 
@@ -218,6 +218,60 @@ def limit_of_a_whole_check():
         h = Limited(folder, [prints(BOOT, good("a"), END)], ("a", "b"), lines)
         h.run()
     assert tuple(h.report.sums()) == (2, 0, 1) and h.boots == [["a"]] and h.report.reasons == {"the emulator cannot": 1}, lines
+
+
+# The guest's watcher with a machine of numbers: each `sleep` is a second of the guest, in which the check uses so many milliseconds, prints
+# once in so many seconds, and the emulator does so many hundredths of one. After 400 of them it has got on.
+WATCH = """
+FILES=own SILENT=60 IDLE=60 tick=0
+. tests/hosts/guest/lib.sh
+sleep() {{ tick=$((tick + 1)); [ $tick -lt 400 ]; }}
+now() {{ t=$((tick * {hundredths} / 100)); }}
+uptime() {{ up=$tick; }}
+used() {{ u=$((tick * {used})); }}
+printed() {{ n=$((tick / {every})); }}
+hung() {{ echo "hung $*"; }}
+watch_check a 1
+"""
+
+
+def watched(used, every, hundredths):
+    script = WATCH.format(used=used, every=every, hundredths=hundredths)
+    out = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert not out.stderr, out.stderr
+    return [line for line in out.stdout.splitlines() if "alive" not in line]
+
+
+def guest_ends_what_does_not_get_on():
+    assert watched(used=1000, every=1000, hundredths=100) == ["hung a ran 60 s without a word"]
+    assert watched(used=0, every=1000, hundredths=10) == ["hung a did nothing for 60 s"]
+    assert watched(used=30, every=1000, hundredths=10) == ["hung a did nothing for 60 s"], "it only looks whether it may go on"
+
+
+def guest_lets_be_what_gets_on():
+    assert watched(used=1000, every=50, hundredths=100) == []
+    assert watched(used=10, every=50, hundredths=100) == []
+    assert watched(used=1000, every=1000, hundredths=10) == [], "the emulator is kept waiting"
+
+
+def unit_tests_leave_out():
+    """By name, as a skip with the reason; a line of another program's is not its own."""
+    program = os.path.join(os.path.dirname(os.environ.get("KVMSCOPE", "build/kvmscope")), "tests", "test_value")
+    if not os.path.exists(program):
+        raise Skip("test_value is not built")
+
+    def outcome(check):
+        p = subprocess.run([program], capture_output=True, text=True, check=False,
+                           env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "KVMSCOPE_LIMITS": f.name, "KVMSCOPE_CHECK": check})
+        return re.findall(r"^ok \d+ - (\S+)", p.stdout, re.M), re.findall(r"# SKIP (\S+)", p.stdout), re.findall(r"^skip: (.*)$", p.stdout, re.M)
+
+    with tempfile.NamedTemporaryFile("w", suffix=".limits") as f:
+        f.write("test_value test_scal* the emulator cannot count\nother test_* no\n")
+        f.flush()
+        run, left, why = outcome("test_value")
+        assert left == ["test_scalars"] and why == ["the emulator cannot count"] and run and "test_scalars" not in run, (run, left, why)
+        run, left, _ = outcome("test_third")
+        assert not left and "test_scalars" in run, (run, left)
 
 
 APT = """#!/bin/sh
@@ -319,7 +373,6 @@ def memory_bounds_how_many_run():
             started.wait(0.2)
             Counting.running -= 1
 
-    import threading
     started = threading.Event()
     matrix.Runner([Counting(1000) for _ in range(3)], 3, 1500, None).run()
     assert Counting.most == 1, Counting.most
@@ -337,4 +390,5 @@ if __name__ == "__main__":
     sys.exit(main([all_passes, dies_before_any_check, ends_without_a_word, cannot_be_started, dies_in_a_check, dies_between_checks, dies_each_time,
                    spins_without_a_line, sleeps_for_ever, does_not_end, prints_garbage, fails_and_skips, bad_status_alone, check_that_hung,
                    kernel_complains, trouble_is_told, check_left_out, a_command, slow_is_not_stuck, lists_and_globs, limits_are_of_what_there_is,
-                   limit_of_a_whole_check, newest_kernel_that_is_to_be_had, no_archive_is_a_skip, initrd_is_newc, memory_bounds_how_many_run, table_of_all]))
+                   limit_of_a_whole_check, guest_ends_what_does_not_get_on,
+                   guest_lets_be_what_gets_on, unit_tests_leave_out, newest_kernel_that_is_to_be_had, no_archive_is_a_skip, initrd_is_newc, memory_bounds_how_many_run, table_of_all]))

@@ -28,10 +28,16 @@ class Result:
 
 def count_tap(result, status):
     """`ok NAME`, `not ok NAME`, and skips by `# SKIP`. No line at all, or a bad end without a failed line, is a failure."""
+    failing = False  # cmocka tells the assertion in lines `# TEXT` behind the test
     for line in result.output:
+        if failing and line.startswith("# "):
+            result.failures[-1] += ", " + line[2:].removesuffix(": error: Failure!")
+            continue
+        failing = False
         if re.match(r"^(not )?ok\b.*# SKIP", line):
             result.skipped += 1
         elif FAILURES.match(line):
+            failing = True
             result.failures.append(re.sub(r"^not ok\s*(\d+\s*-\s*)?", "", line))
         elif re.match(r"^ok\b", line):
             result.passed += 1
@@ -51,7 +57,9 @@ def count_status(result, status):
 
 
 def last_line(lines):
-    return next((f'"{line}"' for line in reversed(lines) if line.strip()), "no output")
+    """How far a check came: its last result, or what it printed last where it has none."""
+    results = [line for line in lines if re.match(r"^(not )?ok\b", line)]
+    return next((f'"{line}"' for line in reversed(results or lines) if line.strip()), "no output")
 
 
 class Console:

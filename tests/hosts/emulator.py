@@ -171,9 +171,9 @@ class Machine:
         return why
 
     def words(self, count=6):
-        """What the emulator itself said last."""
+        """What the emulator itself said last, without the warnings that QEMU begins with."""
         with open(f"{self.out}/emulator", encoding="utf-8", errors="replace") as f:
-            return [line.rstrip() for line in f.read().splitlines() if line.strip()][-count:]
+            return [line.rstrip() for line in f.read().splitlines() if line.strip() and ": warning: " not in line][-count:]
 
     @classmethod
     def end_all(cls):

@@ -13,6 +13,10 @@ now() {
 	t=${t%%.*}
 }
 
+printed() { read -r _ n <"/proc/$1/io"; } # characters, by who passes them on
+
+uptime() { read -r up _ </proc/uptime && up=${up%%.*}; }
+
 used() { # of the check and its children, milliseconds
 	read -r _ u </cg/check/cpu.stat && u=${u%???} || u=0
 }
@@ -23,15 +27,14 @@ hung() {
 	echo 1 >/cg/check/cgroup.kill
 }
 
-# watch_check NAME PID: looks once a second; PID passes the output on, its rchar is how much there was.
+# watch_check NAME PID: looks once a second; PID passes the output on.
 watch_check() {
 	chars= before=0 beat=0 t=0
 	now; since=$t beat=$t
-	read -r up _ </proc/uptime; idle=${up%%.*}
+	uptime; idle=$up
 	while sleep 1; do
-		read -r _ n <"/proc/$2/io" || return
-		now; used
-		read -r up _ </proc/uptime; up=${up%%.*}
+		printed "$2" || return
+		now; used; uptime
 		[ "$n" = "$chars" ] || { chars=$n since=$t idle=$up; }
 		[ $((u - before)) -lt 200 ] || idle=$up
 		before=$u

@@ -115,7 +115,7 @@ class Host:
         """What the guest is told."""
         shared = self.cell.kind == "svm"
         env = {"FILES": "shared" if shared else "own", "SRC": os.getcwd(), "BUILD": os.path.abspath(self.args.build), "HOST_PATH": os.environ["PATH"],
-               "SILENT": self.args.silent or (120 if shared else 60), "IDLE": 60}
+               "SILENT": self.args.silent or (60 if shared else 40), "IDLE": 60}
         return {"env": "".join(f"{k}='{v}'\n" for k, v in env.items()), "limits": limits.for_guest(self.limits),
                 "plan": "".join(f"{c.name}\t{c.command}\n" for c in todo)}
 
@@ -227,6 +227,7 @@ def options(argv):
     ap.add_argument("--unit", default="", help="the unit tests that are built for it")
     ap.add_argument("--jobs", type=int, default=0, help="hosts at once; as many as there are processors")
     ap.add_argument("--cpus", type=int, default=1, help="of each host on QEMU")
+    ap.add_argument("--emulator", default="", choices=["", "qemu", "qemu-10"], help="of the SVM hosts, in place of the one in cells.py")
     ap.add_argument("--append", default="", help="more words for the kernels' command line")
     ap.add_argument("--silent", type=int, default=0, help="seconds of processor time that a check may take without a word")
     return ap.parse_args(argv)
@@ -242,7 +243,8 @@ def main(argv):
     args.alone = len(names) == 1
     rep = report.Report(lambda text: print(text, flush=True))
     packages = fetch.Packages(os.environ.get("KVMSCOPE_HOSTS") or os.path.join(args.build, "hosts"), rep.say)
-    hosts = [Host(c, checks, args, packages, rep) for c in cells.CELLS if c.name in names]
+    chosen_cells = [dataclasses.replace(c, emulator=args.emulator) if args.emulator and c.kind == "svm" else c for c in cells.CELLS if c.name in names]
+    hosts = [Host(c, checks, args, packages, rep) for c in chosen_cells]
     for sig in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(sig, interrupted)
     Runner(hosts, args.jobs or os.cpu_count() or 1, memory_available() - 1024, rep).run()

@@ -145,7 +145,7 @@ bench-peers: $(O)/kvmscope
 # ---- emulated hosts: tests/hosts, docs/HOSTS.md. HOST, ONLY: lists and globs; RUN: a command instead of the checks
 # bochs-term before bochs, which would bring wxWidgets in its place.
 MATRIX_DEBS := qemu-system-x86 bochs-term bochs xorriso isolinux syslinux-common python3
-MATRIX_TESTS := $(filter test_kvm_% test_kview_live test_demo_kvm test_slot_kernel test_watch_memory test_watch_insns test_devices test_pairs, \
+MATRIX_TESTS := $(filter test_kvm_% test_kview%live test_demo_kvm test_slot_kernel test_watch_memory test_watch_insns test_devices test_pairs, \
 	$(notdir $(basename $(UNIT))))
 # Some shells have the machine's name in HOST.
 MATRIX_HOST := $(if $(filter command,$(origin HOST)),$(HOST))

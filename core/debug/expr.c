@@ -205,6 +205,12 @@ static int unknown_symbol(struct parser *p, const char *buf)
 	if (reg_find(buf))
 		return err_set(p->e, -EINVAL, "expression '%.80s'" WHY "there is no symbol '%s'" TRY "$%s for the register",
 			       p->text, buf, buf);
+	unsigned of_name = p->env->syms ? symbols_numbered(p->env->syms, buf) : 0;
+	if (of_name)
+		return err_set(p->e, -EINVAL,
+			       "expression '%.80s'" WHY "there %s %u of that name, so '%s' is none of them" TRY
+			       "1 to %u behind '@'",
+			       p->text, of_name == 1 ? "is" : "are", of_name, buf, of_name);
 	if (p->at[0] == ':')
 		return err_set(p->e, -EINVAL,
 			       "expression '%.80s'" WHY "'%s' is no file that has symbols, and no number before ':'" TRY

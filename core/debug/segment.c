@@ -30,6 +30,23 @@ static int check_offset(const struct regs *r, uint64_t offset, struct err *e)
 		       (unsigned long long)offset);
 }
 
+/* What IP, or an effective address of 16 bits, cannot be. limit: the segment's, which may be more than real mode gives it.
+ */
+static int check_real_offset(uint64_t offset, uint64_t limit, struct err *e)
+{
+	if (offset <= 0xffff || offset <= limit)
+		return 0;
+	return err_set(e, -ERANGE,
+		       "offset 0x%llx" WHY "in real mode an offset has 16 bits" TRY
+		       "a higher segment, or a linear address without one",
+		       (unsigned long long)offset);
+}
+
+static bool is_real(const struct regs *r)
+{
+	return regs_mode(r) == CPU_REAL || regs_mode(r) == CPU_VM86;
+}
+
 struct descriptor {
 	uint32_t base, flags; /* flags: the second word as it stands in the table */
 };
@@ -102,7 +119,10 @@ int segment_linear(struct machine *m, unsigned vcpu, uint64_t selector, uint64_t
 		rc = check_offset(&r, offset, e);
 	if (rc)
 		return rc;
-	if (regs_mode(&r) == CPU_REAL || regs_mode(&r) == CPU_VM86) {
+	if (is_real(&r)) {
+		rc = check_real_offset(offset, 0, e);
+		if (rc)
+			return rc;
 		*out = (uint32_t)(selector * 16 + offset);
 		return 0;
 	}
@@ -121,6 +141,8 @@ int segment_reg_linear(struct machine *m, unsigned vcpu, unsigned seg, uint64_t 
 
 	if (!rc)
 		rc = check_offset(&r, offset, e);
+	if (!rc && is_real(&r))
+		rc = check_real_offset(offset, r.seg[seg].limit, e);
 	if (rc)
 		return rc;
 	if ((r.cr0 & CR0_PE) && regs_mode(&r) != CPU_LONG64 && r.seg[seg].unusable)

@@ -10,10 +10,11 @@
 #include "core/machine/machine.h"
 
 /* -EINVAL with words: a selector of more than 16 bits, the null selector, beyond its table, no code or data, not present;
- * -ERANGE: an offset of more than 32 bits outside 64-bit code; what reading the table gives. m NULL: as in real mode. */
+ * -ERANGE: an offset of more than 32 bits outside 64-bit code, of more than 16 in real mode; what reading the table gives. m
+ * NULL: as in real mode. */
 int segment_linear(struct machine *m, unsigned vcpu, uint64_t selector, uint64_t offset, uint64_t *out,
 		   struct err *e) MUST_USE;
-/* By what the register has loaded; seg is an enum seg_index. */
+/* By what the register has loaded, whose limit may allow more than 16 bits in real mode; seg is an enum seg_index. */
 int segment_reg_linear(struct machine *m, unsigned vcpu, unsigned seg, uint64_t offset, uint64_t *out,
 		       struct err *e) MUST_USE;
 /* The segment register of that name, -1 for any other. */

@@ -44,6 +44,8 @@ const struct symbol *symbols_by_addr(const struct symbols *s, uint64_t addr);
  * has of it, or its last part); "helper@2", the second of that name in the order of addresses; "file.c:helper@2". Symbols of
  * one name at one address are one. 0; -ENOENT; -ENOTUNIQ if text leaves a choice, which symbols_choices() tells. */
 int symbols_lookup(const struct symbols *s, const char *text, const struct symbol **out) MUST_USE;
+/* text is NAME@N, and there is no such one: how many symbols have the name. 0 where none has, or for any other text. */
+unsigned symbols_numbered(const struct symbols *s, const char *text);
 /* How much of the text is a file's name, with the ':' behind it; 0 if it begins with none. */
 size_t symbols_file_len(const struct symbols *s, const char *text);
 /* Call fn for each symbol that text may mean, in the order of addresses, with the text that means it alone. */

@@ -159,6 +159,19 @@ int symbols_lookup(const struct symbols *s, const char *text, const struct symbo
 	return rc == -ENOENT && take_number(&w) ? find(s, &w, out) : rc;
 }
 
+unsigned symbols_numbered(const struct symbols *s, const char *text)
+{
+	struct wanted w = take_apart(s, text);
+	unsigned n = 0;
+
+	if (!take_number(&w) && w.name_len == strlen(w.name))
+		return 0;
+	struct matches m = matches_of(s, &w);
+	while (next_match(&m))
+		n++;
+	return n;
+}
+
 /* ---- what they are called */
 
 /* Can it stand in an expression that is one word of a line? */

@@ -36,6 +36,7 @@ static int up(void **state)
 	assert_int_equal(symbols_add_local(&w.syms, a, "only", 0x1100, 0x10, NULL), 0);
 	assert_int_equal(symbols_sort(&w.syms, NULL), 0);
 	fake_of(w.m)->regs[0].rip = 0x200000;
+	fake_of(w.m)->regs[0].seg[SEG_CS].limit = 0xffffffff; /* kept from protected mode; the others have 64 KiB */
 	fake_of(w.m)->regs[0].gpr[RAX] = 0xffffffff12345678;
 	fake_of(w.m)->regs[1].rip = 0x300000;
 	w.env = (struct expr_env){w.m, 0, &w.syms};
@@ -99,7 +100,6 @@ static void values(void **state)
 	    {"-0x7c0:0", 0ull - 0x7c00},
 	    {"0xffff:0xffff", 0x10ffef},
 	    {"0x10:(1 + 2)*2", 0x206},
-	    {"0x7c0:main", 0x408c00},
 	    {"$cs:$ip", 0xffff0000}, /* what CS has loaded, which is no selector * 16 after a reset */
 	    {"$cs:$pc", 0x1f0000},   /* the register, behind a segment */
 	    {"$ax:8", 0x56788},
@@ -153,11 +153,17 @@ static void errors(void **state)
 	    {"0x7c0 :0x10", -EINVAL, "':"},
 	    {"0x10000:0", -EINVAL, "a selector has 16 bits"},
 	    {"0x7c0:0x100000000", -ERANGE, "an offset has 32 bits"},
+	    {"0x7c0:0x10000", -ERANGE, "in real mode an offset has 16 bits"},
+	    {"$ds:0x10000", -ERANGE, "in real mode an offset has 16 bits"},
+	    {"0x7c0:main", -ERANGE, "in real mode an offset has 16 bits"},
 	    {"1:2:3", -EINVAL, "':3' stands at column 4"},
 	    {"nofile.c:helper", -EINVAL, "'nofile.c' is no file that has symbols"},
 	    {"a.c:nosuch", -EINVAL, "there is no symbol 'a.c:nosuch'"},
 	    {"helper", -ENOTUNIQ, "'helper' is several symbols: a.c:helper (0x1000), b.c:helper (0x2000)"},
-	    {"helper@3", -EINVAL, "there is no symbol 'helper@3'"},
+	    {"helper@3", -EINVAL, "there are 2 of that name, so 'helper@3' is none of them"},
+	    {"helper@0", -EINVAL, "there are 2 of that name"},
+	    {"a.c:helper@2", -EINVAL, "there is 1 of that name"},
+	    {"nosuch@2", -EINVAL, "there is no symbol 'nosuch@2'"},
 	};
 	struct world *w = *state;
 

@@ -5,6 +5,7 @@
  * access_kind.c's.
  */
 #include "core/cpu/access_impl.h"
+#include "core/cpu/disas.h"
 
 #include <errno.h>
 #include <string.h>
@@ -371,10 +372,20 @@ static int collect(const struct access_regs *r, const cs_insn *in, struct insn_a
 
 static const cs_insn *decode(struct access_decoder *d, unsigned bits, uint64_t rip, const uint8_t *code, size_t n)
 {
-	struct width *w = &d->width[bits == 64 ? 2 : bits == 32 ? 1 : 0];
-	size_t left = n < 15 ? n : 15;
+	size_t left = n < 15 ? n : 15, dropped = 0;
+	uint8_t other[16];
+	unsigned sse = bits == 16 && n ? disas_sse_as_32bit(code, (unsigned)left, other) : 0;
+	struct width *w = &d->width[bits == 64 ? 2 : bits == 32 || sse ? 1 : 0];
 
-	return n && cs_disasm_iter(w->handle, &code, &left, &rip, w->insn) ? w->insn : NULL;
+	if (sse) {
+		code = other;
+		dropped = left - sse;
+		left = sse;
+	}
+	if (!n || !cs_disasm_iter(w->handle, &code, &left, &rip, w->insn))
+		return NULL;
+	w->insn->size = (uint16_t)(w->insn->size + dropped);
+	return w->insn;
 }
 
 int access_decode(struct access_decoder *d, const struct access_regs *r, const uint8_t *code, size_t n,

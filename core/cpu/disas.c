@@ -235,6 +235,39 @@ int disas_taken(unsigned bits, const uint8_t *code, size_t n, uint64_t rflags, u
 	return n > 1 && (*code & 0xfc) == 0xe0 ? count_holds(*code, width, rflags, rcx) : -1;
 }
 
+/* Is this the second byte of an opcode that 66, F2 or F3 may be a part of? */
+static bool may_be_sse(unsigned op)
+{
+	return (op >= 0x10 && op < 0x18) || (op >= 0x28 && op < 0x30) || (op >= 0x50 && op < 0x80) || op == 0xc2 ||
+	       (op >= 0xc4 && op < 0xc7) || op >= 0xd0;
+}
+
+/* The same instruction in 32-bit code has the other address size, and these prefixes last, as capstone sees none behind
+ * them. */
+unsigned disas_sse_as_32bit(const uint8_t *code, unsigned n, uint8_t out[16])
+{
+	bool size32 = false, addr32 = false;
+	uint8_t rep = 0;
+	unsigned i = 0, k = 0;
+
+	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3", code[i], 10); i++) {
+		size32 |= code[i] == 0x66;
+		addr32 |= code[i] == 0x67;
+		if (code[i] >= 0xf2)
+			rep = code[i];
+		else if (code[i] != 0x67 && code[i] != 0x66)
+			out[k++] = code[i];
+	}
+	if ((!size32 && !rep) || i + 1 >= n || code[i] != 0x0f || !may_be_sse(code[i + 1]))
+		return 0;
+	if (!addr32)
+		out[k++] = 0x67;
+	if (rep || size32)
+		out[k++] = rep ? rep : 0x66; /* with both, F2 and F3 count */
+	memcpy(out + k, code + i, n - i);
+	return k + n - i;
+}
+
 /* A direct target is an operand that is one number. In 16 bit, capstone folds it to 64 KiB, though addr is linear. */
 static void fill_target(struct insn *out, unsigned bits)
 {
@@ -270,11 +303,19 @@ bool disas_one(struct disas *d, unsigned bits, uint64_t addr, const uint8_t *cod
 	if (!n)
 		return not_an_insn(0, out);
 	const uint8_t *at = code;
-	size_t left = n < 15 ? n : 15;
+	size_t left = n < 15 ? n : 15, dropped = 0;
 	uint64_t pc = addr;
+	uint8_t other[16];
+	unsigned sse = bits == 16 ? disas_sse_as_32bit(code, (unsigned)left, other) : 0;
+	if (sse) {
+		w = get_width(d, 32);
+		at = other;
+		dropped = left - sse; /* it may be one more: that wraps back when it is added */
+		left = sse;
+	}
 	if (!w || !cs_disasm_iter(w->handle, &at, &left, &pc, w->insn))
 		return not_an_insn(*code, out);
-	out->len = w->insn->size;
+	out->len = (unsigned)(w->insn->size + dropped);
 	memcpy(out->bytes, code, out->len);
 	snprintf(out->mnemonic, sizeof(out->mnemonic), "%s", w->insn->mnemonic);
 	snprintf(out->operands, sizeof(out->operands), "%.159s", w->insn->op_str);

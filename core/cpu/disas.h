@@ -47,4 +47,9 @@ enum insn_kind disas_kind(unsigned bits, const uint8_t *code, size_t n);
 /* Will the conditional jump at code (n bytes of it) be taken with these registers? 1, 0; -1: it is no conditional jump. */
 int disas_taken(unsigned bits, const uint8_t *code, size_t n, uint64_t rflags, uint64_t rcx);
 
+/* For who asks capstone, which in 16-bit code takes 66, F2 and F3 for an operand size and a repetition also where they are
+ * part of an SSE opcode, and so gives another instruction, or none: the same one as 32-bit code, and how many bytes that
+ * are. n is 15 at the most. What the length differs by, the instruction's does too. 0: code is none of these. */
+unsigned disas_sse_as_32bit(const uint8_t *code, unsigned n, uint8_t out[16]);
+
 #endif

@@ -4,6 +4,7 @@
  * where its handler wants them. What capstone knows and the CPU lacks becomes OP_unsupported; what capstone does not know is
  * #UD.
  */
+#include "core/cpu/disas.h"
 #include "core/soft/decode.h"
 
 #include <string.h>
@@ -137,40 +138,6 @@ static bool decode_fence(unsigned bits, const uint8_t *code, unsigned n, struct 
 	return true;
 }
 
-/* Is this the second byte of an opcode that 66, F2 or F3 may be a part of? */
-static bool may_be_sse(unsigned op)
-{
-	return (op >= 0x10 && op < 0x18) || (op >= 0x28 && op < 0x30) || (op >= 0x50 && op < 0x80) || op == 0xc2 ||
-	       (op >= 0xc4 && op < 0xc7) || op >= 0xd0;
-}
-
-/* In 16-bit code capstone takes 66, F2 and F3 for an operand size and a repetition where they are part of an SSE opcode, and
- * so gives another instruction. That of 32-bit code has the other address size, and these prefixes last, as capstone sees
- * none behind them. How many bytes there are then; 0: it is none of these. */
-static unsigned sse_as_32bit(const uint8_t *code, unsigned n, uint8_t out[INSN_BYTES + 1])
-{
-	bool size32 = false, addr32 = false;
-	uint8_t rep = 0;
-	unsigned i = 0, k = 0;
-
-	for (; i < n && memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3", code[i], 10); i++) {
-		size32 |= code[i] == 0x66;
-		addr32 |= code[i] == 0x67;
-		if (code[i] >= 0xf2)
-			rep = code[i];
-		else if (code[i] != 0x67 && code[i] != 0x66)
-			out[k++] = code[i];
-	}
-	if ((!size32 && !rep) || i + 1 >= n || code[i] != 0x0f || !may_be_sse(code[i + 1]))
-		return 0;
-	if (!addr32)
-		out[k++] = 0x67;
-	if (rep || size32)
-		out[k++] = rep ? rep : 0x66; /* with both, F2 and F3 count */
-	memcpy(out + k, code + i, n - i);
-	return k + n - i;
-}
-
 bool decoder_decode(struct decoder *dec, unsigned bits, uint64_t rip, const uint8_t *code, unsigned n, struct uop *u)
 {
 	unsigned which = bits == 64 ? 2 : bits == 32 ? 1 : 0;
@@ -179,7 +146,7 @@ bool decoder_decode(struct decoder *dec, unsigned bits, uint64_t rip, const uint
 	int dropped = (int)left;
 	uint64_t addr = rip;
 
-	unsigned sse = bits == 16 ? sse_as_32bit(code, (unsigned)left, other) : 0;
+	unsigned sse = bits == 16 ? disas_sse_as_32bit(code, (unsigned)left, other) : 0;
 	if (sse)
 		which = 1;
 	left = sse ? sse : drop_rep(bits, code, (unsigned)left, other);

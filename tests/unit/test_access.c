@@ -147,11 +147,14 @@ static void real_mode(void **state)
 {
 	struct access_regs r = {.bits = 16, .rip = 0x100};
 	static const struct expected x[] = {
-	    {INSN("\x89\x07"), 1, {{0x15000, 2, false, true}}},	    /* mov [bx], ax */
-	    {INSN("\x8b\x46\x02"), 1, {{0x27102, 2, true, false}}}, /* mov ax, [bp+2] */
-	    {INSN("\x50"), 1, {{0x2fffe, 2, false, true}}},	    /* push ax, sp 0: wraps to 0xfffe */
-	    {INSN("\xaa"), 1, {{0x39000, 1, false, true}}},	    /* stosb */
-	    {INSN("\x26\x8a\x07"), 1, {{0x35000, 1, true, false}}}, /* mov al, es:[bx] */
+	    {INSN("\x89\x07"), 1, {{0x15000, 2, false, true}}},		    /* mov [bx], ax */
+	    {INSN("\x8b\x46\x02"), 1, {{0x27102, 2, true, false}}},	    /* mov ax, [bp+2] */
+	    {INSN("\x50"), 1, {{0x2fffe, 2, false, true}}},		    /* push ax, sp 0: wraps to 0xfffe */
+	    {INSN("\xaa"), 1, {{0x39000, 1, false, true}}},		    /* stosb */
+	    {INSN("\x26\x8a\x07"), 1, {{0x35000, 1, true, false}}},	    /* mov al, es:[bx] */
+	    {INSN("\x66\x0f\x7f\x07"), 1, {{0x15000, 16, false, true}}},    /* movdqa [bx], xmm0 */
+	    {INSN("\xf2\x0f\x10\x07"), 1, {{0x15000, 8, true, false}}},	    /* movsd xmm0, [bx] */
+	    {INSN("\xf3\x0f\x7e\x46\x02"), 1, {{0x27102, 8, true, false}}}, /* movq xmm0, [bp+2] */
 	};
 
 	(void)state;

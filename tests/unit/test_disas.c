@@ -80,6 +80,13 @@ static const struct sample samples[] = {
     {16, 0x7c00, CODE("\xea\x00\x80\x08\x00"), 5, "ljmp 8:0x8000", INSN_JUMP, 0},
     {16, 0x7c00, CODE("\xcd\x10"), 2, "int 0x10", INSN_INT, 0},
     {16, 0x7c00, CODE("\x66\xb8\x78\x56\x34\x12"), 6, "mov eax, 0x12345678", INSN_PLAIN, 0},
+    /* 66, F2 and F3 that belong to an SSE opcode */
+    {16, 0x7c00, CODE("\x66\x0f\x6f\x07"), 4, "movdqa xmm0, xmmword ptr [bx]", INSN_PLAIN, 0},
+    {16, 0x7c00, CODE("\xf3\x0f\x6f\x47\x10"), 5, "movdqu xmm0, xmmword ptr [bx + 0x10]", INSN_PLAIN, 0},
+    {16, 0x7c00, CODE("\xf2\x0f\x58\xc1"), 4, "addsd xmm0, xmm1", INSN_PLAIN, 0},
+    {16, 0x7c00, CODE("\x67\x66\x0f\xef\x03"), 5, "pxor xmm0, xmmword ptr [ebx]", INSN_PLAIN, 0},
+    {16, 0x7c00, CODE("\x64\xf3\x0f\x10\x07"), 5, "movss xmm0, dword ptr fs:[bx]", INSN_PLAIN, 0},
+    {16, 0x7c00, CODE("\x0f\x28\xc1"), 3, "movaps xmm0, xmm1", INSN_PLAIN, 0},
 };
 
 static void check_sample(const struct sample *s)

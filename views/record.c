@@ -129,9 +129,10 @@ static void put_slot(struct pool *p, struct value *d, int slot)
 static void put_instruction(struct pool *p, struct value *d, const struct stop *s)
 {
 	bool flat = !s->code_bits || s->code_bits == 64;
+	uint64_t at = s->by_elsewhere ? s->by_linear : flat ? s->by : (uint32_t)(s->code_base + s->by);
 
 	if (s->has_by)
-		v_put(p, d, "instruction", v_hex(flat ? s->by : (uint32_t)(s->code_base + s->by)));
+		v_put(p, d, "instruction", v_hex(at));
 }
 
 static void put_exception(struct pool *p, struct value *d, const struct stop *s)

@@ -58,6 +58,8 @@ void stop_put_first(struct stop *s, const struct stop *hit)
 	s->has_old = hit->has_old;
 	s->by = hit->by;
 	s->has_by = hit->has_by;
+	s->by_elsewhere = hit->by_elsewhere;
+	s->by_linear = hit->by_linear;
 	memcpy(s->cause, hit->cause, sizeof(s->cause));
 	s->n_causes = hit->n_causes;
 	if (!was.n_causes)

@@ -96,7 +96,9 @@ struct stop {
 	uint32_t error_code;
 	uint64_t cr2;
 	enum exception_handler handler;
-	bool software; /* by INT n, INT3, INTO or INT1, and not by what an instruction met */
+	/* By INT n, INT3, INTO or INT1, and not by what an instruction met. Without a handler of the guest's INT n, which is
+	 * no exception whatever n, stands at itself; the others have been executed (has_by). */
+	bool software;
 	/* MMIO, PIO, WATCHPOINT */
 	uint64_t gpa, gva;
 	uint32_t len;
@@ -110,6 +112,9 @@ struct stop {
 	 * .rip is where the machine is by then, as KVM has moved it on already when most writes come. */
 	uint64_t by;
 	bool has_by;
+	/* WATCHPOINT: the instruction went on to where CS has another base (a handler), and this is its linear address. */
+	bool by_elsewhere;
+	uint64_t by_linear;
 	int slot; /* of gpa; -1 for none */
 	uint16_t port;
 	uint32_t count; /* PIO: of a string operation */
@@ -137,5 +142,11 @@ struct stop {
 	bool bad_condition; /* its breakpoint's could not be evaluated: note says why */
 	char note[160];	    /* a backend's own remark for `why`, "" for none */
 };
+
+/* EXCEPTION: an INT n that leads nowhere, which is no exception. */
+static inline bool stop_is_interrupt(const struct stop *s)
+{
+	return s->software && s->handler != HANDLER_OWN && !s->has_by;
+}
 
 #endif

@@ -315,7 +315,7 @@ static bool passes_over(struct soft_cpu *c)
 
 static void stop_with_exception(struct soft_cpu *c, enum exception_handler handler)
 {
-	bool trap = c->soft_int_len && (c->vector == VEC_DB || c->vector == VEC_BP || c->vector == VEC_OF);
+	bool trap = c->soft_int_len && !c->int_n && (c->vector == VEC_DB || c->vector == VEC_BP || c->vector == VEC_OF);
 
 	if (c->soft_int_len && !trap && passes_over(c))
 		return;

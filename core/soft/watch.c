@@ -403,6 +403,8 @@ void soft_watch_done(struct soft_cpu *c, struct stop *hit)
 	struct soft_machine *m = c->m;
 	uint8_t code[15];
 
+	hit->by_linear = m->watch_bits == 64 ? hit->by : (uint32_t)(m->watch_cs + hit->by);
+	hit->by_elsewhere = m->watch_bits != c->code_bits || m->watch_cs != c->seg_base[SEG_CS];
 	if (!hit->write || hit->read || (!m->accesses && access_decoder_create(&m->accesses, NULL)))
 		return;
 	hit->read = access_modifies(m->accesses, m->watch_bits, code, code_at(c, hit->by, code));

@@ -79,7 +79,7 @@ static bool guest_handles(struct machine *m, const struct stop *s)
 /* #DB, #BP and #OF come behind their instruction, and with no handler for it the next one is what goes on. */
 static bool is_behind(struct machine *m, const struct stop *s)
 {
-	return (s->vector == 1 || s->vector == 3 || s->vector == 4) && !guest_handles(m, s);
+	return (s->vector == 1 || s->vector == 3 || s->vector == 4) && !stop_is_interrupt(s) && !guest_handles(m, s);
 }
 
 /* Does the vCPU stand before an instruction that has not begun? */

@@ -55,19 +55,13 @@ static bool mode_matches(struct machine *m, const struct stop_point *b, const st
 	return in_arg(b, regs_mode(&r), regs_mode(&r));
 }
 
-/* INT n is no exception: where it stops, that is for want of a handler. */
-static bool is_interrupt(const struct stop *s)
-{
-	return s->software && s->handler != HANDLER_OWN && !s->has_by;
-}
-
 static bool filter_matches(const struct stop_point *p, const struct scene *sc, enum stop_reason reason)
 {
 	const struct stop *s = sc->s;
 
 	switch (reason) {
 	case STOP_EXCEPTION:
-		return !is_interrupt(s) && in_arg(p, s->vector, s->vector);
+		return !stop_is_interrupt(s) && in_arg(p, s->vector, s->vector);
 	case STOP_MMIO:
 		return in_arg(p, s->gpa, s->gpa + (s->len ? s->len - 1 : 0));
 	case STOP_PIO:

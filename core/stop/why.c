@@ -67,10 +67,9 @@ static uint64_t linear_rip(struct why *w, uint64_t rip)
 	return w->linear;
 }
 
-void why_rip(struct why *w, uint64_t rip)
+static void add_place(struct why *w, uint64_t rip, uint64_t linear)
 {
 	char sym[96];
-	uint64_t linear = linear_rip(w, rip);
 
 	symbols_format(w->env->syms, linear, sym, sizeof(sym));
 	add_hex(w, rip);
@@ -78,6 +77,11 @@ void why_rip(struct why *w, uint64_t rip)
 		why_add(w, " (linear 0x%llx%s%s)", (unsigned long long)linear, *sym ? ", " : "", sym);
 	else if (*sym)
 		why_add(w, " (%s)", sym);
+}
+
+void why_rip(struct why *w, uint64_t rip)
+{
+	add_place(w, rip, linear_rip(w, rip));
 }
 
 /* "slot 1 (READONLY, gpa 0x80000 to 0x8ffff)", "no slot", with the device's window if there is one. */
@@ -205,7 +209,7 @@ static void why_watchpoint(struct why *w)
 	}
 	if (s->has_by) {
 		why_add(w, ", by the instruction at ");
-		why_rip(w, s->by);
+		add_place(w, s->by, s->by_elsewhere ? s->by_linear : linear_rip(w, s->by));
 	}
 	why_add(w, "; rip is ");
 	why_rip(w, s->rip);

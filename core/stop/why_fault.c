@@ -169,9 +169,9 @@ static void add_selector(struct why *w, uint32_t ec)
 }
 
 /* Traps leave rip behind the instruction that caused them: what stands there has nothing to do with it. */
-static bool is_trap(uint8_t vector)
+static bool is_trap(const struct stop *s)
 {
-	return vector == 1 || vector == 3 || vector == 4;
+	return (s->vector == 1 || s->vector == 3 || s->vector == 4) && !stop_is_interrupt(s);
 }
 
 /* Nobody of the guest's takes it, and where that leaves rip. */
@@ -200,7 +200,7 @@ void why_exception(struct why *w)
 
 	if (w->id > 0)
 		why_add(w, "Catchpoint %d: ", w->id);
-	if (s->software && !is_trap(s->vector))
+	if (s->software && !is_trap(s))
 		why_add(w, "Software interrupt 0x%x (vector %u) on vCPU %u at ", s->vector, s->vector, s->vcpu);
 	else
 		why_add(w, "%s%s%s (vector %u) on vCPU %u at ", m, *m ? ", " : "", exception_name(s->vector), s->vector,
@@ -214,7 +214,7 @@ void why_exception(struct why *w)
 	} else if (s->has_error) {
 		add_selector(w, s->error_code);
 		why_insn(w, s->rip, NULL, 0);
-	} else if (!is_trap(s->vector) || s->software) {
+	} else if (!is_trap(s) || s->software) {
 		why_insn(w, at, NULL, 0);
 	}
 	add_no_handler(w);

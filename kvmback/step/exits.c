@@ -122,6 +122,14 @@ static bool stop_exception(struct kvcpu *v, unsigned vector)
 	return vcpu_stop(v, STOP_EXCEPTION);
 }
 
+/* INT with a number at rip is an interrupt, whatever the number. */
+static bool is_int_n(struct kvcpu *v, unsigned len)
+{
+	uint8_t op = 0;
+
+	return len > 1 && gmem_read(v, vcpu_linear_rip(v) + len - 2, &op, 1) == 1 && op == 0xcd;
+}
+
 bool exit_software(struct kvcpu *v, unsigned vector, unsigned len, enum exception_handler handler)
 {
 	struct vcpu_control *t = v->control;
@@ -130,7 +138,7 @@ bool exit_software(struct kvcpu *v, unsigned vector, unsigned len, enum exceptio
 
 	s->handler = handler;
 	s->software = true;
-	s->has_by = vector == 1 || vector == 3 || vector == 4;
+	s->has_by = (vector == 1 || vector == 3 || vector == 4) && !is_int_n(v, len);
 	s->by = r->rip;
 	if (s->has_by)
 		r->rip += len;

@@ -265,6 +265,8 @@ static bool tell(struct kvcpu *v, const struct watch_look *l)
 	value_now(v, &l->first, s->data);
 	watch_tell_then(v, &l->then);
 	vcpu_stop(v, STOP_WATCHPOINT);
+	s->by_elsewhere = l->cs_known && l->linear != vcpu_linear(v, &vcpu_sregs(v)->cs, l->rip);
+	s->by_linear = l->linear;
 	for (unsigned i = 0; i < l->n_also; i++)
 		stop_add_cause(s, STOP_WATCHPOINT, l->also[i]);
 	return false;
@@ -275,8 +277,12 @@ void watch_look(struct kvcpu *v, struct watch_look *l)
 	struct access_regs r = {0};
 
 	vcpu_access_regs(v, &r);
-	*l = (struct watch_look){
-	    .rip = r.rip, .rsp = r.gpr[RSP], .rcx = r.gpr[RCX], .cs_known = true, .cs = vcpu_sregs(v)->cs.selector};
+	*l = (struct watch_look){.rip = r.rip,
+				 .rsp = r.gpr[RSP],
+				 .rcx = r.gpr[RCX],
+				 .cs_known = true,
+				 .cs = vcpu_sregs(v)->cs.selector,
+				 .linear = vcpu_linear(v, &vcpu_sregs(v)->cs, r.rip)};
 	look(v, &r, l);
 	if (l->id)
 		(void)gmem_read(v, l->first.linear, l->first.old, l->first.len);

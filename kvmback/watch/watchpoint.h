@@ -22,6 +22,7 @@ struct watch_look {
 	struct watch_touch first, then; /* of its accesses to watched bytes, in their order */
 	uint64_t rip, rsp, rcx;		/* before it */
 	bool cs_known;
+	uint64_t linear; /* cs_known: of rip */
 	uint16_t cs;
 };
 void watch_look(struct kvcpu *v, struct watch_look *l);

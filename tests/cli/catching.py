@@ -188,6 +188,28 @@ def interrupts_are_no_exceptions(b):
         assert v[5]["vector"] == 6 and v[5]["breakpoint"] == 1 and [r["hits"] for r in v[6]] == [2, 0], v[5:]
 
 
+def an_interrupt_by_number_is_one(b):
+    """cd 03 with an empty vector is an interrupt, not #BP: at itself, and no catchpoint's; cc is #BP, behind it."""
+    with tempfile.TemporaryDirectory() as d:
+        f = f"{d}/int3.bin"; open(f, "wb").write(bytes.fromhex("cd03" "cd01" "cc" "f4"))
+        v = ok("catch exception", "c", "c", "c", "info b", "c", image=f, opts=("--mode", "real"), backend=b)
+        for stop, at, n in ((v[1], 0x7c00, 3), (v[2], 0x7c02, 1)):
+            assert stop["why"].startswith(f"Software interrupt {n:#x}") and num(stop["rip"]) == at and "breakpoint" not in stop, stop
+        assert v[3]["vector"] == 3 and v[3]["breakpoint"] == 1 and num(v[3]["instruction"]) == 0x7c04 and num(v[3]["rip"]) == 0x7c05, v[3]
+        assert v[4][0]["hits"] == 1 and v[5]["reason"] == "hlt", v[4:]
+
+
+def instruction_of_a_watch_that_trapped(b):
+    """The store has the guest's TF behind it, whose handler has another CS: instruction is where the store is."""
+    code = "ea0500c007" "c7060400007e" "c70606000000" "9c" "58" "80cc01" "50" "9d" "c606006055" "f4"
+    with tempfile.TemporaryDirectory() as d:
+        f = f"{d}/tf.bin"; open(f, "wb").write(bytes.fromhex(code).ljust(0x200, b"\x90") + b"\xf4")  # the handler, at 0:7e00
+        v = ok("watch 0x6000 1", "c", image=f, opts=("--mode", "real"), backend=b)[1]
+        assert v["reason"] == "watchpoint" and num(v["instruction"]) == 0x7c00 + 5 + 19, v
+        assert "0x7c18" in v["why"], v["why"]
+
+
 if __name__ == "__main__":
     sys.exit(main([step_out_of_a_fault, several_steps_out_of_a_fault, until_goes_on_from_a_fault, words_inside_a_fault, mmu, slots, meanings, backtrace, mmu_not_permitted,
-                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip, no_handler, interrupts_are_no_exceptions]))
+                   each_spte, an_spte_behind_a_watchpoint, modes, exception_of_an_idt_loaded_later, numbers_that_cannot_be, condition_that_is_none, symbol_of_a_segmented_rip, no_handler, interrupts_are_no_exceptions,
+                   an_interrupt_by_number_is_one, instruction_of_a_watch_that_trapped]))

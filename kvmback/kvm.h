@@ -67,12 +67,16 @@ struct strategy {
 	bool watch[RUN_MODES][2];	   /* data watchpoints in debug registers hit */
 	bool out_moves_on[RUN_MODES][2];   /* at the exit of an OUT rip is behind it already */
 	bool shutdown_keeps_state, hlt_step_runs_on, tdp;
-	bool real_handler_hits;	  /* real mode: a debug register hits at the first instruction of a fault's handler */
+	bool real_handler_hits; /* real mode: a debug register hits at the first instruction of a fault's handler */
 	bool walks_write; /* the processor's own walks count as writes to the guest's tables: an armed one is touched at each
 			   */
 	bool step_is_for_one_rip; /* KVM_GUESTDBG_SINGLESTEP is to be asked for anew wherever the vCPU stands then */
 };
 int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
+/* tdp and walks_write: NPT takes each access of the processor to a guest table for a write (AMD APM vol. 2, 15.25.5); EPT
+ * does if it keeps A and D bits (Intel SDM vol. 3C, 28.3.3.2). An error, and neither is set, where that cannot be asked now.
+ */
+int probe_paging(struct strategy *st, struct err *e) MUST_USE;
 
 struct kvm_vm;
 struct kview;
@@ -84,9 +88,9 @@ struct kvcpu {
 	unsigned index;
 	int fd;
 	struct kvm_run *run;
-	uint32_t sync_fresh; /* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
+	uint32_t sync_fresh;	/* KVM_SYNC_X86_* parts of run->s.regs that are the vCPU's state now */
 	struct dirty_ring ring; /* of dirty pages: rings.c, with m.rings.lock */
-	bool in_smm;	     /* SMM emulated by us */
+	bool in_smm;		/* SMM emulated by us */
 	bool smi_latched;   /* an SMI that came while in_smm: taken when kvm_smm_leave() leaves; or KVM has one that waits */
 	atomic_bool halted; /* run.c: the last exit was a HLT, nothing has run since */
 	uint32_t smbase;

@@ -340,24 +340,34 @@ static bool probe_out(struct scratch *s, enum run_mode mode, unsigned cpl)
 	return moved;
 }
 
-static bool parameter_is_on(const char *path)
+/* False for a parameter that is not there: to have no descriptor for the question is no answer. */
+static int parameter_is_on(const char *path, bool *on, struct err *e)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char c = 0;
 
-	return fd >= 0 && read(fd, &c, 1) == 1 && (c == 'Y' || c == '1');
+	if (fd < 0 && errno != ENOENT && errno != EACCES)
+		return err_errno(e, errno, "probe for two-dimensional paging" WHY "%s" TRY "it again", path);
+	*on = fd >= 0 && read(fd, &c, 1) == 1 && (c == 'Y' || c == '1');
+	return 0;
 }
 
 #define INTEL "/sys/module/kvm_intel/parameters/"
 
-/* NPT takes each access of the processor to a guest table for a write (AMD APM vol. 2, 15.25.5); EPT does if it keeps A and
- * D bits (Intel SDM vol. 3C, 28.3.3.2). */
-static void probe_paging(struct strategy *st)
+int probe_paging(struct strategy *st, struct err *e)
 {
-	bool npt = parameter_is_on("/sys/module/kvm_amd/parameters/npt"), ept = parameter_is_on(INTEL "ept");
+	bool npt, ept, ad;
+	int rc = parameter_is_on("/sys/module/kvm_amd/parameters/npt", &npt, e);
 
+	if (!rc)
+		rc = parameter_is_on(INTEL "ept", &ept, e);
+	if (!rc)
+		rc = parameter_is_on(INTEL "eptad", &ad, e);
+	if (rc)
+		return rc;
 	st->tdp = npt || ept;
-	st->walks_write = npt || (ept && parameter_is_on(INTEL "eptad"));
+	st->walks_write = npt || (ept && ad);
+	return 0;
 }
 
 /* ---- all of them */
@@ -386,7 +396,6 @@ static void probe_all(struct scratch *s)
 	st->rf_hides = probe_rf(s);
 	st->hlt_step_runs_on = probe_hlt(s);
 	st->step_is_for_one_rip = probe_one_rip(s);
-	probe_paging(st);
 }
 
 static void *probe_thread(void *arg)
@@ -407,7 +416,9 @@ static int probe(struct strategy *st, struct err *e)
 	if (rc)
 		return rc;
 	kick_init();
-	rc = scratch_open(&s, host, e);
+	rc = probe_paging(st, e);
+	if (!rc)
+		rc = scratch_open(&s, host, e);
 	if (!rc && pthread_create(&thread, NULL, probe_thread, &s))
 		rc = err_set(e, -EAGAIN, "probe debug facilities" WHY "no thread can be made" TRY "fewer processes");
 	if (!rc) {

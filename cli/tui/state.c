@@ -9,15 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/cmd/sink.h"
 #include "cli/prompt/history.h"
 #include "cli/tui/tui_impl.h"
 #include "views/draw.h"
 
-static bool state_path(char *path, size_t size, const char *suffix)
+static bool state_path(char *path, size_t size)
 {
 	char folder[500];
 
-	return state_folder(folder, sizeof(folder)) && snprintf(path, size, "%s/layouts%s", folder, suffix) < (int)size;
+	return state_folder(folder, sizeof(folder)) && snprintf(path, size, "%s/layouts", folder) < (int)size;
 }
 
 static void take_line(struct tui *t, char *line)
@@ -38,7 +39,7 @@ static void read_saved(struct tui *t)
 {
 	char path[520], line[1024];
 	/* Whatever lies there in place of a file is not waited for. */
-	int fd = state_path(path, sizeof(path), "") ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	int fd = state_path(path, sizeof(path)) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	struct stat st;
 	bool plain = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
 	FILE *f = plain ? fdopen(fd, "r") : NULL;
@@ -78,35 +79,33 @@ static bool is_unchanged(int i, const char *text)
 }
 
 /* Those that the user has changed: the others are what the program says, a later one too. */
-static bool write_presets(const struct tui *t, FILE *f)
+static void write_presets(const struct tui *t, struct out *to)
 {
-	bool written = true;
-
 	for (int i = 0; i < PRESETS; i++) {
 		struct out o;
 		out_init(&o, false, 0);
 		layout_format(&t->preset[i], &o);
 		if (!is_unchanged(i, o.text))
-			written &= !o.failed && fprintf(f, "%s %s\n", tui_presets[i].name, o.text) > 0;
+			out_textf(to, "%s %s\n", tui_presets[i].name, o.text);
+		to->failed |= o.failed;
 		out_deinit(&o);
 	}
-	return !fclose(f) && written;
 }
 
 /* Beside it first: a full disk leaves the old one. */
 void state_save(const struct tui *t)
 {
-	char path[520], fresh[520];
-
-	if (!state_path(path, sizeof(path), "") || !state_path(fresh, sizeof(fresh), ".new"))
-		return;
-	/* What lies there from before, be it a pipe, is not opened; what is no file in the place of the old one stays. */
+	char path[520];
+	struct sink k;
+	struct out o;
 	struct stat st;
-	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+
+	/* What is no file in the place of the old one stays. */
+	if (!state_path(path, sizeof(path)) || (!stat(path, &st) && !S_ISREG(st.st_mode)))
 		return;
-	unlink(fresh);
-	int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-	if (f && (!write_presets(t, f) || rename(fresh, path)))
-		unlink(fresh);
+	out_init(&o, false, 0);
+	write_presets(t, &o);
+	if (!o.failed && !sink_open(&k, "screens", path, NULL))
+		(void)!sink_close(&k, sink_write(&k, o.text, o.len, NULL), NULL);
+	out_deinit(&o);
 }

@@ -75,6 +75,23 @@ def layouts_are_kept():
             again.has("─ Memory map")
 
 
+def a_link_to_layouts_stays_one():
+    for there in (False, True):
+        with tempfile.TemporaryDirectory() as home:
+            folder, target = pathlib.Path(home, "state/kvmscope"), pathlib.Path(home, "elsewhere")
+            folder.mkdir(parents=True)
+            (folder / "layouts").symlink_to(target)
+            if there:
+                target.write_text("")
+            with tour(home=home) as s:
+                s.keys("Tab", "x")
+                s.until_gone("─ Selected")
+                s.keys("q")
+                s.until(r"^\(kvmscope\)")
+                assert (folder / "layouts").is_symlink() and "map" in target.read_text()
+                assert [f.name for f in folder.iterdir() if f.name.startswith("layouts")] == ["layouts"]
+
+
 def a_spoilt_file_of_layouts():
     with tour() as s:
         s.keys("q")
@@ -529,7 +546,7 @@ def the_console_has_its_pane():
 
 
 if __name__ == "__main__":
-    sys.exit(main([presets, keys_in_quick_succession, hide_zoom_and_show, help_and_back, layouts_are_kept, a_spoilt_file_of_layouts,
+    sys.exit(main([presets, keys_in_quick_succession, hide_zoom_and_show, help_and_back, layouts_are_kept, a_link_to_layouts_stays_one, a_spoilt_file_of_layouts,
                    selecting_in_all_panes, search_in_a_pane, breakpoints_by_keys, by_mouse, completion, history_and_search_in_it,
                    history_is_shared_with_the_prompt, two_windows_of_one_history, a_command_of_several_lines, escape_keeps_what_was_typed,
                    to_and_fro_keeps_what_was_typed, escape_and_letter_are_alt, the_command_line_stays, the_end_of_input_leads_to_the_prompt,

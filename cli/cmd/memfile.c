@@ -206,7 +206,7 @@ static int check_place(const struct space *sp, uint64_t addr, const struct input
 	int rc =
 	    !range_wraps(addr, f->size)
 		? 0
-		: err_set(e, -EFAULT, "restore" WHY "0x%llx and the file's size wrap past the last address" TRY "a lower A",
+		: err_set(e, -EFAULT, "place" WHY "0x%llx and the file's size wrap past the last address" TRY "a lower A",
 			  (unsigned long long)addr);
 
 	for (uint64_t at = 0, n; !rc && at < f->size; at += n) {

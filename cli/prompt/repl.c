@@ -212,6 +212,15 @@ static void terminal_loop(struct repl *r)
 
 /* ---- a pipe or a file: no prompt, no history */
 
+static void refuse_line(struct repl *r)
+{
+	struct err e = {0};
+
+	lines_drop(&r->lines);
+	(void)err_set(&e, -EILSEQ, "line" WHY "it has a NUL byte, so none of it was carried out" TRY "text without one");
+	client_report(&r->c->client, &e);
+}
+
 static void pipe_loop(struct repl *r)
 {
 	while (!ended(r)) {
@@ -223,7 +232,12 @@ static void pipe_loop(struct repl *r)
 				break;
 			continue;
 		}
-		if (input_line(&line) || !line)
+		int rc = input_line(&line);
+		if (rc == -EILSEQ)
+			refuse_line(r);
+		if (rc == -EILSEQ)
+			continue;
+		if (rc || !line)
 			break;
 		lines_take(&r->lines, line);
 	}

@@ -85,9 +85,10 @@ int input_line(char **out)
 	if (!end && in.at == in.n)
 		return 0;
 	size_t len = end ? (size_t)(end - (in.bytes + in.at)) : in.n - in.at;
-	*out = strndup(in.bytes + in.at, len);
+	bool text = !memchr(in.bytes + in.at, '\0', len);
+	*out = text ? strndup(in.bytes + in.at, len) : NULL;
 	in.at += len + (end != NULL);
-	return *out ? 0 : -ENOMEM;
+	return *out ? 0 : text ? -ENOMEM : -EILSEQ;
 }
 
 ssize_t input_read(void *to, size_t n)

@@ -8,7 +8,8 @@
 #include "core/base/util.h"
 
 /* The next line without its newline, for the caller to free; *out NULL at the end of input. What stands behind the last
- * newline is a line too. -EINTR if a signal came before the line was complete: what is there of it stays. -ENOMEM. */
+ * newline is a line too. -EINTR if a signal came before the line was complete: what is there of it stays. -EILSEQ: it has
+ * a NUL, which no line can hold, and is gone. -ENOMEM. */
 int input_line(char **out);
 /* True if input_line() would not wait. input_fill() takes what has come, waiting for it: 0, also at the end; -EINTR,
  * -ENOMEM. */

@@ -201,6 +201,14 @@ def script_by_a_pipe_can_be_interrupted():
             assert t.end() in (0, 1)
 
 
+def restore_says_its_name_once(b):
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(b"1234")
+        f.flush()
+        said = refused(f"restore {f.name} 0xffffffffffffffff", backend=b)
+        assert said.count("restore") == 1 and "wrap past the last address" in said, said
+
+
 # ---- what a diff leaves out
 
 
@@ -231,6 +239,6 @@ def huge_looks_first(b):
 
 
 if __name__ == "__main__":
-    sys.exit(main([what_is_replaced_keeps_its_mode, links_stay_links, what_may_not_be_written, a_pipe_that_is_read, restore_looks_first, images,
+    sys.exit(main([what_is_replaced_keeps_its_mode, links_stay_links, what_may_not_be_written, a_pipe_that_is_read, restore_looks_first, restore_says_its_name_once, images,
                    file_slots_look_first, init_file_that_is_none, scripts_that_are_none, script_by_a_pipe, script_by_a_pipe_can_be_interrupted,
                    diff_says_what_it_left_out, diff_without_the_kernel, huge_looks_first]))

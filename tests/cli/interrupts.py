@@ -117,6 +117,13 @@ def ctrl_c_ends_gets(b):
         assert t.ask("expr 41 + 1") == 42
 
 
+def a_line_with_nul(b):
+    """It is refused as a whole, and so is what it would have gone on with; the next one is run."""
+    for opts in ((), ("-j",)):
+        status, out, err = start(backend=b, opts=opts, stdin="expr 1\nexpr 2\0 + 3\nforeach x {1 2} {\nputs \0\nexpr 41 + 1\n", batch=False)
+        assert out == "1\n42\n" and err.count("error: line: it has a NUL byte") == 2, (out, err)
+
+
 def half_a_line(b):
     """Ctrl-C while half a line has come: the line is run when it is whole, and those behind it are too."""
     with Talk(backend=b) as t:
@@ -197,5 +204,5 @@ def children_have_the_defaults():
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     sys.exit(main([ctrl_c_ends_any_of_them, term_ends_any_of_them, and_in_batch, ctrl_c_ends_a_condition, ctrl_c_ends_a_display,
-                   displays_after_ctrl_c, a_display_only_looks, gets_takes_the_next_line, ctrl_c_ends_gets, half_a_line,
+                   displays_after_ctrl_c, a_display_only_looks, gets_takes_the_next_line, ctrl_c_ends_gets, a_line_with_nul, half_a_line,
                    term_while_nobody_reads, ctrl_c_while_nobody_reads, ctrl_c_while_somebody_reads_slowly, what_tcl_waits_for_ends_too, nohup_holds, children_have_the_defaults]))

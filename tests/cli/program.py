@@ -20,9 +20,9 @@ def num(v):
     return int(v, 0) if isinstance(v, str) else v
 
 
-def start(*lines, backend="soft", image="demo:tour", opts=(), wrap=(), env=None, timeout=120, stdin=None):
+def start(*lines, backend="soft", image="demo:tour", opts=(), wrap=(), env=None, timeout=120, stdin=None, batch=True):
     """Run the lines; (status, stdout, stderr)."""
-    argv = [*wrap, BIN, "-b", backend, "--batch", "--nx", "-q", *opts]
+    argv = [*wrap, BIN, "-b", backend, *(["--batch"] if batch else []), "--nx", "-q", *opts]
     for line in lines:
         argv += ["-c", line]
     if image:

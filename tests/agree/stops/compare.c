@@ -8,27 +8,6 @@
 
 /* ---- printing */
 
-static void print_point(FILE *f, const struct s_point *p, unsigned id)
-{
-	fprintf(f, "  %2u %s", id, p->temporary ? "tbreak" : p->kind == POINT_HBREAK ? "hbreak" : point_kind_name(p->kind));
-	if (p->kind == POINT_CATCH) {
-		fprintf(f, " %s",
-			p->event == CATCH_MMIO	 ? "mmio"
-			: p->event == CATCH_PIO	 ? "pio"
-			: p->event == CATCH_MODE ? "mode"
-						 : "exception");
-		if (p->has_arg)
-			fprintf(f, " %#llx to %#llx", (unsigned long long)p->first, (unsigned long long)p->last);
-	} else {
-		fprintf(f, " %s%#llx", p->phys ? "-phys " : "", (unsigned long long)p->addr);
-	}
-	if (p->kind != POINT_CATCH && p->kind != POINT_BREAK && p->kind != POINT_HBREAK)
-		fprintf(f, " %llu", (unsigned long long)p->len);
-	if (p->modulus)
-		fprintf(f, " if {$rbp %% %u == %u}", p->modulus, p->rest);
-	fprintf(f, p->ignore ? " ignore %u\n" : "\n", p->ignore);
-}
-
 void s_print_guest(FILE *f, const struct s_guest *g)
 {
 	struct disas *d;
@@ -36,7 +15,7 @@ void s_print_guest(FILE *f, const struct s_guest *g)
 
 	for (unsigned i = 0; i < g->n_points; i++)
 		if (g->point[i].addr != 0xfff0)
-			print_point(f, &g->point[i], i + 1);
+			s_print_point(f, &g->point[i], i + 1);
 	if (g->beside.faults)
 		fprintf(f, "  beside them: catch fault%s%s\n", g->beside.fault.all ? "" : " of some",
 			g->beside.fault.all   ? ""

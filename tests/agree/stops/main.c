@@ -109,6 +109,7 @@ static int kvm_lists(struct s_guest *g, const struct options *o, struct sums *t,
 	if (rc || o->verbose) {
 		rc = kvm_compared(g, o, &(struct sums){0}, e);
 		s_print_guest(o->out, g);
+		s_print_prompt(o->out, g, "kvm");
 	}
 	return rc;
 }
@@ -144,6 +145,8 @@ static int seed_lists(struct s_guest *g, const struct options *o, struct sums *t
 	}
 	if (o->verbose || bad)
 		s_print_guest(o->out, g);
+	if (o->verbose || (bad && o->out == stdout))
+		s_print_prompt(o->out, g, "soft");
 	if (o->verbose) {
 		for (unsigned i = 0; i < l[0].n; i++)
 			printf("  %3u %s\n", i, l[0].line[i]);

@@ -20,17 +20,18 @@ static void print_catch(FILE *f, const struct s_point *p)
 
 void s_print_point(FILE *f, const struct s_point *p, unsigned id)
 {
+	static const char *const command[] = {[POINT_BREAK] = "break",
+					      [POINT_HBREAK] = "hbreak",
+					      [POINT_WATCH] = "watch",
+					      [POINT_RWATCH] = "rwatch",
+					      [POINT_AWATCH] = "awatch"};
 	bool watch = p->kind == POINT_WATCH || p->kind == POINT_RWATCH || p->kind == POINT_AWATCH;
 
 	fprintf(f, "    ");
 	if (p->kind == POINT_CATCH)
 		print_catch(f, p);
 	else
-		fprintf(f, "%s %#llx",
-			p->temporary		  ? "tbreak"
-			: p->kind == POINT_HBREAK ? "hbreak"
-						  : point_kind_name(p->kind),
-			(unsigned long long)p->addr);
+		fprintf(f, "%s %#llx", p->temporary ? "tbreak" : command[p->kind], (unsigned long long)p->addr);
 	if (watch)
 		fprintf(f, " %llu%s", (unsigned long long)p->len, p->phys ? " -phys" : "");
 	if (p->modulus)

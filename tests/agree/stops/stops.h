@@ -7,7 +7,7 @@
  *   points.c   what it is stopped at
  *   decode.c   what an instruction accesses                walk.c   where an address leads
  *   oracle.c   the list that follows from single steps of a machine that nothing is planted in
- *   judge.c    points asked by the oracle
+ *   judge.c    points asked by the oracle              prompt.c  the same by hand
  *   list.c     the list that a debugger gives              compare.c  two lists   main.c   seeds, options
  *
  * decode.c, walk.c and judge.c share nothing with core: they are written after the manuals for what these guests execute.
@@ -267,6 +267,10 @@ int s_debug_list(const struct s_guest *g, struct machine *m, bool steps, struct 
 /* compare.c. 0: alike; 1: not, told. */
 int s_compare(FILE *f, const struct s_guest *g, struct machine *am, const struct s_list *a, const char *an,
 	      struct machine *bm, const struct s_list *b, const char *bn);
-void s_print_guest(FILE *f, const struct s_guest *g);
+void s_print_guest(FILE *f, const struct s_guest *g); /* points, code */
+
+/* prompt.c: what is typed at the prompt for a point, and for all of the guest as it begins; its memory goes to a file. */
+void s_print_point(FILE *f, const struct s_point *p, unsigned id);
+void s_print_prompt(FILE *f, const struct s_guest *g, const char *backend);
 
 #endif

@@ -26,6 +26,9 @@ _kvmscope()
 	--vcpus|-n)
 		return
 		;;
+	--dirty-ring)
+		return
+		;;
 	--mode)
 		COMPREPLY=($(compgen -W 'real prot long user' -- "$cur"))
 		return
@@ -55,11 +58,11 @@ _kvmscope()
 		;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W '-b --backend --emulated-kernel --mmio-sptes -m --memory -n --vcpus --mode --at --entry --format -x --script -c --command -ex --eval-command --batch --tui -j --json -q --quiet --nx -h --help -V --version' -- "$cur"))
+		COMPREPLY=($(compgen -W '-b --backend --emulated-kernel --mmio-sptes -m --memory -n --vcpus --dirty-ring --mode --at --entry --format -x --script -c --command -ex --eval-command --batch --tui -j --json -q --quiet --nx -h --help -V --version' -- "$cur"))
 		return
 	fi
 	compopt -o filenames
-	COMPREPLY=($(compgen -f -- "$cur") $(compgen -W 'demo:tour demo:rmap demo:remap demo:smm demo:real demo:threads' -- "$cur"))
+	COMPREPLY=($(compgen -f -- "$cur") $(compgen -W 'demo:tour demo:rmap demo:remap demo:smm demo:real demo:threads demo:nested' -- "$cur"))
 	# What stands before the last ':' is on the line already.
 	if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
 		COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")

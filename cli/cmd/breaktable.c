@@ -40,7 +40,8 @@ const struct command commands_break[] = {
      .group = "breakpoints",
      .usage = "[A] [if COND]",
      .summary = "a breakpoint in a debug register of the CPU",
-     .help = "There are four, and a host may deliver them in some modes only (info kvm says which). " KEYS,
+     .help = "There are four, and a host may deliver them in some modes only (info kvm says which). Where an IRET leads to "
+	     "that loads RF, as a fault handler's does, the CPU does not hit one; break does. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .view = "breakpoint",
@@ -64,8 +65,8 @@ const struct command commands_break[] = {
 	 "hosts) is one hit, told by the first bytes touched; an instruction that faults is none. Of a debug register's hit "
 	 "the watched bytes are told, and read, write and instruction only where they are beyond doubt. "
 	 "A write to READONLY memory and a device's answer are MMIO: catch mmio. The debugger's own writes are no hits. "
-	 "how: hw a debug register, page an armed page (full speed everywhere else), step single steps, then why says "
-	 "what keeps it from more. " KEYS,
+	 "how: hw a debug register, page an armed page (full speed everywhere else), step single steps. why says what keeps "
+	 "it from more, or from following the guest's tables. " KEYS,
      .flags = CMD_NEEDS_VM | CMD_RAW_IF,
      .complete = COMPLETE_ADDRESS,
      .words = "-phys if",
@@ -100,8 +101,10 @@ const struct command commands_break[] = {
      .summary = "stop at an event",
      .help =
 	 "catch fault [GFN | FIRST LAST]: inside guest faults, of one gfn or of a range of gvas (end inclusive); where this "
-	 "host lets only the first of a page be caught, a note says why and what to do (with EPT and NPT KVM sees no fault of "
-	 "the guest's tables, but those of its own: of the page, and of a table that the processor's walk reads). catch mmio "
+	 "host lets only the first of a page be caught, a note says why and what to do (with EPT and NPT KVM sees no fault "
+	 "of "
+	 "the guest's tables, but those of its own: of the page, and of a table that the processor's walk reads). catch "
+	 "mmio "
 	 "[GPA [LAST]], pio [PORT [LAST]]: before the device sees the access, each one that an instruction makes (the read "
 	 "and the write of an add, both operands of cmps, every round of a REP, pieces of at most 8 bytes within a page) "
 	 "that touches the range; instruction is the address of its instruction, rip what the machine has: KVM has moved it "
@@ -122,14 +125,18 @@ const struct command commands_break[] = {
 	 "processor would execute the table) stops without a catchpoint too: INT3, INTO and INT1 with rip behind them and "
 	 "instruction their address, INT n at itself, as a software interrupt; c goes on behind both. A fault is met "
 	 "again.\n"
-	 "\ncatch mmu [zap|unsync|sync|spte|tdp...] [GFN | FIRST LAST]: KVM took the shadow page of a guest table apart, let it "
+	 "\ncatch mmu [zap|unsync|sync|spte|tdp...] [GFN | FIRST LAST]: KVM took the shadow page of a guest table apart, "
+	 "let it "
 	 "go "
-	 "unsync, brought it up to date, set an spte for the gfn, or (tdp) changed an entry of the TDP MMU's tables. With EPT "
-	 "or NPT no guest table is shadowed: there are spte and tdp, else there is no tdp. On kvm the kernel's tracepoints tell; they cannot stop "
+	 "unsync, brought it up to date, set an spte for the gfn, or (tdp) changed an entry of the TDP MMU's tables. With "
+	 "EPT "
+	 "or NPT no guest table is shadowed: there are spte and tdp, else there is no tdp. On kvm the kernel's tracepoints "
+	 "tell; they cannot stop "
 	 "a "
 	 "vCPU where it stands, so a signal fetches it out of KVM_RUN before it enters the guest again (why says how long "
 	 "that "
-	 "took). The stop has event, gfn, level, role or spte and sptep (tdp: spte, old_spte, as: the address space); events lists all that happened until the vCPU "
+	 "took). The stop has event, gfn, level, role or spte and sptep (tdp: spte, old_spte, as: the address space); "
+	 "events lists all that happened until the vCPU "
 	 "stood, "
 	 "in order.\n"
 	 "\nGives the breakpoint; means says what the numbers were taken for.",

@@ -63,9 +63,10 @@ static int mmu_row(struct kvm_vm *vm, fact_fn *fn, void *arg)
 
 	if (kvm_mmu_catch_check(vm, &e))
 		return fn(arg, "catch mmu", "no", words(text, sizeof(text), e.why, e.next));
-	if (kvm_view_tdp(vm, false))
-		return fn(arg, "catch mmu", "spte, tdp", "by tracepoints; with EPT or NPT no guest table is shadowed");
-	return fn(arg, "catch mmu", "zap, unsync, sync, spte", "by tracepoints; there is no TDP MMU");
+	if (kvm_mmu_kinds(vm) & MMU_SYNC)
+		return fn(arg, "catch mmu", "zap, unsync, sync, spte", "by tracepoints; there is no TDP MMU");
+	return fn(arg, "catch mmu", kvm_mmu_kinds(vm) & MMU_TDP ? "spte, tdp" : "zap, spte",
+		  "by tracepoints; with EPT or NPT no guest table is shadowed");
 }
 
 int kvm_privilege_facts(struct kvm_vm *vm, fact_fn *fn, void *arg)

@@ -248,6 +248,11 @@ bool kview_tdp(const struct kview *k)
 	return k->host.tdp;
 }
 
+bool kview_tdp_mmu(const struct kview *k)
+{
+	return k->host.tdp && k->host.tdp_mmu != 0;
+}
+
 bool kview_ept(const struct kview *k)
 {
 	return k->host.ept;

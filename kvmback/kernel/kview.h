@@ -21,7 +21,8 @@ void kview_close(struct kview *k);
 
 /* Is this a TDP MMU? and whether MMIO sptes are made. */
 bool kview_tdp(const struct kview *k);
-bool kview_ept(const struct kview *k); /* and in EPT's format? */
+bool kview_ept(const struct kview *k);	   /* and in EPT's format? */
+bool kview_tdp_mmu(const struct kview *k); /* and is it the TDP MMU that keeps them (parameter tdp_mmu of kvm)? */
 int kview_slots(struct kview *k, struct slot_info_list *out, struct err *e) MUST_USE;
 int kview_generation(struct kview *k, unsigned as, uint64_t *out, struct err *e) MUST_USE;
 /* The looks of core/machine/looks.h: kview_roots(k, out, e) and its like. With TDP the tables of kview_sptes() are walked by

@@ -283,24 +283,30 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 	return err_errno(e, why, "catch mmu" WHY "the ring of KVM's tracepoints" TRY "a larger kernel.perf_event_mlock_kb");
 }
 
-/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced; a shadow MMU is no TDP
- * MMU. */
+/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced (with tdp_mmu off it has
+ * pages of its own that can); only the TDP MMU tells of its entries. */
+uint32_t kvm_mmu_kinds(struct kvm_vm *vm)
+{
+	if (kvm_view_tdp_mmu(vm))
+		return MMU_SPTE | MMU_TDP;
+	return kvm_view_tdp(vm, false) ? MMU_SPTE | MMU_ZAP : MMU_ALL & ~MMU_TDP;
+}
+
 static int check_kinds(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, struct err *e)
 {
-	bool tdp = kvm_view_tdp(vm, false);
-	uint32_t possible = MMU_SPTE | (tdp ? MMU_TDP : MMU_ZAP | MMU_UNSYNC | MMU_SYNC);
+	uint32_t possible = kvm_mmu_kinds(vm);
 
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].kinds & possible)
 			continue;
-		if (!tdp)
-			return err_set(e, -ENOTSUP,
-				       "catch mmu tdp" WHY "guests have shadow tables here, no TDP MMU" TRY "catch mmu spte");
+		if (v[i].kinds == MMU_TDP)
+			return err_set(e, -ENOTSUP, "catch mmu tdp" WHY "guests have no TDP MMU here, but %s" TRY "catch mmu spte",
+				       possible & MMU_SYNC ? "shadow tables" : "TDP's tables of shadow pages (tdp_mmu is off)");
 		return err_set(
 		    e, -ENOTSUP,
-		    "catch mmu" WHY
-		    "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
-		    "catch mmu spte or tdp, or -b soft");
+		    "catch mmu" WHY "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
+		    "catch mmu spte%s, or -b soft",
+		    possible & MMU_TDP ? " or tdp" : "");
 	}
 	return 0;
 }

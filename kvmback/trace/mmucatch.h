@@ -11,6 +11,7 @@ struct kvcpu;
 
 int kvm_mmu_catch(struct machine *m, const struct mmu_filter *v, size_t n, struct err *e);
 /* Could it catch anything, as things are? -ENOTSUP, -EPERM, -EACCES, -ENOENT. */
+uint32_t kvm_mmu_kinds(struct kvm_vm *vm); /* which kinds can happen here: enum mmu_kind */
 int kvm_mmu_catch_check(struct kvm_vm *vm, struct err *e) MUST_USE;
 int kvm_mmu_events(struct machine *m, struct mmu_event_list *out, struct err *e);
 void kvm_mmu_destroy(struct kvm_vm *vm);

@@ -119,6 +119,15 @@ namespace eval story {
 		}
 	}
 
+	# In how many address spaces of KVM a slot stands that is seen inside and outside of SMM: each is changed by a call of its
+	# own.
+	proc spaces {} {
+		foreach fact [dbg::info kvm] {
+			if {[dict get $fact what] eq "address spaces"} { return [expr {[dict get $fact value] > 1 ? 2 : 1}] }
+		}
+		return 1
+	}
+
 	# Why this host does not show what it has by guest virtual address (shadow pages, sptes, reverse maps, the MMIO cache);
 	# nothing where it does.
 	proc blind {} {

@@ -141,3 +141,23 @@ int kvmtest_run(struct machine *m, unsigned vcpu)
 	v->sync_fresh = (uint32_t)v->run->kvm_valid_regs;
 	return rc;
 }
+
+void kvmtest_complete(struct machine *m, unsigned vcpu)
+{
+	struct kvm_run *run = kvm_of(m)->vcpu[vcpu].run;
+
+	run->immediate_exit = 1;
+	assert_int_equal(kvmtest_run(m, vcpu), -EINTR);
+	run->immediate_exit = 0;
+}
+
+bool kvmtest_tdp(struct machine *m)
+{
+	struct spte_list l = {0};
+	struct err e = {0};
+
+	check(machine_sptes(m, 0, 0, PAGE_OFFSET_MASK, &l, &e), &e);
+	bool tdp = l.by_gpa;
+	spte_list_free(&l);
+	return tdp;
+}

@@ -34,7 +34,7 @@ static bool begin(struct guest *g, void **state, unsigned vcpus)
 	}
 	guest_open(g, GUEST_LONG, 3, false, vcpus);
 	if (!soft && !machine_can(g->m, MACHINE_CAP_SHADOW, NULL)) {
-		printf("skip: the kernel's structures cannot be read, or are two-dimensional\n");
+		printf("skip: the kernel's structures cannot be read\n");
 		guest_close(g);
 		return false;
 	}
@@ -45,6 +45,38 @@ static void end(struct guest *g)
 {
 	guest_close(g);
 	guest_backend = NULL;
+}
+
+static bool is_by_gpa(struct guest *g)
+{
+	struct spte_list l = {0};
+
+	assert_int_equal(machine_sptes(g->m, 0, 0, PAGE_OFFSET_MASK, &l, &g->e), 0);
+	bool yes = l.by_gpa;
+	spte_list_free(&l);
+	return yes;
+}
+
+/* What is about shadow pages of guest tables (tdp false), or about the TDP MMU. */
+static bool begin_with(struct guest *g, void **state, bool tdp)
+{
+	if (!begin(g, state, 1))
+		return false;
+	if (is_by_gpa(g) == tdp)
+		return true;
+	printf("skip: guests have %s here\n", tdp ? "shadow tables, and no TDP MMU" : "TDP's tables, none of theirs is shadowed");
+	end(g);
+	return false;
+}
+
+/* On to the guest's own end. An instruction that reads and writes may have its spte set for each. */
+static void goes_on_to_its_end(struct guest *g, uint64_t gfn)
+{
+	for (unsigned i = 0; guest_continue(g) == STOP_MMU; i++) {
+		assert_true(i < 1);
+		assert_int_equal(g->stop.mmu.gfn, gfn);
+	}
+	assert_int_equal(g->stop.reason, STOP_EXCEPTION);
 }
 
 static void catch (struct guest *g, uint32_t kinds, uint64_t first, uint64_t last)
@@ -89,14 +121,15 @@ static void spte_set(void **state)
 	assert_int_equal(g.stop.mmu.vcpu, 0);
 	struct mmu_event_list l = events(&g);
 	assert_int_equal(l.n, 1);
-	assert_memory_equal(&l.v[0], &g.stop.mmu, sizeof(l.v[0]));
+	expect_event(&l.v[0], MMU_SPTE, 0x50, 1);
+	assert_true(l.v[0].spte == g.stop.mmu.spte && l.v[0].sptep == g.stop.mmu.sptep && l.v[0].time == g.stop.mmu.time);
 	mmu_event_list_free(&l);
 	uint64_t first, second;
 	guest_peek(&g, 0x40000, &first, 8);
 	guest_peek(&g, 0x50000, &second, 8);
 	assert_int_equal(first, 1);
 	assert_int_equal(second, soft ? 1 : 0);
-	assert_int_equal(guest_continue(&g), STOP_EXCEPTION);
+	goes_on_to_its_end(&g, 0x50);
 	guest_peek(&g, 0x50000, &second, 8);
 	assert_int_equal(second, 1);
 	l = events(&g);
@@ -109,7 +142,7 @@ static void others_do_not_stop(void **state)
 {
 	struct guest g;
 
-	if (!begin(&g, state, 1))
+	if (!begin_with(&g, state, false))
 		skip();
 	CODE(&g, "\x48\xff\x04\x25\x00\x00\x04\x00\x48\xff\x04\x25\x00\x00\x05\x00\x0f\x0b");
 	catch (&g, MMU_SPTE, 0x41, 0x4f);
@@ -128,7 +161,7 @@ static void unsync(void **state)
 {
 	struct guest g;
 
-	if (!begin(&g, state, 1))
+	if (!begin_with(&g, state, false))
 		skip();
 	/* mov qword [0x13f00], 0; nop; ud2 */
 	CODE(&g, "\x48\xc7\x04\x25\x00\x3f\x01\x00\x00\x00\x00\x00\x90\x0f\x0b");
@@ -146,7 +179,7 @@ static void zap(void **state)
 {
 	struct guest g;
 
-	if (!begin(&g, state, 1))
+	if (!begin_with(&g, state, false))
 		skip();
 	/* mov byte [0x12f01], 0; nop; ud2 */
 	CODE(&g, "\xc6\x04\x25\x01\x2f\x01\x00\x00\x90\x0f\x0b");
@@ -181,7 +214,7 @@ static void not_the_debuggers(void **state)
 {
 	struct guest g;
 
-	if (!begin(&g, state, 1))
+	if (!begin_with(&g, state, false))
 		skip();
 	/* inc qword [0x40000]; ud2; nop; ud2 */
 	CODE(&g, "\x48\xff\x04\x25\x00\x00\x04\x00\x0f\x0b\x90\x0f\x0b");
@@ -229,13 +262,48 @@ static void several_filters(void **state)
 	struct mmu_filter f[] = {{MMU_ZAP, 0x50, 0x50}, {MMU_SPTE, 0x40, 0x40}};
 	struct guest g;
 
-	if (!begin(&g, state, 1))
+	if (!begin_with(&g, state, false))
 		skip();
 	CODE(&g, "\x48\xff\x04\x25\x00\x00\x05\x00\x48\xff\x04\x25\x00\x00\x04\x00\x0f\x0b");
 	assert_int_equal(machine_mmu_catch(g.m, f, 2, &g.e), 0);
 	assert_int_equal(guest_continue(&g), STOP_MMU);
 	expect_event(&g.stop.mmu, MMU_SPTE, 0x40, 1);
+	goes_on_to_its_end(&g, 0x40);
+	end(&g);
+}
+
+/* Each change of an entry of the TDP MMU is told, with what it was; and nothing that this host does not have is promised. */
+static void tdp_entries(void **state)
+{
+	const struct mmu_filter zap = {MMU_ZAP, 0, ~0ull};
+	struct guest g;
+
+	if (!begin_with(&g, state, true))
+		skip();
+	/* inc qword [0x40000]; inc qword [0x50000]; ud2 */
+	CODE(&g, "\x48\xff\x04\x25\x00\x00\x04\x00\x48\xff\x04\x25\x00\x00\x05\x00\x0f\x0b");
+	assert_int_equal(machine_mmu_catch(g.m, &zap, 1, &g.e), -ENOTSUP);
+	assert_non_null(strstr(g.e.next, "catch mmu spte or tdp"));
+	catch (&g, MMU_TDP, 0x50, 0x50);
+	assert_int_equal(guest_continue(&g), STOP_MMU);
+	assert_int_equal(g.stop.rip, GUEST_CODE + 8);
+	expect_event(&g.stop.mmu, MMU_TDP, 0x50, 1);
+	assert_int_equal(g.stop.mmu.old_spte & 7, 0);
+	assert_int_equal(g.stop.mmu.spte & 3, 3);
+	assert_int_equal(g.stop.mmu.as, 0);
 	assert_int_equal(guest_continue(&g), STOP_EXCEPTION);
+	end(&g);
+}
+
+static void no_tdp_without_it(void **state)
+{
+	const struct mmu_filter tdp = {MMU_TDP, 0, ~0ull};
+	struct guest g;
+
+	if (!begin_with(&g, state, false))
+		skip();
+	assert_int_equal(machine_mmu_catch(g.m, &tdp, 1, &g.e), -ENOTSUP);
+	assert_non_null(strstr(g.e.why, "shadow tables"));
 	end(&g);
 }
 
@@ -303,7 +371,7 @@ static void from_inside_a_fault(void **state)
 	expect_event(&g.stop.mmu, MMU_SPTE, 0x50, 1);
 	assert_false(machine_parked(g.m, NULL));
 	assert_int_equal(machine_fault_catch(g.m, NULL, 0, &g.e), 0);
-	assert_int_equal(guest_continue(&g), STOP_EXCEPTION);
+	goes_on_to_its_end(&g, 0x50);
 	end(&g);
 }
 
@@ -426,6 +494,8 @@ int main(void)
 	    BOTH(not_the_debuggers),
 	    BOTH(each_once),
 	    BOTH(several_filters),
+	    BOTH(tdp_entries),
+	    BOTH(no_tdp_without_it),
 	    BOTH(interrupted),
 	    BOTH(two_vcpus),
 	    BOTH(from_inside_a_fault),

@@ -34,17 +34,16 @@ static void must(int rc, const struct err *e)
 	fail_msg("%s", text);
 }
 
-/* What faults are told by: userfaultfd, the tracepoints, the kernel's own tables (and so no two-dimensional paging). */
+/* What faults are told by: userfaultfd, and their walks (the tracepoints, and no two-dimensional paging); the chains that grow
+ * by them are in the kernel's own tables. */
 static bool possible(struct guest *g)
 {
-	struct trace *t = NULL;
 	struct err e = {0};
 	struct rmap_list l = {0};
 	const char *why = uffd_why();
 
-	if (!why && trace_open(&t, &e))
+	if (!why && machine_fault_limit(g->m, &e))
 		why = e.why;
-	trace_close(t);
 	if (!why && machine_rmap(g->m, 0x40, &l, &e))
 		why = e.why;
 	rmap_list_free(&l);
@@ -225,6 +224,21 @@ static void read_then_write(void **state)
 	stop(&g);
 }
 
+/* Where the host makes MMIO sptes the second and third access to the device's page come by that of the first and walk
+ * nothing: they are told, with nowhere to stand in. */
+static bool by_mmio_spte(struct guest *g, uint64_t gva)
+{
+	struct mmio_info_list l = {0};
+	struct err e = {0};
+
+	if (gva != 0x260004 && gva != 0x260008)
+		return false;
+	must(machine_mmio(g->m, &l, &e), &e);
+	bool yes = !l.v[0].sptes_off;
+	mmio_info_list_free(&l);
+	return yes;
+}
+
 /* To a device, through READONLY memory: every access that faults is caught, at its first table. */
 static void every_fault(void **state)
 {
@@ -234,6 +248,8 @@ static void every_fault(void **state)
 	START(g, "demo:tour");
 	catch_gvas(&g, 0x260000, 0x290fff);
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		if (by_mmio_spte(&g, wanted[i]))
+			continue;
 		go(&g);
 		walk_down(&g, wanted[i], 1);
 		assert_int_equal(g.stop.fault, i + 1);
@@ -355,6 +371,8 @@ static void faults_through_a_table(void **state)
 	go(&g);
 	at_stage(&g, STAGE_WALK, 0x13, 0x200000);
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		if (by_mmio_spte(&g, wanted[i]))
+			continue;
 		go(&g);
 		at_stage(&g, STAGE_WALK, 0x10, wanted[i]);
 		assert_int_equal(g.stop.fault, i + 2);
@@ -387,24 +405,29 @@ static unsigned slipped(struct guest *g)
 
 /* Processes that share an address: under a root that was loaded while the guest ran, under one that was loaded and left
  * before, and by instructions that KVM emulates, which read the code's tables first. The same as on soft, but for hits of
- * the MMIO cache, which walk nothing. */
+ * the MMIO cache, which walk nothing; nor does an access by the MMIO spte that the first one has left, where the host makes
+ * some: in the second part the address is not read again before its process is gone. */
 static void roots_loaded_meanwhile(void **state)
 {
 	static const struct {
 		const char *at;
 		uint64_t root;
-	} want[] = {{"fill", 0x10},	 {"fresh_invlpg", 0x10}, {"fill", 0x10},    {"same_cr3", 0x10},
-		    {"fresh_cr3", 0x10}, {"fill", 0x10},	 {"switched", 0x20}};
+		bool emulated; /* at CPL 0, by KVM's emulator: natively the spte that is there answers */
+	} want[] = {{"fill", 0x10, false},    {"fresh_invlpg", 0x10, false}, {"fill", 0x10, false},
+		    {"same_cr3", 0x10, true}, {"fresh_cr3", 0x10, true},     {"fill", 0x10, false},
+		    {"switched", 0x20, false}};
 
 	(void)state;
 	START(g, "demo:remap");
 	catch_gvas(&g, 0x600000, 0x600fff);
+	go(&g);
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
-		go(&g);
+		if (want[i].emulated && g.stop.rip != symbols_by_name(&g.syms, want[i].at)->addr)
+			continue;
 		at_stage(&g, STAGE_WALK, want[i].root, 0x600000);
 		assert_int_equal(g.stop.rip, symbols_by_name(&g.syms, want[i].at)->addr);
+		go(&g);
 	}
-	go(&g);
 	assert_int_equal(g.stop.reason, STOP_HLT);
 	stop(&g);
 }

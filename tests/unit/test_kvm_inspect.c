@@ -19,9 +19,12 @@
 #include "kvmback/kvm.h"
 #include "tests/support/kvmtest.h"
 
-/* mov [0x240000], eax; mov ecx, [0x250000]; mov [0x260000], eax; mov eax, [0x280000]; ud2 */
-static const uint8_t code[] = {0x89, 0x04, 0x25, 0x00, 0x00, 0x24, 0x00, 0x8b, 0x0c, 0x25, 0x00, 0x00, 0x25, 0x00, 0x89,
-			       0x04, 0x25, 0x00, 0x00, 0x26, 0x00, 0x8b, 0x04, 0x25, 0x00, 0x00, 0x28, 0x00, 0x0f, 0x0b};
+/* mov [0x240000], eax; mov ecx, [0x250000]; mov [0x260000], eax; mov eax, [0x280000]; mov [0x260008], eax: the end */
+static const uint8_t code[] = {0x89, 0x04, 0x25, 0x00, 0x00, 0x24, 0x00, 0x8b, 0x0c, 0x25, 0x00, 0x00,
+			       0x25, 0x00, 0x89, 0x04, 0x25, 0x00, 0x00, 0x26, 0x00, 0x8b, 0x04, 0x25,
+			       0x00, 0x00, 0x28, 0x00, 0x89, 0x04, 0x25, 0x08, 0x00, 0x26, 0x00};
+#define DEVICE_GPA 0xd0000000
+#define END_GPA 0xd0000008
 
 /* A machine that ran the code, or NULL after a skip line. */
 static struct machine *make(void)
@@ -31,8 +34,8 @@ static struct machine *make(void)
 
 	if (!m)
 		return NULL;
-	if (!machine_can(m, MACHINE_CAP_RMAP, &why) || kview_tdp(kvm_of(m)->kview)) {
-		printf("skip: %s\n", kvm_of(m)->kview ? "this host uses TDP" : why);
+	if (!machine_can(m, MACHINE_CAP_RMAP, &why)) {
+		printf("skip: %s\n", why);
 		machine_destroy(m);
 		return NULL;
 	}
@@ -41,10 +44,12 @@ static struct machine *make(void)
 	kvmtest_long_user(m, code, sizeof(code));
 	kvmtest_map(m, 0x240000, 0x40007);
 	kvmtest_map(m, 0x250000, 0x40007);
-	kvmtest_map(m, 0x260000, 0xd0000007);
+	kvmtest_map(m, 0x260000, DEVICE_GPA | 7);
 	kvmtest_map(m, 0x280000, 0x80007);
-	while (kvmtest_run(m, 0) == KVM_EXIT_MMIO)
-		;
+	do
+		assert_int_equal(kvmtest_run(m, 0), KVM_EXIT_MMIO);
+	while (kvm_of(m)->vcpu[0].run->mmio.phys_addr != END_GPA);
+	kvmtest_complete(m, 0);
 	return m;
 }
 
@@ -117,11 +122,35 @@ static void smram_is_listed(void **state)
 	machine_destroy(m);
 }
 
+/* Both aliases of gfn 0x40 where tables are by gva, each in its own spte; with TDP one spte by gpa, and no rmap. */
+static void look_at_rmaps(struct machine *m, bool tdp)
+{
+	unsigned spaces = kvm_of(m)->host->address_spaces > 1 ? 2 : 1;
+	struct rmap_histogram_list h;
+	struct rmap_list r;
+	struct err e = {0};
+	uint64_t hpa;
+
+	assert_int_equal(machine_rmap(m, 0x40, &r, &e), 0);
+	assert_int_equal(r.n, spaces);
+	for (size_t i = 0; i < r.n; i++)
+		assert_int_equal(r.v[i].n_sptes, tdp || r.v[i].as ? 0 : 2);
+	if (!tdp) {
+		assert_int_equal(machine_hpa(m, 0x40123, false, &hpa, &e), 0);
+		assert_int_equal(hpa, r.v[0].sptes[0].pfn << 12 | 0x123);
+	}
+	rmap_list_free(&r);
+	assert_int_equal(machine_rmap_all(m, &r, &e), 0);
+	assert_int_equal(r.n, tdp ? 0 : 3);
+	rmap_list_free(&r);
+	assert_int_equal(machine_rmap_histogram(m, &h, &e), 0);
+	assert_true(tdp || h.v[0].longest == 2);
+	rmap_histogram_list_free(&h);
+}
+
 static void operations_reach_the_kernel(void **state)
 {
 	struct machine *m = make();
-	struct rmap_list r;
-	struct rmap_histogram_list h;
 	struct shadow_page_list p;
 	struct spte_list s;
 	struct root_list roots;
@@ -132,30 +161,26 @@ static void operations_reach_the_kernel(void **state)
 	(void)state;
 	if (!m)
 		skip();
-	assert_int_equal(machine_rmap(m, 0x40, &r, &e), 0);
-	assert_int_equal(r.n, 1);
-	assert_int_equal(r.v[0].n_sptes, 2);
-	assert_int_equal(machine_hpa(m, 0x40123, false, &hpa, &e), 0);
-	assert_int_equal(hpa, r.v[0].sptes[0].pfn << 12 | 0x123);
-	rmap_list_free(&r);
-	assert_int_equal(machine_rmap_all(m, &r, &e), 0);
-	assert_int_equal(r.n, 3);
-	rmap_list_free(&r);
-	assert_int_equal(machine_rmap_histogram(m, &h, &e), 0);
-	assert_int_equal(h.v[0].longest, 2);
-	rmap_histogram_list_free(&h);
+	bool tdp = kvmtest_tdp(m);
+	look_at_rmaps(m, tdp);
 	assert_int_equal(machine_shadow_pages(m, SHADOW_WITH_PARENTS, &p, &e), 0);
 	assert_true(p.n >= 4);
 	shadow_page_list_free(&p);
-	assert_int_equal(machine_sptes(m, 0, 0x280000, 0x280fff, &s, &e), 0);
+	uint64_t at = tdp ? 0x80000 : 0x280000;
+	assert_int_equal(machine_sptes(m, 0, at, at | 0xfff, &s, &e), 0);
 	assert_int_equal(s.n, 4);
+	assert_int_equal(s.levels, 4);
 	assert_int_equal(s.v[3].gfn, 0x80);
+	assert_true(s.v[3].by_gpa == tdp && s.v[3].gva_known != tdp && s.v[3].gva == at);
+	assert_int_equal(machine_hpa(m, 0x80123, false, &hpa, &e), 0);
+	assert_int_equal(hpa, s.v[3].pfn << 12 | 0x123);
 	spte_list_free(&s);
 	assert_int_equal(machine_roots(m, &roots, &e), 0);
 	assert_true(roots.n >= 1 && roots.v[0].current);
 	root_list_free(&roots);
 	assert_int_equal(machine_mmio(m, &mmio, &e), 0);
-	assert_int_equal(mmio.v[0].gva, 0x260000);
+	assert_true(mmio.v[0].valid && mmio.v[0].by_gfn == tdp);
+	assert_int_equal(mmio.v[0].gva, tdp ? 0 : 0x260000);
 	assert_int_equal(mmio.v[0].gfn, 0xd0000);
 	mmio_info_list_free(&mmio);
 	machine_destroy(m);

@@ -217,7 +217,10 @@ static void draw_dimensions(struct out *o, struct tree *t, const struct value *v
 		const struct value *r = &rows->items[i], *host = v_get(r, "tdp");
 		tree_branch(o, t, 2, i + 1 == rows->n);
 		out_textf(o, "%-5s  guest %-3s  %s %s", get_str(r, "access"), get_truth(r, "guest") ? "yes" : "no",
-			  get_str(tdp, "format"), host && host->type == VALUE_NULL ? "-" : get_truth(r, "tdp") ? "yes" : "no");
+			  get_str(tdp, "format"),
+			  host && host->type == VALUE_NULL ? "-"
+			  : get_truth(r, "tdp")		   ? "yes"
+							   : "no");
 		if (get_str(r, "why")[0])
 			out_between(o, ": ", get_str(r, "why"), "");
 		out_text(o, "\n");

@@ -168,9 +168,9 @@ static int parse_mmu_arg(struct args *a, struct stop_point *spec, struct err *e)
 	spec->has_arg = true;
 	word = args_peek(a);
 	if (unknown_word(a, word))
-		return err_set(e, -EINVAL,
-			       "catch mmu %.20s" WHY "that is neither an event nor a gfn" TRY "zap, unsync, sync, spte or tdp",
-			       word);
+		return err_set(
+		    e, -EINVAL,
+		    "catch mmu %.20s" WHY "that is neither an event nor a gfn" TRY "zap, unsync, sync, spte or tdp", word);
 	rc = parse_range(a, &spec->mmu.first, &spec->mmu.last, e);
 	spec->arg_first = spec->mmu.first;
 	spec->arg_last = spec->mmu.last;

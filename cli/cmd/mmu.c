@@ -350,16 +350,17 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "GVA [r|w|x] [-user]",
      .summary = "everything on one guest virtual address",
-     .help = "guest (the tables that the walk reads), gpa, rights (what all of them allow), slot, hva, hpa, sptes, mmio "
-	     "(hit, stale), verdict (ok, "
-	     "exception, mmio, "
-	     "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
-	     "With EPT or NPT the guest's tables stand at gpas, and each of them, like the page, is reached through the "
-	     "host's tables: 24 entries for four levels of both. Then there are tdp (format, levels, reads: the entries that "
-	     "the walk reads in all), in each row of guest tdp (the sptes on the way to it), hpa, page_size and why (where "
-	     "the processor's walk would fault into KVM), and dimensions: of read, write and fetch whether the guest's tables "
-	     "and the host's let it pass, and which refuses it why. A guest without paging has the one dimension.\n\n"
-	     "    walk 0x250000 w -user",
+     .help =
+	 "guest (the tables that the walk reads), gpa, rights (what all of them allow), slot, hva, hpa, sptes, mmio "
+	 "(hit, stale), verdict (ok, "
+	 "exception, mmio, "
+	 "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
+	 "With EPT or NPT the guest's tables stand at gpas, and each of them, like the page, is reached through the "
+	 "host's tables: 24 entries for four levels of both. Then there are tdp (format, levels, reads: the entries that "
+	 "the walk reads in all), in each row of guest tdp (the sptes on the way to it), hpa, page_size and why (where "
+	 "the processor's walk would fault into KVM), and dimensions: of read, write and fetch whether the guest's tables "
+	 "and the host's let it pass, and which refuses it why. A guest without paging has the one dimension.\n\n"
+	 "    walk 0x250000 w -user",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "r w x -user",

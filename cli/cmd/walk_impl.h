@@ -37,8 +37,8 @@ int walk_sptes(struct walker *k, uint64_t addr, struct spte_list *out, struct er
 
 /* Are the host's tables by gpa? Fills k->tdp. */
 void walk_tdp_begin(struct walker *k);
-/* To each of the guest's entries: tdp, the sptes on the way to its gpa; hpa, page_size and writable of what they come to; why,
- * where the processor's walk would fault there. Nothing without TDP. */
+/* To each of the guest's entries: tdp, the sptes on the way to its gpa; hpa, page_size and writable of what they come to;
+ * why, where the processor's walk would fault there. Nothing without TDP. */
 void walk_tdp_tables(struct walker *k, struct value *steps);
 /* Counts the way to the page itself. */
 void walk_tdp_page(struct walker *k, const struct spte_list *sptes);

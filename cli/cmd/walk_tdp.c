@@ -2,8 +2,8 @@
  *
  * The second dimension of `walk`: with EPT and NPT the guest's tables stand at guest physical addresses, and each of them,
  * like the page at the end, is reached through the host's tables. Four levels of each are 24 entries read: four times the
- * host's four and the guest's one, then four more for the page. (Intel SDM volume 3, chapter on EPT; AMD APM volume 2, nested
- * paging.)
+ * host's four and the guest's one, then four more for the page. (Intel SDM volume 3, chapter on EPT; AMD APM volume 2,
+ * nested paging.)
  */
 #include "cli/cmd/walk_impl.h"
 #include "views/record.h"
@@ -86,8 +86,7 @@ static const struct spte_info *leaf_of(const struct spte_list *l)
 static void put_table_why(struct walker *k, struct value *step, const struct spte_info *leaf)
 {
 	if (!leaf)
-		v_put(k->p, step, "why",
-		      v_lit("a walk that reads this table faults into KVM, which maps it"));
+		v_put(k->p, step, "why", v_lit("a walk that reads this table faults into KVM, which maps it"));
 	else if (!leaf->writable)
 		v_put(k->p, step, "why",
 		      v_lit(strcmp(k->tdp.name, "EPT")
@@ -143,7 +142,8 @@ static void write_refusal(const struct walker *k, char *why, size_t size)
 	if (k->slot->flags & SLOT_READONLY)
 		snprintf(why, size, "slot %u is READONLY", k->slot->id);
 	else if (k->slot->flags & SLOT_LOG_DIRTY)
-		snprintf(why, size, "write-protected for the dirty log of slot %u, which the first write enters", k->slot->id);
+		snprintf(why, size, "write-protected for the dirty log of slot %u, which the first write enters",
+			 k->slot->id);
 	else if (s->host_writable && !s->mmu_writable)
 		snprintf(why, size, "write-protected: KVM shadows a table on this page or tracks its writes");
 	else if (s->host_writable)
@@ -165,8 +165,9 @@ void walk_tdp_refusal(const struct walker *k, unsigned access, char *why, size_t
 		write_refusal(k, why, size);
 	else if (access & ACCESS_FETCH && !s->exec)
 		snprintf(why, size, "%s",
-			 s->level > 1 ? "a huge page that may not be executed (nx_huge_pages): KVM splits it at the first fetch"
-				      : "the entry may not be executed");
+			 s->level > 1
+			     ? "a huge page that may not be executed (nx_huge_pages): KVM splits it at the first fetch"
+			     : "the entry may not be executed");
 	else if (access & ACCESS_USER && !s->user)
 		snprintf(why, size, "the entry is not a user's, and each access of a guest counts as one");
 }

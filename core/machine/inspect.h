@@ -59,8 +59,8 @@ struct spte_info {
 struct spte_list {
 	struct spte_info *v;
 	size_t n;
-	/* Of the tables that were looked through, also where nothing was found: TDP's, in EPT's format, the root's level; 0: the
-	 * vCPU has no root now. */
+	/* Of the tables that were looked through, also where nothing was found: TDP's, in EPT's format, the root's level; 0:
+	 * the vCPU has no root now. */
 	bool by_gpa, ept;
 	unsigned levels;
 };
@@ -212,7 +212,7 @@ struct mmio_info {
 	uint64_t generation, current_generation;
 	bool by_gfn; /* a direct MMU's: it is asked by gfn, whatever the access; gva is 0 where KVM was told of none (TDP) */
 	bool valid;  /* gva non-zero (by_gfn: gfn) and generation current */
-	bool stale; /* valid, yet the guest's tables now say otherwise */
+	bool stale;  /* valid, yet the guest's tables now say otherwise */
 	char stale_why[160];
 	struct spte_info *sptes; /* MMIO sptes; those of the whole VM, given with vCPU 0 only */
 	size_t n_sptes;

@@ -53,8 +53,8 @@ struct mmu_event {
 	uint32_t role;	      /* ZAP, UNSYNC, SYNC: of the shadow page, as the kernel packs it */
 	uint64_t spte, sptep; /* SPTE: its value, and where it stands; TDP: its value only, and what it was */
 	uint64_t old_spte;
-	unsigned as; /* TDP: the address space */
-	uint64_t time;	      /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
+	unsigned as;   /* TDP: the address space */
+	uint64_t time; /* ns, CLOCK_MONOTONIC; soft: instructions executed before */
 };
 
 /* Who of the guest's takes an exception that is told. */

@@ -74,7 +74,8 @@ int soft_mmu_catch(struct machine *base, const struct mmu_filter *v, size_t n, s
 	for (size_t i = 0; i < n; i++)
 		if (v[i].kinds == MMU_TDP)
 			return err_set(e, -ENOTSUP,
-				       "catch mmu tdp" WHY "the soft CPU has shadow tables, no TDP MMU" TRY "catch mmu spte");
+				       "catch mmu tdp" WHY "the soft CPU has shadow tables, no TDP MMU" TRY
+				       "catch mmu spte");
 	if (!m->mmu && !n)
 		return 0;
 	if (!m->mmu)

@@ -29,8 +29,8 @@ struct kvm_faults {
 	unsigned vcpu;
 	uint64_t page; /* hva */
 	uint64_t last_rip;
-	/* Of the fault at hand: its address, as its walk began or KVM was told of it (with EPT and NPT a gpa), KVM's error code, 0
-	 * where it has told none; whether it is over, though nothing said so. */
+	/* Of the fault at hand: its address, as its walk began or KVM was told of it (with EPT and NPT a gpa), KVM's error
+	 * code, 0 where it has told none; whether it is over, though nothing said so. */
 	uint64_t gva, error;
 	bool over;
 	bool emulating;
@@ -38,14 +38,14 @@ struct kvm_faults {
 	struct trace *trace;  /* NULL: trace_err says why */
 	struct err trace_err;
 	struct fault_walk *walk; /* NULL if faults are not told by their walks here */
-	/* With EPT and NPT faults are told by gpa: those that the filters by gva have armed, and whether the one at hand is asked
-	 * for. */
+	/* With EPT and NPT faults are told by gpa: those that the filters by gva have armed, and whether the one at hand is
+	 * asked for. */
 	enum fault_format format;
 	bool asked;
 	uint64_t *armed_gfns;
 	size_t n_armed, cap_armed;
-	uint64_t turn_ns;	 /* when the vCPU that is in the guest got its turn */
-	struct lock lock;	 /* of what follows: pages that were given to a vCPU on its way out, armed again */
+	uint64_t turn_ns; /* when the vCPU that is in the guest got its turn */
+	struct lock lock; /* of what follows: pages that were given to a vCPU on its way out, armed again */
 	uint64_t unarmed[KVM_MAX_VCPUS_HERE];
 	size_t n_unarmed;
 	struct fault_log log;

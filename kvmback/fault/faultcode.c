@@ -37,20 +37,25 @@ static const char *place(enum fault_format f, uint64_t code)
 
 static void ept_words(uint64_t code, char *out, size_t size)
 {
-	static const char *const rights[] = {"not mapped",	"mapped r--", "mapped -w-", "mapped rw-",
+	static const char *const rights[] = {"not mapped", "mapped r--", "mapped -w-", "mapped rw-",
 					     "mapped --x", "mapped r-x", "mapped -wx", "mapped rwx"};
 
-	snprintf(out, size, "%s%s%s%s, %s%s", code & EPT_READ ? "read" : "", code & EPT_READ && code & EPT_WRITE ? " and " : "",
-		 code & EPT_WRITE ? "write" : "", code & EPT_FETCH ? "fetch" : "", rights[EPT_RIGHTS(code)],
-		 place(FAULT_EPT, code));
+	snprintf(out, size, "%s%s%s%s, %s%s", code & EPT_READ ? "read" : "",
+		 code & EPT_READ && code & EPT_WRITE ? " and " : "", code & EPT_WRITE ? "write" : "",
+		 code & EPT_FETCH ? "fetch" : "", rights[EPT_RIGHTS(code)], place(FAULT_EPT, code));
 }
 
 void fault_code_words(enum fault_format f, uint64_t code, char *out, size_t size)
 {
 	if (f == FAULT_EPT)
 		return ept_words(code, out, size);
-	snprintf(out, size, "%s, %s, %s%s", code & PF_FETCH ? "fetch" : code & PF_WRITE ? "write" : "read",
+	snprintf(out, size, "%s, %s, %s%s",
+		 code & PF_FETCH   ? "fetch"
+		 : code & PF_WRITE ? "write"
+				   : "read",
 		 code & PF_USER ? "user" : "supervisor",
-		 code & PF_RESERVED ? "a reserved bit is set" : code & PF_PRESENT ? "mapped without that right" : "not mapped",
+		 code & PF_RESERVED  ? "a reserved bit is set"
+		 : code & PF_PRESENT ? "mapped without that right"
+				     : "not mapped",
 		 f == FAULT_NPT ? place(f, code) : "");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What the error code of tracepoint kvm_page_fault says. With shadow tables it is a page fault's (Intel SDM volume 3, "Page-fault
- * exceptions"); with NPT that of exit code NPF, EXITINFO1 (AMD APM volume 2, "Nested paging"); with EPT the exit qualification
- * of an EPT violation (Intel SDM volume 3, "Exit qualification for EPT violations").
+ * What the error code of tracepoint kvm_page_fault says. With shadow tables it is a page fault's (Intel SDM volume 3,
+ * "Page-fault exceptions"); with NPT that of exit code NPF, EXITINFO1 (AMD APM volume 2, "Nested paging"); with EPT the exit
+ * qualification of an EPT violation (Intel SDM volume 3, "Exit qualification for EPT violations").
  */
 #ifndef KVMSCOPE_KVMBACK_FAULTCODE_H
 #define KVMSCOPE_KVMBACK_FAULTCODE_H

@@ -99,7 +99,7 @@ static void describe(const struct kvm_faults *f, const struct trace_event *t, st
 	if (t->stage != STAGE_FAULT)
 		return;
 	fault_code_words(f->format, t->error, words, sizeof(words));
-	snprintf(s->detail, sizeof(s->detail), "%.60s (%s)", t->detail, words);
+	snprintf(s->detail, sizeof(s->detail), "%.88s (%.68s)", t->detail, words);
 	s->gfn = t->address >> PAGE_SHIFT;
 	s->gfn_known = f->format != FAULT_SHADOW;
 }

@@ -40,7 +40,11 @@ struct kvm_mmu {
 static const struct {
 	enum mmu_kind kind;
 	enum stage stage;
-} told_stages[] = {{MMU_ZAP, STAGE_ZAP}, {MMU_UNSYNC, STAGE_UNSYNC}, {MMU_SYNC, STAGE_SYNC}, {MMU_SPTE, STAGE_SPTE}, {MMU_TDP, STAGE_TDP_SPTE}};
+} told_stages[] = {{MMU_ZAP, STAGE_ZAP},
+		   {MMU_UNSYNC, STAGE_UNSYNC},
+		   {MMU_SYNC, STAGE_SYNC},
+		   {MMU_SPTE, STAGE_SPTE},
+		   {MMU_TDP, STAGE_TDP_SPTE}};
 
 static enum mmu_kind kind_of(enum stage stage)
 {
@@ -283,8 +287,8 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
 	return err_errno(e, why, "catch mmu" WHY "the ring of KVM's tracepoints" TRY "a larger kernel.perf_event_mlock_kb");
 }
 
-/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced (with tdp_mmu off it has
- * pages of its own that can); only the TDP MMU tells of its entries. */
+/* A two-dimensional MMU has no shadow pages of guest tables that could be zapped, unsynced or synced (with tdp_mmu off it
+ * has pages of its own that can); only the TDP MMU tells of its entries. */
 uint32_t kvm_mmu_kinds(struct kvm_vm *vm)
 {
 	if (kvm_view_tdp_mmu(vm))
@@ -300,13 +304,14 @@ static int check_kinds(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, 
 		if (v[i].kinds & possible)
 			continue;
 		if (v[i].kinds == MMU_TDP)
-			return err_set(e, -ENOTSUP, "catch mmu tdp" WHY "guests have no TDP MMU here, but %s" TRY "catch mmu spte",
-				       possible & MMU_SYNC ? "shadow tables" : "TDP's tables of shadow pages (tdp_mmu is off)");
-		return err_set(
-		    e, -ENOTSUP,
-		    "catch mmu" WHY "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
-		    "catch mmu spte%s, or -b soft",
-		    possible & MMU_TDP ? " or tdp" : "");
+			return err_set(
+			    e, -ENOTSUP, "catch mmu tdp" WHY "guests have no TDP MMU here, but %s" TRY "catch mmu spte",
+			    possible & MMU_SYNC ? "shadow tables" : "TDP's tables of shadow pages (tdp_mmu is off)");
+		return err_set(e, -ENOTSUP,
+			       "catch mmu" WHY
+			       "this host uses EPT or NPT: no guest table is shadowed, so none is zapped or unsynced" TRY
+			       "catch mmu spte%s, or -b soft",
+			       possible & MMU_TDP ? " or tdp" : "");
 	}
 	return 0;
 }

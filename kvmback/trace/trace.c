@@ -36,8 +36,7 @@ struct meaning {
 };
 
 static const struct meaning meanings[] = {
-    {"kvm", "kvm_page_fault", STAGE_FAULT, NULL, 0, NULL, true, false,
-     "fault_address error_code guest_rip"},
+    {"kvm", "kvm_page_fault", STAGE_FAULT, NULL, 0, NULL, true, false, "fault_address error_code guest_rip"},
     {"kvmmmu", "kvm_mmu_pagetable_walk", STAGE_WALK, NULL, 0, NULL, true, false, "addr pferr"},
     {"kvmmmu", "kvm_mmu_paging_element", STAGE_WALK, NULL, 0, "level", false, false, "pte"},
     {"kvmmmu", "kvm_mmu_set_accessed_bit", STAGE_ACCESSED, "gpa", 12, NULL, false, false, "gpa"},

@@ -49,9 +49,9 @@ struct trace_event {
 	uint64_t old_spte; /* of a change in the TDP MMU */
 	unsigned as;
 	uint64_t address; /* of a fault as KVM is told of it: a gva, with EPT and NPT a gpa; error is its code then */
-	bool fetch;  /* a walk for an instruction fetch: the emulator's, when inside a fault */
-	bool begins; /* a fault's first event: kvm_page_fault, a walk */
-	bool ends;   /* a fault's last: emulation done, userspace exit */
+	bool fetch;	  /* a walk for an instruction fetch: the emulator's, when inside a fault */
+	bool begins;	  /* a fault's first event: kvm_page_fault, a walk */
+	bool ends;	  /* a fault's last: emulation done, userspace exit */
 	char detail[160];
 };
 /* Hand out what came in since the last call, in order of time over all threads. From the debugger's thread. */

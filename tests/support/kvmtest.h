@@ -24,10 +24,11 @@ void kvmtest_real(struct machine *m, unsigned vcpu, uint64_t rip);
 
 /* One KVM_RUN; the exit reason, or a negative errno. Stops after five seconds whatever the guest does. */
 int kvmtest_run(struct machine *m, unsigned vcpu);
-/* Complete the device access that it came out for, and nothing more: its registers may be looked at and set then. A guest that
- * is to be looked at ends in such an access, as SVM resets the vCPU at a shutdown. */
+/* Complete the device access that it came out for, and nothing more: its registers may be looked at and set then. A guest
+ * that is to be looked at ends in such an access, as SVM resets the vCPU at a shutdown. */
 void kvmtest_complete(struct machine *m, unsigned vcpu);
-/* Are the host's tables for this VM by gpa (EPT, NPT)? Fails the test where nobody can see; asked for by MACHINE_CAP_SHADOW. */
+/* Are the host's tables for this VM by gpa (EPT, NPT)? Fails the test where nobody can see; asked for by MACHINE_CAP_SHADOW.
+ */
 bool kvmtest_tdp(struct machine *m);
 struct regs kvmtest_regs(struct machine *m, unsigned vcpu, uint32_t parts);
 void kvmtest_set_regs(struct machine *m, unsigned vcpu, uint32_t parts, const struct regs *r);

@@ -314,23 +314,21 @@ static void test_walk_says_every_layer(void **state)
 #define TDP_ENTRY(address, at, is_leaf, bits)                                                                               \
 	{                                                                                                                   \
 		.by_gpa = true, .gva = address, .level = at, .present = true, .leaf = is_leaf, .exec = true, .user = true,  \
-		.writable = (bits) & 2, .spte = (bits), .pfn = (bits) >> 12, .host_writable = (bits) & 2, .sptep = 0x7000,  \
+		.writable = (bits)&2, .spte = (bits), .pfn = (bits) >> 12, .host_writable = (bits)&2, .sptep = 0x7000,      \
 		.accessed = true                                                                                            \
 	}
 
 /* 4 levels; the guest's tables, the pages of gfn 0x40 and of READONLY gfn 0x80 each with a small entry. */
 static const struct spte_info tdp_sptes[] = {
-    TDP_ENTRY(0, 4, false, 0x5e61827),	    TDP_ENTRY(0, 3, false, 0x5e60827),
-    TDP_ENTRY(0, 2, false, 0x5e5f827),	    TDP_ENTRY(0x10000, 1, true, 0x76f7e67),
-    TDP_ENTRY(0x11000, 1, true, 0x76f8e67), TDP_ENTRY(0x12000, 1, true, 0x76f9e67),
-    TDP_ENTRY(0x13000, 1, true, 0x76fae67), TDP_ENTRY(0x40000, 1, true, 0x84dde67),
-    TDP_ENTRY(0x80000, 1, true, 0x84e9825), TDP_ENTRY(0x250000, 1, true, 0x9999e67)};
+    TDP_ENTRY(0, 4, false, 0x5e61827),	    TDP_ENTRY(0, 3, false, 0x5e60827),	    TDP_ENTRY(0, 2, false, 0x5e5f827),
+    TDP_ENTRY(0x10000, 1, true, 0x76f7e67), TDP_ENTRY(0x11000, 1, true, 0x76f8e67), TDP_ENTRY(0x12000, 1, true, 0x76f9e67),
+    TDP_ENTRY(0x13000, 1, true, 0x76fae67), TDP_ENTRY(0x40000, 1, true, 0x84dde67), TDP_ENTRY(0x80000, 1, true, 0x84e9825),
+    TDP_ENTRY(0x250000, 1, true, 0x9999e67)};
 
 static void use_tdp(struct fixture *f, struct spte_info *sptes)
 {
 	memcpy(sptes, tdp_sptes, sizeof(tdp_sptes));
-	fake_of(f->m)->sptes =
-	    (struct spte_list){.v = sptes, .n = ARRAY_LEN(tdp_sptes), .by_gpa = true, .levels = 4};
+	fake_of(f->m)->sptes = (struct spte_list){.v = sptes, .n = ARRAY_LEN(tdp_sptes), .by_gpa = true, .levels = 4};
 }
 
 static const struct value *item(const struct value *v, const char *key, unsigned i)
@@ -400,7 +398,8 @@ static void test_who_refuses_under_tdp(void **state)
 	sptes[6].writable = sptes[7].writable = false;
 	ok(f, "slot flags", "0 +log-dirty");
 	ok(f, "walk", "0x250123 w -user");
-	assert_contains(str(&f->result, "why"), "the guest's tables allow it, NPT does not: write-protected for the dirty log");
+	assert_contains(str(&f->result, "why"),
+			"the guest's tables allow it, NPT does not: write-protected for the dirty log");
 	assert_contains(str(item(&f->result, "guest", 3), "why"), "NPT counts a walk's read as a write");
 	ok(f, "walk", "0x200000 w -user"); /* the guest's own refusal comes first */
 	assert_false(v_get(item(&f->result, "dimensions", 1), "guest")->truth);

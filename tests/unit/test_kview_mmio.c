@@ -330,12 +330,11 @@ static void tdp_sptes_in_all_layouts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_direct_cache_is_by_gfn),
-	    cmocka_unit_test(the_cache_and_its_generation),   cmocka_unit_test(mmio_sptes_are_told_apart),
-	    cmocka_unit_test(without_caching_there_are_none), cmocka_unit_test(a_guarded_mmio_gfn),
-	    cmocka_unit_test(guarded_mmio_sptes_are_listed),  cmocka_unit_test(mmio_sptes_can_be_torn),
-	    cmocka_unit_test(tdp_trees_in_all_layouts),	      cmocka_unit_test(tdp_sptes_in_all_layouts),
-	    cmocka_unit_test(tdp_leaves_in_all_layouts),
+	    cmocka_unit_test(a_direct_cache_is_by_gfn),	 cmocka_unit_test(the_cache_and_its_generation),
+	    cmocka_unit_test(mmio_sptes_are_told_apart), cmocka_unit_test(without_caching_there_are_none),
+	    cmocka_unit_test(a_guarded_mmio_gfn),	 cmocka_unit_test(guarded_mmio_sptes_are_listed),
+	    cmocka_unit_test(mmio_sptes_can_be_torn),	 cmocka_unit_test(tdp_trees_in_all_layouts),
+	    cmocka_unit_test(tdp_sptes_in_all_layouts),	 cmocka_unit_test(tdp_leaves_in_all_layouts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,8 @@ static bool begin_with(struct guest *g, void **state, bool tdp)
 		return false;
 	if (is_by_gpa(g) == tdp)
 		return true;
-	printf("skip: guests have %s here\n", tdp ? "shadow tables, and no TDP MMU" : "TDP's tables, none of theirs is shadowed");
+	printf("skip: guests have %s here\n",
+	       tdp ? "shadow tables, and no TDP MMU" : "TDP's tables, none of theirs is shadowed");
 	end(g);
 	return false;
 }

@@ -34,8 +34,8 @@ static void must(int rc, const struct err *e)
 	fail_msg("%s", text);
 }
 
-/* What faults are told by: userfaultfd, and their walks (the tracepoints, and no two-dimensional paging); the chains that grow
- * by them are in the kernel's own tables. */
+/* What faults are told by: userfaultfd, and their walks (the tracepoints, and no two-dimensional paging); the chains that
+ * grow by them are in the kernel's own tables. */
 static bool possible(struct guest *g)
 {
 	struct err e = {0};

@@ -237,7 +237,8 @@ static void tells_emulator_from_fault(void **state)
 static void a_fault_and_its_walk_are_one(void **state)
 {
 	const struct trace_event fault = {.stage = STAGE_FAULT, .address = 0x200000, .error = 0x14};
-	const struct trace_event walk = {.stage = STAGE_WALK, .gva = 0x200000, .gva_known = true, .error = 0x14, .fetch = true};
+	const struct trace_event walk = {
+	    .stage = STAGE_WALK, .gva = 0x200000, .gva_known = true, .error = 0x14, .fetch = true};
 	const struct trace_event other = {.stage = STAGE_FAULT, .address = 0x300000, .error = 0x6};
 	struct walker w = {0};
 

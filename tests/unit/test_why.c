@@ -489,19 +489,18 @@ static void test_mmu_tdp(void **state)
 		       {0xe65, 0xe67, "made writable"},
 		       {0xe67, 0x5a0, "removed"},
 		       {0xe47, 0xe67, "changed"}};
-	struct stop s = {.reason = STOP_MMU,
-			 .rip = 0x10004,
-			 .mmu = {.kind = MMU_TDP, .gfn = 0x40, .level = 1, .as = 1}};
+	struct stop s = {.reason = STOP_MMU, .rip = 0x10004, .mmu = {.kind = MMU_TDP, .gfn = 0x40, .level = 1, .as = 1}};
 	char want[256];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
 		s.mmu.old_spte = changes[i].old;
 		s.mmu.spte = changes[i].new;
-		snprintf(want, sizeof(want),
-			 "the TDP MMU's level-1 entry for gfn 0x40 in SMM was %s: 0x%llx to 0x%llx, on vCPU 0. vCPU 0 stands "
-			 "at 0x10004 (main+0x4).",
-			 changes[i].word, (unsigned long long)changes[i].old, (unsigned long long)changes[i].new);
+		snprintf(
+		    want, sizeof(want),
+		    "the TDP MMU's level-1 entry for gfn 0x40 in SMM was %s: 0x%llx to 0x%llx, on vCPU 0. vCPU 0 stands "
+		    "at 0x10004 (main+0x4).",
+		    changes[i].word, (unsigned long long)changes[i].old, (unsigned long long)changes[i].new);
 		expect(&s, want);
 	}
 }

@@ -242,13 +242,14 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "GFN [-dot]",
      .summary = "who maps a guest page: its rmap chain",
-     .help = "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
-	     "page_gfn, "
-	     "index, gva if it follows from the tables), why if an empty one says nothing (TDP), owner if the page is not the "
-	     "guest's.\n\n-dot: one text for Graphviz "
-	     "instead: the head word, its "
-	     "descriptors in order, each spte with its gva and the shadow page that it stands in.\n\n    info rmap 0x40\n"
-	     "    exec dot -Tsvg -o rmap.svg << [info rmap 0x40 -dot]",
+     .help =
+	 "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
+	 "page_gfn, "
+	 "index, gva if it follows from the tables), why if an empty one says nothing (TDP), owner if the page is not the "
+	 "guest's.\n\n-dot: one text for Graphviz "
+	 "instead: the head word, its "
+	 "descriptors in order, each spte with its gva and the shadow page that it stands in.\n\n    info rmap 0x40\n"
+	 "    exec dot -Tsvg -o rmap.svg << [info rmap 0x40 -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-dot",
@@ -257,8 +258,9 @@ const struct command commands_mmu[] = {
     {.name = "info rmaps",
      .group = "memory-map",
      .summary = "how long rmap chains are",
-     .help = "One row a slot and level: counts of gfns with 0, 1, 2-3, 4-7, … 1024 and more sptes, and the longest; why where "
-	     "TDP keeps none, owner of a slot that is not the guest's.",
+     .help =
+	 "One row a slot and level: counts of gfns with 0, 1, 2-3, 4-7, … 1024 and more sptes, and the longest; why where "
+	 "TDP keeps none, owner of a slot that is not the guest's.",
      .flags = CMD_NEEDS_VM,
      .view = "rmaps",
      .run = mmu_info_rmaps},
@@ -268,9 +270,12 @@ const struct command commands_mmu[] = {
      .summary = "shadow pages",
      .help =
 	 "One row a shadow page: gfn, level, direct, access, smm, unsync, invalid, roots, sptes (present ones), mmio_sptes, "
-	 "parents, address (n/a: the TDP MMU lists its roots only), table (where its 512 entries are). TDP's tables are here, "
-	 "too, with tdp; their roots' vcpus are those that are on them now, and roots counts KVM's own references. nx_split: in "
-	 "place of a huge page whose code is executed. owner, own_sptes: kvmscope's trap page or KVM's own is in it. With GFN "
+	 "parents, address (n/a: the TDP MMU lists its roots only), table (where its 512 entries are). TDP's tables are "
+	 "here, "
+	 "too, with tdp; their roots' vcpus are those that are on them now, and roots counts KVM's own references. "
+	 "nx_split: in "
+	 "place of a huge page whose code is executed. owner, own_sptes: kvmscope's trap page or KVM's own is in it. With "
+	 "GFN "
 	 "only those that shadow that guest table. info tdp has the whole.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
@@ -282,7 +287,8 @@ const struct command commands_mmu[] = {
      .summary = "shadow page-table entries by guest virtual address, TDP's by guest physical",
      .help =
 	 "Every entry under the current vCPU's root that maps part of START to END (inclusive): gva, gfn, level, spte, pfn, "
-	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep, owner of a page that "
+	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep, owner of a page "
+	 "that "
 	 "is not the guest's. TDP's tables are "
 	 "by gpa: then START and END are gpas, gva is null, and gpa is there. A shadow page that several entries point to "
 	 "is there at "
@@ -314,14 +320,15 @@ const struct command commands_mmu[] = {
      .group = "memory-map",
      .usage = "[ROOT] [-limit N] [-dot]",
      .summary = "the shadow tables from a root down",
-     .help = "The sptes of info sptes in tree order, by gva or TDP's by gpa, each before those of the table that it points to. "
-	     "ROOT is the gfn of a "
-	     "root's "
-	     "guest table, a CR3 or a root's host address; without it the current vCPU's. 200000 rows at the most, or N, as "
-	     "in info sptes.\n\n-dot: one text for Graphviz "
-	     "instead: shadow pages (gfn, level, role; orange unsync, red invalid), an arrow for each spte (index, gva, "
-	     "rights), neighbours that map neighbours with the same rights as one.\n\n    exec dot -Tsvg -o tree.svg << "
-	     "[shadow tree -dot]",
+     .help =
+	 "The sptes of info sptes in tree order, by gva or TDP's by gpa, each before those of the table that it points to. "
+	 "ROOT is the gfn of a "
+	 "root's "
+	 "guest table, a CR3 or a root's host address; without it the current vCPU's. 200000 rows at the most, or N, as "
+	 "in info sptes.\n\n-dot: one text for Graphviz "
+	 "instead: shadow pages (gfn, level, role; orange unsync, red invalid), an arrow for each spte (index, gva, "
+	 "rights), neighbours that map neighbours with the same rights as one.\n\n    exec dot -Tsvg -o tree.svg << "
+	 "[shadow tree -dot]",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
      .words = "-limit -dot",

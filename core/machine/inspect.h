@@ -35,7 +35,8 @@ struct slot_info_list {
 	struct slot_info *v;
 	size_t n;
 };
-/* Whose the slot with this gfn is, where it is not the guest's: "kvmscope's trap page". NULL: the guest's, or none has it. */
+/* Whose the slot with this gfn is, where it is not the guest's: "kvmscope's trap page". NULL: the guest's, or none has it.
+ */
 const char *slot_info_owner(const struct slot_info_list *l, uint64_t gfn);
 
 /* Meaning of one spte, decoded; raw bits in .spte. */
@@ -133,13 +134,13 @@ struct tdp_root {
 	uint64_t address; /* of struct kvm_mmu_page */
 	uint64_t spt;	  /* its table */
 	unsigned level, as;
-	uint8_t access;			      /* as struct shadow_page's */
+	uint8_t access;				/* as struct shadow_page's */
 	bool nx, wp, no_ad, guest_mode, mirror; /* of its role; no_ad: sptes without accessed and dirty bits */
-	bool invalid;			      /* no vCPU may enter the guest on it again */
-	bool hpa_known, walked;		      /* walked: below says what it has */
+	bool invalid;				/* no vCPU may enter the guest on it again */
+	bool hpa_known, walked;			/* walked: below says what it has */
 	unsigned references;
-	uint64_t vcpus, previous; /* bit n: vCPU n runs on it, or keeps it for later */
-	uint32_t role;		  /* raw */
+	uint64_t vcpus, previous;	    /* bit n: vCPU n runs on it, or keeps it for later */
+	uint32_t role;			    /* raw */
 	struct tdp_level below[TDP_LEVELS]; /* by level - 1 */
 	enum source source;
 	bool torn;

@@ -17,7 +17,8 @@ struct recorded; /* one thread's ring */
 
 /* Prepare. -ENOENT: no tracefs or no kvm events; -EACCES, -EPERM: not allowed; each says what would help. */
 int trace_open(struct trace **out, struct err *e) MUST_USE;
-/* The same for these stages only (n of them, of system kvmmmu; STAGE_NONE: a guest's guest is entered or left), and of those what the kernel's filter lets through ("gfn >=
+/* The same for these stages only (n of them, of system kvmmmu; STAGE_NONE: a guest's guest is entered or left), and of those
+ * what the kernel's filter lets through ("gfn >=
  * 1
  * && gfn <= 2"). With wake a thread that records something is sent SIGIO, which makes it leave KVM_RUN before it enters the
  * guest again. -EINVAL: the filter, or none of the stages is traced here. */

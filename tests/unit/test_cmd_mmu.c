@@ -614,11 +614,22 @@ static void test_own_pages_are_labelled(void **state)
 {
 	struct fixture *f = *state;
 	struct slot_spec own = {.id = 7, .gpa = 0xfef00000, .size = 0x8000, .own = true};
-	struct spte_info s[] = {
-	    {.by_gpa = true, .gva = 0x40000, .gfn = 0x40, .gfn_known = true, .level = 1, .present = true, .leaf = true,
-	     .sptep = 0xffff888001000200},
-	    {.by_gpa = true, .gva = 0xfef01000, .gfn = 0xfef01, .gfn_known = true, .level = 1, .present = true, .leaf = true,
-	     .sptep = 0xffff888002000808}};
+	struct spte_info s[] = {{.by_gpa = true,
+				 .gva = 0x40000,
+				 .gfn = 0x40,
+				 .gfn_known = true,
+				 .level = 1,
+				 .present = true,
+				 .leaf = true,
+				 .sptep = 0xffff888001000200},
+				{.by_gpa = true,
+				 .gva = 0xfef01000,
+				 .gfn = 0xfef01,
+				 .gfn_known = true,
+				 .level = 1,
+				 .present = true,
+				 .leaf = true,
+				 .sptep = 0xffff888002000808}};
 	struct shadow_page pages[] = {{.gfn = 0, .level = 1, .direct = true, .tdp = true, .spt = 0xffff888001000000},
 				      {.gfn = 0xfee00, .level = 1, .direct = true, .tdp = true, .spt = 0xffff888002000000},
 				      {.gfn = 0xfef03, .level = 3}};
@@ -670,15 +681,37 @@ static void test_a_tdp_root_says_who_is_on_it(void **state)
 static void test_info_tdp(void **state)
 {
 	struct fixture *f = *state;
-	struct tdp_root roots[] = {{.hpa = 0x5000, .hpa_known = true, .walked = true, .level = 4, .as = 1, .access = 7,
-				    .nx = true, .wp = true, .references = 1, .invalid = true},
-				   {.hpa = 0x4000, .hpa_known = true, .walked = true, .level = 4, .access = 7, .nx = true,
-				    .references = 2, .vcpus = 1, .below = {{.tables = 1, .leaves = 3, .writable = 2}}}};
+	struct tdp_root roots[] = {{.hpa = 0x5000,
+				    .hpa_known = true,
+				    .walked = true,
+				    .level = 4,
+				    .as = 1,
+				    .access = 7,
+				    .nx = true,
+				    .wp = true,
+				    .references = 1,
+				    .invalid = true},
+				   {.hpa = 0x4000,
+				    .hpa_known = true,
+				    .walked = true,
+				    .level = 4,
+				    .access = 7,
+				    .nx = true,
+				    .references = 2,
+				    .vcpus = 1,
+				    .below = {{.tables = 1, .leaves = 3, .writable = 2}}}};
 	const struct value *first;
 	struct out o;
 
-	fake_of(f->m)->tdp_roots = (struct tdp_root_list){.v = roots, .n = 2, .kind = TDP_MMU, .why = "NPT", .rmaps = NO_RMAPS,
-							  .ad = true, .nx_huge_pages = "N", .tables = 3, .tables_known = true};
+	fake_of(f->m)->tdp_roots = (struct tdp_root_list){.v = roots,
+							  .n = 2,
+							  .kind = TDP_MMU,
+							  .why = "NPT",
+							  .rmaps = NO_RMAPS,
+							  .ad = true,
+							  .nx_huge_pages = "N",
+							  .tables = 3,
+							  .tables_known = true};
 	ok(f, "info tdp", "");
 	assert_string_equal(str(&f->result, "mmu"), "tdp");
 	assert_string_equal(str(&f->result, "format"), "npt");

@@ -328,6 +328,27 @@ static void int3_is_not_read(void **state)
 	guest_close(&g);
 }
 
+/* What stands for a breakpoint is decided at once, without asking the vCPU: its ioctls would wait for the fault's end. */
+static void a_breakpoint_set_in_it(void **state)
+{
+	/* mov [0x40000], eax; nop; nop */
+	static const uint8_t code[] = {0x89, 0x04, 0x25, 0x00, 0x00, 0x04, 0x00, 0x90, 0x90};
+	struct guest g;
+
+	(void)state;
+	if (!possible())
+		skip();
+	guest_open(&g, GUEST_LONG, 3, false, 1);
+	guest_code(&g, code, sizeof(code));
+	catch_page(&g, true);
+	assert_int_equal(guest_continue(&g), STOP_FAULT_STAGE);
+	guest_break(&g, 9, GUEST_CODE + 8);
+	catch_page(&g, false);
+	assert_int_equal(guest_continue(&g), STOP_BREAKPOINT);
+	assert_int_equal(g.stop.breakpoint, 9);
+	guest_close(&g);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +358,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(inside_a_step),
 	    cmocka_unit_test(without_rights_all_are_named),
 	    cmocka_unit_test(a_step_out_of_it),
+	    cmocka_unit_test(a_breakpoint_set_in_it),
 	};
 
 	(void)argc;

@@ -405,6 +405,7 @@ static bool after_debug(struct kvcpu *v)
 	const struct run_plan *p = &v->control->plan;
 	const struct kvm_debug_exit_arch *d = &v->run->debug.arch;
 	uint64_t at = vcpu_linear_rip(v);
+	unsigned len;
 
 	if (d->exception == 3)
 		return int3_executed(v, at, false);
@@ -429,7 +430,7 @@ static bool after_debug(struct kvcpu *v)
 		/* Code of the guest's own at 0 is stepped. */
 		return p->dr[i] == DR_NO_HANDLER ? trap_no_handler(v) && step_one(v) : stop_at_point(v, p->dr_id[i]);
 	}
-	return true;
+	return insn_int1_left(v, &len) ? trap_complete(v, 1, len) : true;
 }
 
 /* ---- the end of a run */

@@ -348,3 +348,12 @@ bool insn_trapped_early(struct kvcpu *v, struct step *s, const struct kvm_regs *
 	s->early_traps++;
 	return !memcmp(&now, before, sizeof(now));
 }
+
+bool insn_int1_left(struct kvcpu *v, unsigned *len)
+{
+	uint64_t at = vcpu_linear_rip(v);
+	uint8_t op = 0;
+
+	*len = insn_count_prefixes(v, at) + 1;
+	return !(v->run->debug.arch.dr6 & (15 | DR6_BS | DR6_BD)) && gmem_read(v, at + *len - 1, &op, 1) == 1 && op == 0xf1;
+}

@@ -51,6 +51,8 @@ bool insn_load_ss(struct kvcpu *v, const struct step *s);
  * it as any other. */
 bool insn_target_arm(struct kvcpu *v, struct step *s);
 void insn_target_disarm(struct step *s);
+/* A debug exit by INT1, on which rip stands: VT-x has it so as soon as #DB is intercepted. */
+bool insn_int1_left(struct kvcpu *v, unsigned *len);
 bool insn_moves_dr(const struct step *s); /* MOV to or from a debug register */
 /* The trap of a step came and nothing was executed: some nested hosts keep it pending where the processor's own walk of EPT,
  * or a page fault that is the host's, comes first. Each such page once. A jump to itself looks the same, and is over.

@@ -287,6 +287,12 @@ static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 	}
 	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
 		return exit_io(v) && io_finish(v) && completed(v, s);
+	unsigned len;
+	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG && s->kind == INSN_INT && vcpu_regs(v)->rip == s->from &&
+	    insn_int1_left(v, &len)) {
+		take_back(v, s, false);
+		return exit_software(v, 1, len, HANDLER_BEYOND_IDT);
+	}
 	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG) {
 		s->dr6 = v->run->debug.arch.dr6;
 		return true;

@@ -290,6 +290,7 @@ bool trap_software(struct kvcpu *v, unsigned vector, unsigned len)
 
 	if (real_mode(v))
 		return trap_complete(v, vector, len);
+	uint64_t from = vcpu_regs(v)->rip;
 	guard_handlers(v, vectors, 4, &d);
 	if (!vcpu_debug(v, &d))
 		return false;
@@ -298,7 +299,7 @@ bool trap_software(struct kvcpu *v, unsigned vector, unsigned len)
 		rc = vcpu_enter(v);
 	while ((rc == -EINTR || rc == -EAGAIN) && !vcpu_kicked(v));
 	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG)
-		return true;
+		return vcpu_regs(v)->rip == from && insn_int1_left(v, &len) ? trap_complete(v, vector, len) : true;
 	return rc == -EINTR && vcpu_kicked(v) ? vcpu_out(v, OUT_KICKED) : exit_failed(v, rc);
 }
 

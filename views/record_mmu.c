@@ -34,7 +34,7 @@ static struct value spte_gfn(struct pool *p, const struct spte_info *s)
 
 struct value record_spte(struct pool *p, const struct spte_info *s)
 {
-	struct field f[20] = {
+	struct field f[21] = {
 	    {"gva", spte_gva(p, s)},
 	    {"gfn", spte_gfn(p, s)},
 	    {"level", v_int(s->level)},
@@ -56,7 +56,9 @@ struct value record_spte(struct pool *p, const struct spte_info *s)
 	uint32_t n = 17;
 
 	if (s->by_gpa)
-		f[n++] = (struct field){"gpa", v_hex(s->gva)};
+		f[n++] = (struct field){s->nested ? "l2_gpa" : "gpa", v_hex(s->gva)};
+	if (s->nested)
+		f[n++] = (struct field){"l1_root", v_hex(s->l1_root)};
 	if (s->mmio)
 		f[n++] = (struct field){"generation", v_int((int64_t)s->mmio_gen)};
 	if (s->host_own)
@@ -86,6 +88,8 @@ struct value record_shadow_page(struct pool *p, const struct shadow_page *s)
 	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));
 	if (s->guest_mode)
 		v_put(p, &d, "guest_mode", v_bool(true));
+	if (s->nested)
+		v_put(p, &d, "l1_root", v_hex(s->l1_root));
 	if (s->tdp)
 		v_put(p, &d, "tdp", v_bool(true));
 	if (s->nx_split)
@@ -95,7 +99,7 @@ struct value record_shadow_page(struct pool *p, const struct shadow_page *s)
 
 static struct value rmap_spte(struct pool *p, const struct spte_info *s)
 {
-	struct value d = v_dict(p, 8);
+	struct value d = v_dict(p, 11);
 
 	v_put(p, &d, "sptep", v_hex(s->sptep));
 	v_put(p, &d, "spte", v_hex(s->spte));
@@ -105,6 +109,12 @@ static struct value rmap_spte(struct pool *p, const struct spte_info *s)
 	v_put(p, &d, "writable", v_bool(s->writable));
 	v_put(p, &d, "accessed", v_bool(s->accessed));
 	v_put(p, &d, "dirty", v_bool(s->dirty));
+	if (s->guest_mode)
+		v_put(p, &d, "guest_mode", v_bool(true));
+	if (s->nested) {
+		v_put(p, &d, "l2_gpa", v_hex(s->gva));
+		v_put(p, &d, "l1_root", v_hex(s->l1_root));
+	}
 	return d;
 }
 

@@ -22,6 +22,14 @@ static void draw_spte(struct out *o, struct tree *t, unsigned depth, const struc
 		out_styled(o, STYLE_DIM, "  gva ");
 		out_styled_hex(o, STYLE_ADDR, gva->hex);
 	}
+	if (has_num(s, "l2_gpa")) {
+		out_styled(o, STYLE_DIM, "  L2 gpa ");
+		out_styled_hex(o, STYLE_ADDR, get_num(s, "l2_gpa"));
+		out_styled(o, STYLE_DIM, "  under L1's root ");
+		out_hex(o, get_num(s, "l1_root"));
+	} else if (get_truth(s, "guest_mode")) {
+		out_styled(o, STYLE_DIM, "  of L2");
+	}
 	out_text(o, get_truth(s, "writable") ? "  rw\n" : "  ro\n");
 }
 

@@ -52,6 +52,7 @@ void view_shadow(struct out *o, const struct value *v)
 	    {.key = "parents", .title = "held by", .kind = COL_CELL, .cell = cell_roots},
 	    {.key = "address"},
 	    {.key = "access", .title = "role", .kind = COL_CELL, .cell = cell_role},
+	    {.key = "l1_root", .title = "L1's root", .style = STYLE_ADDR, .optional = true},
 	    {.key = "source", .kind = COL_SHARED},
 	    {.key = "live", .kind = COL_SHARED, .optional = true},
 	};
@@ -99,11 +100,13 @@ void view_sptes(struct out *o, const struct value *v)
 	static const struct column columns[] = {
 	    {.key = "gva", .style = STYLE_ADDR, .optional = true},
 	    {.key = "gpa", .style = STYLE_ADDR, .optional = true},
+	    {.key = "l2_gpa", .style = STYLE_ADDR, .optional = true},
 	    {.key = "level"},
 	    {.key = "gfn"},
 	    {.key = "pfn"},
 	    {.key = "spte"},
 	    {.key = "present", .title = "means", .kind = COL_CELL, .cell = cell_spte},
+	    {.key = "l1_root", .title = "L1's root", .kind = COL_SHARED, .optional = true},
 	    {.key = "source", .kind = COL_SHARED},
 	    {.key = "live", .kind = COL_SHARED, .optional = true},
 	};
@@ -136,6 +139,8 @@ static void tree_line(struct out *o, const struct value *s)
 
 	if (has_num(s, "gva"))
 		out_styled_hex(o, STYLE_ADDR, get_num(s, "gva"));
+	else if (has_num(s, "l2_gpa"))
+		out_styled(o, STYLE_ADDR, "L2 gpa 0x%llx", (unsigned long long)get_num(s, "l2_gpa"));
 	else if (has_num(s, "gpa"))
 		out_styled(o, STYLE_ADDR, "gpa 0x%llx", (unsigned long long)get_num(s, "gpa"));
 	else
@@ -155,6 +160,14 @@ static void tree_line(struct out *o, const struct value *s)
 	out_text(o, "\n");
 }
 
+static void draw_root(struct out *o, const struct value *first)
+{
+	out_styled(o, STYLE_BOLD, "root");
+	if (has_num(first, "l1_root"))
+		out_textf(o, " of a nested guest, by L1's tables at 0x%llx", (unsigned long long)get_num(first, "l1_root"));
+	out_text(o, "\n");
+}
+
 void view_shadow_tree(struct out *o, const struct value *v)
 {
 	struct tree t = {0};
@@ -166,7 +179,7 @@ void view_shadow_tree(struct out *o, const struct value *v)
 		if (get_num(&v->items[i], "level") > top)
 			top = get_num(&v->items[i], "level");
 	if (v->n)
-		out_styled(o, STYLE_BOLD, "root\n");
+		draw_root(o, &v->items[0]);
 	for (uint32_t i = 0; i < v->n && !o->failed; i++) {
 		const struct value *s = &v->items[i];
 		if (s->type != VALUE_DICT)

@@ -245,7 +245,8 @@ const struct command commands_mmu[] = {
      .help =
 	 "One row a slot and level: gfn, slot, level, head, kind (empty, one, many), descriptors, sptes (sptep, spte, "
 	 "page_gfn, "
-	 "index, gva if it follows from the tables), why if an empty one says nothing (TDP), owner if the page is not the "
+	 "index, gva if it follows from the tables; of a nested guest guest_mode, l2_gpa and l1_root), why if an empty one "
+	 "says nothing (TDP), owner if the page is not the "
 	 "guest's.\n\n-dot: one text for Graphviz "
 	 "instead: the head word, its "
 	 "descriptors in order, each spte with its gva and the shadow page that it stands in.\n\n    info rmap 0x40\n"
@@ -274,8 +275,10 @@ const struct command commands_mmu[] = {
 	 "here, "
 	 "too, with tdp; their roots' vcpus are those that are on them now, and roots counts KVM's own references. "
 	 "nx_split: in "
-	 "place of a huge page whose code is executed. owner, own_sptes: kvmscope's trap page or KVM's own is in it. With "
-	 "GFN "
+	 "place of a huge page whose code is executed. owner, own_sptes: kvmscope's trap page or KVM's own is in it. "
+	 "guest_mode: of a guest that the guest runs; l1_root: the gpa of that one's topmost nested table, if the page "
+	 "shadows "
+	 "one of those. With GFN "
 	 "only those that shadow that guest table. info tdp has the whole.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_ADDRESS,
@@ -290,7 +293,8 @@ const struct command commands_mmu[] = {
 	 "present, writable, user, exec, accessed, dirty, host_writable, mmu_writable, mmio, leaf, sptep, owner of a page "
 	 "that "
 	 "is not the guest's. TDP's tables are "
-	 "by gpa: then START and END are gpas, gva is null, and gpa is there. A shadow page that several entries point to "
+	 "by gpa: then START and END are gpas, gva is null, and gpa is there; in a guest that the guest runs they "
+	 "are its physical addresses, and l2_gpa and l1_root are there. A shadow page that several entries point to "
 	 "is there at "
 	 "each of its addresses; 200000 rows at the most, or N: then the last one has truncated (limit, next: where the "
 	 "rest "
@@ -361,7 +365,9 @@ const struct command commands_mmu[] = {
 	 "guest (the tables that the walk reads), gpa, rights (what all of them allow), slot, hva, hpa, sptes, mmio "
 	 "(hit, stale), verdict (ok, "
 	 "exception, mmio, "
-	 "readonly) and why: which layer decides. -user: as CPL 3. Nothing is touched: no A or D bit, no spte.\n\n"
+	 "readonly, nested) and why: which layer decides. In a guest that the guest runs, nested (l2_gpa, l1_root, tables, "
+	 "refused): what L1's nested tables make of the address that guest gives. -user: as CPL 3. Nothing is touched: no A "
+	 "or D bit, no spte.\n\n"
 	 "With EPT or NPT the guest's tables stand at gpas, and each of them, like the page, is reached through the "
 	 "host's tables: 24 entries for four levels of both. Then there are tdp (format, levels, reads: the entries that "
 	 "the walk reads in all), in each row of guest tdp (the sptes on the way to it), hpa, page_size and why (where "

@@ -249,13 +249,14 @@ static bool is_root(const struct root_info *r, uint64_t x)
 static int vcpu_of_root(struct call *c, uint64_t root, unsigned *vcpu, struct err *e)
 {
 	struct root_list roots = {0};
-	bool found = false, known = false;
+	bool found = false, known = false, nested = false;
 	int ret = machine_roots(c->s->d.m, &roots, e);
 
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < roots.n && !found; i++) {
 		known |= is_root(&roots.v[i], root);
+		nested |= is_root(&roots.v[i], root) && roots.v[i].guest_mode;
 		found = roots.v[i].current && is_root(&roots.v[i], root);
 		if (found)
 			*vcpu = roots.v[i].vcpu;
@@ -263,6 +264,11 @@ static int vcpu_of_root(struct call *c, uint64_t root, unsigned *vcpu, struct er
 	root_list_free(&roots);
 	if (found)
 		return 0;
+	if (nested)
+		return err_set(e, -ENOENT,
+			       "shadow tree 0x%llx" WHY "that is the root of a nested guest, and no vCPU is in one now" TRY
+			       "tb at an address of its, c, then again",
+			       (unsigned long long)root);
 	return err_set(e, -ENOENT, "shadow tree 0x%llx" WHY "%s" TRY "info shadow, which lists all pages",
 		       (unsigned long long)root,
 		       known ? "that root is cached, but no vCPU runs on it now" : "no vCPU has such a root");

@@ -43,8 +43,13 @@ const char *slot_info_owner(const struct slot_info_list *l, uint64_t gfn);
 struct spte_info {
 	uint64_t gva; /* first gva that it maps; gva_known says whether it follows from the tables */
 	bool gva_known;
-	bool by_gpa;  /* TDP's tables are by gpa: gva is the first gpa that it maps, and not known as a gva */
-	uint64_t gfn; /* of the guest page it maps; gfn_known */
+	bool by_gpa; /* TDP's tables are by gpa: gva is the first gpa that it maps, and not known as a gva */
+	/* With by_gpa, of a table that a nested guest's L1 has made: gva is L2's physical address, and l1_root the gpa of
+	 * L1's topmost table. */
+	bool nested;
+	uint64_t l1_root;
+	bool guest_mode; /* of an rmap's: it stands in a page that is of a nested guest, nested or of its own tables */
+	uint64_t gfn;	 /* of the guest page it maps; gfn_known */
 	bool gfn_known;
 	unsigned level;
 	uint64_t spte;
@@ -73,6 +78,9 @@ struct shadow_page {
 	uint64_t gfn;
 	unsigned level;
 	bool direct, smm, unsync, invalid, guest_mode, tdp;
+	/* With SHADOW_WITH_PARENTS: it shadows one of L1's nested tables, of which the topmost is at l1_root. */
+	bool nested;
+	uint64_t l1_root;
 	uint8_t access; /* role.access: bit 0 exec, 1 write, 2 user */
 	unsigned roots; /* references as a root */
 	unsigned sptes; /* present ones, the host's own not counted */

@@ -95,6 +95,8 @@ int kview_shadow_pages(struct kview *k, unsigned flags, struct shadow_page_list 
 		rc = page_row(k, flags, &p, &p.v[list.n], &list.v[list.n], e);
 	if (!rc && (flags & SHADOW_WITH_PARENTS))
 		rc = add_parents(k, &p, list.v, e);
+	if (!rc && (flags & SHADOW_WITH_PARENTS))
+		knested_rows(k, &p, list.v);
 	kpages_free(&p);
 	if (rc) {
 		shadow_page_list_free(&list);

@@ -199,6 +199,7 @@ int kview_regs(struct kview *k, unsigned vcpu, struct regs *out, struct err *e)
 		if (!rc && !memcmp(&before, &after, sizeof(before))) {
 			if (!(before.avail & WORDS_ALL) || !(r.valid & REGS_GPR))
 				return in_processor(vcpu, "part of the registers", e);
+			knested_regs(k, vcpu, out, &r);
 			*out = r;
 			return 0;
 		}

@@ -76,15 +76,22 @@ static int add_gvas(struct kview *k, struct kpages *p, struct rmap_info *row, st
 		struct kgva gva;
 		int rc;
 
-		if (!page || k->host.tdp)
+		if (!page)
 			continue;
+		struct knested nested = knested_of(k, p, page);
+		s->guest_mode = page->guest_mode;
+		if (k->host.tdp && !nested.is)
+			continue;
+		s->by_gpa = s->nested = nested.is;
+		s->l1_root = nested.l1_root;
 		rc = kwalk_gva(k, p, page, s->index, &gva, e);
 		if (rc == -EFAULT)
 			continue;
 		if (rc)
 			return rc;
 		s->gva = gva.gva;
-		s->gva_known = gva.n == 1;
+		s->gva_known = gva.n == 1 && !nested.is;
+		s->nested &= gva.n == 1;
 	}
 	return 0;
 }

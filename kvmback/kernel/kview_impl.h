@@ -182,6 +182,19 @@ static inline uint64_t kchain_spte(const struct kchain *c, size_t i)
 	return c->sptes ? c->sptes[i] : c->one;
 }
 
+/* knested.c: is a page one of those that shadow L1's nested tables, and under which of L1's roots? */
+struct knested {
+	bool is;
+	uint64_t l1_root; /* gpa */
+};
+bool knested_may_be(const struct kview *k, const struct kpage *page);
+struct knested knested_of(struct kview *k, const struct kpages *p, const struct kpage *page);
+/* Into rows of pages whose parents are in them; rows[i] is of p->v[i]. */
+void knested_rows(const struct kview *k, const struct kpages *p, struct shadow_page *rows);
+/* r->nested by the MMU that the vCPU is on now. was: all registers as of the last stop, from which what memory does not have
+ * is taken: L1's control registers. */
+void knested_regs(struct kview *k, unsigned vcpu, const struct regs *was, struct regs *r);
+
 /* kwalk.c */
 int kroots_get(struct kview *k, unsigned vcpu, struct kroots *out, struct err *e) MUST_USE;
 /* First gva that entry index of a page maps, by the page's parents. How many different ones there are: 0, 1 or 2 (more). */

@@ -226,6 +226,7 @@ struct down {
 	struct kpages *p;
 	uint64_t first, last;
 	unsigned root_level;
+	struct knested nested; /* of the root */
 	struct spte_list *out;
 	size_t cap;
 };
@@ -311,6 +312,8 @@ static int one_entry(struct down *d, struct kpage *page, unsigned i, uint64_t gv
 	struct spte_info s = {.gva = position(d, gva),
 			      .gva_known = !d->k->host.tdp,
 			      .by_gpa = d->k->host.tdp,
+			      .nested = d->nested.is,
+			      .l1_root = d->nested.l1_root,
 			      .sptep = page->spt + i * 8u,
 			      .page_gfn = page->gfn,
 			      .index = i,
@@ -377,6 +380,7 @@ static int under_root(struct down *d, const struct kroot *r, struct err *e)
 	struct kpage *page = kpages_by_hpa(d->p, r->hpa);
 
 	d->root_level = page ? page->level : r->level;
+	d->nested = page ? knested_of(d->k, d->p, page) : (struct knested){0};
 	if (page)
 		return go_down(d, page, 0, e);
 	if (r->level == 3 && kmem_pointer(r->pae_root) && d->p->base &&

@@ -245,6 +245,39 @@ struct value sample_rmap(struct pool *p)
 	return rmap_with(p, &r);
 }
 
+struct value sample_rmap_nested(struct pool *p)
+{
+	struct spte_info s[] = {spte(1, 0x8000, 0x60, 0x12060, true), spte(1, 0x9000, 0x60, 0x12060, true),
+				spte(1, 0x409000, 0x60, 0x12060, true)};
+	struct rmap_desc d = {.address = 0xffff888103344500ull, .used = 3};
+	struct rmap_info r = {
+	    .gfn = 0x60, .head = d.address | 1, .kind = RMAP_MANY, .desc = &d, .n_desc = 1, .sptes = s, .n_sptes = 3};
+
+	for (unsigned i = 0; i < 3; i++)
+		s[i].guest_mode = true;
+	for (unsigned i = 0; i < 2; i++) {
+		s[i].nested = s[i].by_gpa = true;
+		s[i].gva_known = false;
+		s[i].l1_root = 0x42000;
+	}
+	return rmap_with(p, &r);
+}
+
+struct value sample_sptes_nested(struct pool *p)
+{
+	struct value l = v_list(p, 2);
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct spte_info s = spte(1, 0x8000 + i * 0x1000, 0x60, 0x12060, true);
+
+		s.gva_known = false;
+		s.nested = s.by_gpa = true;
+		s.l1_root = 0x42000;
+		v_push(p, &l, record_spte(p, &s));
+	}
+	return l;
+}
+
 struct value sample_long_rmap(struct pool *p)
 {
 	struct spte_info s[6];

@@ -54,7 +54,8 @@ static void tell(struct kvcpu *v, const struct stop *s, struct stop *out)
 /* What this vCPU may have to tell besides stays pending. */
 static void tell_interrupted(struct kvcpu *v, struct stop *out)
 {
-	*out = (struct stop){.reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .slot = -1};
+	*out = (struct stop){
+	    .reason = STOP_INTERRUPTED, .vcpu = v->index, .rip = vcpu_regs(v)->rip, .nested = v->nested.in, .slot = -1};
 }
 
 /* Wait for the step job; an instruction that does not come back is fetched out, and false. */

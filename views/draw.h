@@ -70,6 +70,9 @@ struct tree {
 };
 /* Draw the branches before an entry at t->depth (0: none); last: no sibling follows. Remembers it for deeper entries. */
 void tree_branch(struct out *o, struct tree *t, unsigned depth, bool last);
+/* view_nested.c: one line about a vCPU in L2; a walk's second translation. */
+void draw_nested(struct out *o, const struct value *g);
+void draw_nested_walk(struct out *o, struct tree *t, const struct value *n);
 
 /* Fields of a record, forgiving: 0, false, "" or an empty list if there is no such field or it has another type. */
 uint64_t get_num(const struct value *dict, const char *key);

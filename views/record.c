@@ -313,7 +313,7 @@ static void put_points(struct pool *p, struct value *d, const struct stop *s)
 
 struct value record_stop(struct pool *p, const struct stop *s, const char *why)
 {
-	struct value d = v_dict(p, 14);
+	struct value d = v_dict(p, 15);
 
 	v_put(p, &d, "reason", v_lit(stop_reason_name(s->reason)));
 	put_reasons(p, &d, s);
@@ -324,6 +324,8 @@ struct value record_stop(struct pool *p, const struct stop *s, const char *why)
 		v_push(p, &old, v_lit("rip"));
 		v_put(p, &d, "of_last_stop", old);
 	}
+	if (s->nested)
+		v_put(p, &d, "nested", v_bool(true));
 	put_points(p, &d, s);
 	put_by_reason(p, &d, s);
 	if (s->no_progress)

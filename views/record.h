@@ -75,6 +75,10 @@ struct value record_stall(struct pool *p, const struct stall *s, const char *why
 struct value record_trace_stop(struct pool *p, const struct stop_row *r);
 /* name → value of every register of the parts in r->valid; all: segments' parts, MSRs and FPU too. */
 struct value record_regs(struct pool *p, const struct regs *r, bool all);
+/* Of a vCPU that is in L2: kind, control, paging, l1_root, and where it is known l1_rip and l1_cr3. */
+struct value record_nested(struct pool *p, const struct nested_guest *g);
+/* The second translation of a walk with w->nested: l2_gpa, l1_root, tables, refused. */
+struct value record_nested_walk(struct pool *p, const struct nested_mem *n, const struct walk *w, unsigned access);
 /* To a dict with registers' names as keys: of_last_stop, a list of those that are, if there are any. */
 void record_old_regs(struct pool *p, struct value *d, const struct regs *r);
 struct value record_flags(struct pool *p, uint32_t slot_flags); /* list of readonly, log-dirty, smram */

@@ -133,7 +133,7 @@ void view_stop(struct out *o, const struct value *v)
 		draw_safe(o, get_str(v, "symbol"));
 		out_text(o, ">");
 	}
-	out_text(o, "\n");
+	out_text(o, get_truth(v, "nested") ? "  in L2\n" : "\n");
 	draw_why(o, v);
 	if (v_get(v, "context") && v_get(v, "context")->type == VALUE_DICT)
 		view_context(o, v_get(v, "context"));
@@ -345,6 +345,11 @@ static void cell_current(struct out *o, const struct value *row)
 	out_text(o, get_truth(row, "current") ? "*" : " ");
 }
 
+static void cell_nested(struct out *o, const struct value *row)
+{
+	out_text(o, v_get(row, "nested") ? "L2" : "L1");
+}
+
 void view_vcpus(struct out *o, const struct value *v)
 {
 	static const struct column columns[] = {
@@ -355,6 +360,7 @@ void view_vcpus(struct out *o, const struct value *v)
 	    {.key = "rip", .style = STYLE_ADDR},
 	    {.key = "smm", .kind = COL_FLAG},
 	    {.key = "state"},
+	    {.key = "nested", .title = "guest", .kind = COL_CELL, .cell = cell_nested, .optional = true},
 	    {.key = "of_last_stop", .title = "of the last stop", .optional = true},
 	};
 

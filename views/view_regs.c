@@ -152,6 +152,8 @@ void view_registers(struct out *o, const struct value *v)
 
 		if (!strcmp(f->key, OLD)) {
 			out_text(o, "* as of the last stop\n");
+		} else if (f->value.type == VALUE_DICT) {
+			draw_nested(o, &f->value);
 		} else if (share_stem(v, i, i + 1) || strchr(f->key, '.')) {
 			i = draw_parts(o, v, i, width);
 		} else if (in_group(f->key, "segment")) {

@@ -287,6 +287,8 @@ void view_walk(struct out *o, const struct value *v)
 	out_styled(o, STYLE_BOLD, "gva 0x%llx", (unsigned long long)get_num(v, "gva"));
 	out_textf(o, "  %s, %s\n", get_str(v, "access"), get_truth(v, "user") ? "user" : "supervisor");
 	draw_guest(o, &t, v);
+	if (v_get(v, "nested"))
+		draw_nested_walk(o, &t, v_get(v, "nested"));
 	draw_line(o, &t, v, "gpa", "gpa");
 	draw_line(o, &t, v, "slot", "slot");
 	draw_line(o, &t, v, "hva", "hva");

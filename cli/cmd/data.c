@@ -131,7 +131,11 @@ const struct command commands_data[] = {
 	 "MSRs and the FPU are always among them. On VT-x so are the descriptor tables and whatever KVM has not asked the "
 	 "processor for, mostly rip, rsp, rflags, segments, cr3 and the bits of cr0 and cr4 that the guest may change by "
 	 "itself; without the right to read the kernel's memory all are. What a debugger does by registers (walk, x, disas, "
-	 "$rip in an expression) goes by these, too.",
+	 "$rip in an expression) goes by these, too.\n\nnested is there while the vCPU is in a guest that the guest runs, "
+	 "whose "
+	 "the registers are then: kind (svm, vmx), control (gpa of the VMCB or VMCS), paging, l1_root (gpa of the topmost "
+	 "nested "
+	 "table), l1_rip, l1_cr3.",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_REGISTER,
      .words = "-a",
@@ -186,7 +190,7 @@ const struct command commands_data[] = {
      .summary = "all vCPUs",
      .help = "A list of: id, mode (real, vm86, prot16, prot32, compat, long), cpl, rip, smm, state (running, stopped, "
 	     "halted, in "
-	     "a fault), current; of_last_stop as in info registers.",
+	     "a fault), current; nested and of_last_stop as in info registers.",
      .flags = CMD_NEEDS_VM,
      .view = "vcpus",
      .run = cmd_info_vcpus},

@@ -212,7 +212,9 @@ const struct command commands_history[] = {
      .usage = "",
      .summary = "remember the VM's whole state, to go back to",
      .help =
-	 "Memory, slots and their dirty logs, registers and events of every vCPU, the board's devices; on the soft "
+	 "Memory, slots and their dirty logs, registers and events of every vCPU, of one that is in a guest's guest what "
+	 "the guest "
+	 "comes back with, the board's devices; on the soft "
 	 "backend the shadow tables too. Gives id, vcpu, rip, pages (of memory that are not all zeroes). Checkpoints share "
 	 "what is the same in them.",
      .flags = STANDS,

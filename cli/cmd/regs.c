@@ -84,9 +84,12 @@ int cmd_info_registers(struct call *c, struct err *e)
 	if (args_more(&a))
 		return named_registers(c, m, &a, e);
 	rc = machine_get_regs(m, c->s->vcpu, all ? REGS_ALL : REGS_GPR | REGS_SYS, &r, e);
-	if (!rc)
-		c->result = record_regs(c->pool, &r, all);
-	return rc;
+	if (rc)
+		return rc;
+	c->result = record_regs(c->pool, &r, all);
+	if (r.nested.in)
+		v_put(c->pool, &c->result, "nested", record_nested(c->pool, &r.nested));
+	return 0;
 }
 
 /* "0x" and 1 to 32 digits, or any number of 64 bits, into a wide register's bytes. */
@@ -302,6 +305,8 @@ static struct value vcpu_record(struct call *c, struct machine *m, unsigned vcpu
 		v_put(c->pool, &d, "cpl", v_int(regs_cpl(&r)));
 		v_put(c->pool, &d, "rip", v_hex(r.rip));
 		v_put(c->pool, &d, "smm", v_bool(r.smm));
+		if (r.nested.in)
+			v_put(c->pool, &d, "nested", record_nested(c->pool, &r.nested));
 	}
 	v_put(c->pool, &d, "state", v_lit(vcpu_state(m, vcpu, &r)));
 	v_put(c->pool, &d, "current", v_bool(vcpu == c->s->vcpu));

@@ -226,7 +226,8 @@ const struct command commands_session[] = {
 		"Example: load kernel.elf -m 128M",
 	.flags = CMD_CHANGES_GUEST | CMD_ENDS_RUN | CMD_SHADOWS_TCL,
 	.complete = COMPLETE_FILE,
-	.words = "demo:tour demo:rmap demo:remap demo:smm demo:real demo:threads --mode --at --entry --format -m -n",
+	.words =
+	    "demo:tour demo:rmap demo:remap demo:smm demo:real demo:threads demo:nested --mode --at --entry --format -m -n",
 	.run = run_load,
     },
     {

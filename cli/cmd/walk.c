@@ -99,7 +99,8 @@ static int sptes_of_page(struct walker *k, struct spte_list *out, struct err *e)
 {
 	if (k->tdp.on && k->w.fault.present)
 		return 0;
-	return walk_sptes(k, k->tdp.on ? k->w.gpa : k->gva, out, e);
+	/* Of a nested guest KVM's tables are by its own physical addresses. */
+	return walk_sptes(k, !k->tdp.on ? k->gva : k->w.nested ? k->w.l2_gpa : k->w.gpa, out, e);
 }
 
 static void put_sptes(struct walker *k, struct value *d)
@@ -244,8 +245,16 @@ static const char *why_ok(const struct walker *k, char *why, size_t size)
 	return "ok";
 }
 
+static const char *why_nested(const struct walker *k, char *why, size_t size)
+{
+	say(why, size, "%s; the access leaves L2 for L1, which has a nested page fault", k->w.why);
+	return "nested";
+}
+
 static const char *decide(const struct walker *k, char *why, size_t size)
 {
+	if (k->w.fault.present && k->w.nested)
+		return why_nested(k, why, size);
 	if (k->w.fault.present)
 		return why_exception(k, why, size);
 	if (!k->slot)
@@ -289,10 +298,12 @@ int walk_address(struct machine *m, unsigned vcpu, uint64_t gva, unsigned access
 		return ret;
 	if (access & WALK_DEBUGGER)
 		k.env.pg = xlate_debug_paging(&k.env);
-	d = v_dict(p, 20);
+	d = v_dict(p, 21);
 	paging_walk(&k.env.pg, &k.env.mem, gva, k.access, false, &k.w);
 	walk_tdp_begin(&k);
 	put_guest(&k, &d);
+	if (k.w.nested)
+		v_put(p, &d, "nested", record_nested_walk(p, &k.env.nested, &k.w, k.access));
 	put_memory(&k, &d);
 	put_sptes(&k, &d);
 	walk_tdp_put(&k, &d);

@@ -39,7 +39,7 @@ struct checkpoint {
 	struct saved_nested {
 		void *state;
 		size_t len;
-	} *nested; /* what registers do not have of a guest's guest */
+	} * nested; /* what registers do not have of a guest's guest */
 	unsigned vcpus;
 	struct board board;
 	uint64_t position;

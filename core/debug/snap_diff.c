@@ -336,8 +336,10 @@ static void diff_reg(struct diff *d, const char *vcpu, const struct reg_name *re
 /* What has no name of its own. */
 static void diff_events(struct diff *d, const char *vcpu, const struct regs *a, const struct regs *b)
 {
-	if (a->valid & b->valid & REGS_SYS)
+	if (a->valid & b->valid & REGS_SYS) {
 		field(d, DIFF_REG, vcpu, "smm", a->smm, b->smm);
+		field(d, DIFF_REG, vcpu, "nested", a->nested.in, b->nested.in);
+	}
 	if (!(a->valid & b->valid & REGS_EVENTS))
 		return;
 	field(d, DIFF_REG, vcpu, "halted", a->halted, b->halted);

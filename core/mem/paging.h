@@ -94,9 +94,9 @@ struct walk {
 	unsigned n;
 	struct walk_step step[5];
 	struct guest_fault fault;
-	bool unreadable;    /* fault is none of the guest's: the last step's entry cannot be read now, so nothing is known */
-	char why[160];	    /* in words, the layer that refused; "" without a fault */
-	bool nested;	    /* l2_gpa is what the tables gave, and gpa what L1's nested ones have made of that */
+	bool unreadable; /* fault is none of the guest's: the last step's entry cannot be read now, so nothing is known */
+	char why[160];	 /* in words, the layer that refused; "" without a fault */
+	bool nested;	 /* l2_gpa is what the tables gave, and gpa what L1's nested ones have made of that */
 	uint64_t l2_gpa;
 	uint64_t gpa;	    /* without a fault */
 	uint64_t page_size; /* 4 KiB, 2 or 4 MiB, 1 GiB; 0 with a fault */
@@ -111,7 +111,8 @@ void paging_walk(const struct paging *pg, const struct paging_mem *mem, uint64_t
 		 struct walk *out);
 bool paging_canonical(const struct paging *pg, uint64_t gva);
 
-/* One present guest mapping, for `info tlb` and `info mem`. */
+/* One present guest mapping, for `info tlb` and `info mem`. Of a nested guest in parts, as L1's tables map what its own do.
+ */
 struct guest_mapping {
 	uint64_t gva, gpa, page_size, entry;
 	uint8_t rights; /* as struct walk */

@@ -58,6 +58,32 @@ static int load_entry(const struct enumeration *en, const void *table, uint64_t 
 	return rc == -ENODATA ? rc : 0;
 }
 
+/* L1's pages may be smaller than L2's, or not be there: what is mapped is their parts. */
+static int report_nested(const struct enumeration *en, const struct guest_mapping *whole, uint64_t linear)
+{
+	int rc = 0;
+
+	for (uint64_t at = 0, part; !rc && at < whole->page_size; at += part) {
+		uint64_t l2_gpa = whole->gpa + at;
+		struct guest_mapping m = *whole;
+		struct walk w;
+
+		en->mem->nested(en->mem->ctx, l2_gpa, ACCESS_READ, &w);
+		part = PAGE_SIZE_4K;
+		if (w.fault.present)
+			continue;
+		part = MIN(w.page_size - (l2_gpa & (w.page_size - 1)), whole->page_size - at);
+		if (linear + at > en->last || linear + at + (part - 1) < en->first)
+			continue;
+		m.gva += at;
+		m.gpa = w.gpa;
+		m.page_size = part;
+		m.rights &= w.rights | ACCESS_USER;
+		rc = en->fn(en->arg, &m);
+	}
+	return rc;
+}
+
 static int report_leaf(const struct enumeration *en, unsigned level, uint64_t linear, uint64_t entry, uint8_t rights)
 {
 	struct guest_mapping m = {
@@ -71,7 +97,7 @@ static int report_leaf(const struct enumeration *en, unsigned level, uint64_t li
 	    .global = (entry & PTE_G) && (en->pg->cr4 & CR4_PGE),
 	};
 
-	return en->fn(en->arg, &m);
+	return en->mem->nested ? report_nested(en, &m, linear) : en->fn(en->arg, &m);
 }
 
 /* ---- spans, of a listing */

@@ -68,8 +68,9 @@ static int no_translation(const struct xlate_env *env, const struct paging *pg, 
 
 	paging_walk(pg, &env->mem, gva, ACCESS_READ, false, &w);
 	if (w.unreadable)
-		return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w.nested || !w.n ? w.l2_gpa : w.step[w.n - 1].gpa, "%s gva %#llx" WHY "%s" TRY "walk %#llx",
-				  write ? "write" : "read", (ull)gva, w.why, (ull)gva);
+		return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w.nested || !w.n ? w.l2_gpa : w.step[w.n - 1].gpa,
+				  "%s gva %#llx" WHY "%s" TRY "walk %#llx", write ? "write" : "read", (ull)gva, w.why,
+				  (ull)gva);
 	return err_set_at(e, -EFAULT, ERR_SPACE_GVA, gva, "%s gva %#llx" WHY "%s" TRY "walk %#llx", write ? "write" : "read",
 			  (ull)gva, w.why[0] ? w.why : "the tables changed meanwhile", (ull)gva);
 }

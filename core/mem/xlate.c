@@ -136,8 +136,8 @@ static bool pages_translate(const struct xlate_env *env, uint64_t gva, uint64_t 
 /* Not the guest's fault: what its tables say there is not known. */
 static int table_unreadable(uint64_t gva, const struct walk *w, struct err *e)
 {
-	return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w->nested || !w->n ? w->l2_gpa : w->step[w->n - 1].gpa, "translate %#llx" WHY "%s" TRY "walk %#llx",
-			  (ull)gva, w->why, (ull)gva);
+	return err_set_at(e, -ENODATA, ERR_SPACE_GPA, w->nested || !w->n ? w->l2_gpa : w->step[w->n - 1].gpa,
+			  "translate %#llx" WHY "%s" TRY "walk %#llx", (ull)gva, w->why, (ull)gva);
 }
 
 int gva_to_tlb(const struct xlate_env *env, uint64_t gva, uint32_t len, unsigned access, bool phys, struct xlate_tlb *out,

@@ -88,6 +88,7 @@ struct stop {
 	bool before;	    /* of a RUN_STEP: what was there before it, whose instruction is still to come */
 	uint8_t code_bits;  /* 16, 32, 64: of code at rip; 0: not told, ask the registers */
 	uint64_t code_base; /* with code_bits: CS's, 0 in 64-bit code */
+	bool nested;	    /* the vCPU is in a guest that its guest runs: rip is that one's */
 	bool rip_old;	    /* FAULT_STAGE: rip is that of the last stop, the processor keeps the one of now */
 	int breakpoint;	    /* BREAKPOINT, WATCHPOINT, or a catchpoint: its id; 0 for none */
 	/* EXCEPTION */

@@ -497,6 +497,19 @@ static void add_causes(struct why *w)
 	}
 }
 
+/* Whose rip and registers these are. */
+static void add_nested(struct why *w)
+{
+	struct regs r = {0};
+
+	why_add(w, " That is in L2, the guest that this one runs");
+	if (w->env->m && !machine_get_regs(w->env->m, w->s->vcpu, REGS_SYS, &r, NULL) && r.nested.in &&
+	    !r.nested.control_old)
+		why_add(w, " by the %s at gpa 0x%llx", r.nested.kind == NESTED_SVM ? "VMCB" : "VMCS",
+			(unsigned long long)r.nested.control);
+	why_add(w, ".");
+}
+
 void why_stop(const struct why_env *env, const struct stop *s, char *buf, size_t size)
 {
 	struct why w = {.env = env, .s = s, .id = s->breakpoint, .buf = buf, .size = size, .rip = ~0ull, .linear = ~0ull};
@@ -507,6 +520,8 @@ void why_stop(const struct why_env *env, const struct stop *s, char *buf, size_t
 	if ((size_t)s->reason < ARRAY_LEN(by_reason))
 		by_reason[s->reason](&w);
 	add_causes(&w);
+	if (s->nested)
+		add_nested(&w);
 	if (s->note[0] && s->reason != STOP_FAULT_STAGE && s->reason != STOP_SLOT)
 		why_add(&w, " Note: %s.", s->note);
 }

@@ -147,6 +147,7 @@ bool vcpu_stop(struct kvcpu *v, enum stop_reason reason)
 	s->reason = reason;
 	s->vcpu = v->index;
 	s->rip = vcpu_regs(v)->rip;
+	s->nested = v->nested.in;
 	s->code_bits = (uint8_t)vcpu_bits(v);
 	s->code_base = s->code_bits == 64 ? 0 : vcpu_sregs(v)->cs.base;
 	return vcpu_out(v, OUT_STOP);

@@ -10,7 +10,9 @@
 #include "kvmback/host/uffd.h"
 #include "kvmback/kvm.h"
 #include "kvmback/trace/mmucatch.h"
+#include "kvmback/trace/nestwake.h"
 #include "kvmback/trace/trace.h"
+#include "kvmback/vcpu/nested.h"
 
 typedef int fact_fn(void *arg, const char *what, const char *value, const char *why);
 
@@ -69,6 +71,22 @@ static int mmu_row(struct kvm_vm *vm, fact_fn *fn, void *arg)
 		  "by tracepoints; with EPT or NPT no guest table is shadowed");
 }
 
+/* What tracepoints are needed for in a guest that runs guests. */
+static int nested_row(struct kvm_vm *vm, fact_fn *fn, void *arg)
+{
+	char text[sizeof(struct err)];
+	struct err e = {0};
+
+	if (!nested_possible(vm->host))
+		return fn(arg, "nested guests", "no", "KVM offers its guests neither SVM nor VMX");
+	if (nestwake_check(&e))
+		return fn(arg, "nested guests", "yes",
+			  words(text, sizeof(text),
+				"no breakpoint is met in them and no step leaves them, as there are no tracepoints",
+				e.next));
+	return fn(arg, "nested guests", "yes", "breakpoints and steps in them by tracepoints of VM entry and exit");
+}
+
 int kvm_privilege_facts(struct kvm_vm *vm, fact_fn *fn, void *arg)
 {
 	int rc = uffd_row(fn, arg);
@@ -77,5 +95,7 @@ int kvm_privilege_facts(struct kvm_vm *vm, fact_fn *fn, void *arg)
 		rc = tracepoints_row(fn, arg);
 	if (!rc)
 		rc = fault_row(vm, fn, arg);
-	return rc ? rc : mmu_row(vm, fn, arg);
+	if (!rc)
+		rc = mmu_row(vm, fn, arg);
+	return rc ? rc : nested_row(vm, fn, arg);
 }

@@ -19,8 +19,8 @@ static bool tables_moved(const struct kvcpu *v)
 	const struct run_plan *p = &v->control->plan;
 	const struct kvm_sregs *s = &v->run->s.regs.sregs;
 
-	return p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer ||
-	       p->nested != v->nested.in || p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
+	return p->cr3 != s->cr3 || p->cr0 != s->cr0 || p->cr4 != s->cr4 || p->efer != s->efer || p->nested != v->nested.in ||
+	       p->idt.base != s->idt.base || p->idt.limit != s->idt.limit;
 }
 
 static bool must_replan(const struct kvcpu *v)

@@ -285,6 +285,11 @@ static void plan_bytes(struct kvcpu *v)
 
 	if (all_in_drs(v))
 		return;
+	/* What the byte raises would be L2's, or L1's, to take. */
+	if (v->nested.in && rs->st->int3[vcpu_mode(v)][vcpu_cpl(v) == 3] != BREAK_INT3_EXIT) {
+		p->slow_why = "a breakpoint in a nested guest, beyond what debug registers can hold";
+		return;
+	}
 	p->dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
 	bool follow = can_follow(v);
 	unsigned n = armed_roots(v, &root);

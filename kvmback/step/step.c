@@ -382,10 +382,10 @@ static bool finish(struct kvcpu *v, struct step *s)
 	return bits ? guestdbg_raise(v, bits) : true;
 }
 
-/* hlt and RSM must not be run into. False: dealt with, or the caller stops. */
+/* hlt and RSM must not be run into, but for L2's, which is L1's to take. False: dealt with, or the caller stops. */
 static bool is_special(struct kvcpu *v, const struct step *s)
 {
-	if (s->kind == INSN_HLT && s->cpl == 0) {
+	if (s->kind == INSN_HLT && s->cpl == 0 && !v->nested.in) {
 		vcpu_regs(v)->rip += (unsigned)(s->op - s->code) + 1;
 		vcpu_dirty(v, KVM_SYNC_X86_REGS);
 		return exit_halt(v);

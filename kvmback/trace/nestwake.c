@@ -19,18 +19,34 @@ struct nestwake {
 	pid_t tid[KVM_MAX_VCPUS_HERE]; /* whose that ring is */
 };
 
-static void wake_open(struct nestwake *w)
+static int trace_nested(struct trace **out, struct err *e)
 {
 	static const enum stage nested[] = {STAGE_NONE};
+	struct trace *t = NULL;
+	int rc = trace_open_some(&t, nested, ARRAY_LEN(nested), NULL, true, e);
 
+	if (!rc)
+		rc = trace_may_record(t, e);
+	if (rc)
+		trace_close(t);
+	else
+		*out = t;
+	return rc;
+}
+
+int nestwake_check(struct err *e)
+{
+	struct trace *t = NULL;
+	int rc = trace_nested(&t, e);
+
+	trace_close(t);
+	return rc;
+}
+
+static void wake_open(struct nestwake *w)
+{
 	memset(w->tid, 0, sizeof(w->tid));
-	w->failed = trace_open_some(&w->trace, nested, ARRAY_LEN(nested), NULL, true, &w->why) < 0;
-	if (!w->failed && trace_may_record(w->trace, &w->why) < 0) {
-		trace_close(w->trace);
-		w->failed = true;
-	}
-	if (w->failed)
-		w->trace = NULL;
+	w->failed = trace_nested(&w->trace, &w->why) < 0;
 }
 
 static void wake_close(struct nestwake *w)
@@ -39,7 +55,7 @@ static void wake_close(struct nestwake *w)
 	w->trace = NULL;
 }
 
-/* May its guest go in or out by the next instruction? */
+/* Does anybody make use of it? */
 static bool any_switched_on(struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < vm->m.vcpus; i++) {
@@ -54,19 +70,18 @@ static bool any_switched_on(struct kvm_vm *vm)
 /* What is on stays on while nothing makes use of it: opening takes longer than what never comes. */
 void nestwake_set(struct kvm_vm *vm, bool step)
 {
-	bool wanted, used;
+	/* Pages may be armed still for what is planted no more: who touches one is stepped. */
+	bool wanted = step || vm->rs->n_plants || vm->armed || vm->rs->catch & (CATCH_SMI | CATCH_MODE | CATCH_EXCEPTION);
 
 	if (!nested_possible(vm->host))
 		return;
-	used = any_switched_on(vm);
-	wanted = vm->rs->n_plants || (used && step);
 	if (!vm->nestwake && wanted)
 		vm->nestwake = calloc(1, sizeof(*vm->nestwake));
 	if (!vm->nestwake)
 		return;
 	if (wanted && !vm->nestwake->trace && !vm->nestwake->failed)
 		wake_open(vm->nestwake);
-	else if (!wanted && used && vm->nestwake->trace)
+	else if (!wanted && vm->nestwake->trace && any_switched_on(vm))
 		wake_close(vm->nestwake);
 }
 
@@ -77,7 +92,7 @@ bool nestwake_on(const struct kvm_vm *vm)
 
 const char *nestwake_why(const struct kvm_vm *vm)
 {
-	return vm->nestwake && vm->nestwake->failed ? vm->nestwake->why.why : "out of memory";
+	return vm->nestwake && vm->nestwake->failed ? vm->nestwake->why.why : "they are not on";
 }
 
 void nestwake_enter(struct kvcpu *v)

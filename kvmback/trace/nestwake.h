@@ -9,8 +9,9 @@
 
 #include "kvmback/vcpu/vcpu.h"
 
-/* Before a run, while all vCPUs are out: on if anything is planted, or if a step can go in or out. */
+/* Before a run, while all vCPUs are out: on if anything is planted, or if instructions are stepped. */
 void nestwake_set(struct kvm_vm *vm, bool step);
+int nestwake_check(struct err *e) MUST_USE; /* can it be? Errors are trace_open_some()'s */
 bool nestwake_on(const struct kvm_vm *vm);
 /* Why it is not, after it was wanted. */
 const char *nestwake_why(const struct kvm_vm *vm);

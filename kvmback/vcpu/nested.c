@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Nested state of a vCPU. For SVM it is a VMCB: controls as L1 has set them, and, in the save area, not L2's state but L1's,
- * as it was at VMRUN (AMD APM vol. 2, appendix B). For VMX it is KVM's own form of L1's VMCS, whose offsets are part of KVM's
- * interface.
+ * as it was at VMRUN (AMD APM vol. 2, appendix B). For VMX it is KVM's own form of L1's VMCS, whose offsets are part of
+ * KVM's interface.
  */
 #include "kvmback/vcpu/nested.h"
 

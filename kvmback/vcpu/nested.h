@@ -3,8 +3,8 @@
  * A vCPU whose guest runs a guest (core/cpu/nested.h): whether it is in L2, what KVM keeps of L1 meanwhile, and that as part
  * of a checkpoint. KVM_GET_NESTED_STATE, in Documentation/virt/kvm/api.rst 4.114.
  *
- * While a vCPU is in L2 its ioctls are about L2. What stands in place of L1's own (a stepping TF, the IDT and GDT of the trap
- * page) when L1 enters L2 goes into the state that L1 comes back with, and can be taken back there only.
+ * While a vCPU is in L2 its ioctls are about L2. What stands in place of L1's own (a stepping TF, the IDT and GDT of the
+ * trap page) when L1 enters L2 goes into the state that L1 comes back with, and can be taken back there only.
  */
 #ifndef KVMSCOPE_KVMBACK_NESTED_H
 #define KVMSCOPE_KVMBACK_NESTED_H

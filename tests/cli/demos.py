@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The six built-in guests end to end."""
+"""The built-in guests end to end."""
 import os, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -147,6 +147,17 @@ def threads(b):
     assert v[1]["reason"] == "hlt" and word(v[2]) == 201 and word(v[3]) == 0, v[1:4]
 
 
+def nested(b):
+    """Where the vCPU has no SVM, load says so, and the VM that there was stays."""
+    facts = {f["what"]: f for f in rows(ok("info kvm", backend=b)[0])}
+    if facts["SVM for the guest"]["value"] != "yes":
+        e = refused("load demo:nested", backend=b)
+        assert "demo:nested" in e and "SVM" in e, e
+        return
+    v = ok("mem write paging 00", "run", "run", "x/gx exits", image="demo:nested", backend=b)
+    assert [v[i]["reason"] for i in (1, 2)] == ["hlt", "hlt"] and word(v[3]) in (3, 4), v
+
+
 def run_again(b):
     """`run` loads anew: the second time is as the first; flags and breakpoints stay."""
     v = ok("b readonly", "slot flags 1 -readonly", "run", "c", "xp/wx 0x80000", "run", "info slots", "info breakpoints", "xp/gx 0x40000", backend=b)
@@ -176,5 +187,5 @@ def breakpoints_follow_the_image(b):
 
 
 if __name__ == "__main__":
-    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, longest_chain, rmap_with_another_count, remap, remap_cache, smm, threads, run_again, watch,
+    sys.exit(main([tour, tour_tables, tour_by_steps, real, rmap, rmap_chain, longest_chain, rmap_with_another_count, remap, remap_cache, smm, threads, nested, run_again, watch,
                    breakpoints_follow_the_image]))

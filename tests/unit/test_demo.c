@@ -234,7 +234,8 @@ static void every_demo_loads(void **state)
 	} want[] = {
 	    {"demo:tour", 1, CPU_LONG64, 0x200000, "unmapped"},	     {"demo:rmap", 1, CPU_LONG64, 0x200000, "touch"},
 	    {"demo:remap", 1, CPU_LONG64, 0x200000, "stale_invlpg"}, {"demo:smm", 1, CPU_PROT32, 0x1000, "smi_handler"},
-	    {"demo:real", 1, CPU_REAL, 0x7c00, "long_mode"},	     {"demo:threads", 2, CPU_LONG64, 0x200000, "changer"}};
+	    {"demo:real", 1, CPU_REAL, 0x7c00, "long_mode"},	     {"demo:threads", 2, CPU_LONG64, 0x200000, "changer"},
+	    {"demo:nested", 1, CPU_LONG64, 0x200000, "l2_touch"}};
 	const struct demo_info *d = demo_list();
 
 	(void)state;
@@ -309,7 +310,7 @@ static void wrong_wishes(void **state)
 {
 	(void)state;
 	refused(&(struct image_options){.name = "demo:nonsense"}, -ENOENT,
-		"demo:tour, demo:rmap, demo:remap, demo:smm, demo:real, demo:threads");
+		"demo:tour, demo:rmap, demo:remap, demo:smm, demo:real, demo:threads, demo:nested");
 	refused(&(struct image_options){.name = "demo:"}, -ENOENT, "demo:tour");
 	refused(&(struct image_options){.name = "demo:tour", .mode = ENTRY_REAL}, -EINVAL, "brings its own");
 	refused(&(struct image_options){.name = "demo:threads", .vcpus = 1}, -EINVAL, "-n 2");

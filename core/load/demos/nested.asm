@@ -9,7 +9,7 @@
 ;   l2_hole   L2 reads what the nested tables do not map yet: L1 has a nested page fault, and maps gfn 0x62
 ;   l2_spin   where L2 stays as long as `forever` is not 0
 ;
-; With a byte `paging` of 0 there are no nested tables: L2's own lead to L1's gpas then.
+; With a byte `paging` of 0, or where L1's CPU lacks them, there are no nested tables: L2's own lead to L1's gpas then.
 bits 64
 %include "core/load/demos/long.inc"
 
@@ -45,13 +45,15 @@ start:
 	mov	eax, HSAVE
 	xor	edx, edx
 	wrmsr
+	mov	eax, 0x8000000a
+	cpuid
+	and	[paging], dl		; bit 0: nested paging
 	mov	rsi, both
 	call	poke
 	cmp	byte [paging], 0
 	jne	enter_l2
 	mov	rsi, unpaged
 	call	poke
-
 ; L2's rbx and rsi are in the registers, its rax is in the VMCB.
 enter_l2:
 	mov	eax, VMCB
@@ -78,14 +80,12 @@ last:
 	call	tell
 	hlt
 	jmp	$ - 1
-
 called:
 	mov	rsi, text_called
 	mov	rdx, [rdi + AT_RAX]
 	call	tell
 	add	qword [rdi + AT_RIP], 3	; VMMCALL's length
 	jmp	go_on
-
 hole:
 	mov	rsi, text_hole
 	mov	rdx, [rdi + AT_INFO2]
@@ -97,7 +97,6 @@ hole:
 go_on:
 	pop	rsi
 	jmp	enter_l2
-
 ; Store the pairs of address and value at rsi, up to an address of 0.
 poke:
 	lodsq
@@ -107,7 +106,6 @@ poke:
 	cmp	qword [rsi], 0
 	jne	poke
 	ret
-
 ; The text at rsi, then rdx in 16 digits.
 tell:
 	lodsb
@@ -138,7 +136,6 @@ text_hole: db	"L1: nested page fault at L2 gpa ", 0
 text_error: db	"L1: its error code ", 0
 text_halted: db	"L1: L2 has halted, exits ", 0
 text_other: db	"L1: unexpected exit code ", 0
-
 ; Pairs of address and value. A segment at %1 of the VMCB, flags %2, selector %3, limit 4 GiB; %3 entries of a table at %1 to %2 and on.
 %macro segment_at 3
 	dq	VMCB + UP + %1, %3 | %2 << 16 | 0xffffffff << 32
@@ -152,8 +149,7 @@ text_other: db	"L1: unexpected exit code ", 0
 %endmacro
 	align	8
 both:	dq	VMCB + UP + 0x08, 1 << 24 << 32		; HLT leaves L2
-	dq	VMCB + UP + 0x10, 3			; so do VMRUN and VMMCALL
-	dq	VMCB + UP + 0x58, 1			; its address space number
+	dq	VMCB + UP + 0x10, 3, VMCB + UP + 0x58, 1	; so do VMRUN and VMMCALL; its address space number
 	dq	VMCB + UP + AT_NP, 1, VMCB + UP + 0xb0, NPT
 	segment_at 0x400, 0xc93, 0x10
 	segment_at 0x410, 0xa9b, 0x08
@@ -176,7 +172,6 @@ unpaged: dq	VMCB + UP + AT_NP, 0, VMCB + UP + AT_CR3, L2 + 0x1000
 	dq	L2 + UP + 0x1000, L2 + 0x2000 | RWU, L2 + UP + 0x2000, L2 + 0x3000 | RWU, L2 + UP + 0x3010, L2 + 0x4000 | RWU
 	dq	L2 + UP + 0x4000, L2 | RWU, L2 + UP + 0x4040, 0x60000 | RWU, L2 + UP + 0x4048, 0x60000 | RWU
 	dq	L2 + UP + 0x4050, 0x61000 | RWU, L2 + UP + 0x4058, 0x62000 | RWU, 0
-
 section .l2 progbits alloc exec write
 l2_start:
 	mov	rsi, l2_text

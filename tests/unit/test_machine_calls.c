@@ -238,6 +238,27 @@ static int do_set_smbase(struct machine *m, struct err *e)
 	return machine_set_smbase(m, 0, 0x30000, e);
 }
 
+static int do_nested_take(struct machine *m, struct err *e)
+{
+	void *state;
+	size_t len;
+	int rc = machine_nested_take(m, 0, &state, &len, e);
+
+	if (!rc)
+		free(state);
+	return rc;
+}
+
+static int do_nested_leave(struct machine *m, struct err *e)
+{
+	return machine_nested_leave(m, 0, e);
+}
+
+static int do_nested_put(struct machine *m, struct err *e)
+{
+	return machine_nested_put(m, 0, NULL, 0, e);
+}
+
 static int do_reset(struct machine *m, struct err *e)
 {
 	return machine_reset(m, e);
@@ -442,6 +463,9 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
     [CALL_smi] = {CHANGES, do_smi, false},
     [CALL_smbase] = {LOOKS, do_smbase, false},
     [CALL_set_smbase] = {CHANGES, do_set_smbase, true},
+    [CALL_nested_take] = {STANDS, do_nested_take, false},
+    [CALL_nested_leave] = {CHANGES, do_nested_leave, false},
+    [CALL_nested_put] = {CHANGES, do_nested_put, false},
     [CALL_reset] = {CHANGES, do_reset, false},
     [CALL_run] = {RUNS, do_run, false},
     [CALL_run_job] = {RUNS, do_run_job, false},

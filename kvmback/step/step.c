@@ -615,6 +615,7 @@ void step_run(struct kvcpu *v, uint64_t count)
 		bool was_smm = vcpu_native_smm(v), ok = step_one(v);
 		if (ok || t->out == OUT_SMI)
 			atomic_fetch_add_explicit(&t->steps, 1, memory_order_relaxed);
+		nestwake_stepped(v);
 		if (!ok)
 			check_beside(v, &was, was_smm);
 		if (!ok || !check_after(v, &was, was_smm))

@@ -71,10 +71,11 @@ static bool any_switched_on(struct kvm_vm *vm)
 void nestwake_set(struct kvm_vm *vm, bool step)
 {
 	/* Pages may be armed still for what is planted no more: who touches one is stepped. */
-	bool wanted = step || vm->rs->n_plants || vm->armed || vm->rs->catch & (CATCH_SMI | CATCH_MODE | CATCH_EXCEPTION);
+	bool wanted = vm->rs->n_plants || vm->armed || vm->rs->catch & (CATCH_SMI | CATCH_MODE | CATCH_EXCEPTION);
 
 	if (!nested_possible(vm->host))
 		return;
+	wanted |= step && any_switched_on(vm);
 	if (!vm->nestwake && wanted)
 		vm->nestwake = calloc(1, sizeof(*vm->nestwake));
 	if (!vm->nestwake)
@@ -83,6 +84,14 @@ void nestwake_set(struct kvm_vm *vm, bool step)
 		wake_open(vm->nestwake);
 	else if (!wanted && vm->nestwake->trace && any_switched_on(vm))
 		wake_close(vm->nestwake);
+}
+
+void nestwake_stepped(struct kvcpu *v)
+{
+	const struct kvm_sregs *s = vcpu_sregs(v);
+
+	if ((s->efer & EFER_SVME || s->cr4 & CR4_VMXE) && !nestwake_on(v->vm))
+		nestwake_set(v->vm, true);
 }
 
 bool nestwake_on(const struct kvm_vm *vm)

@@ -9,8 +9,10 @@
 
 #include "kvmback/vcpu/vcpu.h"
 
-/* Before a run, while all vCPUs are out: on if anything is planted, or if instructions are stepped. */
+/* Before a run, while all vCPUs are out: on if anything is planted, or if instructions are stepped of a guest that has SVM
+ * or VMX switched on. stepped: behind one that may have done that, all others being out. */
 void nestwake_set(struct kvm_vm *vm, bool step);
+void nestwake_stepped(struct kvcpu *v);
 int nestwake_check(struct err *e) MUST_USE; /* can it be? Errors are trace_open_some()'s */
 bool nestwake_on(const struct kvm_vm *vm);
 /* Why it is not, after it was wanted. */

@@ -44,6 +44,11 @@ struct value record_slot(struct pool *p, const struct slot_info *s)
 	v_put(p, &d, "source", v_lit(source_name(s->source, s->torn)));
 	if (s->own)
 		v_put(p, &d, "own", v_bool(true));
+	if (s->guest_memfd) {
+		v_put(p, &d, "guest_memfd", v_int(s->memfd));
+		v_put(p, &d, "guest_memfd_offset", v_hex(s->memfd_offset));
+		v_put(p, &d, "attributes", v_lit("shared"));
+	}
 	return d;
 }
 

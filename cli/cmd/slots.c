@@ -134,6 +134,7 @@ static int slot_add_args(struct args *a, struct slot_spec *spec, struct err *e)
 	if (args_flag(a, "-smram"))
 		spec->flags |= SLOT_SMRAM;
 	spec->huge = args_flag(a, "-huge");
+	spec->guest_memfd = args_flag(a, "-guest-memfd");
 	spec->overcommit = args_flag(a, "-overcommit");
 	spec->poll = interrupt_poll;
 	if ((ret = arg_visible(a, &spec->vis, e)))
@@ -322,7 +323,8 @@ const struct command commands_slots[] = {
      .summary = "the memory slots, as a table or as a picture",
      .help =
 	 "One row a slot, by id: id, as (address space), visible (smm, non-smm, both), gpa, size, hva, flags (readonly, "
-	 "log-dirty, smram), generation, source.\n\nA slot that the debugger keeps for itself shows only with -all, "
+	 "log-dirty, smram), generation, source. Of a slot made by slot add -guest-memfd also guest_memfd (the number of its "
+	 "descriptor), guest_memfd_offset (where in it the slot begins) and attributes (shared: the host has its bytes).\n\nA slot that the debugger keeps for itself shows only with -all, "
 	 "with own "
 	 "true.\n\n-map: the whole guest physical space as bars on one axis, long holes cut short and marked. One row a "
 	 "region, by gpa: gpa, size, kind (ram, rom, device, hole), slot, flags, visible, name of a device. What is seen "
@@ -334,7 +336,8 @@ const struct command commands_slots[] = {
      .run = info_slots},
     {.name = "slot add",
      .group = "slots",
-     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F] [-huge] [-overcommit]",
+     .usage = "ID GPA SIZE [-readonly] [-log] [-smram] [-visible smm|non-smm|both] [-file F] [-huge] [-guest-memfd] "
+	      "[-overcommit]",
      .summary = "add a memory slot",
      .help =
 	 "SIZE in bytes or with K, M, G. -log turns dirty logging on, -smram is -visible smm, -file backs it with a "
@@ -346,12 +349,17 @@ const struct command commands_slots[] = {
 	 "some for every page: what the host does not have is refused before anything is made, unless -overcommit says not "
 	 "to "
 	 "look. Ctrl-C gives a slot up that is being made.\n\n"
+	 "-guest-memfd: memory of KVM's own (KVM_CREATE_GUEST_MEMFD, KVM_SET_USER_MEMORY_REGION2), mapped here and shared with "
+	 "the guest: Linux 6.18, kvm only; info kvm says whether it is there. KVM makes no such slot readonly or log-dirty and "
+	 "changes nothing of it: it is deleted and made anew. Seen inside SMM as well, in a VM with two address spaces, it "
+	 "belongs to the first, and the second has the same pages by their mapping. userfaultfd does not know such memory, so "
+	 "that watchpoints by pages and catch fault do without it there.\n\n"
 	 "Gives the slot and the steps that ran. A refused slot changes nothing; the error says which rule refused it.\n\n"
 	 "    slot add 5 0x10000000 64K -readonly",
      .flags = CHANGES,
      .needs = NEEDS(SLOTS),
      .complete = COMPLETE_FILE,
-     .words = "-readonly -log -smram -visible -file -huge -overcommit",
+     .words = "-readonly -log -smram -visible -file -huge -guest-memfd -overcommit",
      .view = "slot",
      .run = slot_add},
     {.name = "slot del",

@@ -29,6 +29,8 @@ struct slot_info slot_info_of(const struct slot *s, uint64_t generation, enum so
 				  .hva = s->hva,
 				  .flags = s->flags,
 				  .own = s->own,
+				  .guest_memfd = s->guest_memfd,
+				  .memfd = s->memfd,
 				  .generation = generation,
 				  .source = source};
 }

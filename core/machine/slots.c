@@ -30,7 +30,8 @@ void slot_step_add(struct slot_steps *steps, const char *fmt, ...)
 static struct slot_spec spec_of(const struct slot *s)
 {
 	return (struct slot_spec){
-	    .id = s->id, .vis = s->vis, .gpa = s->gpa, .size = s->size, .flags = s->flags, .huge = s->huge, .own = s->own};
+	    .id = s->id, .vis = s->vis, .gpa = s->gpa, .size = s->size, .flags = s->flags, .huge = s->huge,
+	    .guest_memfd = s->guest_memfd, .own = s->own};
 }
 
 /* Ask the backend, with the table marked as being updated. */
@@ -196,6 +197,11 @@ static int check_add(const struct machine *m, const struct slot_spec *spec, stru
 			       "slot %u" WHY "-huge is for fresh memory, and file %.300s has pages as they are" TRY
 			       "one of -huge and -file",
 			       spec->id, spec->file);
+	if (spec->guest_memfd && (spec->huge || spec->file))
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "-guest-memfd is memory of KVM's own, in pages of 4 KiB: no %s goes with it" TRY
+			       "one of -guest-memfd and %s",
+			       spec->id, spec->huge ? "-huge" : "file", spec->huge ? "-huge" : "-file");
 	return slot_check(&m->slots, spec, c, e);
 }
 

@@ -44,7 +44,8 @@ struct slot *slot_new(const struct slot_spec *spec)
 	s->flags = spec->flags;
 	s->own = spec->own;
 	s->huge = spec->huge;
-	s->fd = -1;
+	s->guest_memfd = spec->guest_memfd;
+	s->fd = s->memfd = -1;
 	return s;
 }
 

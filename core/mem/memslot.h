@@ -36,6 +36,8 @@ struct slot {
 			     * -1: through the alias all the same */
 	uint64_t fd_offset; /* of gpa's first byte in fd */
 	bool huge;	    /* 2 MiB backing asked for */
+	bool guest_memfd;   /* its memory is the kernel's own file for guests, mapped here */
+	int memfd;	    /* then: which descriptor that is, from its first byte on; else -1 */
 	uint64_t hva;	    /* the guest's view: what KVM was told; on soft the alias */
 	uint8_t *alias;	    /* the debugger's view: never faults into userfaultfd; NULL: read by fill */
 	/* Reads [gpa, gpa + len) of this slot if it has no alias. -ENODATA: some of it cannot be read now; e->addr is the
@@ -98,6 +100,7 @@ struct slot_spec {
 	uint32_t flags;
 	const char *file; /* back it with this file, NULL for fresh memory */
 	bool huge;
+	bool guest_memfd;
 	bool overcommit; /* free memory of the host is not looked at */
 	bool own;
 	int (*poll)(void *unused); /* asked while memory is made, negative to give up; NULL: nobody interrupts */

@@ -60,6 +60,11 @@ static int bad_flags(const struct slot_spec *to, struct err *e)
 			       "smram says visible inside SMM only, yet visible outside SMM only is asked for" TRY
 			       "one of smram and visible non-smm",
 			       to->id);
+	if (to->guest_memfd && to->flags & (SLOT_READONLY | SLOT_LOG_DIRTY))
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY
+			       "KVM makes no slot of a guest_memfd %s" TRY "-guest-memfd without it, or ordinary memory",
+			       to->id, to->flags & SLOT_READONLY ? "readonly" : "that logs dirty pages");
 	return 0;
 }
 
@@ -167,6 +172,25 @@ static int check_same_memory(const struct slot *old, const struct slot_spec *to,
 	return 0;
 }
 
+/* KVM deletes such a slot, and changes nothing of it. */
+static int check_guest_memfd(const struct slot *old, const struct slot_spec *to, struct err *e)
+{
+	if (!old->guest_memfd && !to->guest_memfd)
+		return 0;
+	if (old->guest_memfd != to->guest_memfd)
+		return err_set(e, -EINVAL,
+			       "slot %u" WHY "it is there with %s, and its memory cannot become other memory" TRY
+			       "slot del %u, then slot add (its bytes are gone then)",
+			       to->id, old->guest_memfd ? "a guest_memfd" : "ordinary memory", to->id);
+	if (to->gpa == old->gpa && to->flags == old->flags && to->vis == old->vis)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "slot %u" WHY
+		       "KVM changes nothing of a slot of a guest_memfd, neither place nor flags nor who sees it" TRY
+		       "slot del %u, then slot add (its bytes are gone then)",
+		       to->id, to->id);
+}
+
 /* What changes on a slot that is there; it may not change size, host memory or READONLY. */
 static int classify_existing(const struct slot_table *t, struct slot_change *c, struct err *e)
 {
@@ -175,6 +199,8 @@ static int classify_existing(const struct slot_table *t, struct slot_change *c, 
 	char free_ids[80];
 	int rc = check_same_memory(old, to, e);
 
+	if (!rc)
+		rc = check_guest_memfd(old, to, e);
 	if (rc)
 		return rc;
 	free_id(t, free_ids, sizeof(free_ids));

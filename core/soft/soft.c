@@ -261,6 +261,12 @@ static int slot_create(struct soft_machine *m, struct slot *s, const struct slot
 		       struct err *e)
 {
 	bool fresh = !s->alias;
+
+	if (s->guest_memfd)
+		return err_set(e, -ENOTSUP,
+			       "slot %u" WHY "a guest_memfd is memory of KVM's own, and this backend has no KVM" TRY
+			       "-b kvm, or ordinary memory",
+			       s->id);
 	int rc = fresh ? make_memory(s, &change->to, e) : 0;
 
 	if (!rc && !s->mmu)

@@ -8,11 +8,13 @@
 #include "kvmback/host/backing.h"
 
 #include "core/base/memory.h"
+#include "kvmback/host/newkvm.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #ifndef MADV_COLLAPSE
@@ -95,6 +97,32 @@ static int memfd_open(const struct slot_spec *spec, uint64_t bytes, int *out, st
 	*out = fd;
 	fd = -1;
 	return 0;
+}
+
+/* A file of the VM's: only its slots can have it, and it holds the VM. Shared with this process from the start, so that an
+ * image can be loaded into it. */
+static int guest_memfd_open(const struct kvm_vm *vm, const struct slot_spec *spec, int *out, struct err *e)
+{
+	struct newkvm_create_memfd make = {.size = spec->size, .flags = NEWKVM_MEMFD_MMAP | NEWKVM_MEMFD_INIT_SHARED};
+	const char *why = kvm_memfd_why(vm->host);
+	int fd = why ? -1 : ioctl(vm->fd, NEWKVM_CREATE_GUEST_MEMFD, &make);
+
+	if (why)
+		return err_set(e, -ENOTSUP, "slot %u" WHY "no guest_memfd here: %s" TRY "a slot without -guest-memfd", spec->id,
+			       why);
+	if (fd < 0)
+		return err_errno(e, errno, "slot %u" WHY "KVM_CREATE_GUEST_MEMFD of %#llx bytes" TRY
+					   "a slot without -guest-memfd", spec->id, (unsigned long long)spec->size);
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	*out = fd;
+	return 0;
+}
+
+static int memory_open(const struct kvm_vm *vm, const struct slot_spec *spec, uint64_t offset, int *fd, struct err *e)
+{
+	if (spec->guest_memfd)
+		return guest_memfd_open(vm, spec, fd, e);
+	return spec->file ? slot_file_open(spec, fd, e) : memfd_open(spec, offset + spec->size, fd, e);
 }
 
 /* ---- mapping */
@@ -183,7 +211,7 @@ static void unmap(struct backing *b)
 	free(b);
 }
 
-int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e)
+int backing_make(const struct kvm_vm *vm, struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e)
 {
 	uint64_t offset = spec->huge && !spec->file ? spec->gpa & (HUGE_SIZE - 1) : 0;
 	struct backing *b = calloc(1, sizeof(*b));
@@ -193,7 +221,7 @@ int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps
 	if (!rc)
 		rc = check_huge_cost(spec, e);
 	if (!rc)
-		rc = spec->file ? slot_file_open(spec, &fd, e) : memfd_open(spec, offset + spec->size, &fd, e);
+		rc = memory_open(vm, spec, offset, &fd, e);
 	if (!rc)
 		rc = map_both(spec, fd, offset, b, &made, e);
 	if (!rc && spec->huge && !spec->file)
@@ -208,7 +236,8 @@ int backing_make(struct slot *s, const struct slot_spec *spec, struct slot_steps
 	made.file_backed = spec->file != NULL;
 	made.fd = made.file_backed ? fd : -1;
 	made.fd_offset = 0;
-	if (!spec->file)
+	made.memfd = spec->guest_memfd ? fd : -1;
+	if (!spec->file && !spec->guest_memfd)
 		close(fd); /* the mappings keep the memfd: thousands of slots need no descriptor each */
 	*s = made;
 	return 0;
@@ -220,6 +249,9 @@ void backing_free(struct slot *s)
 		unmap(s->backing);
 	if (s->file_backed)
 		util_closep(&s->fd);
+	if (s->guest_memfd)
+		util_closep(&s->memfd);
+	s->memfd = -1;
 	s->backing = NULL;
 	s->alias = NULL;
 	s->hva = 0;

@@ -5,6 +5,7 @@
  * space 1 (seen inside). On a host with one space only the slots of the current view are set, and kvm_slots_view() swaps.
  */
 #include "kvmback/host/backing.h"
+#include "kvmback/host/newkvm.h"
 #include "kvmback/kernel/kview.h"
 
 #include <errno.h>
@@ -66,6 +67,27 @@ static int region_error(const struct slot *s, const struct region *to, int errnu
 			 s->id, doing, gpa, size, (unsigned long long)s->hva);
 }
 
+/* A part of a guest_memfd belongs to one region of KVM's, that of the first space in which the slot is seen. The other
+ * space has the same pages by their mapping. */
+static bool has_memfd(const struct slot *s, unsigned as)
+{
+	return s->guest_memfd && (!as || !(s->vis & SLOT_VIS_NONSMM));
+}
+
+static int region2_set(struct kvm_vm *vm, const struct slot *s, unsigned as, const struct region *to)
+{
+	struct newkvm_region2 r = {
+	    .slot = s->id | as << 16,
+	    .flags = to->flags | NEWKVM_MEM_GUEST_MEMFD,
+	    .guest_phys_addr = to->gpa,
+	    .memory_size = to->size,
+	    .userspace_addr = s->hva,
+	    .guest_memfd = (uint32_t)s->memfd,
+	};
+
+	return ioctl(vm->fd, NEWKVM_SET_USER_MEMORY_REGION2, &r);
+}
+
 static int region_set(struct kvm_vm *vm, const struct slot *s, unsigned as, const struct region *to, struct err *e)
 {
 	struct kvm_userspace_memory_region r = {
@@ -78,7 +100,8 @@ static int region_set(struct kvm_vm *vm, const struct slot *s, unsigned as, cons
 	int rc;
 
 	do
-		rc = ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
+		rc = to->size && has_memfd(s, as) ? region2_set(vm, s, as, to)
+						  : ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
 	while (rc < 0 && errno == EINTR);
 	return rc < 0 ? region_error(s, to, errno, e) : 0;
 }
@@ -92,8 +115,9 @@ static void region_step(const struct slot *s, unsigned as, const struct region *
 	if (!to->size)
 		slot_step_add(steps, "KVM_SET_USER_MEMORY_REGION slot %u%s: delete", s->id, space);
 	else if (!from->size)
-		slot_step_add(steps, "KVM_SET_USER_MEMORY_REGION slot %u%s: create at %#llx%s%s", s->id, space,
-			      (unsigned long long)to->gpa, ro, log);
+		slot_step_add(steps, "KVM_SET_USER_MEMORY_REGION%s slot %u%s: create at %#llx%s%s%s",
+			      has_memfd(s, as) ? "2" : "", s->id, space, (unsigned long long)to->gpa, ro, log,
+			      has_memfd(s, as) ? " guest_memfd" : "");
 	else if (from->gpa != to->gpa)
 		slot_step_add(steps, "KVM_SET_USER_MEMORY_REGION slot %u%s: move to %#llx%s%s", s->id, space,
 			      (unsigned long long)to->gpa, ro, log);
@@ -213,7 +237,7 @@ static int slot_create(struct kvm_vm *vm, struct slot *s, const struct slot_spec
 	const struct region none[2] = {{0}, {0}};
 	struct region to[2] = {region_of(vm, s, s->vis, 0), region_of(vm, s, s->vis, 1)};
 	bool fresh = !s->backing;
-	int rc = fresh ? backing_make(s, spec, steps, e) : 0;
+	int rc = fresh ? backing_make(vm, s, spec, steps, e) : 0;
 
 	if (rc)
 		return rc;

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 const struct machine_ops *guest_backend;
+unsigned guest_dirty_ring;
 
 #define MiB 0x100000ull
 
@@ -185,7 +186,7 @@ static void set_vcpu(struct guest *g, unsigned vcpu, unsigned cpl, bool idt)
 
 void guest_open(struct guest *g, enum guest_mode mode, unsigned cpl, bool idt, unsigned vcpus)
 {
-	struct machine_config cfg = {.vcpus = vcpus};
+	struct machine_config cfg = {.vcpus = vcpus, .dirty_ring = guest_dirty_ring};
 	struct slot_spec ram = {.size = MiB},
 			 rom = {.id = GUEST_ROM_SLOT, .gpa = GUEST_ROM_GPA, .size = PAGE_SIZE_4K, .flags = SLOT_READONLY};
 	struct slot_steps steps = {0};

@@ -31,6 +31,9 @@ enum {
 /* The backend of guests that are opened from now on; NULL: kvm. */
 extern const struct machine_ops *guest_backend;
 
+/* Entries of the dirty rings of guests that are opened from now on; 0: they have none. */
+extern unsigned guest_dirty_ring;
+
 struct guest {
 	struct machine *m;
 	enum guest_mode mode;

@@ -91,6 +91,22 @@ static int do_slot_dirty_views(struct machine *m, struct err *e)
 	return rc;
 }
 
+static int do_slot_dirty_ring(struct machine *m, struct err *e)
+{
+	struct dirty_entry_list l = {0};
+	int rc = machine_slot_dirty_ring(m, 0, &l, e);
+
+	dirty_entry_list_free(&l);
+	return rc;
+}
+
+static int do_slot_prefault(struct machine *m, struct err *e)
+{
+	struct prefault done;
+
+	return machine_slot_prefault(m, 0, 0, 0, 0x1000, NULL, &done, e);
+}
+
 static int do_slot_dirty_set(struct machine *m, struct err *e)
 {
 	uint64_t *none[2] = {NULL, NULL};
@@ -441,6 +457,8 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
     [CALL_slot_dirty] = {STANDS, do_slot_dirty, false},
     [CALL_slot_dirty_views] = {STANDS, do_slot_dirty_views, false},
     [CALL_slot_dirty_clear] = {CHANGES, do_slot_dirty_clear, false},
+    [CALL_slot_dirty_ring] = {STANDS, do_slot_dirty_ring, false},
+    [CALL_slot_prefault] = {CHANGES, do_slot_prefault, true},
     [CALL_slot_dirty_set] = {CHANGES, do_slot_dirty_set, false},
     [CALL_slot_list] = {LOOKS, do_slot_list, false},
     [CALL_slot_info] = {LOOKS, do_slot_info, false},
@@ -489,7 +507,7 @@ static const struct expectation expected[MACHINE_CALL_COUNT] = {
 
 static struct machine *filled(const struct machine_ops *ops)
 {
-	struct machine_config cfg = {.vcpus = 1};
+	struct machine_config cfg = {.vcpus = 1, .dirty_ring = 256};
 	struct plant p = {.id = 5, .kind = PLANT_EXEC, .addr = 0x4000};
 	struct machine *m = NULL;
 	struct err e = {0};

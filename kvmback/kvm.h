@@ -77,6 +77,7 @@ int kvm_strategy_get(const struct strategy **out, struct err *e) MUST_USE;
  * does if it keeps A and D bits (Intel SDM vol. 3C, 28.3.3.2). An error, and neither is set, where that cannot be asked now.
  */
 int probe_paging(struct strategy *st, struct err *e) MUST_USE;
+bool kvm_host_tdp(void); /* two-dimensional paging, by the parameters of KVM's modules, which anybody may read */
 
 struct kvm_vm;
 struct kview;
@@ -218,7 +219,7 @@ int kvm_view_rip(struct kvm_vm *vm, unsigned vcpu, uint64_t *rip, struct err *e)
 int kvm_view_gprs(struct kvm_vm *vm, unsigned vcpu, uint64_t gpr[16], uint64_t *rip) MUST_USE;
 /* Two-dimensional paging; unknown: what to answer if the kernel cannot be read. */
 bool kvm_view_tdp(struct kvm_vm *vm, bool unknown);
-bool kvm_view_tdp_mmu(struct kvm_vm *vm);
+bool kvm_view_tdp_mmu(struct kvm_vm *vm, bool unknown);
 bool kvm_view_ept(struct kvm_vm *vm); /* in EPT's format; false where nobody knows */
 int kvm_slot_list(struct machine *m, struct slot_info_list *out, struct err *e);
 void kvm_slot_generation(struct machine *m, const struct slot *s, uint64_t *generation, unsigned *as);

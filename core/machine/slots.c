@@ -366,7 +366,8 @@ int machine_slot_flags(struct machine *m, uint32_t id, uint32_t set, uint32_t cl
 	/* Everything but the flip by the ordinary rules; they also fill in what to leaves open. */
 	same = to;
 	same.flags = (to.flags & ~(uint32_t)SLOT_READONLY) | (s->flags & SLOT_READONLY);
-	rc = slot_check(&m->slots, &same, &c, e);
+	/* Of a guest_memfd nothing changes, a deletion and a creation with other flags neither. */
+	rc = slot_check(&m->slots, s->guest_memfd ? &to : &same, &c, e);
 	if (rc)
 		return name_command(rc, "flags", id, e);
 	if (!slot_flip_needed(s, to.flags))

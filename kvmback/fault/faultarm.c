@@ -142,7 +142,7 @@ int faults_arm(struct kvm_faults *f, struct err *e)
 {
 	int rc = live_remember(f->vm, e);
 
-	f->format = !kvm_view_tdp(f->vm, false) ? FAULT_SHADOW : kvm_view_ept(f->vm) ? FAULT_EPT : FAULT_NPT;
+	f->format = !kvm_view_tdp(f->vm, kvm_host_tdp()) ? FAULT_SHADOW : kvm_view_ept(f->vm) ? FAULT_EPT : FAULT_NPT;
 	f->asked = false;
 	for (size_t i = 0; i < f->n_filters; i++)
 		f->asked |= f->filter[i].all;

@@ -47,7 +47,7 @@ const char *fault_walk_why(struct kvm_vm *vm, const struct trace *t)
 {
 	if (!t)
 		return "the tracepoints that tell the address of a fault cannot be read (info kvm says why)";
-	if (kvm_view_tdp(vm, false))
+	if (kvm_view_tdp(vm, kvm_host_tdp()))
 		return "with two-dimensional paging the processor walks the guest's tables, and KVM does not see for which "
 		       "address (the stages of its own faults are fault, walk, page, shadow-page, tdp-spte and spte; no A "
 		       "or D "

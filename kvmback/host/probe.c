@@ -353,11 +353,20 @@ static int parameter_is_on(const char *path, bool *on, struct err *e)
 }
 
 #define INTEL "/sys/module/kvm_intel/parameters/"
+#define NPT "/sys/module/kvm_amd/parameters/npt"
+
+bool kvm_host_tdp(void)
+{
+	bool npt = false, ept = false;
+	struct err e;
+
+	return (!parameter_is_on(NPT, &npt, &e) && npt) || (!parameter_is_on(INTEL "ept", &ept, &e) && ept);
+}
 
 int probe_paging(struct strategy *st, struct err *e)
 {
 	bool npt, ept, ad;
-	int rc = parameter_is_on("/sys/module/kvm_amd/parameters/npt", &npt, e);
+	int rc = parameter_is_on(NPT, &npt, e);
 
 	if (!rc)
 		rc = parameter_is_on(INTEL "ept", &ept, e);

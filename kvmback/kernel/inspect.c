@@ -90,12 +90,12 @@ bool kvm_view_tdp(struct kvm_vm *vm, bool unknown)
 	return kvm_kview(vm, &k, NULL) ? unknown : kview_tdp(k);
 }
 
-bool kvm_view_tdp_mmu(struct kvm_vm *vm)
+bool kvm_view_tdp_mmu(struct kvm_vm *vm, bool unknown)
 {
 	LOCK_SCOPE(&vm->kview_lock);
 	struct kview *k;
 
-	return !kvm_kview(vm, &k, NULL) && kview_tdp_mmu(k);
+	return kvm_kview(vm, &k, NULL) ? unknown : kview_tdp_mmu(k);
 }
 
 bool kvm_view_ept(struct kvm_vm *vm)

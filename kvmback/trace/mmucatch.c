@@ -291,9 +291,9 @@ static int open_trace(struct kvm_mmu *k, struct err *e)
  * has pages of its own that can); only the TDP MMU tells of its entries. */
 uint32_t kvm_mmu_kinds(struct kvm_vm *vm)
 {
-	if (kvm_view_tdp_mmu(vm))
+	if (kvm_view_tdp_mmu(vm, kvm_host_tdp()))
 		return MMU_SPTE | MMU_TDP;
-	return kvm_view_tdp(vm, false) ? MMU_SPTE | MMU_ZAP : MMU_ALL & ~MMU_TDP;
+	return kvm_view_tdp(vm, kvm_host_tdp()) ? MMU_SPTE | MMU_ZAP : MMU_ALL & ~MMU_TDP;
 }
 
 static int check_kinds(struct kvm_vm *vm, const struct mmu_filter *v, size_t n, struct err *e)

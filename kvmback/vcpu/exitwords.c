@@ -4,6 +4,7 @@
  * that the host does not give. Numbers and layouts: the kernel's virt/kvm/api.rst, struct kvm_run; what KVM puts into an
  * internal error's data is not ABI, so it is shown as it is, with what it means on today's kernels beside it.
  */
+#include "kvmback/host/newkvm.h"
 #include "kvmback/vcpu/exitwords.h"
 
 #include <errno.h>
@@ -11,11 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Newer than some installed headers. */
-#define EXIT_NOTIFY 37
-#define EXIT_MEMORY_FAULT 39
-#define MEMORY_FAULT_PRIVATE (1ull << 3)
 
 #define SHOWN 5 /* words of data */
 #define INSN_MAX 15
@@ -239,7 +235,7 @@ static const struct {
     {KVM_EXIT_DIRTY_RING_FULL, "KVM's ring of dirty pages is full (KVM_EXIT_DIRTY_RING_FULL)"},
     {KVM_EXIT_AP_RESET_HOLD, "the vCPU waits for another to start it (KVM_EXIT_AP_RESET_HOLD)"},
     {KVM_EXIT_X86_BUS_LOCK, "the guest locked the bus, by an atomic access across two cache lines (KVM_EXIT_X86_BUS_LOCK)"},
-    {EXIT_NOTIFY, "the guest left the processor no time to exit (KVM_EXIT_NOTIFY): it may hang in one instruction"},
+    {NEWKVM_EXIT_NOTIFY, "the guest left the processor no time to exit (KVM_EXIT_NOTIFY): it may hang in one instruction"},
 };
 
 void exit_words(const struct kvm_run *r, struct stop *s)
@@ -271,7 +267,7 @@ void exit_words(const struct kvm_run *r, struct stop *s)
 
 struct memory_fault exit_memory_fault(const struct kvm_run *r)
 {
-	struct memory_fault f = {.told = r->exit_reason == EXIT_MEMORY_FAULT};
+	struct memory_fault f = {.told = r->exit_reason == NEWKVM_EXIT_MEMORY_FAULT};
 	uint64_t words[3]; /* at the union's start */
 
 	memcpy(words, r->padding, sizeof(words));
@@ -324,16 +320,19 @@ void exit_memory_words(const struct memory_fault *f, const struct slot *slot, in
 	s->slot = slot ? (int)slot->id : -1;
 	s->error[0] = '\0';
 	add(s, "KVM_RUN gave %s: ", errnum == EFAULT ? "EFAULT" : strerror(errnum));
-	if (errnum == EFAULT && slot && !(f->flags & MEMORY_FAULT_PRIVATE) && exit_slot_to_blame(slot)) {
+	if (errnum == EFAULT && slot && !(f->flags & NEWKVM_MEMORY_EXIT_PRIVATE) && exit_slot_to_blame(slot)) {
 		file_words(f, slot, s);
 		return;
 	}
-	advise(s, "dmesg, and memory freed on this host, then c");
+	if (f->told && f->flags & NEWKVM_MEMORY_EXIT_PRIVATE)
+		advise(s, "set rip past the access, or load: a VM of kvmscope's has shared memory alone");
+	else
+		advise(s, "dmesg, and memory freed on this host, then c");
 	if (!f->told) {
 		add(s, "memory of the guest cannot be reached by the host, and this kernel does not tell which");
 		return;
 	}
-	add(s, "the host cannot reach %sgpa 0x%llx to 0x%llx", f->flags & MEMORY_FAULT_PRIVATE ? "as private memory " : "",
+	add(s, "the host cannot reach %sgpa 0x%llx to 0x%llx", f->flags & NEWKVM_MEMORY_EXIT_PRIVATE ? "as private memory " : "",
 	    (ull)f->gpa, (ull)(f->gpa + f->size - (f->size != 0)));
 	if (slot)
 		add(s, ", which is hva 0x%llx by slot %u", (ull)(slot->hva + (f->gpa - slot->gpa)), slot->id);

@@ -42,6 +42,9 @@ bool vcpu_failed(struct kvcpu *v, int rc)
 	s->kvm_exit = v->run->exit_reason;
 	if (rc)
 		return run_failed(v, -rc);
+	/* KVM_EXIT_MEMORY_FAULT comes with an errno today; the manual says that it need not. */
+	if (exit_memory_fault(v->run).told)
+		return run_failed(v, EFAULT);
 	exit_words(v->run, s);
 	if (v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && s->suberror == KVM_INTERNAL_ERROR_EMULATION && !s->n_insn)
 		s->n_insn = (unsigned)gmem_read(v, vcpu_linear_rip(v), s->insn, 15);

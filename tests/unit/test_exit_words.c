@@ -395,7 +395,8 @@ static void test_memory(void **state)
 	memory(8, 0x102000, 0);
 	no_memory(&slot, EFAULT,
 		  "KVM_RUN gave EFAULT: the host cannot reach as private memory gpa 0x102000 to 0x102000, which is hva "
-		  "0x7f0000002000 by slot 5, flags 0x8" FREE_MEMORY);
+		  "0x7f0000002000 by slot 5, flags 0x8; try set rip past the access, or load: a VM of kvmscope's has shared "
+		  "memory alone.");
 	memory(0, 0x900000, 0x1000);
 	no_memory(
 	    NULL, EHWPOISON,

@@ -63,7 +63,7 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 /* Two instructions: the address of a map's value. */
 #define MAP(d, fd) INSN(BPF_LD | BPF_DW | BPF_IMM, d, BPF_PSEUDO_MAP_VALUE, 0, fd), INSN(0, 0, 0, 0, 0)
 
-static int explain_load(struct err *e, int errnum, const char *what)
+bool kmem_locked_down(void)
 {
 	char lock[64] = "";
 	FILE *f = fopen("/sys/kernel/security/lockdown", "re");
@@ -73,7 +73,12 @@ static int explain_load(struct err *e, int errnum, const char *what)
 			lock[0] = '\0';
 		fclose(f);
 	}
-	if (strstr(lock, "[confidentiality]"))
+	return strstr(lock, "[confidentiality]");
+}
+
+static int explain_load(struct err *e, int errnum, const char *what)
+{
+	if (kmem_locked_down())
 		return err_set(e, -EPERM,
 			       "read kernel memory" WHY "this kernel is locked down (confidentiality)" TRY
 			       "a boot with lockdown=integrity or none, or the soft backend (-b soft)");

@@ -6,6 +6,7 @@
 #include "kvmback/trace/trace.h"
 
 #include "core/base/lock.h"
+#include "kvmback/kernel/kmem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -157,6 +158,10 @@ static unsigned parse_formats(struct trace *t, int dir, int *error)
 
 static int no_events(int error, struct err *e)
 {
+	if (kmem_locked_down())
+		return err_set(e, -EPERM,
+			       "tracepoints" WHY "this kernel is locked down (confidentiality): tracefs is empty" TRY
+			       "a boot with lockdown=integrity or none");
 	if (error)
 		return err_errno(e, error,
 				 "tracepoints" WHY "tracefs is there, its events/kvmmmu cannot be read" TRY

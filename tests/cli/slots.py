@@ -113,5 +113,55 @@ def dirty_log(b):
     assert 0x40 not in gfns(v[10]) and v[12] == 1
 
 
+def dirty_rings(b):
+    """--dirty-ring: entries in order beside the bitmap; -clear ends them; a VM without rings says how to get one."""
+    assert "--dirty-ring" in refused("slot flags 0 +log-dirty", "slot dirty 0 -ring", backend=b)
+    assert "power of two" in refused("load demo:tour --dirty-ring 300", backend=b)
+    try:
+        v = ok("load demo:tour --dirty-ring 1024", "slot flags 0 +log-dirty", "run", "slot dirty 0 -ring", "slot dirty 0 -ring -clear",
+               "slot dirty 0 -ring", "load demo:tour", "slot flags 0 +log-dirty", "slot dirty 0", backend=b)
+    except AssertionError as e:
+        if "this kernel has no rings" in str(e):
+            raise Skip("this kernel has no rings")
+        raise
+    first, cleared, after = v[3], v[4], v[5]
+    assert first["ring_entries"] == 1024 and first["ring_full"] == 0 and first["ring_lost"] == 0, first
+    assert [e["n"] for e in first["ring"]] == list(range(len(first["ring"]))), first["ring"]
+    assert {num(e["gfn"]) for e in first["ring"]} == {num(g) for g in first["dirty"]}, first
+    assert 0x40 in {num(e["gfn"]) for e in first["ring"]}
+    for e in first["ring"]:
+        assert e["vcpu"] == 0 and e["slot"] == 0 and num(e["offset"]) == num(e["gfn"]) and e["flags"] == ["dirty"], e
+    assert cleared["ring"] == first["ring"] and after["ring"] == [] and after["dirty"] == [], after
+    assert "ring" not in v[8], v[8]
+
+
+def prefault(b):
+    """Maps ahead, or says why it cannot; what is no part of the slot is refused."""
+    assert "is not all in it" in refused("slot prefault 0 0x90000", backend=b)
+    assert "before it begins" in refused("slot prefault 0 0x2000 0x1000", backend=b)
+    if b == "kvm" and next(f for f in ok("info kvm", backend=b)[0] if f["what"] == "slot prefault")["value"] == "no":
+        assert "since 6.11" in refused("slot prefault 0", backend=b)
+        return
+    v = ok("run", "slot prefault 0", "slot prefault 0 0x40008", "slot prefault 1 0x80000 0x80fff", backend=b)
+    assert (num(v[1]["first"]), num(v[1]["last"]), v[1]["bytes"]) == (0, 0x7ffff, 0x80000), v[1]
+    assert (num(v[2]["first"]), num(v[2]["last"])) == (0x40000, 0x40fff), v[2]
+    assert v[3]["bytes"] == 0x1000 and v[3]["vcpu"] == 0, v[3]
+    assert ("calls" in v[1]) == (b == "kvm") and ("mapped" in v[1]) == (b == "soft"), v[1]
+
+
+def guest_memfd(b):
+    """A slot of KVM's own memory, where there is such; its rules are told before KVM is asked."""
+    assert "readonly" in refused("slot add 5 0x4000000 64K -guest-memfd -readonly", backend=b)
+    row = next(f for f in ok("info kvm", backend=b)[0] if f["what"] == "guest_memfd")
+    if row["value"] == "no":
+        assert "guest_memfd" in refused("slot add 5 0x4000000 64K -guest-memfd", backend=b)
+        return
+    add = "slot add 5 0x4000000 64K -guest-memfd"
+    v = ok(add, "mem write 0x4000000 1122334455667788 -phys", "mem read 0x4000000 8 -phys", "info slots", "slot del 5", backend=b)
+    assert v[2]["data"] == "1122334455667788", v[2]
+    assert v[3][-1]["guest_memfd"] > 2 and v[3][-1]["attributes"] == "shared" and num(v[3][-1]["guest_memfd_offset"]) == 0, v[3]
+    assert "changes nothing" in refused(add, "slot move 5 0x5000000", backend=b)
+
+
 if __name__ == "__main__":
-    sys.exit(main([huge_pages, huge_keeps_to_its_rules, files, live_pte, smram, flips_keep_every_byte, dirty_log]))
+    sys.exit(main([huge_pages, huge_keeps_to_its_rules, files, live_pte, smram, flips_keep_every_byte, dirty_log, dirty_rings, prefault, guest_memfd]))

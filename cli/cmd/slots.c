@@ -289,8 +289,8 @@ static int prefault_range(struct args *a, const struct slot_info *s, uint64_t *g
 	if (ret || (ret = args_end(a, e)))
 		return ret;
 	if (*gpa > last)
-		return err_set(e, -EINVAL, "slot prefault %u" WHY "the range ends before it begins" TRY
-					   "the lower gpa first", s->id);
+		return err_set(e, -EINVAL,
+			       "slot prefault %u" WHY "the range ends before it begins" TRY "the lower gpa first", s->id);
 	*gpa &= ~PAGE_OFFSET_MASK;
 	*size = (last | PAGE_OFFSET_MASK) - *gpa + 1;
 	return 0;
@@ -323,8 +323,10 @@ const struct command commands_slots[] = {
      .summary = "the memory slots, as a table or as a picture",
      .help =
 	 "One row a slot, by id: id, as (address space), visible (smm, non-smm, both), gpa, size, hva, flags (readonly, "
-	 "log-dirty, smram), generation, source. Of a slot made by slot add -guest-memfd also guest_memfd (the number of its "
-	 "descriptor), guest_memfd_offset (where in it the slot begins) and attributes (shared: the host has its bytes).\n\nA slot that the debugger keeps for itself shows only with -all, "
+	 "log-dirty, smram), generation, source. Of a slot made by slot add -guest-memfd also guest_memfd (the number of "
+	 "its "
+	 "descriptor), guest_memfd_offset (where in it the slot begins) and attributes (shared: the host has its "
+	 "bytes).\n\nA slot that the debugger keeps for itself shows only with -all, "
 	 "with own "
 	 "true.\n\n-map: the whole guest physical space as bars on one axis, long holes cut short and marked. One row a "
 	 "region, by gpa: gpa, size, kind (ram, rom, device, hole), slot, flags, visible, name of a device. What is seen "
@@ -349,10 +351,13 @@ const struct command commands_slots[] = {
 	 "some for every page: what the host does not have is refused before anything is made, unless -overcommit says not "
 	 "to "
 	 "look. Ctrl-C gives a slot up that is being made.\n\n"
-	 "-guest-memfd: memory of KVM's own (KVM_CREATE_GUEST_MEMFD, KVM_SET_USER_MEMORY_REGION2), mapped here and shared with "
-	 "the guest: Linux 6.18, kvm only; info kvm says whether it is there. KVM makes no such slot readonly or log-dirty and "
+	 "-guest-memfd: memory of KVM's own (KVM_CREATE_GUEST_MEMFD, KVM_SET_USER_MEMORY_REGION2), mapped here and shared "
+	 "with "
+	 "the guest: Linux 6.18, kvm only; info kvm says whether it is there. KVM makes no such slot readonly or log-dirty "
+	 "and "
 	 "changes nothing of it: it is deleted and made anew. Seen inside SMM as well, in a VM with two address spaces, it "
-	 "belongs to the first, and the second has the same pages by their mapping. userfaultfd does not know such memory, so "
+	 "belongs to the first, and the second has the same pages by their mapping. userfaultfd does not know such memory, "
+	 "so "
 	 "that watchpoints by pages and catch fault do without it there.\n\n"
 	 "Gives the slot and the steps that ran. A refused slot changes nothing; the error says which rule refused it.\n\n"
 	 "    slot add 5 0x10000000 64K -readonly",
@@ -377,18 +382,19 @@ const struct command commands_slots[] = {
      .group = "slots",
      .usage = "ID [-clear] [-ring]",
      .summary = "pages of a slot that the guest has written",
-     .help = "Gives the slot with dirty: the gfns written since the last -clear. The slot must log dirty pages "
-	     "(slot flags ID +log-dirty).\n\nA slot that is seen inside SMM and outside logs each apart: dirty_smm and "
-	     "dirty_non_smm, of which dirty is the union.\n\n"
-	     "-ring: the entries of the vCPUs' dirty rings too, in a VM that was made with them (load IMAGE --dirty-ring "
-	     "ENTRIES; KVM_CAP_DIRTY_LOG_RING, Linux 5.11). KVM pushes one onto its vCPU's ring whenever it marks a page, and "
-	     "has no bitmaps then. ring is a list by vcpu and n (its number in that ring, from 0) of gfn, slot, as, offset (in "
-	     "pages, from the slot's first) and flags: dirty, or reset once it was given back to KVM (KVM_RESET_DIRTY_RINGS). "
-	     "Only then is the page write-protected again, and its next write an entry again. That happens at -clear, for all "
-	     "slots, as rings have the pages of all; and to the whole of a ring that is full, where the vCPU leaves the guest "
-	     "by itself (KVM_EXIT_DIRTY_RING_FULL): ring_full says how often. ring_entries is how many a ring has; ring_lost "
-	     "how many entries there was no room to keep, which dirty has all the same.\n\n"
-	     "    load demo:tour --dirty-ring 4096\n    slot flags 0 +log-dirty\n    run\n    slot dirty 0 -ring",
+     .help =
+	 "Gives the slot with dirty: the gfns written since the last -clear. The slot must log dirty pages "
+	 "(slot flags ID +log-dirty).\n\nA slot that is seen inside SMM and outside logs each apart: dirty_smm and "
+	 "dirty_non_smm, of which dirty is the union.\n\n"
+	 "-ring: the entries of the vCPUs' dirty rings too, in a VM that was made with them (load IMAGE --dirty-ring "
+	 "ENTRIES; KVM_CAP_DIRTY_LOG_RING, Linux 5.11). KVM pushes one onto its vCPU's ring whenever it marks a page, and "
+	 "has no bitmaps then. ring is a list by vcpu and n (its number in that ring, from 0) of gfn, slot, as, offset (in "
+	 "pages, from the slot's first) and flags: dirty, or reset once it was given back to KVM (KVM_RESET_DIRTY_RINGS). "
+	 "Only then is the page write-protected again, and its next write an entry again. That happens at -clear, for all "
+	 "slots, as rings have the pages of all; and to the whole of a ring that is full, where the vCPU leaves the guest "
+	 "by itself (KVM_EXIT_DIRTY_RING_FULL): ring_full says how often. ring_entries is how many a ring has; ring_lost "
+	 "how many entries there was no room to keep, which dirty has all the same.\n\n"
+	 "    load demo:tour --dirty-ring 4096\n    slot flags 0 +log-dirty\n    run\n    slot dirty 0 -ring",
      .flags = CMD_NEEDS_VM,
      .complete = COMPLETE_SLOT,
      .words = "-clear -ring",
@@ -423,10 +429,13 @@ const struct command commands_slots[] = {
      .help =
 	 "All of the slot, or the pages from gpa FIRST to LAST (inclusive; FIRST alone is one page), as if the current vCPU "
 	 "had read each of them.\n\nOn kvm by KVM_PRE_FAULT_MEMORY (Linux 6.11), which needs EPT or NPT: its tables are by "
-	 "gpa; info kvm says whether it is there. What is mapped stays, also where it ends early (Ctrl-C, no memory): the error "
-	 "says how far it came.\n\nOn soft, whose shadow tables are by gva, each page that the guest's tables lead to: mapped "
+	 "gpa; info kvm says whether it is there. What is mapped stays, also where it ends early (Ctrl-C, no memory): the "
+	 "error "
+	 "says how far it came.\n\nOn soft, whose shadow tables are by gva, each page that the guest's tables lead to: "
+	 "mapped "
 	 "says how many addresses now have their sptes. An entry that the guest has not accessed yet is left out "
-	 "(not_accessed), as KVM's own shadow paging does when it fetches entries ahead: behind an spte nobody would set its A "
+	 "(not_accessed), as KVM's own shadow paging does when it fetches entries ahead: behind an spte nobody would set "
+	 "its A "
 	 "bit.\n\nGives the slot with vcpu, first and last (gpas), bytes, and calls (of the kernel's) or mapped and "
 	 "not_accessed.\n\n    slot prefault 0 0x40000 0x4ffff",
      .flags = CHANGES,

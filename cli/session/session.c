@@ -185,9 +185,8 @@ static void loaded_deinit(struct loaded *l)
 static int make_loaded(struct session *s, const struct image_options *opt, struct loaded *l, struct err *e)
 {
 	const struct machine_ops *ops;
-	struct machine_config cfg = {.emulated_kernel = s->opt.emulated_kernel,
-				     .mmio_sptes = s->opt.mmio_sptes,
-				     .dirty_ring = opt->dirty_ring};
+	struct machine_config cfg = {
+	    .emulated_kernel = s->opt.emulated_kernel, .mmio_sptes = s->opt.mmio_sptes, .dirty_ring = opt->dirty_ring};
 	int ret = image_open(opt, &l->image, e);
 
 	if (ret)

@@ -125,9 +125,13 @@ static int take_slot(struct checkpoint *c, const struct checkpoint *base, struct
 	const struct saved_slot *was = saved_slot(base, s);
 	int rc = 0;
 
-	to->spec = (struct slot_spec){
-	    .id = s->id, .vis = s->vis, .gpa = s->gpa, .size = s->size, .flags = s->flags, .huge = s->huge,
-	    .guest_memfd = s->guest_memfd};
+	to->spec = (struct slot_spec){.id = s->id,
+				      .vis = s->vis,
+				      .gpa = s->gpa,
+				      .size = s->size,
+				      .flags = s->flags,
+				      .huge = s->huge,
+				      .guest_memfd = s->guest_memfd};
 	to->serial = s->serial;
 	to->file_backed = s->file_backed;
 	if (!s->file_backed && !slot_in_place(s, s->gpa))

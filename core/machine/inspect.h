@@ -25,7 +25,7 @@ struct slot_info {
 	uint32_t flags;
 	bool own;
 	const char *owner; /* of an own one: whose, in words; NULL: the debugger's */
-	bool guest_memfd; /* memfd: its descriptor here, the slot's first byte at memfd_offset */
+	bool guest_memfd;  /* memfd: its descriptor here, the slot's first byte at memfd_offset */
 	int memfd;
 	uint64_t memfd_offset;
 	uint64_t generation;

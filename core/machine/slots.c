@@ -29,9 +29,14 @@ void slot_step_add(struct slot_steps *steps, const char *fmt, ...)
 
 static struct slot_spec spec_of(const struct slot *s)
 {
-	return (struct slot_spec){
-	    .id = s->id, .vis = s->vis, .gpa = s->gpa, .size = s->size, .flags = s->flags, .huge = s->huge,
-	    .guest_memfd = s->guest_memfd, .own = s->own};
+	return (struct slot_spec){.id = s->id,
+				  .vis = s->vis,
+				  .gpa = s->gpa,
+				  .size = s->size,
+				  .flags = s->flags,
+				  .huge = s->huge,
+				  .guest_memfd = s->guest_memfd,
+				  .own = s->own};
 }
 
 /* Ask the backend, with the table marked as being updated. */
@@ -478,9 +483,11 @@ static int check_prefault(const struct slot *s, uint64_t gpa, uint64_t size, str
 	uint64_t end = s->gpa + s->size;
 
 	if ((gpa | size) & PAGE_OFFSET_MASK || !size)
-		return err_set(e, -EINVAL, "slot prefault %u" WHY "gpa 0x%llx, size %#llx are no whole pages of 4 KiB" TRY
-					   "0x%llx %#llx", s->id, (unsigned long long)gpa, (unsigned long long)size,
-			       (unsigned long long)s->gpa, (unsigned long long)end - 1);
+		return err_set(e, -EINVAL,
+			       "slot prefault %u" WHY "gpa 0x%llx, size %#llx are no whole pages of 4 KiB" TRY
+			       "0x%llx %#llx",
+			       s->id, (unsigned long long)gpa, (unsigned long long)size, (unsigned long long)s->gpa,
+			       (unsigned long long)end - 1);
 	if (gpa >= s->gpa && gpa < end && size <= end - gpa)
 		return 0;
 	return err_set_at(e, -EINVAL, ERR_SPACE_GPA, gpa,

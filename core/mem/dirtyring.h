@@ -24,9 +24,9 @@ struct dirty_gfn {
 	uint64_t offset; /* in pages, from the slot's first */
 };
 
-#define DIRTY_RING_MIN 256u	 /* entries: a page of them */
-#define DIRTY_RING_MAX 65536u	 /* KVM's own limit */
-#define DIRTY_RING_RESERVED 64u	 /* between "full enough to leave the guest" and full */
+#define DIRTY_RING_MIN 256u	/* entries: a page of them */
+#define DIRTY_RING_MAX 65536u	/* KVM's own limit */
+#define DIRTY_RING_RESERVED 64u /* between "full enough to leave the guest" and full */
 
 /* How many entries may be asked for: a power of two from DIRTY_RING_MIN to DIRTY_RING_MAX. -EINVAL in words. */
 int dirty_ring_check(uint64_t entries, struct err *e) MUST_USE;

@@ -48,8 +48,8 @@ struct slot {
 	/* Told of each page that slot_mark_dirty() is called for, marked before or not; NULL: nobody asks. */
 	void (*dirtied)(void *ctx, const struct slot *s, uint64_t page, bool smm);
 	void *dirtied_ctx;
-	void *backing;	    /* the backend's own: file descriptors and mappings */
-	void *mmu;	    /* the shadow MMU's own: reverse map heads (core/mem/shadow) */
+	void *backing; /* the backend's own: file descriptors and mappings */
+	void *mmu;     /* the shadow MMU's own: reverse map heads (core/mem/shadow) */
 };
 
 /* What a backend allows; the defaults are those of a current x86 KVM. */

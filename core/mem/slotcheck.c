@@ -62,8 +62,8 @@ static int bad_flags(const struct slot_spec *to, struct err *e)
 			       to->id);
 	if (to->guest_memfd && to->flags & (SLOT_READONLY | SLOT_LOG_DIRTY))
 		return err_set(e, -EINVAL,
-			       "slot %u" WHY
-			       "KVM makes no slot of a guest_memfd %s" TRY "-guest-memfd without it, or ordinary memory",
+			       "slot %u" WHY "KVM makes no slot of a guest_memfd %s" TRY
+			       "-guest-memfd without it, or ordinary memory",
 			       to->id, to->flags & SLOT_READONLY ? "readonly" : "that logs dirty pages");
 	return 0;
 }

@@ -78,8 +78,11 @@ static int poll_range(void *arg)
 
 static int without_paging(struct ahead *a)
 {
-	const struct guest_mapping all = {
-	    .gva = a->gpa, .gpa = a->gpa, .page_size = a->size, .rights = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER, .accessed = true};
+	const struct guest_mapping all = {.gva = a->gpa,
+					  .gpa = a->gpa,
+					  .page_size = a->size,
+					  .rights = ACCESS_WRITE | ACCESS_FETCH | ACCESS_USER,
+					  .accessed = true};
 
 	return a->gpa >> 32 ? 0 : map_part(a, &all);
 }

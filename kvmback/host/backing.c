@@ -108,11 +108,12 @@ static int guest_memfd_open(const struct kvm_vm *vm, const struct slot_spec *spe
 	int fd = why ? -1 : ioctl(vm->fd, NEWKVM_CREATE_GUEST_MEMFD, &make);
 
 	if (why)
-		return err_set(e, -ENOTSUP, "slot %u" WHY "no guest_memfd here: %s" TRY "a slot without -guest-memfd", spec->id,
-			       why);
+		return err_set(e, -ENOTSUP, "slot %u" WHY "no guest_memfd here: %s" TRY "a slot without -guest-memfd",
+			       spec->id, why);
 	if (fd < 0)
-		return err_errno(e, errno, "slot %u" WHY "KVM_CREATE_GUEST_MEMFD of %#llx bytes" TRY
-					   "a slot without -guest-memfd", spec->id, (unsigned long long)spec->size);
+		return err_errno(e, errno,
+				 "slot %u" WHY "KVM_CREATE_GUEST_MEMFD of %#llx bytes" TRY "a slot without -guest-memfd",
+				 spec->id, (unsigned long long)spec->size);
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	*out = fd;
 	return 0;
@@ -211,7 +212,8 @@ static void unmap(struct backing *b)
 	free(b);
 }
 
-int backing_make(const struct kvm_vm *vm, struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e)
+int backing_make(const struct kvm_vm *vm, struct slot *s, const struct slot_spec *spec, struct slot_steps *steps,
+		 struct err *e)
 {
 	uint64_t offset = spec->huge && !spec->file ? spec->gpa & (HUGE_SIZE - 1) : 0;
 	struct backing *b = calloc(1, sizeof(*b));

@@ -12,7 +12,8 @@
 
 /* Fill s->backing, hva, alias, and for a file fd, fd_offset, file_backed. Errors in words: no such file, too short, no
  * address space, no memory for KVM's own tables, no guest_memfd here. s is untouched on failure. */
-int backing_make(const struct kvm_vm *vm, struct slot *s, const struct slot_spec *spec, struct slot_steps *steps, struct err *e) MUST_USE;
+int backing_make(const struct kvm_vm *vm, struct slot *s, const struct slot_spec *spec, struct slot_steps *steps,
+		 struct err *e) MUST_USE;
 void backing_free(struct slot *s); /* nothing if there is none */
 
 #endif

@@ -21,7 +21,8 @@ static int ring_row(const struct kvm_vm *vm, fact_fn *fn, void *arg)
 		snprintf(value, sizeof(value), "on, %u entries", vm->m.rings.entries);
 	else
 		snprintf(value, sizeof(value), "off");
-	snprintf(why, sizeof(why), "%s: up to %u entries for each vCPU, of a VM that is made with them; load IMAGE --dirty-ring %u",
+	snprintf(why, sizeof(why),
+		 "%s: up to %u entries for each vCPU, of a VM that is made with them; load IMAGE --dirty-ring %u",
 		 h->ring_cap == KVM_CAP_DIRTY_LOG_RING_ACQ_REL ? "KVM_CAP_DIRTY_LOG_RING_ACQ_REL" : "KVM_CAP_DIRTY_LOG_RING",
 		 h->ring_max, h->ring_max < 4096 ? h->ring_max : 4096);
 	return fn(arg, "dirty ring", value, why);
@@ -44,10 +45,12 @@ const char *kvm_memfd_why(const struct kvm_host *h)
 	if (!n->memory2)
 		return "KVM_CAP_USER_MEMORY2 is 0: without KVM_SET_USER_MEMORY_REGION2 no slot can have a guest_memfd";
 	if (!n->vm_memfd)
-		return "this kernel has guest_memfd for VMs of a type with private memory only (KVM_CAP_GUEST_MEMFD of this VM is "
+		return "this kernel has guest_memfd for VMs of a type with private memory only (KVM_CAP_GUEST_MEMFD of this "
+		       "VM is "
 		       "0): for ordinary ones Linux has it since 6.18";
 	if ((n->memfd_flags & both) != both)
-		return "KVM_CAP_GUEST_MEMFD_FLAGS lacks MMAP or INIT_SHARED (Linux 6.18): nobody could read the slot, nor load an "
+		return "KVM_CAP_GUEST_MEMFD_FLAGS lacks MMAP or INIT_SHARED (Linux 6.18): nobody could read the slot, nor "
+		       "load an "
 		       "image into it";
 	return NULL;
 }
@@ -56,8 +59,10 @@ static int memfd_row(const struct kvm_host *h, fact_fn *fn, void *arg)
 {
 	const char *why = kvm_memfd_why(h);
 
-	return fn(arg, "guest_memfd", why ? "no" : "yes",
-		  why ? why : "KVM_CAP_GUEST_MEMFD, mapped (KVM_CAP_GUEST_MEMFD_FLAGS has MMAP and INIT_SHARED): slot add -guest-memfd");
+	return fn(
+	    arg, "guest_memfd", why ? "no" : "yes",
+	    why ? why
+		: "KVM_CAP_GUEST_MEMFD, mapped (KVM_CAP_GUEST_MEMFD_FLAGS has MMAP and INIT_SHARED): slot add -guest-memfd");
 }
 
 static int attributes_row(const struct kvm_new_caps *n, fact_fn *fn, void *arg)
@@ -66,7 +71,8 @@ static int attributes_row(const struct kvm_new_caps *n, fact_fn *fn, void *arg)
 
 	return fn(arg, "memory attributes", has ? "private" : "none",
 		  has ? "KVM_CAP_MEMORY_ATTRIBUTES"
-		      : "KVM_CAP_MEMORY_ATTRIBUTES of this VM is 0: an ordinary VM has no private memory (Linux 6.8, and a VM type "
+		      : "KVM_CAP_MEMORY_ATTRIBUTES of this VM is 0: an ordinary VM has no private memory (Linux 6.8, and a "
+			"VM type "
 			"that has)");
 }
 

@@ -19,11 +19,12 @@ static int refused(const struct slot *s, uint64_t at, uint64_t done, int errnum,
 {
 	switch (errnum) {
 	case EOPNOTSUPP:
-		return err_set(e, -ENOTSUP,
-			       "slot prefault %u" WHY
-			       "KVM answered EOPNOTSUPP: it maps ahead by gpa, with EPT or NPT only, and not for a guest's guest" TRY
-			       "info kvm, or a run of the guest, which maps what it touches",
-			       s->id);
+		return err_set(
+		    e, -ENOTSUP,
+		    "slot prefault %u" WHY
+		    "KVM answered EOPNOTSUPP: it maps ahead by gpa, with EPT or NPT only, and not for a guest's guest" TRY
+		    "info kvm, or a run of the guest, which maps what it touches",
+		    s->id);
 	case ENOENT:
 		return err_set_at(e, -ENOENT, ERR_SPACE_GPA, at,
 				  "slot prefault %u" WHY

@@ -37,8 +37,9 @@ int kvm_rings_enable(struct kvm_vm *vm, unsigned entries, struct err *e)
 			       "KVM answered EINVAL: it keeps some entries for what comes on the way out of the guest, more "
 			       "than half of so small a ring (576 with Intel's page-modification log)" TRY "%u entries",
 			       entries, entries < 1024 ? 1024 : 4096);
-	return err_errno(e, errno, "dirty ring of %u entries" WHY "KVM_ENABLE_CAP of KVM_CAP_DIRTY_LOG_RING" TRY
-				   "no --dirty-ring", entries);
+	return err_errno(e, errno,
+			 "dirty ring of %u entries" WHY "KVM_ENABLE_CAP of KVM_CAP_DIRTY_LOG_RING" TRY "no --dirty-ring",
+			 entries);
 }
 
 int kvm_ring_map(struct kvcpu *v, struct err *e)
@@ -48,8 +49,9 @@ int kvm_ring_map(struct kvcpu *v, struct err *e)
 			(off_t)KVM_DIRTY_LOG_PAGE_OFFSET << PAGE_SHIFT);
 
 	if (at == MAP_FAILED)
-		return err_errno(e, errno, "map the dirty ring of vCPU %u" WHY "mmap of its %u entries" TRY
-					   "a smaller --dirty-ring", v->index, entries);
+		return err_errno(e, errno,
+				 "map the dirty ring of vCPU %u" WHY "mmap of its %u entries" TRY "a smaller --dirty-ring",
+				 v->index, entries);
 	v->ring = (struct dirty_ring){.v = at, .size = entries};
 	return 0;
 }

@@ -49,7 +49,8 @@ enum kmem_bpf_type { KMEM_BPF_ANY, KMEM_BPF_SYSCALL, KMEM_BPF_RAW_TRACEPOINT }; 
 int kmem_bpf_open(enum kmem_bpf_type type, struct kmem **out, struct err *e) MUST_USE;
 /* Open some readers ahead: kmem_bpf_open(KMEM_BPF_ANY) hands them out, and they come back when they are closed. */
 void kmem_bpf_prepare(void);
-/* Is the kernel locked down for confidentiality (kernel_lockdown(7))? It then shows nobody its memory nor its tracepoints. */
+/* Is the kernel locked down for confidentiality (kernel_lockdown(7))? It then shows nobody its memory nor its tracepoints.
+ */
 bool kmem_locked_down(void);
 /* False if one that was prepared cannot be run. */
 bool kmem_bpf_runs(void);

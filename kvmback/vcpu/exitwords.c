@@ -332,8 +332,9 @@ void exit_memory_words(const struct memory_fault *f, const struct slot *slot, in
 		add(s, "memory of the guest cannot be reached by the host, and this kernel does not tell which");
 		return;
 	}
-	add(s, "the host cannot reach %sgpa 0x%llx to 0x%llx", f->flags & NEWKVM_MEMORY_EXIT_PRIVATE ? "as private memory " : "",
-	    (ull)f->gpa, (ull)(f->gpa + f->size - (f->size != 0)));
+	add(s, "the host cannot reach %sgpa 0x%llx to 0x%llx",
+	    f->flags & NEWKVM_MEMORY_EXIT_PRIVATE ? "as private memory " : "", (ull)f->gpa,
+	    (ull)(f->gpa + f->size - (f->size != 0)));
 	if (slot)
 		add(s, ", which is hva 0x%llx by slot %u", (ull)(slot->hva + (f->gpa - slot->gpa)), slot->id);
 	else

@@ -76,10 +76,10 @@ static struct guest *open_rings(void **state)
 
 /* ---- rings */
 
-static const char three_stores[] = "\xc6\x04\x25\x00\x30\x02\x00\x01"  /* mov byte [0x23000], 1 */
-				   "\xc6\x04\x25\x00\x50\x02\x00\x01"  /* [0x25000] */
-				   "\xc6\x04\x25\x00\x40\x02\x00\x01"  /* [0x24000] */
-				   "\xc6\x04\x25\x08\x30\x02\x00\x01"  /* [0x23008]: writable by now */
+static const char three_stores[] = "\xc6\x04\x25\x00\x30\x02\x00\x01" /* mov byte [0x23000], 1 */
+				   "\xc6\x04\x25\x00\x50\x02\x00\x01" /* [0x25000] */
+				   "\xc6\x04\x25\x00\x40\x02\x00\x01" /* [0x24000] */
+				   "\xc6\x04\x25\x08\x30\x02\x00\x01" /* [0x23008]: writable by now */
 				   "\x0f\x0b";
 
 /* Of the pages 0x20 to 0x2f, as other pages are written too: the guest's tables have A bits. */
@@ -185,7 +185,7 @@ static void test_full_ring(void **state)
 	uint64_t *bits = NULL, next = 0x20;
 	size_t n = 0;
 
-	CODE(g, "\xbf\x00\x00\x02\x00\xb9\xe0\x00\x00\x00"		/* mov edi, 0x20000; mov ecx, 224 */
+	CODE(g, "\xbf\x00\x00\x02\x00\xb9\xe0\x00\x00\x00"		 /* mov edi, 0x20000; mov ecx, 224 */
 		"\xc6\x07\x01\x81\xc7\x00\x10\x00\x00\xe2\xf5\x0f\x0b"); /* mov byte [rdi], 1; add edi, 0x1000; loop; ud2 */
 	run_stores(g);
 	assert_int_equal(g->stop.rip, GUEST_CODE + 21);
@@ -396,7 +396,8 @@ static void test_guest_memfd_runs(void **state)
 	paging_walk(&env.pg, &env.mem, 0x30000, ACCESS_READ | ACCESS_USER, false, &w);
 	guest_poke(g, w.step[w.n - 1].gpa, &v, 8);
 	guest_poke(g, 0x401000, "\x05\0\0\0\0\0\0\0", 8);
-	CODE(g, "\x48\xff\x04\x25\x00\x00\x03\x00\x48\x8b\x04\x25\x00\x00\x03\x00\x0f\x0b"); /* inc qword [0x30000]; mov rax, */
+	CODE(g,
+	     "\x48\xff\x04\x25\x00\x00\x03\x00\x48\x8b\x04\x25\x00\x00\x03\x00\x0f\x0b"); /* inc qword [0x30000]; mov rax, */
 	run_stores(g);
 	assert_int_equal(guest_reg(g, 0, 0), 6);
 	guest_peek(g, 0x401000, &v, 8);
@@ -408,10 +409,10 @@ static int run_over(const struct machine_ops *b, const char *name)
 {
 #define TEST(F) cmocka_unit_test_setup(F, setup)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_ring_has_pages_in_order), TEST(test_ring_and_changes),  TEST(test_full_ring),
-	    TEST(test_steps_with_rings),	TEST(test_no_rings),	      TEST(test_ring_sizes),
-	    TEST(test_prefault_ranges),		TEST(test_prefault),	      TEST(test_prefault_leaves_tables),
-	    TEST(test_guest_memfd_rules),	TEST(test_guest_memfd),	      TEST(test_guest_memfd_runs),
+	    TEST(test_ring_has_pages_in_order), TEST(test_ring_and_changes), TEST(test_full_ring),
+	    TEST(test_steps_with_rings),	TEST(test_no_rings),	     TEST(test_ring_sizes),
+	    TEST(test_prefault_ranges),		TEST(test_prefault),	     TEST(test_prefault_leaves_tables),
+	    TEST(test_guest_memfd_rules),	TEST(test_guest_memfd),	     TEST(test_guest_memfd_runs),
 	};
 
 	backend = b;

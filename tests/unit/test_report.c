@@ -54,7 +54,7 @@ static void test_sptes(void **state)
 	for (unsigned i = 0; i < SPTES; i++)
 		v[i] =
 		    (struct spte_info){.gva = i * 0x1000ull, .gva_known = true, .level = 1, .present = true, .leaf = true};
-	fake()->sptes = (struct spte_list){v, SPTES};
+	fake()->sptes = (struct spte_list){.v = v, .n = SPTES};
 	leaves_out(report_sptes(&call), SPTES);
 	fake()->sptes.n = 10;
 	assert_int_equal(get_num(&(struct value[]){report_sptes(&call)}[0], "left_out"), 0);

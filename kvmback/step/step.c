@@ -287,12 +287,6 @@ static bool is_executed(struct kvcpu *v, struct step *s, int rc)
 	}
 	if (!rc && (v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO))
 		return exit_io(v) && io_finish(v) && completed(v, s);
-	unsigned len;
-	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG && s->kind == INSN_INT && vcpu_regs(v)->rip == s->from &&
-	    insn_int1_left(v, &len)) {
-		take_back(v, s, false);
-		return exit_software(v, 1, len, HANDLER_BEYOND_IDT);
-	}
 	if (!rc && v->run->exit_reason == KVM_EXIT_DEBUG) {
 		s->dr6 = v->run->debug.arch.dr6;
 		return true;
@@ -464,6 +458,9 @@ static bool execute(struct kvcpu *v, enum insn_kind *kind)
 	int vector = idt_own(v) ? insn_software_vector(v, &s) : -1;
 	if (vector >= 0)
 		return software(v, &s, (unsigned)vector);
+	/* VT-x leaves on it for a step, and it would seem to have gone nowhere. */
+	if (!idt_own(v) && !s.nested && s.kind == INSN_INT && s.op[0] == 0xf1)
+		return exit_software(v, 1, (unsigned)(s.op - s.code) + 1, HANDLER_BEYOND_IDT);
 	vector = real_fault_due(v, s.op);
 	if (vector >= 0)
 		return real_raise(v, (unsigned)vector);

@@ -148,7 +148,10 @@ static int shadow_order(const struct diff *d, size_t i, size_t j)
 static void page_name(char *buf, size_t size, const struct snap_page *p)
 {
 	snprintf(buf, size, "gfn 0x%llx level %u%s%s", (unsigned long long)p->gfn, p->level,
-		 p->tdp ? " tdp" : p->direct ? " direct" : "", p->smm ? " smm" : "");
+		 p->tdp	     ? " tdp"
+		 : p->direct ? " direct"
+			     : "",
+		 p->smm ? " smm" : "");
 }
 
 /* Behind a row's name: whose the gfn is, where it is not the guest's. */
@@ -166,8 +169,7 @@ static void page_text(char *buf, size_t size, const struct snap_page *p)
 {
 	snprintf(buf, size, "%u spte%s, %u mmio, access %s%s%s, %s %u%s%s", p->sptes, p->sptes == 1 ? "" : "s",
 		 p->mmio_sptes, p->access & 4 ? "u" : "-", p->access & 2 ? "w" : "-", p->access & 1 ? "x" : "-",
-		 p->tdp ? "references" : "roots", p->roots,
-		 p->unsync ? ", unsync" : "", p->invalid ? ", invalid" : "");
+		 p->tdp ? "references" : "roots", p->roots, p->unsync ? ", unsync" : "", p->invalid ? ", invalid" : "");
 }
 
 static void shadow_each(struct diff *d, size_t i, size_t j)

@@ -62,7 +62,7 @@ struct kpage {
 	bool nx, wp, no_ad, mirror; /* of the role, too */
 	bool tdp_root;		    /* in the TDP MMU's list of roots */
 	bool nx_split;		    /* instead of a huge page, because of its code */
-	uint64_t *entries; /* 512, NULL if not read */
+	uint64_t *entries;	    /* 512, NULL if not read */
 };
 struct kpages {
 	struct kpage *v;

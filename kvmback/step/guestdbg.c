@@ -20,7 +20,8 @@ static const struct guest_drs *look(struct kvcpu *v)
 	struct guest_drs *g = &v->control->drs;
 	struct kvm_debugregs k;
 
-	/* Inside a fault, where KVM_RUN has not come back, the ioctl would wait for it: what was read last stands until then. */
+	/* Inside a fault, where KVM_RUN has not come back, the ioctl would wait for it: what was read last stands until
+	 * then. */
 	if (g->known || !v->vm->host->debugregs || kvm_is_parked(v->vm))
 		return g;
 	*g = (struct guest_drs){.known = true};

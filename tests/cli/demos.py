@@ -3,7 +3,7 @@
 import os, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import Skip, can_read_kernel, main, num, ok, rows, start
+from program import Skip, can_read_kernel, main, num, ok, refused, rows, start
 
 PATTERN = 0x600d1dea
 

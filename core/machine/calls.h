@@ -59,7 +59,7 @@ enum machine_ask {
 	X(smi, "smi", NEEDS(CONTROL), smi, ASK_IDLE)                                                                        \
 	X(smbase, "read SMBASE", 0, smbase, ASK_LIVE_VCPU)                                                                  \
 	X(set_smbase, "set SMBASE", NEEDS(CONTROL), set_smbase, ASK_IDLE)                                                   \
-	X(nested_take, "checkpoint", 0, name, ASK_STOPPED)                                                                  \
+	X(nested_take, "checkpoint", 0, name, ASK_LIVE_VCPU)                                                                \
 	X(nested_leave, "restore a nested guest", NEEDS(CONTROL), name, ASK_IDLE)                                           \
 	X(nested_put, "restore a nested guest", NEEDS(CONTROL), name, ASK_IDLE)                                             \
 	X(reset, "reset", NEEDS(CONTROL), reset, ASK_IDLE)                                                                  \

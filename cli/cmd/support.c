@@ -220,7 +220,10 @@ static int run_info_kvm(struct call *c, struct err *e)
 		const char *why = "";
 		bool can = machine_can(c->s->d.m, (enum machine_cap)cap, &why);
 		const char *none = can && cap == MACHINE_CAP_RMAP ? mmu_without_rmaps(c) : NULL;
-		put_fact(c, machine_cap_name((enum machine_cap)cap), none ? "none" : can ? "yes" : "no",
+		put_fact(c, machine_cap_name((enum machine_cap)cap),
+			 none  ? "none"
+			 : can ? "yes"
+			       : "no",
 			 none  ? none
 			 : can ? ""
 			       : cap_words(c, (enum machine_cap)cap, why));

@@ -8,8 +8,7 @@
 
 static const struct command *const tables[] = {
     commands_run,     commands_break,	commands_data,	  commands_slots,  commands_mmu,     commands_memop, commands_fault,
-    commands_session, commands_support, commands_history, commands_report, commands_screens, commands_look,
-    commands_tdp,
+    commands_session, commands_support, commands_history, commands_report, commands_screens, commands_look,  commands_tdp,
 };
 
 static const struct command_group groups[] = {

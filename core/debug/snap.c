@@ -163,7 +163,8 @@ static void keep_page(struct snap *s, const struct shadow_page *p)
 	s->torn |= p->torn;
 	for (unsigned j = 0; p->entries && j < 512; j++)
 		if (!spte_empty(p->entries[j]))
-			s->sptes[s->n_sptes++] = (struct snap_spte){.page = page, .index = (uint16_t)j, .spte = p->entries[j]};
+			s->sptes[s->n_sptes++] =
+			    (struct snap_spte){.page = page, .index = (uint16_t)j, .spte = p->entries[j]};
 }
 
 static int take_shadow(struct snap *s, struct machine *m, struct err *e)

@@ -158,18 +158,19 @@ static void say_kind(struct kview *k, struct tdp_root_list *out)
 		snprintf(out->why, sizeof(out->why), "%s is off, so KVM shadows the guest's own tables",
 			 amd ? "NPT (kvm_amd.npt)" : "EPT (kvm_intel.ept)");
 	else if (out->kind == TDP_MMU)
-		snprintf(out->why, sizeof(out->why),
-			 "the processor walks the guest's tables and, for each gpa, these: %s", amd ? "NPT" : "EPT");
+		snprintf(out->why, sizeof(out->why), "the processor walks the guest's tables and, for each gpa, these: %s",
+			 amd ? "NPT" : "EPT");
 	else
-		snprintf(out->why, sizeof(out->why),
-			 "the TDP MMU is off (kvm.tdp_mmu=0): %s is made of direct shadow pages", amd ? "NPT" : "EPT");
+		snprintf(out->why, sizeof(out->why), "the TDP MMU is off (kvm.tdp_mmu=0): %s is made of direct shadow pages",
+			 amd ? "NPT" : "EPT");
 	if (out->kind != TDP_MMU)
 		snprintf(out->next, sizeof(out->next), "info shadow");
 	else
-		snprintf(out->rmaps, sizeof(out->rmaps),
-			 "%s's tables are found by gpa, so the TDP MMU keeps none; they come with shadow pages: %s loaded with "
-			 "%s=0, or a guest that runs a guest",
-			 amd ? "NPT" : "EPT", amd ? "kvm_amd" : "kvm_intel", amd ? "npt" : "ept");
+		snprintf(
+		    out->rmaps, sizeof(out->rmaps),
+		    "%s's tables are found by gpa, so the TDP MMU keeps none; they come with shadow pages: %s loaded with "
+		    "%s=0, or a guest that runs a guest",
+		    amd ? "NPT" : "EPT", amd ? "kvm_amd" : "kvm_intel", amd ? "npt" : "ept");
 }
 
 static void vm_facts(struct kview *k, const struct kpages *p, struct tdp_root_list *out)

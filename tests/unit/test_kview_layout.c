@@ -61,7 +61,10 @@ static void each_version_is_told_apart(void **state)
 		assert_int_equal(l.role_access.bits, v == FK_7 ? 4 : 3);
 		assert_int_equal(l.role_level.bits, 4);
 		assert_int_equal(l.slot_rmap.count, 3);
-		assert_int_equal(l.role_smm.off * 8 + l.role_smm.bit, v == FK_5_10 ? 16 : v == FK_7 ? 19 : v == FK_6_18 ? 18 : 17);
+		assert_int_equal(l.role_smm.off * 8 + l.role_smm.bit, v == FK_5_10   ? 16
+								      : v == FK_7    ? 19
+								      : v == FK_6_18 ? 18
+										     : 17);
 	}
 }
 

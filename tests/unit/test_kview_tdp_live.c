@@ -232,7 +232,8 @@ static void readonly_is_in_the_spte(void **state)
 	assert_true(s.present && s.writable && s.host_writable && s.dirty);
 }
 
-/* Nothing of a slot stays mapped. Where KVM drops all tables for that, the root is invalid until the vCPU takes a new one. */
+/* Nothing of a slot stays mapped. Where KVM drops all tables for that, the root is invalid until the vCPU takes a new one.
+ */
 static void a_deleted_slot_is_gone(void **state)
 {
 	struct tdp_root_list l;
@@ -407,7 +408,8 @@ static void a_huge_page_with_code_is_split(void **state)
 	assert_int_equal(machine_shadow_pages(m, 0, &pages, &e), 0);
 	for (size_t i = 0; i < pages.n; i++) {
 		marked += pages.v[i].nx_split;
-		assert_true(!pages.v[i].nx_split || (pages.v[i].address && pages.v[i].level == 1 && pages.v[i].gfn == 0x600));
+		assert_true(!pages.v[i].nx_split ||
+			    (pages.v[i].address && pages.v[i].level == 1 && pages.v[i].gfn == 0x600));
 	}
 	assert_int_equal(marked, 1);
 	shadow_page_list_free(&pages);

@@ -267,7 +267,8 @@ static void test_own_pages(void **state)
 	root[1] = 0x7001027;
 	compare(false);
 	assert_int_equal(rows.n, 3);
-	expect_row(0, DIFF_SPTE, DIFF_ADDED, "gfn 0xfef03 level 4 index 1, the debugger's own", "", "0x7001027 (pfn 0x7001)");
+	expect_row(0, DIFF_SPTE, DIFF_ADDED, "gfn 0xfef03 level 4 index 1, the debugger's own", "",
+		   "0x7001027 (pfn 0x7001)");
 	expect_row(1, DIFF_SPTE, DIFF_ADDED, "gfn 0xfee00 level 1 tdp index 32", "", "0x6fd5e67 (pfn 0x6fd5)");
 	expect_row(2, DIFF_SPTE, DIFF_ADDED, "gfn 0xfee00 level 1 tdp index 257, the debugger's own", "",
 		   "0x6fd5e67 (pfn 0x6fd5)");

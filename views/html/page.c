@@ -186,8 +186,15 @@ static void draw_tdp(struct out *o, const struct value *v)
 	    {.key = "vcpus"},
 	};
 	static const struct html_column levels[] = {
-	    {.key = "level"}, {.key = "size"}, {.key = "tables"}, {.key = "leaves"}, {.key = "writable"}, {.key = "accessed"},
-	    {.key = "dirty"}, {.key = "mmio_sptes", .title = "mmio", .optional = true}, {.key = "frozen", .optional = true},
+	    {.key = "level"},
+	    {.key = "size"},
+	    {.key = "tables"},
+	    {.key = "leaves"},
+	    {.key = "writable"},
+	    {.key = "accessed"},
+	    {.key = "dirty"},
+	    {.key = "mmio_sptes", .title = "mmio", .optional = true},
+	    {.key = "frozen", .optional = true},
 	    {.key = "nx_splits", .title = "NX splits", .optional = true},
 	};
 	const struct value *roots = get_list(v, "roots");

@@ -100,10 +100,11 @@ int machine_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct
 
 int machine_nested_take(struct machine *m, unsigned vcpu, void **state, size_t *len, struct err *e)
 {
+	_cleanup_hold_ struct machine_hold hold = {NULL};
 	int rc = machine_check_vcpu(m, vcpu, "checkpoint", e);
 
 	if (!rc)
-		rc = machine_check(m, CALL_nested_take, NULL, e);
+		rc = machine_begin(m, CALL_nested_take, &hold, e);
 	if (rc)
 		return rc;
 	*state = NULL;

@@ -26,13 +26,28 @@ static bool hw_always(const struct strategy *st)
 	       st->hw[RUN_REAL][0];
 }
 
+/* Wherever it stands, and whatever the guest has for an IDT. */
+static bool int3_always_exits(const struct strategy *st)
+{
+	for (unsigned mode = 0; mode < RUN_MODES; mode++)
+		if (st->int3[mode][0] != BREAK_INT3_EXIT || st->int3[mode][1] != BREAK_INT3_EXIT)
+			return false;
+	return true;
+}
+
 /* IRET from a fault's frame loads RF, which a debug register heeds wherever that leads: the handler may have changed it. Who
  * has no IDT handles no fault, and a frame of real mode has no RF. */
+static bool rf_may_hide(struct kvcpu *v)
+{
+	return v->vm->rs->st->rf_hides && vcpu_sregs(v)->cr0 & CR0_PE && idt_own(v);
+}
+
+/* The guest may get there without an exit, so bytes are laid before it has if they do no harm meanwhile. */
 static bool hw_suffices(struct kvcpu *v)
 {
 	const struct strategy *st = v->vm->rs->st;
 
-	return hw_always(st) && !(st->rf_hides && vcpu_sregs(v)->cr0 & CR0_PE && idt_own(v));
+	return hw_always(st) && !rf_may_hide(v) && !(st->rf_hides && int3_always_exits(st));
 }
 
 static unsigned take_dr(struct run_plan *p, enum dr_use use, int id, uint64_t addr, unsigned rw_len)
@@ -243,7 +258,7 @@ static void plan_byte(struct kvcpu *v, struct plant_rec *r, struct byte_plan *l)
 	struct walk w;
 
 	if (dr && (r->p.kind == PLANT_EXEC_HW || hw_suffices(v))) {
-		if (!hw_suffices(v))
+		if (!hw_always(st) || rf_may_hide(v))
 			say(v, r, hw_always(st) ? TOLD_HW_NOT_RF : TOLD_HW_SOMETIMES);
 		return;
 	}

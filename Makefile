@@ -156,7 +156,7 @@ matrix: deps
 	$(Q)$(MAKE) --no-print-directory $(PARALLEL) matrix-built
 	$(Q)tests/hosts/matrix.py --build $(O) --unit "$(MATRIX_UNIT)" --host "$(MATRIX_HOST)" --only "$(ONLY)" --run "$$RUN" $(MATRIX)
 # One host with NPT and one with EPT, the groups that take seconds: what .ci/run adds to `make check`.
-MATRIX_QUICK := HOST=svm-npt1-6.12,vmx-ept1-6.1 ONLY=look,steps,watches,exceptions,fault,smm
+MATRIX_QUICK := HOST=svm-npt1-6.12,vmx-ept1-6.1 ONLY=look,steps,breakpoints,watches,exceptions,fault,smm
 matrix-quick:
 	$(Q)$(MAKE) --no-print-directory matrix $(MATRIX_QUICK)
 matrix-built: $(O)/kvmscope $(addprefix $(O)/tests/,$(MATRIX_UNIT))

@@ -211,6 +211,14 @@ static void rearm_pages(struct kvm_faults *f)
 
 /* ---- waiting */
 
+/* A page is also missing where an int3 byte stood in it, and for no fault that is asked for. */
+static bool asks_for_page(const struct kvm_faults *f, uint64_t hva)
+{
+	const struct slot *s = slot_by_hva(&f->vm->m.slots, hva);
+
+	return !s || fault_asks_for_gpa(f, s->gpa + (hva - s->hva));
+}
+
 /* A fault that is not asked for goes on at once. */
 static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 {
@@ -223,6 +231,10 @@ static bool is_asked_for(struct kvm_faults *f, const struct uffd_fault *at)
 	fault_take_trace(f);
 	if (f->walk && !fault_walk_wants(f->walk, vcpu, at->hva)) {
 		fault_walk_pass(f->walk, vcpu, at->hva);
+		return false;
+	}
+	if (!f->walk && !asks_for_page(f, at->hva)) {
+		continue_page(f, at->hva);
 		return false;
 	}
 	if (!is_leaving(f, vcpu))

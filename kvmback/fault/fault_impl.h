@@ -38,7 +38,7 @@ struct kvm_faults {
 	struct trace *trace;  /* NULL: trace_err says why */
 	struct err trace_err;
 	struct fault_walk *walk; /* NULL if faults are not told by their walks here */
-	/* With EPT and NPT faults are told by gpa: those that the filters by gva have armed, and whether the one at hand is
+	/* Without walks faults are told by gpa: those that the filters by gva have armed, and whether the one at hand is
 	 * asked for. */
 	enum fault_format format;
 	bool asked;
@@ -57,6 +57,8 @@ struct fault_stage *fault_note(struct kvm_faults *f, enum stage stage, uint64_t 
 void fault_begin(struct kvm_faults *f);
 unsigned fault_vcpu_of(const struct kvm_faults *f, pid_t tid);
 void fault_take_trace(struct kvm_faults *f);
+/* Is a fault at this gpa one that the filters ask for? For hosts on which no walk is followed. */
+bool fault_asks_for_gpa(const struct kvm_faults *f, uint64_t gpa);
 
 /* faultarm.c: what the filters are about. */
 int faults_arm(struct kvm_faults *f, struct err *e) MUST_USE;

@@ -38,10 +38,10 @@ struct gva_arm {
 	unsigned armed;
 };
 
-/* With EPT and NPT a fault is known by its gpa alone. */
+/* Where no walk is followed a fault is known by its gpa alone. */
 static int remember_gfn(struct kvm_faults *f, uint64_t gfn, struct err *e)
 {
-	if (f->format == FAULT_SHADOW)
+	if (f->walk)
 		return 0;
 	if (f->n_armed == f->cap_armed) {
 		size_t cap = f->cap_armed ? 2 * f->cap_armed : 64;

@@ -52,8 +52,7 @@ static bool of_same_fault(const struct kvm_faults *f, const struct trace_event *
 	return f->log.stages <= 1 || (f->emulating ? !t->fetch && t->gva == f->gva : t->fetch);
 }
 
-/* Is the fault that begins at this gpa one that the filters ask for? (EPT, NPT) */
-static bool asks_for_gpa(const struct kvm_faults *f, uint64_t gpa)
+bool fault_asks_for_gpa(const struct kvm_faults *f, uint64_t gpa)
 {
 	uint64_t gfn = gpa >> PAGE_SHIFT;
 
@@ -76,7 +75,7 @@ static bool is_told(struct kvm_faults *f, const struct trace_event *t)
 	if (f->format == FAULT_SHADOW)
 		return true;
 	if (t->stage == STAGE_FAULT)
-		f->asked = asks_for_gpa(f, t->address);
+		f->asked = fault_asks_for_gpa(f, t->address);
 	f->in_fault &= f->asked;
 	/* A walk outside of a fault is the emulator's, of an instruction that nobody asked for. */
 	return f->asked && (f->in_fault || t->stage != STAGE_WALK);

@@ -181,15 +181,15 @@ bool nested_put_l1(struct kvcpu *v, const struct nested_l1 *l1)
 
 /* ---- checkpoints */
 
-/* struct kvm_msrs with one entry. */
+/* One MSR in struct kvm_msrs' layout, with its array's length known. */
 struct one_msr {
-	struct kvm_msrs head;
+	uint32_t nmsrs, pad;
 	struct kvm_msr_entry entry;
 };
 
 static bool get_hsave(const struct kvcpu *v, uint64_t *value)
 {
-	struct one_msr m = {.head = {.nmsrs = 1}, .entry = {.index = MSR_VM_HSAVE_PA}};
+	struct one_msr m = {.nmsrs = 1, .entry = {.index = MSR_VM_HSAVE_PA}};
 
 	if (ioctl(v->fd, KVM_GET_MSRS, &m) != 1)
 		return false;
@@ -250,7 +250,7 @@ int kvm_nested_put(struct machine *m, unsigned vcpu, const void *saved, size_t l
 
 	if (len != sizeof(*s))
 		return 0;
-	struct one_msr hsave = {.head = {.nmsrs = 1}, .entry = {.index = MSR_VM_HSAVE_PA, .data = s->hsave}};
+	struct one_msr hsave = {.nmsrs = 1, .entry = {.index = MSR_VM_HSAVE_PA, .data = s->hsave}};
 
 	if (s->has_hsave && ioctl(v->fd, KVM_SET_MSRS, &hsave) != 1)
 		return err_set(e, -EINVAL, "restore a checkpoint" WHY "KVM refuses %#llx for VM_HSAVE_PA" TRY "load",

@@ -143,7 +143,7 @@ def exception_of_an_idt_loaded_later(backend):
 
 def numbers_that_cannot_be(backend):
     for line, what in (("catch exception 300", "0xff"), ("catch pio 0x10000", "0xffff"), ("catch exception XX", "no exception of that name"),
-                       ("catch mmu foo", "zap, unsync, sync or spte")):
+                       ("catch mmu foo", "zap, unsync, sync, spte or tdp")):
         said = refused(line, backend=backend)
         assert what in said, said
     assert "outside" in refused("b *0x200012", "ignore 1 -1", backend=backend)

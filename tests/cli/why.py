@@ -55,7 +55,7 @@ REFUSED = [
     ("slot flags 0 readonly", EINVAL, r"'readonly' does not begin with \+ or -; try \+readonly or -readonly$"),
     ("slot flags 0", EINVAL, r"slot flags 0: no flag is named; try slot flags 0 \+readonly$"),
     ("slot flags 0 +smram -visible non-smm", EINVAL, r"slot flags 0: smram says visible inside SMM only, yet"),
-    ("slot bogus", ENOENT, r"slot bogus: there is no such subcommand; try slot with one of: add, del, dirty, flags, move$"),
+    ("slot bogus", ENOENT, r"slot bogus: there is no such subcommand; try slot with one of: add, del, dirty, flags, move, prefault$"),
 ]
 
 

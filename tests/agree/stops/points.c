@@ -102,6 +102,8 @@ void s_leave_out(struct s_guest *g, const struct s_less *less)
 					g->ram[copies[k] + at] = 0x90;
 }
 
+#define SHADOW_KINDS (MMU_ALL & ~MMU_TDP) /* alone the others are refused where tables are shadowed */
+
 /* Last of all: what a seed has been before it stays. */
 static void add_beside(struct s_guest *g)
 {
@@ -117,9 +119,9 @@ static void add_beside(struct s_guest *g)
 		g->beside.fault.last = g->beside.fault.last << 12 | 0xfff;
 	}
 	g->beside.mmu = rng_percent(r, 20);
-	g->beside.events = (struct mmu_filter){.kinds = MMU_ALL & (uint32_t)rng_next(r), .last = ~0ull};
+	g->beside.events = (struct mmu_filter){.kinds = SHADOW_KINDS & (uint32_t)rng_next(r), .last = ~0ull};
 	if (!g->beside.events.kinds)
-		g->beside.events.kinds = MMU_ALL;
+		g->beside.events.kinds = SHADOW_KINDS;
 }
 
 void s_points_make(struct s_guest *g)

@@ -24,7 +24,8 @@ static bool is_held(unsigned word)
 }
 
 #define TO(p) (1u << (p))
-static const uint8_t allowed[VCPU_PHASES] = {
+/* Looked at in builds with checks only. */
+__attribute__((unused)) static const uint8_t allowed[VCPU_PHASES] = {
     [VCPU_OUT] = TO(VCPU_IN_GUEST) | TO(VCPU_HELD_OUT) | TO(VCPU_TOUCHED),
     [VCPU_IN_GUEST] = TO(VCPU_OUT) | TO(VCPU_HELD_IN),
     [VCPU_AT_PAGE] = TO(VCPU_TOUCHED) | TO(VCPU_HELD_IN),

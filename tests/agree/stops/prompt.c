@@ -101,8 +101,9 @@ static void print_registers(FILE *f, const struct regs *r)
 static bool write_memory(const struct s_guest *g, const char *path)
 {
 	FILE *to = fopen(path, "w");
+	bool whole = to && fwrite(g->ram, 1, S_RAM, to) == S_RAM;
 
-	return to && (fwrite(g->ram, 1, S_RAM, to) == S_RAM) & !fclose(to);
+	return to && !fclose(to) && whole;
 }
 
 void s_print_prompt(FILE *f, const struct s_guest *g, const char *backend)

@@ -59,7 +59,7 @@ if {![info exists ::env(KVMSCOPE_AGAIN)]} {
 	test "info kvm agrees with the BTF of vmlinux alone" {
 		if {[exec id -u] != 0 || [catch {exec unshare -m true}]} { leave "not root, or no unshare" }
 		if {![file exists /sys/kernel/btf/kvm]} { leave "KVM is no module here" }
-		again unshare -m sh -c {mount -t tmpfs none /mnt && cp /sys/kernel/btf/vmlinux /mnt && mount --move /mnt /sys/kernel/btf && exec "$@"} sh
+		again unshare -m sh -c {d=$(mktemp -d) && mount -t tmpfs none $d && cp /sys/kernel/btf/vmlinux $d && mount --move $d /sys/kernel/btf && exec "$@"} sh
 	}
 
 	test "info kvm agrees without CAP_BPF and CAP_SYS_ADMIN" {

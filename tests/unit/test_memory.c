@@ -79,7 +79,7 @@ static void test_of_pools(void **state)
 static void test_huge_takes_nothing_on_soft(void **state)
 {
 	const struct machine_config cfg = {.vcpus = 1};
-	struct slot_spec spec = {.id = 6, .gpa = 1ull << 32, .size = 1ull << 36, .huge = true};
+	struct slot_spec spec = {.id = 6, .gpa = 1ull << 32, .size = 1ull << 35, .huge = true};
 	struct machine *m = NULL;
 	struct err e = {0};
 
@@ -109,7 +109,7 @@ static void test_a_copy_looks_first(void **state)
 	snprintf(path, sizeof(path), "%s", file("sparse", ""));
 	assert_int_equal(truncate(path, 1ll << 40), 0);
 	assert_int_equal(machine_create(&soft_backend, &cfg, &m, &e), 0);
-	spec.size = 1ull << 36;
+	spec.size = 1ull << 39;
 	assert_int_equal(machine_slot_add(m, &spec, NULL, &e), -ENOMEM);
 	assert_non_null(strstr(e.why, "available on this host"));
 	assert_non_null(strstr(e.next, "-overcommit"));

@@ -9,7 +9,6 @@
 #include "kvmback/vcpu/bytes.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define MSR_LSTAR 0xc0000082u
 #define MSR_SYSENTER_EIP 0x176u
@@ -166,20 +165,6 @@ void insn_rep_end(struct kvcpu *v, bool executed)
 
 /* ---- targets of iret and syscall */
 
-static bool read_msr(struct kvcpu *v, uint32_t index, uint64_t *value)
-{
-	/* struct kvm_msrs with one entry, without its flexible array. */
-	struct {
-		uint32_t n, pad;
-		struct kvm_msr_entry entry;
-	} one = {.n = 1, .entry = {.index = index}};
-
-	if (ioctl(v->fd, KVM_GET_MSRS, &one) != 1)
-		return false;
-	*value = one.entry.data;
-	return true;
-}
-
 static bool wide(const struct step *s)
 {
 	return s->bits == 64 && s->op > s->code && (s->op[-1] & 0xf8) == 0x48;
@@ -256,9 +241,9 @@ static bool find_target(struct kvcpu *v, const struct step *s, uint64_t *linear)
 		return false;
 	switch (s->op[1]) {
 	case 0x05:
-		return read_msr(v, MSR_LSTAR, linear);
+		return vcpu_read_msr(v, MSR_LSTAR, linear);
 	case 0x34:
-		return read_msr(v, MSR_SYSENTER_EIP, linear);
+		return vcpu_read_msr(v, MSR_SYSENTER_EIP, linear);
 	case 0x07:
 		*linear = wide(s) ? r->rcx : (uint32_t)r->rcx;
 		return true;

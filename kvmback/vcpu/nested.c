@@ -181,22 +181,6 @@ bool nested_put_l1(struct kvcpu *v, const struct nested_l1 *l1)
 
 /* ---- checkpoints */
 
-/* One MSR in struct kvm_msrs' layout, with its array's length known. */
-struct one_msr {
-	uint32_t nmsrs, pad;
-	struct kvm_msr_entry entry;
-};
-
-static bool get_hsave(const struct kvcpu *v, uint64_t *value)
-{
-	struct one_msr m = {.nmsrs = 1, .entry = {.index = MSR_VM_HSAVE_PA}};
-
-	if (ioctl(v->fd, KVM_GET_MSRS, &m) != 1)
-		return false;
-	*value = m.entry.data;
-	return true;
-}
-
 int kvm_nested_take(struct machine *m, unsigned vcpu, void **out, size_t *len, struct err *e)
 {
 	const struct kvcpu *v = &kvm_of(m)->vcpu[vcpu];
@@ -215,7 +199,7 @@ int kvm_nested_take(struct machine *m, unsigned vcpu, void **out, size_t *len, s
 		free(s);
 		return rc;
 	}
-	s->has_hsave = has_svm(v->vm->host) && get_hsave(v, &s->hsave);
+	s->has_hsave = has_svm(v->vm->host) && vcpu_read_msr(v, MSR_VM_HSAVE_PA, &s->hsave);
 	*out = s;
 	*len = sizeof(*s);
 	return 0;
@@ -250,9 +234,7 @@ int kvm_nested_put(struct machine *m, unsigned vcpu, const void *saved, size_t l
 
 	if (len != sizeof(*s))
 		return 0;
-	struct one_msr hsave = {.nmsrs = 1, .entry = {.index = MSR_VM_HSAVE_PA, .data = s->hsave}};
-
-	if (s->has_hsave && ioctl(v->fd, KVM_SET_MSRS, &hsave) != 1)
+	if (s->has_hsave && !vcpu_write_msr(v, MSR_VM_HSAVE_PA, s->hsave))
 		return err_set(e, -EINVAL, "restore a checkpoint" WHY "KVM refuses %#llx for VM_HSAVE_PA" TRY "load",
 			       (unsigned long long)s->hsave);
 	if (ioctl(v->fd, KVM_SET_NESTED_STATE, &s->state) < 0)

@@ -7,9 +7,9 @@
  */
 #include "kvmback/kvm.h"
 #include "core/cpu/smm.h"
+#include "kvmback/vcpu/vcpu.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #define MSR_SMBASE 0x9eu
 /* What SMI and RSM change; the rest of the registers is the handler's to keep. */
@@ -105,48 +105,39 @@ int kvm_smm_leave(struct kvm_vm *vm, unsigned vcpu, struct err *e)
 	return kvm_smm_enter(vm, vcpu, e);
 }
 
-/* One MSR in struct kvm_msrs' layout, with its array's length known. */
-struct one_msr {
-	uint32_t nmsrs, pad;
-	struct kvm_msr_entry entry;
-};
-
 void kvm_smm_reset(struct kvcpu *v)
 {
-	struct one_msr smbase = {.nmsrs = 1, .entry = {.index = MSR_SMBASE, .data = SMM_DEFAULT_SMBASE}};
-
 	v->smi_latched = false;
 	v->smbase = SMM_DEFAULT_SMBASE;
 	/* A host that does SMM but keeps SMBASE to itself resets it with the vCPU only: nothing more can be done. */
 	if (v->vm->host->x86_smm)
-		(void)ioctl(v->fd, KVM_SET_MSRS, &smbase);
+		(void)vcpu_write_msr(v, MSR_SMBASE, SMM_DEFAULT_SMBASE);
 }
 
 int kvm_smbase(struct machine *m, unsigned vcpu, uint32_t *smbase, struct err *e)
 {
 	struct kvcpu *v = &kvm_of(m)->vcpu[vcpu];
-	struct one_msr one = {.nmsrs = 1, .entry = {.index = MSR_SMBASE}};
+	uint64_t value;
 
 	if (!v->vm->host->x86_smm) {
 		*smbase = v->smbase;
 		return 0;
 	}
-	if (ioctl(v->fd, KVM_GET_MSRS, &one) != 1)
+	if (!vcpu_read_msr(v, MSR_SMBASE, &value))
 		return err_set(e, -ENODATA,
 			       "read SMBASE of vCPU %u" WHY "this host's KVM does not tell IA32_SMBASE" TRY
 			       "the default, %#x",
 			       vcpu, SMM_DEFAULT_SMBASE);
-	*smbase = (uint32_t)one.entry.data;
+	*smbase = (uint32_t)value;
 	return 0;
 }
 
 int kvm_set_smbase(struct machine *m, unsigned vcpu, uint32_t smbase, struct err *e)
 {
 	struct kvcpu *v = &kvm_of(m)->vcpu[vcpu];
-	struct one_msr one = {.nmsrs = 1, .entry = {.index = MSR_SMBASE, .data = smbase}};
 
 	v->smi_latched = false;
-	if (v->vm->host->x86_smm && ioctl(v->fd, KVM_SET_MSRS, &one) != 1)
+	if (v->vm->host->x86_smm && !vcpu_write_msr(v, MSR_SMBASE, smbase))
 		return err_errno(e, errno, "set SMBASE of vCPU %u" WHY "KVM_SET_MSRS" TRY "run", vcpu);
 	v->smbase = smbase;
 	return 0;

@@ -293,6 +293,11 @@ struct run_state {
 	struct trap_page *trap; /* NULL if shutdown exits keep the state */
 };
 
+/* One MSR of a vCPU that is out of the guest, by KVM_GET_MSRS and KVM_SET_MSRS; false if KVM does not have it or refuses the
+ * value, with nothing changed. */
+bool vcpu_read_msr(const struct kvcpu *v, uint32_t index, uint64_t *value);
+bool vcpu_write_msr(const struct kvcpu *v, uint32_t index, uint64_t value);
+
 static inline struct kvm_regs *vcpu_regs(struct kvcpu *v)
 {
 	return &v->run->s.regs.regs;

@@ -3,6 +3,7 @@
  * The registers that a debugger asks for less often: debug registers, MSRs, FPU with SSE and PKRU. Always by ioctl.
  */
 #include "kvmback/vcpu/regs_impl.h"
+#include "kvmback/vcpu/vcpu.h"
 
 #include <errno.h>
 #include <string.h>
@@ -74,6 +75,29 @@ static bool host_has_msr(const struct kvm_host *h, uint32_t index)
 static uint64_t *msr_field(struct msr_regs *m, unsigned i)
 {
 	return (uint64_t *)(void *)((char *)m + msr_map[i].offset);
+}
+
+/* As struct kvm_msrs with one entry. */
+struct one_msr {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry;
+};
+
+bool vcpu_read_msr(const struct kvcpu *v, uint32_t index, uint64_t *value)
+{
+	struct one_msr m = {.nmsrs = 1, .entry = {.index = index}};
+
+	if (ioctl(v->fd, KVM_GET_MSRS, &m) != 1)
+		return false;
+	*value = m.entry.data;
+	return true;
+}
+
+bool vcpu_write_msr(const struct kvcpu *v, uint32_t index, uint64_t value)
+{
+	struct one_msr m = {.nmsrs = 1, .entry = {.index = index, .data = value}};
+
+	return ioctl(v->fd, KVM_SET_MSRS, &m) == 1;
 }
 
 int kvm_get_msr(struct kvcpu *v, struct regs *r, struct err *e)
